@@ -1,0 +1,50 @@
+//! The clocks of the house: the wall clock for people, and one that goes on while the machine or process sleeps, for trust.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+/// The wall clock. Decisions that several processes must agree on use the database's `now()` instead.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+pub fn now() -> DateTime<Utc> {
+    Utc::now()
+}
+
+/// An instant on `CLOCK_BOOTTIME`: unlike `Instant` it counts the time a machine was suspended, and unlike the wall
+/// clock nobody sets it back. A lease is trusted by this clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BootTime(Duration);
+
+impl BootTime {
+    /// The present instant.
+    #[must_use]
+    pub fn now() -> Self {
+        #[cfg(target_os = "linux")]
+        let clock = rustix::time::ClockId::Boottime;
+        #[cfg(not(target_os = "linux"))]
+        let clock = rustix::time::ClockId::Monotonic;
+        let time = rustix::time::clock_gettime(clock);
+        Self(Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0)))
+    }
+
+    /// An instant this far after the machine's boot; for tests and tables.
+    #[must_use]
+    pub const fn at(since_boot: Duration) -> Self {
+        Self(since_boot)
+    }
+
+    /// How long ago `earlier` was; zero if it lies ahead.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl std::ops::Add<Duration> for BootTime {
+    type Output = Self;
+
+    fn add(self, rhs: Duration) -> Self {
+        Self(self.0 + rhs)
+    }
+}

@@ -1,0 +1,182 @@
+//! Ringing: one script looks up owners, coalesces, counts what lies in the queues and publishes; then the jobs are pushed.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use apalis_redis::RedisTask;
+use futures::future::try_join_all;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Doorbell, Error, Result};
+use crate::id::WorkerId;
+use crate::job::{Bell, Job, LAYOUT, QUEUE_LIMIT, Queue, Rung};
+use crate::telemetry::metrics;
+
+/// A script handles at most this many bells: Redis does nothing else meanwhile.
+const BATCH: usize = 200;
+
+/// ARGV: prefix, layout, suffix of the list and of the set that hold due jobs, coalescing time in ms, limit of a queue;
+/// then per bell: its name, its account or "", its shared queue, the message to publish.
+/// Answers per bell: what became of it, and the owner or "".
+static RING: LazyLock<redis::Script> = LazyLock::new(|| {
+    redis::Script::new(
+        r#"
+local prefix, layout, active, scheduled = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local coalesce_ms, limit = ARGV[5], tonumber(ARGV[6])
+local due, answers = {}, {}
+for i = 7, #ARGV, 4 do
+  local bell, account, shared, message = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local owner
+  if account ~= '' then
+    local lease = redis.call('GET', prefix .. 'lease:' .. account)
+    owner = lease and string.match(lease, '^([^:]+):')
+  end
+  local queue = owner and ('inbox-' .. owner) or shared
+  redis.call('PUBLISH', prefix .. 'bell:' .. (owner or shared), message)
+  local outcome = 'coalesced'
+  local rung = prefix .. 'rung:' .. queue .. ':' .. bell
+  if redis.call('SET', rung, '1', 'NX', 'PX', coalesce_ms) then
+    local name = prefix .. layout .. ':' .. queue
+    due[name] = due[name] or (redis.call('LLEN', name .. active) + redis.call('ZCARD', name .. scheduled))
+    if due[name] < limit then
+      due[name] = due[name] + 1
+      outcome = 'rung'
+    else
+      redis.call('DEL', rung)
+      outcome = 'full'
+    end
+  end
+  answers[#answers + 1] = outcome
+  answers[#answers + 1] = owner or ''
+end
+return answers
+"#,
+    )
+});
+
+/// What is published: the job, and a number so that of all who hear it on a shared channel one takes it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Published {
+    pub(super) ring: Uuid,
+    pub(super) job: Job,
+}
+
+impl Doorbell {
+    /// Rings. The row that the bell points at must be committed before.
+    ///
+    /// # Errors
+    /// When Redis does not do it within [`super::Timing::ring`]; the row then waits for the duty.
+    pub async fn ring(&self, bell: &Bell) -> Result<Rung> {
+        let outcomes = self.ring_many(std::slice::from_ref(bell)).await?;
+        Ok(outcomes.first().copied().unwrap_or(Rung::Full))
+    }
+
+    /// Rings many bells, in a few round trips; answers one outcome per bell, in order.
+    ///
+    /// # Errors
+    /// As [`Doorbell::ring`]; some of the bells may have rung then.
+    pub async fn ring_many(&self, bells: &[Bell]) -> Result<Vec<Rung>> {
+        let jobs: Vec<Job> = bells.iter().map(|bell| Job::new(*bell, None)).collect();
+        self.ring_jobs(&jobs).await
+    }
+
+    /// As [`Doorbell::ring`], carrying the caller's W3C `traceparent`.
+    ///
+    /// # Errors
+    /// As [`Doorbell::ring`].
+    pub async fn ring_traced(&self, bell: &Bell, trace: Option<String>) -> Result<Rung> {
+        let outcomes = self.ring_jobs(&[Job::new(*bell, trace)]).await?;
+        Ok(outcomes.first().copied().unwrap_or(Rung::Full))
+    }
+
+    /// Rings jobs that may have been passed on before.
+    pub(super) async fn ring_jobs(&self, jobs: &[Job]) -> Result<Vec<Rung>> {
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        for batch in jobs.chunks(BATCH) {
+            let rung = tokio::time::timeout(self.timing.ring, self.ring_batch(batch)).await;
+            let rung = rung.unwrap_or(Err(Error::Timeout(self.timing.ring)));
+            if rung.is_err() {
+                count(&jobs[outcomes.len()..], "failed");
+            }
+            outcomes.extend(rung?);
+        }
+        Ok(outcomes)
+    }
+
+    async fn ring_batch(&self, jobs: &[Job]) -> Result<Vec<Rung>> {
+        let placed = self.place(jobs).await?;
+        let mut pushes: HashMap<Queue, Vec<&Job>> = HashMap::new();
+        for (job, (rung, queue)) in jobs.iter().zip(&placed) {
+            count(std::slice::from_ref(job), word(*rung));
+            if *rung == Rung::Rung {
+                pushes.entry(*queue).or_default().push(job);
+            }
+        }
+        try_join_all(pushes.iter().map(|(queue, jobs)| self.push(*queue, jobs))).await?;
+        Ok(placed.into_iter().map(|(rung, _)| rung).collect())
+    }
+
+    /// Runs the script: what becomes of each bell, and where it belongs.
+    async fn place(&self, jobs: &[Job]) -> Result<Vec<(Rung, Queue)>> {
+        let names = apalis_redis::Config::default().queue("");
+        let mut call = RING.prepare_invoke();
+        call.arg(&*self.prefix)
+            .arg(LAYOUT)
+            .arg(names.active_jobs_list())
+            .arg(names.scheduled_jobs_set())
+            .arg(u64::try_from(self.timing.coalesce.as_millis()).unwrap_or(u64::MAX))
+            .arg(QUEUE_LIMIT);
+        for job in jobs {
+            let account = job.bell.account().map(|account| account.to_string()).unwrap_or_default();
+            let published = serde_json::to_string(&Published { ring: Uuid::new_v4(), job: job.clone() })?;
+            call.arg(job.bell.to_string()).arg(account).arg(job.bell.queue(None).to_string()).arg(published);
+        }
+        let answers: Vec<String> = call.invoke_async(&mut self.ringing.clone()).await?;
+        let (answers, _) = answers.as_chunks::<2>();
+        Ok(jobs.iter().zip(answers).map(|(job, [outcome, owner])| placed(job, outcome, owner)).collect())
+    }
+
+    async fn push(&self, queue: Queue, jobs: &[&Job]) -> Result<()> {
+        let tasks = jobs
+            .iter()
+            .map(|job| serde_json::to_vec(job).map(RedisTask::new))
+            .collect::<std::result::Result<Vec<_>, _>>()?;
+        let mut connection = self.ringing.clone();
+        let pushed = apalis_redis::queries::push_tasks(&mut connection, &self.config(queue), &tasks).await;
+        if pushed.is_err() {
+            let rung: Vec<String> = jobs.iter().map(|job| self.rung_key(queue, &job.bell)).collect();
+            let _: redis::RedisResult<()> = redis::cmd("DEL").arg(rung).query_async(&mut connection).await;
+        }
+        pushed?;
+        Ok(())
+    }
+
+    /// The key that coalesces equal bells of one queue.
+    pub(super) fn rung_key(&self, queue: Queue, bell: &Bell) -> String {
+        format!("{}rung:{queue}:{bell}", self.prefix)
+    }
+}
+
+fn placed(job: &Job, outcome: &str, owner: &str) -> (Rung, Queue) {
+    let rung = match outcome {
+        "rung" => Rung::Rung,
+        "coalesced" => Rung::Coalesced,
+        _ => Rung::Full,
+    };
+    (rung, job.bell.queue(owner.parse::<WorkerId>().ok()))
+}
+
+fn word(rung: Rung) -> &'static str {
+    match rung {
+        Rung::Rung => "rung",
+        Rung::Coalesced => "coalesced",
+        Rung::Full => "full",
+    }
+}
+
+fn count(jobs: &[Job], outcome: &str) {
+    for job in jobs {
+        metrics::BELLS_RUNG.with_label_values(&[job.bell.kind(), outcome]).inc();
+    }
+}

@@ -1,0 +1,206 @@
+//! Leases in Redis: fast routing and fast detection of dead workers. Safety is the epoch's (`store::leases`), not theirs.
+//!
+//! `{prefix}lease:{account}` holds `<worker>:<epoch>`; the epoch is `0` between winning the key and winning the claim.
+
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Script, Value};
+
+use crate::id::{AccountId, WorkerId};
+
+/// Accounts in one round trip; one Lua call of this size stalls Redis for about two milliseconds.
+const BATCH: usize = 1_000;
+
+/// Redis did not answer, or not in words that we know. It never means that a lease is lost.
+#[derive(Debug, thiserror::Error)]
+#[error("leases: {0}")]
+pub struct Error(#[from] redis::RedisError);
+
+/// What a renewal found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// It was ours and lives on.
+    Held,
+    /// Nobody's: it ran out, or Redis was emptied. Postgres decides who may take it again.
+    Missing,
+    /// Somebody else's.
+    Taken,
+}
+
+/// The leases of one worker.
+#[derive(Clone)]
+pub struct Leases {
+    connection: ConnectionManager,
+    prefix: String,
+    worker: WorkerId,
+    ttl: Duration,
+}
+
+impl Leases {
+    /// Prepares the connection; it is made with the first use. `ttl` is how long a lease lives without a renewal.
+    ///
+    /// # Errors
+    /// When the URL is malformed; Redis itself may be away.
+    pub fn connect(url: &str, prefix: &str, worker: WorkerId, ttl: Duration) -> Result<Self, Error> {
+        let config = ConnectionManagerConfig::new()
+            .set_response_timeout(Some(Duration::from_secs(2)))
+            .set_connection_timeout(Some(Duration::from_secs(2)))
+            .set_number_of_retries(2);
+        let connection = ConnectionManager::new_lazy_with_config(redis::Client::open(url)?, config)?;
+        Ok(Self { connection, prefix: prefix.to_owned(), worker, ttl })
+    }
+
+    /// How long a lease lives without a renewal.
+    #[must_use]
+    pub fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    fn key(&self, account: AccountId) -> String {
+        format!("{}lease:{account}", self.prefix)
+    }
+
+    fn value(&self, epoch: i64) -> String {
+        format!("{}:{epoch}", self.worker)
+    }
+
+    fn ttl_ms(&self) -> u64 {
+        u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// First step of a claim: takes the key where nobody holds it (or this worker does, from a claim that went no
+    /// further). Answers those won. Nothing else has happened when it is refused.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn acquire(&self, accounts: &[AccountId]) -> Result<Vec<AccountId>, Error> {
+        const ACQUIRE: &str = r"
+            local won = {}
+            for i, key in ipairs(KEYS) do
+                local held = redis.call('GET', key)
+                if not held or string.sub(held, 1, #ARGV[1]) == ARGV[1] then
+                    redis.call('SET', key, ARGV[1] .. '0', 'PX', ARGV[2])
+                    won[#won + 1] = i
+                end
+            end
+            return won";
+        let mut won = Vec::new();
+        for batch in accounts.chunks(BATCH) {
+            let script = Script::new(ACQUIRE);
+            let mut call = script.arg(format!("{}:", self.worker));
+            call.arg(self.ttl_ms());
+            for account in batch {
+                call.key(self.key(*account));
+            }
+            let indices: Vec<usize> = call.invoke_async(&mut self.connection.clone()).await?;
+            won.extend(indices.into_iter().filter_map(|i| batch.get(i - 1).copied()));
+        }
+        Ok(won)
+    }
+
+    /// Third step of a claim: puts the epoch into the key if it is still this worker's. Refused: forget the account.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn confirm(&self, account: AccountId, epoch: i64) -> Result<bool, Error> {
+        const CONFIRM: &str = r"
+            if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+            redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+            return 1";
+        let won: i64 = Script::new(CONFIRM)
+            .key(self.key(account))
+            .arg(self.value(0))
+            .arg(self.value(epoch))
+            .arg(self.ttl_ms())
+            .invoke_async(&mut self.connection.clone())
+            .await?;
+        Ok(won == 1)
+    }
+
+    /// Renews leases in batches. A key that is missing is set again only when `restore` says that Postgres still names
+    /// this worker as the owner.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn renew(&self, held: &[(AccountId, i64)], restore: bool) -> Result<Vec<(AccountId, Renewal)>, Error> {
+        const RENEW: &str = r"
+            local found = {}
+            for i, key in ipairs(KEYS) do
+                local held = redis.call('GET', key)
+                if held == ARGV[i + 2] then
+                    redis.call('PEXPIRE', key, ARGV[1])
+                    found[i] = 0
+                elseif held then
+                    found[i] = 2
+                elseif ARGV[2] == '1' then
+                    redis.call('SET', key, ARGV[i + 2], 'PX', ARGV[1])
+                    found[i] = 0
+                else
+                    found[i] = 1
+                end
+            end
+            return found";
+        let mut renewals = Vec::with_capacity(held.len());
+        for batch in held.chunks(BATCH) {
+            let script = Script::new(RENEW);
+            let mut call = script.arg(self.ttl_ms());
+            call.arg(u8::from(restore));
+            for (account, epoch) in batch {
+                call.key(self.key(*account));
+                call.arg(self.value(*epoch));
+            }
+            let found: Vec<u8> = call.invoke_async(&mut self.connection.clone()).await?;
+            renewals.extend(batch.iter().zip(found).map(|((account, _), found)| {
+                let renewal = match found {
+                    0 => Renewal::Held,
+                    1 => Renewal::Missing,
+                    _ => Renewal::Taken,
+                };
+                (*account, renewal)
+            }));
+        }
+        Ok(renewals)
+    }
+
+    /// Gives leases back: compare and delete, whatever the epoch. Answers how many were this worker's.
+    ///
+    /// # Errors
+    /// When Redis does not answer; the leases then run out by themselves.
+    pub async fn release(&self, accounts: &[AccountId]) -> Result<i64, Error> {
+        const RELEASE: &str = r"
+            local gone = 0
+            for _, key in ipairs(KEYS) do
+                local held = redis.call('GET', key)
+                if held and string.sub(held, 1, #ARGV[1]) == ARGV[1] then
+                    gone = gone + redis.call('DEL', key)
+                end
+            end
+            return gone";
+        let mut gone = 0;
+        for batch in accounts.chunks(BATCH) {
+            let script = Script::new(RELEASE);
+            let mut call = script.arg(format!("{}:", self.worker));
+            for account in batch {
+                call.key(self.key(*account));
+            }
+            gone += call.invoke_async::<i64>(&mut self.connection.clone()).await?;
+        }
+        Ok(gone)
+    }
+
+    /// Whether Redis answers and takes writes.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let _: Value = redis::cmd("SET")
+            .arg(format!("{}ping:{}", self.prefix, self.worker))
+            .arg(1)
+            .arg("PX")
+            .arg(1_000)
+            .query_async(&mut self.connection.clone())
+            .await?;
+        Ok(())
+    }
+}

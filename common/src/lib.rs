@@ -1,0 +1,27 @@
+//! What api, worker and scheduler share. Three bands, in reading order; a band imports only from those above it.
+
+// ground: no domain, no network
+pub mod clock;
+pub mod config;
+pub mod id;
+pub mod jid;
+pub mod seal;
+pub mod shutdown;
+
+// domain: pure rules, no I/O
+pub mod account;
+pub mod job;
+pub mod message;
+pub mod reminder;
+pub mod run;
+
+// doors: everything that talks to the outside
+pub mod bus;
+pub mod doorbell;
+pub mod lease;
+pub mod ops;
+pub mod store;
+pub mod telemetry;
+
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -1,0 +1,37 @@
+//! Pure. Reminders: what they repeat on, when they fire next, until what hour they may send, and how to say so.
+
+use std::fmt;
+
+pub mod recurrence;
+mod rule;
+pub mod schedule;
+pub mod summary;
+pub mod window;
+
+pub use recurrence::{End, Kind, Recurrence, Weekday};
+pub use schedule::Start;
+
+/// Why something of a reminder was not accepted; shown to the tenant as it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct Error {
+    /// The field as it is written in a request, such as `recurrence.weekdays`.
+    pub field: &'static str,
+    /// What is wrong with it, and what would be right.
+    pub message: String,
+}
+
+impl Error {
+    fn new(field: &'static str, message: impl fmt::Display) -> Self {
+        Self { field, message: message.to_string() }
+    }
+}
+
+/// Parses an IANA zone name such as `Europe/Berlin`.
+///
+/// # Errors
+/// When the zone's name is not known; names of Windows zones are not.
+pub fn timezone(name: &str) -> Result<chrono_tz::Tz, Error> {
+    name.parse()
+        .map_err(|_| Error::new("timezone", format_args!("`{name}` is not a known IANA zone such as Europe/Berlin")))
+}

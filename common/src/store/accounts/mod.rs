@@ -1,0 +1,238 @@
+//! Accounts: the rows behind add, list, rename, and in `lifecycle` pair, unpair and delete. Steps that worker and
+//! scheduler take on their own are in `session`, `pairing` and `leases`.
+//!
+//! Lock order, held by every writer: the lease row first, then the account row. An account that is wanted `erased` is
+//! hidden from its tenant.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::audit::{self, Entry, Operator};
+use super::{Error, Result};
+use crate::account::{Method, Status};
+use crate::id::{AccountId, TenantId};
+
+mod lifecycle;
+
+pub use lifecycle::{Deletion, Unpaired, delete, pair, remove, unpair};
+
+/// A WhatsApp account as its tenant sees it.
+#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = AccountRow)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// What people call it.
+    #[schema(example = "Sales, front desk")]
+    pub label: String,
+    /// What it is right now.
+    pub status: Status,
+    /// Why it is so, where there is more to say.
+    pub status_reason: Option<String>,
+    /// The linked phone's digits; null while nothing is linked.
+    #[schema(example = "4917012345678")]
+    pub phone_number: Option<String>,
+    /// The linked device's address.
+    pub jid: Option<String>,
+    /// The phone's hidden id, where WhatsApp told it.
+    pub lid: Option<String>,
+    /// The name that the phone's owner chose.
+    pub push_name: Option<String>,
+    /// When a phone was last linked; kept after an unpair.
+    pub linked_at: Option<DateTime<Utc>>,
+    /// When its socket last opened.
+    pub connected_at: Option<DateTime<Utc>>,
+    /// When its socket last closed.
+    pub disconnected_at: Option<DateTime<Utc>>,
+    /// Until when a temporary ban lasts.
+    pub banned_until: Option<DateTime<Utc>>,
+    /// Until when WhatsApp holds back messages to people who never wrote; they wait meanwhile.
+    pub held_until: Option<DateTime<Utc>>,
+    /// When the groups were last read.
+    pub groups_synced_at: Option<DateTime<Utc>>,
+    /// When it was added.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// The pairing under way at an account.
+#[derive(Clone, serde::Serialize, utoipa::ToSchema)]
+pub struct Pairing {
+    /// What the account is right now: `pending` while a pairing is under way.
+    pub status: Status,
+    /// How the phone is linked; null when no pairing is under way.
+    pub method: Option<Method>,
+    /// When the pairing ends if no phone was linked by then.
+    pub window_ends_at: Option<DateTime<Utc>>,
+    /// The present QR code's number within this pairing, from 1.
+    pub qr_number: Option<i32>,
+    /// When the present QR code stops working.
+    pub qr_expires_at: Option<DateTime<Utc>>,
+    /// The eight characters to type on the phone, once WhatsApp gave them.
+    #[schema(example = "ABCD1234")]
+    pub code: Option<String>,
+    /// What the present QR code says; fetched from its own route.
+    #[serde(skip)]
+    pub qr_text: Option<String>,
+}
+
+/// Adds an account: unpaired, with nothing but a label (R10).
+///
+/// # Errors
+/// When the database does not do it; [`Error::NotFound`] when the tenant is gone.
+pub async fn create(db: &PgPool, tenant: TenantId, label: &str, operator: Operator) -> Result<Account> {
+    let mut transaction = db.begin().await?;
+    let account = AccountId::new();
+    let created = sqlx::query!(
+        "WITH account AS (
+            INSERT INTO accounts (id, tenant_id, label) SELECT $1, $2, $3
+            WHERE EXISTS (SELECT FROM tenants WHERE id = $2) RETURNING id)
+         INSERT INTO leases (account_id) SELECT id FROM account",
+        account.0,
+        tenant.0,
+        label
+    )
+    .execute(&mut *transaction)
+    .await?;
+    if created.rows_affected() == 0 {
+        return Err(Error::NotFound);
+    }
+    audit::record(&mut transaction, Entry { tenant, account, label, operator, action: "create", outcome: "ok" }).await;
+    transaction.commit().await?;
+    get(db, tenant, account).await
+}
+
+/// One account.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such account.
+pub async fn get(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<Account> {
+    sqlx::query_as!(
+        Account,
+        r#"
+        SELECT id AS "id: AccountId", label, status AS "status: Status", status_reason, phone_number, jid, lid, push_name,
+            linked_at, connected_at, disconnected_at, banned_until, held_until, groups_synced_at, created_at, updated_at
+        FROM accounts WHERE tenant_id = $1 AND id = $2 AND wanted <> 'erased'
+        "#,
+        tenant.0,
+        account.0
+    )
+    .fetch_optional(db)
+    .await?
+    .ok_or(Error::NotFound)
+}
+
+/// A page of a tenant's accounts in the order in which they were added, whatever they are called (R19).
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list(
+    db: &PgPool,
+    tenant: TenantId,
+    status: Option<Status>,
+    after: Option<(DateTime<Utc>, Uuid)>,
+    limit: i64,
+) -> Result<Vec<Account>> {
+    let (at, id) = after.unzip();
+    let accounts = sqlx::query_as!(
+        Account,
+        r#"
+        SELECT id AS "id: AccountId", label, status AS "status: Status", status_reason, phone_number, jid, lid, push_name,
+            linked_at, connected_at, disconnected_at, banned_until, held_until, groups_synced_at, created_at, updated_at
+        FROM accounts
+        WHERE tenant_id = $1 AND wanted <> 'erased' AND ($2::text IS NULL OR status = $2)
+          AND ($3::timestamptz IS NULL OR (created_at, id) > ($3, $4::uuid))
+        ORDER BY created_at, id LIMIT $5
+        "#,
+        tenant.0,
+        status.map(Status::as_str),
+        at,
+        id,
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(accounts)
+}
+
+/// Changes an account's label.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such account.
+pub async fn rename(
+    db: &PgPool,
+    tenant: TenantId,
+    account: AccountId,
+    label: &str,
+    operator: Operator,
+) -> Result<Account> {
+    let mut transaction = db.begin().await?;
+    lock(&mut transaction, tenant, account).await?;
+    sqlx::query!("UPDATE accounts SET label = $2, updated_at = now() WHERE id = $1", account.0, label)
+        .execute(&mut *transaction)
+        .await?;
+    audit::record(&mut transaction, Entry { tenant, account, label, operator, action: "rename", outcome: "ok" }).await;
+    transaction.commit().await?;
+    get(db, tenant, account).await
+}
+
+/// The pairing under way.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such account.
+pub async fn pairing(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<Pairing> {
+    sqlx::query_as!(
+        Pairing,
+        r#"
+        SELECT status AS "status: Status",
+            CASE WHEN status = 'pending' THEN pairing_method END AS "method: Method",
+            CASE WHEN status = 'pending' THEN pairing_expires_at END AS window_ends_at,
+            CASE WHEN status = 'pending' AND qr_expires_at > now() THEN qr_number END AS qr_number,
+            CASE WHEN status = 'pending' AND qr_expires_at > now() THEN qr_expires_at END AS qr_expires_at,
+            CASE WHEN status = 'pending' AND pairing_expires_at > now() THEN pairing_code END AS code,
+            CASE WHEN status = 'pending' AND qr_expires_at > now() THEN qr_text END AS qr_text
+        FROM accounts WHERE tenant_id = $1 AND id = $2 AND wanted <> 'erased'
+        "#,
+        tenant.0,
+        account.0
+    )
+    .fetch_optional(db)
+    .await?
+    .ok_or(Error::NotFound)
+}
+
+/// How many accounts want to be online, and how many of them are, over all tenants (R60).
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count_sessions_of_all_tenants(db: &PgPool) -> Result<(i64, i64)> {
+    let count = sqlx::query!(
+        r#"SELECT count(*) AS "total!", count(*) FILTER (WHERE status = 'connected') AS "connected!"
+           FROM accounts WHERE wanted = 'online'"#
+    )
+    .fetch_one(db)
+    .await?;
+    Ok((count.total, count.connected))
+}
+
+struct Before {
+    label: String,
+    status: Status,
+}
+
+async fn lock(transaction: &mut PgConnection, tenant: TenantId, account: AccountId) -> Result<Before> {
+    sqlx::query_as!(
+        Before,
+        r#"
+        SELECT label, status AS "status: Status"
+        FROM accounts WHERE tenant_id = $1 AND id = $2 AND wanted <> 'erased' FOR NO KEY UPDATE
+        "#,
+        tenant.0,
+        account.0
+    )
+    .fetch_optional(transaction)
+    .await?
+    .ok_or(Error::NotFound)
+}

@@ -1,0 +1,169 @@
+//! API keys. A secret is never stored: the row holds its SHA-256, which is enough as secrets are random.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+
+use super::{Error, Result};
+use crate::id::{ApiKeyId, TenantId};
+
+/// Whom a key acts for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, sqlx::Type, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Role {
+    /// The installation: manages tenants and keys, and sees no tenant's data.
+    Admin,
+    /// One tenant.
+    Tenant,
+}
+
+/// A key, without its secret.
+#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
+pub struct ApiKey {
+    /// Its id; what the audit trail names.
+    pub id: ApiKeyId,
+    /// Whose it is; null for an admin's.
+    pub tenant_id: Option<TenantId>,
+    /// What it may do.
+    pub role: Role,
+    /// What people call it.
+    pub name: String,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// When it was revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+/// Whom a valid key speaks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The key.
+    pub key: ApiKeyId,
+    /// Its tenant; none for an admin's.
+    pub tenant: Option<TenantId>,
+}
+
+/// Stores a new key: of a tenant, or without one an admin's.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such tenant.
+pub async fn create(db: &PgPool, tenant: Option<TenantId>, name: &str, secret_hash: &[u8; 32]) -> Result<ApiKey> {
+    let role = if tenant.is_some() { "tenant" } else { "admin" };
+    sqlx::query_as!(
+        ApiKey,
+        r#"
+        INSERT INTO api_keys (id, tenant_id, role, name, secret_hash)
+        SELECT $1, $2::uuid, $3, $4, $5
+        WHERE $2::uuid IS NULL OR EXISTS (SELECT FROM tenants WHERE id = $2)
+        RETURNING id AS "id: ApiKeyId", tenant_id AS "tenant_id: TenantId", role AS "role: Role", name, created_at,
+            last_used_at, revoked_at
+        "#,
+        ApiKeyId::new().0,
+        tenant.map(|tenant| tenant.0),
+        role,
+        name,
+        secret_hash.as_slice()
+    )
+    .fetch_optional(db)
+    .await?
+    .ok_or(Error::NotFound)
+}
+
+/// Whom a secret speaks for; none when it is unknown or revoked. Crosses tenants: this is where a tenant comes from.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn identify_of_all_tenants(db: &PgPool, secret_hash: &[u8; 32]) -> Result<Option<Identity>> {
+    let identity = sqlx::query_as!(
+        Identity,
+        r#"
+        SELECT id AS "key: ApiKeyId", tenant_id AS "tenant: TenantId" FROM api_keys
+        WHERE secret_hash = $1 AND revoked_at IS NULL
+        "#,
+        secret_hash.as_slice()
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(identity)
+}
+
+/// Notes that a key was used, unless that was noted within the last minute.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn touch_of_all_tenants(db: &PgPool, key: ApiKeyId) -> Result<()> {
+    sqlx::query!(
+        "UPDATE api_keys SET last_used_at = now()
+         WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')",
+        key.0
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A tenant's keys, revoked ones included, oldest first; at most 1,000.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such tenant.
+pub async fn list(db: &PgPool, tenant: TenantId) -> Result<Vec<ApiKey>> {
+    super::tenants::get(db, tenant).await?;
+    let keys = sqlx::query_as!(
+        ApiKey,
+        r#"
+        SELECT id AS "id: ApiKeyId", tenant_id AS "tenant_id: TenantId", role AS "role: Role", name, created_at,
+            last_used_at, revoked_at
+        FROM api_keys WHERE tenant_id = $1 ORDER BY created_at, id LIMIT 1000
+        "#,
+        tenant.0
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(keys)
+}
+
+/// Every key of the installation, oldest first; for the command line.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list_of_all_tenants(db: &PgPool) -> Result<Vec<ApiKey>> {
+    let keys = sqlx::query_as!(
+        ApiKey,
+        r#"
+        SELECT id AS "id: ApiKeyId", tenant_id AS "tenant_id: TenantId", role AS "role: Role", name, created_at,
+            last_used_at, revoked_at
+        FROM api_keys ORDER BY created_at, id LIMIT 10000
+        "#
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(keys)
+}
+
+/// Revokes a tenant's key; revoking it again changes nothing.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such key.
+pub async fn revoke(db: &PgPool, tenant: TenantId, key: ApiKeyId) -> Result<()> {
+    let revoked = sqlx::query!(
+        "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE tenant_id = $1 AND id = $2",
+        tenant.0,
+        key.0
+    )
+    .execute(db)
+    .await?;
+    if revoked.rows_affected() == 0 { Err(Error::NotFound) } else { Ok(()) }
+}
+
+/// Revokes any key of the installation; for the command line.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such key.
+pub async fn revoke_of_all_tenants(db: &PgPool, key: ApiKeyId) -> Result<()> {
+    let revoked = sqlx::query!("UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1", key.0)
+        .execute(db)
+        .await?;
+    if revoked.rows_affected() == 0 { Err(Error::NotFound) } else { Ok(()) }
+}

@@ -1,0 +1,187 @@
+//! Events: what happened, in an order that a reader can follow without gaps.
+//!
+//! Rows of concurrent transactions become visible out of order, so a reader sees only those of transactions that are
+//! older than every running one; `(txid, id)` is then a position that nothing is ever added before.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sqlx::{PgConnection, PgPool};
+
+use super::Result;
+use crate::account::Status;
+use crate::id::{AccountId, TenantId};
+
+/// An account's status changed; data: `account_id`, `status`, `previous`, `reason`.
+pub const STATUS_CHANGED: &str = "account.status_changed";
+/// An account was deleted; data: `account_id`, `label`.
+pub const ACCOUNT_DELETED: &str = "account.deleted";
+
+/// A position in a tenant's events; written `txid-id`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor {
+    /// The transaction.
+    pub txid: i64,
+    /// The event within it.
+    pub id: i64,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.txid, self.id)
+    }
+}
+
+/// The text is no position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be the id of an event, such as 1234-5678")]
+pub struct NoCursor;
+
+impl FromStr for Cursor {
+    type Err = NoCursor;
+
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        let (txid, id) = text.split_once('-').ok_or(NoCursor)?;
+        let number = |text: &str| text.parse().ok().filter(|number: &i64| *number >= 0).ok_or(NoCursor);
+        Ok(Self { txid: number(txid)?, id: number(id)? })
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Where it stands.
+    pub cursor: Cursor,
+    /// At which account, if at one.
+    pub account: Option<AccountId>,
+    /// What, such as [`STATUS_CHANGED`].
+    pub kind: String,
+    /// The rest; depends on `kind`.
+    pub data: Value,
+    /// When.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A stretch of a tenant's events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// In order.
+    pub events: Vec<Event>,
+    /// More are written already, but a transaction older than them is still running: look again very soon.
+    pub held_back: bool,
+}
+
+/// Writes an event within the caller's transaction: it happened if, and only if, that commits. Afterwards tell the bus.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn record(
+    transaction: &mut PgConnection,
+    tenant: TenantId,
+    account: Option<AccountId>,
+    kind: &str,
+    data: &Value,
+) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO events (tenant_id, account_id, kind, data) VALUES ($1, $2, $3, $4)",
+        tenant.0,
+        account.map(|account| account.0),
+        kind,
+        data
+    )
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// Writes that an account's status changed (R63).
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn record_status(
+    transaction: &mut PgConnection,
+    tenant: TenantId,
+    account: AccountId,
+    (previous, status): (Status, Status),
+    reason: Option<&str>,
+) -> Result<()> {
+    let data = json!({"account_id": account, "status": status, "previous": previous, "reason": reason});
+    record(transaction, tenant, Some(account), STATUS_CHANGED, &data).await
+}
+
+/// The position at the end: whoever reads on from here sees everything that is not committed yet, and may see a few
+/// events that just were.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn end(db: &PgPool, tenant: TenantId) -> Result<Cursor> {
+    let last = sqlx::query!(
+        r#"
+        SELECT txid::text::bigint AS "txid!", id FROM events
+        WHERE tenant_id = $1 AND txid < pg_snapshot_xmin(pg_current_snapshot())
+        ORDER BY tenant_id DESC, txid DESC, id DESC LIMIT 1
+        "#,
+        tenant.0
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(last.map_or(Cursor { txid: 0, id: 0 }, |last| Cursor { txid: last.txid, id: last.id }))
+}
+
+/// The events after a position, of one account if given; at most `limit`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn after(
+    db: &PgPool,
+    tenant: TenantId,
+    cursor: Cursor,
+    account: Option<AccountId>,
+    limit: i64,
+) -> Result<Page> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT txid::text::bigint AS "txid!", id, account_id AS "account_id: AccountId", kind, data, created_at,
+            txid < pg_snapshot_xmin(pg_current_snapshot()) AS "settled!"
+        FROM events
+        WHERE tenant_id = $1 AND (txid, id) > ($2::text::xid8, $3) AND ($4::uuid IS NULL OR account_id = $4)
+        ORDER BY tenant_id, txid, id LIMIT $5
+        "#,
+        tenant.0,
+        cursor.txid.to_string(),
+        cursor.id,
+        account.map(|account| account.0),
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    let held_back = rows.iter().any(|row| !row.settled);
+    let events = rows
+        .into_iter()
+        .take_while(|row| row.settled)
+        .map(|row| Event {
+            cursor: Cursor { txid: row.txid, id: row.id },
+            account: row.account_id,
+            kind: row.kind,
+            data: row.data,
+            created_at: row.created_at,
+        })
+        .collect();
+    Ok(Page { events, held_back })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_back_and_nothing_else_is() {
+        let cursor = Cursor { txid: 17, id: 4 };
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        for text in ["", "17", "17-", "-4", "17-4-1", "17--4", "x-4"] {
+            assert_eq!(text.parse::<Cursor>(), Err(NoCursor), "{text}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! SQL of `leases`: who may act for an account, and under which epoch. Crosses tenants by nature: workers serve all.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::types::PgInterval;
+
+use super::{Error, Result};
+use crate::id::{AccountId, WorkerId};
+
+/// An account won, with the epoch that fences every older owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claimed {
+    /// The account.
+    pub account: AccountId,
+    /// Its new epoch.
+    pub epoch: i64,
+}
+
+/// Claims what may be claimed of `accounts`: those that should be online or erased, and whose previous owner is gone,
+/// has stopped, or has not been seen for `stale_after` (R02). Never steals from a living owner.
+///
+/// # Errors
+/// When the database fails; then nothing was claimed.
+pub async fn claim_across_tenants(
+    pool: &PgPool,
+    worker: WorkerId,
+    accounts: &[AccountId],
+    stale_after: Duration,
+) -> Result<Vec<Claimed>> {
+    let ids: Vec<uuid::Uuid> = accounts.iter().map(|a| a.0).collect();
+    let rows = sqlx::query_as!(
+        Claimed,
+        r#"
+        WITH free AS (
+            SELECT l.account_id
+            FROM leases l
+            JOIN accounts a ON a.id = l.account_id
+            WHERE l.account_id = ANY($2)
+              AND a.wanted <> 'offline'
+              AND (l.owner IS NULL OR l.owner = $1 OR NOT EXISTS (
+                    SELECT 1 FROM workers w
+                    WHERE w.id = l.owner AND w.stopped_at IS NULL AND w.last_seen > now() - $3::interval))
+            ORDER BY l.account_id
+            FOR UPDATE OF l
+        )
+        UPDATE leases l SET epoch = l.epoch + 1, owner = $1, claimed_at = now()
+        FROM free WHERE l.account_id = free.account_id
+        RETURNING l.account_id AS "account: AccountId", l.epoch
+        "#,
+        worker.0,
+        &ids,
+        interval(stale_after)?,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows)
+}
+
+/// Accounts that should be live and have no living owner, oldest claim first: what a worker with room looks for.
+///
+/// # Errors
+/// When the database fails.
+pub async fn unowned_across_tenants(pool: &PgPool, stale_after: Duration, limit: i64) -> Result<Vec<AccountId>> {
+    let rows = sqlx::query_scalar!(
+        r#"
+        SELECT a.id AS "id: AccountId"
+        FROM accounts a
+        JOIN leases l ON l.account_id = a.id
+        WHERE a.wanted <> 'offline'
+          AND (l.owner IS NULL OR NOT EXISTS (
+                SELECT 1 FROM workers w
+                WHERE w.id = l.owner AND w.stopped_at IS NULL AND w.last_seen > now() - $1::interval))
+        ORDER BY l.claimed_at NULLS FIRST, a.id
+        LIMIT $2
+        "#,
+        interval(stale_after)?,
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows)
+}
+
+/// The epochs under which Postgres names `worker` as owner.
+///
+/// # Errors
+/// When the database fails.
+pub async fn owned_by(pool: &PgPool, worker: WorkerId) -> Result<Vec<Claimed>> {
+    let rows = sqlx::query_as!(
+        Claimed,
+        r#"SELECT account_id AS "account: AccountId", epoch FROM leases WHERE owner = $1"#,
+        worker.0
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows)
+}
+
+/// Gives accounts back; their sockets are closed. Accounts of another owner are left alone.
+///
+/// # Errors
+/// When the database fails.
+pub async fn release_across_tenants(pool: &PgPool, worker: WorkerId, accounts: &[AccountId]) -> Result<()> {
+    let ids: Vec<uuid::Uuid> = accounts.iter().map(|a| a.0).collect();
+    sqlx::query!("UPDATE leases SET owner = NULL WHERE owner = $1 AND account_id = ANY($2)", worker.0, &ids)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+pub(crate) fn interval(duration: Duration) -> Result<PgInterval> {
+    PgInterval::try_from(duration).map_err(|_| Error::Corrupt(format!("{duration:?} is no interval")))
+}
+
+/// Gives claims back that have no session (a release that failed, an answer that was lost): only under the epoch at which
+/// they were seen, so that a newer claim stays.
+///
+/// # Errors
+/// When the database fails.
+pub async fn release_claims_across_tenants(pool: &PgPool, worker: WorkerId, claims: &[Claimed]) -> Result<()> {
+    let ids: Vec<uuid::Uuid> = claims.iter().map(|claim| claim.account.0).collect();
+    let epochs: Vec<i64> = claims.iter().map(|claim| claim.epoch).collect();
+    sqlx::query!(
+        "UPDATE leases l SET owner = NULL FROM unnest($2::uuid[], $3::bigint[]) AS t(account_id, epoch)
+         WHERE l.account_id = t.account_id AND l.epoch = t.epoch AND l.owner = $1",
+        worker.0,
+        &ids,
+        &epochs
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// The epoch in force; `None` when the account is gone.
+///
+/// # Errors
+/// When the database fails.
+pub async fn epoch_across_tenants(pool: &PgPool, account: AccountId) -> Result<Option<i64>> {
+    Ok(sqlx::query_scalar!("SELECT epoch FROM leases WHERE account_id = $1", account.0).fetch_optional(pool).await?)
+}
+
+/// Whether the account should be live, or removed: a worker that was refused passes its bell on only then.
+///
+/// # Errors
+/// When the database fails.
+pub async fn wanted_across_tenants(pool: &PgPool, account: AccountId) -> Result<bool> {
+    let wanted = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND wanted <> 'offline') AS "wanted!""#,
+        account.0
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(wanted)
+}

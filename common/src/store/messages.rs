@@ -1,0 +1,231 @@
+//! Messages as a tenant sees them: accepting, reading, listing. Sending them is the outbox's matter.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+
+use super::idempotency::Key;
+use super::{Error, Result};
+use crate::account::Status;
+use crate::id::{AccountId, MessageId, RunId, TenantId};
+use crate::jid::Jid;
+use crate::message::{State, whatsapp_id};
+
+/// What a person is told who wants to send through an account without a phone (R36).
+pub const NOT_CONNECTED: &str = "Account not connected: pair it again";
+/// How often an acceptance is tried that lost a race for its idempotency key.
+const TRIES: usize = 3;
+
+/// An outbound message. Holds the recipient and the text: no `Debug`.
+#[derive(Clone, serde::Serialize, utoipa::ToSchema)]
+pub struct Message {
+    /// Its id.
+    pub id: MessageId,
+    /// The account that sends it.
+    pub account_id: AccountId,
+    /// The recipient's address, in canonical form.
+    #[schema(example = "4917012345678@s.whatsapp.net")]
+    pub to: String,
+    /// The text.
+    pub text: String,
+    /// How far it has come.
+    pub state: State,
+    /// Why it will not be sent, in words for a person.
+    pub reason: Option<String>,
+    /// Its id on WhatsApp, the same at every try.
+    #[schema(example = "3EB0C431C26A1916E07A9B")]
+    pub whatsapp_id: String,
+    /// How often it was handed to WhatsApp.
+    pub attempts: i32,
+    /// The run of a reminder that it belongs to.
+    pub run_id: Option<RunId>,
+    /// When it is dropped if it could not be sent by then.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+    /// When WhatsApp's server acknowledged it.
+    pub sent_at: Option<DateTime<Utc>>,
+    /// When it reached the recipient.
+    pub delivered_at: Option<DateTime<Utc>>,
+    /// When it was read.
+    pub read_at: Option<DateTime<Utc>>,
+    /// When it was given up.
+    pub failed_at: Option<DateTime<Utc>>,
+    /// Its place in the account's order.
+    #[serde(skip)]
+    pub seq: i64,
+}
+
+/// A text to be sent.
+#[derive(Clone)]
+pub struct Draft<'a> {
+    /// To whom.
+    pub to: &'a Jid,
+    /// What.
+    pub text: &'a str,
+    /// When it is dropped if it could not be sent by then.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// The request's idempotency key, if it has one.
+    pub key: Option<&'a Key>,
+}
+
+/// What became of a draft.
+pub enum Accepted {
+    /// It is queued. Ring `Send`.
+    Queued(Message),
+    /// This request was answered before; the message as it is now.
+    Replayed(Message),
+    /// Another request used this idempotency key.
+    KeyReused,
+}
+
+/// Queues a message in one round trip: the account is checked, the idempotency key claimed and the row written by one
+/// statement. When it answers `Queued` the message is safe (R01).
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] when the account will not be online
+/// without a new pairing.
+pub async fn accept(db: &PgPool, tenant: TenantId, account: AccountId, draft: &Draft<'_>) -> Result<Accepted> {
+    for _ in 0..TRIES {
+        let message = MessageId::new();
+        let row = insert(db, tenant, account, message, draft).await?;
+        if let (Some(seq), Some(whatsapp_id), Some(created_at)) = (row.seq, row.whatsapp_id, row.created_at) {
+            return Ok(Accepted::Queued(Message {
+                id: message,
+                account_id: account,
+                to: draft.to.as_str().to_owned(),
+                text: draft.text.to_owned(),
+                state: State::Queued,
+                reason: None,
+                whatsapp_id,
+                attempts: 0,
+                run_id: None,
+                expires_at: draft.expires_at,
+                created_at,
+                sent_at: None,
+                delivered_at: None,
+                read_at: None,
+                failed_at: None,
+                seq,
+            }));
+        }
+        match (row.known_fingerprint, row.known_message, draft.key) {
+            (Some(fingerprint), Some(_), Some(key)) if fingerprint != key.fingerprint => {
+                return Ok(Accepted::KeyReused);
+            }
+            (Some(_), Some(known), Some(_)) => return Ok(Accepted::Replayed(get(db, tenant, known).await?)),
+            _ if !row.status.may_send() => return Err(Error::Conflict(NOT_CONNECTED.to_owned())),
+            // The same key is being claimed by a request that committed after this statement began: look again.
+            _ => {}
+        }
+    }
+    Err(Error::Conflict("Another request with this Idempotency-Key is under way".to_owned()))
+}
+
+struct Inserted {
+    status: Status,
+    seq: Option<i64>,
+    whatsapp_id: Option<String>,
+    created_at: Option<DateTime<Utc>>,
+    known_fingerprint: Option<Vec<u8>>,
+    known_message: Option<MessageId>,
+}
+
+async fn insert(
+    db: &PgPool,
+    tenant: TenantId,
+    account: AccountId,
+    message: MessageId,
+    draft: &Draft<'_>,
+) -> Result<Inserted> {
+    sqlx::query_as!(
+        Inserted,
+        r#"
+        WITH account AS (
+            SELECT status, status IN ('pending', 'connected', 'disconnected') AS may_send
+            FROM accounts WHERE tenant_id = $1 AND id = $2 AND wanted <> 'erased'
+        ), claim AS (
+            INSERT INTO idempotency_keys (tenant_id, key, fingerprint, resource_id)
+            SELECT $1, $8, $9, $3 FROM account WHERE may_send AND $8::text IS NOT NULL
+            ON CONFLICT DO NOTHING RETURNING key
+        ), message AS (
+            INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id, expires_at)
+            SELECT $3, $1, $2, $4, $5, $6, $7 FROM account
+            WHERE may_send AND ($8 IS NULL OR EXISTS (SELECT FROM claim))
+            RETURNING seq, whatsapp_id, created_at
+        ), known AS (
+            SELECT fingerprint, resource_id FROM idempotency_keys WHERE tenant_id = $1 AND key = $8
+        )
+        SELECT account.status AS "status: Status", message.seq AS "seq?", message.whatsapp_id AS "whatsapp_id?",
+            message.created_at AS "created_at?", known.fingerprint AS "known_fingerprint?",
+            known.resource_id AS "known_message?: MessageId"
+        FROM account LEFT JOIN message ON true LEFT JOIN known ON true
+        "#,
+        tenant.0,
+        account.0,
+        message.0,
+        draft.to.as_str(),
+        draft.text,
+        whatsapp_id(rand::random()),
+        draft.expires_at,
+        draft.key.map(|key| key.key.as_str()),
+        draft.key.map(|key| key.fingerprint.as_slice())
+    )
+    .fetch_optional(db)
+    .await?
+    .ok_or(Error::NotFound)
+}
+
+/// One message.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such message.
+pub async fn get(db: &PgPool, tenant: TenantId, message: MessageId) -> Result<Message> {
+    sqlx::query_as!(
+        Message,
+        r#"
+        SELECT id AS "id: MessageId", account_id AS "account_id: AccountId", chat AS "to", body AS "text",
+            state AS "state: State", reason, whatsapp_id, attempts, run_id AS "run_id: RunId", expires_at, created_at,
+            sent_at, delivered_at, read_at, failed_at, seq
+        FROM messages WHERE tenant_id = $1 AND id = $2
+        "#,
+        tenant.0,
+        message.0
+    )
+    .fetch_optional(db)
+    .await?
+    .ok_or(Error::NotFound)
+}
+
+/// A page of an account's messages, newest first; `before` is the `seq` of the last one seen.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such account.
+pub async fn list(
+    db: &PgPool,
+    tenant: TenantId,
+    account: AccountId,
+    state: Option<State>,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<Message>> {
+    super::accounts::get(db, tenant, account).await?;
+    let messages = sqlx::query_as!(
+        Message,
+        r#"
+        SELECT id AS "id: MessageId", account_id AS "account_id: AccountId", chat AS "to", body AS "text",
+            state AS "state: State", reason, whatsapp_id, attempts, run_id AS "run_id: RunId", expires_at, created_at,
+            sent_at, delivered_at, read_at, failed_at, seq
+        FROM messages
+        WHERE tenant_id = $1 AND account_id = $2 AND ($3::text IS NULL OR state = $3) AND ($4::bigint IS NULL OR seq < $4)
+        ORDER BY seq DESC LIMIT $5
+        "#,
+        tenant.0,
+        account.0,
+        state.map(State::as_str),
+        before,
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(messages)
+}

@@ -1,0 +1,106 @@
+//! All SQL of the house: one file per table, the tenant's id first in every signature (cross-tenant ones say so by name).
+
+pub use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::id::AccountId;
+
+pub mod accounts;
+pub mod api_keys;
+pub mod audit;
+pub mod credentials;
+pub mod due;
+pub mod events;
+pub mod groups;
+pub mod idempotency;
+pub mod leases;
+pub mod messages;
+pub mod neglected;
+pub mod outbox;
+pub mod pairing;
+pub mod reminders;
+pub mod retention;
+pub mod runs;
+pub mod session;
+pub mod settings;
+pub mod tenants;
+pub mod waiting;
+pub mod workers;
+
+/// The schema, forward only; `switchboard-api migrate` runs it.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+
+/// The right to write for one account's live session: the account and the epoch under which it was claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fence {
+    /// Whose session.
+    pub account: AccountId,
+    /// The claim's number; a later claim has a higher one.
+    pub epoch: i64,
+}
+
+/// Why a store call did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another owner has claimed the account since (or it is gone): stop acting for it at once.
+    #[error("fenced: the account was claimed by another owner or removed")]
+    Fenced,
+    /// No such row for this tenant.
+    #[error("not found")]
+    NotFound,
+    /// The row exists, but its present state does not allow this; the text says why, for a person.
+    #[error("{0}")]
+    Conflict(String),
+    /// The database did not do it.
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The database was away, busy or restarting when somebody asked on our behalf.
+    #[error("database: {0}")]
+    Unavailable(String),
+    /// A stored value could not be read back.
+    #[error("stored value: {0}")]
+    Corrupt(String),
+}
+
+impl Error {
+    /// Whether the same call may succeed later: the database was away, busy or restarting. Anything else fails each time.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::Fenced | Self::NotFound | Self::Conflict(_) | Self::Corrupt(_) => false,
+            Self::Database(sqlx::Error::Database(error)) => error
+                .code()
+                .is_none_or(|code| ["08", "40", "53", "55", "57"].iter().any(|class| code.starts_with(class))),
+            Self::Database(
+                sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::Protocol(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed,
+            ) => true,
+            Self::Database(_) => false,
+        }
+    }
+}
+
+/// The result of a store call.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Opens the pool. `acquire` waits at most five seconds, so that an exhausted pool shows as an error and not as a hang.
+///
+/// # Errors
+/// When the URL is malformed or the database can't be reached.
+pub async fn connect(url: &str, max_connections: u32) -> Result<PgPool> {
+    let options = PgConnectOptions::from_str(url)?.application_name(env!("CARGO_PKG_NAME"));
+    let pool = PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(Duration::from_secs(5))
+        .test_before_acquire(false) // a round trip on every call; a connection that broke shows as an error of its query
+        .connect_with(options)
+        .await?;
+    Ok(pool)
+}

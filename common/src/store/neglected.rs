@@ -1,0 +1,98 @@
+//! Rows whose owner is gone and that nobody else would bring to an end, of all tenants: for the scheduler.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::Result;
+use super::waiting::OWNER_SILENT_S;
+use crate::id::TenantId;
+
+/// Parks pairings that began more than `age` ago and have no live owner: `unpaired` again, never deleted (R20). Whoever still
+/// holds the account is fenced by a higher epoch. Answers whose they are, for the bus.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn park_stale_pairings(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<TenantId>> {
+    let mut transaction = db.begin().await?;
+    let stale = sqlx::query_scalar!(
+        "SELECT l.account_id FROM leases l JOIN accounts a ON a.id = l.account_id LEFT JOIN workers w ON w.id = l.owner
+         WHERE a.status = 'pending' AND a.wanted <> 'erased'
+           AND a.pairing_expires_at < now() - make_interval(secs => $1)
+           AND (w.id IS NULL OR w.stopped_at IS NOT NULL OR w.last_seen < now() - make_interval(secs => $3))
+         ORDER BY l.account_id LIMIT $2 FOR UPDATE OF l SKIP LOCKED",
+        age.as_secs_f64(),
+        limit,
+        OWNER_SILENT_S
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    sqlx::query!("UPDATE leases SET epoch = epoch + 1, owner = NULL WHERE account_id = ANY($1)", &stale)
+        .execute(&mut *transaction)
+        .await?;
+    let parked = sqlx::query!(
+        r#"
+        UPDATE accounts SET status = 'unpaired', status_reason = 'the pairing was abandoned', wanted = 'offline',
+               generation = generation + 1, phone_number = NULL, jid = NULL, lid = NULL, pairing_method = NULL,
+               pairing_phone = NULL, pairing_expires_at = NULL, qr_text = NULL, qr_number = NULL, qr_expires_at = NULL,
+               pairing_code = NULL, updated_at = now()
+        WHERE id = ANY($1) AND status = 'pending'
+        RETURNING id, tenant_id AS "tenant: TenantId", label
+        "#,
+        &stale
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    sqlx::query!("DELETE FROM credentials WHERE account_id = ANY($1)", &stale).execute(&mut *transaction).await?;
+    let (ids, tenants): (Vec<Uuid>, Vec<Uuid>) = parked.iter().map(|row| (row.id, row.tenant.0)).unzip();
+    let labels: Vec<String> = parked.iter().map(|row| row.label.clone()).collect();
+    let audits: Vec<Uuid> = parked.iter().map(|_| Uuid::now_v7()).collect();
+    sqlx::query!(
+        "WITH p AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[]) AS p (account, tenant, label, audit)),
+         told AS (
+             INSERT INTO events (tenant_id, account_id, kind, data)
+             SELECT tenant, account, 'account.status_changed', jsonb_build_object('account_id', account,
+                    'status', 'unpaired', 'previous', 'pending', 'reason', 'the pairing was abandoned') FROM p)
+         INSERT INTO audit (id, tenant_id, account_id, account_label, operator, action, outcome)
+         SELECT audit, tenant, account, label, 'system:scheduler', 'pair', 'abandoned' FROM p",
+        &ids,
+        &tenants,
+        &labels,
+        &audits
+    )
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(parked.into_iter().map(|row| row.tenant).collect())
+}
+
+/// Ends queued messages whose `expires_at` passed more than `age` ago: their account's owner would have done it by then, so
+/// there is none. Answers whose they are, for the bus.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<TenantId>> {
+    let tenants = sqlx::query_scalar!(
+        r#"
+        WITH m AS (
+            UPDATE messages SET state = 'expired', reason = 'not sent before expires_at', failed_at = now()
+            WHERE state = 'queued' AND id IN (
+                SELECT id FROM messages
+                WHERE state = 'queued' AND expires_at < now() - make_interval(secs => $1)
+                LIMIT $2 FOR UPDATE SKIP LOCKED)
+            RETURNING id, tenant_id, account_id
+        ), told AS (
+            INSERT INTO events (tenant_id, account_id, kind, data)
+            SELECT tenant_id, account_id, 'message.expired',
+                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', 'expired') FROM m
+        )
+        SELECT DISTINCT tenant_id AS "tenant: TenantId" FROM m
+        "#,
+        age.as_secs_f64(),
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(tenants)
+}

@@ -1,0 +1,218 @@
+//! SQL of the outbox: what a session still has to send, and what became of it. Reads need no fence, every write has one.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+
+use super::{Error, Fence, Result};
+use crate::id::{AccountId, MessageId, RunId};
+
+/// A message that waits for its turn.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    /// Its row.
+    pub id: MessageId,
+    /// Its place in the account's order.
+    pub seq: i64,
+    /// Canonical JID of the chat.
+    pub chat: String,
+    /// The text.
+    pub body: String,
+    /// The WhatsApp id under which every try goes out.
+    pub whatsapp_id: String,
+    /// The run it belongs to, if a reminder made it.
+    pub run: Option<RunId>,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+}
+
+/// The account's oldest queued messages in order, without those that are `in_flight` now and those that have expired.
+///
+/// # Errors
+/// When the database fails.
+pub async fn waiting(pool: &PgPool, account: AccountId, in_flight: &[MessageId], limit: i64) -> Result<Vec<Waiting>> {
+    let in_flight: Vec<uuid::Uuid> = in_flight.iter().map(|m| m.0).collect();
+    let rows = sqlx::query_as!(
+        Waiting,
+        r#"
+        SELECT id AS "id: MessageId", seq, chat, body, whatsapp_id, run_id AS "run: RunId", created_at
+        FROM messages
+        WHERE account_id = $1 AND state = 'queued' AND id <> ALL($2) AND (expires_at IS NULL OR expires_at > now())
+        ORDER BY seq
+        LIMIT $3
+        "#,
+        account.0,
+        &in_flight,
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows)
+}
+
+/// What became of a message: `sent` on the server's acknowledgement, or `failed` with a reason for a person.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Whose.
+    pub id: MessageId,
+    /// `None`: acknowledged. `Some`: failed, and why.
+    pub failure: Option<String>,
+}
+
+/// Writes the ends of a batch of sends in one statement, with their events and their run targets. Answers the runs that
+/// were touched, to be settled. A receipt that overtook its acknowledgement keeps what it wrote.
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails. Nothing was written then.
+pub async fn finish(pool: &PgPool, fence: Fence, outcomes: &[Outcome]) -> Result<Vec<RunId>> {
+    let ids: Vec<uuid::Uuid> = outcomes.iter().map(|o| o.id.0).collect();
+    let failures: Vec<Option<String>> = outcomes.iter().map(|o| o.failure.clone()).collect();
+    let row = sqlx::query!(
+        r#"
+        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+        o AS (SELECT * FROM unnest($3::uuid[], $4::text[]) AS t(id, failure)),
+        m AS (
+            UPDATE messages m SET
+                state = CASE WHEN o.failure IS NULL THEN 'sent' ELSE 'failed' END,
+                reason = o.failure,
+                attempts = m.attempts + 1,
+                sent_at = CASE WHEN o.failure IS NULL THEN now() ELSE m.sent_at END,
+                failed_at = CASE WHEN o.failure IS NULL THEN NULL ELSE now() END
+            FROM o, f
+            WHERE m.id = o.id AND m.account_id = f.account_id AND m.state = 'queued'
+            RETURNING m.id, m.tenant_id, m.account_id, m.state, m.reason, m.run_id
+        ), told AS (
+            INSERT INTO events (tenant_id, account_id, kind, data)
+            SELECT tenant_id, account_id, 'message.' || state,
+                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', state, 'reason', reason)
+            FROM m
+        )
+        SELECT (SELECT count(*) FROM f) AS "held!",
+               (SELECT coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL), '{}') FROM m) AS "runs!: Vec<uuid::Uuid>"
+        "#,
+        fence.account.0,
+        fence.epoch,
+        &ids,
+        &failures as &[Option<String>],
+    )
+    .fetch_one(pool)
+    .await?;
+    if row.held == 0 {
+        return Err(Error::Fenced);
+    }
+    Ok(row.runs.into_iter().map(RunId).collect())
+}
+
+/// A receipt of somebody's phone.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    /// The message's WhatsApp id.
+    pub whatsapp_id: String,
+    /// Read, not only delivered.
+    pub read: bool,
+    /// When, by the phone.
+    pub at: DateTime<Utc>,
+}
+
+/// Moves messages on to `delivered` and `read`, never back; in a group the first member's receipt counts (R36).
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails.
+pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Result<()> {
+    let ids: Vec<String> = receipts.iter().map(|r| r.whatsapp_id.clone()).collect();
+    let read: Vec<bool> = receipts.iter().map(|r| r.read).collect();
+    let at: Vec<DateTime<Utc>> = receipts.iter().map(|r| r.at).collect();
+    let held = sqlx::query_scalar!(
+        r#"
+        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+        r AS (
+            SELECT whatsapp_id, bool_or(read) AS read, min(at) AS at, min(at) FILTER (WHERE read) AS read_at
+            FROM unnest($3::text[], $4::bool[], $5::timestamptz[]) AS t(whatsapp_id, read, at) GROUP BY whatsapp_id
+        ), old AS (
+            SELECT m.id, m.state FROM messages m JOIN f ON m.account_id = f.account_id JOIN r ON m.whatsapp_id = r.whatsapp_id
+            WHERE m.state IN ('queued', 'sent', 'delivered') ORDER BY m.seq FOR UPDATE OF m
+        ), m AS (
+            UPDATE messages m SET
+                state = CASE WHEN r.read THEN 'read' ELSE 'delivered' END,
+                sent_at = coalesce(m.sent_at, now()),
+                delivered_at = coalesce(m.delivered_at, r.at),
+                read_at = coalesce(m.read_at, r.read_at)
+            FROM r, old
+            WHERE m.id = old.id AND m.account_id = $1 AND m.whatsapp_id = r.whatsapp_id
+              AND (old.state IN ('queued', 'sent') OR (old.state = 'delivered' AND r.read))
+            RETURNING m.id, m.tenant_id, m.account_id, m.state
+        ), told AS (
+            INSERT INTO events (tenant_id, account_id, kind, data)
+            SELECT tenant_id, account_id, 'message.' || state,
+                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', state)
+            FROM m
+        )
+        SELECT count(*) AS "held!" FROM f
+        "#,
+        fence.account.0,
+        fence.epoch,
+        &ids,
+        &read,
+        &at
+    )
+    .fetch_one(pool)
+    .await?;
+    if held == 0 { Err(Error::Fenced) } else { Ok(()) }
+}
+
+/// A message that somebody sent to the account.
+#[derive(Debug, Clone)]
+pub struct Inbound {
+    /// The chat's JID.
+    pub chat: String,
+    /// Who wrote it.
+    pub sender: String,
+    /// WhatsApp's id.
+    pub whatsapp_id: String,
+    /// Its text, where it has one.
+    pub text: Option<String>,
+    /// What it is (`text`, `image`, …).
+    pub kind: String,
+    /// When it was sent.
+    pub at: DateTime<Utc>,
+    /// Sent by the account itself from another device.
+    pub from_me: bool,
+}
+
+/// Writes received messages as events, in order. One that was written before (WhatsApp hands a message out again when it was
+/// not told in time) is left out.
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails.
+pub async fn received(pool: &PgPool, fence: Fence, messages: &[Inbound]) -> Result<()> {
+    let data: Vec<serde_json::Value> = messages
+        .iter()
+        .map(|m| {
+            serde_json::json!({
+                "account_id": fence.account, "chat": m.chat, "sender": m.sender, "whatsapp_id": m.whatsapp_id,
+                "text": m.text, "type": m.kind, "at": m.at, "from_me": m.from_me,
+            })
+        })
+        .collect();
+    let held = sqlx::query_scalar!(
+        r#"
+        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+        told AS (
+            INSERT INTO events (tenant_id, account_id, kind, data)
+            SELECT a.tenant_id, a.id, 'message.received', t.data
+            FROM f JOIN accounts a ON a.id = f.account_id, unnest($3::jsonb[]) WITH ORDINALITY AS t(data, n)
+            WHERE NOT EXISTS (
+                SELECT 1 FROM events e
+                WHERE e.account_id = a.id AND e.kind = 'message.received' AND e.data ->> 'whatsapp_id' = t.data ->> 'whatsapp_id'
+                  AND e.data ->> 'chat' = t.data ->> 'chat' AND e.data ->> 'sender' = t.data ->> 'sender')
+            ORDER BY t.n
+        )
+        SELECT count(*) AS "held!" FROM f
+        "#,
+        fence.account.0,
+        fence.epoch,
+        &data
+    )
+    .fetch_one(pool)
+    .await?;
+    if held == 0 { Err(Error::Fenced) } else { Ok(()) }
+}

@@ -1,0 +1,279 @@
+//! SQL of a pairing under way: its codes, and how it ends. Every write is fenced by the session's epoch.
+
+use sqlx::{PgConnection, PgPool};
+
+use super::audit::{self, Entry, Operator};
+use super::{Error, Fence, Result};
+use crate::id::TenantId;
+
+/// Shows a QR code: text, running number, and how many seconds it lives (R25, R30). The event is a signal and carries no code.
+///
+/// # Errors
+/// `Fenced` under an old epoch or when no pairing is under way; else when the database fails.
+pub async fn show_qr(pool: &PgPool, fence: Fence, text: &str, number: i32, for_s: f64) -> Result<()> {
+    shown(
+        sqlx::query_scalar!(
+            r#"
+            WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+            a AS (
+                UPDATE accounts SET qr_text = $3, qr_number = $4, qr_expires_at = now() + make_interval(secs => $5), updated_at = now()
+                FROM f WHERE id = f.account_id AND status = 'pending' RETURNING id, tenant_id, qr_expires_at
+            ), told AS (
+                INSERT INTO events (tenant_id, account_id, kind, data)
+                SELECT tenant_id, id, 'session.qr', jsonb_build_object('account_id', id, 'number', $4::int, 'expires_at', qr_expires_at)
+                FROM a
+            )
+            SELECT count(*) AS "n!" FROM a
+            "#,
+            fence.account.0,
+            fence.epoch,
+            text,
+            number,
+            for_s
+        )
+        .fetch_one(pool)
+        .await?,
+    )
+}
+
+/// Shows the eight-character pairing code (R31).
+///
+/// # Errors
+/// As [`show_qr`].
+pub async fn show_code(pool: &PgPool, fence: Fence, code: &str) -> Result<()> {
+    shown(
+        sqlx::query_scalar!(
+            r#"
+            WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+            a AS (
+                UPDATE accounts SET pairing_code = $3, updated_at = now()
+                FROM f WHERE id = f.account_id AND status = 'pending' RETURNING id, tenant_id
+            ), told AS (
+                INSERT INTO events (tenant_id, account_id, kind, data)
+                SELECT tenant_id, id, 'session.pairing_code', jsonb_build_object('account_id', id) FROM a
+            )
+            SELECT count(*) AS "n!" FROM a
+            "#,
+            fence.account.0,
+            fence.epoch,
+            code
+        )
+        .fetch_one(pool)
+        .await?,
+    )
+}
+
+/// Notes that a phone accepted the device: whoever owns the account next logs in instead of showing codes (R26). The row
+/// stays `pending` until that login; the code that was shown is used up.
+///
+/// # Errors
+/// As [`show_qr`].
+pub async fn accepted(pool: &PgPool, fence: Fence, jid: &str) -> Result<()> {
+    shown(
+        sqlx::query_scalar!(
+            r#"
+            WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+            a AS (
+                UPDATE accounts SET jid = $3, qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL, updated_at = now()
+                FROM f WHERE id = f.account_id AND status = 'pending' RETURNING id, tenant_id
+            ), told AS (
+                INSERT INTO events (tenant_id, account_id, kind, data)
+                SELECT tenant_id, id, 'session.accepted', jsonb_build_object('account_id', id) FROM a
+            )
+            SELECT count(*) AS "n!" FROM a
+            "#,
+            fence.account.0,
+            fence.epoch,
+            jid
+        )
+        .fetch_one(pool)
+        .await?,
+    )
+}
+
+/// Tells the operator what the phone's owner must do for the pairing to go on.
+///
+/// # Errors
+/// As [`show_qr`].
+pub async fn advise(pool: &PgPool, fence: Fence, advice: &str) -> Result<()> {
+    shown(
+        sqlx::query_scalar!(
+            r#"
+            WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+            a AS (
+                UPDATE accounts SET status_reason = $3, updated_at = now()
+                FROM f WHERE id = f.account_id AND status = 'pending' RETURNING id, tenant_id
+            ), told AS (
+                INSERT INTO events (tenant_id, account_id, kind, data)
+                SELECT tenant_id, id, 'session.action_required', jsonb_build_object('account_id', id, 'advice', $3::text) FROM a
+            )
+            SELECT count(*) AS "n!" FROM a
+            "#,
+            fence.account.0,
+            fence.epoch,
+            advice
+        )
+        .fetch_one(pool)
+        .await?,
+    )
+}
+
+fn shown(rows: i64) -> Result<()> {
+    if rows == 1 { Ok(()) } else { Err(Error::Fenced) }
+}
+
+/// Ends a pairing without a link: codes or window ran out, or it can't go on. Status `unpaired`, QR and credentials
+/// cleared, event `session.timeout` (R25).
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails.
+pub async fn give_up(pool: &PgPool, fence: Fence, reason: &str) -> Result<()> {
+    let mut tx = pool.begin().await?;
+    sqlx::query!(
+        "SELECT epoch FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE",
+        fence.account.0,
+        fence.epoch
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or(Error::Fenced)?;
+    let ended = sqlx::query!(
+        r#"
+        WITH a AS (
+            UPDATE accounts SET status = 'unpaired', status_reason = $2,
+                   wanted = CASE WHEN wanted = 'online' THEN 'offline' ELSE wanted END, phone_number = NULL, jid = NULL, lid = NULL,
+                   pairing_method = NULL, pairing_phone = NULL, pairing_expires_at = NULL,
+                   qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL, updated_at = now()
+            WHERE id = $1 AND status = 'pending' RETURNING id, tenant_id, label
+        ), scrubbed AS (
+            DELETE FROM credentials c USING a WHERE c.account_id = a.id
+        ), told AS (
+            INSERT INTO events (tenant_id, account_id, kind, data)
+            SELECT tenant_id, id, k.kind, jsonb_build_object('account_id', id, 'status', 'unpaired', 'previous', 'pending', 'reason', $2::text)
+            FROM a, (VALUES ('session.timeout'), ('account.status_changed')) AS k(kind)
+        )
+        SELECT tenant_id AS "tenant: TenantId", label FROM a
+        "#,
+        fence.account.0,
+        reason
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if let Some(ended) = ended {
+        audited(&mut tx, ended.tenant, fence, &ended.label, reason).await;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// An audit row of the worker's; one that can't be written never strands the step (R21).
+async fn audited(connection: &mut PgConnection, tenant: TenantId, fence: Fence, label: &str, outcome: &str) {
+    let operator = Operator::System("worker");
+    audit::record(connection, Entry { tenant, account: fence.account, label, operator, action: "pair", outcome }).await;
+}
+
+/// Who was linked.
+#[derive(Debug, Clone)]
+pub struct LinkedAs {
+    /// Digits of the phone.
+    pub number: String,
+    /// Its JID.
+    pub jid: String,
+    /// Its LID, where the server told one.
+    pub lid: Option<String>,
+    /// The name it shows.
+    pub push_name: Option<String>,
+}
+
+/// How a first connection after a scan ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Linked {
+    /// Status `connected`, number stored.
+    Connected,
+    /// The phone is linked to another account of the tenant already (R29): this one is `unpaired` again.
+    Duplicate {
+        /// The label of the account that keeps working.
+        of: String,
+    },
+}
+
+/// Writes the first connection of a pairing (R26), or ends it as a duplicate (R29): number, status, audit and events.
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails.
+pub async fn linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linked> {
+    let mut tx = pool.begin().await?;
+    let row = sqlx::query!(
+        r#"
+        SELECT a.tenant_id AS "tenant: TenantId", a.label, a.status FROM leases l JOIN accounts a ON a.id = l.account_id
+        WHERE l.account_id = $1 AND l.epoch = $2 FOR SHARE OF l
+        "#,
+        fence.account.0,
+        fence.epoch
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or(Error::Fenced)?;
+    // two accounts of a tenant that link one phone at the same instant must see each other
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock(hashtextextended($1::text || $2, 0))",
+        row.tenant.to_string(),
+        who.number
+    )
+    .execute(&mut *tx)
+    .await?;
+    let other = sqlx::query_scalar!(
+        "SELECT label FROM accounts WHERE tenant_id = $1 AND phone_number = $2 AND id <> $3 ORDER BY created_at, id LIMIT 1",
+        row.tenant.0,
+        who.number,
+        fence.account.0
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let (status, kind, outcome) = match &other {
+        None => ("connected", "session.connected", "connected".to_owned()),
+        Some(label) => ("unpaired", "session.duplicate", format!("duplicate of \"{label}\"")),
+    };
+    sqlx::query!(
+        r#"
+        UPDATE accounts SET
+            status = $2, status_reason = CASE WHEN $2 = 'connected' THEN NULL ELSE $3 END,
+            wanted = CASE WHEN $2 = 'connected' THEN wanted WHEN wanted = 'online' THEN 'offline' ELSE wanted END,
+            phone_number = CASE WHEN $2 = 'connected' THEN $4 END, jid = CASE WHEN $2 = 'connected' THEN $5 END,
+            lid = CASE WHEN $2 = 'connected' THEN $6 END, push_name = CASE WHEN $2 = 'connected' THEN $7 END,
+            linked_at = CASE WHEN $2 = 'connected' THEN coalesce(linked_at, now()) ELSE linked_at END,
+            connected_at = CASE WHEN $2 = 'connected' THEN now() ELSE connected_at END,
+            disconnected_at = CASE WHEN $2 = 'connected' THEN NULL ELSE disconnected_at END,
+            pairing_method = NULL, pairing_phone = NULL, pairing_expires_at = NULL,
+            qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL, banned_until = NULL, updated_at = now()
+        WHERE id = $1
+        "#,
+        fence.account.0,
+        status,
+        outcome,
+        who.number,
+        who.jid,
+        who.lid,
+        who.push_name
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        r#"
+        INSERT INTO events (tenant_id, account_id, kind, data)
+        SELECT $1, $2, k.kind, jsonb_build_object('account_id', $2::uuid, 'status', $3::text, 'previous', $4::text, 'duplicate_of', $5::text)
+        FROM (VALUES ($6::text), ('account.status_changed')) AS k(kind)
+        "#,
+        row.tenant.0,
+        fence.account.0,
+        status,
+        row.status,
+        other,
+        kind
+    )
+    .execute(&mut *tx)
+    .await?;
+    audited(&mut tx, row.tenant, fence, &row.label, &outcome).await;
+    tx.commit().await?;
+    Ok(other.map_or(Linked::Connected, |of| Linked::Duplicate { of }))
+}

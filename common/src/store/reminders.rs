@@ -1,0 +1,291 @@
+//! Reminders as a tenant sees them: create, list, read, replace, delete. Firing them is in `due`.
+//!
+//! Lock order, as when a run is expanded: its runs first, then the reminder.
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use serde_json::Value;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::{Error, Result, runs};
+use crate::id::{AccountId, ReminderId, TenantId};
+
+/// How far a reminder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::Type, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[schema(as = ReminderStatus)]
+pub enum Status {
+    /// It will fire.
+    Active,
+    /// A run of it rests; it does not fire meanwhile.
+    Paused,
+    /// It can't go on.
+    Failed,
+    /// It has fired for the last time.
+    Ended,
+}
+
+impl Status {
+    /// The word that the row holds.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Paused => "paused",
+            Self::Failed => "failed",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// A reminder as stored.
+#[derive(Clone)]
+pub struct Reminder {
+    /// Its id.
+    pub id: ReminderId,
+    /// The account that sends it.
+    pub account_id: AccountId,
+    /// What people call it.
+    pub name: String,
+    /// How far it is.
+    pub status: Status,
+    /// The IANA zone in which it is meant.
+    pub timezone: String,
+    /// Its start on that zone's clocks.
+    pub start_local: NaiveDateTime,
+    /// What it repeats on; none: it fires once.
+    pub rrule: Option<String>,
+    /// The hour at which sending stops.
+    pub window_end: Option<i16>,
+    /// Raised by each edit.
+    pub version: i32,
+    /// When it fires next.
+    pub next_fire_at: Option<DateTime<Utc>>,
+    /// When it last fired.
+    pub last_fired_at: Option<DateTime<Utc>>,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+    /// The texts, in order.
+    pub messages: Vec<String>,
+    /// The chats, in order.
+    pub targets: Vec<String>,
+}
+
+/// What a tenant decides about a reminder, checked.
+#[derive(Clone)]
+pub struct Plan {
+    /// The account that sends it.
+    pub account: AccountId,
+    /// What people call it.
+    pub name: String,
+    /// The IANA zone in which it is meant.
+    pub timezone: String,
+    /// Its start on that zone's clocks.
+    pub start_local: NaiveDateTime,
+    /// What it repeats on; none: it fires once.
+    pub rrule: Option<String>,
+    /// The structured spec that the rule was built from, where there was one.
+    pub recurrence: Option<Value>,
+    /// The hour at which sending stops.
+    pub window_end: Option<i16>,
+    /// When it fires first under this plan.
+    pub next_fire_at: DateTime<Utc>,
+    /// The texts, in order.
+    pub messages: Vec<String>,
+    /// The chats in canonical form, in order, each once.
+    pub targets: Vec<String>,
+}
+
+/// Creates a reminder and arms it.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such account.
+pub async fn create(db: &PgPool, tenant: TenantId, plan: &Plan) -> Result<Reminder> {
+    let mut transaction = db.begin().await?;
+    let reminder = ReminderId::new();
+    let created = sqlx::query!(
+        "INSERT INTO reminders (id, tenant_id, account_id, name, timezone, start_local, rrule, recurrence, window_end,
+             next_fire_at)
+         SELECT $1, $2, id, $4, $5, $6, $7, $8, $9, $10 FROM accounts
+         WHERE tenant_id = $2 AND id = $3 AND wanted <> 'erased'",
+        reminder.0,
+        tenant.0,
+        plan.account.0,
+        plan.name,
+        plan.timezone,
+        plan.start_local,
+        plan.rrule,
+        plan.recurrence,
+        plan.window_end,
+        plan.next_fire_at
+    )
+    .execute(&mut *transaction)
+    .await?;
+    if created.rows_affected() == 0 {
+        return Err(Error::NotFound);
+    }
+    write_content(&mut transaction, tenant, reminder, plan).await?;
+    transaction.commit().await?;
+    get(db, tenant, reminder).await
+}
+
+/// Replaces a reminder whole and arms it anew (R44): whatever was pending under the old plan never fires.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such reminder, or no such account.
+pub async fn update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<Reminder> {
+    let mut transaction = db.begin().await?;
+    let reason = "the reminder was edited";
+    runs::cancel_open(&mut transaction, tenant, reminder, runs::Locked::Wait, reason).await?;
+    let updated = sqlx::query!(
+        "UPDATE reminders r SET account_id = a.id, name = $4, timezone = $5, start_local = $6, rrule = $7,
+             recurrence = $8, window_end = $9, next_fire_at = $10, status = 'active', version = r.version + 1,
+             updated_at = now()
+         FROM accounts a
+         WHERE r.tenant_id = $2 AND r.id = $1 AND a.tenant_id = $2 AND a.id = $3 AND a.wanted <> 'erased'",
+        reminder.0,
+        tenant.0,
+        plan.account.0,
+        plan.name,
+        plan.timezone,
+        plan.start_local,
+        plan.rrule,
+        plan.recurrence,
+        plan.window_end,
+        plan.next_fire_at
+    )
+    .execute(&mut *transaction)
+    .await?;
+    if updated.rows_affected() == 0 {
+        return Err(Error::NotFound);
+    }
+    // A run may have been fired and expanded just before the reminder was locked. One that is locked now is about to
+    // read the new version, and ends by itself.
+    runs::cancel_open(&mut transaction, tenant, reminder, runs::Locked::Skip, reason).await?;
+    sqlx::query!("DELETE FROM reminder_messages WHERE tenant_id = $1 AND reminder_id = $2", tenant.0, reminder.0)
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query!("DELETE FROM reminder_targets WHERE tenant_id = $1 AND reminder_id = $2", tenant.0, reminder.0)
+        .execute(&mut *transaction)
+        .await?;
+    write_content(&mut transaction, tenant, reminder, plan).await?;
+    transaction.commit().await?;
+    get(db, tenant, reminder).await
+}
+
+/// Deletes a reminder; what was pending never fires, and the history of its runs stays.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such reminder.
+pub async fn delete(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    let reason = "the reminder was deleted";
+    runs::cancel_open(&mut transaction, tenant, reminder, runs::Locked::Wait, reason).await?;
+    let disarmed = sqlx::query!(
+        "UPDATE reminders SET next_fire_at = NULL, version = version + 1 WHERE tenant_id = $1 AND id = $2",
+        tenant.0,
+        reminder.0
+    );
+    if disarmed.execute(&mut *transaction).await?.rows_affected() == 0 {
+        return Err(Error::NotFound);
+    }
+    runs::cancel_open(&mut transaction, tenant, reminder, runs::Locked::Skip, reason).await?;
+    sqlx::query!("DELETE FROM reminders WHERE tenant_id = $1 AND id = $2", tenant.0, reminder.0)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// One reminder.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such reminder.
+pub async fn get(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Reminder> {
+    let found = read(db, tenant, Some(reminder), Filter::default(), 1).await?;
+    found.into_iter().next().ok_or(Error::NotFound)
+}
+
+/// Which reminders are listed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Filter {
+    /// Only those in this state.
+    pub status: Option<Status>,
+    /// Only those of this account.
+    pub account: Option<AccountId>,
+    /// Only those behind this place.
+    pub after: Option<(DateTime<Utc>, Uuid)>,
+}
+
+/// A page of a tenant's reminders, oldest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list(db: &PgPool, tenant: TenantId, filter: Filter, limit: i64) -> Result<Vec<Reminder>> {
+    read(db, tenant, None, filter, limit).await
+}
+
+async fn read(
+    db: &PgPool,
+    tenant: TenantId,
+    reminder: Option<ReminderId>,
+    filter: Filter,
+    limit: i64,
+) -> Result<Vec<Reminder>> {
+    let (at, id) = filter.after.unzip();
+    let reminders = sqlx::query_as!(
+        Reminder,
+        r#"
+        SELECT id AS "id: ReminderId", account_id AS "account_id: AccountId", name, status AS "status: Status", timezone,
+            start_local, rrule, window_end, version, next_fire_at, last_fired_at, created_at, updated_at,
+            ARRAY(SELECT m.body FROM reminder_messages m WHERE m.reminder_id = r.id ORDER BY m.position) AS "messages!",
+            ARRAY(SELECT t.chat FROM reminder_targets t WHERE t.reminder_id = r.id ORDER BY t.position) AS "targets!"
+        FROM reminders r
+        WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id = $2) AND ($3::text IS NULL OR status = $3)
+          AND ($4::uuid IS NULL OR account_id = $4)
+          AND ($5::timestamptz IS NULL OR (created_at, id) > ($5, $6::uuid))
+          AND EXISTS (SELECT FROM accounts a WHERE a.id = r.account_id AND a.wanted <> 'erased')
+        ORDER BY created_at, id LIMIT $7
+        "#,
+        tenant.0,
+        reminder.map(|reminder| reminder.0),
+        filter.status.map(Status::as_str),
+        filter.account.map(|account| account.0),
+        at,
+        id,
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(reminders)
+}
+
+async fn write_content(
+    transaction: &mut PgConnection,
+    tenant: TenantId,
+    reminder: ReminderId,
+    plan: &Plan,
+) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO reminder_messages (tenant_id, reminder_id, position, body)
+         SELECT $1, $2, place::int, body FROM unnest($3::text[]) WITH ORDINALITY AS given (body, place)",
+        tenant.0,
+        reminder.0,
+        &plan.messages
+    )
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO reminder_targets (tenant_id, reminder_id, position, chat)
+         SELECT $1, $2, place::int, chat FROM unnest($3::text[]) WITH ORDINALITY AS given (chat, place)",
+        tenant.0,
+        reminder.0,
+        &plan.targets
+    )
+    .execute(transaction)
+    .await?;
+    Ok(())
+}

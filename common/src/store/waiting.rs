@@ -1,0 +1,164 @@
+//! Rows that wait longer than a bell takes, of all tenants: what the scheduler rings for again, in bounded pages.
+//!
+//! Each page answers bells in the order of their ids and starts after the given one, so that a long list is walked
+//! through and its first rows don't hide the others.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::Result;
+use crate::id::{AccountId, RunId, TenantId};
+use crate::job::Bell;
+
+/// A worker whose heartbeat is older than this is no live owner: three of its heartbeats, as long as a lease.
+pub const OWNER_SILENT_S: f64 = 15.0;
+
+/// Accounts that want to be online, and whose oldest queued message or wish for groups has waited for `age`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn sends(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+    let accounts = sqlx::query_scalar!(
+        r#"
+        SELECT a.id AS "id: AccountId" FROM accounts a
+        WHERE a.wanted = 'online' AND a.id > $2
+          AND (a.held_until IS NULL OR a.held_until <= now()) AND (a.banned_until IS NULL OR a.banned_until <= now())
+          AND (a.groups_wanted_at < now() - make_interval(secs => $1)
+               OR a.id IN (SELECT m.account_id FROM messages m
+                           WHERE m.state = 'queued' AND m.created_at < now() - make_interval(secs => $1)))
+        ORDER BY a.id LIMIT $3
+        "#,
+        age.as_secs_f64(),
+        after.unwrap_or_default(),
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(accounts.into_iter().map(|account| Bell::Send { account }).collect())
+}
+
+/// Accounts that want to be online, were once linked, and have had no live owner for `age`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn unowned(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+    let accounts = sqlx::query_scalar!(
+        r#"
+        SELECT a.id AS "id: AccountId"
+        FROM accounts a JOIN leases l ON l.account_id = a.id LEFT JOIN workers w ON w.id = l.owner
+        WHERE a.wanted = 'online' AND a.id > $2 AND a.status IN ('connected', 'disconnected')
+          AND a.updated_at < now() - make_interval(secs => $1)
+          AND (a.banned_until IS NULL OR a.banned_until <= now())
+          AND (w.id IS NULL OR w.stopped_at IS NOT NULL OR w.last_seen < now() - make_interval(secs => $4))
+        ORDER BY a.id LIMIT $3
+        "#,
+        age.as_secs_f64(),
+        after.unwrap_or_default(),
+        limit,
+        OWNER_SILENT_S
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(accounts.into_iter().map(|account| Bell::Send { account }).collect())
+}
+
+/// Accounts whose pairing was asked for `age` ago, is still within its window, and has neither a code to show nor, if it
+/// has one, a live owner.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn pairings(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+    let accounts = sqlx::query_scalar!(
+        r#"
+        SELECT a.id AS "id: AccountId"
+        FROM accounts a LEFT JOIN leases l ON l.account_id = a.id LEFT JOIN workers w ON w.id = l.owner
+        WHERE a.wanted = 'online' AND a.id > $2 AND a.status = 'pending' AND a.pairing_expires_at > now()
+          AND a.updated_at < now() - make_interval(secs => $1)
+          AND ((a.qr_text IS NULL AND a.pairing_code IS NULL)
+               OR w.id IS NULL OR w.stopped_at IS NOT NULL OR w.last_seen < now() - make_interval(secs => $4))
+        ORDER BY a.id LIMIT $3
+        "#,
+        age.as_secs_f64(),
+        after.unwrap_or_default(),
+        limit,
+        OWNER_SILENT_S
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(accounts.into_iter().map(|account| Bell::Pair { account }).collect())
+}
+
+/// Accounts that are to be offline but have an owner still, and accounts that are to be removed, for `age`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn unpairings(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+    let accounts = sqlx::query_scalar!(
+        r#"
+        SELECT a.id AS "id: AccountId" FROM accounts a
+        WHERE a.id > $2 AND a.updated_at < now() - make_interval(secs => $1)
+          AND (a.wanted = 'erased'
+               OR (a.wanted = 'offline' AND a.id IN (SELECT account_id FROM leases WHERE owner IS NOT NULL)))
+        ORDER BY a.id LIMIT $3
+        "#,
+        age.as_secs_f64(),
+        after.unwrap_or_default(),
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(accounts.into_iter().map(|account| Bell::Unpair { account }).collect())
+}
+
+/// Runs that have waited for `age` to be expanded.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn runs(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+    let runs = sqlx::query_scalar!(
+        r#"
+        SELECT id AS "id: RunId" FROM runs
+        WHERE status = 'pending' AND created_at < now() - make_interval(secs => $1) AND id > $2
+        ORDER BY id LIMIT $3
+        "#,
+        age.as_secs_f64(),
+        after.unwrap_or_default(),
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(runs.into_iter().map(|run| Bell::FireReminder { run }).collect())
+}
+
+/// Accounts that are to be removed and whose device nobody logs out: for `ownerless` without a live owner, or for `age` in
+/// all.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn stuck_deletes(
+    db: &PgPool,
+    ownerless: Duration,
+    age: Duration,
+    limit: i64,
+) -> Result<Vec<(TenantId, AccountId)>> {
+    let accounts = sqlx::query!(
+        r#"
+        SELECT a.tenant_id AS "tenant: TenantId", a.id AS "account: AccountId"
+        FROM accounts a LEFT JOIN leases l ON l.account_id = a.id LEFT JOIN workers w ON w.id = l.owner
+        WHERE a.wanted = 'erased' AND (
+            a.updated_at < now() - make_interval(secs => $2)
+            OR (a.updated_at < now() - make_interval(secs => $1)
+                AND (w.id IS NULL OR w.stopped_at IS NOT NULL OR w.last_seen < now() - make_interval(secs => $4))))
+        ORDER BY a.updated_at LIMIT $3
+        "#,
+        ownerless.as_secs_f64(),
+        age.as_secs_f64(),
+        limit,
+        OWNER_SILENT_S
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(accounts.into_iter().map(|row| (row.tenant, row.account)).collect())
+}

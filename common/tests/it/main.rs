@@ -1,0 +1,10 @@
+//! One test binary: a module per file of `src`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests")]
+mod credentials;
+mod doorbell;
+mod due;
+mod reminder;
+mod run;
+mod seal;
+mod tidy;
+mod waiting;

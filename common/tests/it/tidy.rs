@@ -1,0 +1,141 @@
+//! The rules of the house that text alone can show: where words may stand, and what a pure file may not hold.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// Every Rust file of the parts' `src`, with its path from the root.
+fn sources() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for part in ["api", "worker", "scheduler", "common", "simulator"] {
+        collect(&root().join(part).join("src"), &mut found);
+    }
+    assert!(found.len() > 100, "the sources are where they were");
+    found
+}
+
+fn collect(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+            let name = path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
+            found.push((name, fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+/// Lines of code (no comments) of `text` that hold `word`.
+fn code_with<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
+    text.lines().filter(|line| !line.trim_start().starts_with("//") && line.contains(word)).collect()
+}
+
+fn only_in(word: &str, homes: &[&str]) {
+    for (name, text) in sources() {
+        if !homes.iter().any(|home| name.starts_with(home)) {
+            let lines = code_with(&text, word);
+            assert!(lines.is_empty(), "{name} names `{word}`, whose home is {homes:?}: {lines:?}");
+        }
+    }
+}
+
+/// R05: the tree has its parts, and the workspace the packages that the design names.
+#[test]
+fn the_tree_stands() {
+    for path in [
+        "api",
+        "worker",
+        "scheduler",
+        "common",
+        "simulator",
+        "migrations",
+        "helm",
+        "grafana",
+        "README.md",
+        "Cargo.toml",
+    ] {
+        assert!(root().join(path).exists(), "{path}");
+    }
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    for package in [
+        "tokio",
+        "apalis",
+        "apalis-redis",
+        "axum",
+        "sqlx",
+        "whatsapp-rust",
+        "qrcode",
+        "rrule",
+        "redis",
+        "prometheus",
+        "opentelemetry",
+    ] {
+        assert!(manifest.lines().any(|line| line.starts_with(&format!("{package} ="))), "{package}");
+    }
+}
+
+/// SQL stands in the store alone, and each door's library in its own room.
+#[test]
+fn each_library_has_one_home() {
+    only_in("sqlx::query", &["common/src/store"]);
+    only_in("apalis", &["common/src/doorbell"]);
+    only_in("rrule::", &["common/src/reminder"]);
+    only_in("whatsapp_rust", &["worker/src/link"]);
+    only_in("wacore", &["worker/src/link", "simulator/src"]);
+    only_in("qrcode::", &["api/src/qr.rs"]);
+    only_in("prometheus::", &["common/src/telemetry"]);
+}
+
+/// The simulator knows nothing of us, and nobody but tests knows it.
+#[test]
+fn the_simulator_stands_apart() {
+    for (name, text) in sources() {
+        for word in ["common::", "api::", "worker::", "scheduler::"] {
+            let foreign = code_with(&text, &format!("use {word}"));
+            assert!(!name.starts_with("simulator/") || foreign.is_empty(), "{name}: {foreign:?}");
+        }
+        let imports = code_with(&text, "use simulator");
+        assert!(name.starts_with("simulator/") || imports.is_empty(), "{name} imports the simulator");
+    }
+}
+
+/// A file that says it is pure has no clock, no waiting and no store.
+#[test]
+fn pure_files_are_pure() {
+    let mut seen = 0;
+    for (name, text) in sources() {
+        if !text.starts_with("//! Pure.") {
+            continue;
+        }
+        seen += 1;
+        for word in [
+            "async ",
+            ".await",
+            "clock::now",
+            "BootTime::now",
+            "Instant::now",
+            "crate::store",
+            "common::store",
+            "tokio::",
+        ] {
+            let lines = code_with(&text, word);
+            assert!(lines.is_empty(), "{name} is not pure: {lines:?}");
+        }
+    }
+    assert!(seen >= 8, "only {seen} pure files");
+}
+
+/// Every file opens with what it is for, and none is called by a word that says nothing.
+#[test]
+fn every_file_says_what_it_is_for() {
+    for (name, text) in sources() {
+        assert!(text.starts_with("//!"), "{name} does not say what it is for");
+        for word in ["utils", "helpers", "types", "manager"] {
+            assert!(!name.contains(word), "{name}");
+        }
+    }
+}
