@@ -1,0 +1,41 @@
+//! What was seen: the audit of sockets, the counters, health; and the way back to an empty world.
+
+use axum::Json;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Answer, Query, State};
+use crate::server;
+use crate::sync::lock;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Whose {
+    number: Option<String>,
+}
+
+pub(super) async fn audit(world: State, Query(whose): Query<Whose>) -> Answer<Json<Value>> {
+    let devices = world.audit.report(whose.number.as_deref());
+    let overlap_count: usize = devices.iter().map(|device| device.overlaps.len()).sum();
+    Ok(Json(json!({ "overlap_count": overlap_count, "devices": devices })))
+}
+
+pub(super) async fn stats(world: State) -> Json<Value> {
+    let mut report = world.stats.report();
+    report["sockets"] = json!(lock(&world.sockets).len());
+    report["logged_in"] = json!(world.logged_in().len());
+    report["phones"]["count"] = json!(world.accounts().len());
+    report["groups"] = json!(world.groups().len());
+    Json(report)
+}
+
+pub(super) async fn health() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+/// Forgets the world, but for the server's static key, and drops the sockets.
+pub(super) async fn reset(world: State) -> Json<Value> {
+    world.forget();
+    server::drop_sockets(&world, "reset").await;
+    Json(json!({ "status": "reset" }))
+}

@@ -1,0 +1,245 @@
+//! One client's connection from the WebSocket upgrade to its end; a single task owns it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use bytes::Bytes;
+use futures::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, mpsc};
+use tokio_websockets::{CloseCode, Limits, Message, ServerBuilder, WebSocketStream};
+use wacore::framing::FrameDecoder;
+
+use crate::handshake::{Established, HEADER, Introduction, Step};
+use crate::noise::{Inbound, Outbound};
+use crate::peer::Peer;
+use crate::socket::{COMMANDS_MAX, Command, Ending, Socket};
+use crate::stanza;
+use crate::sync::lock;
+use crate::world::World;
+use crate::{clock, fault};
+
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+/// A client that says nothing for so long is gone; real ones ping every 15 to 30 seconds.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(180);
+/// A client that lets a write wait so long does not read any more.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(2);
+const MESSAGE_MAX: usize = 4 * 1024 * 1024;
+
+type WebSocket = WebSocketStream<TcpStream>;
+
+/// Serves one connection; all that goes wrong stays in here.
+pub(crate) async fn serve(world: Arc<World>, tcp: TcpStream) {
+    let opened_at_us = clock::unix_us();
+    let limits = Limits::default().max_payload_len(Some(MESSAGE_MAX));
+    let upgrade = ServerBuilder::new().limits(limits);
+    let accept = tokio::time::timeout(HANDSHAKE_TIMEOUT, upgrade.accept(tcp));
+    let Ok(Ok((_, mut ws))) = accept.await else {
+        return;
+    };
+    let hands = tokio::time::timeout(HANDSHAKE_TIMEOUT, shake_hands(&world, &mut ws)).await;
+    let (established, frames) = match hands {
+        Ok(Ok(done)) => done,
+        Ok(Err(error)) => {
+            world.stats.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+            tracing::info!(%error, "handshake failed");
+            return;
+        }
+        Err(_) => return,
+    };
+    let id = world.next_socket_id();
+    let (commands, orders) = mpsc::channel(COMMANDS_MAX);
+    let wake = Arc::new(Notify::new());
+    let socket = Socket::new(id, commands, Arc::clone(&wake));
+    lock(&world.sockets).insert(id, socket.clone());
+    let Established { read, write, introduction } = *established;
+    let peer = Peer::new(Arc::clone(&world), socket, Outbound::new(write), opened_at_us);
+    let mut connection = Connection { ws, inbound: Inbound::new(read, frames), peer, orders, wake };
+    let ending = connection.run(introduction).await;
+    connection.end(ending).await;
+    lock(&world.sockets).remove(&id);
+}
+
+/// Reads the header and shakes hands; returns what is left of the stream's first bytes too.
+async fn shake_hands(world: &World, ws: &mut WebSocket) -> anyhow::Result<(Box<Established>, FrameDecoder)> {
+    let mut frames = FrameDecoder::new();
+    let first = next_binary(ws).await?;
+    frames.feed(after_header(&first)?);
+    let hello = next_frame(ws, &mut frames).await?;
+    match world.identity.answer_hello(&hello)? {
+        Step::Done { reply, established } => {
+            ws.send(Message::binary(Bytes::from(reply))).await?;
+            world.stats.handshakes_ik.fetch_add(1, Ordering::Relaxed);
+            Ok((established, frames))
+        }
+        Step::AwaitFinish { reply, pending } => {
+            ws.send(Message::binary(Bytes::from(reply))).await?;
+            let finish = next_frame(ws, &mut frames).await?;
+            world.stats.handshakes_xx.fetch_add(1, Ordering::Relaxed);
+            Ok((Box::new(pending.read_finish(&finish)?), frames))
+        }
+    }
+}
+
+async fn next_binary(ws: &mut WebSocket) -> anyhow::Result<Bytes> {
+    loop {
+        let message = ws.next().await.context("closed during the handshake")??;
+        if message.is_binary() {
+            return Ok(Bytes::from(message.into_payload()));
+        }
+        ensure!(!message.is_close(), "closed during the handshake");
+    }
+}
+
+async fn next_frame(ws: &mut WebSocket, frames: &mut FrameDecoder) -> anyhow::Result<Bytes> {
+    loop {
+        if let Some(frame) = frames.decode_frame() {
+            return Ok(frame.freeze());
+        }
+        ensure!(frames.buffered_len() < 64 * 1024, "handshake too large");
+        frames.feed(&next_binary(ws).await?);
+    }
+}
+
+/// Skips the optional routing intro and the header.
+fn after_header(bytes: &[u8]) -> anyhow::Result<&[u8]> {
+    let mut rest = bytes;
+    if let Some(intro) = rest.strip_prefix(b"ED\x00\x01") {
+        let (length, tail) = intro.split_at_checked(3).context("short routing intro")?;
+        let length = length.iter().fold(0, |sum, b| (sum << 8) | usize::from(*b));
+        rest = tail.get(length..).context("short routing intro")?;
+    }
+    rest.strip_prefix(&HEADER[..]).context("this is not a WhatsApp stream of dictionary 3")
+}
+
+struct Connection {
+    ws: WebSocket,
+    inbound: Inbound,
+    peer: Peer,
+    orders: mpsc::Receiver<Command>,
+    wake: Arc<Notify>,
+}
+
+impl Connection {
+    async fn run(&mut self, introduction: Introduction) -> Ending {
+        if let Err(ending) = stanza::login::admit(&mut self.peer, &introduction) {
+            return *ending;
+        }
+        drop(introduction);
+        loop {
+            if let Err(ending) = self.flush().await {
+                return ending;
+            }
+            if let Some(ending) = self.peer.ending.take() {
+                return ending;
+            }
+            let step = tokio::select! {
+                // Orders first: a socket that is to go must not take more stanzas.
+                biased;
+                order = self.orders.recv() => self.obey(order).await,
+                () = self.wake.notified() => Ok(()),
+                message = tokio::time::timeout(IDLE_TIMEOUT, self.ws.next()) => match message {
+                    Err(_) => Err(Ending::dropped("idle")),
+                    Ok(None) => Err(Ending::dropped("client_gone")),
+                    Ok(Some(Err(error))) => Err(Ending::dropped(format!("client_gone: {error}"))),
+                    Ok(Some(Ok(message))) => self.receive(message).await,
+                },
+            };
+            if let Err(ending) = step {
+                return ending;
+            }
+        }
+    }
+
+    async fn receive(&mut self, message: Message) -> Result<(), Ending> {
+        if message.is_close() {
+            return Err(Ending::dropped("client_closed"));
+        }
+        if !message.is_binary() {
+            return Ok(());
+        }
+        if let Some(delay) = self.peer.delay(fault::Scope::Everything) {
+            tokio::time::sleep(delay).await;
+        }
+        let broken = |error: anyhow::Error| Ending::closed(format!("protocol: {error}"));
+        self.inbound.feed(message.as_payload()).map_err(broken)?;
+        while let Some(node) = self.inbound.next().map_err(broken)? {
+            stanza::handle(&mut self.peer, node).map_err(broken)?;
+        }
+        Ok(())
+    }
+
+    async fn obey(&mut self, order: Option<Command>) -> Result<(), Ending> {
+        match order {
+            Some(Command::Send(node)) => self.peer.send(&node),
+            Some(Command::Link(link)) => stanza::pair::offer_link(&mut self.peer, *link),
+            Some(Command::End(ending)) => return Err(ending),
+            Some(Command::Silence(lasting)) => return self.be_silent(lasting).await,
+            None => return Err(Ending::dropped("forgotten")),
+        }
+        Ok(())
+    }
+
+    /// Neither reads nor writes until the time is over or the connection is to end.
+    async fn be_silent(&mut self, lasting: Option<Duration>) -> Result<(), Ending> {
+        let until = lasting.map(|lasting| tokio::time::Instant::now() + lasting);
+        loop {
+            let over = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = over => return Ok(()),
+                order = self.orders.recv() => match order {
+                    Some(Command::End(ending)) => return Err(ending),
+                    Some(_) => {}
+                    None => return Err(Ending::dropped("forgotten")),
+                },
+            }
+        }
+    }
+
+    /// Writes what has gathered, then what waits in the device's queue, a buffer at a time.
+    async fn flush(&mut self) -> Result<(), Ending> {
+        loop {
+            let more = self.peer.pump().map_err(|error| {
+                tracing::error!(%error, "queued stanza cannot be sent");
+                Ending::closed("internal")
+            })?;
+            if let Some(bytes) = self.peer.out.take() {
+                let sending = self.ws.send(Message::binary(bytes));
+                match tokio::time::timeout(WRITE_TIMEOUT, sending).await {
+                    Ok(sent) => sent.map_err(|error| Ending::dropped(format!("client_gone: {error}")))?,
+                    Err(_) => return Err(Ending::dropped("client_does_not_read")),
+                }
+            }
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn end(mut self, ending: Ending) {
+        self.peer.leave(&ending.reason);
+        let last_words = async {
+            if let Some(node) = &ending.last_words {
+                self.peer.send(node);
+            }
+            if let Some(bytes) = self.peer.out.take() {
+                self.ws.send(Message::binary(bytes)).await?;
+            }
+            if ending.close_frame {
+                let close = Message::close(Some(CloseCode::NORMAL_CLOSURE), "");
+                self.ws.send(close).await?;
+            }
+            anyhow::Ok(())
+        };
+        let spoken = tokio::time::timeout(LAST_WORDS_TIMEOUT, last_words).await;
+        tracing::debug!(socket = self.peer.socket.id, reason = ending.reason, ?spoken, "closed");
+    }
+}

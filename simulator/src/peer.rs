@@ -1,0 +1,170 @@
+//! Who is at the other end of a connection, and what is on its way there.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use wacore_binary::Node;
+use wacore_binary::builder::NodeBuilder;
+
+use crate::fault::{Kind, Scope};
+use crate::noise::Outbound;
+use crate::socket::{Command, Ending, Socket};
+use crate::stanza::pair::Pairing;
+use crate::sync::lock;
+use crate::wire;
+use crate::world::World;
+use crate::world::account::Account;
+use crate::world::address::Address;
+use crate::world::queue;
+
+/// What the connection is for.
+pub(crate) enum Role {
+    /// Nothing yet: the login has not been answered.
+    Unknown,
+    Pairing(Box<Pairing>),
+    Companion(Arc<Account>, u16),
+}
+
+/// The stored stanzas that a login brings, while they are being sent.
+struct Backlog {
+    last_sequence: u64,
+    total: usize,
+    announced: bool,
+}
+
+pub(crate) struct Peer {
+    pub(crate) world: Arc<World>,
+    pub(crate) socket: Socket,
+    pub(crate) role: Role,
+    pub(crate) out: Outbound,
+    /// Set when the connection is to end after what has been said.
+    pub(crate) ending: Option<Ending>,
+    opened_at_us: u64,
+    backlog: Option<Backlog>,
+}
+
+impl Peer {
+    pub(crate) fn new(world: Arc<World>, socket: Socket, out: Outbound, opened_at_us: u64) -> Self {
+        Self { world, socket, role: Role::Unknown, out, ending: None, opened_at_us, backlog: None }
+    }
+
+    pub(crate) fn send(&mut self, node: &Node) {
+        tracing::trace!(socket = self.socket.id, node = %wacore::xml::DisplayableNode(node), "out");
+        if let Err(error) = self.out.push(node) {
+            tracing::error!(%error, "stanza cannot be sent");
+            self.ending = Some(Ending::closed("internal"));
+        }
+    }
+
+    /// The account and address of a companion; none before the login.
+    pub(crate) fn companion(&self) -> Option<(Arc<Account>, Address)> {
+        match &self.role {
+            Role::Companion(account, device) => {
+                let address = Address::new(&account.number, *device);
+                Some((Arc::clone(account), address))
+            }
+            Role::Unknown | Role::Pairing(_) => None,
+        }
+    }
+
+    /// Counts the login and gives this socket the device's place.
+    pub(crate) fn log_in(&mut self, account: Arc<Account>, device: u16) {
+        let address = Address::new(&account.number, device);
+        self.world.audit.logged_in(&address, self.socket.id, self.opened_at_us);
+        self.world.attach(&account, device, self.socket.clone());
+        self.world.stats.logins.fetch_add(1, Ordering::Relaxed);
+        self.role = Role::Companion(account, device);
+    }
+
+    /// The client is ready for stanzas: says how many are stored, and lets the queue flow.
+    pub(crate) fn activate(&mut self) {
+        let Role::Companion(account, device) = &self.role else {
+            return;
+        };
+        let companions = lock(&account.companions);
+        let Some(companion) = companions.by_device.get(device) else {
+            return;
+        };
+        let queue = &companion.queue;
+        let preview = NodeBuilder::new("offline_preview")
+            .attr("count", queue.len())
+            .attr("message", queue.count("message"))
+            .attr("receipt", queue.count("receipt"))
+            .attr("notification", queue.count("notification"))
+            .attr("appdata", 0_u32)
+            .build();
+        let backlog = Backlog { last_sequence: queue.last_sequence(), total: queue.len(), announced: false };
+        drop(companions);
+        self.send(&wire::branch("ib", [preview]));
+        if self.backlog.is_none() {
+            self.backlog = Some(backlog);
+        }
+    }
+
+    /// Moves waiting stanzas into the outgoing buffer; true if there are more than fit.
+    pub(crate) fn pump(&mut self) -> anyhow::Result<bool> {
+        let Role::Companion(account, device) = &self.role else {
+            return Ok(false);
+        };
+        let account = Arc::clone(account);
+        let device = *device;
+        while !self.out.is_full() {
+            let Some(backlog) = &mut self.backlog else {
+                return Ok(false);
+            };
+            let next = {
+                let mut companions = lock(&account.companions);
+                let companion = companions.by_device.get_mut(&device);
+                // A socket that has been replaced gets nothing any more.
+                let own = companion.filter(|c| c.socket.as_ref().is_some_and(|s| s.id == self.socket.id));
+                own.and_then(|c| c.queue.next_for(self.socket.id))
+            };
+            let stored = next.as_ref().is_some_and(|(sequence, _)| *sequence <= backlog.last_sequence);
+            if !stored && !std::mem::replace(&mut backlog.announced, true) {
+                let offline = NodeBuilder::new("offline").attr("count", backlog.total).build();
+                self.send(&wire::branch("ib", [offline]));
+            }
+            let Some((_, stanza)) = next else {
+                return Ok(false);
+            };
+            if stored {
+                self.world.stats.redelivered.fetch_add(1, Ordering::Relaxed);
+            }
+            let node = queue::decode(stanza, stored)?;
+            self.send(&node);
+        }
+        Ok(true)
+    }
+
+    /// The delay that holds up this peer's traffic now, if there is one.
+    pub(crate) fn delay(&self, scope: Scope) -> Option<Duration> {
+        let (_, address) = self.companion()?;
+        let faults = &self.world.faults;
+        let order = faults
+            .take_if(Kind::Delay, &address.number, address.device, |order| order.scope.unwrap_or_default() == scope)?;
+        Some(Duration::from_millis(order.ms.unwrap_or(1_000)))
+    }
+
+    /// Sends a node later, without holding up anything else.
+    pub(crate) fn send_later(&self, node: Node, delay: Duration) {
+        let socket = self.socket.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            socket.tell(Command::Send(Box::new(node)));
+        });
+    }
+
+    /// Takes the connection out of the world.
+    pub(crate) fn leave(&mut self, reason: &str) {
+        self.world.audit.closed(self.socket.id, reason);
+        self.world.withdraw_offers(self.socket.id);
+        match std::mem::replace(&mut self.role, Role::Unknown) {
+            Role::Companion(account, device) => {
+                self.world.detach(&account, device, self.socket.id);
+            }
+            Role::Pairing(pairing) => pairing.abandon(),
+            Role::Unknown => {}
+        }
+    }
+}

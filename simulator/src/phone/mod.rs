@@ -1,0 +1,13 @@
+//! The virtual phones: primary devices with real Signal state that read, confirm and send messages.
+
+mod crypt;
+pub(crate) mod identity;
+pub(crate) mod inbox;
+pub(crate) mod key_share;
+pub(crate) mod mailbox;
+pub(crate) mod receipts;
+mod receive;
+mod retry;
+pub(crate) mod send;
+pub(crate) mod state;
+mod stores;

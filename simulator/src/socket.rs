@@ -1,0 +1,95 @@
+//! The handle by which the rest of the simulator reaches one open connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use wacore_binary::Node;
+use wacore_binary::builder::NodeBuilder;
+
+use crate::stanza::pair::Link;
+
+/// Commands that may wait for one connection; a connection that lets more pile up loses them.
+pub(crate) const COMMANDS_MAX: usize = 1_024;
+
+/// What a connection can be told from outside.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Send(Box<Node>),
+    Link(Box<Link>),
+    Silence(Option<Duration>),
+    End(Ending),
+}
+
+/// How a connection ends.
+#[derive(Debug, Clone)]
+pub(crate) struct Ending {
+    pub(crate) reason: String,
+    pub(crate) last_words: Option<Box<Node>>,
+    /// Whether a WebSocket close frame goes out before the connection is dropped.
+    pub(crate) close_frame: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Socket {
+    pub(crate) id: u64,
+    commands: mpsc::Sender<Command>,
+    wake: Arc<Notify>,
+}
+
+impl Socket {
+    pub(crate) fn new(id: u64, commands: mpsc::Sender<Command>, wake: Arc<Notify>) -> Self {
+        Self { id, commands, wake }
+    }
+
+    /// Tells the connection something; false if it is gone or far behind.
+    pub(crate) fn tell(&self, command: Command) -> bool {
+        self.commands.try_send(command).is_ok()
+    }
+
+    /// Says that the device's queue has something new.
+    pub(crate) fn wake(&self) {
+        self.wake.notify_one();
+    }
+}
+
+impl Ending {
+    pub(crate) fn dropped(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), last_words: None, close_frame: false }
+    }
+
+    pub(crate) fn closed(reason: impl Into<String>) -> Self {
+        Self { close_frame: true, ..Self::dropped(reason) }
+    }
+
+    fn saying(reason: impl Into<String>, node: Node) -> Self {
+        Self { last_words: Some(Box::new(node)), ..Self::closed(reason) }
+    }
+
+    pub(crate) fn stream_error(code: u16) -> Self {
+        let node = NodeBuilder::new("stream:error").attr("code", code).build();
+        Self::saying(format!("stream_error_{code}"), node)
+    }
+
+    /// A second login of the same device took over.
+    pub(crate) fn replaced() -> Self {
+        let conflict = NodeBuilder::new("conflict").attr("type", "replaced").build();
+        let node = NodeBuilder::new("stream:error").children([conflict]).build();
+        Self::saying("replaced", node)
+    }
+
+    /// The phone removed the device.
+    pub(crate) fn device_removed() -> Self {
+        let conflict = NodeBuilder::new("conflict").attr("type", "device_removed").build();
+        let node = NodeBuilder::new("stream:error").attr("code", 401).children([conflict]).build();
+        Self::saying("device_removed", node)
+    }
+
+    pub(crate) fn failure(reason: u16, extra: &[(&'static str, String)]) -> Self {
+        let mut node = NodeBuilder::new("failure").attr("reason", reason);
+        for (key, value) in extra {
+            node = node.attr(key, value.as_str());
+        }
+        Self::saying(format!("failure_{reason}"), node.build())
+    }
+}

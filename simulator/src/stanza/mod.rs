@@ -1,0 +1,47 @@
+//! What the server does with each stanza a client sends.
+
+pub(crate) mod code;
+mod group;
+mod iq;
+pub(crate) mod login;
+mod message;
+pub(crate) mod pair;
+mod prekeys;
+mod receipt;
+mod usync;
+
+use wacore_binary::Node;
+
+use crate::peer::Peer;
+use crate::sync::lock;
+use crate::wire;
+
+/// Answers one stanza. An error ends the connection.
+pub(crate) fn handle(peer: &mut Peer, node: Node) -> anyhow::Result<()> {
+    tracing::trace!(socket = peer.socket.id, node = %wacore::xml::DisplayableNode(&node), "in");
+    match node.tag.as_ref() {
+        "iq" => iq::handle(peer, &node)?,
+        "message" => message::handle(peer, node),
+        "receipt" => receipt::handle(peer, &node),
+        "ack" => receipt::acknowledged(peer, &node),
+        "presence" => presence(peer, &node),
+        // Typing, session and batch notices, and what else needs no answer.
+        _ => {}
+    }
+    Ok(())
+}
+
+/// A companion that shows itself says its push name too.
+fn presence(peer: &Peer, node: &Node) {
+    let Some((account, address)) = peer.companion() else {
+        return;
+    };
+    let name = wire::string(node, "name");
+    if name.is_empty() {
+        return;
+    }
+    let mut companions = lock(&account.companions);
+    if let Some(companion) = companions.by_device.get_mut(&address.device) {
+        companion.push_name = name;
+    }
+}
