@@ -1,0 +1,206 @@
+//! Who is calling. The extractors here are the only source of a tenant's id in this crate.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use common::id::{ApiKeyId, TenantId};
+use common::store::api_keys::{self, Identity};
+use common::store::audit::Operator;
+use sha2::{Digest as _, Sha256};
+use sqlx::PgPool;
+
+use crate::context::Context;
+use crate::problem::{Problem, Result};
+
+/// Random bytes of a key.
+const SECRET_BYTES: usize = 32;
+/// A looked-up key is believed for this long; so a revocation takes effect within it.
+const CACHED_FOR: Duration = Duration::from_secs(5);
+/// Keys remembered at one time.
+const CACHE_LIMIT: usize = 10_000;
+/// `last_used_at` is kept to this precision.
+const TOUCH_EVERY: Duration = Duration::from_secs(60);
+
+/// A fresh key: `sb_a_…` for an admin, `sb_t_…` for a tenant. It is shown once; only its digest is kept.
+#[must_use]
+pub fn generate(tenant: Option<TenantId>) -> String {
+    let role = if tenant.is_some() { 't' } else { 'a' };
+    format!("sb_{role}_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; SECRET_BYTES]>()))
+}
+
+/// The digest under which a key is stored. Keys are random, so a plain SHA-256 can't be guessed back.
+#[must_use]
+pub fn digest(key: &str) -> [u8; 32] {
+    Sha256::digest(key.as_bytes()).into()
+}
+
+/// Keys that were looked up a moment ago.
+pub struct KeyCache {
+    db: PgPool,
+    known: Mutex<HashMap<[u8; 32], Known>>,
+}
+
+#[derive(Clone, Copy)]
+struct Known {
+    identity: Identity,
+    read_at: Instant,
+    touched_at: Instant,
+}
+
+impl KeyCache {
+    /// An empty cache.
+    #[must_use]
+    pub fn new(db: PgPool) -> Self {
+        Self { db, known: Mutex::default() }
+    }
+
+    /// Whom a key's digest speaks for; none when it is unknown or revoked.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn identify(&self, digest: &[u8; 32]) -> Result<Option<Identity>> {
+        let known = self.lock().get(digest).copied();
+        if let Some(known) = known
+            && known.read_at.elapsed() < CACHED_FOR
+        {
+            return Ok(Some(known.identity));
+        }
+        let Some(identity) = api_keys::identify_of_all_tenants(&self.db, digest).await? else {
+            self.lock().remove(digest);
+            return Ok(None);
+        };
+        let now = Instant::now();
+        let touched_at = known.map(|known| known.touched_at).filter(|at| at.elapsed() < TOUCH_EVERY);
+        self.remember(*digest, Known { identity, read_at: now, touched_at: touched_at.unwrap_or(now) });
+        if touched_at.is_none() {
+            self.touch(identity.key);
+        }
+        Ok(Some(identity))
+    }
+
+    fn remember(&self, digest: [u8; 32], fresh: Known) {
+        let mut known = self.lock();
+        if known.len() >= CACHE_LIMIT {
+            known.retain(|_, known| known.read_at.elapsed() < CACHED_FOR);
+        }
+        if known.len() >= CACHE_LIMIT {
+            known.clear();
+        }
+        known.insert(digest, fresh);
+    }
+
+    /// Beside the request: nobody waits for it, and it may fail.
+    fn touch(&self, key: ApiKeyId) {
+        let db = self.db.clone();
+        tokio::spawn(async move {
+            if let Err(error) = api_keys::touch_of_all_tenants(&db, key).await {
+                tracing::debug!(%error, "the use of a key was not noted");
+            }
+        });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Someone with a tenant's key.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller {
+    /// Whom the key speaks for.
+    pub tenant: TenantId,
+    /// The key.
+    pub key: ApiKeyId,
+    /// The key's digest, to ask again while a stream is open.
+    pub digest: [u8; 32],
+}
+
+impl Caller {
+    /// The caller as the audit trail names them.
+    #[must_use]
+    pub const fn operator(&self) -> Operator {
+        Operator::Key(self.key)
+    }
+}
+
+/// Someone with an admin's key.
+#[derive(Debug, Clone, Copy)]
+pub struct Admin;
+
+impl FromRequestParts<Context> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Self> {
+        let (identity, digest) = identify(&parts.headers, context).await?;
+        match identity.tenant {
+            Some(tenant) => Ok(Self { tenant, key: identity.key, digest }),
+            None => Err(Problem::Forbidden("This is a tenant's: use a key of that tenant")),
+        }
+    }
+}
+
+impl FromRequestParts<Context> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Self> {
+        match identify(&parts.headers, context).await?.0.tenant {
+            None => Ok(Self),
+            Some(_) => Err(Problem::Forbidden("This is for admins: use an admin key")),
+        }
+    }
+}
+
+async fn identify(headers: &HeaderMap, context: &Context) -> Result<(Identity, [u8; 32])> {
+    let key = presented(headers).ok_or(Problem::Unauthorized)?;
+    let digest = digest(key);
+    let identity = context.keys.identify(&digest).await?.ok_or(Problem::Unauthorized)?;
+    Ok((identity, digest))
+}
+
+/// The key of a request, if it looks like one. `Authorization` goes first.
+fn presented(headers: &HeaderMap) -> Option<&str> {
+    let key = match headers.get(header::AUTHORIZATION) {
+        Some(value) => {
+            let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())?
+        }
+        None => headers.get("x-api-key")?.to_str().ok()?.trim(),
+    };
+    let (role, secret) = key.strip_prefix("sb_")?.split_once('_')?;
+    let plausible = matches!(role, "a" | "t") && secret.len() == SECRET_BYTES.div_ceil(3) * 4 - 1;
+    plausible.then_some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_key_is_recognised_and_tells_its_role() {
+        let tenant = generate(Some(TenantId::new()));
+        assert!(tenant.starts_with("sb_t_") && generate(None).starts_with("sb_a_"));
+        let mut headers = HeaderMap::new();
+        headers.insert("x-api-key", tenant.parse().unwrap_or_else(|_| unreachable!()));
+        assert_eq!(presented(&headers), Some(tenant.as_str()));
+        headers.insert("authorization", "Basic abc".parse().unwrap_or_else(|_| unreachable!()));
+        assert_eq!(presented(&headers), None);
+        let bearer = format!("bearer {tenant}");
+        headers.insert("authorization", bearer.parse().unwrap_or_else(|_| unreachable!()));
+        assert_eq!(presented(&headers), Some(tenant.as_str()));
+    }
+
+    #[test]
+    fn what_is_no_key_is_not_looked_up() {
+        for text in ["", "sb_t_", "sb_x_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "hello"] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-api-key", text.parse().unwrap_or_else(|_| unreachable!()));
+            assert_eq!(presented(&headers), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What every handler has at hand: the rows, the bells, the signals and the keys.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::bus::Bus;
+use common::doorbell::Doorbell;
+use common::job::Bell;
+use common::ops::Pulse;
+use common::telemetry::metrics;
+use sqlx::PgPool;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::KeyCache;
+use crate::config::Config;
+
+/// Rings under way at one time; above that a row just waits for the scheduler to ring again.
+const RINGS_LIMIT: usize = 512;
+/// A ring that takes longer is given up.
+const RING_TIMEOUT: Duration = Duration::from_millis(500);
+/// Live streams of one process.
+const STREAMS_LIMIT: usize = 4096;
+
+/// Cheap to clone; every handler gets one.
+#[derive(Clone)]
+pub struct Context {
+    /// The rows.
+    pub db: PgPool,
+    /// The live signals.
+    pub bus: Bus,
+    /// Who may call.
+    pub keys: Arc<KeyCache>,
+    /// How long the process has been up.
+    pub pulse: Pulse,
+    /// Room for live streams.
+    pub streams: Arc<Semaphore>,
+    /// Cancelled when the process is to stop.
+    pub stop: CancellationToken,
+    doorbell: Doorbell,
+    rings: Arc<Semaphore>,
+}
+
+impl Context {
+    /// Opens what the api needs. Postgres must answer; Redis may be away.
+    ///
+    /// # Errors
+    /// When a URL is malformed or Postgres can't be reached.
+    pub async fn open(config: &Config, stop: CancellationToken) -> anyhow::Result<Self> {
+        let db = common::store::connect(&config.database.url, config.database.max_connections).await?;
+        Ok(Self {
+            keys: Arc::new(KeyCache::new(db.clone())),
+            db,
+            bus: Bus::connect(&config.redis.url, &config.redis.prefix)?,
+            pulse: Pulse::default(),
+            streams: Arc::new(Semaphore::new(STREAMS_LIMIT)),
+            stop,
+            doorbell: Doorbell::connect(&config.redis.url, &config.redis.prefix)?,
+            rings: Arc::new(Semaphore::new(RINGS_LIMIT)),
+        })
+    }
+
+    /// Rings, after the commit and beside the answer: whether it succeeds changes nothing, as the row is the truth.
+    pub fn ring(&self, bell: Bell) {
+        let Ok(permit) = self.rings.clone().try_acquire_owned() else {
+            metrics::BELLS_RUNG.with_label_values(&[bell.kind(), "failed"]).inc();
+            return;
+        };
+        let doorbell = self.doorbell.clone();
+        tokio::spawn(async move {
+            match tokio::time::timeout(RING_TIMEOUT, doorbell.ring(&bell)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::warn!(%bell, %error, "a bell did not ring; the row waits"),
+                Err(_) => tracing::warn!(%bell, "a bell did not ring in time; the row waits"),
+            }
+            drop(permit);
+        });
+    }
+}

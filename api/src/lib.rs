@@ -1,0 +1,76 @@
+//! The REST API: stateless, so that any replica may answer and be killed at any moment. Whatever it answers with 2xx is
+//! a committed row; it never talks to WhatsApp.
+
+use std::sync::Arc;
+
+use axum::serve::ListenerExt as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub mod auth;
+pub mod commands;
+pub mod config;
+pub mod context;
+pub mod extract;
+pub mod middleware;
+pub mod openapi;
+pub mod page;
+pub mod problem;
+pub mod qr;
+pub mod routes;
+pub mod sse;
+
+pub use config::Config;
+pub use openapi::document;
+
+/// Serves until `stop` is cancelled; then finishes what was begun.
+///
+/// # Errors
+/// When a URL is malformed, Postgres can't be reached at the start, or the listener fails.
+pub async fn run(config: Config, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+    let context = context::Context::open(&config, stop.clone()).await?;
+    tracing::info!(address = %listener.local_addr()?, "serving");
+    let beating = tokio::spawn(beat(context.pulse.clone()));
+    let app = routes::router(context.clone());
+    let listener = listener.tap_io(|socket| {
+        // Answers are small; waiting to fill a packet only delays them.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY was refused");
+        }
+    });
+    let pulse = context.pulse.clone();
+    let stopping = async move {
+        stop.cancelled().await;
+        pulse.set_ready(false);
+    };
+    axum::serve(listener, app).with_graceful_shutdown(stopping).await?;
+    beating.abort();
+    context.db.close().await;
+    Ok(())
+}
+
+/// Shows that the runtime still schedules; liveness reads it.
+async fn beat(pulse: common::ops::Pulse) {
+    let mut every = tokio::time::interval(std::time::Duration::from_secs(5));
+    loop {
+        every.tick().await;
+        pulse.beat();
+    }
+}
+
+/// What readiness asks: whether Postgres and Redis answer.
+fn ready_check(context: &context::Context) -> common::ops::ReadyCheck {
+    let (db, bus) = (context.db.clone(), context.bus.clone());
+    Arc::new(move || {
+        let (db, bus) = (db.clone(), bus.clone());
+        Box::pin(async move {
+            let (rows, redis) =
+                tokio::join!(common::store::accounts::count_sessions_of_all_tenants(&db), bus.is_reachable());
+            match (rows, redis) {
+                (Err(_), _) => Err("postgres does not answer"),
+                (Ok(_), false) => Err("redis does not answer"),
+                (Ok(_), true) => Ok(()),
+            }
+        })
+    })
+}

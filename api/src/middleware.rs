@@ -1,0 +1,71 @@
+//! What happens around every request: its id, its time limit, its trace and figures, and a net under panics.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use common::telemetry::metrics;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use crate::problem::{Problem, REQUEST_ID};
+
+/// A request is answered within this time. A stream's answer is its beginning.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Carries the request's id, both ways.
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Outermost: gives the request an id (a client's own is kept if it is short and plain), measures it, and ends it in time.
+/// Spans hold the route's pattern, never a number or a text.
+pub async fn around(request: Request, next: Next) -> Response {
+    let id = request
+        .headers()
+        .get(&X_REQUEST_ID)
+        .and_then(|id| id.to_str().ok())
+        .filter(|id| is_plain(id))
+        .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
+    let method = known_method(request.method().as_str());
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let started = Instant::now();
+    let span = tracing::info_span!("request", method, route, request_id = id);
+    let answer = REQUEST_ID.scope(id.clone(), async {
+        match tokio::time::timeout(TIMEOUT, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => {
+                tracing::warn!("a request took too long");
+                Problem::Timeout.into_response()
+            }
+        }
+    });
+    let mut response = answer.instrument(span.clone()).await;
+    let (status, seconds) = (response.status(), started.elapsed().as_secs_f64());
+    metrics::HTTP_REQUESTS.with_label_values(&[route, method, status.as_str()]).inc();
+    metrics::HTTP_REQUEST_SECONDS.observe(seconds);
+    tracing::debug!(parent: &span, status = status.as_u16(), seconds, "answered");
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(X_REQUEST_ID.clone(), id);
+    }
+    response
+}
+
+fn is_plain(id: &str) -> bool {
+    (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+/// Methods are made up by clients, but a metric's labels are bounded.
+fn known_method(method: &str) -> &'static str {
+    ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+        .into_iter()
+        .find(|known| *known == method)
+        .unwrap_or("OTHER")
+}
+
+/// What a panic in a handler is answered with.
+pub fn on_panic(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
+    let words = words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    Problem::internal(&format_args!("panic: {words}")).into_response()
+}

@@ -1,0 +1,112 @@
+//! The API described for programs (`/openapi.json`) and for people (`/docs`, which needs nothing from elsewhere).
+
+use axum::Json;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::Html;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::routes::{accounts, audit, groups, health, keys, messages, pairing, reminders, runs, tenants};
+use crate::{qr, sse};
+
+/// The page may run its own script and read this API, and nothing else.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
+     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Switchboard",
+        description = "A self-hosted gateway to WhatsApp for many tenants.\n\nEvery request but those about the service \
+            itself carries a key, as `Authorization: Bearer <key>` or `X-Api-Key: <key>`. Whatever is answered with 2xx is \
+            stored safely. Errors are `application/problem+json` (RFC 9457) and name the field that was not accepted. Lists \
+            come in pages: give `next_cursor` back as `cursor`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    tags(
+        (name = "Accounts", description = "A WhatsApp account of yours: a row that a phone is linked to."),
+        (name = "Pairing", description = "Linking a phone and unlinking it."),
+        (name = "Groups", description = "Where the account takes part."),
+        (name = "Messages", description = "Sending, and following what becomes of it."),
+        (name = "Reminders", description = "Texts that are sent at a time, once or again and again."),
+        (name = "Events", description = "What happened, live and in hindsight."),
+        (name = "Tenants", description = "For admins: tenants and their keys."),
+        (name = "Service", description = "About this installation; without a key."),
+    ),
+    paths(
+        accounts::create, accounts::list, accounts::get, accounts::rename, accounts::delete,
+        pairing::pair, pairing::get, qr::get, pairing::unpair,
+        groups::list, groups::sync,
+        messages::send, messages::list, messages::get,
+        reminders::create, reminders::list, reminders::get, reminders::update, reminders::delete,
+        runs::list, runs::get,
+        sse::get, audit::list,
+        tenants::create, tenants::list, tenants::get, tenants::delete, keys::create, keys::list, keys::revoke,
+        health::get,
+    ),
+    security(("key" = []), ("key_header" = [])),
+    modifiers(&Keys, &Words)
+)]
+struct Document;
+
+/// How a key is presented.
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        let bearer = || SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        components.add_security_scheme("key", bearer());
+        components
+            .add_security_scheme("key_header", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Api-Key"))));
+        components.add_security_scheme("admin_key", bearer());
+    }
+}
+
+/// What a response says when its route does not say it better; the standard wants words at each.
+struct Words;
+
+impl Modify for Words {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let items = document.paths.paths.values_mut();
+        let operations =
+            items.flat_map(|item| [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete]);
+        for operation in operations.flatten() {
+            for (status, response) in &mut operation.responses.responses {
+                let RefOr::T(response) = response else { continue };
+                if response.description.is_empty() {
+                    response.description = words_of(status).to_owned();
+                }
+            }
+        }
+    }
+}
+
+fn words_of(status: &str) -> &'static str {
+    match status {
+        "201" => "Created",
+        "202" => "Accepted: stored safely, and under way",
+        "204" => "Done",
+        "4XX" => "The request was not accepted",
+        "503" => "Not in service",
+        _ => "Here it is",
+    }
+}
+
+/// The OpenAPI document.
+#[must_use]
+pub fn document() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+/// `/openapi.json`.
+pub async fn json() -> Json<utoipa::openapi::OpenApi> {
+    Json(document())
+}
+
+/// `/docs`.
+pub async fn page() -> ([(HeaderName, HeaderValue); 1], Html<&'static str>) {
+    let policy = [(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY))];
+    (policy, Html(include_str!("docs.html")))
+}

@@ -1,0 +1,109 @@
+//! Pages of lists: a limit, an opaque cursor, and whether there is more.
+
+use chrono::{DateTime, TimeZone as _, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::problem::{Problem, Result};
+
+/// Items of a page when the client does not say.
+const DEFAULT_LIMIT: i64 = 50;
+/// Most items of a page.
+const MAX_LIMIT: i64 = 200;
+
+/// A page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Page<T> {
+    /// The items.
+    pub data: Vec<T>,
+    /// Give this as `cursor` to get the next page; null on the last one.
+    pub next_cursor: Option<String>,
+}
+
+/// How many items a client asked for.
+///
+/// # Errors
+/// A problem that names `limit`.
+pub fn limit(asked: Option<i64>) -> Result<i64> {
+    match asked {
+        None => Ok(DEFAULT_LIMIT),
+        Some(limit @ 1..=MAX_LIMIT) => Ok(limit),
+        Some(_) => Err(Problem::field("limit", format!("must be 1 to {MAX_LIMIT}"))),
+    }
+}
+
+impl<T> Page<T> {
+    /// A page out of one item more than it may hold, if there were that many: the surplus tells that there is more.
+    pub fn cut<R>(mut rows: Vec<R>, limit: i64, cursor: impl Fn(&R) -> String, show: impl Fn(R) -> T) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next_cursor = rows.last().filter(|_| more).map(cursor);
+        Self { data: rows.into_iter().map(show).collect(), next_cursor }
+    }
+}
+
+/// A cursor for lists in order of time and id.
+pub fn time_cursor(at: DateTime<Utc>, id: Uuid) -> String {
+    format!("{:x}-{}", at.timestamp_micros(), id.simple())
+}
+
+/// Reads [`time_cursor`] back.
+///
+/// # Errors
+/// A problem that names `cursor`.
+pub fn read_time_cursor(text: Option<&str>) -> Result<Option<(DateTime<Utc>, Uuid)>> {
+    let Some(text) = text else { return Ok(None) };
+    let read = || {
+        let (at, id) = text.split_once('-')?;
+        let at = Utc.timestamp_micros(i64::from_str_radix(at, 16).ok()?).single()?;
+        Some((at, Uuid::try_parse(id).ok()?))
+    };
+    read().map(Some).ok_or_else(no_cursor)
+}
+
+/// Reads a cursor that is a plain number back.
+///
+/// # Errors
+/// A problem that names `cursor`.
+pub fn read_number_cursor(text: Option<&str>) -> Result<Option<i64>> {
+    text.map(|text| text.parse().map_err(|_| no_cursor())).transpose()
+}
+
+/// A cursor that is a plain word; what no database can look for is refused.
+///
+/// # Errors
+/// A problem that names `cursor`.
+pub fn plain(text: &str) -> Result<&str> {
+    let plain = (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if plain { Ok(text) } else { Err(no_cursor()) }
+}
+
+fn no_cursor() -> Problem {
+    Problem::field("cursor", "is not a cursor that this list gave out")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_back_to_the_microsecond() {
+        let at = Utc.timestamp_micros(1_763_683_200_123_456).single().unwrap_or_default();
+        let id = Uuid::from_u128(7);
+        assert_eq!(read_time_cursor(Some(&time_cursor(at, id))), Ok(Some((at, id))));
+        assert_eq!(read_time_cursor(None), Ok(None));
+        for text in ["", "x", "12", "zz-7", "12-zz"] {
+            assert!(read_time_cursor(Some(text)).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_surplus_item_tells_that_there_is_more() {
+        let page = Page::cut(vec![1, 2, 3], 2, ToString::to_string, |n| n);
+        assert_eq!((page.data, page.next_cursor.as_deref()), (vec![1, 2], Some("2")));
+        let page = Page::cut(vec![1, 2], 2, ToString::to_string, |n| n);
+        assert_eq!((page.data, page.next_cursor), (vec![1, 2], None));
+    }
+}

@@ -1,0 +1,200 @@
+//! Every error answer, as RFC 9457 `application/problem+json`. The one place where errors become HTTP.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use common::store;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+tokio::task_local! {
+    /// The id of the request that is being answered.
+    pub static REQUEST_ID: String;
+}
+
+/// The result of a handler.
+pub type Result<T> = std::result::Result<T, Problem>;
+
+/// One field of a request that was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// Which, as it is written in the request; a parameter's or header's name counts as a field.
+    #[schema(example = "recurrence.weekdays")]
+    pub field: String,
+    /// What is wrong with it.
+    #[schema(example = "only go with kind `weekly`")]
+    pub message: String,
+}
+
+/// Why a request was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// The body is not what its content type says.
+    Malformed(String),
+    /// Fields were not accepted.
+    Invalid(Vec<FieldError>),
+    /// No key, or one that is unknown or revoked.
+    Unauthorized,
+    /// A valid key of the wrong role.
+    Forbidden(&'static str),
+    /// There is no such thing, or it is another tenant's.
+    NotFound,
+    /// The path exists, but not with this method.
+    MethodNotAllowed,
+    /// The thing's present state does not allow this.
+    Conflict(String),
+    /// The account has no phone.
+    NotConnected,
+    /// The idempotency key belongs to another request.
+    KeyReused,
+    /// The body is too long.
+    TooLarge,
+    /// The body is not JSON.
+    UnsupportedMediaType,
+    /// None of the accepted representations is offered.
+    NotAcceptable(&'static str),
+    /// Too many at the same time.
+    TooMany(&'static str),
+    /// The request took too long.
+    Timeout,
+    /// A store is away.
+    Unavailable,
+    /// A fault of ours; logged where this value was made.
+    Internal,
+}
+
+/// The body of an error answer (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Body {
+    /// Which problem, for programs.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:switchboard:problem:not-found")]
+    kind: String,
+    /// Which problem, for people.
+    #[schema(example = "Not found")]
+    title: &'static str,
+    /// The HTTP status.
+    #[schema(example = 404)]
+    status: u16,
+    /// More about this occurrence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// The request's id, to be quoted in reports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "0199c0de-0000-7000-8000-000000000000")]
+    instance: Option<String>,
+    /// What is wrong with which field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+}
+
+impl Problem {
+    /// One field was not accepted.
+    pub fn field(field: impl Into<String>, message: impl ToString) -> Self {
+        Self::Invalid(vec![FieldError { field: field.into(), message: message.to_string() }])
+    }
+
+    /// Logs a fault of ours and hides it from the client.
+    pub fn internal(error: &dyn std::fmt::Display) -> Self {
+        let request_id = REQUEST_ID.try_with(Clone::clone).unwrap_or_default();
+        tracing::error!(%error, request_id, "a request failed");
+        Self::Internal
+    }
+
+    /// The table: status, slug, title.
+    const fn row(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed", "The request can't be read"),
+            Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Some fields are not valid"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "A valid API key is needed"),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "This key may not do that"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "Not found"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
+            Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", "Not possible right now"),
+            Self::NotConnected => (StatusCode::CONFLICT, "account-not-connected", "The account has no phone"),
+            Self::KeyReused => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "The Idempotency-Key belongs to another request",
+            ),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too long"),
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body must be JSON")
+            }
+            Self::NotAcceptable(_) => (StatusCode::NOT_ACCEPTABLE, "not-acceptable", "Not available in that form"),
+            Self::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "too-many", "Too many at the same time"),
+            Self::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout", "The request took too long"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Temporarily unavailable"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        match self {
+            Self::Malformed(detail) | Self::Conflict(detail) => Some(detail.clone()),
+            Self::Forbidden(detail) | Self::NotAcceptable(detail) | Self::TooMany(detail) => Some((*detail).to_owned()),
+            Self::NotConnected => Some(store::messages::NOT_CONNECTED.to_owned()),
+            Self::Unauthorized => Some("Send it as `Authorization: Bearer <key>` or `X-Api-Key: <key>`".to_owned()),
+            Self::UnsupportedMediaType => Some("Send `Content-Type: application/json`".to_owned()),
+            Self::Timeout | Self::Unavailable => Some("Try again in a moment".to_owned()),
+            Self::Invalid(_)
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::KeyReused
+            | Self::TooLarge
+            | Self::Internal => None,
+        }
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::NotFound | store::Error::Fenced => Self::NotFound,
+            store::Error::Conflict(detail) if detail == store::messages::NOT_CONNECTED => Self::NotConnected,
+            store::Error::Conflict(detail) => Self::Conflict(detail),
+            error if error.is_transient() => {
+                tracing::warn!(%error, "the database is away, or asks to try again");
+                Self::Unavailable
+            }
+            error @ (store::Error::Database(_) | store::Error::Unavailable(_) | store::Error::Corrupt(_)) => {
+                Self::internal(&error)
+            }
+        }
+    }
+}
+
+impl From<common::reminder::Error> for Problem {
+    fn from(error: common::reminder::Error) -> Self {
+        Self::field(error.field, error.message)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, slug, title) = self.row();
+        let body = Body {
+            kind: format!("urn:switchboard:problem:{slug}"),
+            title,
+            status: status.as_u16(),
+            detail: self.detail(),
+            instance: REQUEST_ID.try_with(Clone::clone).ok(),
+            errors: if let Self::Invalid(errors) = &self { errors.clone() } else { Vec::new() },
+        };
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        match self {
+            Self::Unauthorized => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::Timeout | Self::Unavailable | Self::TooMany(_) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+            }
+            _ => {}
+        }
+        response
+    }
+}

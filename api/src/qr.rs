@@ -1,0 +1,212 @@
+//! The QR code to scan (R30): as an image, as text, drawn for a terminal, or with what a client needs for a countdown.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use chrono::{DateTime, Utc};
+use common::id::AccountId;
+use common::store::accounts;
+use qrcode::{Color, EcLevel, QrCode};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::auth::Caller;
+use crate::context::Context;
+use crate::extract::{Path, Query};
+use crate::problem::{Body, Problem, Result};
+
+/// Pixels of a module's side.
+const SCALE: usize = 8;
+/// Blank modules around the code, as the standard asks for.
+const QUIET: usize = 4;
+/// The code's number within its pairing.
+static QR_NUMBER: HeaderName = HeaderName::from_static("qr-number");
+/// When the code stops working.
+static QR_EXPIRES_AT: HeaderName = HeaderName::from_static("qr-expires-at");
+
+/// How the code is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// An image: `image/png`.
+    Png,
+    /// What the code says: `text/plain`.
+    Text,
+    /// Drawn with half blocks, for a dark terminal: `text/plain`.
+    Terminal,
+    /// Text, number and expiry: `application/json`.
+    Json,
+}
+
+/// How to show the code.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Shown {
+    /// Goes before the `Accept` header; `png` if neither says.
+    #[param(inline)]
+    format: Option<Format>,
+}
+
+/// The code and its life.
+#[derive(Serialize, ToSchema)]
+pub struct Qr {
+    /// What the code says.
+    text: String,
+    /// Its number within this pairing, from 1.
+    number: i32,
+    /// When it stops working.
+    expires_at: DateTime<Utc>,
+}
+
+/// Fetch the QR code
+///
+/// The present one; a new one comes every 20 seconds (the first lives 60), and the live stream tells when. 404 when there
+/// is none: before the first, after the scan, or when the pairing has ended. `QR-Number` and `QR-Expires-At` tell its life.
+#[utoipa::path(get, path = "/v1/accounts/{account}/qr", tag = "Pairing", params(("account" = AccountId, Path), Shown),
+    responses((status = 200, content((Vec<u8> = "image/png"), (String = "text/plain"), (Qr = "application/json"))),
+        (status = 404, description = "There is no code right now, or no such account", body = Body, content_type = "application/problem+json"),
+        (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn get(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(account): Path<AccountId>,
+    Query(shown): Query<Shown>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let format = match shown.format {
+        Some(format) => format,
+        None => negotiate(&headers)?,
+    };
+    let pairing = accounts::pairing(&context.db, caller.tenant, account).await?;
+    let (Some(text), Some(number), Some(expires_at)) = (pairing.qr_text, pairing.qr_number, pairing.qr_expires_at)
+    else {
+        return Err(Problem::NotFound);
+    };
+    let mut response = match format {
+        Format::Png => ([(header::CONTENT_TYPE, "image/png")], png(&text)?).into_response(),
+        Format::Text => text.into_response(),
+        Format::Terminal => terminal(&text)?.into_response(),
+        Format::Json => Json(Qr { text, number, expires_at }).into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    headers.insert(QR_NUMBER.clone(), number.into());
+    if let Ok(expires_at) = HeaderValue::from_str(&expires_at.to_rfc3339()) {
+        headers.insert(QR_EXPIRES_AT.clone(), expires_at);
+    }
+    Ok(response)
+}
+
+/// The first accepted form that there is; quality values are read in the order in which clients write them.
+fn negotiate(headers: &HeaderMap) -> Result<Format> {
+    let Some(accept) = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()) else {
+        return Ok(Format::Png);
+    };
+    let form = accept.split(',').find_map(|range| match range.split(';').next().unwrap_or_default().trim() {
+        "image/png" | "image/*" | "*/*" => Some(Format::Png),
+        "text/plain" | "text/*" => Some(Format::Text),
+        "application/json" | "application/*" => Some(Format::Json),
+        _ => None,
+    });
+    form.ok_or(Problem::NotAcceptable("There are image/png, text/plain and application/json"))
+}
+
+/// The modules with the blank ones around them; true is dark.
+fn modules(text: &str) -> Result<Vec<Vec<bool>>> {
+    let code = QrCode::with_error_correction_level(text, EcLevel::L).map_err(|error| Problem::internal(&error))?;
+    let width = code.width();
+    let side = width + 2 * QUIET;
+    let mut rows = vec![vec![false; side]; side];
+    for (place, color) in code.to_colors().into_iter().enumerate() {
+        if let Some(module) = rows.get_mut(QUIET + place / width).and_then(|row| row.get_mut(QUIET + place % width)) {
+            *module = color == Color::Dark;
+        }
+    }
+    Ok(rows)
+}
+
+/// An image with one bit per pixel.
+fn png(text: &str) -> Result<Vec<u8>> {
+    let rows = modules(text)?;
+    let side = rows.len() * SCALE;
+    let mut pixels = Vec::with_capacity(side * side.div_ceil(8));
+    for row in &rows {
+        // A module is eight pixels wide: exactly one byte.
+        let line: Vec<u8> = row.iter().map(|dark| if *dark { 0x00 } else { 0xFF }).collect();
+        for _ in 0..SCALE {
+            pixels.extend_from_slice(&line);
+        }
+    }
+    let side = u32::try_from(side).map_err(|error| Problem::internal(&error))?;
+    let mut image = Vec::new();
+    let mut encoder = png::Encoder::new(&mut image, side, side);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::One);
+    let written = encoder.write_header().and_then(|mut writer| {
+        writer.write_image_data(&pixels)?;
+        writer.finish()
+    });
+    written.map_err(|error| Problem::internal(&error))?;
+    Ok(image)
+}
+
+/// Two rows per line, light modules drawn: on a dark terminal the code stands as on paper.
+fn terminal(text: &str) -> Result<String> {
+    let rows = modules(text)?;
+    let blank = vec![false; rows.len()];
+    let mut drawing = String::new();
+    for pair in rows.chunks(2) {
+        let (upper, lower) = match pair {
+            [upper, lower] => (upper, lower),
+            [upper] => (upper, &blank),
+            _ => continue,
+        };
+        drawing.extend(upper.iter().zip(lower).map(|dark| match dark {
+            (false, false) => '█',
+            (false, true) => '▀',
+            (true, false) => '▄',
+            (true, true) => ' ',
+        }));
+        drawing.push('\n');
+    }
+    Ok(drawing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_image_is_a_png_of_the_right_size() {
+        let image = png("2@abc,def").unwrap_or_default();
+        let decoder = png::Decoder::new(std::io::Cursor::new(image));
+        let reader = decoder.read_info().unwrap_or_else(|_| unreachable!());
+        let side = u32::try_from((21 + 2 * QUIET) * SCALE).unwrap_or_default();
+        assert_eq!((reader.info().width, reader.info().height), (side, side));
+    }
+
+    #[test]
+    fn a_terminal_shows_two_rows_per_line() {
+        let drawing = terminal("2@abc,def").unwrap_or_default();
+        assert_eq!(drawing.lines().count(), (21 + 2 * QUIET).div_ceil(2));
+        assert!(drawing.lines().all(|line| line.chars().count() == 21 + 2 * QUIET));
+    }
+
+    #[test]
+    fn the_accept_header_chooses() {
+        let of = |accept: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accept.parse().unwrap_or_else(|_| unreachable!()));
+            negotiate(&headers)
+        };
+        assert_eq!(of("*/*"), Ok(Format::Png));
+        assert_eq!(of("text/html, image/*;q=0.8"), Ok(Format::Png));
+        assert_eq!(of("application/json"), Ok(Format::Json));
+        assert_eq!(of("text/plain"), Ok(Format::Text));
+        assert!(of("video/mp4").is_err());
+        assert_eq!(negotiate(&HeaderMap::new()), Ok(Format::Png));
+    }
+}

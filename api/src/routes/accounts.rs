@@ -1,0 +1,145 @@
+//! Accounts: add, list, read, rename, delete.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use common::account::{self, Action, Status};
+use common::id::AccountId;
+use common::job::Bell;
+use common::store::accounts::{self, Deletion};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::auth::Caller;
+use crate::context::Context;
+use crate::extract::{self, Path, Query};
+use crate::page::{self, Page};
+use crate::problem::{Body, Problem, Result};
+
+/// An account, and what may be done with it.
+#[derive(Serialize, ToSchema)]
+pub struct Account {
+    #[serde(flatten)]
+    row: accounts::Account,
+    /// What may be done with it now; each is a button.
+    actions: &'static [Action],
+}
+
+impl From<accounts::Account> for Account {
+    fn from(row: accounts::Account) -> Self {
+        Self { actions: account::actions(row.status), row }
+    }
+}
+
+/// What people call the account.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Label {
+    /// 1 to 100 characters.
+    #[schema(example = "Sales, front desk")]
+    label: String,
+}
+
+impl Label {
+    fn checked(&self) -> Result<String> {
+        account::label(&self.label).map_err(|error| Problem::field("label", error))
+    }
+}
+
+/// Which accounts.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    /// Only those in this state.
+    status: Option<Status>,
+    /// Items of a page: 1 to 200; 50 if not given.
+    limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// A delete that goes on: the device is being logged out.
+#[derive(Serialize, ToSchema)]
+pub struct Deleting {
+    /// Always `deleting`.
+    #[schema(example = "deleting")]
+    status: &'static str,
+}
+
+/// Add an account
+///
+/// It is unpaired until a phone is linked with `pair`.
+#[utoipa::path(post, path = "/v1/accounts", tag = "Accounts", request_body = Label,
+    responses((status = 201, body = Account), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn create(
+    State(context): State<Context>,
+    caller: Caller,
+    extract::Json(request): extract::Json<Label>,
+) -> Result<(StatusCode, Json<Account>)> {
+    let account = accounts::create(&context.db, caller.tenant, &request.checked()?, caller.operator()).await?;
+    Ok((StatusCode::CREATED, Json(account.into())))
+}
+
+/// List accounts
+///
+/// In the order in which they were added, whatever they are called.
+#[utoipa::path(get, path = "/v1/accounts", tag = "Accounts", params(Filter),
+    responses((status = 200, body = Page<Account>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn list(
+    State(context): State<Context>,
+    caller: Caller,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Page<Account>>> {
+    let limit = page::limit(filter.limit)?;
+    let after = page::read_time_cursor(filter.cursor.as_deref())?;
+    let rows = accounts::list(&context.db, caller.tenant, filter.status, after, limit + 1).await?;
+    Ok(Json(Page::cut(rows, limit, |row| page::time_cursor(row.created_at, row.id.0), Account::from)))
+}
+
+/// Read an account
+#[utoipa::path(get, path = "/v1/accounts/{account}", tag = "Accounts", params(("account" = AccountId, Path)),
+    responses((status = 200, body = Account), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn get(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(account): Path<AccountId>,
+) -> Result<Json<Account>> {
+    Ok(Json(accounts::get(&context.db, caller.tenant, account).await?.into()))
+}
+
+/// Rename an account
+#[utoipa::path(patch, path = "/v1/accounts/{account}", tag = "Accounts", params(("account" = AccountId, Path)),
+    request_body = Label,
+    responses((status = 200, body = Account), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn rename(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(account): Path<AccountId>,
+    extract::Json(request): extract::Json<Label>,
+) -> Result<Json<Account>> {
+    let label = request.checked()?;
+    let account = accounts::rename(&context.db, caller.tenant, account, &label, caller.operator()).await?;
+    Ok(Json(account.into()))
+}
+
+/// Delete an account
+///
+/// For good, with its groups and reminders; the history of runs stays. If a phone is linked, the device is logged out on
+/// WhatsApp's side first (202); else it is gone at once (204). Either way it is listed no more.
+#[utoipa::path(delete, path = "/v1/accounts/{account}", tag = "Accounts", params(("account" = AccountId, Path)),
+    responses((status = 202, body = Deleting), (status = 204), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn delete(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(account): Path<AccountId>,
+) -> Result<Response> {
+    let deletion = accounts::delete(&context.db, caller.tenant, account, caller.operator()).await?;
+    context.ring(Bell::Unpair { account });
+    context.bus.signal(caller.tenant);
+    Ok(match deletion {
+        Deletion::Removed => StatusCode::NO_CONTENT.into_response(),
+        Deletion::LoggingOut => (StatusCode::ACCEPTED, Json(Deleting { status: "deleting" })).into_response(),
+    })
+}

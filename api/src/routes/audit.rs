@@ -1,0 +1,43 @@
+//! The audit trail of a tenant.
+
+use axum::Json;
+use axum::extract::State;
+use common::id::AccountId;
+use common::store::audit::{self, AuditEntry};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::auth::Caller;
+use crate::context::Context;
+use crate::extract::Query;
+use crate::page::{self, Page};
+use crate::problem::{Body, Result};
+
+/// Which entries.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    /// Only those of this account, which may be gone.
+    account_id: Option<AccountId>,
+    /// Items of a page: 1 to 200; 50 if not given.
+    limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Read the audit trail
+///
+/// Every step in the life of an account, by whom, and how it ended; newest first.
+#[utoipa::path(get, path = "/v1/audit", tag = "Events", params(Filter),
+    responses((status = 200, body = Page<AuditEntry>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn list(
+    State(context): State<Context>,
+    caller: Caller,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Page<AuditEntry>>> {
+    let limit = page::limit(filter.limit)?;
+    let before = page::read_time_cursor(filter.cursor.as_deref())?;
+    let rows = audit::list(&context.db, caller.tenant, filter.account_id, before, limit + 1).await?;
+    Ok(Json(Page::cut(rows, limit, |entry| page::time_cursor(entry.created_at, entry.id), |entry| entry)))
+}

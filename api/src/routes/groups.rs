@@ -1,0 +1,57 @@
+//! Groups of an account.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use common::id::AccountId;
+use common::job::Bell;
+use common::store::groups::{self, Group};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::auth::Caller;
+use crate::context::Context;
+use crate::extract::{Path, Query};
+use crate::page::{self, Page};
+use crate::problem::{Body, Result};
+use crate::routes::tenants::Paging;
+
+/// A sync that was asked for.
+#[derive(Serialize, ToSchema)]
+pub struct Syncing {
+    /// Always `syncing`.
+    #[schema(example = "syncing")]
+    status: &'static str,
+}
+
+/// List groups
+///
+/// As of the last sync; the account's `groups_synced_at` says when that was.
+#[utoipa::path(get, path = "/v1/accounts/{account}/groups", tag = "Groups", params(("account" = AccountId, Path), Paging),
+    responses((status = 200, body = Page<Group>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn list(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(account): Path<AccountId>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<Group>>> {
+    let limit = page::limit(paging.limit)?;
+    let cursor = paging.cursor.as_deref().map(page::plain).transpose()?;
+    let rows = groups::list(&context.db, caller.tenant, account, cursor, limit + 1).await?;
+    Ok(Json(Page::cut(rows, limit, |group| group.jid.clone(), |group| group)))
+}
+
+/// Read the groups anew
+///
+/// They are read on every connect as well.
+#[utoipa::path(post, path = "/v1/accounts/{account}/groups/sync", tag = "Groups", params(("account" = AccountId, Path)),
+    responses((status = 202, body = Syncing), (status = 409, description = "No phone is linked", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn sync(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(account): Path<AccountId>,
+) -> Result<(StatusCode, Json<Syncing>)> {
+    groups::want_sync(&context.db, caller.tenant, account).await?;
+    context.ring(Bell::Send { account });
+    Ok((StatusCode::ACCEPTED, Json(Syncing { status: "syncing" })))
+}

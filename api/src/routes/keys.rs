@@ -1,0 +1,68 @@
+//! A tenant's API keys: for admins only.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode, header};
+use common::id::{ApiKeyId, TenantId};
+use common::store::api_keys::{self, ApiKey};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::auth::{self, Admin};
+use crate::context::Context;
+use crate::extract::{self, Path};
+use crate::page::Page;
+use crate::problem::{Body, Result};
+use crate::routes::tenants::Name;
+
+/// A key that was just created.
+#[derive(Serialize, ToSchema)]
+pub struct CreatedKey {
+    #[serde(flatten)]
+    key: ApiKey,
+    /// The key itself. It is shown this once and can't be read again.
+    #[schema(example = "sb_t_mHl6yV0hYkF2cWlnb3RpbG9yZW1pcHN1bWRvbG9yc2k")]
+    secret: String,
+}
+
+/// Create a key for a tenant
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/keys", tag = "Tenants", security(("admin_key" = [])),
+    params(("tenant" = TenantId, Path)), request_body = Name,
+    responses((status = 201, body = CreatedKey), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn create(
+    State(context): State<Context>,
+    _: Admin,
+    Path(tenant): Path<TenantId>,
+    extract::Json(request): extract::Json<Name>,
+) -> Result<(StatusCode, [(HeaderName, &'static str); 1], Json<CreatedKey>)> {
+    let secret = auth::generate(Some(tenant));
+    let key = api_keys::create(&context.db, Some(tenant), &request.checked()?, &auth::digest(&secret)).await?;
+    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(CreatedKey { key, secret })))
+}
+
+/// List a tenant's keys
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/keys", tag = "Tenants", security(("admin_key" = [])),
+    params(("tenant" = TenantId, Path)),
+    responses((status = 200, body = Page<ApiKey>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn list(
+    State(context): State<Context>,
+    _: Admin,
+    Path(tenant): Path<TenantId>,
+) -> Result<Json<Page<ApiKey>>> {
+    Ok(Json(Page { data: api_keys::list(&context.db, tenant).await?, next_cursor: None }))
+}
+
+/// Revoke a key
+///
+/// Takes effect everywhere within five seconds. Revoking it again changes nothing.
+#[utoipa::path(delete, path = "/v1/tenants/{tenant}/keys/{key}", tag = "Tenants", security(("admin_key" = [])),
+    params(("tenant" = TenantId, Path), ("key" = ApiKeyId, Path)),
+    responses((status = 204), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn revoke(
+    State(context): State<Context>,
+    _: Admin,
+    Path((tenant, key)): Path<(TenantId, ApiKeyId)>,
+) -> Result<StatusCode> {
+    api_keys::revoke(&context.db, tenant, key).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,153 @@
+//! Messages: send, read, list.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use chrono::{DateTime, Utc};
+use common::id::{AccountId, MessageId};
+use common::jid::Jid;
+use common::job::Bell;
+use common::message::{State as MessageState, check_text};
+use common::store::idempotency::{Key, MAX_KEY};
+use common::store::messages::{self, Accepted, Draft, Message};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::auth::Caller;
+use crate::context::Context;
+use crate::extract::{self, Path, Query};
+use crate::page::{self, Page};
+use crate::problem::{Body, FieldError, Problem, Result};
+
+/// Makes a repeated request harmless.
+static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Says that this answer was given before.
+static IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// A text message.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"to": "+4917012345678", "text": "Your table is ready."}))]
+pub struct Send {
+    /// To whom: a phone number in international form, or a WhatsApp id ending in `@s.whatsapp.net`, `@c.us`, `@lid` or
+    /// `@g.us` (a group).
+    #[schema(example = "+4917012345678")]
+    to: String,
+    /// The text: up to 65,536 characters.
+    #[schema(example = "Your table is ready.")]
+    text: String,
+    /// When it is dropped if it could not be sent by then.
+    expires_at: Option<DateTime<Utc>>,
+}
+
+/// Which messages.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    /// Only those in this state.
+    state: Option<MessageState>,
+    /// Items of a page: 1 to 200; 50 if not given.
+    limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Send a text message
+///
+/// Answers as soon as the message is stored safely; its state then tells how far it has come, and the live stream tells
+/// when that changes. While the account is offline it waits. With an `Idempotency-Key` the request may be repeated for
+/// 24 hours: the message is sent once.
+#[utoipa::path(post, path = "/v1/accounts/{account}/messages", tag = "Messages",
+    params(("account" = AccountId, Path), ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters")),
+    request_body = Send,
+    responses((status = 202, body = Message, headers(("Idempotency-Replayed" = bool, description = "`true` when this request was answered before"))),
+        (status = 409, description = "Account not connected: pair it again", body = Body, content_type = "application/problem+json"),
+        (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn send(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(account): Path<AccountId>,
+    headers: HeaderMap,
+    extract::Json(request): extract::Json<Send>,
+) -> Result<Response> {
+    let to = checked(&request)?;
+    let key = idempotency_key(&headers, account, &to, &request)?;
+    let draft = Draft { to: &to, text: &request.text, expires_at: request.expires_at, key: key.as_ref() };
+    match messages::accept(&context.db, caller.tenant, account, &draft).await? {
+        Accepted::Queued(message) => {
+            context.ring(Bell::Send { account });
+            Ok((StatusCode::ACCEPTED, Json(message)).into_response())
+        }
+        Accepted::Replayed(message) => {
+            let replayed = [(IDEMPOTENCY_REPLAYED.clone(), HeaderValue::from_static("true"))];
+            Ok((StatusCode::ACCEPTED, replayed, Json(message)).into_response())
+        }
+        Accepted::KeyReused => Err(Problem::KeyReused),
+    }
+}
+
+fn checked(request: &Send) -> Result<Jid> {
+    let mut errors = Vec::new();
+    let mut note = |field: &str, message: String| errors.push(FieldError { field: field.to_owned(), message });
+    let to = request.to.parse::<Jid>().map_err(|error| note("to", error.to_string())).ok();
+    if let Err(error) = check_text(&request.text) {
+        note("text", error.to_string());
+    }
+    if request.expires_at.is_some_and(|at| at <= common::clock::now()) {
+        note("expires_at", "must lie in the future".to_owned());
+    }
+    match to {
+        Some(to) if errors.is_empty() => Ok(to),
+        _ => Err(Problem::Invalid(errors)),
+    }
+}
+
+/// A request is the same if it asks the same account to send the same text to the same chat with the same expiry.
+fn idempotency_key(headers: &HeaderMap, account: AccountId, to: &Jid, request: &Send) -> Result<Option<Key>> {
+    let Some(value) = headers.get(&IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| {
+        (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+    });
+    let key = key
+        .ok_or_else(|| Problem::field("Idempotency-Key", format!("must be 1 to {MAX_KEY} visible ASCII characters")))?;
+    let expires_at = request.expires_at.map(|at| at.timestamp_micros().to_be_bytes());
+    let parts: [&[u8]; 5] = [
+        b"message",
+        account.0.as_bytes(),
+        to.as_str().as_bytes(),
+        request.text.as_bytes(),
+        expires_at.as_ref().map_or(&[], |at| at.as_slice()),
+    ];
+    Ok(Some(Key::new(key, &parts)))
+}
+
+/// List an account's messages
+///
+/// Newest first.
+#[utoipa::path(get, path = "/v1/accounts/{account}/messages", tag = "Messages",
+    params(("account" = AccountId, Path), Filter),
+    responses((status = 200, body = Page<Message>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn list(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(account): Path<AccountId>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Page<Message>>> {
+    let limit = page::limit(filter.limit)?;
+    let before = page::read_number_cursor(filter.cursor.as_deref())?;
+    let rows = messages::list(&context.db, caller.tenant, account, filter.state, before, limit + 1).await?;
+    Ok(Json(Page::cut(rows, limit, |message| message.seq.to_string(), |message| message)))
+}
+
+/// Read a message
+#[utoipa::path(get, path = "/v1/messages/{message}", tag = "Messages", params(("message" = MessageId, Path)),
+    responses((status = 200, body = Message), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn get(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(message): Path<MessageId>,
+) -> Result<Json<Message>> {
+    Ok(Json(messages::get(&context.db, caller.tenant, message).await?))
+}

@@ -1,0 +1,64 @@
+//! The whole API on one page.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn;
+use axum::routing::{delete, get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::context::Context;
+use crate::problem::Problem;
+use crate::{extract, middleware, openapi, qr, sse};
+
+pub mod accounts;
+pub mod audit;
+pub mod groups;
+pub mod health;
+pub mod keys;
+pub mod messages;
+pub mod pairing;
+pub mod reminders;
+pub mod runs;
+pub mod tenants;
+
+/// Every route, with what surrounds them.
+pub fn router(context: Context) -> Router {
+    let ops = common::ops::router(context.pulse.clone(), crate::ready_check(&context));
+    Router::new()
+        // for admins
+        .route("/v1/tenants", post(tenants::create).get(tenants::list))
+        .route("/v1/tenants/{tenant}", get(tenants::get).delete(tenants::delete))
+        .route("/v1/tenants/{tenant}/keys", post(keys::create).get(keys::list))
+        .route("/v1/tenants/{tenant}/keys/{key}", delete(keys::revoke))
+        // accounts and their life
+        .route("/v1/accounts", post(accounts::create).get(accounts::list))
+        .route("/v1/accounts/{account}", get(accounts::get).patch(accounts::rename).delete(accounts::delete))
+        .route("/v1/accounts/{account}/pair", post(pairing::pair))
+        .route("/v1/accounts/{account}/pairing", get(pairing::get))
+        .route("/v1/accounts/{account}/qr", get(qr::get))
+        .route("/v1/accounts/{account}/unpair", post(pairing::unpair))
+        .route("/v1/accounts/{account}/groups", get(groups::list))
+        .route("/v1/accounts/{account}/groups/sync", post(groups::sync))
+        // messages
+        .route("/v1/accounts/{account}/messages", post(messages::send).get(messages::list))
+        .route("/v1/messages/{message}", get(messages::get))
+        // reminders
+        .route("/v1/reminders", post(reminders::create).get(reminders::list))
+        .route("/v1/reminders/{reminder}", get(reminders::get).put(reminders::update).delete(reminders::delete))
+        .route("/v1/reminders/{reminder}/runs", get(runs::list))
+        .route("/v1/runs/{run}", get(runs::get))
+        // what happened
+        .route("/v1/events", get(sse::get))
+        .route("/v1/audit", get(audit::list))
+        // about the service; without a key
+        .route("/health", get(health::get))
+        .route("/openapi.json", get(openapi::json))
+        .route("/docs", get(openapi::page))
+        .with_state(context)
+        .merge(ops)
+        .fallback(async || Problem::NotFound)
+        .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+        .layer(DefaultBodyLimit::max(extract::BODY_LIMIT))
+        .layer(CatchPanicLayer::custom(middleware::on_panic))
+        .layer(from_fn(middleware::around))
+}

@@ -1,0 +1,101 @@
+//! Linking a phone, and unlinking it.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode, header};
+use common::account::{Method, Status};
+use common::id::AccountId;
+use common::jid;
+use common::job::Bell;
+use common::store::accounts::{self, Pairing};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::auth::Caller;
+use crate::context::Context;
+use crate::extract::{OptionalJson, Path};
+use crate::problem::{Body, Problem, Result};
+
+/// How to link the phone. Without a body: by QR code.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"method": "qr"}))]
+pub struct Pair {
+    /// `qr` or `code`.
+    #[serde(default)]
+    method: Method,
+    /// With `code`: the phone's number in international form.
+    #[schema(example = "+4917012345678")]
+    phone: Option<String>,
+}
+
+impl Pair {
+    fn phone(&self) -> Result<Option<&str>> {
+        match (self.method, self.phone.as_deref()) {
+            (Method::Qr, None) => Ok(None),
+            (Method::Qr, Some(_)) => Err(Problem::field("phone", "only goes with method `code`")),
+            (Method::Code, None) => Err(Problem::field("phone", "is required with method `code`")),
+            (Method::Code, Some(phone)) => {
+                jid::phone_digits(phone).map(Some).map_err(|error| Problem::field("phone", error))
+            }
+        }
+    }
+}
+
+/// How an unpair ended.
+#[derive(Serialize, ToSchema)]
+pub struct Unpaired {
+    /// What the account is now: `unpaired`.
+    status: Status,
+    /// Nothing was linked or live: there was nothing to do.
+    already_disconnected: bool,
+}
+
+/// Link a phone
+///
+/// Starts a pairing, or starts it over if one is under way. Then fetch the code: `qr` (an image), or `pairing` (its
+/// state, and the eight characters of method `code`); the live stream tells when there is a new one.
+#[utoipa::path(post, path = "/v1/accounts/{account}/pair", tag = "Pairing", params(("account" = AccountId, Path)),
+    request_body(content = Option<Pair>),
+    responses((status = 202, body = Pairing), (status = 409, description = "The account is connected", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn pair(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(account): Path<AccountId>,
+    OptionalJson(request): OptionalJson<Pair>,
+) -> Result<(StatusCode, Json<Pairing>)> {
+    let how = (request.method, request.phone()?);
+    let pairing = accounts::pair(&context.db, caller.tenant, account, how, caller.operator()).await?;
+    context.ring(Bell::Pair { account });
+    context.bus.signal(caller.tenant);
+    Ok((StatusCode::ACCEPTED, Json(pairing)))
+}
+
+/// Read the pairing under way
+#[utoipa::path(get, path = "/v1/accounts/{account}/pairing", tag = "Pairing", params(("account" = AccountId, Path)),
+    responses((status = 200, body = Pairing), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn get(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(account): Path<AccountId>,
+) -> Result<([(HeaderName, &'static str); 1], Json<Pairing>)> {
+    let pairing = accounts::pairing(&context.db, caller.tenant, account).await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(pairing)))
+}
+
+/// Unlink the phone
+///
+/// Succeeds from every state. The account, its groups and reminders stay; pairing it again needs nothing retyped.
+/// WhatsApp is not told: the phone goes on listing the device until it notices. Use `DELETE` to have it logged out.
+#[utoipa::path(post, path = "/v1/accounts/{account}/unpair", tag = "Pairing", params(("account" = AccountId, Path)),
+    responses((status = 200, body = Unpaired), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn unpair(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(account): Path<AccountId>,
+) -> Result<Json<Unpaired>> {
+    let unpaired = accounts::unpair(&context.db, caller.tenant, account, caller.operator()).await?;
+    context.ring(Bell::Unpair { account });
+    context.bus.signal(caller.tenant);
+    Ok(Json(Unpaired { status: Status::Unpaired, already_disconnected: unpaired.already_disconnected }))
+}

@@ -1,0 +1,295 @@
+//! Reminders: create, list, read, replace, delete.
+
+use std::collections::HashSet;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use chrono::{DateTime, NaiveDateTime, Utc};
+use common::account::name;
+use common::id::{AccountId, ReminderId};
+use common::jid::Jid;
+use common::message::check_text;
+use common::reminder::{self, Recurrence, Start, recurrence, schedule, summary, window};
+use common::store::reminders::{self, Filter as StoreFilter, Plan, Status};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::auth::Caller;
+use crate::context::Context;
+use crate::extract::{self, Path, Query};
+use crate::page::{self, Page};
+use crate::problem::{Body, FieldError, Problem, Result};
+
+/// Longest name, in characters (R40).
+const MAX_NAME: usize = 200;
+/// Most texts of a reminder.
+const MAX_MESSAGES: usize = 10;
+/// Most chats of a reminder.
+const MAX_TARGETS: usize = 500;
+
+/// What a reminder is to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"account_id": "0199c0de-0000-7000-8000-000000000000", "name": "Weekly stand-up",
+    "messages": ["Stand-up in ten minutes."], "targets": ["120363041234567890@g.us"], "start": "2027-01-04T09:00",
+    "timezone": "Europe/Berlin", "recurrence": {"kind": "weekly", "weekdays": ["mon", "thu"]}, "window_end": 18}))]
+pub struct Wish {
+    /// The account that sends it.
+    account_id: AccountId,
+    /// What people call it: 1 to 200 characters.
+    #[schema(example = "Weekly stand-up")]
+    name: String,
+    /// The texts, in order: 1 to 10, sent to each target one after the other.
+    #[schema(example = json!(["Stand-up in ten minutes."]))]
+    messages: Vec<String>,
+    /// The chats, in order: 1 to 500 groups or people, spelled as `to` of a message.
+    #[schema(example = json!(["120363041234567890@g.us"]))]
+    targets: Vec<String>,
+    /// When it fires first: wall-clock time in `timezone`, or an instant with an offset.
+    #[schema(example = "2027-01-04T09:00")]
+    start: String,
+    /// An IANA zone.
+    #[schema(example = "Europe/Berlin")]
+    timezone: String,
+    /// What it repeats on. Neither this nor `rrule`: it fires once.
+    recurrence: Option<Recurrence>,
+    /// The same as an RRULE of RFC 5545, without DTSTART.
+    #[schema(example = "FREQ=WEEKLY;BYDAY=MO,TH")]
+    rrule: Option<String>,
+    /// The hour in `timezone`, 1 to 24, at which sending stops for the day.
+    #[schema(example = 18)]
+    window_end: Option<u8>,
+}
+
+/// A reminder.
+#[derive(Serialize, ToSchema)]
+pub struct Reminder {
+    /// Its id.
+    id: ReminderId,
+    /// The account that sends it.
+    account_id: AccountId,
+    /// What people call it.
+    name: String,
+    /// How far it is.
+    status: Status,
+    /// The texts, in order.
+    messages: Vec<String>,
+    /// The chats' addresses, in order.
+    targets: Vec<String>,
+    /// Its start on the zone's clocks.
+    start: NaiveDateTime,
+    /// The IANA zone in which it is meant.
+    timezone: String,
+    /// What it repeats on; null when only an RRULE can say it.
+    recurrence: Option<Recurrence>,
+    /// The same as an RRULE; null: it fires once.
+    rrule: Option<String>,
+    /// The same in words.
+    #[schema(example = "Every 2 weeks on Mon, Thu until 2027-12-31")]
+    summary: String,
+    /// The hour at which sending stops for the day.
+    window_end: Option<i16>,
+    /// Raised by each edit.
+    version: i32,
+    /// When it fires next; null when it does not.
+    next_fire_at: Option<DateTime<Utc>>,
+    /// When it last fired.
+    last_fired_at: Option<DateTime<Utc>>,
+    /// When it was created.
+    created_at: DateTime<Utc>,
+    /// When it last changed.
+    updated_at: DateTime<Utc>,
+}
+
+impl From<reminders::Reminder> for Reminder {
+    fn from(row: reminders::Reminder) -> Self {
+        Self {
+            id: row.id,
+            account_id: row.account_id,
+            name: row.name,
+            status: row.status,
+            messages: row.messages,
+            targets: row.targets,
+            start: row.start_local,
+            timezone: row.timezone,
+            recurrence: Recurrence::from_rrule(row.rrule.as_deref()),
+            summary: summary::of_rrule(row.rrule.as_deref()),
+            rrule: row.rrule,
+            window_end: row.window_end,
+            version: row.version,
+            next_fire_at: row.next_fire_at,
+            last_fired_at: row.last_fired_at,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+impl Wish {
+    /// Checks everything; the problem names every field that is wrong by itself.
+    fn checked(&self) -> Result<Plan> {
+        let mut errors = Vec::new();
+        let name = name(&self.name, MAX_NAME).map_err(|error| note(&mut errors, "name", error)).unwrap_or_default();
+        self.check_messages(&mut errors);
+        let targets = self.canonical_targets(&mut errors);
+        let plan = self.schedule().map_err(|error| note(&mut errors, error.field, error.message)).ok();
+        match plan {
+            Some(when) if errors.is_empty() => Ok(Plan {
+                account: self.account_id,
+                name,
+                timezone: self.timezone.clone(),
+                start_local: when.start_local,
+                rrule: when.rrule,
+                recurrence: self.recurrence.as_ref().and_then(|spec| serde_json::to_value(spec).ok()),
+                window_end: self.window_end.map(i16::from),
+                next_fire_at: when.next_fire_at,
+                messages: self.messages.clone(),
+                targets,
+            }),
+            _ => Err(Problem::Invalid(errors)),
+        }
+    }
+
+    fn check_messages(&self, errors: &mut Vec<FieldError>) {
+        if !(1..=MAX_MESSAGES).contains(&self.messages.len()) {
+            note(errors, "messages", format_args!("must be 1 to {MAX_MESSAGES} texts"));
+        }
+        for (place, text) in self.messages.iter().enumerate().take(MAX_MESSAGES) {
+            if let Err(error) = check_text(text) {
+                note(errors, format!("messages[{place}]"), error);
+            }
+        }
+    }
+
+    fn canonical_targets(&self, errors: &mut Vec<FieldError>) -> Vec<String> {
+        if !(1..=MAX_TARGETS).contains(&self.targets.len()) {
+            note(errors, "targets", format_args!("must be 1 to {MAX_TARGETS} chats"));
+        }
+        let mut seen = HashSet::new();
+        let mut targets = Vec::new();
+        for (place, text) in self.targets.iter().enumerate().take(MAX_TARGETS) {
+            match text.parse::<Jid>() {
+                Ok(jid) if seen.insert(jid.clone()) => targets.push(jid.as_str().to_owned()),
+                Ok(_) => note(errors, format!("targets[{place}]"), "stands there twice"),
+                Err(error) => note(errors, format!("targets[{place}]"), error),
+            }
+        }
+        targets
+    }
+
+    fn schedule(&self) -> std::result::Result<When, reminder::Error> {
+        let zone = reminder::timezone(&self.timezone)?;
+        let start = Start::parse(&self.start, zone)?;
+        let rrule = match (&self.recurrence, &self.rrule) {
+            (Some(_), Some(_)) => {
+                let message = "goes without `recurrence`: give one of the two".to_owned();
+                return Err(reminder::Error { field: "rrule", message });
+            }
+            (Some(spec), None) => spec.to_rrule()?,
+            (None, Some(raw)) => Some(recurrence::accept_rrule(raw, zone)?),
+            (None, None) => None,
+        };
+        if let Some(end) = self.window_end {
+            window::check(end, start.local)?;
+        }
+        let next_fire_at = schedule::first_fire(start, zone, rrule.as_deref(), common::clock::now())?;
+        Ok(When { start_local: start.local, rrule, next_fire_at })
+    }
+}
+
+struct When {
+    start_local: NaiveDateTime,
+    rrule: Option<String>,
+    next_fire_at: DateTime<Utc>,
+}
+
+fn note(errors: &mut Vec<FieldError>, field: impl Into<String>, message: impl ToString) {
+    errors.push(FieldError { field: field.into(), message: message.to_string() });
+}
+
+/// Which reminders.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    /// Only those in this state.
+    status: Option<Status>,
+    /// Only those of this account.
+    account_id: Option<AccountId>,
+    /// Items of a page: 1 to 200; 50 if not given.
+    limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Create a reminder
+///
+/// A start up to a minute ago is taken as the next full minute; an older one is refused.
+#[utoipa::path(post, path = "/v1/reminders", tag = "Reminders", request_body = Wish,
+    responses((status = 201, body = Reminder), (status = 404, description = "There is no such account", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn create(
+    State(context): State<Context>,
+    caller: Caller,
+    extract::Json(wish): extract::Json<Wish>,
+) -> Result<(StatusCode, Json<Reminder>)> {
+    let reminder = reminders::create(&context.db, caller.tenant, &wish.checked()?).await?;
+    Ok((StatusCode::CREATED, Json(reminder.into())))
+}
+
+/// List reminders
+#[utoipa::path(get, path = "/v1/reminders", tag = "Reminders", params(Filter),
+    responses((status = 200, body = Page<Reminder>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn list(
+    State(context): State<Context>,
+    caller: Caller,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Page<Reminder>>> {
+    let limit = page::limit(filter.limit)?;
+    let after = page::read_time_cursor(filter.cursor.as_deref())?;
+    let chosen = StoreFilter { status: filter.status, account: filter.account_id, after };
+    let rows = reminders::list(&context.db, caller.tenant, chosen, limit + 1).await?;
+    Ok(Json(Page::cut(rows, limit, |row| page::time_cursor(row.created_at, row.id.0), Reminder::from)))
+}
+
+/// Read a reminder
+#[utoipa::path(get, path = "/v1/reminders/{reminder}", tag = "Reminders", params(("reminder" = ReminderId, Path)),
+    responses((status = 200, body = Reminder), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn get(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(reminder): Path<ReminderId>,
+) -> Result<Json<Reminder>> {
+    Ok(Json(reminders::get(&context.db, caller.tenant, reminder).await?.into()))
+}
+
+/// Replace a reminder
+///
+/// Whole, texts and targets included. It is armed anew: what was pending under the old plan never fires.
+#[utoipa::path(put, path = "/v1/reminders/{reminder}", tag = "Reminders", params(("reminder" = ReminderId, Path)),
+    request_body = Wish,
+    responses((status = 200, body = Reminder), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn update(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(reminder): Path<ReminderId>,
+    extract::Json(wish): extract::Json<Wish>,
+) -> Result<Json<Reminder>> {
+    // Whether it is theirs goes first: a stranger learns nothing from what is wrong with the rest.
+    reminders::get(&context.db, caller.tenant, reminder).await?;
+    Ok(Json(reminders::update(&context.db, caller.tenant, reminder, &wish.checked()?).await?.into()))
+}
+
+/// Delete a reminder
+///
+/// What was pending never fires; the history of its runs stays readable.
+#[utoipa::path(delete, path = "/v1/reminders/{reminder}", tag = "Reminders", params(("reminder" = ReminderId, Path)),
+    responses((status = 204), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn delete(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(reminder): Path<ReminderId>,
+) -> Result<StatusCode> {
+    reminders::delete(&context.db, caller.tenant, reminder).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

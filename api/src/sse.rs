@@ -1,0 +1,200 @@
+//! The live stream of a tenant's events (server-sent events). A signal wakes it; the rows say what happened, so nothing
+//! is missed however often the connection breaks.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
+use chrono::{DateTime, Utc};
+use common::bus::Subscription;
+use common::id::AccountId;
+use common::store::events::{self, Cursor};
+use futures::{Stream, StreamExt as _, stream};
+use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::auth::Caller;
+use crate::context::Context;
+use crate::extract::Query;
+use crate::problem::{Body, Problem, Result};
+
+/// Events read at one time.
+const PAGE: i64 = 100;
+/// Streams of one tenant at one replica.
+const STREAMS_PER_TENANT: usize = 64;
+/// Rows are looked at this often when no signal comes; also how soon a revoked key loses its stream.
+const SLOW_POLL: Duration = Duration::from_secs(10);
+/// Rows are looked at again after this when a running transaction holds newer ones back.
+const HELD_BACK: Duration = Duration::from_millis(20);
+/// A comment is sent this often when nothing happens, so that nobody in between takes the connection for dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Names the last event that a client saw.
+static LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// Which events.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    /// Only those of this account.
+    account_id: Option<AccountId>,
+    /// As the header `Last-Event-ID`, for clients that can't set headers; the header goes first.
+    last_event_id: Option<String>,
+}
+
+/// What happened.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Event)]
+pub struct Happened {
+    /// Its place; also the event's `id`.
+    #[schema(example = "7421-93")]
+    id: String,
+    /// What; also the event's name.
+    #[schema(example = "account.status_changed")]
+    kind: String,
+    /// At which account, if at one.
+    account_id: Option<AccountId>,
+    /// The rest; depends on `kind`.
+    data: serde_json::Value,
+    /// When.
+    created_at: DateTime<Utc>,
+}
+
+/// Follow what happens
+///
+/// A stream of server-sent events that begins now, or behind the event named by `Last-Event-ID`: browsers send that by
+/// themselves when they reconnect, so nothing is missed. The first event, `stream.opened`, only carries the place at
+/// which the stream begins. Some events only say that there is something new, such as `session.qr`: fetch it from its
+/// own route.
+#[utoipa::path(get, path = "/v1/events", tag = "Events",
+    params(Filter, ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event seen")),
+    responses((status = 200, content_type = "text/event-stream", body = Happened, description = "Each event's `data` is this object"),
+        (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn get(
+    State(context): State<Context>,
+    caller: Caller,
+    Query(filter): Query<Filter>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let asked = match headers.get(&LAST_EVENT_ID) {
+        Some(value) => Some(("Last-Event-ID", value.to_str().unwrap_or_default())),
+        None => filter.last_event_id.as_deref().map(|id| ("last_event_id", id)),
+    };
+    let asked =
+        asked.map(|(field, id)| id.parse::<Cursor>().map_err(|error| Problem::field(field, error))).transpose()?;
+    let room = context.streams.clone().try_acquire_owned();
+    let room = room.map_err(|_| Problem::TooMany("This replica has no room for another stream"))?;
+    if context.bus.listeners(caller.tenant) >= STREAMS_PER_TENANT {
+        return Err(Problem::TooMany("This tenant has too many open streams"));
+    }
+    // Listen before looking, so that nothing falls between.
+    let signals = context.bus.subscribe(caller.tenant);
+    let begin = match asked {
+        Some(cursor) => cursor,
+        None => events::end(&context.db, caller.tenant).await?,
+    };
+    let opened = Event::default().id(begin.to_string()).event("stream.opened").data("{}");
+    let stop = context.stop.clone();
+    let follower = Follower {
+        context,
+        caller,
+        account: filter.account_id,
+        cursor: begin,
+        signals,
+        pause: Pause::None,
+        _room: room,
+    };
+    let events = stream::once(async { Ok(opened) }).chain(follower.events()).take_until(stop.cancelled_owned());
+    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+    response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// One client's place in the events.
+struct Follower {
+    context: Context,
+    caller: Caller,
+    account: Option<AccountId>,
+    cursor: Cursor,
+    signals: Subscription,
+    pause: Pause,
+    _room: OwnedSemaphorePermit,
+}
+
+/// What to do before looking at the rows again.
+enum Pause {
+    /// Look at once: there may be another page.
+    None,
+    /// Newer events are held back.
+    Short,
+    /// Everything was read.
+    UntilSignaled,
+}
+
+impl Follower {
+    fn events(self) -> impl Stream<Item = std::result::Result<Event, Infallible>> {
+        stream::unfold(self, |mut follower| async move {
+            let page = follower.next_page().await?;
+            Some((stream::iter(page), follower))
+        })
+        .flatten()
+    }
+
+    /// Waits for the next events. Ends when the key was revoked or the database is away: the client then comes again.
+    async fn next_page(&mut self) -> Option<Vec<std::result::Result<Event, Infallible>>> {
+        loop {
+            self.wait().await?;
+            let Self { context, caller, cursor, account, .. } = self;
+            let page = match events::after(&context.db, caller.tenant, *cursor, *account, PAGE).await {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::warn!(%error, "a live stream ends: events could not be read");
+                    return None;
+                }
+            };
+            self.pause = match (page.held_back, page.events.last()) {
+                (true, _) => Pause::Short,
+                (false, Some(_)) => Pause::None,
+                (false, None) => Pause::UntilSignaled,
+            };
+            if let Some(last) = page.events.last() {
+                self.cursor = last.cursor;
+                return Some(page.events.into_iter().map(|event| Ok(show(event))).collect());
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Option<()> {
+        match self.pause {
+            Pause::None => {}
+            Pause::Short => tokio::time::sleep(HELD_BACK).await,
+            Pause::UntilSignaled => {
+                if tokio::time::timeout(SLOW_POLL, self.signals.signaled()).await.is_err() {
+                    // A database that is away for a moment is no reason to cut a stream off.
+                    let identity = self.context.keys.identify(&self.caller.digest).await;
+                    if let Ok(None) = identity {
+                        return None;
+                    }
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+fn show(event: events::Event) -> Event {
+    let id = event.cursor.to_string();
+    let happened = Happened {
+        id: id.clone(),
+        kind: event.kind.clone(),
+        account_id: event.account,
+        data: event.data,
+        created_at: event.created_at,
+    };
+    let data = serde_json::to_string(&happened).unwrap_or_else(|_| "{}".to_owned());
+    Event::default().id(id).event(event.kind).data(data)
+}

@@ -1,0 +1,111 @@
+//! R64: whatever belongs to another tenant does not exist.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::test_api::{Answer, Client, TestApi};
+
+fn reminder(account: &str) -> Value {
+    json!({"account_id": account, "name": "R", "messages": ["x"], "targets": ["1@g.us"], "start": "2199-01-01T09:00",
+        "timezone": "Europe/Berlin"})
+}
+
+async fn add_run(api: &TestApi, tenant: &Client) -> String {
+    sqlx::query_scalar::<_, uuid::Uuid>(
+        "INSERT INTO runs (id, tenant_id, reminder_name, account_label, version, fire_at, bodies)
+         VALUES (gen_random_uuid(), $1, 'r', 'a', 1, now(), '{}') RETURNING id",
+    )
+    .bind(tenant.tenant.unwrap().0)
+    .fetch_one(&api.db)
+    .await
+    .unwrap()
+    .to_string()
+}
+
+/// R64: every route with an id in its path answers a stranger as if there were nothing, and changes nothing.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn another_tenants_things_are_not_found(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let (owner, stranger) = (api.tenant().await, api.tenant().await);
+    let account = owner.account("Sales").await;
+    api.set_status(&account, "connected").await;
+    let text = json!({"to": "4917012345678", "text": "x"});
+    let message = owner.post(&format!("/v1/accounts/{account}/messages"), text.clone()).await.expect(202).id();
+    let planned = owner.post("/v1/reminders", reminder(&account)).await.expect(201).id();
+    let run = add_run(&api, &owner).await;
+    let before = rows(&api).await;
+    let account_path = |rest: &str| format!("/v1/accounts/{account}{rest}");
+    let reminder_path = format!("/v1/reminders/{planned}");
+    let strange = reminder(&stranger.account("Mine").await);
+    let before_accounts = api.count("SELECT count(*) FROM accounts").await;
+    for (method, path, body) in [
+        (Method::GET, account_path(""), None),
+        (Method::PATCH, account_path(""), Some(json!({"label": "stolen"}))),
+        (Method::DELETE, account_path(""), None),
+        (Method::POST, account_path("/pair"), None),
+        (Method::GET, account_path("/pairing"), None),
+        (Method::GET, account_path("/qr"), None),
+        (Method::POST, account_path("/unpair"), None),
+        (Method::GET, account_path("/groups"), None),
+        (Method::POST, account_path("/groups/sync"), None),
+        (Method::POST, account_path("/messages"), Some(text)),
+        (Method::GET, account_path("/messages"), None),
+        (Method::GET, format!("/v1/messages/{message}"), None),
+        (Method::POST, "/v1/reminders".to_owned(), Some(reminder(&account))),
+        (Method::GET, reminder_path.clone(), None),
+        (Method::PUT, reminder_path.clone(), Some(strange)),
+        (Method::DELETE, reminder_path.clone(), None),
+        (Method::GET, format!("{reminder_path}/runs"), None),
+        (Method::GET, format!("/v1/runs/{run}"), None),
+    ] {
+        let request = stranger.request(method.clone(), &path);
+        let request = match body {
+            Some(body) => request.json(&body),
+            None => request,
+        };
+        let answer = Answer::of(request).await;
+        assert_eq!(answer.status.as_u16(), 404, "{method} {path}: {}", answer.text());
+    }
+    assert_eq!(rows(&api).await, before);
+    assert_eq!(api.count("SELECT count(*) FROM accounts").await, before_accounts);
+    owner.get(&format!("/v1/runs/{run}")).await.expect(200);
+}
+
+/// Everything that a stranger could have changed of the owner's.
+async fn rows(api: &TestApi) -> Vec<String> {
+    let sql = "SELECT a.label || a.status || a.wanted || a.generation || l.epoch FROM accounts a JOIN leases l ON l.account_id = a.id
+               WHERE label <> 'Mine' UNION ALL SELECT id::text || version || status FROM reminders UNION ALL SELECT id::text || state FROM messages
+               ORDER BY 1";
+    sqlx::query_scalar(sql).fetch_all(&api.db).await.unwrap()
+}
+
+/// R64: lists hold one's own only, whatever is asked for.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn lists_hold_ones_own_only(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let (owner, stranger) = (api.tenant().await, api.tenant().await);
+    let account = owner.account("Sales").await;
+    owner.post("/v1/reminders", reminder(&account)).await.expect(201);
+    for path in [
+        "/v1/accounts".to_owned(),
+        "/v1/reminders".to_owned(),
+        format!("/v1/reminders?account_id={account}"),
+        "/v1/audit".to_owned(),
+        format!("/v1/audit?account_id={account}"),
+    ] {
+        assert_eq!(stranger.get(&path).await.expect(200).json()["data"], json!([]), "{path}");
+        assert_eq!(owner.get(&path).await.expect(200).json()["data"].as_array().unwrap().len(), 1, "{path}");
+    }
+}
+
+/// R44, R64: a reminder can't be moved to another tenant's account.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_reminder_stays_with_its_tenant(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let (owner, stranger) = (api.tenant().await, api.tenant().await);
+    let (account, foreign) = (owner.account("Sales").await, stranger.account("Other").await);
+    let planned = owner.post("/v1/reminders", reminder(&account)).await.expect(201);
+    owner.put(&format!("/v1/reminders/{}", planned.id()), reminder(&foreign)).await.expect(404);
+    assert_eq!(owner.get(&format!("/v1/reminders/{}", planned.id())).await.expect(200).json(), planned.json());
+}

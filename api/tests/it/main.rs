@@ -1,0 +1,15 @@
+//! The api on real Postgres and Redis, through its own HTTP: a module per subject.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, unreachable_pub, reason = "tests")]
+
+mod accounts;
+mod auth;
+mod groups;
+mod health;
+mod isolation;
+mod messages;
+mod openapi;
+mod pairing;
+mod reminders;
+mod requests;
+mod sse;
+mod test_api;

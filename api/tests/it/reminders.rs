@@ -1,0 +1,190 @@
+//! Reminders and their runs.
+
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::test_api::TestApi;
+
+fn wish(account: &str) -> Value {
+    json!({
+        "account_id": account, "name": "Stand-up", "messages": ["one", "two"],
+        "targets": ["120363041234567890@g.us", "+4917012345678"],
+        "start": "2190-01-04T09:00", "timezone": "Europe/Berlin",
+        "recurrence": {"kind": "weekly", "weekdays": ["fri", "mon"]}, "window_end": 18,
+    })
+}
+
+fn with(mut wish: Value, changes: Value) -> Value {
+    for (field, value) in changes.as_object().unwrap() {
+        wish[field] = value.clone();
+    }
+    wish
+}
+
+/// R40, R41, R42: a reminder is read back as it was made, with its rule, its words and its next time.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_reminder_is_created_and_read_back(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let tenant = api.tenant().await;
+    let account = tenant.account("Sales").await;
+    let made = tenant.post("/v1/reminders", wish(&account)).await.expect(201);
+    let reminder = made.json();
+    assert_eq!(reminder["status"], "active");
+    assert_eq!(reminder["targets"], json!(["120363041234567890@g.us", "4917012345678@s.whatsapp.net"]));
+    assert_eq!(reminder["messages"], json!(["one", "two"]));
+    assert_eq!(
+        (&reminder["rrule"], &reminder["summary"]),
+        (&json!("FREQ=WEEKLY;BYDAY=MO,FR"), &json!("Every Mon, Fri"))
+    );
+    assert_eq!(reminder["recurrence"]["weekdays"], json!(["mon", "fri"]));
+    assert_eq!(
+        (&reminder["start"], &reminder["next_fire_at"]),
+        (&json!("2190-01-04T09:00:00"), &json!("2190-01-04T08:00:00Z"))
+    );
+    assert_eq!(tenant.get(&format!("/v1/reminders/{}", made.id())).await.expect(200).json(), reminder);
+
+    let once = with(wish(&account), json!({"recurrence": null, "start": "2190-01-04T09:00:00+01:00"}));
+    let once = tenant.post("/v1/reminders", once).await.expect(201).json();
+    assert_eq!((&once["rrule"], &once["summary"]), (&Value::Null, &json!("Once")));
+    let raw = with(wish(&account), json!({"recurrence": null, "rrule": "RRULE:FREQ=MONTHLY;BYDAY=-1FR"}));
+    assert_eq!(tenant.post("/v1/reminders", raw).await.expect(201).json()["rrule"], "FREQ=MONTHLY;BYDAY=-1FR");
+}
+
+/// R40, R41, R43: everything that is wrong is named.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn what_is_wrong_with_a_reminder_is_named(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let tenant = api.tenant().await;
+    let account = tenant.account("Sales").await;
+    for (changes, fields) in [
+        (json!({"name": ""}), vec!["name"]),
+        (json!({"messages": []}), vec!["messages"]),
+        (json!({"messages": ["ok", " "]}), vec!["messages[1]"]),
+        (json!({"messages": vec!["x"; 11]}), vec!["messages"]),
+        (json!({"targets": []}), vec!["targets"]),
+        (json!({"targets": ["4917012345678", "4917012345678@c.us"]}), vec!["targets[1]"]),
+        (json!({"targets": ["nobody"]}), vec!["targets[0]"]),
+        (json!({"start": "tomorrow"}), vec!["start"]),
+        (json!({"start": "2020-01-01T09:00", "recurrence": null}), vec!["start"]),
+        (json!({"timezone": "Berlin"}), vec!["timezone"]),
+        (json!({"recurrence": {"kind": "daily", "interval": 0}}), vec!["recurrence.interval"]),
+        (json!({"recurrence": {"kind": "hourly"}}), vec!["recurrence.kind"]),
+        (json!({"rrule": "FREQ=DAILY"}), vec!["rrule"]),
+        (json!({"recurrence": null, "rrule": "FREQ=SECONDLY"}), vec!["rrule"]),
+        (json!({"window_end": 25}), vec!["window_end"]),
+        (json!({"window_end": 9}), vec!["window_end"]),
+        (json!({"name": "", "messages": [], "timezone": "x"}), vec!["name", "messages", "timezone"]),
+        (json!({"colour": 1}), vec!["colour"]),
+        (json!({"account_id": "x"}), vec!["account_id"]),
+    ] {
+        let answer = tenant.post("/v1/reminders", with(wish(&account), changes.clone())).await;
+        assert_eq!(answer.expect(422).fields(), fields, "{changes}");
+    }
+    assert_eq!(api.count("SELECT count(*) FROM reminders").await, 0);
+}
+
+/// R43: a start a moment ago is taken as the next full minute.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_click_too_late_is_forgiven(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let tenant = api.tenant().await;
+    let account = tenant.account("Sales").await;
+    let start = (common::clock::now() - chrono::Duration::seconds(20)).to_rfc3339();
+    let late = with(wish(&account), json!({"start": start, "recurrence": null, "timezone": "UTC", "window_end": null}));
+    let next = tenant.post("/v1/reminders", late).await.expect(201).json()["next_fire_at"].clone();
+    let next: chrono::DateTime<chrono::Utc> = next.as_str().unwrap().parse().unwrap();
+    assert!(next > common::clock::now() && next.timestamp() % 60 == 0, "{next}");
+}
+
+/// R44: an update replaces texts and targets whole, raises the version and arms anew; what was pending never fires.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn an_update_cancels_what_was_pending(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let tenant = api.tenant().await;
+    let (account, second) = (tenant.account("Sales").await, tenant.account("Support").await);
+    api.set_status(&account, "connected").await;
+    let id = tenant.post("/v1/reminders", wish(&account)).await.expect(201).id();
+    sqlx::raw_sql(
+        "INSERT INTO runs (id, tenant_id, reminder_id, account_id, reminder_name, account_label, version, fire_at, bodies, status)
+         SELECT ('00000000-0000-0000-0000-00000000000' || n)::uuid, tenant_id, id, account_id, name, 'Sales', 1, now() + n * interval '1 s',
+             '{one,two}', CASE n WHEN 1 THEN 'pending' WHEN 2 THEN 'running' ELSE 'paused' END FROM reminders, generate_series(1, 3) AS n;
+         INSERT INTO run_targets (tenant_id, run_id, position, chat, state, finished_at)
+         SELECT tenant_id, id, p, p || '@g.us', CASE WHEN p = 1 AND status <> 'pending' THEN 'sent' ELSE 'pending' END,
+             CASE WHEN p = 1 AND status <> 'pending' THEN now() END FROM runs, generate_series(1, 2) AS p;
+         INSERT INTO messages (id, tenant_id, account_id, run_id, run_position, chat, body, whatsapp_id)
+         SELECT gen_random_uuid(), tenant_id, account_id, id, 2, '2@g.us', 'one', '3EB0' FROM runs WHERE status = 'running'",
+    )
+    .execute(&api.db)
+    .await
+    .unwrap();
+    let changed = json!({"account_id": second, "name": "Later", "messages": ["three"], "targets": ["7@g.us"],
+        "start": "2191-01-01T10:00", "recurrence": null});
+    let updated = tenant.put(&format!("/v1/reminders/{id}"), with(wish(&account), changed)).await.expect(200).json();
+    assert_eq!((&updated["version"], &updated["account_id"]), (&json!(2), &json!(second)));
+    assert_eq!((&updated["messages"], &updated["targets"]), (&json!(["three"]), &json!(["7@g.us"])));
+    assert_eq!(updated["next_fire_at"], "2191-01-01T09:00:00Z");
+    let runs = tenant.get(&format!("/v1/reminders/{id}/runs?limit=2")).await.expect(200).json();
+    let rest = tenant.get(&format!("/v1/reminders/{id}/runs?cursor={}", runs["next_cursor"].as_str().unwrap())).await;
+    let status = |run: &Value| run["status"].as_str().unwrap().to_owned();
+    let statuses = [status(&runs["data"][0]), status(&runs["data"][1]), status(&rest.expect(200).json()["data"][0])];
+    assert_eq!(statuses, ["partial", "partial", "canceled"]);
+    assert_eq!(
+        api.count("SELECT count(*) FROM messages WHERE state = 'canceled' AND reason = 'the reminder was edited'")
+            .await,
+        1
+    );
+    assert_eq!(api.count("SELECT count(*) FROM run_targets WHERE state = 'pending'").await, 0);
+}
+
+/// R13, R47: a deleted reminder never fires; its runs stay readable, texts and targets included.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn the_history_outlives_the_reminder(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let tenant = api.tenant().await;
+    let account = tenant.account("Sales").await;
+    let id = tenant.post("/v1/reminders", wish(&account)).await.expect(201).id();
+    sqlx::raw_sql(
+        "INSERT INTO runs (id, tenant_id, reminder_id, account_id, reminder_name, account_label, version, fire_at, bodies)
+         SELECT gen_random_uuid(), tenant_id, id, account_id, name, 'Sales', 1, now(), '{one,two}' FROM reminders;
+         INSERT INTO run_targets (tenant_id, run_id, position, chat) SELECT tenant_id, id, 1, '1@g.us' FROM runs",
+    )
+    .execute(&api.db)
+    .await
+    .unwrap();
+    let run = tenant.get(&format!("/v1/reminders/{id}/runs")).await.expect(200).json()["data"][0]["id"].clone();
+    tenant.delete(&format!("/v1/reminders/{id}")).await.expect(204);
+    tenant.get(&format!("/v1/reminders/{id}")).await.expect(404);
+    tenant.delete(&format!("/v1/reminders/{id}")).await.expect(404);
+    tenant.delete(&format!("/v1/accounts/{account}")).await.expect(204);
+    let run = tenant.get(&format!("/v1/runs/{}", run.as_str().unwrap())).await.expect(200).json();
+    assert_eq!((&run["reminder_id"], &run["account_id"]), (&Value::Null, &Value::Null));
+    assert_eq!((&run["reminder_name"], &run["account_label"]), (&json!("Stand-up"), &json!("Sales")));
+    assert_eq!((&run["status"], &run["messages"]), (&json!("canceled"), &json!(["one", "two"])));
+    assert_eq!((&run["targets"][0]["chat"], &run["targets"][0]["state"]), (&json!("1@g.us"), &json!("skipped")));
+}
+
+/// R51: reminders are filtered by status and account, in pages.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn reminders_are_listed(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let tenant = api.tenant().await;
+    let (account, second) = (tenant.account("Sales").await, tenant.account("Support").await);
+    for (number, account) in [&account, &account, &second].iter().enumerate() {
+        let named = with(wish(account), json!({"name": format!("R{number}")}));
+        tenant.post("/v1/reminders", named).await.expect(201);
+    }
+    sqlx::query("UPDATE reminders SET status = 'ended', next_fire_at = NULL WHERE name = 'R1'")
+        .execute(&api.db)
+        .await
+        .unwrap();
+    let names = async |query: &str| -> Vec<String> {
+        let page = tenant.get(&format!("/v1/reminders{query}")).await.expect(200).json();
+        page["data"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names("").await, ["R0", "R1", "R2"]);
+    assert_eq!(names("?status=active").await, ["R0", "R2"]);
+    assert_eq!(names("?status=paused").await, Vec::<String>::new());
+    assert_eq!(names(&format!("?account_id={account}")).await, ["R0", "R1"]);
+    let page = tenant.get("/v1/reminders?limit=2").await.expect(200).json();
+    assert_eq!(names(&format!("?cursor={}", page["next_cursor"].as_str().unwrap())).await, ["R2"]);
+}

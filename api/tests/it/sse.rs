@@ -1,0 +1,231 @@
+//! The live stream.
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::test_api::{Client, TestApi, redis_url};
+
+/// Reads a stream event by event.
+struct Stream {
+    bytes: std::pin::Pin<Box<dyn futures::Stream<Item = reqwest::Result<bytes::Bytes>> + Send>>,
+    buffer: String,
+}
+
+#[derive(Debug, PartialEq)]
+struct Event {
+    id: String,
+    name: String,
+    data: Value,
+}
+
+impl Stream {
+    async fn open(client: &Client, path: &str, last_event_id: Option<&str>) -> Self {
+        let mut request = client.request(Method::GET, path);
+        if let Some(id) = last_event_id {
+            request = request.header("Last-Event-ID", id);
+        }
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/event-stream"));
+        Self { bytes: Box::pin(response.bytes_stream()), buffer: String::new() }
+    }
+
+    async fn next(&mut self) -> Event {
+        let event = tokio::time::timeout(Duration::from_secs(8), self.read()).await;
+        event.expect("an event in time").expect("an open stream")
+    }
+
+    async fn read(&mut self) -> Option<Event> {
+        loop {
+            while let Some((block, rest)) =
+                self.buffer.split_once("\n\n").map(|(block, rest)| (block.to_owned(), rest.to_owned()))
+            {
+                self.buffer = rest;
+                let field =
+                    |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("").trim().to_owned();
+                if !field("event:").is_empty() {
+                    let data = serde_json::from_str(&field("data:")).unwrap();
+                    return Some(Event { id: field("id:"), name: field("event:"), data });
+                }
+            }
+            self.buffer.push_str(std::str::from_utf8(&self.bytes.next().await?.ok()?).unwrap());
+        }
+    }
+}
+
+/// R63: a change of status reaches the stream at once, and says what changed.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_change_arrives_at_once(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let (tenant, stranger) = (api.tenant().await, api.tenant().await);
+    let id = tenant.account("Sales").await;
+    let mut stream = Stream::open(&tenant, "/v1/events", None).await;
+    assert_eq!(stream.next().await.name, "stream.opened");
+    let foreign = stranger.account("Foreign").await;
+    stranger.post_empty(&format!("/v1/accounts/{foreign}/pair")).await.expect(202);
+    let started = Instant::now();
+    tenant.post_empty(&format!("/v1/accounts/{id}/pair")).await.expect(202);
+    let event = stream.next().await;
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert_eq!((event.name.as_str(), &event.data["id"]), ("account.status_changed", &json!(event.id)));
+    assert_eq!(event.data["account_id"], json!(id));
+    assert_eq!(
+        event.data["data"],
+        json!({"account_id": id, "status": "pending", "previous": "unpaired", "reason": null})
+    );
+}
+
+/// R30, R63: what happened while nobody listened is told after `Last-Event-ID`, in order, each once.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_reconnect_misses_nothing(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let tenant = api.tenant().await;
+    let id = tenant.account("Sales").await;
+    let mut stream = Stream::open(&tenant, "/v1/events", None).await;
+    let opened = stream.next().await;
+    drop(stream);
+    for _ in 0..60 {
+        tenant.post_empty(&format!("/v1/accounts/{id}/pair")).await.expect(202);
+        tenant.post_empty(&format!("/v1/accounts/{id}/unpair")).await.expect(200);
+    }
+    let mut stream = Stream::open(&tenant, "/v1/events", Some(&opened.id)).await;
+    assert_eq!(stream.next().await.name, "stream.opened");
+    let mut ids = Vec::new();
+    for number in 0..120 {
+        let event = stream.next().await;
+        let expected = if number % 2 == 0 { "pending" } else { "unpaired" };
+        assert_eq!(event.data["data"]["status"], expected, "{number}");
+        ids.push(event.id);
+    }
+    let mut again = Stream::open(&tenant, &format!("/v1/events?last_event_id={}", ids[100]), None).await;
+    again.next().await;
+    assert_eq!(again.next().await.id, ids[101]);
+}
+
+/// R63: an event that commits late is told late, never left out: the stream waits for older transactions.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_late_commit_is_not_left_out(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let tenant = api.tenant().await;
+    let id = tenant.account("Sales").await;
+    let mut stream = Stream::open(&tenant, "/v1/events", None).await;
+    stream.next().await;
+    let mut late = api.db.begin().await.unwrap();
+    sqlx::query("INSERT INTO events (tenant_id, kind) VALUES ($1, 'late')")
+        .bind(tenant.tenant.unwrap().0)
+        .execute(&mut *late)
+        .await
+        .unwrap();
+    tenant.post_empty(&format!("/v1/accounts/{id}/pair")).await.expect(202);
+    let early = tokio::time::timeout(Duration::from_millis(300), stream.next()).await;
+    assert!(early.is_err(), "{early:?}");
+    late.commit().await.unwrap();
+    assert_eq!(stream.next().await.name, "late");
+    assert_eq!(stream.next().await.name, "account.status_changed");
+}
+
+/// R63: one account's events alone, if asked for.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_stream_can_follow_one_account(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let tenant = api.tenant().await;
+    let (one, two) = (tenant.account("1").await, tenant.account("2").await);
+    let mut stream = Stream::open(&tenant, &format!("/v1/events?account_id={two}"), None).await;
+    stream.next().await;
+    tenant.post_empty(&format!("/v1/accounts/{one}/pair")).await.expect(202);
+    tenant.delete(&format!("/v1/accounts/{two}")).await.expect(204);
+    let event = stream.next().await;
+    assert_eq!((event.name.as_str(), &event.data["account_id"]), ("account.deleted", &json!(two)));
+}
+
+/// R63: without Redis the rows are still told, from this process's own signals.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn without_redis_the_stream_goes_on(db: PgPool) {
+    let api = TestApi::start_with_redis(db, "redis://127.0.0.1:1").await;
+    let tenant = api.tenant().await;
+    let id = tenant.account("Sales").await;
+    let mut stream = Stream::open(&tenant, "/v1/events", None).await;
+    stream.next().await;
+    tenant.post_empty(&format!("/v1/accounts/{id}/pair")).await.expect(202);
+    assert_eq!(stream.next().await.name, "account.status_changed");
+}
+
+/// R63: a signal of another process wakes the stream through Redis.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn another_process_wakes_the_stream(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let tenant = api.tenant().await;
+    let mut stream = Stream::open(&tenant, "/v1/events", None).await;
+    stream.next().await;
+    let worker = common::bus::Bus::connect(&redis_url(), &api.redis_prefix).unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await; // let the stream's first look and subscription settle
+    for number in 0..3 {
+        sqlx::query("INSERT INTO events (tenant_id, kind) VALUES ($1, 'inbound')")
+            .bind(tenant.tenant.unwrap().0)
+            .execute(&api.db)
+            .await
+            .unwrap();
+        let started = Instant::now();
+        worker.signal(tenant.tenant.unwrap());
+        assert_eq!(stream.next().await.name, "inbound");
+        assert!(started.elapsed() < Duration::from_secs(4), "{number}: {:?}", started.elapsed());
+    }
+}
+
+/// Stands between the api and Redis, so that a test can cut their connections.
+async fn proxy() -> (String, tokio::sync::watch::Sender<()>) {
+    let target = redis_url().trim_start_matches("redis://").trim_end_matches('/').to_owned();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let (cut, cuts) = tokio::sync::watch::channel(());
+    tokio::spawn(async move {
+        loop {
+            let (mut inward, _) = listener.accept().await.unwrap();
+            let (target, mut cuts) = (target.clone(), cuts.clone());
+            cuts.mark_unchanged();
+            tokio::spawn(async move {
+                let mut outward = tokio::net::TcpStream::connect(target).await.unwrap();
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut inward, &mut outward) => {}
+                    _ = cuts.changed() => {}
+                }
+            });
+        }
+    });
+    (url, cut)
+}
+
+/// R63: when Redis comes back the subscriptions do, and the rows are looked at, as signals were missed.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn signals_come_back_with_redis(db: PgPool) {
+    let (url, cut) = proxy().await;
+    let api = TestApi::start_with_redis(db, &url).await;
+    let tenant = api.tenant().await;
+    let mut stream = Stream::open(&tenant, "/v1/events", None).await;
+    stream.next().await;
+    for round in 0..3 {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        cut.send(()).unwrap();
+        sqlx::query("INSERT INTO events (tenant_id, kind) VALUES ($1, 'missed')")
+            .bind(tenant.tenant.unwrap().0)
+            .execute(&api.db)
+            .await
+            .unwrap();
+        let started = Instant::now();
+        assert_eq!(stream.next().await.name, "missed");
+        assert!(started.elapsed() < Duration::from_secs(6), "{round}: {:?}", started.elapsed());
+    }
+}
+
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn what_is_no_event_id_is_refused(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let tenant = api.tenant().await;
+    assert_eq!(tenant.get("/v1/events?last_event_id=x").await.expect(422).fields(), ["last_event_id"]);
+    assert_eq!(tenant.get("/v1/events?account_id=x").await.expect(422).fields(), ["account_id"]);
+    api.anonymous().get("/v1/events").await.expect(401);
+}
