@@ -1,0 +1,36 @@
+//! Everything that a session, a job or the keeper may use.
+
+use std::sync::Arc;
+
+use common::bus::Bus;
+use common::doorbell::Doorbell;
+use common::id::WorkerId;
+use common::lease::Leases;
+use common::store::PgPool;
+use tokio::sync::Semaphore;
+
+use crate::link::Connector;
+use crate::session::board::Board;
+use crate::session::trust::Trust;
+
+/// One worker's means.
+pub struct Context {
+    /// This boot of this process.
+    pub worker: WorkerId,
+    /// The rows.
+    pub pool: PgPool,
+    /// The leases in Redis.
+    pub leases: Leases,
+    /// The bells.
+    pub doorbell: Doorbell,
+    /// Signals for live streams.
+    pub bus: Bus,
+    /// Where status changes are written together.
+    pub board: Board,
+    /// Until when we may act.
+    pub trust: Arc<Trust>,
+    /// WhatsApp.
+    pub connector: Arc<dyn Connector>,
+    /// How many connections may be made at the same time.
+    pub opening: Arc<Semaphore>,
+}

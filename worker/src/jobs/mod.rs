@@ -1,0 +1,61 @@
+//! How this worker answers bells: every kind on one page.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use common::doorbell::{Handler, Noted};
+use common::job::{Answer, Bell, Job};
+use common::telemetry::metrics;
+
+use crate::context::Context;
+use crate::session::supervisor::{Knock, Supervisor};
+
+pub mod fire_reminder;
+
+/// Answers the bells of one worker.
+pub struct Jobs {
+    context: Arc<Context>,
+    supervisor: Supervisor,
+}
+
+impl Jobs {
+    /// With the worker's means.
+    #[must_use]
+    pub fn new(context: Arc<Context>, supervisor: Supervisor) -> Self {
+        Self { context, supervisor }
+    }
+}
+
+#[async_trait]
+impl Handler for Jobs {
+    async fn answer(&self, job: Job) -> Answer {
+        match job.bell {
+            // whatever was asked for stands in the rows: the session reads them
+            Bell::Pair { account } | Bell::Unpair { account } | Bell::Send { account } => {
+                match self.supervisor.knock(account).await {
+                    Knock::Heard | Knock::Claimed | Knock::Nothing => Answer::Done,
+                    Knock::NotMine => Answer::NotMine,
+                }
+            }
+            Bell::FireReminder { run } => fire_reminder::answer(&self.context, run).await,
+        }
+    }
+
+    async fn look_at_everything(&self) {
+        self.supervisor.look_at_everything().await;
+    }
+
+    fn noted(&self, what: &Noted) {
+        match what {
+            Noted::Answered { bell, answer, .. } => {
+                metrics::BELLS_ANSWERED.with_label_values(&[bell.kind(), answer.word()]).inc();
+            }
+            Noted::ConsumerEnded { queue, reason } => {
+                metrics::CONSUMER_RESTARTS.with_label_values(&[queue.kind()]).inc();
+                tracing::warn!(queue = queue.kind(), reason, "a queue's consumer ended; it is started anew");
+            }
+            Noted::Unsubscribed { reason } => tracing::warn!(reason, "bells are not heard at once for a while"),
+            Noted::Consuming { .. } | Noted::Subscribed { .. } | Noted::Overrun => {}
+        }
+    }
+}

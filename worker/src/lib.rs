@@ -1,0 +1,11 @@
+//! The worker: claims accounts, holds one WhatsApp connection for each, drains their outboxes, answers bells.
+
+pub mod config;
+pub mod context;
+pub mod jobs;
+pub mod link;
+pub mod run;
+pub mod session;
+
+pub use config::Config;
+pub use run::run;

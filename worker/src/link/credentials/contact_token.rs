@@ -1,0 +1,118 @@
+//! Trusted-contact tokens: asked for at every message to a contact, so kept in memory after the first read.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use common::store::credentials::Record;
+use wacore::store::error::Result;
+use wacore::store::traits::TcTokenEntry;
+
+use super::{AccountBackend, Kind, decode, encode};
+
+/// Contacts remembered per account, including those without a token; above it the memory starts anew.
+const REMEMBERED: usize = 2_048;
+
+/// What the store holds, as far as it was asked for. Right because the account has one owner, and every write of that
+/// owner passes here.
+#[derive(Default)]
+pub(super) struct TokenCache(Mutex<HashMap<String, Option<TcTokenEntry>>>);
+
+impl TokenCache {
+    fn get(&self, jid: &str) -> Option<Option<TcTokenEntry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(jid).cloned()
+    }
+
+    fn set(&self, jid: &str, entry: Option<TcTokenEntry>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(jid.to_owned(), entry);
+    }
+
+    fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl AccountBackend {
+    /// The token of a contact.
+    pub(super) async fn token(&self, jid: &str) -> Result<Option<TcTokenEntry>> {
+        if let Some(known) = self.tokens.get(jid) {
+            return Ok(known);
+        }
+        let _turn = self.turn.lock().await;
+        self.load_token(jid).await
+    }
+
+    /// Replaces the token of a contact.
+    pub(super) async fn replace_token(&self, jid: &str, entry: &TcTokenEntry) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        self.save_token(jid, entry).await
+    }
+
+    /// Forgets the token of a contact.
+    pub(super) async fn forget_token(&self, jid: &str) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        self.remove(Kind::ContactToken, jid).await?;
+        self.tokens.set(jid, None);
+        Ok(())
+    }
+
+    /// Moves the time at which we last issued a token to this contact forward, never back.
+    pub(super) async fn touch_sender(&self, jid: &str, at: i64) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        let mut entry = self.load_token(jid).await?.unwrap_or(TcTokenEntry {
+            token: Vec::new(),
+            token_timestamp: at,
+            sender_timestamp: None,
+        });
+        entry.sender_timestamp = Some(entry.sender_timestamp.map_or(at, |known| known.max(at)));
+        self.save_token(jid, &entry).await
+    }
+
+    /// Stores a token received, unless a newer one is known; leaves the sender's time as it is.
+    pub(super) async fn receive_token(&self, jid: &str, token: &[u8], at: i64) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        let known = self.load_token(jid).await?;
+        if known.as_ref().is_some_and(|entry| !entry.token.is_empty() && at < entry.token_timestamp) {
+            return Ok(());
+        }
+        let sender_timestamp = known.and_then(|entry| entry.sender_timestamp);
+        self.save_token(jid, &TcTokenEntry { token: token.to_vec(), token_timestamp: at, sender_timestamp }).await
+    }
+
+    /// Deletes tokens of which both halves are older than their cutoffs, and answers how many.
+    pub(super) async fn expire_tokens(&self, token_cutoff: i64, sender_cutoff: i64) -> Result<u32> {
+        let _turn = self.turn.lock().await;
+        let mut stale = Vec::new();
+        for record in self.list(Kind::ContactToken).await? {
+            let entry: TcTokenEntry = decode(&record.bytes)?;
+            let token_lives = !entry.token.is_empty() && entry.token_timestamp >= token_cutoff;
+            let sender_lives = entry.sender_timestamp.is_some_and(|at| at >= sender_cutoff);
+            if !token_lives && !sender_lives {
+                stale.push(record.name);
+            }
+        }
+        if !stale.is_empty() {
+            self.remove_many(Kind::ContactToken, &stale).await?;
+            self.tokens.clear();
+        }
+        Ok(u32::try_from(stale.len()).unwrap_or(u32::MAX))
+    }
+
+    async fn load_token(&self, jid: &str) -> Result<Option<TcTokenEntry>> {
+        if let Some(known) = self.tokens.get(jid) {
+            return Ok(known);
+        }
+        let entry = self.read(Kind::ContactToken, jid).await?.map(|bytes| decode(&bytes)).transpose()?;
+        self.tokens.set(jid, entry.clone());
+        Ok(entry)
+    }
+
+    async fn save_token(&self, jid: &str, entry: &TcTokenEntry) -> Result<()> {
+        self.write(Kind::ContactToken, Record::new(jid, encode(entry)?)).await?;
+        self.tokens.set(jid, Some(entry.clone()));
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! The device record: the keys and the address that make this account's socket this account's.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use common::store::credentials::Record;
+use wacore::store::Device;
+use wacore::store::device::DEVICE_PROPS;
+use wacore::store::error::Result;
+use wacore::store::traits::DeviceStore;
+
+use super::{AccountBackend, Kind, decode, encode};
+
+const NAME: &str = "device";
+
+#[async_trait]
+impl DeviceStore for AccountBackend {
+    /// One save at a time, in the order of their calls: an older device never overwrites a newer one.
+    async fn save(&self, device: &Device) -> Result<()> {
+        let _turn = self.saving.lock().await;
+        self.write(Kind::Device, Record::new(NAME, encode(device)?)).await
+    }
+
+    async fn load(&self) -> Result<Option<Device>> {
+        let Some(bytes) = self.read(Kind::Device, NAME).await? else { return Ok(None) };
+        let mut device: Device = decode(&bytes)?;
+        // Not stored: set anew whenever a client is built.
+        device.device_props = Arc::new(DEVICE_PROPS.clone());
+        Ok(Some(device))
+    }
+
+    async fn exists(&self) -> Result<bool> {
+        self.check(self.store.exists(Kind::Device as i16, NAME).await)
+    }
+
+    /// One store holds one device, so the id says nothing.
+    async fn create(&self) -> Result<i32> {
+        let fresh = Record::new(NAME, encode(&Device::new())?);
+        self.check(self.store.add_new(Kind::Device as i16, vec![fresh]).await)?;
+        Ok(1)
+    }
+}

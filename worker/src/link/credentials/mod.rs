@@ -1,0 +1,154 @@
+//! The client library's store, for one account, on our sealed and fenced records.
+//!
+//! The library takes one object per device and calls it from many tasks. Batches are one statement each. What must be
+//! read, changed and written back is done under `turn`: the account has one owner at a time, so a lock in this process
+//! is enough. A write that finds the account claimed by another owner cancels `fenced`, which ends the link.
+
+use common::store::Error;
+use common::store::credentials::{CredentialStore, Record};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use wacore::store::error::{Result, StoreError};
+
+mod app_state;
+mod contact_token;
+mod device;
+mod message_secret;
+mod protocol;
+mod signal;
+
+use contact_token::TokenCache;
+
+/// What a record holds. The numbers are stored: never renumber, never reuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i16)]
+pub(super) enum Kind {
+    /// The device itself: its keys, its address.
+    Device = 1,
+    /// Identity keys of others, by Signal address.
+    Identity = 2,
+    /// Signal sessions, by Signal address.
+    Session = 3,
+    /// One-time pre-keys; `number` is the id.
+    PreKey = 4,
+    /// Signed pre-keys; `number` is the id.
+    SignedPreKey = 5,
+    /// Group sender keys.
+    SenderKey = 6,
+    /// App-state sync keys; `number` is the time of storing, ms.
+    SyncKey = 7,
+    /// App-state versions, by collection.
+    SyncVersion = 8,
+    /// App-state MACs, by collection and index.
+    MutationMac = 9,
+    /// Per group: which devices hold our sender key.
+    SenderKeyDevices = 10,
+    /// Number-free address to phone number.
+    LidMapping = 11,
+    /// Phone number to number-free address.
+    NumberMapping = 12,
+    /// Base keys for collision detection.
+    BaseKey = 13,
+    /// Device lists of users.
+    DeviceList = 14,
+    /// Group metadata.
+    GroupMetadata = 15,
+    /// Trusted-contact tokens.
+    ContactToken = 16,
+    /// Messages sent, for retry receipts; `number` is the time, s.
+    SentMessage = 17,
+    /// Messages received and not yet stored by the session; `number` is the time, s.
+    PendingInbound = 18,
+    /// Message secrets; `number` is when they may go, s.
+    MessageSecret = 19,
+}
+
+/// Joins the parts of a composite name; occurs in no address and no id.
+const JOINT: char = '\u{1f}';
+
+/// The library's store for one account.
+pub(super) struct AccountBackend {
+    store: CredentialStore,
+    fenced: CancellationToken,
+    /// Held while a record is read, changed and written back.
+    turn: Mutex<()>,
+    /// Held while the device is written.
+    saving: Mutex<()>,
+    tokens: TokenCache,
+}
+
+impl AccountBackend {
+    /// The backend of `store`'s account; `fenced` is cancelled by the first write that is refused.
+    pub(super) fn new(store: CredentialStore, fenced: CancellationToken) -> Self {
+        Self { store, fenced, turn: Mutex::new(()), saving: Mutex::new(()), tokens: TokenCache::default() }
+    }
+
+    async fn read(&self, kind: Kind, name: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.check(self.store.get(kind as i16, name).await)?.map(|record| record.bytes))
+    }
+
+    async fn read_many(&self, kind: Kind, names: &[String]) -> Result<Vec<Record>> {
+        self.check(self.store.get_many(kind as i16, names).await)
+    }
+
+    async fn list(&self, kind: Kind) -> Result<Vec<Record>> {
+        self.check(self.store.list(kind as i16).await)
+    }
+
+    async fn write(&self, kind: Kind, record: Record) -> Result<()> {
+        self.check(self.store.put(kind as i16, record).await)
+    }
+
+    async fn write_many(&self, kind: Kind, records: Vec<Record>) -> Result<()> {
+        self.check(self.store.put_many(kind as i16, records).await)
+    }
+
+    async fn remove(&self, kind: Kind, name: &str) -> Result<()> {
+        self.remove_many(kind, &[name.to_owned()]).await
+    }
+
+    async fn remove_many(&self, kind: Kind, names: &[String]) -> Result<()> {
+        self.check(self.store.delete_many(kind as i16, names).await).map(drop)
+    }
+
+    async fn remove_older(&self, kind: Kind, before: i64) -> Result<u32> {
+        let gone = self.check(self.store.delete_matching(kind as i16, "", Some(before)).await)?;
+        Ok(u32::try_from(gone).unwrap_or(u32::MAX))
+    }
+
+    async fn remove_prefix(&self, kind: Kind, prefix: &str) -> Result<()> {
+        self.check(self.store.delete_matching(kind as i16, prefix, None).await).map(drop)
+    }
+
+    fn check<T>(&self, result: common::store::Result<T>) -> Result<T> {
+        result.map_err(|error| {
+            if matches!(error, Error::Fenced) {
+                self.fenced.cancel();
+            }
+            StoreError::Database(Box::new(error))
+        })
+    }
+}
+
+fn join(parts: &[&str]) -> String {
+    parts.join(&JOINT.to_string())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn encode<T: serde::Serialize>(value: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|e| StoreError::Serialization(Box::new(e)))
+}
+
+fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|e| StoreError::Serialization(Box::new(e)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! A WhatsApp that tests drive by hand: it does nothing by itself and remembers what was asked of it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::{CloseReason, Connector, Group, Link, LinkError, LinkEvent, LinkEvents, LinkSender, OpenSpec, SendError};
+
+/// Makes fake links and keeps hold of each.
+#[derive(Default)]
+pub struct FakeConnector {
+    links: Mutex<Vec<Arc<FakeLink>>>,
+    refusals: Mutex<VecDeque<LinkError>>,
+}
+
+impl FakeConnector {
+    /// A connector that accepts every open.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    /// The next open fails with this.
+    pub fn refuse(&self, error: LinkError) {
+        locked(&self.refusals).push_back(error);
+    }
+
+    /// All links made so far, in order.
+    #[must_use]
+    pub fn links(&self) -> Vec<Arc<FakeLink>> {
+        locked(&self.links).clone()
+    }
+
+    /// The link made last.
+    #[must_use]
+    pub fn last(&self) -> Option<Arc<FakeLink>> {
+        locked(&self.links).last().cloned()
+    }
+}
+
+#[async_trait]
+impl Connector for FakeConnector {
+    async fn open(&self, spec: OpenSpec, events: LinkEvents) -> Result<Arc<dyn Link>, LinkError> {
+        if let Some(error) = locked(&self.refusals).pop_front() {
+            return Err(error);
+        }
+        let link = Arc::new(FakeLink {
+            sender: events.sender(spec.generation),
+            spec,
+            calls: Mutex::default(),
+            sends: Mutex::default(),
+            groups: Mutex::default(),
+            code: Mutex::new(Ok("ABCD-1234".to_owned())),
+        });
+        locked(&self.links).push(Arc::clone(&link));
+        Ok(link)
+    }
+}
+
+/// Something that was asked of a fake link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    /// A text was sent.
+    Send {
+        /// To whom.
+        chat: String,
+        /// Under which id.
+        whatsapp_id: String,
+        /// The text.
+        text: String,
+    },
+    /// The groups were asked for.
+    Groups,
+    /// A pairing code was asked for.
+    PairingCode(String),
+    /// The device was to be logged out.
+    Logout,
+    /// The link was to be closed.
+    Close,
+    /// The link was to be dropped.
+    Abort,
+}
+
+/// A link that does what the test says.
+pub struct FakeLink {
+    /// What it was opened with.
+    pub spec: OpenSpec,
+    sender: LinkSender,
+    calls: Mutex<Vec<Call>>,
+    sends: Mutex<VecDeque<Result<(), SendError>>>,
+    groups: Mutex<Vec<Group>>,
+    code: Mutex<Result<String, LinkError>>,
+}
+
+impl FakeLink {
+    /// Tells the session something.
+    pub fn emit(&self, event: LinkEvent) {
+        self.sender.emit(event);
+    }
+
+    /// Tells the session something and waits until it is stored; `false` when it was not.
+    pub async fn emit_and_commit(&self, event: LinkEvent) -> bool {
+        self.sender.emit_and_commit(event).await
+    }
+
+    /// Ends the link for this reason.
+    pub fn end(&self, reason: CloseReason) {
+        self.sender.close(reason);
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// The outcome of the next send that has none yet; without one sends succeed.
+    pub fn next_send(&self, outcome: Result<(), SendError>) {
+        locked(&self.sends).push_back(outcome);
+    }
+
+    /// The groups it answers from now on.
+    pub fn set_groups(&self, groups: Vec<Group>) {
+        *locked(&self.groups) = groups;
+    }
+
+    /// The pairing code it answers from now on.
+    pub fn set_pairing_code(&self, code: Result<String, LinkError>) {
+        *locked(&self.code) = code;
+    }
+
+    /// What was asked of it so far.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        locked(&self.calls).clone()
+    }
+
+    /// The ids sent so far, in order.
+    #[must_use]
+    pub fn sent(&self) -> Vec<String> {
+        let calls = locked(&self.calls);
+        let ids = calls.iter().filter_map(|call| match call {
+            Call::Send { whatsapp_id, .. } => Some(whatsapp_id.clone()),
+            _ => None,
+        });
+        ids.collect()
+    }
+
+    fn record(&self, call: Call) {
+        locked(&self.calls).push(call);
+    }
+
+    fn open(&self) -> Result<(), LinkError> {
+        if self.sender.is_closed() { Err(LinkError::NotConnected) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl Link for FakeLink {
+    async fn send_text(&self, chat: &str, whatsapp_id: &str, text: &str) -> Result<(), SendError> {
+        if self.sender.is_closed() {
+            return Err(SendError::NotConnected);
+        }
+        self.record(Call::Send { chat: chat.to_owned(), whatsapp_id: whatsapp_id.to_owned(), text: text.to_owned() });
+        locked(&self.sends).pop_front().unwrap_or(Ok(()))
+    }
+
+    async fn groups(&self) -> Result<Vec<Group>, LinkError> {
+        self.open()?;
+        self.record(Call::Groups);
+        Ok(locked(&self.groups).clone())
+    }
+
+    async fn pairing_code(&self, phone: &str) -> Result<String, LinkError> {
+        self.open()?;
+        self.record(Call::PairingCode(phone.to_owned()));
+        locked(&self.code).clone()
+    }
+
+    async fn logout(&self) -> Result<(), LinkError> {
+        self.record(Call::Logout);
+        let told = self.open();
+        self.sender.close(CloseReason::Requested);
+        told
+    }
+
+    async fn close(&self) {
+        self.record(Call::Close);
+        self.sender.close(CloseReason::Requested);
+    }
+
+    fn abort(&self) {
+        self.record(Call::Abort);
+        self.sender.close(CloseReason::Requested);
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

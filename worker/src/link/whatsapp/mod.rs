@@ -1,0 +1,169 @@
+//! Links to the real WhatsApp, by the client library `whatsapp-rust`.
+//!
+//! The library reconnects by itself unless told otherwise; we tell it otherwise, so that its run loop ends with the
+//! connection. After 515 (which follows a successful pairing) it ends too, without an event: that, and a pairing
+//! followed by an end of any kind, is told as [`CloseReason::RestartRequired`](super::CloseReason::RestartRequired).
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use common::seal::Sealer;
+use common::store;
+use common::store::credentials::CredentialStore;
+use sqlx::PgPool;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use wacore::store::DevicePropsOverride;
+use wacore::store::traits::DeviceStore as _;
+use waproto::whatsapp::device_props::PlatformType;
+use whatsapp_rust::bot::Bot;
+use whatsapp_rust::{CacheConfig, CacheEntryConfig, MsgSecretPolicy, TokioRuntime};
+
+use super::credentials::AccountBackend;
+use super::{CALL_TIMEOUT, Connector, Link, LinkError, LinkEvents, OpenSpec};
+use crate::config::Config;
+
+pub mod address;
+mod connection;
+mod http;
+mod observer;
+mod supervise;
+mod transport;
+pub mod version;
+
+use connection::Connection;
+use observer::{Inbound, Journal, Observer};
+use supervise::Supervised;
+use transport::{Address, Dialer};
+use version::WebVersion;
+
+/// Messages sent that stay in memory for retry receipts, per account; all of them are in the store as well. More than
+/// none lets the store be written in the background of a send.
+const RECENT_MESSAGES: u64 = 64;
+
+/// How links are made.
+#[derive(Debug)]
+pub struct Settings {
+    /// WhatsApp's address; check it with [`address::check_url`] first.
+    pub url: String,
+    /// The version we say we are.
+    pub version: WebVersion,
+    /// One-time keys kept at WhatsApp per account; each is a record in the store.
+    pub pre_keys: usize,
+}
+
+/// Makes links to WhatsApp.
+pub struct WhatsApp {
+    pool: PgPool,
+    sealer: Arc<Sealer>,
+    address: Address,
+    version: WebVersion,
+    pre_keys: usize,
+}
+
+impl WhatsApp {
+    /// A connector on these settings, keeping credentials in `pool`.
+    ///
+    /// # Errors
+    /// When the URL is malformed.
+    pub fn new(pool: PgPool, sealer: Arc<Sealer>, settings: Settings) -> anyhow::Result<Self> {
+        let address = Address::parse(&settings.url).context("WhatsApp's URL")?;
+        Ok(Self { pool, sealer, address, version: settings.version, pre_keys: settings.pre_keys })
+    }
+
+    async fn build(&self, spec: &OpenSpec, backend: Arc<AccountBackend>, parts: Parts) -> Result<Bot, LinkError> {
+        let device = backend.load().await.map_err(|error| unreadable(&parts.fenced, &error))?;
+        let version = self.version.current().await;
+        let mut builder = Bot::builder()
+            .with_backend_arc(backend)
+            .with_transport_factory(parts.dialer)
+            .with_http_client(http::NoHttp)
+            .with_runtime(TokioRuntime)
+            .with_version(version)
+            .with_wanted_pre_key_count(self.pre_keys)
+            .with_cache_config(caches())
+            .with_event_handler(parts.observer)
+            .with_inbound_durability_hook(parts.inbound)
+            .skip_history_sync();
+        if device.as_ref().is_none_or(|known| known.push_name.is_empty()) {
+            builder = builder.with_push_name(spec.label.clone());
+        }
+        if device.as_ref().is_none_or(|known| known.pn.is_none()) {
+            // What the phone's list of linked devices shows.
+            let shown = DevicePropsOverride::new().with_os(spec.label.clone()).with_platform_type(PlatformType::CHROME);
+            builder = builder.with_device_props(shown);
+        }
+        builder.build().await.map_err(|error| {
+            if parts.fenced.is_cancelled() { LinkError::Fenced } else { LinkError::Failed(error.to_string()) }
+        })
+    }
+}
+
+/// What the library is given of ours.
+struct Parts {
+    dialer: Dialer,
+    observer: Observer,
+    inbound: Inbound,
+    fenced: CancellationToken,
+}
+
+fn unreadable(fenced: &CancellationToken, error: &wacore::store::error::StoreError) -> LinkError {
+    use std::error::Error as _;
+    if fenced.is_cancelled() {
+        return LinkError::Fenced;
+    }
+    let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    LinkError::Failed(format!("the credentials could not be read: {cause}"))
+}
+
+/// Message secrets are not kept: they serve votes in polls and edits of messages, which the gateway does not read, and
+/// would cost a write per message.
+fn caches() -> CacheConfig {
+    CacheConfig {
+        recent_messages: CacheEntryConfig::new(None, RECENT_MESSAGES),
+        msg_secret_policy: MsgSecretPolicy::Disabled,
+        seed_msg_secrets_from_history: false,
+        ..CacheConfig::default()
+    }
+}
+
+#[async_trait]
+impl Connector for WhatsApp {
+    async fn open(&self, spec: OpenSpec, events: LinkEvents) -> Result<Arc<dyn Link>, LinkError> {
+        let fenced = CancellationToken::new();
+        let store = CredentialStore::new(self.pool.clone(), Arc::clone(&self.sealer), spec.fence);
+        let backend = Arc::new(AccountBackend::new(store, fenced.clone()));
+        let sender = Arc::new(events.sender(spec.generation));
+        let journal = Arc::new(Journal::default());
+        let (dialer, live) = Dialer::new(self.address.clone());
+        let observer = Observer::new(Arc::clone(&sender), Arc::clone(&journal));
+        let client_slot = observer.client_slot();
+        let inbound = Inbound::new(Arc::clone(&sender), Arc::clone(&journal));
+        let parts = Parts { dialer, observer, inbound, fenced: fenced.clone() };
+        let building = self.build(&spec, backend, parts);
+        let bot = timeout(CALL_TIMEOUT, building).await.map_err(|_| LinkError::Timeout)??;
+        let client = bot.client();
+        let _ = client_slot.set(Arc::downgrade(&client));
+        let (connection, orders) = Connection::new(Arc::clone(&client), Arc::clone(&sender), Arc::clone(&journal));
+        let supervised = Supervised { client, sender, journal, live, fenced, orders };
+        tokio::spawn(supervised.run(bot));
+        Ok(Arc::new(connection))
+    }
+}
+
+/// The connector that a configuration describes, on a pool of its own.
+///
+/// # Errors
+/// When the configuration names a refused address, a malformed version or bad keys, or the database is not there.
+pub async fn from_config(config: &Config) -> anyhow::Result<Arc<dyn Connector>> {
+    address::check_url(&config.whatsapp_url, config.allow_public_simulator)?;
+    let sealer = Arc::new(Sealer::parse(&config.credential_keys.0).context("CREDENTIAL_KEYS")?);
+    let version = match &config.whatsapp_version {
+        Some(text) => WebVersion::parse(text).context("WHATSAPP_VERSION")?,
+        None => WebVersion::fetched(),
+    };
+    let pool = store::connect(&config.database.url, config.database.max_connections).await.context("Postgres")?;
+    let settings = Settings { url: config.whatsapp_url.clone(), version, pre_keys: config.pre_keys };
+    Ok(Arc::new(WhatsApp::new(pool, sealer, settings)?))
+}

@@ -1,0 +1,148 @@
+//! Listens to the client library on behalf of one link.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use wacore::types::events::{Event, EventHandler, EventInterest, EventKind, InboundMessage as Received};
+use whatsapp_rust::{Client, InboundDurabilityHook};
+
+use super::super::translate::{self, Heard};
+use super::super::{CloseReason, InboundMessage, LinkEvent, LinkSender};
+
+/// Longest that the session may take to store inbound messages.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What was heard of the end, before it comes.
+#[derive(Default)]
+pub(super) struct Journal {
+    end: Mutex<Option<CloseReason>>,
+    /// Cancelled when the connection must end because the session did not store what it was given.
+    pub(super) uncommitted: CancellationToken,
+    /// Cancelled when a phone has accepted this device.
+    pub(super) paired: CancellationToken,
+}
+
+impl Journal {
+    /// Remembers why the connection ends; the first reason counts.
+    pub(super) fn note(&self, reason: CloseReason) {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+    }
+
+    /// The reason noted.
+    pub(super) fn end(&self) -> Option<CloseReason> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The library's event handler: called inline, never waits.
+pub(super) struct Observer {
+    sender: Arc<LinkSender>,
+    journal: Arc<Journal>,
+    client: Arc<OnceLock<Weak<Client>>>,
+}
+
+impl Observer {
+    /// An observer for one link.
+    pub(super) fn new(sender: Arc<LinkSender>, journal: Arc<Journal>) -> Self {
+        Self { sender, journal, client: Arc::default() }
+    }
+
+    /// Where the client is put once it is built.
+    pub(super) fn client_slot(&self) -> Arc<OnceLock<Weak<Client>>> {
+        Arc::clone(&self.client)
+    }
+
+    fn connected(&self) -> Option<LinkEvent> {
+        let client = self.client.get()?.upgrade()?;
+        let pn = client.pn()?;
+        Some(LinkEvent::Connected {
+            number: pn.user.to_string(),
+            jid: pn.to_string(),
+            lid: client.lid().map(|lid| lid.to_string()),
+            push_name: client.push_name(),
+        })
+    }
+}
+
+impl EventHandler for Observer {
+    fn handle_event(&self, event: Arc<Event>) {
+        match translate::event(&event) {
+            Heard::Event(event) => {
+                if matches!(event, LinkEvent::Paired { .. }) {
+                    self.journal.paired.cancel();
+                }
+                self.sender.emit(event);
+            }
+            Heard::LoggedIn => {
+                if let Some(event) = self.connected() {
+                    self.sender.emit(event);
+                }
+            }
+            Heard::QrExhausted { over } => {
+                self.sender.emit(LinkEvent::QrExhausted);
+                if over {
+                    self.journal.note(CloseReason::PairingExpired);
+                }
+            }
+            Heard::End(reason) => self.journal.note(reason),
+            Heard::Nothing => {}
+        }
+    }
+
+    fn interest(&self) -> EventInterest {
+        EventInterest::of(&[
+            EventKind::PairingQrCode,
+            EventKind::PairingQrCodesExhausted,
+            EventKind::PairingCodeRefresh,
+            EventKind::PairPasskeyRequest,
+            EventKind::PairPasskeyError,
+            EventKind::QrScannedWithoutMultidevice,
+            EventKind::PairSuccess,
+            EventKind::PairError,
+            EventKind::Connected,
+            EventKind::ServerAck,
+            EventKind::Receipt,
+            EventKind::Messages,
+            EventKind::GroupUpdate,
+            EventKind::StreamReplaced,
+            EventKind::LoggedOut,
+            EventKind::TemporaryBan,
+            EventKind::ClientOutdated,
+            EventKind::ConnectFailure,
+            EventKind::Disconnected,
+        ])
+    }
+}
+
+/// Hands inbound messages to the session and waits until they are stored: only then WhatsApp is told "received".
+pub(super) struct Inbound {
+    sender: Arc<LinkSender>,
+    journal: Arc<Journal>,
+}
+
+impl Inbound {
+    /// The hook of one link.
+    pub(super) fn new(sender: Arc<LinkSender>, journal: Arc<Journal>) -> Self {
+        Self { sender, journal }
+    }
+}
+
+#[async_trait]
+impl InboundDurabilityHook for Inbound {
+    async fn on_messages(&self, _client: Arc<Client>, batch: &[Received]) -> anyhow::Result<()> {
+        let messages: Vec<InboundMessage> = batch.iter().filter_map(translate::inbound).collect();
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let stored = self.sender.emit_and_commit(LinkEvent::Messages(messages));
+        if timeout(COMMIT_TIMEOUT, stored).await.unwrap_or(false) {
+            return Ok(());
+        }
+        // The library asks again only on a new connection.
+        self.journal.uncommitted.cancel();
+        anyhow::bail!("the messages were not stored")
+    }
+}

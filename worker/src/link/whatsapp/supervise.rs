@@ -1,0 +1,136 @@
+//! Watches one connection to its end, ends it when told to, and says why it ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use whatsapp_rust::bot::{Bot, BotHandle};
+use whatsapp_rust::{Client, NodeFilter};
+
+use super::super::{CloseReason, LinkSender};
+use super::observer::Journal;
+use super::transport::Live;
+
+/// For storing what is buffered and saying goodbye; the library's own bounds inside are of the same size.
+const FAREWELL: Duration = Duration::from_secs(6);
+/// For the run loop to notice that it is over.
+const LOOP_END: Duration = Duration::from_secs(1);
+
+/// No reason was given: the socket fell silent, or the handshake failed.
+const SILENCE: &str = "WhatsApp fell silent";
+
+/// What the link's holder asks for.
+#[derive(Clone, Default)]
+pub(super) struct Orders {
+    /// End in an orderly way.
+    pub(super) close: CancellationToken,
+    /// The device is being unlinked at our wish: whatever ends the connection from now on was asked for.
+    pub(super) leave: CancellationToken,
+    /// End at once.
+    pub(super) abort: CancellationToken,
+    /// Cancelled when it has ended and `Closed` was emitted.
+    pub(super) ended: CancellationToken,
+}
+
+/// All that is needed to see a connection through.
+pub(super) struct Supervised {
+    pub(super) client: Arc<Client>,
+    pub(super) sender: Arc<LinkSender>,
+    pub(super) journal: Arc<Journal>,
+    pub(super) live: Arc<Live>,
+    pub(super) fenced: CancellationToken,
+    pub(super) orders: Orders,
+}
+
+/// How the wait ended.
+enum Turn {
+    Over,
+    Close,
+    Abort,
+    Fenced,
+    Uncommitted,
+}
+
+impl Supervised {
+    /// Runs the client until its connection ends or is ended, then emits `Closed`.
+    pub(super) async fn run(self, bot: Bot) {
+        // One link is one connection attempt.
+        self.client.enable_auto_reconnect.store(false, std::sync::atomic::Ordering::Relaxed);
+        let mut restart = self.client.wait_for_node(NodeFilter::tag("stream:error").attr("code", "515"));
+        let mut handle = bot.spawn();
+        let turn = tokio::select! {
+            biased;
+            () = self.fenced.cancelled() => Turn::Fenced,
+            () = self.orders.abort.cancelled() => Turn::Abort,
+            () = self.orders.close.cancelled() => Turn::Close,
+            () = self.journal.uncommitted.cancelled() => Turn::Uncommitted,
+            () = &mut handle => Turn::Over,
+        };
+        match turn {
+            // Also where the library ended by itself: its buffers are flushed by `disconnect` alone.
+            Turn::Over | Turn::Close | Turn::Uncommitted => self.farewell(&mut handle).await,
+            Turn::Abort | Turn::Fenced => self.cut(&handle).await,
+        }
+        let restart = matches!(restart.try_recv(), Ok(Some(_))) || self.journal.paired.is_cancelled();
+        let reason = self.reason(&turn, restart);
+        tracing::debug!(reason = ?reason, "link.closed");
+        self.sender.close(reason);
+        self.orders.ended.cancel();
+    }
+
+    /// Stores what is buffered and closes the socket; cut short when the right to write is lost.
+    async fn farewell(&self, handle: &mut BotHandle) {
+        let orderly = async {
+            self.client.disconnect().await;
+            let _ = timeout(LOOP_END, &mut *handle).await;
+            self.store_device().await;
+        };
+        tokio::select! {
+            biased;
+            () = self.fenced.cancelled() => {}
+            () = self.orders.abort.cancelled() => {}
+            done = timeout(FAREWELL, orderly) => {
+                if done.is_ok() {
+                    return;
+                }
+                tracing::warn!("link.farewell_timed_out");
+            }
+        }
+        self.cut(handle).await;
+    }
+
+    /// Stores the device as it is now, after whatever save is under way. `disconnect` does not wait for a save that the
+    /// library's background task has begun, so that the next connection could read a device from before its pairing.
+    async fn store_device(&self) {
+        let manager = self.client.persistence_manager();
+        let device = manager.get_device_snapshot().to_serializable();
+        if let Err(error) = manager.backend().save(&device).await {
+            tracing::warn!(%error, "link.device_not_stored");
+        }
+    }
+
+    /// Drops the socket and stops the client's tasks.
+    async fn cut(&self, handle: &BotHandle) {
+        self.client.signal_shutdown_sync();
+        self.live.hang_up().await;
+        handle.abort();
+    }
+
+    fn reason(&self, turn: &Turn, restart: bool) -> CloseReason {
+        if self.fenced.is_cancelled() {
+            return CloseReason::Fenced;
+        }
+        match turn {
+            Turn::Close | Turn::Abort => CloseReason::Requested,
+            Turn::Fenced => CloseReason::Fenced,
+            Turn::Uncommitted => CloseReason::Dropped("inbound messages were not stored".to_owned()),
+            Turn::Over if self.orders.leave.is_cancelled() => CloseReason::Requested,
+            Turn::Over => match self.journal.end() {
+                Some(CloseReason::Dropped(_)) | None if restart => CloseReason::RestartRequired,
+                Some(reason) => reason,
+                None => CloseReason::Dropped(self.live.failure().unwrap_or_else(|| SILENCE.to_owned())),
+            },
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! How a link reaches WhatsApp: a WebSocket whose small writes leave at once.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use async_trait::async_trait;
+use http::Uri;
+use http::header::{HeaderValue, ORIGIN};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_websockets::{ClientBuilder, Connector};
+use wacore::net::{Transport, TransportEvent, TransportFactory, WHATSAPP_WEB_ORIGIN};
+use whatsapp_rust::async_channel::Receiver;
+use whatsapp_rust::transport::{default_tls_connector, from_websocket};
+
+/// From the first SYN to the upgraded WebSocket; below the library's own 20 s.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// A socket that can't take a close frame is dropped without one after this.
+const HANG_UP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Where WhatsApp is, and how it is spoken to.
+#[derive(Debug, Clone)]
+pub(super) struct Address {
+    uri: Uri,
+    host: String,
+    port: u16,
+    tls: bool,
+}
+
+impl Address {
+    /// Reads a `ws://` or `wss://` URL.
+    pub(super) fn parse(url: &str) -> Result<Self> {
+        let uri: Uri = url.parse().context("not a URL")?;
+        let tls = match uri.scheme_str() {
+            Some("wss") => true,
+            Some("ws") => false,
+            _ => bail!("the URL must begin with ws:// or wss://"),
+        };
+        let host = uri.host().context("the URL names no host")?.trim_matches(['[', ']']).to_owned();
+        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        Ok(Self { uri, host, port, tls })
+    }
+}
+
+/// Dials for one link, and keeps hold of the socket so that it can be hung up without the client's help.
+pub(super) struct Dialer {
+    address: Address,
+    live: Arc<Live>,
+}
+
+/// What is known of the present socket.
+#[derive(Default)]
+pub(super) struct Live {
+    transport: Mutex<Option<Arc<dyn Transport>>>,
+    failure: Mutex<Option<String>>,
+}
+
+impl Live {
+    /// Why the last dial failed, if it did.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Closes the socket, if there is one.
+    pub(super) async fn hang_up(&self) {
+        let transport = self.transport.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(transport) = transport {
+            let _ = timeout(HANG_UP_TIMEOUT, transport.disconnect()).await;
+        }
+    }
+
+    fn set(&self, transport: Option<Arc<dyn Transport>>, failure: Option<String>) {
+        *self.transport.lock().unwrap_or_else(PoisonError::into_inner) = transport;
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    }
+}
+
+impl Dialer {
+    /// A dialer, and the view on its socket.
+    pub(super) fn new(address: Address) -> (Self, Arc<Live>) {
+        let live = Arc::new(Live::default());
+        (Self { address, live: Arc::clone(&live) }, live)
+    }
+
+    async fn dial(&self) -> Result<(Arc<dyn Transport>, Receiver<TransportEvent>)> {
+        let address = &self.address;
+        let tcp = TcpStream::connect((address.host.as_str(), address.port)).await.context("connect")?;
+        // Without it each answer that waits for a small write costs some 40 ms (Nagle and delayed ACK).
+        tcp.set_nodelay(true).context("TCP_NODELAY")?;
+        let connector = if address.tls { default_tls_connector() } else { Connector::Plain };
+        let stream = connector.wrap(&address.host, tcp).await.context("TLS")?;
+        let (socket, _) = ClientBuilder::from_uri(address.uri.clone())
+            .add_header(ORIGIN, HeaderValue::from_static(WHATSAPP_WEB_ORIGIN))
+            .context("origin")?
+            .connect_on(stream)
+            .await
+            .context("WebSocket upgrade")?;
+        Ok(from_websocket(socket))
+    }
+}
+
+#[async_trait]
+impl TransportFactory for Dialer {
+    async fn create_transport(&self) -> Result<(Arc<dyn Transport>, Receiver<TransportEvent>)> {
+        let dialled = match timeout(CONNECT_TIMEOUT, self.dial()).await {
+            Ok(dialled) => dialled,
+            Err(_) => Err(anyhow::anyhow!("no answer within {} s", CONNECT_TIMEOUT.as_secs())),
+        };
+        match &dialled {
+            Ok((transport, _)) => self.live.set(Some(Arc::clone(transport)), None),
+            Err(error) => self.live.set(None, Some(format!("could not connect: {error:#}"))),
+        }
+        dialled
+    }
+}

@@ -1,0 +1,115 @@
+//! The life of a worker process: start, serve, stop in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use common::bus::Bus;
+use common::clock::BootTime;
+use common::doorbell::Doorbell;
+use common::id::WorkerId;
+use common::lease::Leases;
+use common::ops::{self, Pulse};
+use common::store;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::context::Context;
+use crate::jobs::Jobs;
+use crate::link::Connector;
+use crate::session::board::Board;
+use crate::session::keeper;
+use crate::session::supervisor::Supervisor;
+use crate::session::trust::Trust;
+
+/// Connections made at the same time by one worker.
+const OPENING: usize = 32;
+
+/// Runs a worker until `stop` is cancelled; then closes every socket and gives every account back, within the stop's time.
+/// `listener` serves health and metrics.
+///
+/// # Errors
+/// When it can't start: bad configuration, or no database. Afterwards it goes on through whatever fails.
+pub async fn run(
+    config: Config,
+    connector: Arc<dyn Connector>,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let worker = WorkerId::new();
+    let pool = store::connect(&config.database.url, config.database.max_connections).await.context("Postgres")?;
+    let leases =
+        Leases::connect(&config.redis.url, &config.redis.prefix, worker, config.lease_ttl()).context("Redis")?;
+    let context = Arc::new(Context {
+        worker,
+        leases,
+        doorbell: Doorbell::connect(&config.redis.url, &config.redis.prefix).context("Redis")?,
+        bus: Bus::connect(&config.redis.url, &config.redis.prefix).context("Redis")?,
+        board: Board::start(pool.clone()),
+        trust: Arc::new(Trust::new(config.lease_ttl())),
+        connector,
+        opening: Arc::new(Semaphore::new(OPENING)),
+        pool,
+    });
+    let start = BootTime::now();
+    let name = hostname();
+    let capacity = i32::try_from(config.capacity).unwrap_or(i32::MAX);
+    store::workers::register(&context.pool, worker, &name, env!("CARGO_PKG_VERSION"), capacity).await?;
+    context.trust.renewed(start);
+    let supervisor = Supervisor::new(Arc::clone(&context), usize::try_from(config.capacity).unwrap_or(usize::MAX));
+    let pulse = Pulse::default();
+    tracing::info!(%worker, name, capacity, "worker started");
+
+    let inner = CancellationToken::new(); // keeps leases alive until the last session has closed
+    let keeper = tokio::spawn(keeper::keep(Arc::clone(&context), supervisor.clone(), pulse.clone(), inner.clone()));
+    let sweeper = tokio::spawn(keeper::sweep(supervisor.clone(), stop.clone()));
+    let jobs = Arc::new(Jobs::new(Arc::clone(&context), supervisor.clone()));
+    let doorbell = context.doorbell.clone();
+    let bells_stop = stop.clone();
+    let bells = tokio::spawn(async move { doorbell.listen(worker, jobs, bells_stop).await });
+    let ops = tokio::spawn(serve(listener, pulse.clone(), Arc::clone(&context), inner.clone()));
+
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = inner.cancelled() => stop.cancel(),
+    }
+    pulse.set_ready(false);
+    tracing::info!(sessions = supervisor.claims().len(), "worker is stopping: closing sessions");
+    let closed = supervisor.stop(config.stop_timeout().saturating_sub(Duration::from_secs(5))).await;
+    let _ = tokio::time::timeout(Duration::from_secs(5), bells).await;
+    sweeper.abort();
+    inner.cancel();
+    let _ = keeper.await;
+    if !closed {
+        // a socket may be open still: nobody may take its account before our heartbeat is stale
+        tracing::warn!("worker stopped with sessions left");
+    } else if let Err(error) = store::workers::stopped(&context.pool, worker).await {
+        tracing::warn!(%error, "Postgres was not told; other workers wait until the heartbeat is stale");
+    }
+    ops.abort();
+    tracing::info!("worker stopped");
+    Ok(())
+}
+
+async fn serve(listener: TcpListener, pulse: Pulse, context: Arc<Context>, stop: CancellationToken) {
+    let ready: ops::ReadyCheck = Arc::new(move || {
+        let context = Arc::clone(&context);
+        Box::pin(async move {
+            if !context.trust.holds(BootTime::now()) {
+                return Err("the right to act has run out: neither Postgres nor Redis confirms it");
+            }
+            context.leases.ping().await.map_err(|_| "Redis does not answer")
+        })
+    });
+    let served = axum::serve(listener, ops::router(pulse, ready)).with_graceful_shutdown(stop.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the ops port broke");
+    }
+}
+
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "worker".to_owned(), |name| name.trim().to_owned())
+}

@@ -1,0 +1,397 @@
+//! The actor of one session: feeds the machine with what happens and carries out what it decides. The only one that
+//! touches the connection.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::clock::BootTime;
+use common::store::session::{self, SessionRow};
+use common::store::{Error, Fence};
+use common::telemetry::metrics;
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::in_flight::InFlight;
+use super::inbound::Gathered;
+use super::machine::decide;
+use super::outbox::{Report, Sender};
+use super::state::{End, Event, Facts, State, Wanted, Who};
+use super::trust::while_trusted;
+use crate::context::Context;
+use crate::link::{Delivery, Link, LinkError, LinkEvent, LinkEvents, LinkInbox, channel};
+
+/// Events that are gathered before they are written.
+const GATHER: usize = 256;
+/// The oldest unacknowledged message is looked at this often.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
+/// Without an acknowledgement for this long the connection is dead, whatever it says (R62).
+const ACK_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What others tell a session. Cheap to clone; nothing is ever lost, because nothing queues.
+#[derive(Debug, Clone, Default)]
+pub struct Orders {
+    /// There is work in the rows.
+    pub look: Arc<Notify>,
+    /// Give the account back in order.
+    pub release: CancellationToken,
+    /// The right to act is gone.
+    pub fence: CancellationToken,
+}
+
+/// What an action that takes its time has come to.
+pub(super) enum Reported {
+    /// A connection was opened, or could not be.
+    Opened(Result<Arc<dyn Link>, LinkError>),
+    /// Something happened.
+    Event(Event),
+    /// A pairing code came.
+    PairingCode(Result<String, LinkError>),
+    /// The groups came.
+    Groups(Result<Vec<crate::link::Group>, LinkError>),
+}
+
+/// The waits between tries to write.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// One session.
+pub struct Actor {
+    pub(super) context: Arc<Context>,
+    pub(super) fence: Fence,
+    pub(super) row: Option<SessionRow>,
+    pub(super) state: State,
+    pub(super) queue: VecDeque<Event>,
+    pub(super) link: Option<Arc<dyn Link>>,
+    pub(super) opening: bool,
+    pub(super) events: LinkEvents,
+    inbox: LinkInbox,
+    orders: Orders,
+    released: bool,
+    fenced: bool,
+    pub(super) serial: i64,
+    pub(super) syncing: bool,
+    pub(super) sync_again: bool,
+    stale: u32,
+    pub(super) wake_at: Option<BootTime>,
+    pub(super) pending: FuturesUnordered<BoxFuture<'static, Reported>>,
+    pub(super) in_flight: Arc<InFlight>,
+    pub(super) bell: Arc<Notify>,
+    reports_in: mpsc::UnboundedReceiver<Report>,
+    reports_out: mpsc::UnboundedSender<Report>,
+    sender: Option<CancellationToken>,
+    gathered: Gathered,
+}
+
+impl Actor {
+    /// A session under a claim that was just confirmed.
+    #[must_use]
+    pub fn new(context: Arc<Context>, fence: Fence, orders: Orders) -> Self {
+        let (events, inbox) = channel();
+        let (reports_out, reports_in) = mpsc::unbounded_channel();
+        Self {
+            context,
+            fence,
+            row: None,
+            state: State::Fresh,
+            queue: VecDeque::new(),
+            link: None,
+            opening: false,
+            events,
+            inbox,
+            orders,
+            released: false,
+            fenced: false,
+            serial: 0,
+            syncing: false,
+            sync_again: false,
+            stale: 0,
+            wake_at: None,
+            pending: FuturesUnordered::new(),
+            in_flight: Arc::default(),
+            bell: Arc::default(),
+            reports_in,
+            reports_out,
+            sender: None,
+            gathered: Gathered::default(),
+        }
+    }
+
+    /// Lives until the session ends. No socket of it is open afterwards.
+    pub async fn run(mut self) -> End {
+        self.look().await;
+        let mut check = tokio::time::interval(CHECK_EVERY);
+        check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            self.settle().await;
+            if let State::Ended(end) = self.state {
+                self.stop_sending();
+                return end;
+            }
+            tokio::select! {
+                biased;
+                () = self.orders.fence.cancelled(), if !self.fenced => {
+                    self.fenced = true;
+                    self.queue.push_back(Event::Fenced);
+                }
+                () = self.orders.release.cancelled(), if !self.released => {
+                    self.released = true;
+                    self.queue.push_back(Event::Release);
+                }
+                () = self.orders.look.notified() => self.look().await,
+                Some(reported) = self.pending.next() => self.reported(reported).await,
+                // a connection is in our hands before we hear of it
+                Some(delivery) = self.inbox.recv(), if !self.opening => self.take(delivery),
+                Some(report) = self.reports_in.recv() => self.report(report),
+                () = until(self.wake_at) => { self.wake_at = None; self.queue.push_back(Event::Tick); }
+                _ = check.tick(), if self.sender.is_some() => self.check(),
+            }
+        }
+    }
+
+    /// Decides and acts until nothing is left to decide.
+    async fn settle(&mut self) {
+        self.write_gathered().await;
+        while let Some(event) = self.queue.pop_front() {
+            let before = self.state.name();
+            let (state, actions) = decide(std::mem::replace(&mut self.state, State::Fresh), event, BootTime::now());
+            self.state = state;
+            if before != self.state.name() {
+                tracing::debug!(account = %self.fence.account, from = before, to = self.state.name(), "session");
+                metrics::SESSIONS.with_label_values(&[before]).dec();
+                metrics::SESSIONS.with_label_values(&[self.state.name()]).inc();
+            }
+            if self.state != State::Online {
+                self.stop_sending();
+            }
+            for action in actions {
+                self.perform(action).await;
+            }
+        }
+        if self.state == State::Online && self.sender.is_none() {
+            self.start_sending();
+        }
+    }
+
+    /// Reads the row under the epoch.
+    pub(super) async fn look(&mut self) {
+        match self
+            .persist("read the account", |context, fence| async move { session::load(&context.pool, fence).await })
+            .await
+        {
+            Some(row) => {
+                let facts = facts(&row);
+                if let Ok(left) = Duration::try_from_secs_f64(row.held_left_s) {
+                    self.in_flight.hold(BootTime::now() + left);
+                }
+                self.row = Some(row);
+                self.queue.push_back(Event::Row(facts));
+            }
+            None => self.queue.push_back(Event::Fenced),
+        }
+    }
+
+    /// Does something with the database until it is done, or we are fenced, or may not act any more: then `None`.
+    pub(super) fn persist<T, F, Fut>(
+        &self,
+        what: &'static str,
+        attempt: F,
+    ) -> impl Future<Output = Option<T>> + use<T, F, Fut>
+    where
+        F: Fn(Arc<Context>, Fence) -> Fut,
+        Fut: Future<Output = common::store::Result<T>>,
+    {
+        let (context, fence, fenced) = (Arc::clone(&self.context), self.fence, self.orders.fence.clone());
+        async move {
+            let mut pause = FIRST_PAUSE;
+            loop {
+                match while_trusted(&context.trust, &fenced, attempt(Arc::clone(&context), fence)).await? {
+                    Ok(done) => return Some(done),
+                    Err(Error::Fenced) => return None,
+                    Err(error) if error.is_transient() => {
+                        tracing::warn!(account = %fence.account, %error, what, "the database did not do it: trying again");
+                    }
+                    Err(error) => {
+                        tracing::error!(account = %fence.account, %error, what, "the database will never do it: giving the account back");
+                        return None;
+                    }
+                }
+                while_trusted(&context.trust, &fenced, tokio::time::sleep(pause)).await?;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+
+    /// Takes what a connection tells, and what else waits with it.
+    fn take(&mut self, first: Delivery) {
+        let mut next = Some(first);
+        let mut taken = 0;
+        while let Some(delivery) = next {
+            self.absorb(delivery);
+            taken += 1;
+            next = if taken < GATHER && self.queue.is_empty() { self.inbox.try_recv() } else { None };
+        }
+    }
+
+    fn absorb(&mut self, Delivery { generation: serial, event, commit }: Delivery) {
+        let event = match event {
+            LinkEvent::Ack { whatsapp_id, error, .. } => {
+                self.gathered.ack(&self.in_flight, &whatsapp_id, error);
+                self.stale = 0;
+                self.bell.notify_one();
+                return;
+            }
+            LinkEvent::Receipt { whatsapp_ids, kind, at, .. } => return self.gathered.receipt(whatsapp_ids, kind, at),
+            LinkEvent::Messages(messages) => return self.gathered.messages(messages, commit),
+            _ if serial != self.serial => return, // the life of a connection that was given up
+            LinkEvent::GroupsChanged => {
+                if self.state == State::Online {
+                    self.sync_groups();
+                }
+                return;
+            }
+            LinkEvent::QrExhausted => return,
+            LinkEvent::QrCode { code, lifetime } => Event::Code { code, lifetime },
+            LinkEvent::PairingCodeStale => Event::CodeStale,
+            LinkEvent::PasskeyRequired { advice } => Event::Advice(advice),
+            LinkEvent::Paired { jid, .. } => Event::Accepted { jid },
+            LinkEvent::PairFailed { reason } => Event::PairFailed(reason),
+            LinkEvent::Connected { number, jid, lid, push_name } => {
+                Event::Connected(Who { number, jid, lid, push_name })
+            }
+            LinkEvent::Closed(reason) => {
+                metrics::LINKS_CLOSED.with_label_values(&[reason.name()]).inc();
+                self.link = None;
+                self.in_flight.clear();
+                Event::Closed(reason)
+            }
+        };
+        self.queue.push_back(event);
+    }
+
+    /// Writes what was gathered. Fenced means fenced; a passing failure is tried again while we may act.
+    async fn write_gathered(&mut self) {
+        if self.gathered.is_empty() {
+            return;
+        }
+        let (trust, fenced) = (Arc::clone(&self.context.trust), self.orders.fence.clone());
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let writing = self.gathered.write(&self.context, self.fence, &self.in_flight);
+            match while_trusted(&trust, &fenced, writing).await {
+                Some(Ok(())) => break,
+                Some(Err(error)) if error.is_transient() => {
+                    tracing::warn!(account = %self.fence.account, %error, "acknowledgements could not be written: trying again");
+                    if while_trusted(&trust, &fenced, tokio::time::sleep(pause)).await.is_none() {
+                        return self.cannot_write();
+                    }
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                Some(Err(Error::Fenced)) | None => return self.cannot_write(),
+                Some(Err(error)) => {
+                    tracing::error!(account = %self.fence.account, %error, "acknowledgements can't be written: giving the account back");
+                    return self.cannot_write();
+                }
+            }
+        }
+        self.tell();
+        self.bell.notify_one();
+    }
+
+    /// What was gathered stays unwritten: the next owner sends again, with the same ids.
+    fn cannot_write(&mut self) {
+        self.gathered = Gathered::default();
+        self.queue.push_back(Event::Fenced);
+    }
+
+    /// Wakes the tenant's live streams: events were written.
+    pub(super) fn tell(&self) {
+        if let Some(row) = &self.row {
+            self.context.bus.signal(row.tenant);
+        }
+    }
+
+    async fn reported(&mut self, reported: Reported) {
+        match reported {
+            Reported::Event(event) => self.queue.push_back(event),
+            Reported::Opened(opened) => self.opened(opened).await,
+            Reported::PairingCode(code) => self.pairing_code(code).await,
+            Reported::Groups(groups) => self.groups(groups).await,
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        match report {
+            Report::Refused { whatsapp_id, reason } => self.gathered.refused(&self.in_flight, &whatsapp_id, reason),
+            Report::Stale => self.stale(),
+        }
+    }
+
+    fn check(&mut self) {
+        if self.in_flight.oldest(BootTime::now()).is_some_and(|age| age > ACK_TIMEOUT) {
+            self.stale();
+        }
+    }
+
+    fn stale(&mut self) {
+        self.stale += 1;
+        self.queue.push_back(Event::Stale { tries: self.stale });
+    }
+
+    fn start_sending(&mut self) {
+        let Some(link) = self.link.clone() else { return };
+        let stop = CancellationToken::new();
+        let sender = Sender {
+            context: Arc::clone(&self.context),
+            account: self.fence.account,
+            link,
+            in_flight: Arc::clone(&self.in_flight),
+            bell: Arc::clone(&self.bell),
+            reports: self.reports_out.clone(),
+            stop: stop.clone(),
+        };
+        self.bell.notify_one();
+        let reports = self.reports_out.clone();
+        tokio::spawn(async move {
+            if let Err(error) = tokio::spawn(sender.run()).await {
+                tracing::error!(%error, "the sender broke");
+                // the actor may have ended meanwhile
+                let _ = reports.send(Report::Stale);
+            }
+        });
+        self.sender = Some(stop);
+    }
+
+    pub(super) fn stop_sending(&mut self) {
+        if let Some(stop) = self.sender.take() {
+            stop.cancel();
+        }
+    }
+}
+
+fn facts(row: &SessionRow) -> Facts {
+    Facts {
+        wanted: match row.wanted.as_str() {
+            "online" => Wanted::Online,
+            "erased" => Wanted::Erased,
+            _ => Wanted::Offline,
+        },
+        status: row.status,
+        registered: row.registered,
+        linked: row.phone_number.is_some(),
+        window_left: Duration::try_from_secs_f64(row.window_left_s).unwrap_or_default(),
+        code_for: row.pairing_phone.clone().filter(|_| row.pairing_method.as_deref() == Some("code")),
+        groups_wanted: row.groups_wanted_at.is_some(),
+    }
+}
+
+/// Sleeps until an instant of the boot clock; for ever without one.
+async fn until(at: Option<BootTime>) {
+    match at {
+        Some(at) => tokio::time::sleep(at.since(BootTime::now())).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,138 @@
+//! Pure. What a session does when its connection has ended: the machine's rules for a close (R28).
+
+use std::time::Duration;
+
+use common::account::Status;
+use common::clock::BootTime;
+
+use super::machine::{after, backoff, opening, status, wait};
+use super::state::{Action, End, Purpose, State};
+use crate::link::CloseReason;
+
+/// How long an outdated client waits for a newer version to be configured or fetched.
+const AFTER_OUTDATED: Duration = Duration::from_secs(300);
+/// Tries to log a device out before its account is removed all the same (R14).
+const ERASE_TRIES: u32 = 3;
+
+/// The end of a connection (R28): a leaked close is ignored, one that we asked for is consumed, the one after a scan is a
+/// step of pairing, and the rest is decided by what the account is.
+pub(super) fn closed(state: State, reason: CloseReason, now: BootTime) -> (State, Vec<Action>) {
+    match state {
+        State::Ended(_) => (state, vec![]),
+        // nothing may be written any more, whatever was to follow
+        _ if reason == CloseReason::Fenced => (State::Ended(End::Fenced), vec![]),
+        State::Closing { then, .. } => after(then, now),
+        // the logout call reports its own end
+        State::LoggingOut { .. } => (state, vec![]),
+        State::Fresh | State::Backoff { .. } | State::Rechecking => (state, vec![]),
+        State::Pairing { .. } | State::Opening { purpose: Purpose::Pair { .. }, .. } => pairing_closed(&reason),
+        State::Accepted => accepted_closed(&reason, now),
+        State::Opening { purpose: Purpose::Erase, tries } => erase_closed(&reason, tries, now),
+        State::Opening { purpose: Purpose::FirstLogin, tries } => live_closed(reason, Purpose::FirstLogin, tries, now),
+        State::Opening { purpose: Purpose::Resume, tries } => live_closed(reason, Purpose::Resume, tries, now),
+        State::Linking => live_closed(reason, Purpose::FirstLogin, 0, now),
+        State::Online => live_closed(reason, Purpose::Resume, 0, now),
+    }
+}
+
+/// Before a phone accepted: the attempt is over, and no new one starts by itself (R18).
+fn pairing_closed(reason: &CloseReason) -> (State, Vec<Action>) {
+    let why = match reason {
+        CloseReason::Fenced => return (State::Ended(End::Fenced), vec![]),
+        CloseReason::PairingExpired => "nobody scanned a code in time".to_owned(),
+        CloseReason::LoggedOut { reason } => format!("WhatsApp refused the pairing: {reason}"),
+        CloseReason::Outdated => "WhatsApp wants a newer client version".to_owned(),
+        CloseReason::Refused { code } => format!("WhatsApp refused the connection (code {code})"),
+        CloseReason::Banned { code, .. } => format!("WhatsApp has banned this address for a while (code {code})"),
+        CloseReason::Dropped(_) | CloseReason::RestartRequired | CloseReason::Replaced | CloseReason::Requested => {
+            "the connection to WhatsApp was lost before a phone accepted".to_owned()
+        }
+    };
+    (State::Ended(End::Settled), vec![Action::GiveUp(why)])
+}
+
+/// Between a phone's yes and the first login: whatever closed, the credentials are good, and the next login decides.
+/// A second, stale close finds `Opening` and is a failed try at most, never a timeout (R26).
+fn accepted_closed(reason: &CloseReason, now: BootTime) -> (State, Vec<Action>) {
+    match reason {
+        CloseReason::Fenced => (State::Ended(End::Fenced), vec![]),
+        CloseReason::LoggedOut { .. } => live_closed(reason.clone(), Purpose::FirstLogin, 0, now),
+        CloseReason::RestartRequired
+        | CloseReason::Dropped(_)
+        | CloseReason::Requested
+        | CloseReason::Replaced
+        | CloseReason::Banned { .. }
+        | CloseReason::Outdated
+        | CloseReason::Refused { .. }
+        | CloseReason::PairingExpired => opening(Purpose::FirstLogin, 0),
+    }
+}
+
+fn erase_closed(reason: &CloseReason, tries: u32, now: BootTime) -> (State, Vec<Action>) {
+    match reason {
+        CloseReason::Fenced => (State::Ended(End::Fenced), vec![]),
+        CloseReason::RestartRequired
+        | CloseReason::Dropped(_)
+        | CloseReason::Requested
+        | CloseReason::Refused { .. }
+            if tries + 1 < ERASE_TRIES =>
+        {
+            wait(Purpose::Erase, backoff(tries + 1), tries + 1, now)
+        }
+        // a logout that can't be had never strands the delete (R14)
+        CloseReason::RestartRequired
+        | CloseReason::Dropped(_)
+        | CloseReason::Requested
+        | CloseReason::Refused { .. }
+        | CloseReason::LoggedOut { .. }
+        | CloseReason::Banned { .. }
+        | CloseReason::Outdated
+        | CloseReason::Replaced
+        | CloseReason::PairingExpired => (State::Ended(End::Removed), vec![Action::Remove]),
+    }
+}
+
+fn live_closed(reason: CloseReason, purpose: Purpose, tries: u32, now: BootTime) -> (State, Vec<Action>) {
+    let first = purpose == Purpose::FirstLogin;
+    // until the first login has been written the row stays `pending` (R26)
+    let told = |words: &str| if first { vec![] } else { vec![status(Status::Disconnected, words)] };
+    let (state, mut actions, words) = match reason {
+        CloseReason::Fenced => return (State::Ended(End::Fenced), vec![]),
+        CloseReason::LoggedOut { reason } => {
+            return (State::Ended(End::Settled), vec![status(Status::LoggedOut, &reason), Action::Scrub]);
+        }
+        CloseReason::Replaced => {
+            let mut actions = told("another connection with the same credentials took over");
+            actions.push(Action::Recheck);
+            return (State::Rechecking, actions);
+        }
+        CloseReason::Banned { code, expires_in } => {
+            let (state, wake) = wait(purpose, expires_in, 0, now);
+            let banned = Action::Status {
+                status: Status::Banned,
+                reason: Some(format!("WhatsApp banned the account for a while (code {code})")),
+                banned_for: Some(expires_in),
+            };
+            return (state, [vec![banned], wake].concat());
+        }
+        CloseReason::Outdated => {
+            let (state, wake) = wait(purpose, AFTER_OUTDATED, tries + 1, now);
+            (state, wake, "WhatsApp wants a newer client version".to_owned())
+        }
+        CloseReason::RestartRequired => {
+            let (state, open) = opening(purpose, tries);
+            (state, open, "WhatsApp asked for a new connection".to_owned())
+        }
+        CloseReason::Refused { code } => {
+            let (state, wake) = wait(purpose, backoff(tries + 1), tries + 1, now);
+            (state, wake, format!("WhatsApp refused the connection (code {code})"))
+        }
+        CloseReason::Dropped(_) | CloseReason::Requested | CloseReason::PairingExpired => {
+            let (state, wake) = wait(purpose, backoff(tries + 1), tries + 1, now);
+            (state, wake, "the connection to WhatsApp was lost".to_owned())
+        }
+    };
+    let mut all = told(&words);
+    all.append(&mut actions);
+    (state, all)
+}

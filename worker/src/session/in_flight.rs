@@ -1,0 +1,95 @@
+//! What was handed to WhatsApp and is not written as sent yet: shared by the sender, which adds, and the actor, which removes.
+//!
+//! An answered message stays here until its row says so: otherwise the sender could read the row, still queued, once more.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use common::clock::BootTime;
+use common::id::MessageId;
+
+/// One message on its way.
+#[derive(Debug, Clone)]
+pub struct Flying {
+    /// Its row.
+    pub id: MessageId,
+    /// The chat: its next message waits for this one.
+    pub chat: String,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+    /// When it was handed over.
+    pub since: BootTime,
+    /// WhatsApp has answered; the row is about to be written.
+    pub answered: bool,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    flying: HashMap<String, Flying>,
+    held_until: Option<BootTime>,
+}
+
+/// The messages of one session by their WhatsApp id, bounded by the sender's window; and until when nothing is to be sent.
+#[derive(Debug, Default)]
+pub struct InFlight(Mutex<Inner>);
+
+impl InFlight {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It is about to be handed over.
+    pub fn put(&self, whatsapp_id: &str, flying: Flying) {
+        self.inner().flying.insert(whatsapp_id.to_owned(), flying);
+    }
+
+    /// WhatsApp has answered; `None` when it was answered before, or is not ours. It stays until [`InFlight::forget`].
+    pub fn answered(&self, whatsapp_id: &str) -> Option<Flying> {
+        let mut inner = self.inner();
+        let flying = inner.flying.get_mut(whatsapp_id).filter(|flying| !flying.answered)?;
+        flying.answered = true;
+        Some(flying.clone())
+    }
+
+    /// Its row has been written, or it did not go out: the row alone speaks for it again.
+    pub fn forget(&self, id: MessageId) {
+        self.inner().flying.retain(|_, flying| flying.id != id);
+    }
+
+    /// The rows on their way.
+    #[must_use]
+    pub fn ids(&self) -> Vec<MessageId> {
+        self.inner().flying.values().map(|flying| flying.id).collect()
+    }
+
+    /// Whether a message to this chat is on its way.
+    #[must_use]
+    pub fn busy(&self, chat: &str) -> bool {
+        self.inner().flying.values().any(|flying| flying.chat == chat)
+    }
+
+    /// How long the oldest has been waiting for an answer.
+    #[must_use]
+    pub fn oldest(&self, now: BootTime) -> Option<Duration> {
+        self.inner().flying.values().filter(|flying| !flying.answered).map(|flying| now.since(flying.since)).max()
+    }
+
+    /// The connection is gone: what was not answered goes out again with the same ids.
+    pub fn clear(&self) {
+        self.inner().flying.retain(|_, flying| flying.answered);
+    }
+
+    /// Nothing is to be sent before this instant; an earlier one changes nothing.
+    pub fn hold(&self, until: BootTime) {
+        let mut inner = self.inner();
+        inner.held_until = Some(inner.held_until.map_or(until, |before| before.max(until)));
+    }
+
+    /// How long nothing is to be sent, if so.
+    #[must_use]
+    pub fn held(&self, now: BootTime) -> Option<Duration> {
+        self.inner().held_until.map(|until| until.since(now)).filter(|left| !left.is_zero())
+    }
+}

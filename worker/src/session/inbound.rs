@@ -1,0 +1,159 @@
+//! What a connection brings besides its own life: acknowledgements, receipts, messages. Collected, then written together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::clock::{self, BootTime};
+use common::store::due;
+use common::store::outbox::{self, Inbound, Outcome, Receipt};
+use common::store::{Error, Fence, Result};
+use common::telemetry::metrics;
+
+use super::in_flight::InFlight;
+use crate::context::Context;
+use crate::link::{Commit, InboundMessage, ReceiptKind};
+
+/// How long an account is held after WhatsApp's reach-out time-lock (463), before it tries again.
+const HOLD: Duration = Duration::from_secs(300);
+/// How long an account pauses after the server said that it could not take a message.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Longest WhatsApp id that is kept; real ones have 32 characters at most, but the sender chooses them.
+const ID_MAX: usize = 128;
+
+/// A text as Postgres can hold it: without U+0000, which anyone can put into an encrypted message or a group's name.
+#[must_use]
+pub fn storable(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+}
+
+/// What a batch of events adds up to.
+#[derive(Default)]
+pub struct Gathered {
+    outcomes: Vec<Outcome>,
+    receipts: Vec<Receipt>,
+    messages: Vec<Inbound>,
+    commits: Vec<Commit>,
+    hold: bool,
+}
+
+impl Gathered {
+    /// WhatsApp's answer to a message of ours.
+    pub fn ack(&mut self, in_flight: &InFlight, whatsapp_id: &str, error: Option<u16>) {
+        // an answer to something that we did not send, or sent before this connection: the row is sent again
+        let Some(flying) = in_flight.answered(whatsapp_id) else { return };
+        match error {
+            None => {
+                let took = (clock::now() - flying.created_at).to_std().unwrap_or_default();
+                metrics::MESSAGE_ACK_SECONDS.observe(took.as_secs_f64());
+                self.outcomes.push(Outcome { id: flying.id, failure: None });
+            }
+            // the row waits, and with it all behind it
+            Some(463) => {
+                self.hold = true;
+                in_flight.hold(BootTime::now() + HOLD);
+                in_flight.forget(flying.id);
+            }
+            // a passing fault of the server
+            Some(500..=599) => {
+                in_flight.hold(BootTime::now() + PAUSE);
+                in_flight.forget(flying.id);
+            }
+            Some(code) => self.outcomes.push(Outcome { id: flying.id, failure: Some(refusal(code)) }),
+        }
+    }
+
+    /// The client refused a message before it went out.
+    pub fn refused(&mut self, in_flight: &InFlight, whatsapp_id: &str, reason: String) {
+        if let Some(flying) = in_flight.answered(whatsapp_id) {
+            self.outcomes.push(Outcome { id: flying.id, failure: Some(reason) });
+        }
+    }
+
+    /// A recipient's phone has it, or showed it.
+    pub fn receipt(&mut self, whatsapp_ids: Vec<String>, kind: ReceiptKind, at: chrono::DateTime<chrono::Utc>) {
+        let read = match kind {
+            ReceiptKind::Delivered => false,
+            ReceiptKind::Read | ReceiptKind::Played => true,
+        };
+        self.receipts.extend(whatsapp_ids.into_iter().map(|whatsapp_id| Receipt { whatsapp_id, read, at }));
+    }
+
+    /// Messages came in; the commit tells WhatsApp that they are stored.
+    pub fn messages(&mut self, messages: Vec<InboundMessage>, commit: Option<Commit>) {
+        self.messages.extend(messages.into_iter().map(|m| Inbound {
+            chat: storable(m.chat),
+            sender: storable(m.sender),
+            whatsapp_id: storable(m.whatsapp_id).chars().take(ID_MAX).collect(),
+            text: m.text.map(storable),
+            kind: m.kind.as_str().to_owned(),
+            at: m.at,
+            from_me: m.from_me,
+        }));
+        self.commits.extend(commit);
+    }
+
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.outcomes.is_empty()
+            && self.receipts.is_empty()
+            && self.messages.is_empty()
+            && self.commits.is_empty()
+            && !self.hold
+    }
+
+    /// Writes everything, each kind in one statement, in the order in which it must be seen. What was written is taken
+    /// out, so that a second call after an error writes the rest.
+    ///
+    /// # Errors
+    /// `Fenced` under an old epoch; else when the database fails.
+    pub async fn write(&mut self, context: &Arc<Context>, fence: Fence, in_flight: &InFlight) -> Result<()> {
+        if !self.messages.is_empty() {
+            match outbox::received(&context.pool, fence, &self.messages).await {
+                Err(error) if !error.is_transient() && !matches!(error, Error::Fenced) => {
+                    // it would fail each time, and nothing else of this account would be written any more
+                    tracing::error!(account = %fence.account, %error, "received messages can't be stored: left out");
+                }
+                written => written?,
+            }
+            self.messages.clear();
+        }
+        for commit in self.commits.drain(..) {
+            commit.confirm();
+        }
+        if !self.outcomes.is_empty() {
+            let runs = outbox::finish(&context.pool, fence, &self.outcomes).await?;
+            for outcome in self.outcomes.drain(..) {
+                in_flight.forget(outcome.id);
+                let word = if outcome.failure.is_none() { "sent" } else { "failed" };
+                metrics::MESSAGES.with_label_values(&[word]).inc();
+            }
+            if !runs.is_empty()
+                && let Err(error) = due::settle_runs(&context.pool, &runs).await
+            {
+                tracing::warn!(%error, "runs could not be settled; the scheduler will");
+            }
+        }
+        if !self.receipts.is_empty() {
+            outbox::receipts(&context.pool, fence, &self.receipts).await?;
+            self.receipts.clear();
+        }
+        if self.hold {
+            common::store::session::hold(&context.pool, fence, HOLD.as_secs_f64()).await?;
+            self.hold = false;
+        }
+        Ok(())
+    }
+}
+
+/// WhatsApp's refusal in words.
+fn refusal(code: u16) -> String {
+    match code {
+        403 => "WhatsApp refused it: this account may not write there (code 403)".to_owned(),
+        404 => "Group not found (code 404)".to_owned(),
+        420 | 479 => format!("WhatsApp refused it: the recipient's keys were out of date (code {code})"),
+        0 => "WhatsApp refused it without saying why".to_owned(),
+        code => format!("WhatsApp refused it (code {code})"),
+    }
+}

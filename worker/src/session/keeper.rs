@@ -1,0 +1,161 @@
+//! Keeps the right to act: heartbeat in Postgres and leases in Redis, together, every third of the leases' life.
+//!
+//! Unreachable is not lost: trust goes on while either store confirms it, because a claim by another needs both. When
+//! neither does, sends stop as trust runs out (two thirds), and the sockets are closed before the leases end.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::clock::BootTime;
+use common::id::AccountId;
+use common::lease::Renewal;
+use common::ops::Pulse;
+use common::store::leases::Claimed;
+use common::store::{self, Error};
+use tokio_util::sync::CancellationToken;
+
+use super::supervisor::Supervisor;
+use crate::context::Context;
+
+/// One question to one store.
+const ASK: Duration = Duration::from_secs(2);
+/// After a round in which neither store answered.
+const SOON: Duration = Duration::from_millis(500);
+/// How often accounts without an owner are looked for.
+const SWEEP: Duration = Duration::from_secs(2);
+/// How long one look and its claims may take.
+const SWEEP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Keeps until stopped. Ends early only when Postgres says that this boot is over: then nothing may be done under it.
+pub async fn keep(context: Arc<Context>, supervisor: Supervisor, pulse: Pulse, stop: CancellationToken) {
+    let every = context.leases.ttl() / 3;
+    loop {
+        let pause = match renew(&context, &supervisor).await {
+            Round::Kept => every,
+            Round::Unknown => SOON,
+            Round::Over => {
+                tracing::error!("Postgres says that this worker has stopped: closing every session");
+                supervisor.fence_all();
+                stop.cancel();
+                return;
+            }
+        };
+        pulse.beat();
+        if !context.trust.holds(BootTime::now()) {
+            tracing::error!("neither Postgres nor Redis answers: closing every session before its lease ends");
+            supervisor.fence_all();
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Looks for accounts without an owner until stopped.
+pub async fn sweep(supervisor: Supervisor, stop: CancellationToken) {
+    loop {
+        if tokio::time::timeout(SWEEP_TIMEOUT, supervisor.sweep()).await.is_err() {
+            tracing::warn!("looking for accounts without an owner took too long");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(SWEEP) => {}
+        }
+    }
+}
+
+enum Round {
+    /// At least one store confirmed.
+    Kept,
+    /// Neither answered.
+    Unknown,
+    /// Postgres says that we are over.
+    Over,
+}
+
+async fn renew(context: &Context, supervisor: &Supervisor) -> Round {
+    let start = BootTime::now();
+    let before = supervisor.accounts();
+    let claims = supervisor.claims();
+    let heard = tokio::time::timeout(ASK, heartbeat(context)).await;
+    let owned = match heard {
+        Ok(Ok(owned)) => Some(owned),
+        Ok(Err(Error::NotFound)) => return Round::Over,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "no heartbeat in Postgres");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("no heartbeat in Postgres: no answer within 2 s");
+            None
+        }
+    };
+    let mut mine = claims;
+    if let Some(owned) = &owned {
+        release_orphans(context, supervisor, &before, owned).await;
+        mine.retain(|(account, epoch)| {
+            let ours = owned.get(account) == Some(epoch);
+            if !ours {
+                supervisor.fence(*account);
+            }
+            ours
+        });
+    }
+    let renewed = tokio::time::timeout(ASK, context.leases.renew(&mine, owned.is_some())).await;
+    let redis = match renewed {
+        Ok(Ok(renewals)) => {
+            if owned.is_none() {
+                // Postgres can't be asked: what Redis gave to another is not ours any more
+                for (account, _) in renewals.iter().filter(|(_, renewal)| *renewal != Renewal::Held) {
+                    supervisor.fence(*account);
+                }
+            }
+            true
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "leases were not renewed");
+            false
+        }
+        Err(_) => {
+            tracing::warn!("leases were not renewed: no answer within 2 s");
+            false
+        }
+    };
+    if owned.is_some() || redis {
+        context.trust.renewed(start);
+        return Round::Kept;
+    }
+    Round::Unknown
+}
+
+/// Gives back what Postgres says is ours and has no session here: a release that failed, an answer that was lost. Nobody
+/// else could ever claim it, as our heartbeat is fresh.
+async fn release_orphans(
+    context: &Context,
+    supervisor: &Supervisor,
+    before: &HashSet<AccountId>,
+    owned: &HashMap<AccountId, i64>,
+) {
+    let after = supervisor.accounts();
+    let orphans: Vec<Claimed> = owned
+        .iter()
+        .filter(|(account, _)| !before.contains(account) && !after.contains(account))
+        .map(|(account, epoch)| Claimed { account: *account, epoch: *epoch })
+        .collect();
+    if orphans.is_empty() {
+        return;
+    }
+    tracing::warn!(count = orphans.len(), "accounts were ours without a session: given back");
+    let release = store::leases::release_claims_across_tenants(&context.pool, context.worker, &orphans);
+    if !matches!(tokio::time::timeout(ASK, release).await, Ok(Ok(()))) {
+        tracing::warn!("they could not be given back yet");
+    }
+}
+
+async fn heartbeat(context: &Context) -> store::Result<HashMap<AccountId, i64>> {
+    store::workers::heartbeat(&context.pool, context.worker).await?;
+    let owned = store::leases::owned_by(&context.pool, context.worker).await?;
+    Ok(owned.into_iter().map(|claim| (claim.account, claim.epoch)).collect())
+}

@@ -1,0 +1,331 @@
+//! Pure. What a session does about what happens to it: `decide(state, event, now) -> (state, actions)`.
+//!
+//! Every rule of an account's live life is here (R11–R18, R25–R29): no clock, no store, no socket. A session never sees
+//! events of another generation, since each generation has an epoch, and each epoch a session, of its own (R27). A stop
+//! that we asked for is a state (`Closing`), not a flag: the close event that follows is consumed by it once, writes no
+//! status and opens nothing (R17).
+
+use std::time::Duration;
+
+use common::account::Status;
+use common::clock::BootTime;
+
+use super::close::closed;
+use super::state::{Action, After, End, Event, Facts, Purpose, State, Wanted, Who};
+
+/// A close that we asked for is taken for done after this.
+const CLOSING: Duration = Duration::from_secs(10);
+/// How long `replaced` keeps the account off: whoever took over is left in peace.
+const AFTER_REPLACED: Duration = Duration::from_secs(5);
+
+/// Seconds before each further try to be online again; the last one repeats.
+const BACKOFF_S: [u64; 8] = [0, 1, 2, 5, 10, 20, 40, 60];
+
+/// How long to wait after `tries` failures in a row.
+#[must_use]
+pub fn backoff(tries: u32) -> Duration {
+    let index = usize::try_from(tries).unwrap_or(usize::MAX).min(BACKOFF_S.len() - 1);
+    Duration::from_secs(BACKOFF_S[index])
+}
+
+/// The decision. Exhaustive over states in every arm of events.
+#[must_use]
+pub fn decide(state: State, event: Event, now: BootTime) -> (State, Vec<Action>) {
+    match event {
+        Event::Row(facts) => row(state, facts, now),
+        Event::Tick => tick(state, now),
+        Event::Code { code, lifetime } => show(state, code, lifetime, now),
+        Event::CodeStale => code_stale(state),
+        Event::Advice(advice) => advise(state, advice),
+        Event::Accepted { jid } => accepted(state, jid),
+        Event::PairFailed(reason) => pair_failed(state, reason, now),
+        Event::Connected(who) => connected(state, who),
+        Event::Linked(other) => linked(state, other),
+        Event::LoggedOut => logged_out(state),
+        Event::Stale { tries } => stale(state, tries, now),
+        Event::Closed(reason) => closed(state, reason, now),
+        Event::Release => stop(state, End::Released, Action::Close, now),
+        Event::Fenced => stop(state, End::Fenced, Action::Abort, now),
+    }
+}
+
+/// Ends the session: at once where no connection is open, else when it has closed.
+fn stop(state: State, end: End, how: Action, now: BootTime) -> (State, Vec<Action>) {
+    match state {
+        State::Fresh | State::Backoff { .. } | State::Rechecking => (State::Ended(end), vec![]),
+        State::Opening { .. }
+        | State::Pairing { .. }
+        | State::Accepted
+        | State::Linking
+        | State::Online
+        | State::LoggingOut { .. } => closing(After::End(end), vec![how], now),
+        // what we asked for first stands, but fenced is fenced: nothing more is written
+        State::Closing { deadline, then } => match end {
+            End::Fenced => (State::Closing { deadline, then: After::End(end) }, vec![how]),
+            End::Released | End::Settled | End::Removed => match then {
+                After::Reopen { .. } => (State::Closing { deadline, then: After::End(end) }, vec![]),
+                After::End(_) => (State::Closing { deadline, then }, vec![]),
+            },
+        },
+        State::Ended(_) => (state, vec![]),
+    }
+}
+
+fn closing(then: After, mut actions: Vec<Action>, now: BootTime) -> (State, Vec<Action>) {
+    let deadline = now + CLOSING;
+    actions.push(Action::WakeAt(deadline));
+    (State::Closing { deadline, then }, actions)
+}
+
+pub(super) fn opening(purpose: Purpose, tries: u32) -> (State, Vec<Action>) {
+    let actions = match &purpose {
+        Purpose::Pair { until, .. } => vec![Action::Open, Action::WakeAt(*until)],
+        Purpose::FirstLogin | Purpose::Resume | Purpose::Erase => vec![Action::Open],
+    };
+    (State::Opening { purpose, tries }, actions)
+}
+
+fn row(state: State, facts: Facts, now: BootTime) -> (State, Vec<Action>) {
+    match facts.wanted {
+        // whoever wrote `offline` wrote the status, too; we only go (R17)
+        Wanted::Offline => stop(state, End::Settled, Action::Close, now),
+        Wanted::Erased => erase(state, &facts, now),
+        Wanted::Online => match state {
+            State::Fresh => start(facts, now),
+            State::Rechecking => wait(login(&facts), AFTER_REPLACED, 1, now),
+            State::Online if facts.groups_wanted => (State::Online, vec![Action::Drain, Action::SyncGroups]),
+            State::Online => (State::Online, vec![Action::Drain]),
+            State::Opening { .. }
+            | State::Pairing { .. }
+            | State::Accepted
+            | State::Linking
+            | State::Backoff { .. }
+            | State::LoggingOut { .. }
+            | State::Closing { .. }
+            | State::Ended(_) => (state, vec![]),
+        },
+    }
+}
+
+fn start(facts: Facts, now: BootTime) -> (State, Vec<Action>) {
+    match (facts.status, facts.registered) {
+        (Status::Pending, false) if facts.window_left.is_zero() => {
+            (State::Ended(End::Settled), vec![Action::GiveUp("the pairing window is over".to_owned())])
+        }
+        (Status::Pending, false) => {
+            opening(Purpose::Pair { until: now + facts.window_left, code_for: facts.code_for }, 0)
+        }
+        (Status::Pending | Status::Connected | Status::Disconnected | Status::Banned, true) => {
+            opening(login(&facts), 0)
+        }
+        (Status::Connected | Status::Disconnected | Status::Banned, false) => {
+            (State::Ended(End::Settled), vec![status(Status::LoggedOut, "its credentials are gone: pair it again")])
+        }
+        (Status::Unpaired | Status::LoggedOut, _) => (State::Ended(End::Settled), vec![]),
+    }
+}
+
+/// The first login asks the duplicate guard; whoever has a number has passed it.
+fn login(facts: &Facts) -> Purpose {
+    if facts.linked { Purpose::Resume } else { Purpose::FirstLogin }
+}
+
+fn erase(state: State, facts: &Facts, now: BootTime) -> (State, Vec<Action>) {
+    match state {
+        State::Fresh if facts.registered => opening(Purpose::Erase, 0),
+        State::Fresh => (State::Ended(End::Removed), vec![Action::Remove]),
+        State::Online | State::Linking => (State::LoggingOut { end: End::Removed }, vec![Action::Logout]),
+        State::Opening { purpose: Purpose::Resume | Purpose::FirstLogin, tries } => {
+            (State::Opening { purpose: Purpose::Erase, tries }, vec![])
+        }
+        State::Backoff { purpose: Purpose::Resume | Purpose::FirstLogin, .. } | State::Rechecking => {
+            opening(Purpose::Erase, 0)
+        }
+        State::Backoff { purpose: Purpose::Pair { .. }, .. } => (State::Ended(End::Removed), vec![Action::Remove]),
+        State::Pairing { .. } | State::Accepted | State::Opening { purpose: Purpose::Pair { .. }, .. } => {
+            closing(After::End(End::Removed), vec![Action::Close], now)
+        }
+        State::Opening { purpose: Purpose::Erase, .. }
+        | State::Backoff { purpose: Purpose::Erase, .. }
+        | State::LoggingOut { .. }
+        | State::Closing { .. }
+        | State::Ended(_) => (state, vec![]),
+    }
+}
+
+fn tick(state: State, now: BootTime) -> (State, Vec<Action>) {
+    match state {
+        State::Pairing { until, .. } | State::Opening { purpose: Purpose::Pair { until, .. }, .. } if now >= until => {
+            give_up("nobody scanned a code in time", now)
+        }
+        State::Backoff { until, purpose, tries } if now >= until => opening(purpose, tries),
+        State::Backoff { until, .. } => (state, vec![Action::WakeAt(until)]),
+        State::Closing { deadline, then } if now >= deadline => after(then, now),
+        State::Fresh
+        | State::Opening { .. }
+        | State::Pairing { .. }
+        | State::Accepted
+        | State::Linking
+        | State::Online
+        | State::Rechecking
+        | State::LoggingOut { .. }
+        | State::Closing { .. }
+        | State::Ended(_) => (state, vec![]),
+    }
+}
+
+fn give_up(reason: &str, now: BootTime) -> (State, Vec<Action>) {
+    closing(After::End(End::Settled), vec![Action::Close, Action::GiveUp(reason.to_owned())], now)
+}
+
+fn show(state: State, code: String, lifetime: Duration, now: BootTime) -> (State, Vec<Action>) {
+    let (until, code_for, shown) = match state {
+        State::Opening { purpose: Purpose::Pair { until, code_for }, .. } => (until, code_for, 0),
+        State::Pairing { until, code_for, shown } => (until, code_for, shown),
+        // a code where a login was expected: what is stored was never linked
+        State::Opening { purpose: Purpose::FirstLogin, .. } => {
+            return give_up("the link was lost before it was stored", now);
+        }
+        State::Opening { purpose: Purpose::Resume, .. } => {
+            let lost = status(Status::LoggedOut, "its credentials are gone: pair it again");
+            return closing(After::End(End::Settled), vec![Action::Close, lost, Action::Scrub], now);
+        }
+        State::Opening { purpose: Purpose::Erase, .. } => {
+            return closing(After::End(End::Removed), vec![Action::Close], now);
+        }
+        State::Fresh
+        | State::Accepted
+        | State::Linking
+        | State::Online
+        | State::Backoff { .. }
+        | State::Rechecking
+        | State::LoggingOut { .. }
+        | State::Closing { .. }
+        | State::Ended(_) => return (state, vec![]),
+    };
+    let number = shown + 1;
+    let action = match &code_for {
+        None => vec![Action::ShowQr { code, number, lifetime }],
+        Some(phone) if shown == 0 => vec![Action::AskCode { phone: phone.clone() }],
+        Some(_) => vec![],
+    };
+    (State::Pairing { until, code_for, shown: number }, action)
+}
+
+fn code_stale(state: State) -> (State, Vec<Action>) {
+    if let State::Pairing { code_for: Some(phone), .. } = &state {
+        let phone = phone.clone();
+        return (state, vec![Action::AskCode { phone }]);
+    }
+    (state, vec![])
+}
+
+fn advise(state: State, advice: String) -> (State, Vec<Action>) {
+    if matches!(state, State::Pairing { .. } | State::Accepted | State::Opening { purpose: Purpose::Pair { .. }, .. }) {
+        return (state, vec![Action::Advise(advice)]);
+    }
+    (state, vec![])
+}
+
+fn accepted(state: State, jid: String) -> (State, Vec<Action>) {
+    match state {
+        State::Pairing { .. } | State::Opening { purpose: Purpose::Pair { .. }, .. } => {
+            (State::Accepted, vec![Action::Accept { jid }])
+        }
+        State::Closing { .. } | State::Ended(_) | State::Accepted => (state, vec![]),
+        State::Fresh
+        | State::Opening { .. }
+        | State::Linking
+        | State::Online
+        | State::Backoff { .. }
+        | State::Rechecking
+        | State::LoggingOut { .. } => (state, vec![Action::Unexpected("accepted by a phone while not pairing")]),
+    }
+}
+
+fn pair_failed(state: State, reason: String, now: BootTime) -> (State, Vec<Action>) {
+    if matches!(state, State::Pairing { .. } | State::Opening { purpose: Purpose::Pair { .. }, .. }) {
+        return closing(After::End(End::Settled), vec![Action::Close, Action::GiveUp(reason)], now);
+    }
+    (state, vec![])
+}
+
+fn connected(state: State, who: Who) -> (State, Vec<Action>) {
+    match state {
+        // the library may reconnect after 515 by itself: then the login comes without a close before it
+        // and an owner that died between the phone's yes and our note of it leaves credentials that log in at once
+        State::Opening { purpose: Purpose::FirstLogin | Purpose::Pair { .. }, .. }
+        | State::Accepted
+        | State::Pairing { .. } => (State::Linking, vec![Action::Link(who)]),
+        State::Opening { purpose: Purpose::Resume, .. } => (
+            State::Online,
+            vec![
+                Action::Status { status: Status::Connected, reason: None, banned_for: None },
+                Action::Drain,
+                Action::SyncGroups,
+            ],
+        ),
+        State::Opening { purpose: Purpose::Erase, .. } => {
+            (State::LoggingOut { end: End::Removed }, vec![Action::Logout])
+        }
+        State::Online | State::Linking | State::Closing { .. } | State::LoggingOut { .. } | State::Ended(_) => {
+            (state, vec![])
+        }
+        State::Fresh | State::Backoff { .. } | State::Rechecking => {
+            (state, vec![Action::Unexpected("logged in without having asked for it")])
+        }
+    }
+}
+
+fn linked(state: State, other: Option<String>) -> (State, Vec<Action>) {
+    match (state, other) {
+        (State::Linking, None) => (State::Online, vec![Action::Drain, Action::SyncGroups]),
+        // the original keeps working; this device goes, on the phone's side too (R29)
+        (State::Linking, Some(_)) => (State::LoggingOut { end: End::Settled }, vec![Action::Logout]),
+        (state, _) => (state, vec![]),
+    }
+}
+
+fn logged_out(state: State) -> (State, Vec<Action>) {
+    match state {
+        State::LoggingOut { end } => (State::Ended(end), finish(end)),
+        state => (state, vec![]),
+    }
+}
+
+/// What is left to do for an end that a logout preceded.
+fn finish(end: End) -> Vec<Action> {
+    match end {
+        End::Removed => vec![Action::Remove],
+        End::Settled => vec![Action::Scrub],
+        End::Released | End::Fenced => vec![],
+    }
+}
+
+fn stale(state: State, tries: u32, now: BootTime) -> (State, Vec<Action>) {
+    match state {
+        State::Online => closing(
+            After::Reopen { tries },
+            vec![Action::Close, status(Status::Disconnected, "WhatsApp did not answer: connecting anew")],
+            now,
+        ),
+        state => (state, vec![]),
+    }
+}
+
+pub(super) fn after(then: After, now: BootTime) -> (State, Vec<Action>) {
+    match then {
+        After::End(End::Removed) => (State::Ended(End::Removed), vec![Action::Remove]),
+        After::End(end) => (State::Ended(end), vec![]),
+        After::Reopen { tries } => wait(Purpose::Resume, backoff(tries), tries, now),
+    }
+}
+
+pub(super) fn wait(purpose: Purpose, pause: Duration, tries: u32, now: BootTime) -> (State, Vec<Action>) {
+    let until = now + pause;
+    (State::Backoff { until, purpose, tries }, vec![Action::WakeAt(until)])
+}
+
+pub(super) fn status(status: Status, reason: &str) -> Action {
+    Action::Status { status, reason: Some(reason.to_owned()), banned_for: None }
+}

@@ -1,0 +1,16 @@
+//! Sessions: one per account that this worker holds, and what holds them.
+//!
+//! `machine` decides, `actor` carries out; `supervisor` starts and ends actors, `keeper` keeps the right to have them.
+
+pub mod actor;
+pub mod board;
+mod close;
+pub mod in_flight;
+pub mod inbound;
+pub mod keeper;
+pub mod machine;
+pub mod outbox;
+pub mod perform;
+pub mod state;
+pub mod supervisor;
+pub mod trust;

@@ -1,0 +1,156 @@
+//! The sender of one session: drains the account's queued rows in order while the session is online.
+//!
+//! Order is kept within a chat: the next message to it goes out when the one before is written as sent. Different chats do
+//! not wait for each other. It never marks a row: a message counts as sent on the server's acknowledgement only, which the actor receives. What
+//! is not acknowledged goes out again, with the same WhatsApp id, on the next connection.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::clock::BootTime;
+use common::id::AccountId;
+use common::store::outbox::{self, Waiting};
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::in_flight::{Flying, InFlight};
+use crate::context::Context;
+use crate::link::{Link, SendError};
+
+/// Messages that may be unacknowledged at the same time.
+const WINDOW: usize = 64;
+/// The rows are looked at this often when nobody rings.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// After a failed look at the rows.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What the sender tells the actor.
+#[derive(Debug)]
+pub enum Report {
+    /// WhatsApp or the client refused this message for good.
+    Refused {
+        /// Its WhatsApp id.
+        whatsapp_id: String,
+        /// Why, for a person.
+        reason: String,
+    },
+    /// Nobody knows whether a message went out: the connection is not to be trusted any more.
+    Stale,
+}
+
+/// What the sender works with.
+pub struct Sender {
+    /// The worker's means.
+    pub context: Arc<Context>,
+    /// Whose messages.
+    pub account: AccountId,
+    /// The connection.
+    pub link: Arc<dyn Link>,
+    /// What is on its way.
+    pub in_flight: Arc<InFlight>,
+    /// "Look at the rows."
+    pub bell: Arc<Notify>,
+    /// To the actor.
+    pub reports: mpsc::UnboundedSender<Report>,
+    /// Cancelled when the session is not online any more.
+    pub stop: CancellationToken,
+}
+
+enum Drained {
+    /// Nothing is left to send now.
+    All,
+    /// Look again after this.
+    Again(Duration),
+    /// The connection is of no more use.
+    Gone,
+}
+
+impl Sender {
+    /// Sends until stopped.
+    pub async fn run(self) {
+        let mut pause = LOOK_EVERY;
+        loop {
+            let drained = tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = self.bell.notified() => self.drain().await,
+                () = tokio::time::sleep(pause) => self.drain().await,
+            };
+            pause = match drained {
+                Drained::All => LOOK_EVERY,
+                Drained::Again(pause) => pause,
+                Drained::Gone => return,
+            };
+        }
+    }
+
+    async fn drain(&self) -> Drained {
+        loop {
+            let flying = self.in_flight.ids();
+            let room = WINDOW.saturating_sub(flying.len());
+            if room == 0 {
+                return Drained::All; // the next acknowledgement rings
+            }
+            let limit = i64::try_from(room).unwrap_or(1);
+            let rows = match outbox::waiting(&self.context.pool, self.account, &flying, limit).await {
+                Ok(rows) => rows,
+                Err(error) => {
+                    tracing::warn!(account = %self.account, %error, "the outbox could not be read");
+                    return Drained::Again(RETRY_AFTER);
+                }
+            };
+            if rows.is_empty() {
+                return Drained::All;
+            }
+            let mut waiting: HashSet<String> = HashSet::new();
+            let mut sent = false;
+            for row in rows {
+                if waiting.contains(&row.chat) || self.in_flight.busy(&row.chat) {
+                    waiting.insert(row.chat);
+                    continue;
+                }
+                if let Some(end) = self.send(row).await {
+                    return end;
+                }
+                sent = true;
+            }
+            if !sent {
+                return Drained::All; // the next acknowledgement rings
+            }
+        }
+    }
+
+    /// Sends one row; an answer ends the drain.
+    async fn send(&self, row: Waiting) -> Option<Drained> {
+        let now = BootTime::now();
+        if self.stop.is_cancelled() {
+            return Some(Drained::Gone);
+        }
+        if !self.context.trust.holds(now) {
+            return Some(Drained::Again(RETRY_AFTER));
+        }
+        if let Some(left) = self.in_flight.held(now) {
+            return Some(Drained::Again(left));
+        }
+        let flying =
+            Flying { id: row.id, chat: row.chat.clone(), created_at: row.created_at, since: now, answered: false };
+        self.in_flight.put(&row.whatsapp_id, flying);
+        match self.link.send_text(&row.chat, &row.whatsapp_id, &row.body).await {
+            Ok(()) => None,
+            Err(SendError::NotConnected) => {
+                self.in_flight.forget(row.id);
+                Some(Drained::Gone)
+            }
+            Err(SendError::Rejected(reason)) => {
+                // it stays among those on their way until the actor has written it, so that it is not read again
+                let _ = self.reports.send(Report::Refused { whatsapp_id: row.whatsapp_id, reason });
+                None
+            }
+            Err(SendError::Unknown(what)) => {
+                tracing::warn!(account = %self.account, message = %row.id, %what, "the outcome of a send is unknown");
+                let _ = self.reports.send(Report::Stale);
+                Some(Drained::Gone)
+            }
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! How the actor carries out each action. What takes its time runs beside the actor and reports back.
+
+use std::sync::Arc;
+
+use common::account::Status;
+use common::store::accounts;
+use common::store::audit::Operator;
+use common::store::pairing::{self, Linked, LinkedAs};
+use common::store::session::{self, GroupFacts, StatusChange};
+use common::telemetry::metrics;
+
+use super::actor::{Actor, Reported};
+use super::inbound::storable;
+use super::state::{Action, Event, State, Who};
+use crate::link::{CloseReason, Group, Link, LinkError, OpenSpec};
+
+impl Actor {
+    pub(super) async fn perform(&mut self, action: Action) {
+        match action {
+            Action::Open => self.open(),
+            Action::Close => self.close(),
+            Action::Abort => self.abort(),
+            Action::Logout => self.logout(),
+            Action::Recheck => self.look().await,
+            Action::ShowQr { code, number, lifetime } => {
+                let for_s = lifetime.as_secs_f64();
+                self.write("show a code", |context, fence| {
+                    let code = code.clone();
+                    async move { pairing::show_qr(&context.pool, fence, &code, number, for_s).await }
+                })
+                .await;
+            }
+            Action::AskCode { phone } => self.ask_code(phone),
+            Action::Advise(advice) => {
+                self.write("tell what to do", |context, fence| {
+                    let advice = advice.clone();
+                    async move { pairing::advise(&context.pool, fence, &advice).await }
+                })
+                .await;
+            }
+            Action::Accept { jid } => {
+                self.write("note the phone's yes", |context, fence| {
+                    let jid = jid.clone();
+                    async move { pairing::accepted(&context.pool, fence, &jid).await }
+                })
+                .await;
+            }
+            Action::GiveUp(reason) => {
+                tracing::info!(account = %self.fence.account, reason, "pairing ended without a link");
+                self.write("end the pairing", |context, fence| {
+                    let reason = reason.clone();
+                    async move { pairing::give_up(&context.pool, fence, &reason).await }
+                })
+                .await;
+            }
+            Action::Link(who) => self.link_account(who).await,
+            Action::Status { status, reason, banned_for } => self.status(status, reason, banned_for).await,
+            Action::Scrub => {
+                self.write("delete credentials", |context, fence| async move {
+                    session::scrub_credentials(&context.pool, fence).await
+                })
+                .await;
+            }
+            Action::Remove => self.remove().await,
+            Action::SyncGroups => self.sync_groups(),
+            Action::Drain => self.bell.notify_one(),
+            Action::WakeAt(at) => self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at))),
+            Action::Unexpected(what) => tracing::error!(account = %self.fence.account, what, "unexpected"),
+        }
+    }
+
+    /// Writes something and tells the live streams; fenced becomes an event.
+    async fn write<F, Fut>(&mut self, what: &'static str, attempt: F)
+    where
+        F: Fn(Arc<crate::context::Context>, common::store::Fence) -> Fut,
+        Fut: Future<Output = common::store::Result<()>>,
+    {
+        match self.persist(what, attempt).await {
+            Some(()) => self.tell(),
+            None => self.queue.push_back(Event::Fenced),
+        }
+    }
+
+    fn open(&mut self) {
+        let Some(row) = &self.row else { return };
+        if let Some(old) = self.link.take() {
+            old.abort(); // never two at once
+        }
+        self.serial += 1;
+        let spec = OpenSpec { fence: self.fence, generation: self.serial, label: row.label.clone() };
+        let events = self.events.clone();
+        let context = Arc::clone(&self.context);
+        self.opening = true;
+        self.pending.push(Box::pin(async move {
+            let _turn = context.opening.acquire().await;
+            if !context.trust.holds(common::clock::BootTime::now()) {
+                return Reported::Opened(Err(LinkError::Failed("the right to act has run out".to_owned())));
+            }
+            Reported::Opened(context.connector.open(spec, events).await)
+        }));
+    }
+
+    pub(super) async fn opened(&mut self, opened: Result<Arc<dyn Link>, LinkError>) {
+        self.opening = false;
+        match opened {
+            Ok(link) => {
+                self.link = Some(Arc::clone(&link));
+                match &self.state {
+                    State::Closing { .. } => self.close(),
+                    State::Ended(_) => link.abort(),
+                    State::Fresh
+                    | State::Opening { .. }
+                    | State::Pairing { .. }
+                    | State::Accepted
+                    | State::Linking
+                    | State::Online
+                    | State::Backoff { .. }
+                    | State::Rechecking
+                    | State::LoggingOut { .. } => {}
+                }
+            }
+            Err(error) => {
+                tracing::warn!(account = %self.fence.account, %error, "no connection could be opened");
+                let reason = match error {
+                    LinkError::Fenced => CloseReason::Fenced,
+                    LinkError::NotConnected | LinkError::Timeout | LinkError::Refused(_) | LinkError::Failed(_) => {
+                        CloseReason::Dropped(error.to_string())
+                    }
+                };
+                self.queue.push_back(Event::Closed(reason));
+            }
+        }
+    }
+
+    /// Closes in order; where nothing is open, that is done already.
+    fn close(&mut self) {
+        match &self.link {
+            Some(link) => {
+                let link = Arc::clone(link);
+                // begins at once, whatever the actor writes meanwhile; the connection's last event says that it is done
+                tokio::spawn(async move { link.close().await });
+            }
+            None if self.opening => {} // closed as soon as it is opened
+            None => self.queue.push_back(Event::Closed(CloseReason::Requested)),
+        }
+    }
+
+    fn abort(&mut self) {
+        metrics::FENCED.inc();
+        self.stop_sending();
+        match &self.link {
+            Some(link) => link.abort(),
+            None if self.opening => {}
+            None => self.queue.push_back(Event::Closed(CloseReason::Requested)),
+        }
+    }
+
+    fn logout(&mut self) {
+        let Some(link) = self.link.clone() else {
+            self.queue.push_back(Event::LoggedOut);
+            return;
+        };
+        let account = self.fence.account;
+        self.pending.push(Box::pin(async move {
+            if let Err(error) = link.logout().await {
+                tracing::warn!(%account, %error, "the device could not be logged out; its phone may still list it");
+            }
+            Reported::Event(Event::LoggedOut)
+        }));
+    }
+
+    fn ask_code(&mut self, phone: String) {
+        let Some(link) = self.link.clone() else { return };
+        self.pending.push(Box::pin(async move { Reported::PairingCode(link.pairing_code(&phone).await) }));
+    }
+
+    pub(super) async fn pairing_code(&mut self, code: Result<String, LinkError>) {
+        match code {
+            Ok(code) => {
+                self.write("show the pairing code", |context, fence| {
+                    let code = code.clone();
+                    async move { pairing::show_code(&context.pool, fence, &code).await }
+                })
+                .await;
+            }
+            Err(error) => self.queue.push_back(Event::PairFailed(format!("WhatsApp gave no pairing code: {error}"))),
+        }
+    }
+
+    async fn link_account(&mut self, who: Who) {
+        let who = LinkedAs {
+            number: who.number,
+            jid: who.jid,
+            lid: who.lid,
+            push_name: Some(storable(who.push_name)).filter(|name| !name.is_empty()),
+        };
+        let linked = self
+            .persist("link the account", |context, fence| {
+                let who = who.clone();
+                async move { pairing::linked(&context.pool, fence, &who).await }
+            })
+            .await;
+        match linked {
+            Some(linked) => {
+                self.tell();
+                let other = match linked {
+                    Linked::Connected => None,
+                    Linked::Duplicate { of } => Some(of),
+                };
+                self.queue.push_back(Event::Linked(other));
+            }
+            None => self.queue.push_back(Event::Fenced),
+        }
+    }
+
+    async fn status(&mut self, status: Status, reason: Option<String>, banned_for: Option<std::time::Duration>) {
+        tracing::info!(account = %self.fence.account, status = status.as_str(), reason, "account status");
+        let change = StatusChange {
+            fence: self.fence,
+            status,
+            reason,
+            banned_for_s: banned_for.map(|duration| duration.as_secs_f64()),
+        };
+        self.write("write the status", |context, _| {
+            let change = change.clone();
+            async move { context.board.post(change).await }
+        })
+        .await;
+    }
+
+    /// The account is wanted `erased`, so removing it needs no fence: whoever does it does the same.
+    async fn remove(&mut self) {
+        let Some(tenant) = self.row.as_ref().map(|row| row.tenant) else { return };
+        let by = Operator::System("worker");
+        self.persist("remove the account", |context, fence| async move {
+            accounts::remove(&context.pool, tenant, fence.account, by, "removed").await
+        })
+        .await;
+        self.tell();
+    }
+
+    pub(super) fn sync_groups(&mut self) {
+        let Some(link) = self.link.clone() else { return };
+        if self.syncing {
+            self.sync_again = true; // one at a time: what asks meanwhile is answered by one more
+            return;
+        }
+        self.syncing = true;
+        self.pending.push(Box::pin(async move { Reported::Groups(link.groups().await) }));
+    }
+
+    pub(super) async fn groups(&mut self, groups: Result<Vec<Group>, LinkError>) {
+        self.syncing = false;
+        if std::mem::take(&mut self.sync_again) {
+            self.sync_groups();
+        }
+        let groups = match groups {
+            Ok(groups) => groups,
+            Err(error) => {
+                tracing::warn!(account = %self.fence.account, %error, "the groups could not be read");
+                return;
+            }
+        };
+        let groups: Vec<GroupFacts> = groups
+            .into_iter()
+            .map(|group| GroupFacts {
+                jid: group.jid,
+                subject: storable(group.subject),
+                size: i32::try_from(group.size).unwrap_or(i32::MAX),
+                can_post: group.can_post,
+            })
+            .collect();
+        self.write("write the groups", |context, fence| {
+            let groups = groups.clone();
+            async move { session::replace_groups(&context.pool, fence, &groups).await }
+        })
+        .await;
+    }
+}

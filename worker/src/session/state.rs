@@ -1,0 +1,273 @@
+//! Pure. The words of the session machine: where a session can be, what can happen to it, what it asks to be done.
+
+use std::time::Duration;
+
+use common::account::Status;
+use common::clock::BootTime;
+
+use crate::link::CloseReason;
+
+/// What a connection is opened for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// To show codes until a phone accepts one. It never loops by itself (R18).
+    Pair {
+        /// End of the pairing window, the single authority (R25).
+        until: BootTime,
+        /// The number to pair by code; none: by QR.
+        code_for: Option<String>,
+    },
+    /// The first login after a phone accepted the device (R26).
+    FirstLogin,
+    /// To be online again with credentials that worked before.
+    Resume,
+    /// To log the device out before the account is removed (R14).
+    Erase,
+}
+
+/// Where a session is. It lives as long as one claim: a newer generation has a newer epoch, hence another session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Claimed; the row has not been read yet.
+    Fresh,
+    /// A connection is being made.
+    Opening {
+        /// What for.
+        purpose: Purpose,
+        /// Failed tries before this one.
+        tries: u32,
+    },
+    /// Codes are shown.
+    Pairing {
+        /// End of the window.
+        until: BootTime,
+        /// The number to pair by code; none: by QR.
+        code_for: Option<String>,
+        /// Codes shown so far.
+        shown: i32,
+    },
+    /// A phone accepted the device; WhatsApp's close (515) is the next step (R26).
+    Accepted,
+    /// Logged in for the first time; the duplicate guard is being asked (R29).
+    Linking,
+    /// Logged in: the outbox is drained.
+    Online,
+    /// Waiting to open again.
+    Backoff {
+        /// When.
+        until: BootTime,
+        /// What for.
+        purpose: Purpose,
+        /// Failed tries so far.
+        tries: u32,
+    },
+    /// Another connection took over: lease and epoch are being checked before anything else.
+    Rechecking,
+    /// The device is being logged out.
+    LoggingOut {
+        /// What the session ends with.
+        end: End,
+    },
+    /// We asked the connection to close.
+    Closing {
+        /// It is taken for closed at this instant at the latest.
+        deadline: BootTime,
+        /// What follows.
+        then: After,
+    },
+    /// Over; the account is given back.
+    Ended(End),
+}
+
+/// What follows when a connection that we asked to close has closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum After {
+    /// The session ends.
+    End(End),
+    /// It is opened again, after a wait.
+    Reopen {
+        /// Connections in a row that were given up without one acknowledgement.
+        tries: u32,
+    },
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Handed back in order: another worker may take it at once.
+    Released,
+    /// Another owner has a higher epoch, or the account is gone: nothing was written.
+    Fenced,
+    /// There is nothing to be online for.
+    Settled,
+    /// The account is to be removed.
+    Removed,
+}
+
+/// What an account should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Live.
+    Online,
+    /// Not live.
+    Offline,
+    /// Logged out and removed.
+    Erased,
+}
+
+/// The account's row, as far as the machine needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// What it should be.
+    pub wanted: Wanted,
+    /// What it is said to be.
+    pub status: Status,
+    /// A phone accepted these credentials.
+    pub registered: bool,
+    /// Its number is in the row: the duplicate guard has been asked.
+    pub linked: bool,
+    /// What is left of the pairing window.
+    pub window_left: Duration,
+    /// The number to pair by code; none: by QR.
+    pub code_for: Option<String>,
+    /// A group sync was asked for.
+    pub groups_wanted: bool,
+}
+
+/// Who was linked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Who {
+    /// Digits.
+    pub number: String,
+    /// The device's address.
+    pub jid: String,
+    /// Its number-free address.
+    pub lid: Option<String>,
+    /// The name that recipients see; empty when not known.
+    pub push_name: String,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The row was read: at the start, on a bell, or after a re-check. It was read under our epoch.
+    Row(Facts),
+    /// A timer asked for has come.
+    Tick,
+    /// A QR code came; for pairing by code it only says that the server listens.
+    Code {
+        /// Its text.
+        code: String,
+        /// How long it lives.
+        lifetime: Duration,
+    },
+    /// The pairing code shown is used up.
+    CodeStale,
+    /// The phone's owner must do something that we can't.
+    Advice(String),
+    /// A phone accepted the device, which has this address from now on.
+    Accepted {
+        /// The device's address.
+        jid: String,
+    },
+    /// A phone tried and it did not work.
+    PairFailed(String),
+    /// The connection is logged in.
+    Connected(Who),
+    /// The duplicate guard's answer: `None` when the number is free, else the label of the account that has it.
+    Linked(Option<String>),
+    /// The logout call has ended, one way or the other.
+    LoggedOut,
+    /// No acknowledgement for too long, or a send without an outcome: the connection is not to be trusted.
+    Stale {
+        /// Connections in a row that were given up without one acknowledgement, this one included.
+        tries: u32,
+    },
+    /// The connection has ended.
+    Closed(CloseReason),
+    /// The worker must give the account back (stop, or too many accounts).
+    Release,
+    /// A write or a look found a higher epoch: the right to act is gone.
+    Fenced,
+}
+
+/// Something to do. The actor does them in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Open a connection.
+    Open,
+    /// Close it in order.
+    Close,
+    /// Drop it and store nothing.
+    Abort,
+    /// Log the device out, bounded; [`Event::LoggedOut`] follows whatever comes of it.
+    Logout,
+    /// Read the row again under the epoch; [`Event::Row`] or [`Event::Fenced`] follows.
+    Recheck,
+    /// Put a QR code into the row.
+    ShowQr {
+        /// Its text.
+        code: String,
+        /// Its running number.
+        number: i32,
+        /// How long it lives.
+        lifetime: Duration,
+    },
+    /// Ask WhatsApp for a pairing code and put it into the row.
+    AskCode {
+        /// The phone's number.
+        phone: String,
+    },
+    /// Tell the operator what the phone's owner must do.
+    Advise(String),
+    /// End the pairing: status `unpaired`, event `session.timeout`.
+    GiveUp(String),
+    /// Note that a phone accepted the device: whoever owns the account next logs in instead of showing codes.
+    Accept {
+        /// The device's address.
+        jid: String,
+    },
+    /// Ask the duplicate guard and write the link; [`Event::Linked`] follows.
+    Link(Who),
+    /// Write a status.
+    Status {
+        /// Which.
+        status: Status,
+        /// Why, for a person.
+        reason: Option<String>,
+        /// When a ban ends.
+        banned_for: Option<Duration>,
+    },
+    /// Delete the credentials.
+    Scrub,
+    /// Remove the account's row.
+    Remove,
+    /// Read the groups from WhatsApp into the rows.
+    SyncGroups,
+    /// There may be messages to send.
+    Drain,
+    /// Call back with [`Event::Tick`].
+    WakeAt(BootTime),
+    /// Something that can't happen did: log it.
+    Unexpected(&'static str),
+}
+
+impl State {
+    /// The state's name, for logs and metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Opening { .. } => "opening",
+            Self::Pairing { .. } => "pairing",
+            Self::Accepted => "accepted",
+            Self::Linking => "linking",
+            Self::Online => "online",
+            Self::Backoff { .. } => "backoff",
+            Self::Rechecking => "rechecking",
+            Self::LoggingOut { .. } => "logging_out",
+            Self::Closing { .. } => "closing",
+            Self::Ended(_) => "ended",
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! Starts and ends the sessions of this worker: claims accounts, runs one actor each, gives them back.
+//!
+//! An account is claimed only after its old actor here has ended, so that one process never runs two.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use common::clock::BootTime;
+use common::id::AccountId;
+use common::job::Bell;
+use common::store::{self, Fence};
+use common::telemetry::metrics;
+use tokio_util::task::TaskTracker;
+
+use super::actor::{Actor, Orders};
+use super::state::End;
+use crate::context::Context;
+
+/// Accounts claimed in one go.
+const CLAIM_BATCH: i64 = 200;
+
+/// What became of a knock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Knock {
+    /// A session of ours looks at its rows.
+    Heard,
+    /// It was claimed just now, and looks.
+    Claimed,
+    /// Another worker has it, or this one has no room.
+    NotMine,
+    /// Nothing is wanted of it.
+    Nothing,
+}
+
+struct Held {
+    epoch: i64,
+    orders: Orders,
+}
+
+/// The sessions of one worker. Cheap to clone.
+#[derive(Clone)]
+pub struct Supervisor(Arc<Inner>);
+
+struct Inner {
+    context: Arc<Context>,
+    capacity: usize,
+    /// `None`: a claim is under way.
+    held: Mutex<HashMap<AccountId, Option<Held>>>,
+    tasks: TaskTracker,
+    stopping: AtomicBool,
+}
+
+impl Supervisor {
+    /// For at most `capacity` sessions.
+    #[must_use]
+    pub fn new(context: Arc<Context>, capacity: usize) -> Self {
+        Self(Arc::new(Inner {
+            context,
+            capacity,
+            held: Mutex::default(),
+            tasks: TaskTracker::new(),
+            stopping: AtomicBool::new(false),
+        }))
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<AccountId, Option<Held>>> {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The claims in force.
+    #[must_use]
+    pub fn claims(&self) -> Vec<(AccountId, i64)> {
+        self.held().iter().filter_map(|(account, held)| held.as_ref().map(|held| (*account, held.epoch))).collect()
+    }
+
+    /// Tells the account's session to look at its rows; claims the account where nobody has it.
+    pub async fn knock(&self, account: AccountId) -> Knock {
+        if self.look(account) {
+            return Knock::Heard;
+        }
+        match self.claim(&[account]).await {
+            Ok(claimed) if claimed.contains(&account) => Knock::Claimed,
+            Ok(_) if self.look(account) => Knock::Heard,
+            Ok(_) => self.whose(account).await,
+            Err(error) => {
+                tracing::warn!(%account, %error, "could not claim");
+                Knock::NotMine
+            }
+        }
+    }
+
+    /// Why a claim was refused.
+    async fn whose(&self, account: AccountId) -> Knock {
+        match store::leases::wanted_across_tenants(&self.0.context.pool, account).await {
+            Ok(true) => Knock::NotMine,
+            Ok(false) | Err(_) => Knock::Nothing,
+        }
+    }
+
+    /// Has the account's session look at its rows; false when there is none.
+    fn look(&self, account: AccountId) -> bool {
+        match self.held().get(&account) {
+            Some(Some(held)) => {
+                held.orders.look.notify_one();
+                true
+            }
+            Some(None) => true, // it looks as soon as it is claimed
+            None => false,
+        }
+    }
+
+    fn orders(&self) -> Vec<Orders> {
+        self.held().values().flatten().map(|held| held.orders.clone()).collect()
+    }
+
+    /// The accounts that have a session here, or are being claimed.
+    #[must_use]
+    pub fn accounts(&self) -> HashSet<AccountId> {
+        self.held().keys().copied().collect()
+    }
+
+    /// Looks at every own account, and for accounts that nobody has. Answers how many were claimed.
+    pub async fn look_at_everything(&self) -> usize {
+        for orders in self.orders() {
+            orders.look.notify_one();
+        }
+        self.sweep().await
+    }
+
+    /// Looks for accounts that should be live and that nobody has. Answers how many were claimed.
+    pub async fn sweep(&self) -> usize {
+        let stale_after = self.0.context.leases.ttl();
+        let found = store::leases::unowned_across_tenants(&self.0.context.pool, stale_after, CLAIM_BATCH).await;
+        let claimed = match found {
+            Ok(accounts) => self.claim(&accounts).await,
+            Err(error) => Err(error.into()),
+        };
+        match claimed {
+            Ok(claimed) => claimed.len(),
+            Err(error) => {
+                tracing::warn!(%error, "could not look for accounts without an owner");
+                0
+            }
+        }
+    }
+
+    /// Claims what can be claimed: the key in Redis, then the epoch in Postgres, then the epoch into the key; only then
+    /// does a session start. Whoever is refused at any step leaves no trace.
+    async fn claim(&self, accounts: &[AccountId]) -> anyhow::Result<Vec<AccountId>> {
+        let reserved = self.reserve(accounts);
+        if reserved.accounts.is_empty() || !self.0.context.trust.holds(BootTime::now()) {
+            return Ok(vec![]);
+        }
+        let result = self.claim_reserved(&reserved.accounts).await;
+        let started = result.as_ref().map_or(0, Vec::len);
+        let outcome = if result.is_ok() { "refused" } else { "failed" };
+        metrics::CLAIMS.with_label_values(&[outcome]).inc_by((reserved.accounts.len() - started) as u64);
+        metrics::CLAIMS.with_label_values(&["claimed"]).inc_by(started as u64);
+        result
+    }
+
+    async fn claim_reserved(&self, candidates: &[AccountId]) -> anyhow::Result<Vec<AccountId>> {
+        let context = &self.0.context;
+        let won = context.leases.acquire(candidates).await?;
+        let claimed =
+            store::leases::claim_across_tenants(&context.pool, context.worker, &won, context.leases.ttl()).await;
+        let claimed = match claimed {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                self.give_up_keys(&won).await;
+                return Err(error.into());
+            }
+        };
+        let lost: Vec<AccountId> =
+            won.iter().copied().filter(|account| !claimed.iter().any(|c| c.account == *account)).collect();
+        self.give_up_keys(&lost).await;
+        let mut started = Vec::with_capacity(claimed.len());
+        for claim in claimed {
+            // one that can't be confirmed is forgotten alone: the others have sessions already
+            match context.leases.confirm(claim.account, claim.epoch).await {
+                Ok(true) => {
+                    self.start(Fence { account: claim.account, epoch: claim.epoch });
+                    started.push(claim.account);
+                }
+                Ok(false) => self.give_up_claim(claim).await,
+                Err(error) => {
+                    tracing::warn!(account = %claim.account, %error, "a claim could not be confirmed");
+                    self.give_up_claim(claim).await;
+                }
+            }
+        }
+        Ok(started)
+    }
+
+    async fn give_up_keys(&self, accounts: &[AccountId]) {
+        if !accounts.is_empty()
+            && let Err(error) = self.0.context.leases.release(accounts).await
+        {
+            tracing::debug!(%error, "leases run out by themselves");
+        }
+    }
+
+    async fn give_up_claim(&self, claim: store::leases::Claimed) {
+        let context = &self.0.context;
+        let released = store::leases::release_claims_across_tenants(&context.pool, context.worker, &[claim]).await;
+        if let Err(error) = released {
+            tracing::warn!(account = %claim.account, %error, "a claim could not be given back; the keeper will");
+        }
+    }
+
+    /// Keeps others of this process from claiming the same accounts; leaves out those held already.
+    fn reserve(&self, accounts: &[AccountId]) -> Reserved {
+        let mut reserved = Reserved { supervisor: self.clone(), accounts: Vec::new() };
+        let mut held = self.held();
+        if self.0.stopping.load(Ordering::Acquire) {
+            return reserved;
+        }
+        let room = self.0.capacity.saturating_sub(held.len());
+        for account in accounts {
+            if reserved.accounts.len() < room && !held.contains_key(account) {
+                held.insert(*account, None);
+                reserved.accounts.push(*account);
+            }
+        }
+        reserved
+    }
+
+    fn forget(&self, accounts: &[AccountId]) {
+        let mut held = self.held();
+        for account in accounts {
+            held.remove(account);
+        }
+        metrics::LEASES_HELD.set(i64::try_from(held.len()).unwrap_or(i64::MAX));
+    }
+
+    fn start(&self, fence: Fence) {
+        let orders = Orders::default();
+        {
+            let mut held = self.held();
+            held.insert(fence.account, Some(Held { epoch: fence.epoch, orders: orders.clone() }));
+            metrics::LEASES_HELD.set(i64::try_from(held.len()).unwrap_or(i64::MAX));
+        }
+        if self.0.stopping.load(Ordering::Acquire) {
+            orders.release.cancel();
+        }
+        let supervisor = self.clone();
+        let actor = Actor::new(Arc::clone(&self.0.context), fence, orders);
+        self.0.tasks.spawn(async move {
+            metrics::SESSIONS.with_label_values(&["fresh"]).inc();
+            let end = match tokio::spawn(actor.run()).await {
+                Ok(end) => end,
+                Err(error) => {
+                    tracing::error!(account = %fence.account, %error, "a session broke; the account is given back");
+                    End::Released
+                }
+            };
+            metrics::SESSIONS.with_label_values(&["ended"]).set(0);
+            supervisor.ended(fence, end).await;
+        });
+    }
+
+    /// Gives an account back after its actor has ended; its socket is closed.
+    async fn ended(&self, fence: Fence, end: End) {
+        let context = &self.0.context;
+        tracing::debug!(account = %fence.account, epoch = fence.epoch, ?end, "session ended");
+        if let Err(error) = context.leases.release(&[fence.account]).await {
+            tracing::debug!(%error, "the lease runs out by itself");
+        }
+        let released = store::leases::release_across_tenants(&context.pool, context.worker, &[fence.account]).await;
+        if let Err(error) = released {
+            tracing::warn!(account = %fence.account, %error, "the claim could not be given back");
+        }
+        self.forget(&[fence.account]);
+        let stopping = self.0.stopping.load(Ordering::Acquire);
+        match end {
+            // an epoch that was raised under us by a new request (pair again): take it at once. Any other reason waits for
+            // the sweep, so that what fails each time does not fail in a tight loop.
+            End::Fenced if !stopping => {
+                let epoch = store::leases::epoch_across_tenants(&context.pool, fence.account).await;
+                if epoch.is_ok_and(|epoch| epoch.is_some_and(|epoch| epoch != fence.epoch)) {
+                    let _ = Box::pin(self.claim(&[fence.account])).await;
+                }
+            }
+            // somebody else may take it at once
+            End::Released => {
+                if let Err(error) = context.doorbell.ring(&Bell::Send { account: fence.account }).await {
+                    tracing::debug!(%error, "nobody was told that an account is free; their sweeps find it");
+                }
+            }
+            End::Fenced | End::Settled | End::Removed => {}
+        }
+    }
+
+    /// The right to act for one account is gone.
+    pub fn fence(&self, account: AccountId) {
+        if let Some(Some(held)) = self.held().get(&account) {
+            held.orders.fence.cancel();
+        }
+    }
+
+    /// The right to act is gone for all.
+    pub fn fence_all(&self) {
+        for orders in self.orders() {
+            orders.fence.cancel();
+        }
+    }
+
+    /// Stops claiming, closes every session in order, gives every account back; waits at most `deadline`. Answers whether
+    /// all have ended.
+    pub async fn stop(&self, deadline: Duration) -> bool {
+        self.0.stopping.store(true, Ordering::Release);
+        for orders in self.orders() {
+            orders.release.cancel();
+        }
+        self.0.tasks.close();
+        let ended = tokio::time::timeout(deadline, self.0.tasks.wait()).await.is_ok();
+        if !ended {
+            tracing::warn!(left = self.held().len(), "not every session closed in time");
+            self.fence_all();
+        }
+        ended
+    }
+}
+
+/// Accounts that are being claimed. Whatever becomes of the claim, also when it is dropped halfway, those without a
+/// session are free again afterwards.
+struct Reserved {
+    supervisor: Supervisor,
+    accounts: Vec<AccountId>,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        let mut held = self.supervisor.held();
+        for account in &self.accounts {
+            if matches!(held.get(account), Some(None)) {
+                held.remove(account);
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! One test binary: a module per part of `src`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests")]
+
+mod config;
+mod link;
+mod machine;
+mod trust;
