@@ -1,0 +1,44 @@
+//! The scheduler's configuration: flag, variable, default and meaning on one line each.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use common::config;
+
+/// Fires reminders and rings again for rows that wait. Run as many as you like: none of them leads.
+#[derive(clap::Parser, Clone, Debug)]
+#[command(name = "switchboard-scheduler", version)]
+pub struct Config {
+    /// The rows
+    #[command(flatten)]
+    pub database: config::Database,
+    /// The bells
+    #[command(flatten)]
+    pub redis: config::Redis,
+    /// The logs
+    #[command(flatten)]
+    pub telemetry: config::Telemetry,
+    /// Where /livez, /readyz and /metrics are served
+    #[arg(long, env = "SCHEDULER_LISTEN", default_value = "0.0.0.0:9092")]
+    pub listen: SocketAddr,
+    /// Seconds that a row waits before its bell is rung again
+    #[arg(long, env = "RING_AGAIN_S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub ring_again_s: u64,
+    /// Days that events are kept
+    #[arg(long, env = "EVENTS_KEPT_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=3_650))]
+    pub events_kept_days: u64,
+}
+
+impl Config {
+    /// How long a row waits before its bell is rung again.
+    #[must_use]
+    pub fn ring_again(&self) -> Duration {
+        Duration::from_secs(self.ring_again_s)
+    }
+
+    /// How long events are kept.
+    #[must_use]
+    pub fn events_kept(&self) -> Duration {
+        Duration::from_secs(self.events_kept_days * 24 * 60 * 60)
+    }
+}

@@ -1,0 +1,62 @@
+//! What every duty has at hand: the rows, the bells and the signals.
+
+use anyhow::Context as _;
+use common::bus::Bus;
+use common::doorbell::Doorbell;
+use common::id::TenantId;
+use common::job::{Bell, Rung};
+use common::ops::Pulse;
+use sqlx::PgPool;
+
+use crate::config::Config;
+
+/// Cheap to clone; every duty gets one.
+#[derive(Clone)]
+pub struct Context {
+    /// The rows.
+    pub db: PgPool,
+    /// The bells.
+    pub doorbell: Doorbell,
+    /// The live signals.
+    pub bus: Bus,
+    /// What liveness reads: every duty's round moves it.
+    pub pulse: Pulse,
+}
+
+impl Context {
+    /// Opens what the scheduler needs. Postgres must answer; Redis may be away.
+    ///
+    /// # Errors
+    /// When a URL is malformed or Postgres can't be reached.
+    pub async fn open(config: &Config) -> anyhow::Result<Self> {
+        let db = common::store::connect(&config.database.url, config.database.max_connections).await;
+        Ok(Self {
+            db: db.context("Postgres")?,
+            doorbell: Doorbell::connect(&config.redis.url, &config.redis.prefix).context("Redis")?,
+            bus: Bus::connect(&config.redis.url, &config.redis.prefix).context("Redis")?,
+            pulse: Pulse::default(),
+        })
+    }
+
+    /// Rings after the rows were committed; answers how many bells were new. When it fails, the rows wait for
+    /// `ring_again`.
+    pub async fn ring(&self, bells: &[Bell]) -> usize {
+        match self.doorbell.ring_many(bells).await {
+            Ok(outcomes) => outcomes.iter().filter(|outcome| **outcome == Rung::Rung).count(),
+            Err(error) => {
+                tracing::warn!(%error, bells = bells.len(), "bells did not ring; the rows wait");
+                0
+            }
+        }
+    }
+
+    /// Tells the live streams of these tenants, each once.
+    pub fn signal(&self, tenants: impl IntoIterator<Item = TenantId>) {
+        let mut tenants: Vec<_> = tenants.into_iter().collect();
+        tenants.sort_unstable();
+        tenants.dedup();
+        for tenant in tenants {
+            self.bus.signal(tenant);
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Removes accounts that were deleted and whose owner did not log their device out in time (R15).
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use common::store::audit::Operator;
+use common::store::{accounts, waiting};
+
+use crate::context::Context;
+use crate::duty::{Duty, Round};
+
+/// How long an account that nobody owns waits for an owner to log its device out.
+const OWNERLESS: Duration = Duration::from_secs(60);
+/// How long an owner may take in all.
+const AGE: Duration = Duration::from_secs(180);
+/// Accounts of one round.
+const BATCH: i64 = 100;
+
+/// The duty.
+pub struct FinishDeletes;
+
+#[async_trait]
+impl Duty for FinishDeletes {
+    fn name(&self) -> &'static str {
+        "finish_deletes"
+    }
+
+    fn interval(&self) -> Duration {
+        Duration::from_secs(10)
+    }
+
+    async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
+        let mut done = 0;
+        for (tenant, account) in waiting::stuck_deletes(&context.db, OWNERLESS, AGE, BATCH).await? {
+            let operator = Operator::System("scheduler");
+            let removed = accounts::remove(&context.db, tenant, account, operator, "logout_not_confirmed").await?;
+            done += usize::from(removed);
+        }
+        Ok(Round::of(done))
+    }
+}

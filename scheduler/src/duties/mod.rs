@@ -1,0 +1,30 @@
+//! Every duty on one page.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::duty::Duty;
+
+pub mod drop_inboxes;
+pub mod expire_messages;
+pub mod finish_deletes;
+pub mod fire_reminders;
+pub mod park_stale_pairings;
+pub mod prune;
+pub mod ring_again;
+pub mod settle_runs;
+
+/// All duties of a scheduler.
+#[must_use]
+pub fn all(config: &Config) -> Vec<Arc<dyn Duty>> {
+    vec![
+        Arc::new(fire_reminders::FireReminders),
+        Arc::new(ring_again::RingAgain { age: config.ring_again() }),
+        Arc::new(settle_runs::SettleRuns),
+        Arc::new(expire_messages::ExpireMessages),
+        Arc::new(finish_deletes::FinishDeletes),
+        Arc::new(park_stale_pairings::ParkStalePairings),
+        Arc::new(drop_inboxes::DropInboxes),
+        Arc::new(prune::Prune { events_kept: config.events_kept() }),
+    ]
+}

@@ -1,0 +1,35 @@
+//! Parks pairings that nobody brings to an end: `unpaired` again, never deleted (R20).
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use common::store::neglected;
+
+use crate::context::Context;
+use crate::duty::{Duty, Round};
+
+/// How long a pairing is over before it counts as abandoned.
+const AGE: Duration = Duration::from_secs(60 * 60);
+/// Accounts of one transaction.
+const BATCH: i64 = 200;
+
+/// The duty. Its first round comes with the scheduler's start.
+pub struct ParkStalePairings;
+
+#[async_trait]
+impl Duty for ParkStalePairings {
+    fn name(&self) -> &'static str {
+        "park_stale_pairings"
+    }
+
+    fn interval(&self) -> Duration {
+        Duration::from_secs(5 * 60)
+    }
+
+    async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
+        let parked = neglected::park_stale_pairings(&context.db, AGE, BATCH).await?;
+        let done = parked.len();
+        context.signal(parked);
+        Ok(Round::of(done))
+    }
+}

@@ -1,0 +1,33 @@
+//! Settles runs whose messages have left the outbox: `success`, `partial`, `failed` or `paused` (R45, R46).
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use common::store::due;
+
+use crate::context::Context;
+use crate::duty::{Duty, Round};
+
+/// Runs of one transaction.
+const BATCH: i64 = 200;
+
+/// The duty.
+pub struct SettleRuns;
+
+#[async_trait]
+impl Duty for SettleRuns {
+    fn name(&self) -> &'static str {
+        "settle_runs"
+    }
+
+    fn interval(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
+        let runs = due::unsettled_runs(&context.db, BATCH).await?;
+        let settled = if runs.is_empty() { Vec::new() } else { due::settle_runs(&context.db, &runs).await? };
+        context.signal(settled.iter().map(|settled| settled.tenant));
+        Ok(Round::of(settled.len()))
+    }
+}

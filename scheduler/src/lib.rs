@@ -1,0 +1,56 @@
+//! What the clock does: `main → run → duties, one file each → context → common`.
+
+mod config;
+mod context;
+pub mod duties;
+pub mod duty;
+
+use std::sync::Arc;
+
+use common::ops;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use config::Config;
+pub use context::Context;
+
+/// Runs a scheduler until `stop` is cancelled; rounds under way are finished when it returns. `listener` serves health and
+/// metrics.
+///
+/// # Errors
+/// When it can't start: a malformed URL, or no database. Afterwards it goes on through whatever fails.
+pub async fn run(config: Config, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+    let context = Context::open(&config).await?;
+    let ops = tokio::spawn(serve(listener, context.clone(), stop.clone()));
+    tracing::info!("scheduler started");
+    let mut duties = JoinSet::new();
+    for duty in duties::all(&config) {
+        let (rounds, _) = watch::channel(duty::Rounds::default());
+        duties.spawn(duty::keep_doing(duty, context.clone(), rounds, stop.clone()));
+    }
+    stop.cancelled().await;
+    context.pulse.set_ready(false);
+    duties.join_all().await;
+    ops.abort();
+    tracing::info!("scheduler stopped");
+    Ok(())
+}
+
+async fn serve(listener: TcpListener, context: Context, stop: CancellationToken) {
+    let db = context.db.clone();
+    let ready: ops::ReadyCheck = Arc::new(move || {
+        let db = db.clone();
+        Box::pin(async move {
+            // Redis may be away: what is due is written all the same, and rung for later
+            let answered = common::store::due::next_due_in(&db).await;
+            answered.map(drop).map_err(|_| "Postgres does not answer")
+        })
+    });
+    let router = ops::router(context.pulse, ready);
+    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the ops port broke");
+    }
+}

@@ -1,0 +1,89 @@
+//! Each duty's round, against real rows and a real Redis.
+
+use std::time::{Duration, Instant};
+
+use common::id::RunId;
+use common::job::Queue;
+use common::store::{MIGRATOR, due};
+use scheduler::duties::{
+    finish_deletes::FinishDeletes, fire_reminders::FireReminders, ring_again::RingAgain, settle_runs::SettleRuns,
+};
+use scheduler::duty::Duty as _;
+use sqlx::PgPool;
+
+use crate::house;
+
+/// R03, R45: what is due is fired once and rung for; the next round is planned for the next occurrence.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn fire_reminders_fires_and_rings(db: PgPool) {
+    let context = house::context(&db).await;
+    let of = house::account(&db).await;
+    house::reminder(&db, of, -10).await;
+    house::reminder(&db, of, 300).await;
+    let round = FireReminders.run_once(&context).await.unwrap();
+    assert_eq!(round.done, 1);
+    let next = round.next_in.unwrap();
+    assert!(next < Duration::from_millis(302), "{next:?}");
+    assert_eq!(context.doorbell.due(Queue::FireReminder).await.unwrap(), 1);
+    tokio::time::sleep(next).await;
+    assert_eq!(FireReminders.run_once(&context).await.unwrap().done, 1);
+    assert_eq!(FireReminders.run_once(&context).await.unwrap().next_in, None);
+}
+
+/// R05: what nobody answered is rung for again, once per bell that lies there.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn ring_again_rings_for_waiting_rows(db: PgPool) {
+    let context = house::context(&db).await;
+    let of = house::account(&db).await;
+    house::reminder(&db, of, -10).await;
+    let fired = due::fire_due(&db, 10).await.unwrap();
+    sqlx::query("UPDATE accounts SET updated_at = now() - interval '1 minute'").execute(&db).await.unwrap();
+    sqlx::query("UPDATE runs SET created_at = now() - interval '1 minute'").execute(&db).await.unwrap();
+    let duty = RingAgain { age: Duration::from_secs(1) };
+    assert_eq!(duty.run_once(&context).await.unwrap().done, 2, "the run, and the account without an owner");
+    assert_eq!(duty.run_once(&context).await.unwrap().done, 0, "equal bells lie there");
+    assert_eq!(context.doorbell.due(Queue::FireReminder).await.unwrap(), 1);
+    assert_eq!(context.doorbell.due(Queue::Claim).await.unwrap(), 1);
+    assert_eq!(fired.len(), 1);
+}
+
+/// R45: a run whose messages have left is settled.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn settle_runs_settles(db: PgPool) {
+    let context = house::context(&db).await;
+    let of = house::account(&db).await;
+    house::reminder(&db, of, -10).await;
+    let run: RunId = due::fire_due(&db, 10).await.unwrap()[0].run;
+    due::expand_run(&db, run).await.unwrap();
+    assert_eq!(SettleRuns.run_once(&context).await.unwrap().done, 0);
+    sqlx::query("UPDATE messages SET state = 'sent', sent_at = now()").execute(&db).await.unwrap();
+    assert_eq!(SettleRuns.run_once(&context).await.unwrap().done, 1);
+    let status: String = sqlx::query_scalar("SELECT status FROM runs").fetch_one(&db).await.unwrap();
+    assert_eq!(status, "success");
+}
+
+/// R15: a delete whose owner died is finished, once it has waited long enough.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn finish_deletes_removes_what_nobody_logs_out(db: PgPool) {
+    let context = house::context(&db).await;
+    house::account(&db).await;
+    sqlx::query("UPDATE accounts SET wanted = 'erased', updated_at = now()").execute(&db).await.unwrap();
+    assert_eq!(FinishDeletes.run_once(&context).await.unwrap().done, 0);
+    sqlx::query("UPDATE accounts SET updated_at = now() - interval '2 minutes'").execute(&db).await.unwrap();
+    assert_eq!(FinishDeletes.run_once(&context).await.unwrap().done, 1);
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM accounts").fetch_one(&db).await.unwrap();
+    assert_eq!(left, 0);
+}
+
+/// A duty does not wait for a Redis that is away longer than its rings' budget.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn firing_goes_on_without_redis(db: PgPool) {
+    let mut config = house::config(&house::url_of(&db).await);
+    config.redis.url = "redis://127.0.0.1:1".to_owned();
+    let context = scheduler::Context::open(&config).await.unwrap();
+    let of = house::account(&db).await;
+    house::reminder(&db, of, -10).await;
+    let began = Instant::now();
+    assert_eq!(FireReminders.run_once(&context).await.unwrap().done, 1);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
