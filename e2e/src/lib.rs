@@ -1,0 +1,12 @@
+//! A whole Switchboard in one process, for end-to-end tests and benchmarks: each part as its binary runs it, on a database, a
+//! Redis prefix, a simulator and ports of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "test support: a failure is a panic"
+)]
+
+mod cluster;
+
+pub use cluster::{Cluster, DEADLINE, Part};

@@ -1,0 +1,8 @@
+//! The whole cluster against the simulator: real api, workers and schedulers, real Postgres and Redis, the real client
+//! library over real sockets.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
+
+mod durability;
+mod lifecycle;
+mod main_job;
+mod takeover;
