@@ -1,0 +1,150 @@
+//! `switchboard-demo` starts the whole house on one machine and, for `make demo`, shows its main job step by step.
+//!
+//! It speaks to the api and to the simulator over HTTP only, like any other program, and knows none of our crates.
+
+mod children;
+mod cluster;
+mod http;
+mod live;
+mod place;
+mod servers;
+mod show;
+mod stack;
+mod story;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cluster::Cluster;
+use crate::place::Place;
+
+/// Starts Switchboard on this machine; the make targets `demo`, `up` and `stack` run it.
+#[derive(Parser)]
+struct Options {
+    /// What to start
+    mode: Mode,
+    /// The checkout
+    #[arg(long)]
+    root: PathBuf,
+    /// Databases, logs, keys and pids
+    #[arg(long)]
+    data: PathBuf,
+    /// The programs
+    #[arg(long)]
+    bin: PathBuf,
+    /// How many workers
+    #[arg(long, env = "WORKERS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    workers: u16,
+    /// `once`: stop after the last step of the demo
+    #[arg(long, env = "DEMO", default_value = "stay")]
+    demo: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// The main job on virtual phones, step by step
+    Demo,
+    /// Everything against the real WhatsApp
+    Up,
+    /// Everything with virtual phones, left running in the background
+    Stack,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    match run(options).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("\n✗ {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// As shells have it for a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+async fn run(options: Options) -> anyhow::Result<ExitCode> {
+    let place = Place::new(options.root, options.data, options.bin)?;
+    if options.mode == Mode::Stack && stack::is_running(&place)? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    place.refuse_if_in_use().await?;
+
+    let mut cluster = Cluster::new(place, options.workers, options.mode != Mode::Up);
+    let outcome = tokio::select! {
+        outcome = start_and_show(&mut cluster, options.mode, options.demo == "once") => outcome,
+        name = asked_to_stop() => {
+            println!("\n{name}: stopping");
+            Ok(Next::Interrupted)
+        }
+    };
+    match outcome {
+        Ok(Next::Leave) => Ok(ExitCode::SUCCESS),
+        Ok(Next::Stop) => cluster.stop().await.map(|()| ExitCode::SUCCESS),
+        // Before the end of what was asked for, an interruption is no success.
+        Ok(Next::Interrupted) => {
+            let finished = cluster.finished;
+            cluster.stop().await?;
+            Ok(if finished { ExitCode::SUCCESS } else { ExitCode::from(INTERRUPTED) })
+        }
+        Err(error) => {
+            cluster.tell_why();
+            if let Err(other) = cluster.stop().await {
+                eprintln!("and while stopping: {other:#}");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// What becomes of the processes afterwards.
+enum Next {
+    Stop,
+    Interrupted,
+    Leave,
+}
+
+async fn start_and_show(cluster: &mut Cluster, mode: Mode, once: bool) -> anyhow::Result<Next> {
+    cluster.start(mode != Mode::Stack).await?;
+    let at = cluster.addresses()?;
+    match mode {
+        Mode::Stack => {
+            stack::finish(cluster, &at).await?;
+            return Ok(Next::Leave);
+        }
+        Mode::Demo => {
+            let ready = tokio::select! {
+                ready = story::tell(&at) => ready?,
+                died = cluster.one_died() => return Err(died),
+            };
+            if once {
+                return Ok(Next::Stop);
+            }
+            story::show_addresses(&at, &ready);
+        }
+        Mode::Up => tokio::select! {
+            linked = live::link(&at) => linked?,
+            died = cluster.one_died() => return Err(died),
+        },
+    }
+    cluster.finished = true;
+    println!("\nCtrl-C stops everything.");
+    Err(cluster.one_died().await)
+}
+
+async fn asked_to_stop() -> &'static str {
+    let kinds = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()));
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = kinds else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => "Ctrl-C",
+        _ = terminate.recv() => "Asked to end",
+        _ = hangup.recv() => "The terminal is gone",
+    }
+}

@@ -1,0 +1,68 @@
+//! What the person at the terminal sees: one line per step, with a mark and the time it took.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+
+const TURN: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+
+/// Runs one step. On a terminal a running clock shows that it is alive; elsewhere only the result is printed.
+pub(crate) async fn step<T>(words: &str, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let terminal = std::io::stdout().is_terminal();
+    let start = Instant::now();
+    let mut work = std::pin::pin!(work);
+    let mut beat = tokio::time::interval(Duration::from_millis(100));
+    let mut turn = 0;
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut work => break outcome,
+            _ = beat.tick(), if terminal => {
+                print!("\r{} {words} … {:.0} s ", TURN[turn % TURN.len()], start.elapsed().as_secs_f32());
+                let _ = std::io::stdout().flush();
+                turn += 1;
+            }
+        }
+    };
+    let mark = if outcome.is_ok() { '✓' } else { '✗' };
+    let clear = if terminal { "\r\x1b[2K" } else { "" };
+    println!("{clear}{mark} {words}  ({})", seconds(start.elapsed()));
+    outcome.with_context(|| format!("failed at: {words}"))
+}
+
+/// A line that belongs to the step above it.
+pub(crate) fn detail(words: &str) {
+    for line in words.lines() {
+        println!("    {line}");
+    }
+}
+
+pub(crate) fn heading(words: &str) {
+    println!("\n{words}");
+}
+
+fn seconds(time: Duration) -> String {
+    match time.as_secs_f32() {
+        s if s < 1.0 => format!("{} ms", time.as_millis()),
+        s if s < 10.0 => format!("{s:.1} s"),
+        s => format!("{s:.0} s"),
+    }
+}
+
+/// Asks again and again until there is an answer. `ask` says either what it got or what it saw instead.
+pub(crate) async fn until<T, F>(wanted: &str, limit: Duration, mut ask: impl FnMut() -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<Result<T, String>>>,
+{
+    let start = Instant::now();
+    loop {
+        let seen = match ask().await? {
+            Ok(found) => return Ok(found),
+            Err(seen) => seen,
+        };
+        if start.elapsed() > limit {
+            bail!("expected {wanted} within {} s; last seen: {seen}", limit.as_secs());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

@@ -1,0 +1,63 @@
+//! `make stack`: everything in the background, and a file that tells other programs where it is.
+
+use serde_json::json;
+
+use crate::cluster::{Addresses, Cluster};
+use crate::http::{Http, field};
+use crate::place::{Place, living};
+use crate::show::{heading, step};
+
+/// True, with the file shown, if a stack is already running here.
+pub(crate) fn is_running(place: &Place) -> anyhow::Result<bool> {
+    let path = place.data.join("stack.env");
+    if !path.exists() || living(&place.pids()).is_empty() {
+        return Ok(false);
+    }
+    println!("The stack already runs (make down stops it). {}:", path.display());
+    print!("{}", std::fs::read_to_string(path)?);
+    Ok(true)
+}
+
+/// Adds a tenant and writes the file.
+pub(crate) async fn finish(cluster: &Cluster, at: &Addresses) -> anyhow::Result<()> {
+    let tenant_key = step("A tenant and its key", tenant_key(at, "stack")).await?;
+    let pids: Vec<String> = cluster.children.pids().iter().map(u32::to_string).collect();
+    let mut lines: Vec<(String, String)> = [
+        ("API_URL", &at.api),
+        ("ADMIN_KEY", &at.admin_key),
+        ("TENANT_KEY", &tenant_key),
+        ("SIMULATOR_ADMIN_URL", &at.simulator),
+        ("SIMULATOR_WS_URL", &at.whatsapp),
+        ("DATABASE_URL", &at.servers.database_url),
+        ("REDIS_URL", &at.servers.redis_url),
+        ("LOGS", &at.place.data.join("logs").display().to_string()),
+        ("PIDS", &pids.join(" ")),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.clone()))
+    .to_vec();
+    for (name, pid) in cluster.children.names().iter().map(|name| name.replace('-', "_")).zip(&pids) {
+        lines.push((format!("{}_PID", name.to_uppercase()), pid.clone()));
+    }
+    for (name, base) in &at.ops {
+        lines.push((format!("{}_URL", name.replace('-', "_").to_uppercase()), base.clone()));
+    }
+
+    let text: String = lines.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect();
+    at.place.remember("stack.env", text.trim_end())?;
+    heading(&format!("The stack is ready. {}:", at.place.data.join("stack.env").display()));
+    print!("{text}");
+    println!("\nmake down stops it.");
+    Ok(())
+}
+
+pub(crate) async fn tenant_key(at: &Addresses, name: &str) -> anyhow::Result<String> {
+    let admin = Http::new(&at.api, Some(&at.admin_key))?;
+    let tenant = field(&admin.post("/v1/tenants", json!({ "name": name })).await?, "id")?;
+    let key = admin.post(&format!("/v1/tenants/{tenant}/keys"), json!({ "name": name })).await?;
+    field(&key, "secret")
+}
+
+/// A value that a shell reads back as it is.
+fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', "'\\''"))
+}

@@ -1,0 +1,51 @@
+//! The virtual people: new numbers and a new group in each run, so that the story can be told again and again.
+
+use std::hash::{BuildHasher as _, RandomState};
+
+use serde_json::json;
+
+use crate::http::{Http, field};
+use crate::show::detail;
+
+/// A virtual phone and who holds it.
+pub(super) struct Person {
+    pub(super) name: &'static str,
+    pub(super) number: String,
+}
+
+pub(crate) struct People {
+    /// Tells this run's names from those of other runs.
+    pub(super) tag: String,
+    /// Holds the phone that the account is linked with.
+    pub(super) owner: Person,
+    /// Two are in the group with the owner; the last one is not.
+    pub(super) others: [Person; 3],
+    pub(super) group: String,
+    pub(super) group_subject: String,
+}
+
+impl People {
+    pub(super) async fn invite(simulator: &Http) -> anyhow::Result<Self> {
+        // Seven digits from the seed that the standard library draws for its hash maps.
+        let draw = RandomState::new().hash_one(0) % 9_000_000 + 1_000_000;
+        let person = |name, last: u8| Person { name, number: format!("4477{draw}{last}") };
+        let owner = person("Olive", 0);
+        let others = [person("Ada", 1), person("Ben", 2), person("Cleo", 3)];
+        for person in others.iter().chain([&owner]) {
+            simulator.post("/admin/phones", json!({ "number": person.number, "name": person.name })).await?;
+        }
+        let group_subject = format!("Book club {draw}");
+        let members = [&others[0].number, &others[1].number];
+        let body = json!({ "subject": group_subject, "owner": owner.number, "members": members });
+        let group = field(&simulator.post("/admin/groups", body).await?, "jid")?;
+        Ok(Self { tag: draw.to_string(), owner, others, group, group_subject })
+    }
+
+    pub(super) fn introduce(&self) {
+        let [ada, ben, cleo] = &self.others;
+        for person in [&self.owner, ada, ben] {
+            detail(&format!("{:<6} +{}  in the group {:?}", person.name, person.number, self.group_subject));
+        }
+        detail(&format!("{:<6} +{}", cleo.name, cleo.number));
+    }
+}
