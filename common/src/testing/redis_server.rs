@@ -1,4 +1,4 @@
-//! What tests of several crates share.
+//! A Redis of a test's own.
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};

@@ -1,0 +1,7 @@
+//! What tests of several crates share.
+
+mod proxy;
+mod redis_server;
+
+pub use proxy::{Line, Proxy};
+pub use redis_server::RedisServer;

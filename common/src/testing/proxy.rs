@@ -1,0 +1,130 @@
+//! A TCP proxy that a test stands between two parts, to cut or silence the line between them.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// What the line does with bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// Lets them through.
+    Through,
+    /// Lets them through, each read this much later.
+    Slow(Duration),
+    /// Half open: connections stay up and are accepted, no byte moves in either direction.
+    Silent,
+    /// Open connections are reset, new ones are closed at once.
+    Cut,
+}
+
+/// What every connection of a proxy watches.
+#[derive(Debug, Clone, Copy)]
+struct State {
+    line: Line,
+    /// Raised by each cut, so that one that is mended at once is noticed, too.
+    cuts: u64,
+}
+
+/// A proxy to one address. It ends with this value; its connections are dropped then.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    state: Arc<watch::Sender<State>>,
+    accepting: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Listens on a free port of the loopback interface; `target` need not be there yet.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn start(target: SocketAddr) -> std::io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(watch::Sender::new(State { line: Line::Through, cuts: 0 }));
+        let states = Arc::clone(&state);
+        let accepting = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let state = states.subscribe();
+                if state.borrow().line != Line::Cut {
+                    tokio::spawn(connect(client, target, state));
+                }
+            }
+        });
+        Ok(Self { address, state, accepting })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Changes the line, for open connections and new ones. What was silent flows on when it is let through again, unless it
+    /// was cut between.
+    pub fn set(&self, line: Line) {
+        self.state.send_modify(|state| {
+            state.line = line;
+            state.cuts += u64::from(line == Line::Cut);
+        });
+    }
+
+    /// Resets every open connection; the line stays as it is for new ones.
+    pub fn reset(&self) {
+        self.state.send_modify(|state| state.cuts += 1);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.set(Line::Cut);
+    }
+}
+
+async fn connect(client: TcpStream, target: SocketAddr, mut state: watch::Receiver<State>) {
+    let cuts = state.borrow().cuts;
+    let mut ended = state.clone();
+    tokio::select! {
+        _ = ended.wait_for(|state| state.cuts != cuts) => {}
+        () = carry(client, target, &mut state) => {}
+    }
+}
+
+async fn carry(client: TcpStream, target: SocketAddr, state: &mut watch::Receiver<State>) {
+    // what is half open reaches nobody, though its client believes that it is connected
+    if state.wait_for(|state| state.line != Line::Silent).await.is_err() {
+        return;
+    }
+    let Ok(server) = TcpStream::connect(target).await else { return };
+    // only speed depends on it
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    tokio::select! {
+        () = pump(from_client, to_server, state.clone()) => {}
+        () = pump(from_server, to_client, state.clone()) => {}
+    }
+}
+
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<State>) {
+    let mut bytes = vec![0; 16 * 1024];
+    loop {
+        let read = from.read(&mut bytes).await;
+        // what is half open does not carry the end of a connection either
+        let Ok(line) = state.wait_for(|state| state.line != Line::Silent).await.map(|state| state.line) else { return };
+        let Ok(read @ 1..) = read else { return };
+        if let Line::Slow(by) = line {
+            tokio::time::sleep(by).await;
+        }
+        if to.write_all(&bytes[..read]).await.is_err() {
+            return;
+        }
+    }
+}
