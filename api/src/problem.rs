@@ -158,9 +158,10 @@ impl From<store::Error> for Problem {
                 tracing::warn!(%error, "the database is away, or asks to try again");
                 Self::Unavailable
             }
-            error @ (store::Error::Database(_) | store::Error::Unavailable(_) | store::Error::Corrupt(_)) => {
-                Self::internal(&error)
-            }
+            error @ (store::Error::Database(_)
+            | store::Error::Unavailable(_)
+            | store::Error::UnknownKey { .. }
+            | store::Error::Corrupt(_)) => Self::internal(&error),
         }
     }
 }

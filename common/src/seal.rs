@@ -58,6 +58,18 @@ impl Sealer {
         &self.current
     }
 
+    /// The ids of all keys that open.
+    #[must_use]
+    pub fn key_ids(&self) -> Vec<String> {
+        self.keys.keys().cloned().collect()
+    }
+
+    /// Whether there is a key of this id.
+    #[must_use]
+    pub fn knows(&self, key_id: &str) -> bool {
+        self.keys.contains_key(key_id)
+    }
+
     /// Seals a value under the current key.
     ///
     /// # Errors

@@ -40,6 +40,11 @@ impl Part {
         tokio::time::timeout(DEADLINE, &mut self.task).await.expect("it stops in time").unwrap().unwrap();
     }
 
+    /// Waits until it ends by itself, and answers how.
+    pub async fn end(mut self) -> anyhow::Result<()> {
+        tokio::time::timeout(DEADLINE, &mut self.task).await.expect("it ends in time").unwrap()
+    }
+
     /// As SIGKILL does: no task of it runs any more, its sockets close without a word.
     pub fn vanish(self) {
         drop(self);
@@ -159,13 +164,19 @@ impl Cluster {
     /// One more worker.
     #[must_use]
     pub fn worker(&self) -> Part {
+        self.worker_with_keys("1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
+    }
+
+    /// One more worker, with these keys for credentials.
+    #[must_use]
+    pub fn worker_with_keys(&self, credential_keys: &str) -> Part {
         let (listener, listen) = listener();
         let config = worker::Config {
             database: self.database(),
             redis: self.redis(),
             telemetry: Self::telemetry(),
             listen,
-            credential_keys: worker::config::Secret("1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=".to_owned()),
+            credential_keys: worker::config::Secret(credential_keys.to_owned()),
             whatsapp_url: self.simulator.ws_url(),
             whatsapp_version: Some("2.3000.1023223821".to_owned()),
             allow_public_simulator: false,

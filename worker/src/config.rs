@@ -1,13 +1,79 @@
 //! The worker's configuration: flag, variable, default and meaning on one line each.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use clap::Parser as _;
 use common::config;
+
+/// What the binary does.
+#[derive(Debug)]
+pub enum Command {
+    /// Work: what it does when no command is named.
+    Work(Box<Config>),
+    /// Look after the keys that seal credentials, and end.
+    Keys(Keys),
+}
+
+impl Command {
+    /// Reads a command line.
+    ///
+    /// # Errors
+    /// When it is wrong, or asks for help.
+    pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let args: Vec<OsString> = args.into_iter().collect();
+        if args.get(1).is_some_and(|first| first == "keys") {
+            let args = std::iter::once("switchboard-worker keys".into()).chain(args.into_iter().skip(2));
+            return KeysCli::try_parse_from(args).map(|cli| Self::Keys(cli.command));
+        }
+        Config::try_parse_from(args).map(|config| Self::Work(Box::new(config)))
+    }
+}
+
+/// Look after the keys that seal credentials
+#[derive(clap::Parser)]
+#[command(name = "switchboard-worker keys", version)]
+struct KeysCli {
+    #[command(subcommand)]
+    command: Keys,
+}
+
+/// What to do with keys.
+#[derive(clap::Subcommand, Clone, Debug)]
+pub enum Keys {
+    /// Seal everything anew that is not sealed under the first key of CREDENTIAL_KEYS, while workers run
+    Rotate {
+        #[command(flatten)]
+        stores: KeyStores,
+        /// Records that are moved in one go
+        #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..))]
+        batch: u16,
+    },
+    /// List the keys that records are sealed under, with their number, and whether each is configured and opens them
+    List {
+        #[command(flatten)]
+        stores: KeyStores,
+    },
+}
+
+/// What work on keys needs.
+#[derive(clap::Args, Clone, Debug)]
+pub struct KeyStores {
+    #[command(flatten)]
+    pub database: config::Database,
+    /// Keys that seal credentials: `ID:BASE64_OF_32_BYTES[,ID:…]`; the first one seals, each can open
+    #[arg(long, env = "CREDENTIAL_KEYS", hide_env_values = true)]
+    pub credential_keys: Secret,
+}
 
 /// A worker holds the WhatsApp connections of the accounts that it has claimed.
 #[derive(clap::Parser, Clone, Debug)]
-#[command(name = "switchboard-worker", version)]
+#[command(
+    name = "switchboard-worker",
+    version,
+    after_help = "`switchboard-worker keys --help`: list and change the keys that seal credentials"
+)]
 pub struct Config {
     #[command(flatten)]
     pub database: config::Database,

@@ -9,6 +9,7 @@ use common::lease::Leases;
 use common::store::PgPool;
 use tokio::sync::Semaphore;
 
+use crate::keys::UnknownKey;
 use crate::link::Connector;
 use crate::session::board::Board;
 use crate::session::trust::Trust;
@@ -31,6 +32,8 @@ pub struct Context {
     pub trust: Arc<Trust>,
     /// WhatsApp.
     pub connector: Arc<dyn Connector>,
+    /// Where a session says that it met a key which this worker was not given.
+    pub unknown_key: UnknownKey,
     /// How many connections may be made at the same time.
     pub opening: Arc<Semaphore>,
 }

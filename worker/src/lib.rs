@@ -3,9 +3,10 @@
 pub mod config;
 pub mod context;
 pub mod jobs;
+pub mod keys;
 pub mod link;
 pub mod run;
 pub mod session;
 
-pub use config::Config;
+pub use config::{Command, Config};
 pub use run::run;

@@ -1,26 +1,42 @@
-//! `switchboard-worker`: holds WhatsApp connections. Bad configuration exits with 64, anything else that ends it with 1.
+//! `switchboard-worker`: holds WhatsApp connections. Bad configuration exits with 64, credentials sealed under a key that
+//! it was not given with 78, anything else that ends it with 1.
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use common::{shutdown, telemetry};
-use worker::Config;
+use worker::keys::Misfit;
+use worker::{Command, Config};
+
+/// What a wrong command line exits with (`EX_USAGE`).
+const BAD_CONFIG: u8 = 64;
+/// What keys that don't fit the database exit with (`EX_CONFIG`).
+const BAD_KEYS: u8 = 78;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = match Config::try_parse() {
-        Ok(config) => config,
+    let command = match Command::read(std::env::args_os()) {
+        Ok(command) => command,
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
+            return ExitCode::from(if error.use_stderr() { BAD_CONFIG } else { 0 });
         }
     };
-    match start(config).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
+    match command {
+        Command::Work(config) => match start(*config).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!("{error:#}");
+                if error.is::<Misfit>() { ExitCode::from(BAD_KEYS) } else { ExitCode::FAILURE }
+            }
+        },
+        Command::Keys(command) => match worker::keys::run(command).await {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("switchboard-worker: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 

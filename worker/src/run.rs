@@ -10,6 +10,7 @@ use common::doorbell::Doorbell;
 use common::id::WorkerId;
 use common::lease::Leases;
 use common::ops::{self, Pulse};
+use common::seal::Sealer;
 use common::store;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::context::Context;
 use crate::jobs::Jobs;
+use crate::keys::{self, UnknownKey};
 use crate::link::Connector;
 use crate::session::board::Board;
 use crate::session::keeper;
@@ -31,7 +33,8 @@ const OPENING: usize = 32;
 /// `listener` serves health and metrics.
 ///
 /// # Errors
-/// When it can't start: bad configuration, or no database. Afterwards it goes on through whatever fails.
+/// When it can't start: bad configuration, or no database. Afterwards it goes on through whatever fails, with one exception:
+/// [`keys::Misfit`] when credentials are sealed under a key that it was not given, at the start or later.
 pub async fn run(
     config: Config,
     connector: Arc<dyn Connector>,
@@ -40,6 +43,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let worker = WorkerId::new();
     let pool = store::connect(&config.database.url, config.database.max_connections).await.context("Postgres")?;
+    keys::check(&pool, &Sealer::parse(&config.credential_keys.0).context("CREDENTIAL_KEYS")?).await?;
     let leases =
         Leases::connect(&config.redis.url, &config.redis.prefix, worker, config.lease_ttl()).context("Redis")?;
     let context = Arc::new(Context {
@@ -50,6 +54,7 @@ pub async fn run(
         board: Board::start(pool.clone()),
         trust: Arc::new(Trust::new(config.lease_ttl())),
         connector,
+        unknown_key: UnknownKey::default(),
         opening: Arc::new(Semaphore::new(OPENING)),
         pool,
     });
@@ -74,6 +79,7 @@ pub async fn run(
     tokio::select! {
         () = stop.cancelled() => {}
         () = inner.cancelled() => stop.cancel(),
+        () = context.unknown_key.cancelled() => stop.cancel(),
     }
     pulse.set_ready(false);
     tracing::info!(sessions = supervisor.claims().len(), "worker is stopping: closing sessions");
@@ -90,7 +96,10 @@ pub async fn run(
     }
     ops.abort();
     tracing::info!("worker stopped");
-    Ok(())
+    match context.unknown_key.get() {
+        Some(key_id) => Err(keys::Misfit::unknown(&context.pool, key_id).await.into()),
+        None => Ok(()),
+    }
 }
 
 async fn serve(listener: TcpListener, pulse: Pulse, context: Arc<Context>, stop: CancellationToken) {

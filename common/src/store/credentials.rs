@@ -3,15 +3,19 @@
 //! What a `kind` holds, and what its `number` means, is up to the caller. Every write is one statement that locks the
 //! account's lease row against a claim (`FOR SHARE`) and checks the epoch: a plain `EXISTS` would let a write land
 //! after the next owner's claim has committed.
+//!
+//! A store that met a record under a key it was not given writes and deletes nothing more: whoever can't read all of an
+//! account's state must not go on changing it.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sqlx::PgPool;
 
 use super::{Error, Fence, Result};
-use crate::seal::Sealer;
+use crate::id::AccountId;
+use crate::seal::{OpenError, Sealer};
 
 /// One account's credentials, as its present owner may read and write them.
 #[derive(Debug, Clone)]
@@ -19,6 +23,7 @@ pub struct CredentialStore {
     pool: PgPool,
     sealer: Arc<Sealer>,
     fence: Fence,
+    unknown_key: Arc<OnceLock<String>>,
 }
 
 /// A record, opened. `Debug` prints neither name nor content: names contain phone numbers.
@@ -71,7 +76,13 @@ impl CredentialStore {
     /// The credentials of the fence's account.
     #[must_use]
     pub fn new(pool: PgPool, sealer: Arc<Sealer>, fence: Fence) -> Self {
-        Self { pool, sealer, fence }
+        Self { pool, sealer, fence, unknown_key: Arc::default() }
+    }
+
+    /// The key that a record was found under and that is not configured; from then on every write is refused.
+    #[must_use]
+    pub fn unknown_key(&self) -> Option<&str> {
+        self.unknown_key.get().map(String::as_str)
     }
 
     /// The right under which this store writes.
@@ -263,6 +274,7 @@ impl CredentialStore {
     /// # Errors
     /// `Fenced` under an old epoch, then nothing was deleted; else when the database fails.
     pub async fn delete_many(&self, kind: i16, names: &[String]) -> Result<u64> {
+        self.readable()?;
         let done = sqlx::query!(
             r#"
             WITH f AS (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
@@ -290,6 +302,7 @@ impl CredentialStore {
     /// # Errors
     /// `Fenced` under an old epoch, then nothing was deleted; else when the database fails.
     pub async fn delete_matching(&self, kind: i16, prefix: &str, before: Option<i64>) -> Result<u64> {
+        self.readable()?;
         let done = sqlx::query!(
             r#"
             WITH f AS (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
@@ -313,40 +326,46 @@ impl CredentialStore {
         Ok(done.gone.unsigned_abs())
     }
 
-    /// Deletes a record and answers it: of several callers one gets it.
+    /// Deletes a record and answers it: of several callers one gets it. One that no key here opens stays where it is.
     ///
     /// # Errors
     /// `Fenced` under an old epoch, then nothing was deleted; else when the database fails or the record does not open.
     pub async fn take(&self, kind: i16, name: &str) -> Result<Option<Record>> {
+        self.readable()?;
         let done = sqlx::query!(
             r#"
             WITH f AS (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
             gone AS (
                 DELETE FROM credentials
-                WHERE account_id = $1 AND kind = $3 AND name = $4 AND EXISTS (SELECT 1 FROM f)
+                WHERE account_id = $1 AND kind = $3 AND name = $4 AND key_id = ANY($5) AND EXISTS (SELECT 1 FROM f)
                 RETURNING number, key_id, sealed
             )
             SELECT (SELECT count(*) FROM f) AS "held!", (SELECT number FROM gone) AS number,
-                   (SELECT key_id FROM gone) AS key_id, (SELECT sealed FROM gone) AS sealed
+                   (SELECT key_id FROM gone) AS key_id, (SELECT sealed FROM gone) AS sealed,
+                   (SELECT key_id FROM credentials
+                    WHERE account_id = $1 AND kind = $3 AND name = $4 AND key_id <> ALL($5)) AS unknown_key
             "#,
             self.fence.account.0,
             self.fence.epoch,
             kind,
-            name
+            name,
+            &self.sealer.key_ids()
         )
         .fetch_one(&self.pool)
         .await?;
         fenced(done.held)?;
-        match (done.number, done.key_id, done.sealed) {
-            (Some(number), Some(key_id), Some(sealed)) => {
+        match (done.number, done.key_id, done.sealed, done.unknown_key) {
+            (Some(number), Some(key_id), Some(sealed), _) => {
                 self.open(kind, Row { name: name.to_owned(), number, key_id, sealed }).map(Some)
             }
+            (.., Some(key_id)) => Err(self.met(key_id)),
             _ => Ok(None),
         }
     }
 
     /// Seals records into columns: sorted, one per name; `None` when there is nothing to write.
     fn columns(&self, kind: i16, records: Vec<Record>) -> Result<Option<Columns>> {
+        self.readable()?;
         let by_name: BTreeMap<String, (i64, Vec<u8>)> =
             records.into_iter().map(|record| (record.name, (record.number, record.bytes))).collect();
         let mut columns = Columns::default();
@@ -361,20 +380,35 @@ impl CredentialStore {
     }
 
     fn open(&self, kind: i16, row: Row) -> Result<Record> {
-        let bytes = self
-            .sealer
-            .open(&row.key_id, &row.sealed, &self.place(kind, &row.name))
-            .map_err(|e| Error::Corrupt(format!("credential of kind {kind}: {e}")))?;
-        Ok(Record { name: row.name, number: row.number, bytes })
+        match self.sealer.open(&row.key_id, &row.sealed, &self.place(kind, &row.name)) {
+            Ok(bytes) => Ok(Record { name: row.name, number: row.number, bytes }),
+            Err(OpenError::UnknownKey) => Err(self.met(row.key_id)),
+            Err(error) => Err(Error::Corrupt(format!("credential of kind {kind}: {error}"))),
+        }
     }
 
-    /// The associated data: what binds a sealed value to its row.
-    fn place(&self, kind: i16, name: &str) -> Vec<u8> {
-        let mut place = self.fence.account.0.as_bytes().to_vec();
-        place.extend_from_slice(&kind.to_be_bytes());
-        place.extend_from_slice(name.as_bytes());
-        place
+    /// Notes an unknown key.
+    fn met(&self, key_id: String) -> Error {
+        let _ = self.unknown_key.set(key_id.clone());
+        Error::UnknownKey { key_id }
     }
+
+    /// Refuses to write once a record could not be read.
+    fn readable(&self) -> Result<()> {
+        self.unknown_key.get().map_or(Ok(()), |key_id| Err(Error::UnknownKey { key_id: key_id.clone() }))
+    }
+
+    fn place(&self, kind: i16, name: &str) -> Vec<u8> {
+        place(self.fence.account, kind, name)
+    }
+}
+
+/// The associated data: what binds a sealed value to its row.
+pub(super) fn place(account: AccountId, kind: i16, name: &str) -> Vec<u8> {
+    let mut place = account.0.as_bytes().to_vec();
+    place.extend_from_slice(&kind.to_be_bytes());
+    place.extend_from_slice(name.as_bytes());
+    place
 }
 
 fn fenced(held: i64) -> Result<()> {

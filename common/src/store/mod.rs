@@ -15,6 +15,7 @@ pub mod due;
 pub mod events;
 pub mod groups;
 pub mod idempotency;
+pub mod keys;
 pub mod leases;
 pub mod messages;
 pub mod neglected;
@@ -59,6 +60,12 @@ pub enum Error {
     /// The database was away, busy or restarting when somebody asked on our behalf.
     #[error("database: {0}")]
     Unavailable(String),
+    /// A record is sealed under a key that this process was not given: it is somebody else's to read, and stays as it is.
+    #[error("a record is sealed under key `{key_id}`, which is not configured")]
+    UnknownKey {
+        /// The key's id.
+        key_id: String,
+    },
     /// A stored value could not be read back.
     #[error("stored value: {0}")]
     Corrupt(String),
@@ -70,7 +77,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable(_) => true,
-            Self::Fenced | Self::NotFound | Self::Conflict(_) | Self::Corrupt(_) => false,
+            Self::Fenced | Self::NotFound | Self::Conflict(_) | Self::UnknownKey { .. } | Self::Corrupt(_) => false,
             Self::Database(sqlx::Error::Database(error)) => error
                 .code()
                 .is_none_or(|code| ["08", "40", "53", "55", "57"].iter().any(|class| code.starts_with(class))),

@@ -148,7 +148,31 @@ async fn a_row_moved_or_sealed_under_an_unknown_key_does_not_open(pool: PgPool) 
     assert!(matches!(store.get(KIND, "b").await, Err(Error::Corrupt(_))));
     sqlx::query("UPDATE credentials SET name = 'a'").execute(&pool).await.unwrap();
     let other = CredentialStore::new(pool.clone(), sealer(&[("b", 2)]), store.fence());
-    assert!(matches!(other.get(KIND, "a").await, Err(Error::Corrupt(_))));
+    assert!(matches!(other.get(KIND, "a").await, Err(Error::UnknownKey { key_id }) if key_id == "a"));
     let both = CredentialStore::new(pool.clone(), sealer(&[("b", 2), ("a", 1)]), store.fence());
     assert_eq!(both.get(KIND, "a").await.unwrap(), Some(record("a", 1, "one")));
+}
+
+/// R04: who meets a record under a key it was not given leaves everything as it is: it deletes nothing that it can't read,
+/// and changes nothing of an account that it can't read as a whole.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn an_unknown_key_ends_all_writing(pool: PgPool) {
+    let store = store(&pool).await;
+    store.put_many(KIND, vec![record("a", 1, "one"), record("b", 2, "two")]).await.unwrap();
+    let all = store.list(KIND).await.unwrap();
+    let other = || CredentialStore::new(pool.clone(), sealer(&[("b", 2)]), store.fence());
+    let refused = |result: Result<(), Error>| assert!(matches!(result, Err(Error::UnknownKey { .. })), "{result:?}");
+
+    let taker = other();
+    taker.put(KIND + 1, record("own", 0, "")).await.unwrap();
+    refused(taker.take(KIND, "a").await.map(drop));
+    assert_eq!(taker.unknown_key(), Some("a"));
+    refused(taker.take(KIND + 1, "own").await.map(drop));
+    let reader = other();
+    refused(reader.get_many(KIND, &["b".into()]).await.map(drop));
+    refused(reader.put(KIND, record("b", 9, "other")).await);
+    refused(reader.add_new(KIND, vec![record("c", 9, "other")]).await.map(drop));
+    refused(reader.delete_many(KIND, &["a".into()]).await.map(drop));
+    refused(reader.delete_matching(KIND, "", None).await.map(drop));
+    assert_eq!(store.list(KIND).await.unwrap(), all);
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 mod durability;
+mod keys;
 mod lifecycle;
 mod main_job;
 mod takeover;

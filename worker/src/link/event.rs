@@ -234,6 +234,8 @@ pub enum CloseReason {
     Requested,
     /// A write found the account claimed by another owner.
     Fenced,
+    /// A record of the account is sealed under this key, which this worker was not given. Nothing was changed.
+    UnknownKey(String),
 }
 
 impl CloseReason {
@@ -251,6 +253,7 @@ impl CloseReason {
             Self::PairingExpired => "pairing_expired",
             Self::Requested => "requested",
             Self::Fenced => "fenced",
+            Self::UnknownKey(_) => "unknown_key",
         }
     }
 }

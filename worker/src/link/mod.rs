@@ -138,6 +138,9 @@ pub enum LinkError {
     /// Another owner has claimed the account since.
     #[error("fenced: the account was claimed by another owner or removed")]
     Fenced,
+    /// The account's credentials are sealed under this key, which this worker was not given.
+    #[error("credentials are sealed under key `{0}`, which is not configured")]
+    UnknownKey(String),
     /// WhatsApp said no; the text says why, for a person.
     #[error("{0}")]
     Refused(String),

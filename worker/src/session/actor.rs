@@ -22,7 +22,7 @@ use super::outbox::{Report, Sender};
 use super::state::{End, Event, Facts, State, Wanted, Who};
 use super::trust::while_trusted;
 use crate::context::Context;
-use crate::link::{Delivery, Link, LinkError, LinkEvent, LinkEvents, LinkInbox, channel};
+use crate::link::{CloseReason, Delivery, Link, LinkError, LinkEvent, LinkEvents, LinkInbox, channel};
 
 /// Events that are gathered before they are written.
 const GATHER: usize = 256;
@@ -156,6 +156,9 @@ impl Actor {
     async fn settle(&mut self) {
         self.write_gathered().await;
         while let Some(event) = self.queue.pop_front() {
+            if let Event::Closed(CloseReason::UnknownKey(key)) = &event {
+                self.context.unknown_key.met(key);
+            }
             let before = self.state.name();
             let (state, actions) = decide(std::mem::replace(&mut self.state, State::Fresh), event, BootTime::now());
             self.state = state;

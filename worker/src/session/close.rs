@@ -24,6 +24,8 @@ pub(super) fn closed(state: State, reason: CloseReason, now: BootTime) -> (State
         State::Closing { then, .. } => after(then, now),
         // the logout call reports its own end
         State::LoggingOut { .. } => (state, vec![]),
+        // it is not ours to read: whoever has the key takes it over as it is, and this worker stops
+        _ if matches!(reason, CloseReason::UnknownKey(_)) => (State::Ended(End::Released), vec![]),
         State::Fresh | State::Backoff { .. } | State::Rechecking => (state, vec![]),
         State::Pairing { .. } | State::Opening { purpose: Purpose::Pair { .. }, .. } => pairing_closed(&reason),
         State::Accepted => accepted_closed(&reason, now),
@@ -39,6 +41,7 @@ pub(super) fn closed(state: State, reason: CloseReason, now: BootTime) -> (State
 fn pairing_closed(reason: &CloseReason) -> (State, Vec<Action>) {
     let why = match reason {
         CloseReason::Fenced => return (State::Ended(End::Fenced), vec![]),
+        CloseReason::UnknownKey(_) => return (State::Ended(End::Released), vec![]),
         CloseReason::PairingExpired => "nobody scanned a code in time".to_owned(),
         CloseReason::LoggedOut { reason } => format!("WhatsApp refused the pairing: {reason}"),
         CloseReason::Outdated => "WhatsApp wants a newer client version".to_owned(),
@@ -56,6 +59,7 @@ fn pairing_closed(reason: &CloseReason) -> (State, Vec<Action>) {
 fn accepted_closed(reason: &CloseReason, now: BootTime) -> (State, Vec<Action>) {
     match reason {
         CloseReason::Fenced => (State::Ended(End::Fenced), vec![]),
+        CloseReason::UnknownKey(_) => (State::Ended(End::Released), vec![]),
         CloseReason::LoggedOut { .. } => live_closed(reason.clone(), Purpose::FirstLogin, 0, now),
         CloseReason::RestartRequired
         | CloseReason::Dropped(_)
@@ -71,6 +75,7 @@ fn accepted_closed(reason: &CloseReason, now: BootTime) -> (State, Vec<Action>) 
 fn erase_closed(reason: &CloseReason, tries: u32, now: BootTime) -> (State, Vec<Action>) {
     match reason {
         CloseReason::Fenced => (State::Ended(End::Fenced), vec![]),
+        CloseReason::UnknownKey(_) => (State::Ended(End::Released), vec![]),
         CloseReason::RestartRequired
         | CloseReason::Dropped(_)
         | CloseReason::Requested
@@ -98,6 +103,7 @@ fn live_closed(reason: CloseReason, purpose: Purpose, tries: u32, now: BootTime)
     let told = |words: &str| if first { vec![] } else { vec![status(Status::Disconnected, words)] };
     let (state, mut actions, words) = match reason {
         CloseReason::Fenced => return (State::Ended(End::Fenced), vec![]),
+        CloseReason::UnknownKey(_) => return (State::Ended(End::Released), vec![]),
         CloseReason::LoggedOut { reason } => {
             return (State::Ended(End::Settled), vec![status(Status::LoggedOut, &reason), Action::Scrub]);
         }

@@ -121,10 +121,12 @@ impl Actor {
             }
             Err(error) => {
                 tracing::warn!(account = %self.fence.account, %error, "no connection could be opened");
+                let words = error.to_string();
                 let reason = match error {
                     LinkError::Fenced => CloseReason::Fenced,
+                    LinkError::UnknownKey(key) => CloseReason::UnknownKey(key),
                     LinkError::NotConnected | LinkError::Timeout | LinkError::Refused(_) | LinkError::Failed(_) => {
-                        CloseReason::Dropped(error.to_string())
+                        CloseReason::Dropped(words)
                     }
                 };
                 self.queue.push_back(Event::Closed(reason));

@@ -1,7 +1,7 @@
 //! The command line.
 
 use clap::{CommandFactory as _, Parser as _};
-use worker::Config;
+use worker::{Command, Config};
 
 /// Every flag is declared once, and what must be given must be given.
 #[test]
@@ -22,4 +22,18 @@ fn debug_output_holds_no_secret() {
     ])
     .unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+/// Without a command it works, as ever; `keys` needs no more than the rows and the keys.
+#[test]
+fn a_command_looks_after_keys() {
+    let read = |args: &[&str]| Command::read(["switchboard-worker"].iter().chain(args).map(std::ffi::OsString::from));
+    let stores = ["--database-url=postgres://x", "--credential-keys=1:x"];
+    let work = read(&[&stores[..], &["--redis-url=redis://x"]].concat());
+    assert!(matches!(work, Ok(Command::Work(_))), "{work:?}");
+    for command in ["rotate", "list"] {
+        let keys = read(&[&["keys", command], &stores[..]].concat());
+        assert!(matches!(keys, Ok(Command::Keys(_))), "{keys:?}");
+    }
+    assert!(read(&["keys", "rotate", "--batch=0", stores[0], stores[1]]).is_err());
 }

@@ -83,6 +83,7 @@ fn every_reason() -> Vec<CloseReason> {
         CloseReason::PairingExpired,
         CloseReason::Requested,
         CloseReason::Fenced,
+        CloseReason::UnknownKey("2".into()),
     ]
 }
 
@@ -410,4 +411,17 @@ fn an_interrupted_first_login_still_asks_the_duplicate_guard() {
     assert!(matches!(state, State::Backoff { purpose: Purpose::FirstLogin, .. }));
     let (state, _) = decide(State::Fresh, unlinked(Status::Banned), NOW);
     assert!(matches!(state, State::Opening { purpose: Purpose::FirstLogin, .. }));
+}
+
+/// R04: a record under a key that the worker was not given says nothing about the account: nothing is written or deleted,
+/// and the account is given back for a worker that has the key. What was ordered before stands.
+#[test]
+fn an_unknown_key_changes_nothing() {
+    for state in every_state() {
+        let ordered = matches!(state, State::Closing { .. } | State::LoggingOut { .. } | State::Ended(_));
+        let (next, actions) = decide(state.clone(), Event::Closed(CloseReason::UnknownKey("2".into())), NOW);
+        if !ordered {
+            assert_eq!((next, actions), (State::Ended(End::Released), vec![]), "{state:?}");
+        }
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! The library takes one object per device and calls it from many tasks. Batches are one statement each. What must be
 //! read, changed and written back is done under `turn`: the account has one owner at a time, so a lock in this process
-//! is enough. A write that finds the account claimed by another owner cancels `fenced`, which ends the link.
+//! is enough. A write that finds the account claimed by another owner cancels `fenced`, which ends the link; a record
+//! under a key that this worker was not given cancels `unknown_key`, which ends it, too, and nothing more is written.
 
 use common::store::Error;
 use common::store::credentials::{CredentialStore, Record};
@@ -70,6 +71,7 @@ const JOINT: char = '\u{1f}';
 pub(super) struct AccountBackend {
     store: CredentialStore,
     fenced: CancellationToken,
+    unknown_key: CancellationToken,
     /// Held while a record is read, changed and written back.
     turn: Mutex<()>,
     /// Held while the device is written.
@@ -80,7 +82,24 @@ pub(super) struct AccountBackend {
 impl AccountBackend {
     /// The backend of `store`'s account; `fenced` is cancelled by the first write that is refused.
     pub(super) fn new(store: CredentialStore, fenced: CancellationToken) -> Self {
-        Self { store, fenced, turn: Mutex::new(()), saving: Mutex::new(()), tokens: TokenCache::default() }
+        Self {
+            store,
+            fenced,
+            unknown_key: CancellationToken::new(),
+            turn: Mutex::new(()),
+            saving: Mutex::new(()),
+            tokens: TokenCache::default(),
+        }
+    }
+
+    /// Cancelled by the first record that is sealed under a key we don't have.
+    pub(super) fn met_unknown_key(&self) -> CancellationToken {
+        self.unknown_key.clone()
+    }
+
+    /// That key's id.
+    pub(super) fn unknown_key(&self) -> Option<String> {
+        self.store.unknown_key().map(str::to_owned)
     }
 
     async fn read(&self, kind: Kind, name: &str) -> Result<Option<Vec<u8>>> {
@@ -122,8 +141,10 @@ impl AccountBackend {
 
     fn check<T>(&self, result: common::store::Result<T>) -> Result<T> {
         result.map_err(|error| {
-            if matches!(error, Error::Fenced) {
-                self.fenced.cancel();
+            match error {
+                Error::Fenced => self.fenced.cancel(),
+                Error::UnknownKey { .. } => self.unknown_key.cancel(),
+                _ => {}
             }
             StoreError::Database(Box::new(error))
         })

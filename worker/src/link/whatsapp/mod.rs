@@ -73,10 +73,10 @@ impl WhatsApp {
     }
 
     async fn build(&self, spec: &OpenSpec, backend: Arc<AccountBackend>, parts: Parts) -> Result<Bot, LinkError> {
-        let device = backend.load().await.map_err(|error| unreadable(&parts.fenced, &error))?;
+        let device = backend.load().await.map_err(|error| unreadable(&backend, &parts.fenced, &error))?;
         let version = self.version.current().await;
         let mut builder = Bot::builder()
-            .with_backend_arc(backend)
+            .with_backend_arc(Arc::clone(&backend) as _)
             .with_transport_factory(parts.dialer)
             .with_http_client(http::NoHttp)
             .with_runtime(TokioRuntime)
@@ -94,8 +94,10 @@ impl WhatsApp {
             let shown = DevicePropsOverride::new().with_os(spec.label.clone()).with_platform_type(PlatformType::CHROME);
             builder = builder.with_device_props(shown);
         }
-        builder.build().await.map_err(|error| {
-            if parts.fenced.is_cancelled() { LinkError::Fenced } else { LinkError::Failed(error.to_string()) }
+        builder.build().await.map_err(|error| match backend.unknown_key() {
+            _ if parts.fenced.is_cancelled() => LinkError::Fenced,
+            Some(key) => LinkError::UnknownKey(key),
+            None => LinkError::Failed(error.to_string()),
         })
     }
 }
@@ -108,10 +110,17 @@ struct Parts {
     fenced: CancellationToken,
 }
 
-fn unreadable(fenced: &CancellationToken, error: &wacore::store::error::StoreError) -> LinkError {
+fn unreadable(
+    backend: &AccountBackend,
+    fenced: &CancellationToken,
+    error: &wacore::store::error::StoreError,
+) -> LinkError {
     use std::error::Error as _;
     if fenced.is_cancelled() {
         return LinkError::Fenced;
+    }
+    if let Some(key) = backend.unknown_key() {
+        return LinkError::UnknownKey(key);
     }
     let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
     LinkError::Failed(format!("the credentials could not be read: {cause}"))
@@ -141,12 +150,12 @@ impl Connector for WhatsApp {
         let client_slot = observer.client_slot();
         let inbound = Inbound::new(Arc::clone(&sender), Arc::clone(&journal));
         let parts = Parts { dialer, observer, inbound, fenced: fenced.clone() };
-        let building = self.build(&spec, backend, parts);
+        let building = self.build(&spec, Arc::clone(&backend), parts);
         let bot = timeout(CALL_TIMEOUT, building).await.map_err(|_| LinkError::Timeout)??;
         let client = bot.client();
         let _ = client_slot.set(Arc::downgrade(&client));
         let (connection, orders) = Connection::new(Arc::clone(&client), Arc::clone(&sender), Arc::clone(&journal));
-        let supervised = Supervised { client, sender, journal, live, fenced, orders };
+        let supervised = Supervised { client, sender, journal, live, backend, fenced, orders };
         tokio::spawn(supervised.run(bot));
         Ok(Arc::new(connection))
     }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use whatsapp_rust::bot::{Bot, BotHandle};
 use whatsapp_rust::{Client, NodeFilter};
 
+use super::super::credentials::AccountBackend;
 use super::super::{CloseReason, LinkSender};
 use super::observer::Journal;
 use super::transport::Live;
@@ -39,6 +40,7 @@ pub(super) struct Supervised {
     pub(super) sender: Arc<LinkSender>,
     pub(super) journal: Arc<Journal>,
     pub(super) live: Arc<Live>,
+    pub(super) backend: Arc<AccountBackend>,
     pub(super) fenced: CancellationToken,
     pub(super) orders: Orders,
 }
@@ -49,6 +51,7 @@ enum Turn {
     Close,
     Abort,
     Fenced,
+    UnknownKey,
     Uncommitted,
 }
 
@@ -58,10 +61,12 @@ impl Supervised {
         // One link is one connection attempt.
         self.client.enable_auto_reconnect.store(false, std::sync::atomic::Ordering::Relaxed);
         let mut restart = self.client.wait_for_node(NodeFilter::tag("stream:error").attr("code", "515"));
+        let unknown_key = self.backend.met_unknown_key();
         let mut handle = bot.spawn();
         let turn = tokio::select! {
             biased;
             () = self.fenced.cancelled() => Turn::Fenced,
+            () = unknown_key.cancelled() => Turn::UnknownKey,
             () = self.orders.abort.cancelled() => Turn::Abort,
             () = self.orders.close.cancelled() => Turn::Close,
             () = self.journal.uncommitted.cancelled() => Turn::Uncommitted,
@@ -70,7 +75,7 @@ impl Supervised {
         match turn {
             // Also where the library ended by itself: its buffers are flushed by `disconnect` alone.
             Turn::Over | Turn::Close | Turn::Uncommitted => self.farewell(&mut handle).await,
-            Turn::Abort | Turn::Fenced => self.cut(&handle).await,
+            Turn::Abort | Turn::Fenced | Turn::UnknownKey => self.cut(&handle).await,
         }
         let restart = matches!(restart.try_recv(), Ok(Some(_))) || self.journal.paired.is_cancelled();
         let reason = self.reason(&turn, restart);
@@ -121,8 +126,12 @@ impl Supervised {
         if self.fenced.is_cancelled() {
             return CloseReason::Fenced;
         }
+        if let Some(key) = self.backend.unknown_key() {
+            return CloseReason::UnknownKey(key);
+        }
         match turn {
-            Turn::Close | Turn::Abort => CloseReason::Requested,
+            // where the key is not known any more, the end was asked for by nobody else
+            Turn::Close | Turn::Abort | Turn::UnknownKey => CloseReason::Requested,
             Turn::Fenced => CloseReason::Fenced,
             Turn::Uncommitted => CloseReason::Dropped("inbound messages were not stored".to_owned()),
             Turn::Over if self.orders.leave.is_cancelled() => CloseReason::Requested,

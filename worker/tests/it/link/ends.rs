@@ -2,8 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use common::seal::Sealer;
+use common::store::keys;
 use sqlx::PgPool;
-use worker::link::{CloseReason, SendError};
+use worker::link::{CloseReason, Connector as _, LinkError, OpenSpec, SendError, channel};
 
 use super::house::House;
 
@@ -111,6 +115,40 @@ async fn a_dropped_handle_drops_the_socket(pool: PgPool) {
         }
     });
     assert_eq!(last.await.unwrap(), CloseReason::Requested);
+}
+
+/// R04: a record under a key that this worker was not given ends the link, and nothing is deleted.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn an_unknown_key_ends_the_link(pool: PgPool) {
+    let house = House::new(pool).await;
+    let (fence, mut line) = house.linked("491538").await;
+    line.link.send_text("491801@s.whatsapp.net", "F0", "hello").await.unwrap();
+    assert_eq!(line.ack("F0").await, None);
+    line.link.close().await;
+    let mut line = house.open(fence).await;
+    line.connected().await;
+    let key = |id: &str, byte: u8| format!("{id}:{}", STANDARD.encode([byte; 32]));
+    let sealer = Sealer::parse(&format!("{},{}", key("b", 8), key("a", 7))).unwrap();
+    let start = keys::Place::start();
+    let reseal = || keys::reseal_across_tenants(&house.pool, &sealer, &start, 10_000);
+    reseal().await.unwrap();
+    let all = "SELECT kind || name FROM credentials";
+    let before: Vec<String> = sqlx::query_scalar(all).fetch_all(&house.pool).await.unwrap();
+    // the session with this contact is in the store alone
+    let _ = line.link.send_text("491801@s.whatsapp.net", "F1", "again").await;
+    let reason = line.closed().await;
+    assert_eq!(reason, CloseReason::UnknownKey("b".to_owned()));
+    let after: Vec<String> = sqlx::query_scalar(all).fetch_all(&house.pool).await.unwrap();
+    assert!(before.iter().all(|record| after.contains(record)), "what can't be read is not deleted");
+    // the next connection does not even begin
+    let key_of_the_device = "SELECT key_id FROM credentials WHERE kind = 1";
+    while sqlx::query_scalar::<_, String>(key_of_the_device).fetch_one(&house.pool).await.unwrap() != "b" {
+        reseal().await.unwrap();
+    }
+    let (events, _inbox) = channel();
+    let spec = OpenSpec { fence, generation: 7, label: "Front desk".to_owned() };
+    let refused = house.worker().open(spec, events).await.err();
+    assert_eq!(refused, Some(LinkError::UnknownKey("b".to_owned())));
 }
 
 async fn clear(house: &House) {

@@ -1,0 +1,175 @@
+//! The keys that seal credentials: whether this worker's fit the database, and how to change them.
+
+use std::fmt;
+use std::io::Write as _;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use common::seal::Sealer;
+use common::store::{self, PgPool, keys};
+use common::{clock, shutdown};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{KeyStores, Keys};
+
+pub mod rotate;
+
+/// Work on keys needs no more connections.
+const CONNECTIONS: u32 = 2;
+/// For a batch to end that a stop finds under way.
+const STOP_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// Where sessions say that they met a record under a key that this worker was not given.
+#[derive(Debug, Default)]
+pub struct UnknownKey {
+    key_id: OnceLock<String>,
+    met: CancellationToken,
+}
+
+impl UnknownKey {
+    /// One was met; the first counts.
+    pub fn met(&self, key_id: &str) {
+        let _ = self.key_id.set(key_id.to_owned());
+        self.met.cancel();
+    }
+
+    /// Waits until one is met.
+    pub async fn cancelled(&self) {
+        self.met.cancelled().await;
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn get(&self) -> Option<&str> {
+        self.key_id.get().map(String::as_str)
+    }
+}
+
+/// Credentials are sealed under keys that this worker was not given. Nothing was deleted or written because of it.
+#[derive(Debug)]
+pub struct Misfit(Vec<Wrong>);
+
+#[derive(Debug)]
+struct Wrong {
+    key_id: String,
+    /// Sealed under it; none: they could not be counted.
+    records: Option<i64>,
+    /// A key of this id is configured, but another one.
+    configured: bool,
+}
+
+impl Misfit {
+    /// One unknown key, met while running.
+    pub async fn unknown(pool: &PgPool, key_id: &str) -> Self {
+        Self(vec![Wrong::count(pool, key_id, false).await])
+    }
+}
+
+impl Wrong {
+    async fn count(pool: &PgPool, key_id: &str, configured: bool) -> Self {
+        let records = keys::count_across_tenants(pool, key_id).await.ok();
+        Self { key_id: key_id.to_owned(), records, configured }
+    }
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CREDENTIAL_KEYS does not fit the database:")?;
+        for (index, wrong) in self.0.iter().enumerate() {
+            f.write_str(if index == 0 { " " } else { ", and " })?;
+            match wrong.records {
+                Some(1) => f.write_str("1 record is")?,
+                Some(records) => write!(f, "{records} records are")?,
+                None => f.write_str("records are")?,
+            }
+            write!(f, " sealed under key `{}`, ", wrong.key_id)?;
+            f.write_str(if wrong.configured {
+                "and the key configured under that id is another one"
+            } else {
+                "which is not configured"
+            })?;
+        }
+        f.write_str(
+            ". Nothing was changed. Put the key that sealed them back into CREDENTIAL_KEYS, and start again; a key may go \
+             only when `switchboard-worker keys list` shows no record under it",
+        )
+    }
+}
+
+impl std::error::Error for Misfit {}
+
+/// Checks, before anything is claimed, that every key in use is configured and opens what is sealed under it.
+///
+/// # Errors
+/// [`Misfit`] when one is not; else when the database fails.
+pub async fn check(pool: &PgPool, sealer: &Sealer) -> anyhow::Result<()> {
+    let mut wrong = Vec::new();
+    for key_id in keys::in_use_across_tenants(pool).await? {
+        let configured = sealer.knows(&key_id);
+        if !configured || !keys::opens_across_tenants(pool, sealer, &key_id).await? {
+            wrong.push(Wrong::count(pool, &key_id, configured).await);
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Misfit(wrong).into()) }
+}
+
+/// Does what was asked for, and answers whether all is well.
+///
+/// # Errors
+/// When the keys are malformed, or the database fails.
+pub async fn run(command: Keys) -> anyhow::Result<bool> {
+    match command {
+        Keys::List { stores } => {
+            let (pool, sealer) = open(&stores).await?;
+            let text = list(&pool, &sealer).await?;
+            std::io::stdout().write_all(text.as_bytes())?;
+            Ok(true)
+        }
+        Keys::Rotate { stores, batch } => {
+            let (pool, sealer) = open(&stores).await?;
+            let stop = shutdown::on_signal(STOP_TIMEOUT)?;
+            let mut told = clock::BootTime::now();
+            let done = rotate::rotate(&pool, &sealer, i64::from(batch), &stop, |progress| {
+                let now = clock::BootTime::now();
+                if now.since(told) >= Duration::from_secs(1) {
+                    told = now;
+                    let _ = writeln!(std::io::stderr(), "{progress}");
+                }
+            })
+            .await?;
+            let _ = writeln!(std::io::stderr(), "{done}");
+            Ok(done.complete())
+        }
+    }
+}
+
+async fn open(stores: &KeyStores) -> anyhow::Result<(PgPool, Sealer)> {
+    let sealer = Sealer::parse(&stores.credential_keys.0).context("CREDENTIAL_KEYS")?;
+    let pool = store::connect(&stores.database.url, CONNECTIONS).await.context("Postgres")?;
+    Ok((pool, sealer))
+}
+
+/// Which keys are in use, and what becomes of each: a line per key.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(pool: &PgPool, sealer: &Sealer) -> anyhow::Result<String> {
+    let mut ids = keys::in_use_across_tenants(pool).await?;
+    ids.extend(sealer.key_ids());
+    ids.sort();
+    ids.dedup();
+    let mut text = String::new();
+    for key_id in ids {
+        let records = keys::count_across_tenants(pool, &key_id).await?;
+        let state = match (sealer.knows(&key_id), key_id == sealer.key_id()) {
+            (false, _) => "missing: not in CREDENTIAL_KEYS",
+            (true, _) if !keys::opens_across_tenants(pool, sealer, &key_id).await? => "wrong: another key has this id",
+            (true, true) => "seals",
+            (true, false) if records == 0 => "unused: may go once every worker runs with the first key",
+            (true, false) => "opens",
+        };
+        text.push_str(&format!("{key_id}  {records} records  {state}\n"));
+    }
+    Ok(text)
+}

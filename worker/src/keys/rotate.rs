@@ -1,0 +1,123 @@
+//! Seals everything anew under the first configured key, while workers run.
+//!
+//! Batches by primary key, each one statement that changes a record only if it still holds what was read: a worker's own
+//! write wins, and was sealed under the worker's first key anyway. What was missed that way is looked at again. Nothing is
+//! kept besides the records themselves, so it may be stopped and started at any point.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use common::id::AccountId;
+use common::seal::Sealer;
+use common::store::PgPool;
+use common::store::keys::{self, Place};
+use tokio_util::sync::CancellationToken;
+
+/// Times that all records are gone through before a worker is said to seal under an older key.
+const PASSES: usize = 5;
+/// Accounts that are named in a summary.
+const NAMED: usize = 50;
+
+/// How far it has come.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Records sealed anew.
+    pub done: u64,
+    /// Records to go, about: workers write meanwhile.
+    pub left: u64,
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} done, {} left", self.done, self.left)
+    }
+}
+
+/// What it came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The key that seals.
+    pub key_id: String,
+    /// Records sealed anew.
+    pub done: u64,
+    /// Records under other keys at the end, those that don't open included.
+    pub left: u64,
+    /// Records that don't open, by account and kind.
+    pub closed: BTreeMap<(AccountId, i16), u64>,
+    /// It was told to stop.
+    pub stopped: bool,
+}
+
+impl Summary {
+    /// Whether everything is sealed under the key.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        self.left == 0 && self.closed.is_empty()
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let closed: u64 = self.closed.values().sum();
+        write!(f, "{} records sealed anew under key `{}`, {} left", self.done, self.key_id, self.left)?;
+        if self.stopped {
+            f.write_str(": stopped; run it again to go on")?;
+        } else if self.left > closed {
+            f.write_str(
+                ": a worker seals under an older key still; restart every worker with the new key first in \
+                 CREDENTIAL_KEYS, and run it again",
+            )?;
+        }
+        if closed > 0 {
+            write!(f, "\n{closed} records do not open (key missing, or damaged):")?;
+        }
+        for ((account, kind), records) in self.closed.iter().take(NAMED) {
+            write!(f, "\n  account {account}, kind {kind}: {records}")?;
+        }
+        if self.closed.len() > NAMED {
+            write!(f, "\n  and {} more", self.closed.len() - NAMED)?;
+        }
+        Ok(())
+    }
+}
+
+/// Seals all records anew that are not sealed under the sealer's first key, `batch` at a time, until none is left or `stop`
+/// is cancelled. Tells how far it has come after every batch.
+///
+/// # Errors
+/// When the database fails; what was done until then stays done.
+pub async fn rotate(
+    pool: &PgPool,
+    sealer: &Sealer,
+    batch: i64,
+    stop: &CancellationToken,
+    mut tell: impl FnMut(Progress),
+) -> anyhow::Result<Summary> {
+    let mut summary =
+        Summary { key_id: sealer.key_id().to_owned(), done: 0, left: 0, closed: BTreeMap::new(), stopped: false };
+    let total = count_left(pool, sealer).await?;
+    for _ in 0..PASSES {
+        summary.closed.clear();
+        let mut after = Place::start();
+        while !stop.is_cancelled() {
+            let moved = keys::reseal_across_tenants(pool, sealer, &after, batch).await?;
+            summary.done += moved.resealed;
+            for whose in moved.closed {
+                *summary.closed.entry(whose).or_default() += 1;
+            }
+            tell(Progress { done: summary.done, left: total.saturating_sub(summary.done) });
+            let Some(last) = moved.last else { break };
+            after = last;
+        }
+        summary.stopped = stop.is_cancelled();
+        summary.left = count_left(pool, sealer).await?;
+        if summary.stopped || summary.left <= summary.closed.values().sum() {
+            break;
+        }
+    }
+    Ok(summary)
+}
+
+async fn count_left(pool: &PgPool, sealer: &Sealer) -> anyhow::Result<u64> {
+    Ok(keys::count_others_across_tenants(pool, sealer.key_id()).await?.unsigned_abs())
+}
