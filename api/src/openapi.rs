@@ -7,7 +7,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::routes::{accounts, audit, groups, health, keys, messages, pairing, reminders, runs, tenants};
+use crate::routes::{accounts, audit, groups, health, keys, messages, pairing, passkey, reminders, runs, tenants};
 use crate::{qr, sse};
 
 /// The page may run its own script and read this API, and nothing else.
@@ -36,7 +36,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
     ),
     paths(
         accounts::create, accounts::list, accounts::get, accounts::rename, accounts::delete,
-        pairing::pair, pairing::get, qr::get, pairing::unpair,
+        pairing::pair, pairing::get, qr::get, passkey::present, passkey::confirm, pairing::unpair,
         groups::list, groups::sync,
         messages::send, messages::list, messages::get,
         reminders::create, reminders::list, reminders::get, reminders::update, reminders::delete,

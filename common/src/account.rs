@@ -105,6 +105,19 @@ pub const fn actions(status: Status) -> &'static [Action] {
     }
 }
 
+/// What a pairing waits for; whoever looks on must do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, sqlx::Type, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Step {
+    /// The phone scans the QR code.
+    Qr,
+    /// The phone's owner types the eight characters.
+    Code,
+    /// WhatsApp asks for the account's passkey: `advice` says what to do.
+    Passkey,
+}
+
 /// How a phone is linked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, sqlx::Type, ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -176,6 +176,7 @@ impl Connection {
         match order {
             Some(Command::Send(node)) => self.peer.send(&node),
             Some(Command::Link(link)) => stanza::pair::offer_link(&mut self.peer, *link),
+            Some(Command::Gate(gate)) => stanza::passkey::demand(&mut self.peer, *gate),
             Some(Command::End(ending)) => return Err(ending),
             Some(Command::Silence(lasting)) => return self.be_silent(lasting).await,
             None => return Err(Ending::dropped("forgotten")),

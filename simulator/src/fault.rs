@@ -31,6 +31,7 @@ pub(crate) enum Kind {
     AckError,
     NoQr,
     QrRefs,
+    PasskeyGate,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,7 +105,8 @@ impl Kind {
             | Self::SwallowAcks
             | Self::AckError
             | Self::NoQr
-            | Self::QrRefs => false,
+            | Self::QrRefs
+            | Self::PasskeyGate => false,
         }
     }
 }
@@ -244,7 +246,8 @@ fn blow(order: &Order) -> Command {
         | Kind::SwallowAcks
         | Kind::AckError
         | Kind::NoQr
-        | Kind::QrRefs => Command::End(Ending::dropped("fault_drop")),
+        | Kind::QrRefs
+        | Kind::PasskeyGate => Command::End(Ending::dropped("fault_drop")),
     }
 }
 

@@ -8,6 +8,7 @@ use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
 use crate::stanza::pair::Link;
+use crate::stanza::passkey::Gate;
 
 /// Commands that may wait for one connection; a connection that lets more pile up loses them.
 pub(crate) const COMMANDS_MAX: usize = 1_024;
@@ -17,6 +18,7 @@ pub(crate) const COMMANDS_MAX: usize = 1_024;
 pub(crate) enum Command {
     Send(Box<Node>),
     Link(Box<Link>),
+    Gate(Box<Gate>),
     Silence(Option<Duration>),
     End(Ending),
 }

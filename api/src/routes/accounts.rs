@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use common::account::{self, Action, Status};
+use common::account::{self, Action, Status, Step};
 use common::id::AccountId;
 use common::job::Bell;
 use common::store::accounts::{self, Deletion};
@@ -22,13 +22,25 @@ use crate::problem::{Body, Problem, Result};
 pub struct Account {
     #[serde(flatten)]
     row: accounts::Account,
+    /// The pairing under way, while it waits for somebody; more of it at `pairing`.
+    pairing: Option<Waiting>,
     /// What may be done with it now; each is a button.
     actions: &'static [Action],
 }
 
+/// What a pairing waits for.
+#[derive(Serialize, ToSchema)]
+pub struct Waiting {
+    /// What must be done.
+    step: Step,
+    /// More of it, for a person.
+    advice: Option<String>,
+}
+
 impl From<accounts::Account> for Account {
     fn from(row: accounts::Account) -> Self {
-        Self { actions: account::actions(row.status), row }
+        let pairing = row.step.map(|step| Waiting { step, advice: row.advice.clone() });
+        Self { actions: account::actions(row.status), pairing, row }
     }
 }
 

@@ -17,6 +17,7 @@ pub mod health;
 pub mod keys;
 pub mod messages;
 pub mod pairing;
+pub mod passkey;
 pub mod reminders;
 pub mod runs;
 pub mod tenants;
@@ -34,6 +35,8 @@ pub fn router(context: Context) -> Router {
         .route("/v1/accounts", post(accounts::create).get(accounts::list))
         .route("/v1/accounts/{account}", get(accounts::get).patch(accounts::rename).delete(accounts::delete))
         .route("/v1/accounts/{account}/pair", post(pairing::pair))
+        .route("/v1/accounts/{account}/pair/passkey", post(passkey::present))
+        .route("/v1/accounts/{account}/pair/passkey/confirm", post(passkey::confirm))
         .route("/v1/accounts/{account}/pairing", get(pairing::get))
         .route("/v1/accounts/{account}/qr", get(qr::get))
         .route("/v1/accounts/{account}/unpair", post(pairing::unpair))

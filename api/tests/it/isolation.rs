@@ -35,6 +35,8 @@ async fn another_tenants_things_are_not_found(db: PgPool) {
     let planned = owner.post("/v1/reminders", reminder(&account)).await.expect(201).id();
     let run = add_run(&api, &owner).await;
     let before = rows(&api).await;
+    let answer = json!({"clientDataJSON": "AAAA", "authenticatorData": "AAAA", "signature": "AAAA"});
+    let passkey = json!({"rawId": "AAAA", "response": answer});
     let account_path = |rest: &str| format!("/v1/accounts/{account}{rest}");
     let reminder_path = format!("/v1/reminders/{planned}");
     let strange = reminder(&stranger.account("Mine").await);
@@ -47,6 +49,8 @@ async fn another_tenants_things_are_not_found(db: PgPool) {
         (Method::GET, account_path("/pairing"), None),
         (Method::GET, account_path("/qr"), None),
         (Method::POST, account_path("/unpair"), None),
+        (Method::POST, account_path("/pair/passkey"), Some(passkey)),
+        (Method::POST, account_path("/pair/passkey/confirm"), None),
         (Method::GET, account_path("/groups"), None),
         (Method::POST, account_path("/groups/sync"), None),
         (Method::POST, account_path("/messages"), Some(text)),

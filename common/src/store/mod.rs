@@ -21,6 +21,7 @@ pub mod messages;
 pub mod neglected;
 pub mod outbox;
 pub mod pairing;
+pub mod passkeys;
 pub mod reminders;
 pub mod retention;
 pub mod runs;

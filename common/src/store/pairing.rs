@@ -91,33 +91,6 @@ pub async fn accepted(pool: &PgPool, fence: Fence, jid: &str) -> Result<()> {
     )
 }
 
-/// Tells the operator what the phone's owner must do for the pairing to go on.
-///
-/// # Errors
-/// As [`show_qr`].
-pub async fn advise(pool: &PgPool, fence: Fence, advice: &str) -> Result<()> {
-    shown(
-        sqlx::query_scalar!(
-            r#"
-            WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
-            a AS (
-                UPDATE accounts SET status_reason = $3, updated_at = now()
-                FROM f WHERE id = f.account_id AND status = 'pending' RETURNING id, tenant_id
-            ), told AS (
-                INSERT INTO events (tenant_id, account_id, kind, data)
-                SELECT tenant_id, id, 'session.action_required', jsonb_build_object('account_id', id, 'advice', $3::text) FROM a
-            )
-            SELECT count(*) AS "n!" FROM a
-            "#,
-            fence.account.0,
-            fence.epoch,
-            advice
-        )
-        .fetch_one(pool)
-        .await?,
-    )
-}
-
 fn shown(rows: i64) -> Result<()> {
     if rows == 1 { Ok(()) } else { Err(Error::Fenced) }
 }

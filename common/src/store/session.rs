@@ -32,6 +32,8 @@ pub struct SessionRow {
     pub held_left_s: f64,
     /// A phone accepted the credentials that are stored.
     pub registered: bool,
+    /// The phone's owner has answered WhatsApp's demand for a passkey, and nobody has taken the answer yet.
+    pub passkey_answered: bool,
     /// What is left of the pairing window, by the database's clock; zero or less: it is over.
     pub window_left_s: f64,
     /// The epoch in force.
@@ -50,7 +52,9 @@ pub async fn load(pool: &PgPool, fence: Fence) -> Result<SessionRow> {
                a.pairing_method, a.pairing_phone, a.phone_number, a.groups_wanted_at,
                coalesce(extract(epoch FROM a.held_until - now()), 0)::float8 AS "held_left_s!",
                (a.jid IS NOT NULL AND EXISTS (SELECT 1 FROM credentials c WHERE c.account_id = a.id)) AS "registered!",
-               coalesce(extract(epoch FROM a.pairing_expires_at - now()), 0)::float8 AS "window_left_s!", l.epoch
+               coalesce(extract(epoch FROM a.pairing_expires_at - now()), 0)::float8 AS "window_left_s!", l.epoch,
+               EXISTS (SELECT 1 FROM passkeys p WHERE p.account_id = a.id AND p.epoch = l.epoch
+                       AND (p.credential IS NOT NULL OR p.confirmed)) AS "passkey_answered!"
         FROM accounts a JOIN leases l ON l.account_id = a.id
         WHERE a.id = $1
         "#,

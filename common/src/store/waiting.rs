@@ -65,7 +65,7 @@ pub async fn unowned(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64
 }
 
 /// Accounts whose pairing was asked for `age` ago, is still within its window, and has neither a code to show nor, if it
-/// has one, a live owner.
+/// has one, a live owner; and those at which an answer to WhatsApp's demand for a passkey has not been taken.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -77,6 +77,8 @@ pub async fn pairings(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i6
         WHERE a.wanted = 'online' AND a.id > $2 AND a.status = 'pending' AND a.pairing_expires_at > now()
           AND a.updated_at < now() - make_interval(secs => $1)
           AND ((a.qr_text IS NULL AND a.pairing_code IS NULL)
+               OR EXISTS (SELECT 1 FROM passkeys p WHERE p.account_id = a.id AND p.epoch = l.epoch
+                          AND (p.credential IS NOT NULL OR p.confirmed))
                OR w.id IS NULL OR w.stopped_at IS NOT NULL OR w.last_seen < now() - make_interval(secs => $4))
         ORDER BY a.id LIMIT $3
         "#,

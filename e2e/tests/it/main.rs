@@ -6,4 +6,5 @@ mod durability;
 mod keys;
 mod lifecycle;
 mod main_job;
+mod passkey;
 mod takeover;

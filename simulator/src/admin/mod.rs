@@ -61,6 +61,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/phones/{number}", get(phones::show))
         .route("/phones/{number}/devices/{device}", delete(phones::unlink))
         .route("/phones/{number}/enter-code", post(pairing::enter_code))
+        .route("/phones/{number}/passkey", post(pairing::present_passkey))
         .route("/phones/{number}/inbox", get(messages::inbox))
         .route("/phones/{number}/send", post(messages::send))
         .route("/phones/{number}/read", post(messages::read))

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Body, Error, Path, Query, State, phone};
-use crate::stanza::{code, pair};
+use crate::fault::Kind;
+use crate::socket::Socket;
+use crate::stanza::{code, pair, passkey};
 use crate::sync::lock;
 use crate::world::World;
 use crate::world::account::Account;
@@ -43,15 +47,18 @@ fn linked(account: &Account, address: &Address) -> Json<Linked> {
     })
 }
 
-pub(super) async fn scan_qr(world: State, Query(with): Query<ScanWith>, text: String) -> Answer<Json<Linked>> {
+pub(super) async fn scan_qr(world: State, Query(with): Query<ScanWith>, text: String) -> Answer<Response> {
     let scanned = pair::read_qr(&world, &text).map_err(|error| Error::unprocessable(format!("{error:#}")))?;
     let number = match with.phone {
         Some(number) => number.trim_start_matches('+').to_owned(),
         None => number_for(&world, &scanned.offer.push_name),
     };
     let account = phone(&world, &number)?;
+    if gated(&world, &account, &scanned.offer.socket)? {
+        return Ok(StatusCode::ACCEPTED.into_response());
+    }
     let address = pair::link_scanned(&world, &account, &scanned).await.map_err(|error| Error::conflict(&error))?;
-    Ok(linked(&account, &address))
+    Ok(linked(&account, &address).into_response())
 }
 
 /// The phone that linked a client of this name before, or a new one: so a client that was logged out and pairs
@@ -64,12 +71,30 @@ fn number_for(world: &Arc<World>, push_name: &str) -> String {
     known.map_or_else(|| world.free_number(), |account| account.number.clone())
 }
 
-pub(super) async fn enter_code(
+pub(super) async fn enter_code(world: State, Path(number): Path<String>, Body(body): Body<Code>) -> Answer<Response> {
+    let account = phone(&world, &number)?;
+    if let Some(socket) = code::waiting(&account)
+        && gated(&world, &account, &socket)?
+    {
+        return Ok(StatusCode::ACCEPTED.into_response());
+    }
+    let address = code::enter(&world, &account, &body.code).await.map_err(|error| Error::conflict(&error))?;
+    Ok(linked(&account, &address).into_response())
+}
+
+/// Whether a passkey gate was put in front of the client: then linking goes on by itself once it has passed.
+fn gated(world: &Arc<World>, account: &Arc<Account>, socket: &Socket) -> Answer<bool> {
+    let Some(order) = world.faults.take(Kind::PasskeyGate, &account.number, 0) else { return Ok(false) };
+    passkey::close_gate(account, socket, &order).map_err(|error| Error::conflict(&error))?;
+    Ok(true)
+}
+
+/// The phone's owner uses its passkey for these WebAuthn request options.
+pub(super) async fn present_passkey(
     world: State,
     Path(number): Path<String>,
-    Body(body): Body<Code>,
-) -> Answer<Json<Linked>> {
+    Body(options): Body<serde_json::Value>,
+) -> Answer<Json<serde_json::Value>> {
     let account = phone(&world, &number)?;
-    let address = code::enter(&world, &account, &body.code).await.map_err(|error| Error::conflict(&error))?;
-    Ok(linked(&account, &address))
+    Ok(Json(passkey::present(&account, &options).map_err(Error::unprocessable)?))
 }

@@ -44,6 +44,7 @@ pub(super) struct Phone {
     sockets_ever: u64,
     inbox_size: usize,
     code_awaited: bool,
+    passkey_code: Option<String>,
 }
 
 fn describe(account: &Account) -> Phone {
@@ -74,6 +75,7 @@ fn describe(account: &Account) -> Phone {
         linked_devices,
         inbox_size: lock(&account.inbox).len(),
         code_awaited: code::is_awaited(account),
+        passkey_code: lock(&account.passkey_code).clone(),
     }
 }
 

@@ -169,6 +169,11 @@ fn open_bundle(
     Ok(secret)
 }
 
+/// The client that waits for a code on this phone.
+pub(crate) fn waiting(account: &Account) -> Option<Socket> {
+    lock(&account.code_pairing).as_ref().map(|pairing| pairing.socket.clone())
+}
+
 /// Whether a client waits for a code on this phone.
 pub(crate) fn is_awaited(account: &Account) -> bool {
     lock(&account.code_pairing).is_some()

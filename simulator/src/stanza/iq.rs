@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
-use super::{code, group, login, pair, prekeys, usync};
+use super::{code, group, login, pair, passkey, prekeys, usync};
 use crate::peer::Peer;
 use crate::wire;
 
@@ -49,6 +49,9 @@ pub(super) fn unknown(peer: &mut Peer, iq: &Node, namespace: &str) {
 fn device_management(peer: &mut Peer, iq: &Node) {
     if let Some(registration) = wire::child(iq, "link_code_companion_reg") {
         code::handle(peer, iq, registration);
+        return;
+    }
+    if passkey::handle(peer, iq) {
         return;
     }
     let Some(removal) = wire::child(iq, "remove-companion-device") else {

@@ -6,6 +6,7 @@ mod iq;
 pub(crate) mod login;
 mod message;
 pub(crate) mod pair;
+pub(crate) mod passkey;
 mod prekeys;
 mod receipt;
 mod usync;

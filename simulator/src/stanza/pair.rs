@@ -11,6 +11,7 @@ use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 use waproto::whatsapp::{self as wa, client_payload::DevicePairingRegistrationData};
 
+use super::passkey::Gate;
 use crate::fault::Kind;
 use crate::handshake::Introduction;
 use crate::peer::{Peer, Role};
@@ -51,6 +52,8 @@ pub(crate) struct Pairing {
     pub(crate) push_name: String,
     platform: String,
     offered: Option<(String, Link)>,
+    /// What stands between the scan and the link.
+    pub(super) gate: Option<Gate>,
 }
 
 /// A linking under way: what the phone signed, and who waits to hear how it went.
@@ -93,6 +96,7 @@ impl Pairing {
                 _ => platform,
             },
             offered: None,
+            gate: None,
         })
     }
 

@@ -41,6 +41,8 @@ pub(crate) struct Account {
     pub(crate) inbox: Mutex<Inbox>,
     pub(crate) mailbox: Mutex<Mailbox>,
     pub(crate) code_pairing: Mutex<Option<CodePairing>>,
+    /// The code that the phone shows at a passkey gate.
+    pub(crate) passkey_code: Mutex<Option<String>>,
     /// Numbers that asked for this account's devices, and hear when they change.
     pub(crate) listeners: Mutex<BTreeSet<String>>,
     pub(crate) phone: tokio::sync::Mutex<PhoneState>,
@@ -57,6 +59,7 @@ impl Account {
             inbox: Mutex::default(),
             mailbox: Mutex::default(),
             code_pairing: Mutex::default(),
+            passkey_code: Mutex::default(),
             listeners: Mutex::default(),
             phone: tokio::sync::Mutex::new(PhoneState::new(identity.clone())),
             identity,

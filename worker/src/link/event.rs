@@ -19,10 +19,16 @@ pub enum LinkEvent {
     QrExhausted,
     /// WhatsApp asks for a new pairing code: the one shown is used up.
     PairingCodeStale,
-    /// WhatsApp wants the phone's owner to prove themselves with a passkey; the text says what to do.
+    /// WhatsApp wants the phone's owner to prove themselves with a passkey: [`present_passkey`](super::Link::present_passkey).
     PasskeyRequired {
-        /// What the user must do, for a person.
-        advice: String,
+        /// WebAuthn request options, JSON, as WhatsApp sent them.
+        options: String,
+    },
+    /// WhatsApp took the passkey. The owner compares this code with the phone's:
+    /// [`confirm_passkey`](super::Link::confirm_passkey).
+    PasskeyCode {
+        /// Eight characters and a dash.
+        code: String,
     },
     /// The phone accepted this device. `Closed(RestartRequired)` follows: the next link logs in.
     Paired {
@@ -91,6 +97,7 @@ impl LinkEvent {
             Self::QrExhausted => "qr_exhausted",
             Self::PairingCodeStale => "pairing_code_stale",
             Self::PasskeyRequired { .. } => "passkey_required",
+            Self::PasskeyCode { .. } => "passkey_code",
             Self::Paired { .. } => "paired",
             Self::PairFailed { .. } => "pair_failed",
             Self::Connected { .. } => "connected",

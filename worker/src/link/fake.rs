@@ -74,6 +74,10 @@ pub enum Call {
     Groups,
     /// A pairing code was asked for.
     PairingCode(String),
+    /// A passkey was presented.
+    PresentPasskey(String),
+    /// The passkey's code was confirmed.
+    ConfirmPasskey,
     /// The device was to be logged out.
     Logout,
     /// The link was to be closed.
@@ -176,6 +180,18 @@ impl Link for FakeLink {
         self.open()?;
         self.record(Call::PairingCode(phone.to_owned()));
         locked(&self.code).clone()
+    }
+
+    async fn present_passkey(&self, credential: &str) -> Result<(), LinkError> {
+        self.open()?;
+        self.record(Call::PresentPasskey(credential.to_owned()));
+        Ok(())
+    }
+
+    async fn confirm_passkey(&self) -> Result<(), LinkError> {
+        self.open()?;
+        self.record(Call::ConfirmPasskey);
+        Ok(())
     }
 
     async fn logout(&self) -> Result<(), LinkError> {

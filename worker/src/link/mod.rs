@@ -23,7 +23,7 @@ pub use whatsapp::address::{DEFAULT_URL, check_url};
 
 /// No call of [`Link::send_text`] takes longer than this; then it answers [`SendError::Unknown`].
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(20);
-/// No call of [`Link::groups`], [`Link::pairing_code`] or [`Connector::open`] takes longer than this.
+/// No call of [`Link::groups`], [`Link::pairing_code`], of those about passkeys, or of [`Connector::open`] takes longer than this.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// No call of [`Link::logout`] or [`Link::close`] takes longer than this.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(8);
@@ -76,6 +76,19 @@ pub trait Link: Send + Sync {
     /// # Errors
     /// When the number is malformed, WhatsApp refuses (it limits how often one number may ask), or the link ends.
     async fn pairing_code(&self, phone: &str) -> Result<String, LinkError>;
+
+    /// Answers WhatsApp's demand for a passkey with the owner's WebAuthn credential (JSON, as a browser gives it). The code
+    /// to compare follows as an event. Bounded by [`CALL_TIMEOUT`].
+    ///
+    /// # Errors
+    /// When the credential is malformed, WhatsApp does not take it, or the link ends.
+    async fn present_passkey(&self, credential: &str) -> Result<(), LinkError>;
+
+    /// The owner sees the same code on the phone: the link is made. Bounded by [`CALL_TIMEOUT`].
+    ///
+    /// # Errors
+    /// When there is no code to confirm, WhatsApp refuses, or the link ends.
+    async fn confirm_passkey(&self) -> Result<(), LinkError>;
 
     /// Unlinks this device from the phone, best effort, and closes. Bounded by [`CLOSE_TIMEOUT`]. The credentials stay
     /// where they are; the caller deletes them.

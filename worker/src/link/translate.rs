@@ -8,6 +8,7 @@ use wacore::types::message::MessageCategory;
 use wacore::types::presence::ReceiptType;
 use wacore_binary::{Jid, JidExt as _};
 use waproto::whatsapp as wa;
+use whatsapp_rust::passkey::parse_request_options;
 use whatsapp_rust::{ClientError, ErrorChainExt as _, IqError, SendError as LibraryError};
 
 use super::{CloseReason, InboundMessage, LinkEvent, MessageKind, ReceiptKind, SendError};
@@ -36,8 +37,9 @@ pub(super) fn event(event: &Event) -> Heard {
         Event::PairingQrCode(qr) => Heard::Event(LinkEvent::QrCode { code: qr.code.clone(), lifetime: qr.timeout }),
         Event::PairingQrCodesExhausted(qr) => Heard::QrExhausted { over: qr.disconnected },
         Event::PairingCodeRefresh(_) => Heard::Event(LinkEvent::PairingCodeStale),
-        Event::PairPasskeyRequest(_) => Heard::Event(LinkEvent::PasskeyRequired { advice: PASSKEY_ADVICE.to_owned() }),
-        Event::PairPasskeyError(_) => Heard::Event(LinkEvent::PairFailed { reason: PASSKEY_ADVICE.to_owned() }),
+        Event::PairPasskeyRequest(demand) => Heard::Event(passkey_required(&demand.request_options_json)),
+        Event::PairPasskeyConfirmation(shown) => Heard::Event(LinkEvent::PasskeyCode { code: shown.code.clone() }),
+        Event::PairPasskeyError(failed) => Heard::Event(passkey_failed(&failed.error)),
         Event::QrScannedWithoutMultidevice(_) => Heard::Event(LinkEvent::PairFailed {
             reason: "the phone's WhatsApp is too old to link devices: update it".to_owned(),
         }),
@@ -73,8 +75,20 @@ pub(super) fn event(event: &Event) -> Heard {
     }
 }
 
-const PASSKEY_ADVICE: &str = "WhatsApp asks this account for a passkey, which this gateway can't present: in the phone's \
-     WhatsApp open Settings, Account, Passkeys, remove the passkey, and pair again";
+fn passkey_required(options: &str) -> LinkEvent {
+    match parse_request_options(options) {
+        Ok(_) => LinkEvent::PasskeyRequired { options: options.to_owned() },
+        Err(error) => passkey_failed(&error.to_string()),
+    }
+}
+
+fn passkey_failed(error: &str) -> LinkEvent {
+    let reason = format!(
+        "WhatsApp asked this account for a passkey, and that failed ({error}): pair again, or remove the passkey in the \
+         phone's WhatsApp first (Settings, Account, Passkeys)"
+    );
+    LinkEvent::PairFailed { reason }
+}
 
 fn server_ack(ack: &ServerAck) -> Heard {
     if ack.class.as_deref() != Some("message") {

@@ -226,3 +226,26 @@ fn failed_sends_are_sorted_and_name_no_number() {
         assert!(!send_error(&error).to_string().contains("49151"));
     }
 }
+
+/// A demand for a passkey is carried as it came; one that no authenticator could answer ends the pairing.
+#[test]
+fn passkeys() {
+    use wacore::types::events::{PairPasskeyConfirmation, PairPasskeyError, PairPasskeyRequest};
+    let demand = |options: &str| {
+        let request = PairPasskeyRequest::builder().request_options_json(options.to_owned()).build();
+        super::event(&Event::PairPasskeyRequest(request))
+    };
+    let options = r#"{"challenge":"AAEC","rpId":"web.whatsapp.com"}"#;
+    assert_eq!(demand(options), Heard::Event(LinkEvent::PasskeyRequired { options: options.to_owned() }));
+    for unusable in ["", "{}", r#"{"challenge":""}"#] {
+        assert!(matches!(demand(unusable), Heard::Event(LinkEvent::PairFailed { .. })), "{unusable}");
+    }
+    let shown = PairPasskeyConfirmation::builder().code("ABCD-1234".to_owned()).skip_handoff_ux(false).build();
+    let code = LinkEvent::PasskeyCode { code: "ABCD-1234".to_owned() };
+    assert_eq!(super::event(&Event::PairPasskeyConfirmation(shown)), Heard::Event(code));
+    let failed = PairPasskeyError::builder().error("timed out".to_owned()).continuation(true).build();
+    let Heard::Event(LinkEvent::PairFailed { reason }) = super::event(&Event::PairPasskeyError(failed)) else {
+        panic!("not failed")
+    };
+    assert!(reason.contains("passkey") && reason.contains("timed out"), "{reason}");
+}

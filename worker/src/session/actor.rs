@@ -19,7 +19,7 @@ use super::in_flight::InFlight;
 use super::inbound::Gathered;
 use super::machine::decide;
 use super::outbox::{Report, Sender};
-use super::state::{End, Event, Facts, State, Wanted, Who};
+use super::state::{End, Event, Facts, Passkey, State, Wanted, Who};
 use super::trust::while_trusted;
 use crate::context::Context;
 use crate::link::{CloseReason, Delivery, Link, LinkError, LinkEvent, LinkEvents, LinkInbox, channel};
@@ -50,6 +50,8 @@ pub(super) enum Reported {
     Event(Event),
     /// A pairing code came.
     PairingCode(Result<String, LinkError>),
+    /// WhatsApp took what the phone's owner answered, or did not.
+    Passkey(Result<(), LinkError>),
     /// The groups came.
     Groups(Result<Vec<crate::link::Group>, LinkError>),
 }
@@ -73,6 +75,8 @@ pub struct Actor {
     released: bool,
     fenced: bool,
     pub(super) serial: i64,
+    /// WhatsApp has asked for a passkey.
+    pub(super) gated: bool,
     pub(super) syncing: bool,
     pub(super) sync_again: bool,
     stale: u32,
@@ -106,6 +110,7 @@ impl Actor {
             released: false,
             fenced: false,
             serial: 0,
+            gated: false,
             syncing: false,
             sync_again: false,
             stale: 0,
@@ -190,8 +195,12 @@ impl Actor {
                 if let Ok(left) = Duration::try_from_secs_f64(row.held_left_s) {
                     self.in_flight.hold(BootTime::now() + left);
                 }
+                let answered = row.passkey_answered;
                 self.row = Some(row);
                 self.queue.push_back(Event::Row(facts));
+                if answered {
+                    self.answer_passkey().await;
+                }
             }
             None => self.queue.push_back(Event::Fenced),
         }
@@ -259,7 +268,8 @@ impl Actor {
             LinkEvent::QrExhausted => return,
             LinkEvent::QrCode { code, lifetime } => Event::Code { code, lifetime },
             LinkEvent::PairingCodeStale => Event::CodeStale,
-            LinkEvent::PasskeyRequired { advice } => Event::Advice(advice),
+            LinkEvent::PasskeyRequired { options } => Event::Advice(Passkey::Present(options)),
+            LinkEvent::PasskeyCode { code } => Event::Advice(Passkey::Compare(code)),
             LinkEvent::Paired { jid, .. } => Event::Accepted { jid },
             LinkEvent::PairFailed { reason } => Event::PairFailed(reason),
             LinkEvent::Connected { number, jid, lid, push_name } => {
@@ -322,6 +332,7 @@ impl Actor {
             Reported::Event(event) => self.queue.push_back(event),
             Reported::Opened(opened) => self.opened(opened).await,
             Reported::PairingCode(code) => self.pairing_code(code).await,
+            Reported::Passkey(taken) => self.passkey_taken(taken),
             Reported::Groups(groups) => self.groups(groups).await,
         }
     }

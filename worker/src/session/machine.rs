@@ -11,7 +11,7 @@ use common::account::Status;
 use common::clock::BootTime;
 
 use super::close::closed;
-use super::state::{Action, After, End, Event, Facts, Purpose, State, Wanted, Who};
+use super::state::{Action, After, End, Event, Facts, Passkey, Purpose, State, Wanted, Who};
 
 /// A close that we asked for is taken for done after this.
 const CLOSING: Duration = Duration::from_secs(10);
@@ -220,7 +220,7 @@ fn code_stale(state: State) -> (State, Vec<Action>) {
     (state, vec![])
 }
 
-fn advise(state: State, advice: String) -> (State, Vec<Action>) {
+fn advise(state: State, advice: Passkey) -> (State, Vec<Action>) {
     if matches!(state, State::Pairing { .. } | State::Accepted | State::Opening { purpose: Purpose::Pair { .. }, .. }) {
         return (state, vec![Action::Advise(advice)]);
     }

@@ -10,6 +10,7 @@ pub mod inbound;
 pub mod keeper;
 pub mod machine;
 pub mod outbox;
+mod passkey;
 pub mod perform;
 pub mod state;
 pub mod supervisor;

@@ -31,13 +31,7 @@ impl Actor {
                 .await;
             }
             Action::AskCode { phone } => self.ask_code(phone),
-            Action::Advise(advice) => {
-                self.write("tell what to do", |context, fence| {
-                    let advice = advice.clone();
-                    async move { pairing::advise(&context.pool, fence, &advice).await }
-                })
-                .await;
-            }
+            Action::Advise(wanted) => self.advise(wanted).await,
             Action::Accept { jid } => {
                 self.write("note the phone's yes", |context, fence| {
                     let jid = jid.clone();
@@ -46,6 +40,7 @@ impl Actor {
                 .await;
             }
             Action::GiveUp(reason) => {
+                let reason = self.why(reason);
                 tracing::info!(account = %self.fence.account, reason, "pairing ended without a link");
                 self.write("end the pairing", |context, fence| {
                     let reason = reason.clone();
@@ -70,7 +65,7 @@ impl Actor {
     }
 
     /// Writes something and tells the live streams; fenced becomes an event.
-    async fn write<F, Fut>(&mut self, what: &'static str, attempt: F)
+    pub(super) async fn write<F, Fut>(&mut self, what: &'static str, attempt: F)
     where
         F: Fn(Arc<crate::context::Context>, common::store::Fence) -> Fut,
         Fut: Future<Output = common::store::Result<()>>,

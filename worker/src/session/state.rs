@@ -134,6 +134,15 @@ pub struct Facts {
     pub groups_wanted: bool,
 }
 
+/// What WhatsApp's passkey gate wants of the phone's owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Passkey {
+    /// To answer these WebAuthn request options with the account's passkey.
+    Present(String),
+    /// To compare this code with the phone's.
+    Compare(String),
+}
+
 /// Who was linked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Who {
@@ -164,7 +173,7 @@ pub enum Event {
     /// The pairing code shown is used up.
     CodeStale,
     /// The phone's owner must do something that we can't.
-    Advice(String),
+    Advice(Passkey),
     /// A phone accepted the device, which has this address from now on.
     Accepted {
         /// The device's address.
@@ -219,7 +228,7 @@ pub enum Action {
         phone: String,
     },
     /// Tell the operator what the phone's owner must do.
-    Advise(String),
+    Advise(Passkey),
     /// End the pairing: status `unpaired`, event `session.timeout`.
     GiveUp(String),
     /// Note that a phone accepted the device: whoever owns the account next logs in instead of showing codes.

@@ -7,7 +7,7 @@ use common::clock::BootTime;
 use proptest::prelude::*;
 use worker::link::CloseReason;
 use worker::session::machine::{backoff, decide};
-use worker::session::state::{Action, After, End, Event, Facts, Purpose, State, Wanted, Who};
+use worker::session::state::{Action, After, End, Event, Facts, Passkey, Purpose, State, Wanted, Who};
 
 const NOW: BootTime = BootTime::at(Duration::from_secs(1_000));
 const WINDOW: Duration = Duration::from_secs(300);
@@ -92,7 +92,7 @@ fn every_event() -> Vec<Event> {
         Event::Tick,
         Event::Code { code: "2@x".into(), lifetime: Duration::from_secs(60) },
         Event::CodeStale,
-        Event::Advice("use the passkey".into()),
+        Event::Advice(Passkey::Compare("ABCD-1234".into())),
         Event::Accepted { jid: "15550001:3@s.whatsapp.net".into() },
         Event::PairFailed("no".into()),
         Event::Connected(who()),

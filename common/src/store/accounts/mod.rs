@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::audit::{self, Entry, Operator};
 use super::{Error, Result};
-use crate::account::{Method, Status};
+use crate::account::{Method, Status, Step};
 use crate::id::{AccountId, TenantId};
 
 mod lifecycle;
@@ -55,6 +55,12 @@ pub struct Account {
     pub created_at: DateTime<Utc>,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
+    /// What a pairing under way waits for.
+    #[serde(skip)]
+    pub step: Option<Step>,
+    /// What the phone's owner must do for it.
+    #[serde(skip)]
+    pub advice: Option<String>,
 }
 
 /// The pairing under way at an account.
@@ -64,6 +70,17 @@ pub struct Pairing {
     pub status: Status,
     /// How the phone is linked; null when no pairing is under way.
     pub method: Option<Method>,
+    /// What it waits for; null when no pairing is under way, or a phone has accepted.
+    pub step: Option<Step>,
+    /// At step `passkey`: what the phone's owner must do, for a person.
+    pub advice: Option<String>,
+    /// At step `passkey`, until it was presented: the WebAuthn request options for the account's passkey, as WhatsApp sent
+    /// them. The credential goes to `pair/passkey`.
+    #[schema(value_type = Option<Object>)]
+    pub passkey_options: Option<serde_json::Value>,
+    /// At step `passkey`, after it was presented: the code that the phone must show, too. Say so at `pair/passkey/confirm`.
+    #[schema(example = "ABCD-1234")]
+    pub passkey_code: Option<String>,
     /// When the pairing ends if no phone was linked by then.
     pub window_ends_at: Option<DateTime<Utc>>,
     /// The present QR code's number within this pairing, from 1.
@@ -113,8 +130,13 @@ pub async fn get(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<Ac
         Account,
         r#"
         SELECT id AS "id: AccountId", label, status AS "status: Status", status_reason, phone_number, jid, lid, push_name,
-            linked_at, connected_at, disconnected_at, banned_until, held_until, groups_synced_at, created_at, updated_at
-        FROM accounts WHERE tenant_id = $1 AND id = $2 AND wanted <> 'erased'
+            linked_at, connected_at, disconnected_at, banned_until, held_until, groups_synced_at, created_at, updated_at,
+            CASE WHEN status = 'pending' AND jid IS NULL THEN
+                CASE WHEN p.account_id IS NULL THEN pairing_method ELSE 'passkey' END END AS "step: Step",
+            CASE WHEN status = 'pending' AND jid IS NULL THEN p.advice END AS advice
+        FROM accounts a LEFT JOIN (
+            SELECT account_id, advice FROM passkeys JOIN leases USING (account_id, epoch)) AS p ON p.account_id = a.id
+        WHERE tenant_id = $1 AND id = $2 AND wanted <> 'erased'
         "#,
         tenant.0,
         account.0
@@ -140,8 +162,12 @@ pub async fn list(
         Account,
         r#"
         SELECT id AS "id: AccountId", label, status AS "status: Status", status_reason, phone_number, jid, lid, push_name,
-            linked_at, connected_at, disconnected_at, banned_until, held_until, groups_synced_at, created_at, updated_at
-        FROM accounts
+            linked_at, connected_at, disconnected_at, banned_until, held_until, groups_synced_at, created_at, updated_at,
+            CASE WHEN status = 'pending' AND jid IS NULL THEN
+                CASE WHEN p.account_id IS NULL THEN pairing_method ELSE 'passkey' END END AS "step: Step",
+            CASE WHEN status = 'pending' AND jid IS NULL THEN p.advice END AS advice
+        FROM accounts a LEFT JOIN (
+            SELECT account_id, advice FROM passkeys JOIN leases USING (account_id, epoch)) AS p ON p.account_id = a.id
         WHERE tenant_id = $1 AND wanted <> 'erased' AND ($2::text IS NULL OR status = $2)
           AND ($3::timestamptz IS NULL OR (created_at, id) > ($3, $4::uuid))
         ORDER BY created_at, id LIMIT $5
@@ -192,8 +218,16 @@ pub async fn pairing(db: &PgPool, tenant: TenantId, account: AccountId) -> Resul
             CASE WHEN status = 'pending' AND qr_expires_at > now() THEN qr_number END AS qr_number,
             CASE WHEN status = 'pending' AND qr_expires_at > now() THEN qr_expires_at END AS qr_expires_at,
             CASE WHEN status = 'pending' AND pairing_expires_at > now() THEN pairing_code END AS code,
-            CASE WHEN status = 'pending' AND qr_expires_at > now() THEN qr_text END AS qr_text
-        FROM accounts WHERE tenant_id = $1 AND id = $2 AND wanted <> 'erased'
+            CASE WHEN status = 'pending' AND qr_expires_at > now() THEN qr_text END AS qr_text,
+            CASE WHEN status = 'pending' AND jid IS NULL THEN
+                CASE WHEN p.account_id IS NULL THEN pairing_method ELSE 'passkey' END END AS "step: Step",
+            CASE WHEN status = 'pending' AND jid IS NULL THEN p.advice END AS advice,
+            CASE WHEN status = 'pending' AND jid IS NULL AND NOT p.presented AND p.credential IS NULL THEN p.options END
+                AS passkey_options,
+            CASE WHEN status = 'pending' AND jid IS NULL THEN p.code END AS passkey_code
+        FROM accounts a LEFT JOIN (
+            SELECT passkeys.* FROM passkeys JOIN leases USING (account_id, epoch)) AS p ON p.account_id = a.id
+        WHERE tenant_id = $1 AND id = $2 AND wanted <> 'erased'
         "#,
         tenant.0,
         account.0

@@ -17,6 +17,7 @@ use super::super::{
     CALL_TIMEOUT, CLOSE_TIMEOUT, CloseReason, Group, Link, LinkError, LinkSender, SEND_TIMEOUT, SendError,
 };
 use super::observer::Journal;
+use super::passkey;
 use super::supervise::Orders;
 
 /// For WhatsApp to confirm that the device is unlinked; what is left of [`CLOSE_TIMEOUT`] is for closing.
@@ -137,6 +138,21 @@ impl Link for Connection {
         self.call(CALL_TIMEOUT, async {
             self.client.wait_for_socket(CALL_TIMEOUT).await.map_err(|_| LinkError::NotConnected)?;
             self.request_code(phone).await.map_err(|error| pairing_error(&error))
+        })
+        .await
+    }
+
+    async fn present_passkey(&self, credential: &str) -> Result<(), LinkError> {
+        let assertion = passkey::assertion(credential)?;
+        self.call(CALL_TIMEOUT, async {
+            self.client.send_passkey_response(assertion).await.map_err(|error| passkey::refused(&error))
+        })
+        .await
+    }
+
+    async fn confirm_passkey(&self) -> Result<(), LinkError> {
+        self.call(CALL_TIMEOUT, async {
+            self.client.send_passkey_confirmation().await.map_err(|error| passkey::refused(&error))
         })
         .await
     }

@@ -28,6 +28,7 @@ pub mod address;
 mod connection;
 mod http;
 mod observer;
+mod passkey;
 mod supervise;
 mod transport;
 pub mod version;

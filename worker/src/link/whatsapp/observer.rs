@@ -98,6 +98,7 @@ impl EventHandler for Observer {
             EventKind::PairingQrCodesExhausted,
             EventKind::PairingCodeRefresh,
             EventKind::PairPasskeyRequest,
+            EventKind::PairPasskeyConfirmation,
             EventKind::PairPasskeyError,
             EventKind::QrScannedWithoutMultidevice,
             EventKind::PairSuccess,

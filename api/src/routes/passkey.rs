@@ -1,0 +1,108 @@
+//! WhatsApp's passkey gate: the phone's owner answers, and compares codes.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use common::id::AccountId;
+use common::job::Bell;
+use common::store::{accounts, passkeys};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::auth::Caller;
+use crate::context::Context;
+use crate::extract::{self, Path};
+use crate::problem::{Body, Problem, Result};
+
+/// A WebAuthn credential, as `navigator.credentials.get` gives it (`toJSON`). Fields that WhatsApp does not want are passed over.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Credential {
+    /// The passkey's id, base64url.
+    #[schema(example = "q83vEjRWeJA")]
+    raw_id: String,
+    /// What it signed.
+    response: Assertion,
+}
+
+/// The authenticator's answer; all base64url.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = PasskeyAssertion)]
+pub struct Assertion {
+    /// What was asked, as the browser saw it.
+    #[serde(rename = "clientDataJSON")]
+    client_data: String,
+    /// Relying party, flags, counter.
+    authenticator_data: String,
+    /// The signature over both.
+    signature: String,
+    /// Whose passkey it is.
+    user_handle: Option<String>,
+}
+
+impl Credential {
+    fn check(&self) -> Result<()> {
+        let response = &self.response;
+        let fields = [
+            ("rawId", Some(&self.raw_id)),
+            ("response.clientDataJSON", Some(&response.client_data)),
+            ("response.authenticatorData", Some(&response.authenticator_data)),
+            ("response.signature", Some(&response.signature)),
+            ("response.userHandle", response.user_handle.as_ref()),
+        ];
+        for (name, value) in fields {
+            let Some(value) = value else { continue };
+            let bytes = URL_SAFE_NO_PAD.decode(value.trim_end_matches('='));
+            if bytes.is_ok_and(|bytes| !bytes.is_empty()) {
+                continue;
+            }
+            return Err(Problem::field(name, "is not base64url"));
+        }
+        Ok(())
+    }
+}
+
+/// Present the account's passkey
+///
+/// While `pairing` is at step `passkey`: the credential for `passkey_options`. WhatsApp's answer comes as an event: `session.passkey_code`
+/// (compare the code, then `confirm`), or the pairing ends and says why.
+#[utoipa::path(post, path = "/v1/accounts/{account}/pair/passkey", tag = "Pairing", params(("account" = AccountId, Path)),
+    request_body = Credential,
+    responses((status = 202, body = accounts::Pairing), (status = 409, description = "No passkey is asked for", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn present(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(account): Path<AccountId>,
+    extract::Json(credential): extract::Json<Credential>,
+) -> Result<(StatusCode, Json<accounts::Pairing>)> {
+    credential.check()?;
+    let text = serde_json::to_string(&credential).map_err(|_| Problem::field("response", "can't be stored"))?;
+    passkeys::present(&context.db, caller.tenant, account, &text).await?;
+    goes_on(&context, &caller, account).await
+}
+
+/// Confirm the passkey's code
+///
+/// The phone shows the same code as `pairing`: the phone is linked.
+#[utoipa::path(post, path = "/v1/accounts/{account}/pair/passkey/confirm", tag = "Pairing", params(("account" = AccountId, Path)),
+    responses((status = 202, body = accounts::Pairing), (status = 409, description = "There is no code to compare", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn confirm(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(account): Path<AccountId>,
+) -> Result<(StatusCode, Json<accounts::Pairing>)> {
+    passkeys::confirm(&context.db, caller.tenant, account).await?;
+    goes_on(&context, &caller, account).await
+}
+
+async fn goes_on(
+    context: &Context,
+    caller: &Caller,
+    account: AccountId,
+) -> Result<(StatusCode, Json<accounts::Pairing>)> {
+    context.ring(Bell::Pair { account });
+    Ok((StatusCode::ACCEPTED, Json(accounts::pairing(&context.db, caller.tenant, account).await?)))
+}

@@ -1,0 +1,48 @@
+//! Pure. A WebAuthn credential as a browser gives it, in the shape in which WhatsApp wants it.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use whatsapp_rust::passkey::{Assertion, PasskeyError, build_webauthn_assertion_json};
+
+use super::super::LinkError;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Credential {
+    raw_id: String,
+    response: Response,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Response {
+    #[serde(rename = "clientDataJSON")]
+    client_data: String,
+    authenticator_data: String,
+    signature: String,
+    user_handle: Option<String>,
+}
+
+/// Reads a credential.
+pub(super) fn assertion(credential: &str) -> Result<Assertion, LinkError> {
+    let malformed = || LinkError::Refused("the passkey's answer is malformed".to_owned());
+    let read: Credential = serde_json::from_str(credential).map_err(|_| malformed())?;
+    let bytes = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|_| malformed());
+    let id = bytes(&read.raw_id)?;
+    let response = read.response;
+    let user = response.user_handle.as_deref().map(bytes).transpose()?;
+    let assertion_json = build_webauthn_assertion_json(
+        &id,
+        &bytes(&response.client_data)?,
+        &bytes(&response.authenticator_data)?,
+        &bytes(&response.signature)?,
+        user.as_deref(),
+    );
+    Ok(Assertion { assertion_json, credential_id: id })
+}
+
+/// Why WhatsApp did not go on; the library's own words name its steps and nothing secret.
+pub(super) fn refused(error: &PasskeyError) -> LinkError {
+    LinkError::Refused(format!("WhatsApp did not take the passkey ({error})"))
+}

@@ -1,0 +1,63 @@
+//! WhatsApp's passkey gate, between a scan and its link: tells what the phone's owner must do, and hands on what they did.
+
+use common::store::passkeys;
+
+use super::actor::{Actor, Reported};
+use super::state::{Event, Passkey};
+use crate::link::LinkError;
+
+const PRESENT: &str = "WhatsApp asks for the account's passkey: answer `passkey_options` with it (WebAuthn, as the page \
+     https://web.whatsapp.com) and post the credential to `pair/passkey`. Or remove the passkey in the phone's WhatsApp \
+     (Settings, Account, Passkeys) and pair again";
+const COMPARE: &str = "Compare `passkey_code` with the code on the phone. If both are the same, post to `pair/passkey/confirm`; \
+     if not, somebody stands in between: unpair";
+
+impl Actor {
+    pub(super) async fn advise(&mut self, wanted: Passkey) {
+        self.gated = true;
+        self.write("tell what to do", |context, fence| {
+            let wanted = wanted.clone();
+            async move {
+                match wanted {
+                    Passkey::Present(options) => passkeys::demand(&context.pool, fence, &options, PRESENT).await,
+                    Passkey::Compare(code) => passkeys::show_code(&context.pool, fence, &code, COMPARE).await,
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Takes what the owner answered out of the row and hands it to WhatsApp. Without a connection it waits in the row, and
+    /// ends with the pairing.
+    pub(super) async fn answer_passkey(&mut self) {
+        let Some(link) = self.link.clone() else { return };
+        let taken = self
+            .persist("take the passkey's answer", |context, fence| async move {
+                let credential = passkeys::take_credential(&context.pool, fence).await?;
+                Ok((credential, passkeys::take_confirmation(&context.pool, fence).await?))
+            })
+            .await;
+        match taken {
+            None => self.queue.push_back(Event::Fenced),
+            Some((Some(credential), _)) => {
+                self.pending.push(Box::pin(async move { Reported::Passkey(link.present_passkey(&credential).await) }))
+            }
+            Some((None, true)) => {
+                self.pending.push(Box::pin(async move { Reported::Passkey(link.confirm_passkey().await) }));
+            }
+            Some((None, false)) => {}
+        }
+    }
+
+    /// What does not go on ends at once: a client gets one try at a gate.
+    pub(super) fn passkey_taken(&mut self, taken: Result<(), LinkError>) {
+        if let Err(error) = taken {
+            self.queue.push_back(Event::PairFailed(error.to_string()));
+        }
+    }
+
+    /// Why a pairing ended: nobody should look for a scan that has been made.
+    pub(super) fn why(&self, reason: String) -> String {
+        if self.gated { format!("WhatsApp asked for a passkey, and the pairing ended there: {reason}") } else { reason }
+    }
+}
