@@ -9,9 +9,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use sqlx::PgPool;
+use tokio::sync::{RwLock, RwLockReadGuard};
 
 use super::{Error, Fence, Result};
 use crate::id::AccountId;
@@ -24,6 +26,15 @@ pub struct CredentialStore {
     sealer: Arc<Sealer>,
     fence: Fence,
     unknown_key: Arc<OnceLock<String>>,
+    writes: Arc<Writes>,
+}
+
+/// The writes of one store and its clones.
+#[derive(Debug, Default)]
+struct Writes {
+    closed: AtomicBool,
+    /// Held for reading by each.
+    under_way: RwLock<()>,
 }
 
 /// A record, opened. `Debug` prints neither name nor content: names contain phone numbers.
@@ -76,7 +87,14 @@ impl CredentialStore {
     /// The credentials of the fence's account.
     #[must_use]
     pub fn new(pool: PgPool, sealer: Arc<Sealer>, fence: Fence) -> Self {
-        Self { pool, sealer, fence, unknown_key: Arc::default() }
+        Self { pool, sealer, fence, unknown_key: Arc::default(), writes: Arc::default() }
+    }
+
+    /// Refuses every later write of this store and its clones, and waits for those under way: a client's background tasks
+    /// outlive its connection, and must not write into what comes after it.
+    pub async fn close(&self) {
+        self.writes.closed.store(true, Ordering::Release);
+        drop(self.writes.under_way.write().await);
     }
 
     /// The key that a record was found under and that is not configured; from then on every write is refused.
@@ -200,6 +218,7 @@ impl CredentialStore {
     /// # Errors
     /// `Fenced` under an old epoch, then nothing was written; else when the database fails.
     pub async fn put_many(&self, kind: i16, records: Vec<Record>) -> Result<()> {
+        let _turn = self.turn().await?;
         let Some(columns) = self.columns(kind, records)? else { return Ok(()) };
         let held = sqlx::query_scalar!(
             r#"
@@ -240,6 +259,7 @@ impl CredentialStore {
     /// # Errors
     /// `Fenced` under an old epoch, then nothing was written; else when the database fails.
     pub async fn add_new(&self, kind: i16, records: Vec<Record>) -> Result<Vec<String>> {
+        let _turn = self.turn().await?;
         let Some(columns) = self.columns(kind, records)? else { return Ok(Vec::new()) };
         let done = sqlx::query!(
             r#"
@@ -274,7 +294,7 @@ impl CredentialStore {
     /// # Errors
     /// `Fenced` under an old epoch, then nothing was deleted; else when the database fails.
     pub async fn delete_many(&self, kind: i16, names: &[String]) -> Result<u64> {
-        self.readable()?;
+        let _turn = self.turn().await?;
         let done = sqlx::query!(
             r#"
             WITH f AS (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
@@ -302,7 +322,7 @@ impl CredentialStore {
     /// # Errors
     /// `Fenced` under an old epoch, then nothing was deleted; else when the database fails.
     pub async fn delete_matching(&self, kind: i16, prefix: &str, before: Option<i64>) -> Result<u64> {
-        self.readable()?;
+        let _turn = self.turn().await?;
         let done = sqlx::query!(
             r#"
             WITH f AS (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
@@ -331,7 +351,7 @@ impl CredentialStore {
     /// # Errors
     /// `Fenced` under an old epoch, then nothing was deleted; else when the database fails or the record does not open.
     pub async fn take(&self, kind: i16, name: &str) -> Result<Option<Record>> {
-        self.readable()?;
+        let _turn = self.turn().await?;
         let done = sqlx::query!(
             r#"
             WITH f AS (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
@@ -365,7 +385,6 @@ impl CredentialStore {
 
     /// Seals records into columns: sorted, one per name; `None` when there is nothing to write.
     fn columns(&self, kind: i16, records: Vec<Record>) -> Result<Option<Columns>> {
-        self.readable()?;
         let by_name: BTreeMap<String, (i64, Vec<u8>)> =
             records.into_iter().map(|record| (record.name, (record.number, record.bytes))).collect();
         let mut columns = Columns::default();
@@ -393,9 +412,18 @@ impl CredentialStore {
         Error::UnknownKey { key_id }
     }
 
-    /// Refuses to write once a record could not be read.
-    fn readable(&self) -> Result<()> {
-        self.unknown_key.get().map_or(Ok(()), |key_id| Err(Error::UnknownKey { key_id: key_id.clone() }))
+    /// The right to begin a write: refused once a record could not be read, and after [`close`](Self::close).
+    async fn turn(&self) -> Result<RwLockReadGuard<'_, ()>> {
+        if let Some(key_id) = self.unknown_key.get() {
+            return Err(Error::UnknownKey { key_id: key_id.clone() });
+        }
+        let open = || match self.writes.closed.load(Ordering::Acquire) {
+            true => Err(Error::Conflict("the connection that wrote here has ended".to_owned())),
+            false => Ok(()),
+        };
+        open()?; // and again: it may have been closed meanwhile
+        let turn = self.writes.under_way.read().await;
+        open().map(|()| turn)
     }
 
     fn place(&self, kind: i16, name: &str) -> Vec<u8> {

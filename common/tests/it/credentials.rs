@@ -176,3 +176,30 @@ async fn an_unknown_key_ends_all_writing(pool: PgPool) {
     refused(reader.delete_matching(KIND, "", None).await.map(drop));
     assert_eq!(store.list(KIND).await.unwrap(), all);
 }
+
+/// A client's tasks outlive its connection: what they write after it has ended is refused, and what was under way is waited
+/// for, so that it can't land behind whatever comes next.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_closed_store_writes_nothing_more(pool: PgPool) {
+    let store = store(&pool).await;
+    store.put(KIND, record("a", 1, "one")).await.unwrap();
+    // a write that waits for a claim, which has not ended
+    let mut claim = pool.begin().await.unwrap();
+    sqlx::query("UPDATE leases SET claimed_at = now()").execute(&mut *claim).await.unwrap();
+    let late = store.clone();
+    let write = tokio::spawn(async move { late.put(KIND, record("b", 2, "two")).await });
+    let waits = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&pool).await.unwrap() {
+        tokio::task::yield_now().await;
+    }
+    let mut close = std::pin::pin!(store.close());
+    assert!(futures::poll!(&mut close).is_pending(), "a write is under way");
+    assert!(matches!(store.put(KIND, record("c", 3, "")).await, Err(Error::Conflict(_))));
+    claim.commit().await.unwrap();
+    close.await;
+    write.await.unwrap().unwrap();
+    assert!(matches!(store.put(KIND, record("a", 9, "late")).await, Err(Error::Conflict(_))));
+    assert!(matches!(store.take(KIND, "a").await, Err(Error::Conflict(_))));
+    assert_eq!(store.list(KIND).await.unwrap(), [record("a", 1, "one"), record("b", 2, "two")]);
+}

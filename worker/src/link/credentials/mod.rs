@@ -97,6 +97,11 @@ impl AccountBackend {
         self.unknown_key.clone()
     }
 
+    /// Ends writing, after what is under way: the connection has ended.
+    pub(super) async fn close(&self) {
+        self.store.close().await;
+    }
+
     /// That key's id.
     pub(super) fn unknown_key(&self) -> Option<String> {
         self.store.unknown_key().map(str::to_owned)

@@ -79,6 +79,10 @@ impl Supervised {
         }
         let restart = matches!(restart.try_recv(), Ok(Some(_))) || self.journal.paired.is_cancelled();
         let reason = self.reason(&turn, restart);
+        // the library's tasks may go on for a while: what they write now would land after a scrub, or in the next connection
+        if timeout(LOOP_END, self.backend.close()).await.is_err() {
+            tracing::warn!("link.write_under_way");
+        }
         tracing::debug!(reason = ?reason, "link.closed");
         self.sender.close(reason);
         self.orders.ended.cancel();
