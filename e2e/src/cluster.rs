@@ -173,6 +173,7 @@ impl Cluster {
             lease_ttl_ms: 3_000,
             pre_keys: 20,
             stop_timeout_s: 25,
+            clock_skew_s: 0,
         };
         let stop = CancellationToken::new();
         Part::start(stop.clone(), async move {

@@ -29,6 +29,7 @@ pub(crate) enum Kind {
     TemporaryBan,
     SwallowAcks,
     AckError,
+    DoubleReceipts,
     NoQr,
     QrRefs,
 }
@@ -103,6 +104,7 @@ impl Kind {
             | Self::TemporaryBan
             | Self::SwallowAcks
             | Self::AckError
+            | Self::DoubleReceipts
             | Self::NoQr
             | Self::QrRefs => false,
         }
@@ -243,6 +245,7 @@ fn blow(order: &Order) -> Command {
         | Kind::RefuseLogins
         | Kind::SwallowAcks
         | Kind::AckError
+        | Kind::DoubleReceipts
         | Kind::NoQr
         | Kind::QrRefs => Command::End(Ending::dropped("fault_drop")),
     }

@@ -39,6 +39,10 @@ pub struct Config {
     /// One-time keys that an account keeps at WhatsApp
     #[arg(long, env = "PRE_KEYS", default_value_t = 100)]
     pub pre_keys: usize,
+    /// Seconds by which this process's wall clock is to be wrong, for fault campaigns
+    #[cfg(feature = "simulator")]
+    #[arg(long, env = "CLOCK_SKEW_S", default_value_t = 0, allow_negative_numbers = true, hide = true)]
+    pub clock_skew_s: i64,
     /// Seconds that a graceful stop may take
     #[arg(long, env = "STOP_TIMEOUT_S", default_value_t = 25)]
     pub stop_timeout_s: u64,
