@@ -11,6 +11,7 @@ pub mod keeper;
 pub mod machine;
 pub mod outbox;
 pub mod perform;
+pub mod restart;
 pub mod state;
 pub mod supervisor;
 pub mod trust;
