@@ -2,8 +2,26 @@
 
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+/// For the work that follows an order to stop at once.
+const AT_ONCE: Duration = Duration::from_secs(3);
+
+/// The order to stop, in two steps.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// Finish what is under way and go.
+    pub gently: CancellationToken,
+    /// Drop what is under way and go.
+    pub at_once: CancellationToken,
+}
+
+impl From<CancellationToken> for Stop {
+    fn from(gently: CancellationToken) -> Self {
+        Self { gently, at_once: CancellationToken::new() }
+    }
+}
 
 /// A token that is cancelled by the first SIGTERM or SIGINT. A second signal, or `deadline` after the first, exits with
 /// status 1: a stop that hangs must not need a SIGKILL.
@@ -11,22 +29,60 @@ use tokio_util::sync::CancellationToken;
 /// # Errors
 /// When the process can't register signal handlers.
 pub fn on_signal(deadline: Duration) -> std::io::Result<CancellationToken> {
-    let mut term = signal(SignalKind::terminate())?;
-    let mut int = signal(SignalKind::interrupt())?;
+    let mut signals = Signals::new()?;
     let token = CancellationToken::new();
     let stop = token.clone();
     tokio::spawn(async move {
-        tokio::select! {
-            _ = term.recv() => tracing::info!("SIGTERM: stopping"),
-            _ = int.recv() => tracing::info!("interrupt: stopping"),
-        }
+        tracing::info!("{}: stopping", signals.next().await);
         stop.cancel();
-        tokio::select! {
-            _ = term.recv() => tracing::warn!("second SIGTERM: leaving at once"),
-            _ = int.recv() => tracing::warn!("second interrupt: leaving at once"),
-            () = tokio::time::sleep(deadline) => tracing::error!(?deadline, "the stop took too long: leaving"),
-        }
+        signals.again(deadline).await;
         std::process::exit(1);
     });
     Ok(token)
+}
+
+/// The first SIGTERM or SIGINT asks to stop gently; a second one, or `deadline` less three seconds, to stop at once. Three
+/// seconds later the process exits with status 1.
+///
+/// # Errors
+/// When the process can't register signal handlers.
+pub fn in_two_steps(deadline: Duration) -> std::io::Result<Stop> {
+    let mut signals = Signals::new()?;
+    let stop = Stop::default();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        tracing::info!("{}: stopping", signals.next().await);
+        told.gently.cancel();
+        signals.again(deadline.saturating_sub(AT_ONCE)).await;
+        told.at_once.cancel();
+        tokio::time::sleep(AT_ONCE).await;
+        std::process::exit(1);
+    });
+    Ok(stop)
+}
+
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.term.recv() => "SIGTERM",
+            _ = self.int.recv() => "interrupt",
+        }
+    }
+
+    /// Waits for a second signal, or until the stop has taken this long.
+    async fn again(&mut self, deadline: Duration) {
+        match tokio::time::timeout(deadline, self.next()).await {
+            Ok(name) => tracing::warn!("second {name}: leaving at once"),
+            Err(_) => tracing::error!(?deadline, "the stop took too long: leaving"),
+        }
+    }
 }

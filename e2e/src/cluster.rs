@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use common::config::{Database, Redis, Telemetry};
+use common::testing::Proxy;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use simulator::Simulator;
@@ -78,6 +79,8 @@ pub struct Cluster {
     api: SocketAddr,
     pub key: String,
     pub parts: Vec<Part>,
+    /// Between workers that are started from now on and the simulator, where a test cuts or silences the line.
+    pub line: Option<Proxy>,
     numbers: AtomicU64,
 }
 
@@ -106,6 +109,7 @@ impl Cluster {
             api: SocketAddr::from(([127, 0, 0, 1], 0)),
             key: String::new(),
             parts: Vec::new(),
+            line: None,
             numbers: AtomicU64::new(15_550_000_001),
         };
         let api = cluster.api();
@@ -118,6 +122,24 @@ impl Cluster {
         }
         cluster.key = cluster.tenant().await;
         (cluster, started)
+    }
+
+    /// As [`Cluster::start`], with one worker behind a [`Proxy`].
+    pub async fn start_on_a_line(pool: PgPool) -> (Self, Vec<Part>) {
+        let (mut cluster, _) = Self::start(pool, 0).await;
+        let url = cluster.simulator.ws_url();
+        let address = url.trim_start_matches("ws://").split('/').next().unwrap().parse().unwrap();
+        cluster.line = Some(Proxy::start(address).await.unwrap());
+        let worker = cluster.worker();
+        (cluster, vec![worker])
+    }
+
+    /// Where workers find WhatsApp.
+    fn whatsapp_url(&self) -> String {
+        match &self.line {
+            Some(line) => format!("ws://{}/ws/chat", line.address()),
+            None => self.simulator.ws_url(),
+        }
     }
 
     fn database(&self) -> Database {
@@ -177,13 +199,15 @@ impl Cluster {
             telemetry: Self::telemetry(),
             listen,
             credential_keys: worker::config::Secret(credential_keys.to_owned()),
-            whatsapp_url: self.simulator.ws_url(),
+            whatsapp_url: self.whatsapp_url(),
             whatsapp_version: Some("2.3000.1023223821".to_owned()),
             allow_public_simulator: false,
             capacity: 1_000,
             lease_ttl_ms: 3_000,
             pre_keys: 20,
             stop_timeout_s: 25,
+            clock_skew_s: 0,
+            reachout_hold_s: 300,
         };
         let stop = CancellationToken::new();
         Part::start(stop.clone(), async move {

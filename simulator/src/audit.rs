@@ -12,6 +12,14 @@ use crate::world::address::Address;
 /// Sockets remembered per device; the oldest go first.
 const SOCKETS_MAX: usize = 10_000;
 
+/// Where a socket came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub(crate) opened_at_us: u64,
+    /// The query of the URL that the client asked for: a test names its clients by it.
+    pub(crate) via: Option<String>,
+}
+
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct SocketRecord {
     socket_id: u64,
@@ -19,6 +27,7 @@ pub(crate) struct SocketRecord {
     login_ok_at_us: u64,
     closed_at_us: Option<u64>,
     close_reason: Option<String>,
+    via: Option<String>,
 }
 
 /// A time in which two sockets of one device were logged in.
@@ -52,16 +61,17 @@ struct Records {
 }
 
 impl Audit {
-    pub(crate) fn logged_in(&self, address: &Address, socket_id: u64, opened_at_us: u64) {
+    pub(crate) fn logged_in(&self, address: &Address, socket_id: u64, origin: &Origin) {
         let mut records = lock(&self.0);
         records.device_of.insert(socket_id, address.clone());
         let sockets = records.by_device.entry(address.clone()).or_default();
         sockets.push_back(SocketRecord {
             socket_id,
-            opened_at_us,
+            opened_at_us: origin.opened_at_us,
             login_ok_at_us: clock::unix_us(),
             closed_at_us: None,
             close_reason: None,
+            via: origin.via.clone(),
         });
         if sockets.len() > SOCKETS_MAX {
             sockets.pop_front();
@@ -132,7 +142,14 @@ mod tests {
     use super::*;
 
     fn record(socket_id: u64, login_ok_at_us: u64, closed_at_us: Option<u64>) -> SocketRecord {
-        SocketRecord { socket_id, opened_at_us: login_ok_at_us, login_ok_at_us, closed_at_us, close_reason: None }
+        SocketRecord {
+            socket_id,
+            opened_at_us: login_ok_at_us,
+            login_ok_at_us,
+            closed_at_us,
+            close_reason: None,
+            via: None,
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_websockets::{CloseCode, Limits, Message, ServerBuilder, WebSocketStream};
 use wacore::framing::FrameDecoder;
 
+use crate::audit::Origin;
 use crate::handshake::{Established, HEADER, Introduction, Step};
 use crate::noise::{Inbound, Outbound};
 use crate::peer::Peer;
@@ -37,9 +38,10 @@ pub(crate) async fn serve(world: Arc<World>, tcp: TcpStream) {
     let limits = Limits::default().max_payload_len(Some(MESSAGE_MAX));
     let upgrade = ServerBuilder::new().limits(limits);
     let accept = tokio::time::timeout(HANDSHAKE_TIMEOUT, upgrade.accept(tcp));
-    let Ok(Ok((_, mut ws))) = accept.await else {
+    let Ok(Ok((request, mut ws))) = accept.await else {
         return;
     };
+    let origin = Origin { opened_at_us, via: request.uri().query().map(str::to_owned) };
     let hands = tokio::time::timeout(HANDSHAKE_TIMEOUT, shake_hands(&world, &mut ws)).await;
     let (established, frames) = match hands {
         Ok(Ok(done)) => done,
@@ -56,7 +58,7 @@ pub(crate) async fn serve(world: Arc<World>, tcp: TcpStream) {
     let socket = Socket::new(id, commands, Arc::clone(&wake));
     lock(&world.sockets).insert(id, socket.clone());
     let Established { read, write, introduction } = *established;
-    let peer = Peer::new(Arc::clone(&world), socket, Outbound::new(write), opened_at_us);
+    let peer = Peer::new(Arc::clone(&world), socket, Outbound::new(write), origin);
     let mut connection = Connection { ws, inbound: Inbound::new(read, frames), peer, orders, wake };
     let ending = connection.run(introduction).await;
     connection.end(ending).await;

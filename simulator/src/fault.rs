@@ -29,6 +29,7 @@ pub(crate) enum Kind {
     TemporaryBan,
     SwallowAcks,
     AckError,
+    DoubleReceipts,
     NoQr,
     QrRefs,
     PasskeyGate,
@@ -104,6 +105,7 @@ impl Kind {
             | Self::TemporaryBan
             | Self::SwallowAcks
             | Self::AckError
+            | Self::DoubleReceipts
             | Self::NoQr
             | Self::QrRefs
             | Self::PasskeyGate => false,
@@ -245,6 +247,7 @@ fn blow(order: &Order) -> Command {
         | Kind::RefuseLogins
         | Kind::SwallowAcks
         | Kind::AckError
+        | Kind::DoubleReceipts
         | Kind::NoQr
         | Kind::QrRefs
         | Kind::PasskeyGate => Command::End(Ending::dropped("fault_drop")),

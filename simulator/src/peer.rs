@@ -7,6 +7,7 @@ use std::time::Duration;
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
+use crate::audit::Origin;
 use crate::fault::{Kind, Scope};
 use crate::noise::Outbound;
 use crate::socket::{Command, Ending, Socket};
@@ -40,13 +41,13 @@ pub(crate) struct Peer {
     pub(crate) out: Outbound,
     /// Set when the connection is to end after what has been said.
     pub(crate) ending: Option<Ending>,
-    opened_at_us: u64,
+    origin: Origin,
     backlog: Option<Backlog>,
 }
 
 impl Peer {
-    pub(crate) fn new(world: Arc<World>, socket: Socket, out: Outbound, opened_at_us: u64) -> Self {
-        Self { world, socket, role: Role::Unknown, out, ending: None, opened_at_us, backlog: None }
+    pub(crate) fn new(world: Arc<World>, socket: Socket, out: Outbound, origin: Origin) -> Self {
+        Self { world, socket, role: Role::Unknown, out, ending: None, origin, backlog: None }
     }
 
     pub(crate) fn send(&mut self, node: &Node) {
@@ -71,7 +72,7 @@ impl Peer {
     /// Counts the login and gives this socket the device's place.
     pub(crate) fn log_in(&mut self, account: Arc<Account>, device: u16) {
         let address = Address::new(&account.number, device);
-        self.world.audit.logged_in(&address, self.socket.id, self.opened_at_us);
+        self.world.audit.logged_in(&address, self.socket.id, &self.origin);
         self.world.attach(&account, device, self.socket.clone());
         self.world.stats.logins.fetch_add(1, Ordering::Relaxed);
         self.role = Role::Companion(account, device);

@@ -105,6 +105,13 @@ pub struct Config {
     /// One-time keys that an account keeps at WhatsApp
     #[arg(long, env = "PRE_KEYS", default_value_t = 100)]
     pub pre_keys: usize,
+    /// Seconds by which this process's wall clock is to be wrong, for fault campaigns
+    #[cfg(feature = "simulator")]
+    #[arg(long, env = "CLOCK_SKEW_S", default_value_t = 0, allow_negative_numbers = true, hide = true)]
+    pub clock_skew_s: i64,
+    /// Seconds for which an account sends nothing after WhatsApp's reach-out time-lock (463)
+    #[arg(long, env = "REACHOUT_HOLD_S", default_value_t = 300)]
+    pub reachout_hold_s: u64,
     /// Seconds that a graceful stop may take
     #[arg(long, env = "STOP_TIMEOUT_S", default_value_t = 25)]
     pub stop_timeout_s: u64,
@@ -115,6 +122,12 @@ impl Config {
     #[must_use]
     pub fn lease_ttl(&self) -> Duration {
         Duration::from_millis(self.lease_ttl_ms)
+    }
+
+    /// How long an account sends nothing after WhatsApp's reach-out time-lock.
+    #[must_use]
+    pub fn reachout_hold(&self) -> Duration {
+        Duration::from_secs(self.reachout_hold_s)
     }
 
     /// How long a graceful stop may take.

@@ -1,6 +1,7 @@
 //! Everything that a session, a job or the keeper may use.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::bus::Bus;
 use common::doorbell::Doorbell;
@@ -30,6 +31,8 @@ pub struct Context {
     pub board: Board,
     /// Until when we may act.
     pub trust: Arc<Trust>,
+    /// How long an account is held after WhatsApp's reach-out time-lock.
+    pub reachout_hold: Duration,
     /// WhatsApp.
     pub connector: Arc<dyn Connector>,
     /// Where a session says that it met a key which this worker was not given.

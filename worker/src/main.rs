@@ -42,7 +42,9 @@ async fn main() -> ExitCode {
 
 async fn start(config: Config) -> anyhow::Result<()> {
     let _telemetry = telemetry::init("switchboard-worker", &config.telemetry)?;
-    let stop = shutdown::on_signal(config.stop_timeout())?;
+    #[cfg(feature = "simulator")]
+    common::clock::skew(config.clock_skew_s);
+    let stop = shutdown::in_two_steps(config.stop_timeout())?;
     let connector = worker::link::whatsapp::from_config(&config).await?;
     let listener = tokio::net::TcpListener::bind(config.listen).await?;
     worker::run(config, connector, listener, stop).await

@@ -11,6 +11,7 @@ use common::id::WorkerId;
 use common::lease::Leases;
 use common::ops::{self, Pulse};
 use common::seal::Sealer;
+use common::shutdown::Stop;
 use common::store;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -23,24 +24,28 @@ use crate::keys::{self, UnknownKey};
 use crate::link::Connector;
 use crate::session::board::Board;
 use crate::session::keeper;
-use crate::session::supervisor::Supervisor;
+use crate::session::supervisor::{Stopped, Supervisor};
 use crate::session::trust::Trust;
 
 /// Connections made at the same time by one worker.
 const OPENING: usize = 32;
+/// Part of the stop's time that is kept for what follows the sessions' orderly end.
+const RESERVE: Duration = Duration::from_secs(5);
 
-/// Runs a worker until `stop` is cancelled; then closes every socket and gives every account back, within the stop's time.
-/// `listener` serves health and metrics.
+/// Runs a worker until `stop` is cancelled; then lets every session finish and close, and gives every account back, within
+/// the stop's time, or cuts it short when told to stop at once. `listener` serves health and metrics.
 ///
 /// # Errors
 /// When it can't start: bad configuration, or no database. Afterwards it goes on through whatever fails, with one exception:
-/// [`keys::Misfit`] when credentials are sealed under a key that it was not given, at the start or later.
+/// [`keys::Misfit`] when credentials are sealed under a key that it was not given, at the start or later. Says at its end if
+/// sockets may be open still.
 pub async fn run(
     config: Config,
     connector: Arc<dyn Connector>,
     listener: TcpListener,
-    stop: CancellationToken,
+    stop: impl Into<Stop>,
 ) -> anyhow::Result<()> {
+    let Stop { gently: stop, at_once } = stop.into();
     let worker = WorkerId::new();
     let pool = store::connect(&config.database.url, config.database.max_connections).await.context("Postgres")?;
     keys::check(&pool, &Sealer::parse(&config.credential_keys.0).context("CREDENTIAL_KEYS")?).await?;
@@ -53,6 +58,7 @@ pub async fn run(
         bus: Bus::connect(&config.redis.url, &config.redis.prefix).context("Redis")?,
         board: Board::start(pool.clone()),
         trust: Arc::new(Trust::new(config.lease_ttl())),
+        reachout_hold: config.reachout_hold(),
         connector,
         unknown_key: UnknownKey::default(),
         opening: Arc::new(Semaphore::new(OPENING)),
@@ -83,18 +89,20 @@ pub async fn run(
     }
     pulse.set_ready(false);
     tracing::info!(sessions = supervisor.claims().len(), "worker is stopping: closing sessions");
-    let closed = supervisor.stop(config.stop_timeout().saturating_sub(Duration::from_secs(5))).await;
-    let _ = tokio::time::timeout(Duration::from_secs(5), bells).await;
+    let (stopped, _) = tokio::join!(
+        supervisor.stop(config.stop_timeout().saturating_sub(RESERVE), &at_once),
+        tokio::time::timeout(Duration::from_secs(5), bells)
+    );
     sweeper.abort();
     inner.cancel();
     let _ = keeper.await;
-    if !closed {
-        // a socket may be open still: nobody may take its account before our heartbeat is stale
-        tracing::warn!("worker stopped with sessions left");
-    } else if let Err(error) = store::workers::stopped(&context.pool, worker).await {
+    ops.abort();
+    // a socket may be open still: nobody may take its account before our heartbeat is stale
+    anyhow::ensure!(stopped != Stopped::Left, "worker stopped with sessions left");
+    if let Err(error) = store::workers::stopped(&context.pool, worker).await {
         tracing::warn!(%error, "Postgres was not told; other workers wait until the heartbeat is stale");
     }
-    ops.abort();
+    anyhow::ensure!(stopped == Stopped::InOrder, "worker stopped: sessions were cut off");
     tracing::info!("worker stopped");
     match context.unknown_key.get() {
         Some(key_id) => Err(keys::Misfit::unknown(&context.pool, key_id).await.into()),

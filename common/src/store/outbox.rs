@@ -102,6 +102,30 @@ pub async fn finish(pool: &PgPool, fence: Fence, outcomes: &[Outcome]) -> Result
     Ok(row.runs.into_iter().map(RunId).collect())
 }
 
+/// Counts a try of a message that ended without anybody knowing what became of it. Answers how often it was tried; 0 when
+/// it does not wait any more.
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails.
+pub async fn count_try(pool: &PgPool, fence: Fence, message: MessageId) -> Result<i32> {
+    let row = sqlx::query!(
+        r#"
+        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+        m AS (
+            UPDATE messages m SET attempts = m.attempts + 1 FROM f
+            WHERE m.id = $3 AND m.account_id = f.account_id AND m.state = 'queued' RETURNING m.attempts
+        )
+        SELECT (SELECT count(*) FROM f) AS "held!", coalesce((SELECT attempts FROM m), 0) AS "tries!"
+        "#,
+        fence.account.0,
+        fence.epoch,
+        message.0
+    )
+    .fetch_one(pool)
+    .await?;
+    if row.held == 1 { Ok(row.tries) } else { Err(Error::Fenced) }
+}
+
 /// A receipt of somebody's phone.
 #[derive(Debug, Clone)]
 pub struct Receipt {

@@ -109,7 +109,7 @@ pub async fn write_statuses(pool: &PgPool, changes: &[StatusChange]) -> Result<V
                 pairing_method = NULL, pairing_phone = NULL, pairing_expires_at = NULL,
                 jid = CASE WHEN w.status IN ('unpaired', 'logged_out') THEN NULL ELSE a.jid END,
                 qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL,
-                connected_at = CASE WHEN w.status = 'connected' THEN now() ELSE a.connected_at END,
+                connected_at = CASE WHEN w.status = 'connected' AND a.status <> 'connected' THEN now() ELSE a.connected_at END,
                 disconnected_at = CASE WHEN w.status = 'connected' THEN NULL ELSE coalesce(a.disconnected_at, now()) END,
                 banned_until = now() + make_interval(secs => w.banned_for_s),
                 updated_at = now()
@@ -178,6 +178,45 @@ pub async fn hold(pool: &PgPool, fence: Fence, for_s: f64) -> Result<DateTime<Ut
     .fetch_optional(pool)
     .await?
     .ok_or(Error::Fenced)
+}
+
+/// Tells that the account was restarted `restarts` times in a row: event `session.unstable`.
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails.
+pub async fn unstable(pool: &PgPool, fence: Fence, restarts: u32, reason: &str) -> Result<()> {
+    let data = serde_json::json!({"account_id": fence.account, "restarts": restarts, "reason": reason});
+    note(pool, fence, "session.unstable", data).await
+}
+
+/// Tells that the account is steady after `restarts` restarts in a row: event `session.recovered`.
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails.
+pub async fn recovered(pool: &PgPool, fence: Fence, restarts: u32) -> Result<()> {
+    let data = serde_json::json!({"account_id": fence.account, "restarts": restarts});
+    note(pool, fence, "session.recovered", data).await
+}
+
+/// Writes an event alone.
+async fn note(pool: &PgPool, fence: Fence, kind: &str, data: serde_json::Value) -> Result<()> {
+    let held = sqlx::query_scalar!(
+        r#"
+        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+        told AS (
+            INSERT INTO events (tenant_id, account_id, kind, data)
+            SELECT a.tenant_id, a.id, $3, $4 FROM f JOIN accounts a ON a.id = f.account_id
+        )
+        SELECT count(*) AS "held!" FROM f
+        "#,
+        fence.account.0,
+        fence.epoch,
+        kind,
+        data
+    )
+    .fetch_one(pool)
+    .await?;
+    if held == 1 { Ok(()) } else { Err(Error::Fenced) }
 }
 
 /// A group as WhatsApp tells it.

@@ -38,6 +38,12 @@ pub static MESSAGE_ACK_SECONDS: LazyLock<Histogram> = LazyLock::new(|| {
 /// Sessions this worker holds, by state of the session machine.
 pub static SESSIONS: LazyLock<IntGaugeVec> =
     LazyLock::new(|| gauges("switchboard_sessions", "Sessions this worker holds", &["state"]));
+/// Sessions whose connection was restarted five times in a row or more.
+pub static SESSIONS_UNSTABLE: LazyLock<IntGauge> =
+    LazyLock::new(|| gauge("switchboard_sessions_unstable", "Sessions restarted five times in a row or more"));
+/// Restarts of a session's connection, by cause: a link's end, `stale` (no acknowledgement), `no_answer` (no login).
+pub static SESSION_RESTARTS: LazyLock<IntCounterVec> =
+    LazyLock::new(|| counters("switchboard_session_restarts_total", "Connections made anew", &["reason"]));
 /// Leases this worker holds.
 pub static LEASES_HELD: LazyLock<IntGauge> =
     LazyLock::new(|| gauge("switchboard_leases_held", "Account leases this worker holds"));

@@ -2,6 +2,7 @@
 
 mod proxy;
 mod redis_server;
+pub mod witness;
 
 pub use proxy::{Line, Proxy};
 pub use redis_server::RedisServer;

@@ -81,7 +81,7 @@ fn the_tree_stands() {
 /// SQL stands in the store alone, and each door's library in its own room.
 #[test]
 fn each_library_has_one_home() {
-    only_in("sqlx::query", &["common/src/store"]);
+    only_in("sqlx::query", &["common/src/store", "common/src/testing"]);
     only_in("apalis", &["common/src/doorbell"]);
     only_in("rrule::", &["common/src/reminder"]);
     only_in("whatsapp_rust", &["worker/src/link"]);

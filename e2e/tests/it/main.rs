@@ -7,4 +7,5 @@ mod keys;
 mod lifecycle;
 mod main_job;
 mod passkey;
+mod stale;
 mod takeover;

@@ -8,6 +8,7 @@ use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
 use crate::clock;
+use crate::fault::Kind;
 use crate::sync::lock;
 use crate::wire;
 use crate::world::World;
@@ -72,6 +73,9 @@ fn confirm(
     };
     counter.fetch_add(1, Ordering::Relaxed);
     world.deliver_to_companions(&sender.number, &receipt);
+    if world.faults.take(Kind::DoubleReceipts, &sender.number, sender.device).is_some() {
+        world.deliver_to_companions(&sender.number, &receipt);
+    }
 }
 
 fn node(account: &Account, group: Option<&Jid>, ids: &[String], kind: Option<&'static str>) -> Option<Node> {

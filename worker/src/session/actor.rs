@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::clock::BootTime;
+use common::id::MessageId;
+use common::store::outbox;
 use common::store::session::{self, SessionRow};
 use common::store::{Error, Fence};
 use common::telemetry::metrics;
@@ -19,6 +21,7 @@ use super::in_flight::InFlight;
 use super::inbound::Gathered;
 use super::machine::decide;
 use super::outbox::{Report, Sender};
+use super::restart::UNSTABLE;
 use super::state::{End, Event, Facts, Passkey, State, Wanted, Who};
 use super::trust::while_trusted;
 use crate::context::Context;
@@ -30,6 +33,10 @@ const GATHER: usize = 256;
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// Without an acknowledgement for this long the connection is dead, whatever it says (R62).
 const ACK_TIMEOUT: Duration = Duration::from_secs(15);
+/// A message is not alone to blame when another one has waited for an answer this long as well.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Tries of one message, each on a connection of its own that was in order otherwise, before it is given up.
+const TRIES: i32 = 5;
 
 /// What others tell a session. Cheap to clone; nothing is ever lost, because nothing queues.
 #[derive(Debug, Clone, Default)]
@@ -79,8 +86,6 @@ pub struct Actor {
     pub(super) gated: bool,
     pub(super) syncing: bool,
     pub(super) sync_again: bool,
-    stale: u32,
-    pub(super) wake_at: Option<BootTime>,
     pub(super) pending: FuturesUnordered<BoxFuture<'static, Reported>>,
     pub(super) in_flight: Arc<InFlight>,
     pub(super) bell: Arc<Notify>,
@@ -113,8 +118,6 @@ impl Actor {
             gated: false,
             syncing: false,
             sync_again: false,
-            stale: 0,
-            wake_at: None,
             pending: FuturesUnordered::new(),
             in_flight: Arc::default(),
             bell: Arc::default(),
@@ -150,9 +153,9 @@ impl Actor {
                 Some(reported) = self.pending.next() => self.reported(reported).await,
                 // a connection is in our hands before we hear of it
                 Some(delivery) = self.inbox.recv(), if !self.opening => self.take(delivery),
-                Some(report) = self.reports_in.recv() => self.report(report),
-                () = until(self.wake_at) => { self.wake_at = None; self.queue.push_back(Event::Tick); }
-                _ = check.tick(), if self.sender.is_some() => self.check(),
+                Some(report) = self.reports_in.recv() => self.report(report).await,
+                () = until(self.state.wakes_at()) => self.queue.push_back(Event::Tick),
+                _ = check.tick(), if self.sender.is_some() => self.check().await,
             }
         }
     }
@@ -160,27 +163,40 @@ impl Actor {
     /// Decides and acts until nothing is left to decide.
     async fn settle(&mut self) {
         self.write_gathered().await;
-        while let Some(event) = self.queue.pop_front() {
-            if let Event::Closed(CloseReason::UnknownKey(key)) = &event {
-                self.context.unknown_key.met(key);
+        loop {
+            while let Some(event) = self.queue.pop_front() {
+                self.step(event).await;
             }
-            let before = self.state.name();
-            let (state, actions) = decide(std::mem::replace(&mut self.state, State::Fresh), event, BootTime::now());
-            self.state = state;
-            if before != self.state.name() {
-                tracing::debug!(account = %self.fence.account, from = before, to = self.state.name(), "session");
-                metrics::SESSIONS.with_label_values(&[before]).dec();
-                metrics::SESSIONS.with_label_values(&[self.state.name()]).inc();
-            }
-            if self.state != State::Online {
-                self.stop_sending();
-            }
-            for action in actions {
-                self.perform(action).await;
+            if matches!(self.state, State::Finishing { .. }) && self.in_flight.is_empty() {
+                self.queue.push_back(Event::Idle);
+            } else {
+                break;
             }
         }
-        if self.state == State::Online && self.sender.is_none() {
+        if matches!(self.state, State::Online { .. }) && self.sender.is_none() {
             self.start_sending();
+        }
+    }
+
+    async fn step(&mut self, event: Event) {
+        if let Event::Closed(CloseReason::UnknownKey(key)) = &event {
+            self.context.unknown_key.met(key);
+        }
+        let (before, restarts) = (self.state.name(), self.state.restarts());
+        let (state, actions) = decide(std::mem::replace(&mut self.state, State::Fresh), event, BootTime::now());
+        self.state = state;
+        if before != self.state.name() {
+            tracing::debug!(account = %self.fence.account, from = before, to = self.state.name(), "session");
+            metrics::SESSIONS.with_label_values(&[before]).dec();
+            metrics::SESSIONS.with_label_values(&[self.state.name()]).inc();
+        }
+        let unstable = i64::from(self.state.restarts() >= UNSTABLE) - i64::from(restarts >= UNSTABLE);
+        metrics::SESSIONS_UNSTABLE.add(unstable);
+        if !matches!(self.state, State::Online { .. }) {
+            self.stop_sending();
+        }
+        for action in actions {
+            self.perform(action).await;
         }
     }
 
@@ -251,8 +267,7 @@ impl Actor {
     fn absorb(&mut self, Delivery { generation: serial, event, commit }: Delivery) {
         let event = match event {
             LinkEvent::Ack { whatsapp_id, error, .. } => {
-                self.gathered.ack(&self.in_flight, &whatsapp_id, error);
-                self.stale = 0;
+                self.gathered.ack(&self.in_flight, &whatsapp_id, error, self.context.reachout_hold);
                 self.bell.notify_one();
                 return;
             }
@@ -260,7 +275,7 @@ impl Actor {
             LinkEvent::Messages(messages) => return self.gathered.messages(messages, commit),
             _ if serial != self.serial => return, // the life of a connection that was given up
             LinkEvent::GroupsChanged => {
-                if self.state == State::Online {
+                if matches!(self.state, State::Online { .. }) {
                     self.sync_groups();
                 }
                 return;
@@ -337,22 +352,39 @@ impl Actor {
         }
     }
 
-    fn report(&mut self, report: Report) {
+    async fn report(&mut self, report: Report) {
         match report {
             Report::Refused { whatsapp_id, reason } => self.gathered.refused(&self.in_flight, &whatsapp_id, reason),
-            Report::Stale => self.stale(),
+            Report::Stale { serial, message } if serial == self.serial => self.stale(message).await,
+            Report::Stale { .. } | Report::Over => {}
         }
     }
 
-    fn check(&mut self) {
-        if self.in_flight.oldest(BootTime::now()).is_some_and(|age| age > ACK_TIMEOUT) {
-            self.stale();
+    async fn check(&mut self) {
+        if let Some((message, _)) = self.in_flight.oldest(BootTime::now()).filter(|(_, waited)| *waited > ACK_TIMEOUT) {
+            self.stale(Some(message)).await;
         }
     }
 
-    fn stale(&mut self) {
-        self.stale += 1;
-        self.queue.push_back(Event::Stale { tries: self.stale });
+    /// The connection is given up. A message that is alone to blame for that has its tries counted, so that it does not
+    /// keep the others of its account from going out for ever.
+    async fn stale(&mut self, message: Option<MessageId>) {
+        self.queue.push_back(Event::Stale);
+        let online = matches!(self.state, State::Online { .. });
+        let Some(id) = message.filter(|id| online && self.in_flight.alone(*id, BootTime::now(), PATIENCE)) else {
+            return;
+        };
+        let counted = self.persist("count a try", move |context, fence| async move {
+            outbox::count_try(&context.pool, fence, id).await
+        });
+        match counted.await {
+            Some(tries) if tries >= TRIES => {
+                tracing::warn!(account = %self.fence.account, message = %id, tries, "a message is given up");
+                self.gathered.given_up(id, tries);
+            }
+            Some(_) => {}
+            None => self.queue.push_back(Event::Fenced),
+        }
     }
 
     fn start_sending(&mut self) {
@@ -362,19 +394,24 @@ impl Actor {
             context: Arc::clone(&self.context),
             account: self.fence.account,
             link,
+            serial: self.serial,
             in_flight: Arc::clone(&self.in_flight),
             bell: Arc::clone(&self.bell),
             reports: self.reports_out.clone(),
             stop: stop.clone(),
         };
         self.bell.notify_one();
-        let reports = self.reports_out.clone();
+        let (reports, serial) = (self.reports_out.clone(), self.serial);
         tokio::spawn(async move {
-            if let Err(error) = tokio::spawn(sender.run()).await {
-                tracing::error!(%error, "the sender broke");
-                // the actor may have ended meanwhile
-                let _ = reports.send(Report::Stale);
-            }
+            let ended = match tokio::spawn(sender.run()).await {
+                Ok(()) => Report::Over,
+                Err(error) => {
+                    tracing::error!(%error, "the sender broke");
+                    Report::Stale { serial, message: None }
+                }
+            };
+            // the actor may have ended meanwhile
+            let _ = reports.send(ended);
         });
         self.sender = Some(stop);
     }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use common::account::Status;
 use common::clock::BootTime;
 
-use super::machine::{after, backoff, opening, status, wait};
-use super::state::{Action, End, Purpose, State};
+use super::machine::{after, closing, opening, status};
+use super::restart::{again, backoff, counted, told};
+use super::state::{Action, After, End, Purpose, State};
 use crate::link::CloseReason;
 
 /// How long an outdated client waits for a newer version to be configured or fetched.
@@ -21,19 +22,27 @@ pub(super) fn closed(state: State, reason: CloseReason, now: BootTime) -> (State
         State::Ended(_) => (state, vec![]),
         // nothing may be written any more, whatever was to follow
         _ if reason == CloseReason::Fenced => (State::Ended(End::Fenced), vec![]),
+        // it came before ours: whoever took over is looked at first
+        State::Closing { then: After::Reopen { tries, .. }, .. } if reason == CloseReason::Replaced => {
+            (State::Rechecking { tries }, vec![Action::Recheck])
+        }
         State::Closing { then, .. } => after(then, now),
+        // given back all the same: whoever takes it next finds out
+        State::Finishing { .. } => (State::Ended(End::Released), vec![]),
         // the logout call reports its own end
         State::LoggingOut { .. } => (state, vec![]),
         // it is not ours to read: whoever has the key takes it over as it is, and this worker stops
         _ if matches!(reason, CloseReason::UnknownKey(_)) => (State::Ended(End::Released), vec![]),
-        State::Fresh | State::Backoff { .. } | State::Rechecking => (state, vec![]),
+        State::Fresh | State::Backoff { .. } | State::Rechecking { .. } => (state, vec![]),
         State::Pairing { .. } | State::Opening { purpose: Purpose::Pair { .. }, .. } => pairing_closed(&reason),
-        State::Accepted => accepted_closed(&reason, now),
-        State::Opening { purpose: Purpose::Erase, tries } => erase_closed(&reason, tries, now),
-        State::Opening { purpose: Purpose::FirstLogin, tries } => live_closed(reason, Purpose::FirstLogin, tries, now),
-        State::Opening { purpose: Purpose::Resume, tries } => live_closed(reason, Purpose::Resume, tries, now),
-        State::Linking => live_closed(reason, Purpose::FirstLogin, 0, now),
-        State::Online => live_closed(reason, Purpose::Resume, 0, now),
+        State::Accepted { .. } => accepted_closed(&reason, now),
+        State::Opening { purpose: Purpose::Erase, tries, .. } => erase_closed(&reason, tries, now),
+        State::Opening { purpose: Purpose::FirstLogin, tries, .. } => {
+            live_closed(reason, Purpose::FirstLogin, tries, now)
+        }
+        State::Opening { purpose: Purpose::Resume, tries, .. } => live_closed(reason, Purpose::Resume, tries, now),
+        State::Linking { tries } => live_closed(reason, Purpose::FirstLogin, tries, now),
+        State::Online { since, tries } => live_closed(reason, Purpose::Resume, counted(since, tries, now), now),
     }
 }
 
@@ -60,11 +69,12 @@ fn accepted_closed(reason: &CloseReason, now: BootTime) -> (State, Vec<Action>) 
     match reason {
         CloseReason::Fenced => (State::Ended(End::Fenced), vec![]),
         CloseReason::UnknownKey(_) => (State::Ended(End::Released), vec![]),
-        CloseReason::LoggedOut { .. } => live_closed(reason.clone(), Purpose::FirstLogin, 0, now),
+        CloseReason::LoggedOut { .. } | CloseReason::Replaced => {
+            live_closed(reason.clone(), Purpose::FirstLogin, 0, now)
+        }
         CloseReason::RestartRequired
         | CloseReason::Dropped(_)
         | CloseReason::Requested
-        | CloseReason::Replaced
         | CloseReason::Banned { .. }
         | CloseReason::Outdated
         | CloseReason::Refused { .. }
@@ -82,7 +92,7 @@ fn erase_closed(reason: &CloseReason, tries: u32, now: BootTime) -> (State, Vec<
         | CloseReason::Refused { .. }
             if tries + 1 < ERASE_TRIES =>
         {
-            wait(Purpose::Erase, backoff(tries + 1), tries + 1, now)
+            again(Purpose::Erase, backoff(tries + 1), tries + 1, now)
         }
         // a logout that can't be had never strands the delete (R14)
         CloseReason::RestartRequired
@@ -97,48 +107,49 @@ fn erase_closed(reason: &CloseReason, tries: u32, now: BootTime) -> (State, Vec<
     }
 }
 
-fn live_closed(reason: CloseReason, purpose: Purpose, tries: u32, now: BootTime) -> (State, Vec<Action>) {
-    let first = purpose == Purpose::FirstLogin;
-    // until the first login has been written the row stays `pending` (R26)
-    let told = |words: &str| if first { vec![] } else { vec![status(Status::Disconnected, words)] };
-    let (state, mut actions, words) = match reason {
+/// `before`: restarts in a row before this end.
+fn live_closed(reason: CloseReason, purpose: Purpose, before: u32, now: BootTime) -> (State, Vec<Action>) {
+    let (cause, tries) = (reason.name(), before + 1);
+    let (pause, words) = match reason {
         CloseReason::Fenced => return (State::Ended(End::Fenced), vec![]),
         CloseReason::UnknownKey(_) => return (State::Ended(End::Released), vec![]),
         CloseReason::LoggedOut { reason } => {
             return (State::Ended(End::Settled), vec![status(Status::LoggedOut, &reason), Action::Scrub]);
         }
         CloseReason::Replaced => {
-            let mut actions = told("another connection with the same credentials took over");
+            let mut actions = told(&purpose, cause, tries, "another connection with the same credentials took over");
             actions.push(Action::Recheck);
-            return (State::Rechecking, actions);
+            return (State::Rechecking { tries }, actions);
         }
         CloseReason::Banned { code, expires_in } => {
-            let (state, wake) = wait(purpose, expires_in, 0, now);
             let banned = Action::Status {
                 status: Status::Banned,
                 reason: Some(format!("WhatsApp banned the account for a while (code {code})")),
                 banned_for: Some(expires_in),
             };
-            return (state, [vec![banned], wake].concat());
+            return (State::Backoff { until: now + expires_in, purpose, tries: 0 }, vec![banned]);
         }
-        CloseReason::Outdated => {
-            let (state, wake) = wait(purpose, AFTER_OUTDATED, tries + 1, now);
-            (state, wake, "WhatsApp wants a newer client version".to_owned())
-        }
-        CloseReason::RestartRequired => {
-            let (state, open) = opening(purpose, tries);
-            (state, open, "WhatsApp asked for a new connection".to_owned())
-        }
-        CloseReason::Refused { code } => {
-            let (state, wake) = wait(purpose, backoff(tries + 1), tries + 1, now);
-            (state, wake, format!("WhatsApp refused the connection (code {code})"))
-        }
+        CloseReason::Outdated => (AFTER_OUTDATED, "WhatsApp wants a newer client version".to_owned()),
+        // the first one is answered at once
+        CloseReason::RestartRequired => (backoff(before), "WhatsApp asked for a new connection".to_owned()),
+        CloseReason::Refused { code } => (backoff(tries), format!("WhatsApp refused the connection (code {code})")),
         CloseReason::Dropped(_) | CloseReason::Requested | CloseReason::PairingExpired => {
-            let (state, wake) = wait(purpose, backoff(tries + 1), tries + 1, now);
-            (state, wake, "the connection to WhatsApp was lost".to_owned())
+            (backoff(tries), "the connection to WhatsApp was lost".to_owned())
         }
     };
-    let mut all = told(&words);
-    all.append(&mut actions);
-    (state, all)
+    let mut actions = told(&purpose, cause, tries, &words);
+    let (state, mut open) = again(purpose, pause, tries, now);
+    actions.append(&mut open);
+    (state, actions)
+}
+
+/// A connection that gets nowhere, or says nothing any more: it is open still, so it is closed first (R62).
+pub(super) fn unanswered(cause: &'static str, purpose: Purpose, before: u32, now: BootTime) -> (State, Vec<Action>) {
+    let tries = before + 1;
+    if purpose == Purpose::Erase && tries >= ERASE_TRIES {
+        return closing(After::End(End::Removed), vec![Action::Close], now);
+    }
+    let mut actions = vec![Action::Close];
+    actions.append(&mut told(&purpose, cause, tries, "WhatsApp did not answer: connecting anew"));
+    closing(After::Reopen { purpose, tries }, actions, now)
 }

@@ -70,10 +70,28 @@ impl InFlight {
         self.inner().flying.values().any(|flying| flying.chat == chat)
     }
 
-    /// How long the oldest has been waiting for an answer.
+    /// The message that has been waiting longest for an answer, and how long.
     #[must_use]
-    pub fn oldest(&self, now: BootTime) -> Option<Duration> {
-        self.inner().flying.values().filter(|flying| !flying.answered).map(|flying| now.since(flying.since)).max()
+    pub fn oldest(&self, now: BootTime) -> Option<(MessageId, Duration)> {
+        let inner = self.inner();
+        let waiting = inner.flying.values().filter(|flying| !flying.answered);
+        waiting.map(|flying| (flying.id, now.since(flying.since))).max_by_key(|(_, waited)| *waited)
+    }
+
+    /// Whether nothing is on its way and nothing answered is left to be written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.inner().flying.is_empty()
+    }
+
+    /// Whether this message alone is to blame for a silence: it waits for an answer, and no other one has done so for as
+    /// long as `patience`.
+    #[must_use]
+    pub fn alone(&self, id: MessageId, now: BootTime, patience: Duration) -> bool {
+        let inner = self.inner();
+        let mut waiting = inner.flying.values().filter(|flying| !flying.answered);
+        waiting.clone().any(|flying| flying.id == id)
+            && waiting.all(|flying| flying.id == id || now.since(flying.since) < patience)
     }
 
     /// The connection is gone: what was not answered goes out again with the same ids.

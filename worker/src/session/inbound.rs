@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::clock::{self, BootTime};
+use common::id::MessageId;
 use common::store::due;
 use common::store::outbox::{self, Inbound, Outcome, Receipt};
 use common::store::{Error, Fence, Result};
@@ -13,8 +14,6 @@ use super::in_flight::InFlight;
 use crate::context::Context;
 use crate::link::{Commit, InboundMessage, ReceiptKind};
 
-/// How long an account is held after WhatsApp's reach-out time-lock (463), before it tries again.
-const HOLD: Duration = Duration::from_secs(300);
 /// How long an account pauses after the server said that it could not take a message.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -34,12 +33,13 @@ pub struct Gathered {
     receipts: Vec<Receipt>,
     messages: Vec<Inbound>,
     commits: Vec<Commit>,
-    hold: bool,
+    hold: Option<Duration>,
 }
 
 impl Gathered {
     /// WhatsApp's answer to a message of ours.
-    pub fn ack(&mut self, in_flight: &InFlight, whatsapp_id: &str, error: Option<u16>) {
+    /// `hold` is how long the account is held after the reach-out time-lock (463), before it tries again.
+    pub fn ack(&mut self, in_flight: &InFlight, whatsapp_id: &str, error: Option<u16>, hold: Duration) {
         // an answer to something that we did not send, or sent before this connection: the row is sent again
         let Some(flying) = in_flight.answered(whatsapp_id) else { return };
         match error {
@@ -50,8 +50,8 @@ impl Gathered {
             }
             // the row waits, and with it all behind it
             Some(463) => {
-                self.hold = true;
-                in_flight.hold(BootTime::now() + HOLD);
+                self.hold = Some(hold);
+                in_flight.hold(BootTime::now() + hold);
                 in_flight.forget(flying.id);
             }
             // a passing fault of the server
@@ -68,6 +68,12 @@ impl Gathered {
         if let Some(flying) = in_flight.answered(whatsapp_id) {
             self.outcomes.push(Outcome { id: flying.id, failure: Some(reason) });
         }
+    }
+
+    /// It was tried again and again, and nothing ever said what became of it.
+    pub fn given_up(&mut self, id: MessageId, tries: i32) {
+        let reason = format!("given up after {tries} tries: WhatsApp never confirmed it, though it may have arrived");
+        self.outcomes.push(Outcome { id, failure: Some(reason) });
     }
 
     /// A recipient's phone has it, or showed it.
@@ -100,7 +106,7 @@ impl Gathered {
             && self.receipts.is_empty()
             && self.messages.is_empty()
             && self.commits.is_empty()
-            && !self.hold
+            && self.hold.is_none()
     }
 
     /// Writes everything, each kind in one statement, in the order in which it must be seen. What was written is taken
@@ -139,9 +145,9 @@ impl Gathered {
             outbox::receipts(&context.pool, fence, &self.receipts).await?;
             self.receipts.clear();
         }
-        if self.hold {
-            common::store::session::hold(&context.pool, fence, HOLD.as_secs_f64()).await?;
-            self.hold = false;
+        if let Some(hold) = self.hold {
+            common::store::session::hold(&context.pool, fence, hold.as_secs_f64()).await?;
+            self.hold = None;
         }
         Ok(())
     }

@@ -10,23 +10,20 @@ use std::time::Duration;
 use common::account::Status;
 use common::clock::BootTime;
 
-use super::close::closed;
+use super::close::{closed, unanswered};
+use super::restart::{UNSTABLE, again, backoff, counted, unstable};
 use super::state::{Action, After, End, Event, Facts, Passkey, Purpose, State, Wanted, Who};
 
 /// A close that we asked for is taken for done after this.
 const CLOSING: Duration = Duration::from_secs(10);
+/// A connection that has had its turn is logged in, or shows a code, within this; so is the close after a phone's yes (R62).
+const ANSWER: Duration = Duration::from_secs(30);
+/// How long a session that is given back waits for the acknowledgements of what is on its way.
+const FINISHING: Duration = Duration::from_secs(3);
+/// A logout is taken for done after this; the link's own bound is shorter.
+const LOGOUT: Duration = Duration::from_secs(15);
 /// How long `replaced` keeps the account off: whoever took over is left in peace.
 const AFTER_REPLACED: Duration = Duration::from_secs(5);
-
-/// Seconds before each further try to be online again; the last one repeats.
-const BACKOFF_S: [u64; 8] = [0, 1, 2, 5, 10, 20, 40, 60];
-
-/// How long to wait after `tries` failures in a row.
-#[must_use]
-pub fn backoff(tries: u32) -> Duration {
-    let index = usize::try_from(tries).unwrap_or(usize::MAX).min(BACKOFF_S.len() - 1);
-    Duration::from_secs(BACKOFF_S[index])
-}
 
 /// The decision. Exhaustive over states in every arm of events.
 #[must_use]
@@ -34,15 +31,17 @@ pub fn decide(state: State, event: Event, now: BootTime) -> (State, Vec<Action>)
     match event {
         Event::Row(facts) => row(state, facts, now),
         Event::Tick => tick(state, now),
+        Event::Opened => opened(state, now),
         Event::Code { code, lifetime } => show(state, code, lifetime, now),
         Event::CodeStale => code_stale(state),
         Event::Advice(advice) => advise(state, advice),
-        Event::Accepted { jid } => accepted(state, jid),
+        Event::Accepted { jid } => accepted(state, jid, now),
         Event::PairFailed(reason) => pair_failed(state, reason, now),
-        Event::Connected(who) => connected(state, who),
-        Event::Linked(other) => linked(state, other),
+        Event::Connected(who) => connected(state, who, now),
+        Event::Linked(other) => linked(state, other, now),
         Event::LoggedOut => logged_out(state),
-        Event::Stale { tries } => stale(state, tries, now),
+        Event::Stale => stale(state, now),
+        Event::Idle => idle(state, now),
         Event::Closed(reason) => closed(state, reason, now),
         Event::Release => stop(state, End::Released, Action::Close, now),
         Event::Fenced => stop(state, End::Fenced, Action::Abort, now),
@@ -51,38 +50,44 @@ pub fn decide(state: State, event: Event, now: BootTime) -> (State, Vec<Action>)
 
 /// Ends the session: at once where no connection is open, else when it has closed.
 fn stop(state: State, end: End, how: Action, now: BootTime) -> (State, Vec<Action>) {
+    let fenced = end == End::Fenced;
     match state {
-        State::Fresh | State::Backoff { .. } | State::Rechecking => (State::Ended(end), vec![]),
+        State::Fresh | State::Backoff { .. } | State::Rechecking { .. } => (State::Ended(end), vec![]),
+        // what is on its way is acknowledged and written first
+        State::Online { .. } if end == End::Released => (State::Finishing { until: now + FINISHING }, vec![]),
+        State::Finishing { .. } if end == End::Released => (state, vec![]),
+        // a logout that was begun is bounded, and nobody else would end it (R14, R29)
+        State::LoggingOut { .. } if !fenced => (state, vec![]),
         State::Opening { .. }
         | State::Pairing { .. }
-        | State::Accepted
-        | State::Linking
-        | State::Online
+        | State::Accepted { .. }
+        | State::Linking { .. }
+        | State::Online { .. }
+        | State::Finishing { .. }
         | State::LoggingOut { .. } => closing(After::End(end), vec![how], now),
         // what we asked for first stands, but fenced is fenced: nothing more is written
-        State::Closing { deadline, then } => match end {
-            End::Fenced => (State::Closing { deadline, then: After::End(end) }, vec![how]),
-            End::Released | End::Settled | End::Removed => match then {
-                After::Reopen { .. } => (State::Closing { deadline, then: After::End(end) }, vec![]),
-                After::End(_) => (State::Closing { deadline, then }, vec![]),
-            },
-        },
-        State::Ended(_) => (state, vec![]),
+        State::Closing { deadline, .. } if fenced => (State::Closing { deadline, then: After::End(end) }, vec![how]),
+        State::Closing { deadline, then: After::Reopen { .. } } => {
+            (State::Closing { deadline, then: After::End(end) }, vec![])
+        }
+        State::Closing { then: After::End(_), .. } | State::Ended(_) => (state, vec![]),
     }
 }
 
-fn closing(then: After, mut actions: Vec<Action>, now: BootTime) -> (State, Vec<Action>) {
-    let deadline = now + CLOSING;
-    actions.push(Action::WakeAt(deadline));
-    (State::Closing { deadline, then }, actions)
+pub(super) fn closing(then: After, actions: Vec<Action>, now: BootTime) -> (State, Vec<Action>) {
+    (State::Closing { deadline: now + CLOSING, then }, actions)
 }
 
 pub(super) fn opening(purpose: Purpose, tries: u32) -> (State, Vec<Action>) {
-    let actions = match &purpose {
-        Purpose::Pair { until, .. } => vec![Action::Open, Action::WakeAt(*until)],
-        Purpose::FirstLogin | Purpose::Resume | Purpose::Erase => vec![Action::Open],
-    };
-    (State::Opening { purpose, tries }, actions)
+    (State::Opening { purpose, tries, until: None }, vec![Action::Open])
+}
+
+/// From now on it is the other side's turn.
+fn opened(state: State, now: BootTime) -> (State, Vec<Action>) {
+    match state {
+        State::Opening { purpose, tries, .. } => (State::Opening { purpose, tries, until: Some(now + ANSWER) }, vec![]),
+        state => (state, vec![]),
+    }
 }
 
 fn row(state: State, facts: Facts, now: BootTime) -> (State, Vec<Action>) {
@@ -92,13 +97,14 @@ fn row(state: State, facts: Facts, now: BootTime) -> (State, Vec<Action>) {
         Wanted::Erased => erase(state, &facts, now),
         Wanted::Online => match state {
             State::Fresh => start(facts, now),
-            State::Rechecking => wait(login(&facts), AFTER_REPLACED, 1, now),
-            State::Online if facts.groups_wanted => (State::Online, vec![Action::Drain, Action::SyncGroups]),
-            State::Online => (State::Online, vec![Action::Drain]),
+            State::Rechecking { tries } => again(login(&facts), AFTER_REPLACED.max(backoff(tries)), tries, now),
+            State::Online { .. } if facts.groups_wanted => (state, vec![Action::Drain, Action::SyncGroups]),
+            State::Online { .. } => (state, vec![Action::Drain]),
             State::Opening { .. }
             | State::Pairing { .. }
-            | State::Accepted
-            | State::Linking
+            | State::Accepted { .. }
+            | State::Linking { .. }
+            | State::Finishing { .. }
             | State::Backoff { .. }
             | State::LoggingOut { .. }
             | State::Closing { .. }
@@ -134,43 +140,65 @@ fn erase(state: State, facts: &Facts, now: BootTime) -> (State, Vec<Action>) {
     match state {
         State::Fresh if facts.registered => opening(Purpose::Erase, 0),
         State::Fresh => (State::Ended(End::Removed), vec![Action::Remove]),
-        State::Online | State::Linking => (State::LoggingOut { end: End::Removed }, vec![Action::Logout]),
-        State::Opening { purpose: Purpose::Resume | Purpose::FirstLogin, tries } => {
-            (State::Opening { purpose: Purpose::Erase, tries }, vec![])
+        State::Online { .. } | State::Linking { .. } => logging_out(End::Removed, now),
+        State::Opening { purpose: Purpose::Resume | Purpose::FirstLogin, until, .. } => {
+            (State::Opening { purpose: Purpose::Erase, tries: 0, until }, vec![])
         }
-        State::Backoff { purpose: Purpose::Resume | Purpose::FirstLogin, .. } | State::Rechecking => {
+        State::Backoff { purpose: Purpose::Resume | Purpose::FirstLogin, .. } | State::Rechecking { .. } => {
             opening(Purpose::Erase, 0)
         }
         State::Backoff { purpose: Purpose::Pair { .. }, .. } => (State::Ended(End::Removed), vec![Action::Remove]),
-        State::Pairing { .. } | State::Accepted | State::Opening { purpose: Purpose::Pair { .. }, .. } => {
+        State::Closing { deadline, then: After::Reopen { .. } } => {
+            let then = After::Reopen { purpose: Purpose::Erase, tries: 0 };
+            (State::Closing { deadline, then }, vec![])
+        }
+        State::Pairing { .. } | State::Accepted { .. } | State::Opening { purpose: Purpose::Pair { .. }, .. } => {
             closing(After::End(End::Removed), vec![Action::Close], now)
         }
         State::Opening { purpose: Purpose::Erase, .. }
         | State::Backoff { purpose: Purpose::Erase, .. }
         | State::LoggingOut { .. }
+        // its next owner logs it out
+        | State::Finishing { .. }
         | State::Closing { .. }
         | State::Ended(_) => (state, vec![]),
     }
 }
 
+fn logging_out(end: End, now: BootTime) -> (State, Vec<Action>) {
+    (State::LoggingOut { end, until: now + LOGOUT }, vec![Action::Logout])
+}
+
+/// A timer may come early, since the one of an earlier state may be running still.
 fn tick(state: State, now: BootTime) -> (State, Vec<Action>) {
+    if state.wakes_at().is_none_or(|at| now < at) {
+        return (state, vec![]);
+    }
     match state {
-        State::Pairing { until, .. } | State::Opening { purpose: Purpose::Pair { until, .. }, .. } if now >= until => {
+        State::Opening { purpose: Purpose::Pair { until, .. }, .. } if now < until => {
+            give_up("WhatsApp did not answer", now)
+        }
+        State::Pairing { .. } | State::Opening { purpose: Purpose::Pair { .. }, .. } => {
             give_up("nobody scanned a code in time", now)
         }
-        State::Backoff { until, purpose, tries } if now >= until => opening(purpose, tries),
-        State::Backoff { until, .. } => (state, vec![Action::WakeAt(until)]),
-        State::Closing { deadline, then } if now >= deadline => after(then, now),
-        State::Fresh
-        | State::Opening { .. }
-        | State::Pairing { .. }
-        | State::Accepted
-        | State::Linking
-        | State::Online
-        | State::Rechecking
-        | State::LoggingOut { .. }
-        | State::Closing { .. }
-        | State::Ended(_) => (state, vec![]),
+        State::Opening { purpose, tries, .. } => unanswered("no_answer", purpose, tries, now),
+        // the credentials are good: the next login decides, as after any other end (R26)
+        State::Accepted { .. } => {
+            closing(After::Reopen { purpose: Purpose::FirstLogin, tries: 0 }, vec![Action::Close], now)
+        }
+        State::Online { since, tries } => {
+            let steady = State::Online { since, tries: 0 };
+            if tries < UNSTABLE {
+                return (steady, vec![]);
+            }
+            let well = Action::Status { status: Status::Connected, reason: None, banned_for: None };
+            (steady, vec![well, Action::Recovered { restarts: tries }])
+        }
+        State::Finishing { .. } => closing(After::End(End::Released), vec![Action::Close], now),
+        State::Backoff { purpose, tries, .. } => opening(purpose, tries),
+        State::Closing { then, .. } => after(then, now),
+        State::LoggingOut { end, .. } => (State::Ended(end), finish(end)),
+        State::Fresh | State::Linking { .. } | State::Rechecking { .. } | State::Ended(_) => (state, vec![]),
     }
 }
 
@@ -194,11 +222,12 @@ fn show(state: State, code: String, lifetime: Duration, now: BootTime) -> (State
             return closing(After::End(End::Removed), vec![Action::Close], now);
         }
         State::Fresh
-        | State::Accepted
-        | State::Linking
-        | State::Online
+        | State::Accepted { .. }
+        | State::Linking { .. }
+        | State::Online { .. }
+        | State::Finishing { .. }
         | State::Backoff { .. }
-        | State::Rechecking
+        | State::Rechecking { .. }
         | State::LoggingOut { .. }
         | State::Closing { .. }
         | State::Ended(_) => return (state, vec![]),
@@ -221,24 +250,28 @@ fn code_stale(state: State) -> (State, Vec<Action>) {
 }
 
 fn advise(state: State, advice: Passkey) -> (State, Vec<Action>) {
-    if matches!(state, State::Pairing { .. } | State::Accepted | State::Opening { purpose: Purpose::Pair { .. }, .. }) {
+    if matches!(
+        state,
+        State::Pairing { .. } | State::Accepted { .. } | State::Opening { purpose: Purpose::Pair { .. }, .. }
+    ) {
         return (state, vec![Action::Advise(advice)]);
     }
     (state, vec![])
 }
 
-fn accepted(state: State, jid: String) -> (State, Vec<Action>) {
+fn accepted(state: State, jid: String, now: BootTime) -> (State, Vec<Action>) {
     match state {
         State::Pairing { .. } | State::Opening { purpose: Purpose::Pair { .. }, .. } => {
-            (State::Accepted, vec![Action::Accept { jid }])
+            (State::Accepted { until: now + ANSWER }, vec![Action::Accept { jid }])
         }
-        State::Closing { .. } | State::Ended(_) | State::Accepted => (state, vec![]),
+        State::Closing { .. } | State::Ended(_) | State::Accepted { .. } => (state, vec![]),
         State::Fresh
         | State::Opening { .. }
-        | State::Linking
-        | State::Online
+        | State::Linking { .. }
+        | State::Online { .. }
+        | State::Finishing { .. }
         | State::Backoff { .. }
-        | State::Rechecking
+        | State::Rechecking { .. }
         | State::LoggingOut { .. } => (state, vec![Action::Unexpected("accepted by a phone while not pairing")]),
     }
 }
@@ -250,45 +283,51 @@ fn pair_failed(state: State, reason: String, now: BootTime) -> (State, Vec<Actio
     (state, vec![])
 }
 
-fn connected(state: State, who: Who) -> (State, Vec<Action>) {
+fn connected(state: State, who: Who, now: BootTime) -> (State, Vec<Action>) {
     match state {
         // the library may reconnect after 515 by itself: then the login comes without a close before it
         // and an owner that died between the phone's yes and our note of it leaves credentials that log in at once
-        State::Opening { purpose: Purpose::FirstLogin | Purpose::Pair { .. }, .. }
-        | State::Accepted
-        | State::Pairing { .. } => (State::Linking, vec![Action::Link(who)]),
-        State::Opening { purpose: Purpose::Resume, .. } => (
-            State::Online,
+        State::Opening { purpose: Purpose::FirstLogin, tries, .. } => {
+            (State::Linking { tries }, vec![Action::Link(who)])
+        }
+        State::Opening { purpose: Purpose::Pair { .. }, .. } | State::Accepted { .. } | State::Pairing { .. } => {
+            (State::Linking { tries: 0 }, vec![Action::Link(who)])
+        }
+        State::Opening { purpose: Purpose::Resume, tries, .. } => (
+            State::Online { since: now, tries },
             vec![
-                Action::Status { status: Status::Connected, reason: None, banned_for: None },
+                Action::Status { status: Status::Connected, reason: unstable(tries), banned_for: None },
                 Action::Drain,
                 Action::SyncGroups,
             ],
         ),
-        State::Opening { purpose: Purpose::Erase, .. } => {
-            (State::LoggingOut { end: End::Removed }, vec![Action::Logout])
-        }
-        State::Online | State::Linking | State::Closing { .. } | State::LoggingOut { .. } | State::Ended(_) => {
-            (state, vec![])
-        }
-        State::Fresh | State::Backoff { .. } | State::Rechecking => {
+        State::Opening { purpose: Purpose::Erase, .. } => logging_out(End::Removed, now),
+        State::Online { .. }
+        | State::Linking { .. }
+        | State::Finishing { .. }
+        | State::Closing { .. }
+        | State::LoggingOut { .. }
+        | State::Ended(_) => (state, vec![]),
+        State::Fresh | State::Backoff { .. } | State::Rechecking { .. } => {
             (state, vec![Action::Unexpected("logged in without having asked for it")])
         }
     }
 }
 
-fn linked(state: State, other: Option<String>) -> (State, Vec<Action>) {
+fn linked(state: State, other: Option<String>, now: BootTime) -> (State, Vec<Action>) {
     match (state, other) {
-        (State::Linking, None) => (State::Online, vec![Action::Drain, Action::SyncGroups]),
+        (State::Linking { tries }, None) => {
+            (State::Online { since: now, tries }, vec![Action::Drain, Action::SyncGroups])
+        }
         // the original keeps working; this device goes, on the phone's side too (R29)
-        (State::Linking, Some(_)) => (State::LoggingOut { end: End::Settled }, vec![Action::Logout]),
+        (State::Linking { .. }, Some(_)) => logging_out(End::Settled, now),
         (state, _) => (state, vec![]),
     }
 }
 
 fn logged_out(state: State) -> (State, Vec<Action>) {
     match state {
-        State::LoggingOut { end } => (State::Ended(end), finish(end)),
+        State::LoggingOut { end, .. } => (State::Ended(end), finish(end)),
         state => (state, vec![]),
     }
 }
@@ -302,13 +341,18 @@ fn finish(end: End) -> Vec<Action> {
     }
 }
 
-fn stale(state: State, tries: u32, now: BootTime) -> (State, Vec<Action>) {
+fn stale(state: State, now: BootTime) -> (State, Vec<Action>) {
     match state {
-        State::Online => closing(
-            After::Reopen { tries },
-            vec![Action::Close, status(Status::Disconnected, "WhatsApp did not answer: connecting anew")],
-            now,
-        ),
+        State::Online { since, tries } => unanswered("stale", Purpose::Resume, counted(since, tries, now), now),
+        // no answer is to be waited for
+        state @ State::Finishing { .. } => idle(state, now),
+        state => (state, vec![]),
+    }
+}
+
+fn idle(state: State, now: BootTime) -> (State, Vec<Action>) {
+    match state {
+        State::Finishing { .. } => closing(After::End(End::Released), vec![Action::Close], now),
         state => (state, vec![]),
     }
 }
@@ -317,13 +361,8 @@ pub(super) fn after(then: After, now: BootTime) -> (State, Vec<Action>) {
     match then {
         After::End(End::Removed) => (State::Ended(End::Removed), vec![Action::Remove]),
         After::End(end) => (State::Ended(end), vec![]),
-        After::Reopen { tries } => wait(Purpose::Resume, backoff(tries), tries, now),
+        After::Reopen { purpose, tries } => again(purpose, backoff(tries), tries, now),
     }
-}
-
-pub(super) fn wait(purpose: Purpose, pause: Duration, tries: u32, now: BootTime) -> (State, Vec<Action>) {
-    let until = now + pause;
-    (State::Backoff { until, purpose, tries }, vec![Action::WakeAt(until)])
 }
 
 pub(super) fn status(status: Status, reason: &str) -> Action {

@@ -12,6 +12,7 @@ pub mod machine;
 pub mod outbox;
 mod passkey;
 pub mod perform;
+pub mod restart;
 pub mod state;
 pub mod supervisor;
 pub mod trust;

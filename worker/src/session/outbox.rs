@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::clock::BootTime;
-use common::id::AccountId;
+use common::id::{AccountId, MessageId};
 use common::store::outbox::{self, Waiting};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -36,7 +36,14 @@ pub enum Report {
         reason: String,
     },
     /// Nobody knows whether a message went out: the connection is not to be trusted any more.
-    Stale,
+    Stale {
+        /// The connection.
+        serial: i64,
+        /// The message; none when the sender itself broke.
+        message: Option<MessageId>,
+    },
+    /// The sender has ended: nothing is handed over by it any more.
+    Over,
 }
 
 /// What the sender works with.
@@ -47,6 +54,8 @@ pub struct Sender {
     pub account: AccountId,
     /// The connection.
     pub link: Arc<dyn Link>,
+    /// The connection's number within the session.
+    pub serial: i64,
     /// What is on its way.
     pub in_flight: Arc<InFlight>,
     /// "Look at the rows."
@@ -123,9 +132,6 @@ impl Sender {
     /// Sends one row; an answer ends the drain.
     async fn send(&self, row: Waiting) -> Option<Drained> {
         let now = BootTime::now();
-        if self.stop.is_cancelled() {
-            return Some(Drained::Gone);
-        }
         if !self.context.trust.holds(now) {
             return Some(Drained::Again(RETRY_AFTER));
         }
@@ -135,6 +141,11 @@ impl Sender {
         let flying =
             Flying { id: row.id, chat: row.chat.clone(), created_at: row.created_at, since: now, answered: false };
         self.in_flight.put(&row.whatsapp_id, flying);
+        // asked after it was put: whoever stops the sender and then finds nothing on its way can rely on that
+        if self.stop.is_cancelled() {
+            self.in_flight.forget(row.id);
+            return Some(Drained::Gone);
+        }
         match self.link.send_text(&row.chat, &row.whatsapp_id, &row.body).await {
             Ok(()) => None,
             Err(SendError::NotConnected) => {
@@ -148,7 +159,7 @@ impl Sender {
             }
             Err(SendError::Unknown(what)) => {
                 tracing::warn!(account = %self.account, message = %row.id, %what, "the outcome of a send is unknown");
-                let _ = self.reports.send(Report::Stale);
+                let _ = self.reports.send(Report::Stale { serial: self.serial, message: Some(row.id) });
                 Some(Drained::Gone)
             }
         }

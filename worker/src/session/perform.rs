@@ -59,7 +59,21 @@ impl Actor {
             Action::Remove => self.remove().await,
             Action::SyncGroups => self.sync_groups(),
             Action::Drain => self.bell.notify_one(),
-            Action::WakeAt(at) => self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at))),
+            Action::Restart { cause } => metrics::SESSION_RESTARTS.with_label_values(&[cause]).inc(),
+            Action::Unstable { restarts, reason } => {
+                tracing::warn!(account = %self.fence.account, restarts, reason, "an account is restarted again and again");
+                self.write("tell that it is unstable", |context, fence| {
+                    let reason = reason.clone();
+                    async move { session::unstable(&context.pool, fence, restarts, &reason).await }
+                })
+                .await;
+            }
+            Action::Recovered { restarts } => {
+                self.write("tell that it is steady again", |context, fence| async move {
+                    session::recovered(&context.pool, fence, restarts).await
+                })
+                .await;
+            }
             Action::Unexpected(what) => tracing::error!(account = %self.fence.account, what, "unexpected"),
         }
     }
@@ -100,17 +114,19 @@ impl Actor {
         match opened {
             Ok(link) => {
                 self.link = Some(Arc::clone(&link));
+                self.queue.push_back(Event::Opened);
                 match &self.state {
                     State::Closing { .. } => self.close(),
                     State::Ended(_) => link.abort(),
                     State::Fresh
                     | State::Opening { .. }
                     | State::Pairing { .. }
-                    | State::Accepted
-                    | State::Linking
-                    | State::Online
+                    | State::Accepted { .. }
+                    | State::Linking { .. }
+                    | State::Online { .. }
+                    | State::Finishing { .. }
                     | State::Backoff { .. }
-                    | State::Rechecking
+                    | State::Rechecking { .. }
                     | State::LoggingOut { .. } => {}
                 }
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use common::account::Status;
 use common::clock::BootTime;
 
+use super::restart::STEADY;
 use crate::link::CloseReason;
 
 /// What a connection is opened for.
@@ -34,8 +35,10 @@ pub enum State {
     Opening {
         /// What for.
         purpose: Purpose,
-        /// Failed tries before this one.
+        /// Restarts in a row before this one.
         tries: u32,
+        /// Given up at this instant; none while it waits for its turn to connect.
+        until: Option<BootTime>,
     },
     /// Codes are shown.
     Pairing {
@@ -47,26 +50,47 @@ pub enum State {
         shown: i32,
     },
     /// A phone accepted the device; WhatsApp's close (515) is the next step (R26).
-    Accepted,
-    /// Logged in for the first time; the duplicate guard is being asked (R29).
-    Linking,
+    Accepted {
+        /// Without that close, the connection is given up at this instant.
+        until: BootTime,
+    },
+    /// Logged in for the first time; the duplicate guard is being asked (R29), for no longer than we may act.
+    Linking {
+        /// Restarts in a row before.
+        tries: u32,
+    },
     /// Logged in: the outbox is drained.
-    Online,
+    Online {
+        /// Since when.
+        since: BootTime,
+        /// Restarts in a row before; forgotten when it has been online for a while.
+        tries: u32,
+    },
+    /// The account is being given back: nothing new is sent, what is on its way is waited for.
+    Finishing {
+        /// Not longer than this.
+        until: BootTime,
+    },
     /// Waiting to open again.
     Backoff {
         /// When.
         until: BootTime,
         /// What for.
         purpose: Purpose,
-        /// Failed tries so far.
+        /// Restarts in a row, the coming one included.
         tries: u32,
     },
     /// Another connection took over: lease and epoch are being checked before anything else.
-    Rechecking,
+    Rechecking {
+        /// Restarts in a row, the coming one included.
+        tries: u32,
+    },
     /// The device is being logged out.
     LoggingOut {
         /// What the session ends with.
         end: End,
+        /// Taken for done at this instant at the latest.
+        until: BootTime,
     },
     /// We asked the connection to close.
     Closing {
@@ -86,7 +110,9 @@ pub enum After {
     End(End),
     /// It is opened again, after a wait.
     Reopen {
-        /// Connections in a row that were given up without one acknowledgement.
+        /// What for.
+        purpose: Purpose,
+        /// Restarts in a row, the coming one included.
         tries: u32,
     },
 }
@@ -161,8 +187,10 @@ pub struct Who {
 pub enum Event {
     /// The row was read: at the start, on a bell, or after a re-check. It was read under our epoch.
     Row(Facts),
-    /// A timer asked for has come.
+    /// The state's own instant ([`State::wakes_at`]) has come.
     Tick,
+    /// The connection has had its turn: from now on it must get somewhere.
+    Opened,
     /// A QR code came; for pairing by code it only says that the server listens.
     Code {
         /// Its text.
@@ -188,10 +216,9 @@ pub enum Event {
     /// The logout call has ended, one way or the other.
     LoggedOut,
     /// No acknowledgement for too long, or a send without an outcome: the connection is not to be trusted.
-    Stale {
-        /// Connections in a row that were given up without one acknowledgement, this one included.
-        tries: u32,
-    },
+    Stale,
+    /// While finishing: nothing is on its way any more, and all that was is written.
+    Idle,
     /// The connection has ended.
     Closed(CloseReason),
     /// The worker must give the account back (stop, or too many accounts).
@@ -255,8 +282,23 @@ pub enum Action {
     SyncGroups,
     /// There may be messages to send.
     Drain,
-    /// Call back with [`Event::Tick`].
-    WakeAt(BootTime),
+    /// Count a restart of the connection.
+    Restart {
+        /// Why, in one word of a bounded set.
+        cause: &'static str,
+    },
+    /// Tell the tenant that the account is restarted again and again.
+    Unstable {
+        /// How often in a row.
+        restarts: u32,
+        /// Why the last time, for a person.
+        reason: String,
+    },
+    /// Tell the tenant that it has been steady since.
+    Recovered {
+        /// How often it was restarted in a row before.
+        restarts: u32,
+    },
     /// Something that can't happen did: log it.
     Unexpected(&'static str),
 }
@@ -269,14 +311,55 @@ impl State {
             Self::Fresh => "fresh",
             Self::Opening { .. } => "opening",
             Self::Pairing { .. } => "pairing",
-            Self::Accepted => "accepted",
-            Self::Linking => "linking",
-            Self::Online => "online",
+            Self::Accepted { .. } => "accepted",
+            Self::Linking { .. } => "linking",
+            Self::Online { .. } => "online",
+            Self::Finishing { .. } => "finishing",
             Self::Backoff { .. } => "backoff",
-            Self::Rechecking => "rechecking",
+            Self::Rechecking { .. } => "rechecking",
             Self::LoggingOut { .. } => "logging_out",
             Self::Closing { .. } => "closing",
             Self::Ended(_) => "ended",
+        }
+    }
+
+    /// When [`Event::Tick`] is due. A state that waits for something outside of us has such an instant, or stands for
+    /// something that ends with the right to act; none waits for ever (R62).
+    #[must_use]
+    pub fn wakes_at(&self) -> Option<BootTime> {
+        match self {
+            Self::Opening { purpose: Purpose::Pair { until: window, .. }, until, .. } => {
+                Some(until.map_or(*window, |until| until.min(*window)))
+            }
+            Self::Opening { purpose: Purpose::FirstLogin | Purpose::Resume | Purpose::Erase, until, .. } => *until,
+            Self::Pairing { until, .. }
+            | Self::Accepted { until }
+            | Self::Finishing { until }
+            | Self::Backoff { until, .. }
+            | Self::LoggingOut { until, .. } => Some(*until),
+            Self::Closing { deadline, .. } => Some(*deadline),
+            Self::Online { since, tries } if *tries > 0 => Some(*since + STEADY),
+            Self::Online { .. } | Self::Fresh | Self::Linking { .. } | Self::Rechecking { .. } | Self::Ended(_) => None,
+        }
+    }
+
+    /// How often the connection was restarted in a row.
+    #[must_use]
+    pub const fn restarts(&self) -> u32 {
+        match self {
+            Self::Opening { tries, .. }
+            | Self::Linking { tries }
+            | Self::Online { tries, .. }
+            | Self::Backoff { tries, .. }
+            | Self::Rechecking { tries }
+            | Self::Closing { then: After::Reopen { tries, .. }, .. } => *tries,
+            Self::Fresh
+            | Self::Pairing { .. }
+            | Self::Accepted { .. }
+            | Self::Finishing { .. }
+            | Self::LoggingOut { .. }
+            | Self::Closing { then: After::End(_), .. }
+            | Self::Ended(_) => 0,
         }
     }
 }

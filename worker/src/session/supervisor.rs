@@ -12,6 +12,7 @@ use common::id::AccountId;
 use common::job::Bell;
 use common::store::{self, Fence};
 use common::telemetry::metrics;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::actor::{Actor, Orders};
@@ -20,6 +21,8 @@ use crate::context::Context;
 
 /// Accounts claimed in one go.
 const CLAIM_BATCH: i64 = 200;
+/// For what is cut off to end.
+const CUTTING: Duration = Duration::from_secs(2);
 
 /// What became of a knock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +35,17 @@ pub enum Knock {
     NotMine,
     /// Nothing is wanted of it.
     Nothing,
+}
+
+/// How the sessions of a worker ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// Each in its order; no socket is open.
+    InOrder,
+    /// Some were cut off; no socket is open, what they had on its way goes out again with the same ids.
+    CutOff,
+    /// Some have not ended: a socket may be open still.
+    Left,
 }
 
 struct Held {
@@ -307,20 +321,29 @@ impl Supervisor {
         }
     }
 
-    /// Stops claiming, closes every session in order, gives every account back; waits at most `deadline`. Answers whether
-    /// all have ended.
-    pub async fn stop(&self, deadline: Duration) -> bool {
+    /// Stops claiming, closes every session in order, gives every account back; waits at most `deadline`, and not at all
+    /// once `at_once` is cancelled. What is left then is cut off.
+    pub async fn stop(&self, deadline: Duration, at_once: &CancellationToken) -> Stopped {
         self.0.stopping.store(true, Ordering::Release);
         for orders in self.orders() {
             orders.release.cancel();
         }
         self.0.tasks.close();
-        let ended = tokio::time::timeout(deadline, self.0.tasks.wait()).await.is_ok();
-        if !ended {
-            tracing::warn!(left = self.held().len(), "not every session closed in time");
-            self.fence_all();
+        let in_order = tokio::select! {
+            biased;
+            () = self.0.tasks.wait() => true,
+            () = at_once.cancelled() => false,
+            () = tokio::time::sleep(deadline) => false,
+        };
+        if in_order {
+            return Stopped::InOrder;
         }
-        ended
+        tracing::warn!(left = self.held().len(), "not every session closed in time: cutting them off");
+        self.fence_all();
+        match tokio::time::timeout(CUTTING, self.0.tasks.wait()).await {
+            Ok(()) => Stopped::CutOff,
+            Err(_) => Stopped::Left,
+        }
     }
 }
 

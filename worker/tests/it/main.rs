@@ -5,4 +5,5 @@ mod config;
 mod keys;
 mod link;
 mod machine;
+mod session;
 mod trust;

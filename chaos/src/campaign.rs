@@ -1,0 +1,179 @@
+//! One campaign: set the stage, let things go wrong under load, mend, wait until all is calm, and look.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use reqwest::Method;
+use tokio_util::sync::CancellationToken;
+
+use crate::check::{Device, Evidence, Verdict, check};
+use crate::claims;
+use crate::cluster::{Cluster, Setup};
+use crate::load::{Book, Ledger, Pace, go_on};
+use crate::people::People;
+use crate::takeover::{Takeover, quantile, takeovers};
+use crate::{faults, plan};
+
+/// How long it may take until everything accepted has been delivered, once nothing goes wrong any more.
+const CALM: Duration = Duration::from_secs(150);
+
+/// How large a campaign is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scale {
+    pub(crate) seed: u64,
+    pub(crate) minutes: f64,
+    pub(crate) steady: usize,
+    pub(crate) fickle: usize,
+    pub(crate) phones: usize,
+    pub(crate) pace: Pace,
+}
+
+/// What a campaign came to.
+pub(crate) struct Outcome {
+    pub(crate) verdict: Verdict,
+    pub(crate) takeovers: Vec<Takeover>,
+    pub(crate) ledger: Ledger,
+    pub(crate) calm_after: Option<Duration>,
+}
+
+/// Runs one.
+pub(crate) async fn run(setup: &Setup, scale: Scale) -> anyhow::Result<Outcome> {
+    let cluster = Cluster::start(setup).await?;
+    cluster.journal.say(format_args!("the cluster is up; seed {}", scale.seed));
+    let mut dice = StdRng::seed_from_u64(scale.seed);
+    let people = Arc::new(People::gather(&cluster, scale.steady, scale.fickle, scale.phones, &mut dice).await?);
+    let (steady, fickle) = (people.steady.len(), people.fickle.len());
+    cluster.journal.say(format_args!("{steady} accounts write, {fickle} come and go, {} phones", scale.phones));
+    let before = cluster.witness.accounts().await?;
+
+    let stop = CancellationToken::new();
+    let book = Book::default();
+    let load = go_on(Arc::clone(&cluster), Arc::clone(&people), book.clone(), scale.pace, scale.seed, stop.clone());
+    let load = tokio::spawn(load);
+    let minder = tokio::spawn(Arc::clone(&cluster).mind());
+    let lasts = Duration::from_secs_f64(scale.minutes * 60.0);
+    let start = tokio::time::Instant::now();
+    faults::carry_out(&cluster, plan::plan(scale.seed, lasts)).await;
+    tokio::time::sleep_until(start + lasts).await;
+    cluster.journal.say("nothing goes wrong any more: mending, and waiting until all is calm");
+    faults::mend(&cluster).await?;
+    stop.cancel();
+    load.await?;
+    let calm_after = calm(&cluster, &people).await;
+
+    let mut evidence = gather(&cluster, setup, &book).await?;
+    evidence.steady = people
+        .steady
+        .iter()
+        .map(|person| (person.account.clone(), before.get(&person.account).and_then(|row| row.jid.clone())))
+        .collect();
+    minder.abort();
+    cluster.stop().await?;
+    let takeovers = takeovers(&evidence.devices, &evidence.journal);
+    Ok(Outcome { verdict: check(&evidence), takeovers, ledger: evidence.ledger, calm_after })
+}
+
+/// Waits until nothing is left to do; answers how long that took, `None` when it never came to that.
+async fn calm(cluster: &Cluster, people: &People) -> Option<Duration> {
+    let start = Instant::now();
+    while start.elapsed() < CALM {
+        let unfinished = cluster.witness.unfinished().await.unwrap_or(i64::MAX);
+        let accounts = cluster.witness.accounts().await.unwrap_or_default();
+        let all = people.steady.iter().all(|p| accounts.get(&p.account).is_some_and(|row| row.status == "connected"));
+        if unfinished == 0 && all {
+            let took = start.elapsed();
+            // receipts and second arrivals that are still on their way
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            return Some(took);
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    None
+}
+
+async fn gather(cluster: &Cluster, setup: &Setup, book: &Book) -> anyhow::Result<Evidence> {
+    let phones = cluster.phones.call(Method::GET, "/phones", None).await?;
+    let mut inboxes = HashMap::new();
+    for number in phones.as_array().into_iter().flatten().filter_map(|phone| phone["number"].as_str()) {
+        let inbox = cluster.phones.call(Method::GET, &format!("/phones/{number}/inbox"), None).await?;
+        inboxes.insert(number.to_owned(), serde_json::from_value(inbox)?);
+    }
+    let audit = cluster.phones.call(Method::GET, "/audit", None).await?;
+    let devices: Vec<Device> = serde_json::from_value(audit["devices"].clone())?;
+    let ttl_us = i64::try_from(setup.lease_ttl_ms * 1_000)?;
+    let (changes, beats) = (cluster.witness.lease_changes().await?, cluster.witness.beats().await?);
+    Ok(Evidence {
+        ledger: book.read(),
+        inboxes,
+        devices,
+        journal: cluster.journal.entries(),
+        messages: cluster.witness.messages().await?,
+        runs: cluster.witness.runs().await?,
+        received: cluster.witness.received().await?,
+        accounts: cluster.witness.accounts().await?,
+        steady: vec![],
+        stolen: claims::stolen(&changes, &beats, ttl_us),
+    })
+}
+
+/// The lines that a person reads at the end; the last one is for machines, too.
+pub(crate) fn report(outcome: &Outcome, scale: Scale) {
+    let (verdict, ledger) = (&outcome.verdict, &outcome.ledger);
+    println!();
+    for detail in verdict.details.iter().take(60) {
+        println!("  {detail}");
+    }
+    if verdict.details.len() > 60 {
+        println!("  and {} more", verdict.details.len() - 60);
+    }
+    let longest = verdict.excused.iter().max();
+    println!(
+        "overlaps with an excuse: {}{}",
+        verdict.excused.len(),
+        longest.map_or_else(String::new, |(_, words)| format!("; the longest: {words}"))
+    );
+    match outcome.calm_after {
+        Some(after) => println!("calm {:.1} s after the last fault was mended", after.as_secs_f64()),
+        None => println!("it was never calm again within {} s", CALM.as_secs()),
+    }
+    for (asked, words) in [(true, "told to stop"), (false, "killed")] {
+        let of: Vec<&Takeover> = outcome.takeovers.iter().filter(|takeover| takeover.asked == asked).collect();
+        let gaps: Vec<u64> = of.iter().map(|takeover| takeover.gap_us).collect();
+        println!(
+            "devices whose worker was {words}: {}; without a socket for p50 {:.2} s, p99 {:.2} s",
+            gaps.len(),
+            quantile(&gaps, 0.5) as f64 / 1e6,
+            quantile(&gaps, 0.99) as f64 / 1e6
+        );
+    }
+    println!(
+        "also: reminders={} received={} churned={} arrived_again={} inbound_lost={} inbound_doubled={} wrong_status={} unanswered={}",
+        ledger.promised.len(),
+        ledger.written.len(),
+        ledger.churned,
+        verdict.repeated,
+        verdict.inbound_lost,
+        verdict.inbound_doubled,
+        verdict.wrong_status,
+        ledger.open
+    );
+    let gaps: Vec<u64> = outcome.takeovers.iter().map(|takeover| takeover.gap_us).collect();
+    println!(
+        "chaos: seed={} minutes={} sends={} double_owner={} lost={} seen_twice={} disorder={} occurrences_lost={} \
+         occurrences_doubled={} credentials_lost={} takeover_p99_s={:.2}",
+        scale.seed,
+        scale.minutes,
+        ledger.sent.len(),
+        verdict.double_owner,
+        verdict.lost,
+        verdict.seen_twice,
+        verdict.disorder,
+        verdict.occurrences_lost,
+        verdict.occurrences_doubled,
+        verdict.credentials_lost,
+        quantile(&gaps, 0.99) as f64 / 1e6
+    );
+}

@@ -1,0 +1,196 @@
+//! The two interfaces that the campaign talks to: the gateway's API, and the phones of the simulated WhatsApp.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+
+use crate::part::Part;
+
+/// One try; a server that is frozen or cut off must not hold the load up.
+const TRY: Duration = Duration::from_secs(5);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The gateway, behind as many apis as run.
+#[derive(Clone)]
+pub(crate) struct Gateway {
+    http: Client,
+    apis: Arc<Vec<Arc<Part>>>,
+    turn: Arc<AtomicUsize>,
+    key: Arc<str>,
+}
+
+impl Gateway {
+    pub(crate) fn new(apis: Vec<Arc<Part>>, key: &str) -> anyhow::Result<Self> {
+        let http = Client::builder().timeout(TRY).no_proxy().build()?;
+        Ok(Self { http, apis: Arc::new(apis), turn: Arc::default(), key: Arc::from(key) })
+    }
+
+    /// The same with another key.
+    pub(crate) fn with_key(&self, key: &str) -> Self {
+        Self { key: Arc::from(key), ..self.clone() }
+    }
+
+    /// One try at the next api; the answer whatever its status.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        once: Option<&str>,
+    ) -> anyhow::Result<(u16, String)> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let api = self.apis.get(turn % self.apis.len().max(1)).context("no api")?;
+        let mut request = self.http.request(method, format!("{}{path}", api.url())).bearer_auth(&self.key);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        if let Some(once) = once {
+            request = request.header("Idempotency-Key", once);
+        }
+        let answer = request.send().await?;
+        Ok((answer.status().as_u16(), answer.text().await?))
+    }
+
+    /// Tries until an api accepts; refusals (4xx) are an answer, too. `Err`: nobody answered in time, so that nobody knows.
+    pub(crate) async fn insist(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        once: Option<&str>,
+        limit: Duration,
+    ) -> anyhow::Result<(u16, Value)> {
+        let start = Instant::now();
+        loop {
+            let why = match self.ask(method.clone(), path, body, once).await {
+                Ok((status, text)) if status < 500 => {
+                    return Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))));
+                }
+                Ok((status, text)) => format!("{status} {text}"),
+                Err(error) => format!("{error:#}"),
+            };
+            if start.elapsed() > limit {
+                bail!("{method} {path}: {why}");
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// As [`Gateway::insist`]; a refusal is an error.
+    pub(crate) async fn demand(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        limit: Duration,
+    ) -> anyhow::Result<Value> {
+        let (status, answer) = self.insist(method.clone(), path, body, None, limit).await?;
+        if status >= 300 {
+            bail!("{method} {path}: {status} {answer}");
+        }
+        Ok(answer)
+    }
+
+    /// A new account; answers its id.
+    pub(crate) async fn account(&self, label: &str) -> anyhow::Result<String> {
+        let made =
+            self.demand(Method::POST, "/v1/accounts", Some(&json!({"label": label})), Duration::from_secs(30)).await?;
+        Ok(made["id"].as_str().context("an account without an id")?.to_owned())
+    }
+
+    /// The account's status.
+    pub(crate) async fn status(&self, account: &str) -> anyhow::Result<String> {
+        let row = self.demand(Method::GET, &format!("/v1/accounts/{account}"), None, Duration::from_secs(30)).await?;
+        Ok(row["status"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Pairs an account with a phone, once; answers whether it was `connected` within `limit`.
+    pub(crate) async fn pair(
+        &self,
+        phones: &Phones,
+        account: &str,
+        number: &str,
+        limit: Duration,
+    ) -> anyhow::Result<bool> {
+        let start = Instant::now();
+        let path = format!("/v1/accounts/{account}/pair");
+        let (status, answer) = self.insist(Method::POST, &path, Some(&json!({"method": "qr"})), None, limit).await?;
+        if status == 409 && self.status(account).await? == "connected" {
+            return Ok(true);
+        }
+        if status >= 300 {
+            bail!("{path}: {status} {answer}");
+        }
+        let mut scanned = String::new();
+        while start.elapsed() < limit {
+            match self.status(account).await?.as_str() {
+                "connected" => return Ok(true),
+                "pending" => {
+                    let qr = self.ask(Method::GET, &format!("/v1/accounts/{account}/qr?format=text"), None, None).await;
+                    if let Ok((200, code)) = qr
+                        && code != scanned
+                        && phones.scan(number, code.trim()).await
+                    {
+                        scanned = code;
+                    }
+                }
+                // it ended meanwhile; whoever asks again starts anew
+                "unpaired" | "logged_out" => return Ok(false),
+                _ => {}
+            }
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        Ok(false)
+    }
+}
+
+/// The phones, and what their server saw.
+#[derive(Clone)]
+pub(crate) struct Phones {
+    http: Client,
+    admin: Arc<str>,
+}
+
+impl Phones {
+    pub(crate) fn new(admin: &str) -> anyhow::Result<Self> {
+        let http = Client::builder().timeout(Duration::from_secs(60)).no_proxy().build()?;
+        Ok(Self { http, admin: Arc::from(admin) })
+    }
+
+    /// A call that must succeed.
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
+        let mut request = self.http.request(method.clone(), format!("{}{path}", self.admin));
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        if !status.is_success() {
+            bail!("{method} {path}: {status} {text}");
+        }
+        Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// A phone scans a code; answers whether the client linked.
+    pub(crate) async fn scan(&self, number: &str, code: &str) -> bool {
+        let url = format!("{}/mock-phone/scan-qr?phone={number}", self.admin);
+        let answer = self.http.post(url).body(code.to_owned()).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// A phone of this number and name.
+    pub(crate) async fn phone(&self, number: &str, name: &str) -> anyhow::Result<()> {
+        self.call(Method::POST, "/phones", Some(json!({"number": number, "name": name}))).await.map(drop)
+    }
+
+    /// Switches a fault on.
+    pub(crate) async fn fault(&self, order: Value) -> anyhow::Result<()> {
+        self.call(Method::POST, "/faults", Some(order)).await.map(drop)
+    }
+}

@@ -1,0 +1,92 @@
+//! Who takes part: accounts with their phones, people whom they write to, groups.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use futures::StreamExt as _;
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::cluster::Cluster;
+
+/// Pairings at the same time while the stage is set.
+const AT_ONCE: usize = 8;
+/// How long one account may take then.
+const PAIRING: Duration = Duration::from_secs(60);
+/// Members of a group, besides the account that owns it.
+const MEMBERS: usize = 4;
+
+/// Where an account writes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chat {
+    /// A number or a group's address.
+    pub(crate) to: String,
+    /// The numbers of those who see it.
+    pub(crate) readers: Vec<String>,
+}
+
+/// An account and its phone.
+#[derive(Debug, Clone)]
+pub(crate) struct Person {
+    pub(crate) label: String,
+    pub(crate) number: String,
+    pub(crate) account: String,
+    pub(crate) chats: Vec<Chat>,
+}
+
+/// Everybody.
+pub(crate) struct People {
+    /// They stay linked for the whole run, and write.
+    pub(crate) steady: Vec<Person>,
+    /// They unpair, are logged out, and pair again.
+    pub(crate) fickle: Vec<Person>,
+}
+
+impl People {
+    /// Makes phones, groups and accounts, and pairs every account; at least `phones` phones.
+    pub(crate) async fn gather(
+        cluster: &Arc<Cluster>,
+        steady: usize,
+        fickle: usize,
+        phones: usize,
+        dice: &mut StdRng,
+    ) -> anyhow::Result<Self> {
+        let number = |n: usize| format!("1555{n:07}");
+        let accounts = steady + fickle;
+        let all = phones.max(accounts + 20);
+        for n in 0..all {
+            cluster.phones.phone(&number(n), &format!("Phone {n}")).await?;
+        }
+        let mut people = Vec::new();
+        for n in 0..accounts {
+            let stranger = |dice: &mut StdRng| number(dice.random_range(accounts..all));
+            let (friend, members) = (stranger(dice), (0..MEMBERS).map(|_| stranger(dice)).collect::<Vec<_>>());
+            let group = json!({"subject": format!("Group {n}"), "owner": number(n), "members": members});
+            let group = cluster.phones.call(Method::POST, "/groups", Some(group)).await?;
+            let mut readers = members;
+            readers.sort();
+            readers.dedup();
+            let chats = vec![
+                Chat { to: friend.clone(), readers: vec![friend] },
+                Chat { to: group["jid"].as_str().context("a group without an address")?.to_owned(), readers },
+            ];
+            people.push(Person { label: format!("Account {n}"), number: number(n), account: String::new(), chats });
+        }
+        let paired = futures::stream::iter(people.into_iter().map(|person| link(cluster, person))).buffered(AT_ONCE);
+        let mut steady_ones: Vec<Person> =
+            paired.collect::<Vec<_>>().await.into_iter().collect::<anyhow::Result<_>>()?;
+        let fickle = steady_ones.split_off(steady);
+        Ok(Self { steady: steady_ones, fickle })
+    }
+}
+
+async fn link(cluster: &Arc<Cluster>, mut person: Person) -> anyhow::Result<Person> {
+    person.account = cluster.gateway.account(&person.label).await?;
+    if !cluster.gateway.pair(&cluster.phones, &person.account, &person.number, PAIRING).await? {
+        bail!("{} could not be paired before anything went wrong", person.label);
+    }
+    Ok(person)
+}

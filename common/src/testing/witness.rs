@@ -1,0 +1,210 @@
+//! What a fault campaign reads from Postgres afterwards, and the triggers that write down who owned what, and when.
+//!
+//! Queries here are not checked at compile time: they ask tables that only a campaign's database has.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgPool, Row as _};
+use uuid::Uuid;
+
+/// Remembers every change of an owner or epoch, and every heartbeat, by the clock of the moment.
+const INSTALL: &str = "
+    CREATE TABLE witness_leases (n bigint GENERATED ALWAYS AS IDENTITY, account_id uuid, epoch bigint, owner uuid,
+                                 at timestamptz DEFAULT clock_timestamp());
+    CREATE TABLE witness_beats (n bigint GENERATED ALWAYS AS IDENTITY, worker uuid, stopped boolean,
+                                at timestamptz DEFAULT clock_timestamp());
+    CREATE FUNCTION witness_lease() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO witness_leases (account_id, epoch, owner) VALUES (NEW.account_id, NEW.epoch, NEW.owner);
+        RETURN NEW; END $$;
+    CREATE FUNCTION witness_beat() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO witness_beats (worker, stopped) VALUES (NEW.id, NEW.stopped_at IS NOT NULL);
+        RETURN NEW; END $$;
+    CREATE TRIGGER witness_lease AFTER UPDATE ON leases FOR EACH ROW
+        WHEN (OLD.epoch <> NEW.epoch OR OLD.owner IS DISTINCT FROM NEW.owner) EXECUTE FUNCTION witness_lease();
+    CREATE TRIGGER witness_beat AFTER INSERT OR UPDATE ON workers FOR EACH ROW EXECUTE FUNCTION witness_beat();";
+
+/// A change of an account's lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseChange {
+    /// Whose.
+    pub account: Uuid,
+    /// The epoch from now on.
+    pub epoch: i64,
+    /// The owner from now on.
+    pub owner: Option<Uuid>,
+    /// When, in unix microseconds.
+    pub at_us: i64,
+}
+
+/// A sign of life, or the end, of a worker's boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beat {
+    /// Which boot.
+    pub worker: Uuid,
+    /// It said that it has stopped.
+    pub stopped: bool,
+    /// When, in unix microseconds.
+    pub at_us: i64,
+}
+
+/// What the row of an account says.
+#[derive(Debug, Clone)]
+pub struct AccountRow {
+    /// Its status.
+    pub status: String,
+    /// The device's address.
+    pub jid: Option<String>,
+    /// Records of credentials.
+    pub credentials: i64,
+}
+
+/// What the row of a message says.
+#[derive(Debug, Clone)]
+pub struct MessageRow {
+    /// Its text.
+    pub body: String,
+    /// How far it is.
+    pub state: String,
+    /// Why it failed.
+    pub reason: Option<String>,
+}
+
+/// What the row of a run says.
+#[derive(Debug, Clone)]
+pub struct RunRow {
+    /// The reminder's name.
+    pub name: String,
+    /// How far it is.
+    pub status: String,
+    /// Why.
+    pub summary: Option<String>,
+    /// Seconds from its time to its row.
+    pub late_s: f64,
+}
+
+/// A view on the database of a campaign.
+#[derive(Debug, Clone)]
+pub struct Witness(PgPool);
+
+type Answer<T> = Result<T, sqlx::Error>;
+
+impl Witness {
+    /// On the database at `url`.
+    ///
+    /// # Errors
+    /// When the URL is malformed.
+    pub fn open(url: &str) -> Answer<Self> {
+        Ok(Self(sqlx::postgres::PgPoolOptions::new().max_connections(2).connect_lazy(url)?))
+    }
+
+    /// Begins to write down.
+    ///
+    /// # Errors
+    /// When the database does not do it.
+    pub async fn install(&self) -> Answer<()> {
+        sqlx::raw_sql(INSTALL).execute(&self.0).await.map(drop)
+    }
+
+    /// Every change of a lease, in order.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn lease_changes(&self) -> Answer<Vec<LeaseChange>> {
+        let rows = sqlx::query("SELECT account_id, epoch, owner, at FROM witness_leases ORDER BY n")
+            .fetch_all(&self.0)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(LeaseChange {
+                    account: row.try_get(0)?,
+                    epoch: row.try_get(1)?,
+                    owner: row.try_get(2)?,
+                    at_us: us(row.try_get(3)?),
+                })
+            })
+            .collect()
+    }
+
+    /// Every sign of life, in order.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn beats(&self) -> Answer<Vec<Beat>> {
+        let rows = sqlx::query("SELECT worker, stopped, at FROM witness_beats ORDER BY n").fetch_all(&self.0).await?;
+        rows.iter()
+            .map(|row| Ok(Beat { worker: row.try_get(0)?, stopped: row.try_get(1)?, at_us: us(row.try_get(2)?) }))
+            .collect()
+    }
+
+    /// All accounts by id.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn accounts(&self) -> Answer<HashMap<String, AccountRow>> {
+        let ask = "SELECT id::text, status, jid, (SELECT count(*) FROM credentials c WHERE c.account_id = a.id) FROM accounts a";
+        let rows = sqlx::query(ask).fetch_all(&self.0).await?;
+        rows.iter()
+            .map(|row| {
+                Ok((
+                    row.try_get(0)?,
+                    AccountRow { status: row.try_get(1)?, jid: row.try_get(2)?, credentials: row.try_get(3)? },
+                ))
+            })
+            .collect()
+    }
+
+    /// All messages, in order.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn messages(&self) -> Answer<Vec<MessageRow>> {
+        let rows = sqlx::query("SELECT body, state, reason FROM messages ORDER BY seq").fetch_all(&self.0).await?;
+        rows.iter()
+            .map(|row| Ok(MessageRow { body: row.try_get(0)?, state: row.try_get(1)?, reason: row.try_get(2)? }))
+            .collect()
+    }
+
+    /// All runs.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn runs(&self) -> Answer<Vec<RunRow>> {
+        let ask = "SELECT reminder_name, status, summary, extract(epoch FROM created_at - fire_at)::float8 FROM runs";
+        let rows = sqlx::query(ask).fetch_all(&self.0).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(RunRow {
+                    name: row.try_get(0)?,
+                    status: row.try_get(1)?,
+                    summary: row.try_get(2)?,
+                    late_s: row.try_get(3)?,
+                })
+            })
+            .collect()
+    }
+
+    /// The texts of all messages received, as often as there are events of them.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn received(&self) -> Answer<Vec<String>> {
+        let ask = "SELECT data ->> 'text' FROM events WHERE kind = 'message.received' AND data ->> 'text' IS NOT NULL";
+        sqlx::query_scalar(ask).fetch_all(&self.0).await
+    }
+
+    /// How many messages and runs have not come to an end.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn unfinished(&self) -> Answer<i64> {
+        let ask = "SELECT (SELECT count(*) FROM messages WHERE state = 'queued')
+                        + (SELECT count(*) FROM runs WHERE status IN ('pending', 'running'))
+                        + (SELECT count(*) FROM reminders WHERE next_fire_at < now())";
+        sqlx::query_scalar(ask).fetch_one(&self.0).await
+    }
+}
+
+fn us(at: DateTime<Utc>) -> i64 {
+    at.timestamp_micros()
+}

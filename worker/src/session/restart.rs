@@ -1,0 +1,62 @@
+//! Pure. How often and after what pause a connection is made again, and what is told of it: a session that connects and
+//! drops at once is not a new session each time, and a loop of restarts is visible (R62).
+
+use std::time::Duration;
+
+use common::account::Status;
+use common::clock::BootTime;
+
+use super::machine::{opening, status};
+use super::state::{Action, Purpose, State};
+
+/// Who stayed online for this long starts from zero.
+pub const STEADY: Duration = Duration::from_secs(60);
+/// From this many restarts in a row on an account is called unstable.
+pub const UNSTABLE: u32 = 5;
+
+/// Seconds before each further try to be online again; the last one repeats.
+const BACKOFF_S: [u64; 8] = [0, 1, 2, 5, 10, 20, 40, 60];
+
+/// How long to wait before the restart number `tries`.
+#[must_use]
+pub fn backoff(tries: u32) -> Duration {
+    let index = usize::try_from(tries).unwrap_or(usize::MAX).min(BACKOFF_S.len() - 1);
+    Duration::from_secs(BACKOFF_S[index])
+}
+
+/// The restarts in a row that still count for a session that has been online since then.
+pub(super) fn counted(since: BootTime, tries: u32, now: BootTime) -> u32 {
+    if now.since(since) >= STEADY { 0 } else { tries }
+}
+
+/// What is said of an account that is restarted again and again; nothing of one that is not.
+pub(super) fn unstable(tries: u32) -> Option<String> {
+    (tries >= UNSTABLE).then(|| format!("restarted {tries} times in a row"))
+}
+
+/// Told at 5 restarts in a row and at each doubling: 5, 10, 20, 40 …
+fn worth_telling(tries: u32) -> bool {
+    tries.is_multiple_of(UNSTABLE) && (tries / UNSTABLE).is_power_of_two()
+}
+
+/// What a restart leaves behind: a count, the status with its reason, and now and then an event. Until the first login has
+/// been written the row stays `pending` (R26), and a removal has no status of its own.
+pub(super) fn told(purpose: &Purpose, cause: &'static str, tries: u32, words: &str) -> Vec<Action> {
+    let mut actions = vec![Action::Restart { cause }];
+    if *purpose == Purpose::Resume {
+        let reason = unstable(tries).map_or_else(|| words.to_owned(), |often| format!("{often}: {words}"));
+        actions.push(status(Status::Disconnected, &reason));
+    }
+    if worth_telling(tries) {
+        actions.push(Action::Unstable { restarts: tries, reason: words.to_owned() });
+    }
+    actions
+}
+
+/// Connects again after a pause; without one at once.
+pub(super) fn again(purpose: Purpose, pause: Duration, tries: u32, now: BootTime) -> (State, Vec<Action>) {
+    if pause.is_zero() {
+        return opening(purpose, tries);
+    }
+    (State::Backoff { until: now + pause, purpose, tries }, vec![])
+}

@@ -1,0 +1,163 @@
+//! Every state, every event, and words to build them with.
+
+use super::*;
+
+pub(super) const NOW: BootTime = BootTime::at(Duration::from_secs(1_000));
+pub(super) const WINDOW: Duration = Duration::from_secs(300);
+
+pub(super) fn later(seconds: u64) -> BootTime {
+    NOW + Duration::from_secs(seconds)
+}
+
+pub(super) fn facts(status: Status, registered: bool) -> Facts {
+    Facts {
+        wanted: Wanted::Online,
+        status,
+        registered,
+        linked: registered && status != Status::Pending,
+        window_left: WINDOW,
+        code_for: None,
+        groups_wanted: false,
+    }
+}
+
+pub(super) fn who() -> Who {
+    Who { number: "15550001".into(), jid: "15550001:3@s.whatsapp.net".into(), lid: None, push_name: "Ada".into() }
+}
+
+pub(super) fn pairing() -> State {
+    State::Pairing { until: NOW + WINDOW, code_for: None, shown: 1 }
+}
+
+pub(super) fn pair() -> Purpose {
+    Purpose::Pair { until: NOW + WINDOW, code_for: None }
+}
+
+pub(super) fn opening(purpose: Purpose) -> State {
+    State::Opening { purpose, tries: 0, until: None }
+}
+
+pub(super) fn accepted() -> State {
+    State::Accepted { until: later(30) }
+}
+
+pub(super) fn online() -> State {
+    State::Online { since: NOW, tries: 0 }
+}
+
+pub(super) fn dropped() -> CloseReason {
+    CloseReason::Dropped("gone".into())
+}
+
+pub(super) fn closing(end: End) -> State {
+    State::Closing { deadline: later(10), then: After::End(end) }
+}
+
+pub(super) fn every_state() -> Vec<State> {
+    let mut states = vec![
+        State::Fresh,
+        pairing(),
+        State::Pairing { until: NOW + WINDOW, code_for: Some("15550001".into()), shown: 0 },
+        accepted(),
+        State::Linking { tries: 0 },
+        online(),
+        State::Online { since: NOW, tries: 4 },
+        State::Finishing { until: later(3) },
+        State::Rechecking { tries: 1 },
+        State::LoggingOut { end: End::Removed, until: later(15) },
+        State::LoggingOut { end: End::Settled, until: later(15) },
+        closing(End::Released),
+        closing(End::Settled),
+        closing(End::Removed),
+        closing(End::Fenced),
+        State::Closing { deadline: later(10), then: After::Reopen { purpose: Purpose::Resume, tries: 1 } },
+        State::Ended(End::Settled),
+    ];
+    for purpose in [pair(), Purpose::FirstLogin, Purpose::Resume, Purpose::Erase] {
+        states.push(opening(purpose));
+    }
+    for purpose in [Purpose::FirstLogin, Purpose::Resume, Purpose::Erase] {
+        states.push(State::Backoff { until: later(5), purpose, tries: 1 });
+    }
+    states
+}
+
+pub(super) fn every_reason() -> Vec<CloseReason> {
+    vec![
+        CloseReason::RestartRequired,
+        CloseReason::Replaced,
+        CloseReason::LoggedOut { reason: "unlinked".into() },
+        CloseReason::Banned { code: 101, expires_in: Duration::from_secs(60) },
+        CloseReason::Outdated,
+        CloseReason::Refused { code: 503 },
+        dropped(),
+        CloseReason::PairingExpired,
+        CloseReason::Requested,
+        CloseReason::Fenced,
+        CloseReason::UnknownKey("2".into()),
+    ]
+}
+
+pub(super) fn every_event() -> Vec<Event> {
+    let mut events = vec![
+        Event::Tick,
+        Event::Opened,
+        Event::Code { code: "2@x".into(), lifetime: Duration::from_secs(60) },
+        Event::CodeStale,
+        Event::Advice(Passkey::Compare("ABCD-1234".into())),
+        Event::Accepted { jid: "15550001:3@s.whatsapp.net".into() },
+        Event::PairFailed("no".into()),
+        Event::Connected(who()),
+        Event::Linked(None),
+        Event::Linked(Some("Front desk".into())),
+        Event::LoggedOut,
+        Event::Stale,
+        Event::Idle,
+        Event::Release,
+        Event::Fenced,
+    ];
+    events.extend(every_reason().into_iter().map(Event::Closed));
+    events.extend(every_row().into_iter().map(Event::Row));
+    events
+}
+
+pub(super) fn every_row() -> Vec<Facts> {
+    let mut rows = vec![Facts { groups_wanted: true, ..facts(Status::Connected, true) }];
+    for status in Status::ALL {
+        for wanted in [Wanted::Online, Wanted::Offline, Wanted::Erased] {
+            for registered in [true, false] {
+                rows.push(Facts { wanted, ..facts(status, registered) });
+            }
+        }
+    }
+    rows
+}
+
+pub(super) fn opens(actions: &[Action]) -> bool {
+    actions.contains(&Action::Open)
+}
+
+pub(super) fn writes(actions: &[Action]) -> bool {
+    actions.iter().any(|action| match action {
+        Action::ShowQr { .. }
+        | Action::Accept { .. }
+        | Action::Advise(_)
+        | Action::GiveUp(_)
+        | Action::Link(_)
+        | Action::Status { .. }
+        | Action::Scrub
+        | Action::Unstable { .. }
+        | Action::Recovered { .. }
+        | Action::Remove => true,
+        Action::Open
+        | Action::Close
+        | Action::Abort
+        | Action::Logout
+        | Action::Recheck
+        | Action::AskCode { .. }
+        | Action::SyncGroups
+        | Action::Drain
+        | Action::Restart { .. }
+        | Action::Unexpected(_) => false,
+    })
+}

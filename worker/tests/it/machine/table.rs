@@ -1,0 +1,148 @@
+//! R28: what follows from every pair of state and event, as a table for people: `table.txt` beside this file. It is compared
+//! word by word, so that no rule changes unseen.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::*;
+
+fn purpose(purpose: &Purpose) -> &'static str {
+    match purpose {
+        Purpose::Pair { .. } => "pair",
+        Purpose::FirstLogin => "first login",
+        Purpose::Resume => "resume",
+        Purpose::Erase => "erase",
+    }
+}
+
+fn at(at: BootTime) -> String {
+    format!("+{} s", at.since(NOW).as_secs())
+}
+
+fn of(state: &State) -> String {
+    let name = state.name();
+    match state {
+        State::Opening { purpose: p, tries, until } => {
+            let until = until.map(|until| format!(" until {}", at(until)));
+            format!("{name} {} #{tries}{}", purpose(p), until.unwrap_or_default())
+        }
+        State::Pairing { shown, code_for, .. } => {
+            format!("{name} by {} shown {shown}", if code_for.is_some() { "code" } else { "qr" })
+        }
+        State::Accepted { until } | State::Finishing { until } => format!("{name} until {}", at(*until)),
+        State::Linking { tries } | State::Online { tries, .. } | State::Rechecking { tries } => {
+            format!("{name} #{tries}")
+        }
+        State::Backoff { until, purpose: p, tries } => format!("{name} {} #{tries} until {}", purpose(p), at(*until)),
+        State::LoggingOut { end, .. } => format!("{name} then {end:?}"),
+        State::Closing { then: After::End(end), .. } => format!("{name} then {end:?}"),
+        State::Closing { then: After::Reopen { purpose: p, tries }, .. } => {
+            format!("{name} then {} #{tries}", purpose(p))
+        }
+        State::Ended(end) => format!("{name} {end:?}"),
+        State::Fresh => name.to_owned(),
+    }
+}
+
+fn deed(action: &Action) -> String {
+    match action {
+        Action::Status { status, .. } => format!("Status {}", status.as_str()),
+        Action::Restart { cause } => format!("Restart {cause}"),
+        Action::Unstable { restarts, .. } => format!("Unstable {restarts}"),
+        Action::Recovered { restarts } => format!("Recovered {restarts}"),
+        Action::ShowQr { number, .. } => format!("ShowQr {number}"),
+        Action::Open
+        | Action::Close
+        | Action::Abort
+        | Action::Logout
+        | Action::Recheck
+        | Action::AskCode { .. }
+        | Action::Advise(_)
+        | Action::GiveUp(_)
+        | Action::Accept { .. }
+        | Action::Link(_)
+        | Action::Scrub
+        | Action::Remove
+        | Action::SyncGroups
+        | Action::Drain
+        | Action::Unexpected(_) => format!("{action:?}").split([' ', '(', '{']).next().unwrap().to_owned(),
+    }
+}
+
+fn happening(event: &Event) -> String {
+    match event {
+        Event::Closed(reason) => format!("closed {}", reason.name()),
+        Event::Linked(other) => format!("linked {}", if other.is_some() { "duplicate" } else { "free" }),
+        Event::Row(row) => {
+            let registered = if row.registered { "registered" } else { "unregistered" };
+            let groups = if row.groups_wanted { " groups wanted" } else { "" };
+            format!("row {:?} {} {registered}{groups}", row.wanted, row.status.as_str()).to_lowercase()
+        }
+        other => format!("{other:?}").split([' ', '(', '{']).next().unwrap().to_lowercase(),
+    }
+}
+
+/// One paragraph per state; events with the same consequence stand together. `tick` comes once before its time and once at it.
+fn table() -> String {
+    let mut text = String::new();
+    for state in every_state() {
+        let mut same: Vec<(String, Vec<String>)> = Vec::new();
+        let mut put = |name: String, (next, actions): (State, Vec<Action>)| {
+            let deeds: Vec<String> = actions.iter().map(deed).collect();
+            let nothing = next == state && deeds.is_empty();
+            let line = if nothing { "-".to_owned() } else { format!("{} [{}]", of(&next), deeds.join(", ")) };
+            match same.iter_mut().find(|(consequence, _)| *consequence == line) {
+                Some((_, names)) => names.push(name),
+                None => same.push((line, vec![name])),
+            }
+        };
+        for event in every_event() {
+            put(happening(&event), decide(state.clone(), event, NOW));
+        }
+        if let Some(due) = state.wakes_at() {
+            // what follows is told from the instant at which it is due
+            let (next, actions) = decide(state.clone(), Event::Tick, due);
+            put(format!("tick when due ({})", at(due)), (next, actions));
+        }
+        writeln!(text, "== {}", of(&state)).unwrap();
+        for (line, names) in same {
+            writeln!(text, "{line}\n    {}", shortened(&names).join(", ")).unwrap();
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Rows that all status words share are named once.
+fn shortened(names: &[String]) -> Vec<String> {
+    let mut rows: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut short = Vec::new();
+    for name in names {
+        let words: Vec<&str> = name.split(' ').collect();
+        match words.as_slice() {
+            ["row", wanted, status, registered] => {
+                rows.entry(format!("row {wanted} {registered}")).or_default().push((*status).to_owned());
+            }
+            _ => short.push(name.clone()),
+        }
+    }
+    for (row, statuses) in rows {
+        let whole = statuses.len() == Status::ALL.len();
+        short.push(format!("{row} ({})", if whole { "any status".to_owned() } else { statuses.join(" ") }));
+    }
+    short
+}
+
+/// R28: the table of every pair of state and event. After a change of a rule: read the new table, which this test writes
+/// where it says, and put it in place of the old one.
+#[test]
+fn the_table_of_every_pair_is_as_agreed() {
+    let (now, agreed) = (table(), include_str!("table.txt"));
+    if now != agreed {
+        let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/table.txt");
+        std::fs::write(path, &now).unwrap();
+        let (line, (new, old)) =
+            now.lines().zip(agreed.lines()).enumerate().find(|(_, (new, old))| new != old).unwrap_or((0, ("", "")));
+        panic!("line {}: `{new}`, agreed was `{old}`; the whole new table: {path}", line + 1);
+    }
+}
