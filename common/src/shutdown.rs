@@ -33,7 +33,9 @@ pub fn on_signal(deadline: Duration) -> std::io::Result<CancellationToken> {
     let token = CancellationToken::new();
     let stop = token.clone();
     tokio::spawn(async move {
-        tracing::info!("{}: stopping", signals.next().await);
+        // waited for outside of the macro, which skips its arguments where the level is off
+        let signal = signals.next().await;
+        tracing::info!("{signal}: stopping");
         stop.cancel();
         signals.again(deadline).await;
         std::process::exit(1);
@@ -51,7 +53,9 @@ pub fn in_two_steps(deadline: Duration) -> std::io::Result<Stop> {
     let stop = Stop::default();
     let told = stop.clone();
     tokio::spawn(async move {
-        tracing::info!("{}: stopping", signals.next().await);
+        // waited for outside of the macro, which skips its arguments where the level is off
+        let signal = signals.next().await;
+        tracing::info!("{signal}: stopping");
         told.gently.cancel();
         signals.again(deadline.saturating_sub(AT_ONCE)).await;
         told.at_once.cancel();

@@ -200,7 +200,7 @@ impl Witness {
     pub async fn unfinished(&self) -> Answer<i64> {
         let ask = "SELECT (SELECT count(*) FROM messages WHERE state = 'queued')
                         + (SELECT count(*) FROM runs WHERE status IN ('pending', 'running'))
-                        + (SELECT count(*) FROM reminders WHERE next_fire_at < now())";
+                        + (SELECT count(*) FROM reminders WHERE next_fire_at < now() + interval '1 hour')";
         sqlx::query_scalar(ask).fetch_one(&self.0).await
     }
 }
