@@ -5,9 +5,11 @@
 //! is enough. A write that finds the account claimed by another owner cancels `fenced`, which ends the link; a record
 //! under a key that this worker was not given cancels `unknown_key`, which ends it, too, and nothing more is written.
 
+use std::time::Duration;
+
 use common::store::Error;
 use common::store::credentials::{CredentialStore, Record};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
 use wacore::store::error::{Result, StoreError};
 
@@ -64,6 +66,10 @@ pub(super) enum Kind {
     MessageSecret = 19,
 }
 
+/// The waits between tries to keep a received message.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
 /// Joins the parts of a composite name; occurs in no address and no id.
 const JOINT: char = '\u{1f}';
 
@@ -76,6 +82,8 @@ pub(super) struct AccountBackend {
     turn: Mutex<()>,
     /// Held while the device is written.
     saving: Mutex<()>,
+    /// Shared by received messages that are being kept; Signal state is written when there are none.
+    arriving: RwLock<()>,
     tokens: TokenCache,
 }
 
@@ -88,6 +96,7 @@ impl AccountBackend {
             unknown_key: CancellationToken::new(),
             turn: Mutex::new(()),
             saving: Mutex::new(()),
+            arriving: RwLock::new(()),
             tokens: TokenCache::default(),
         }
     }
@@ -125,6 +134,29 @@ impl AccountBackend {
 
     async fn write_many(&self, kind: Kind, records: Vec<Record>) -> Result<()> {
         self.check(self.store.put_many(kind as i16, records).await)
+    }
+
+    /// Keeps received messages until the session has stored them, and waits for the database rather than fail: the key of
+    /// a message that can't be kept is used up all the same, and the library takes the next copy for a duplicate.
+    async fn keep_received(&self, records: Vec<Record>) -> Result<()> {
+        let _arriving = self.arriving.read().await;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.store.put_many(Kind::PendingInbound as i16, records.clone()).await {
+                Err(error) if error.is_transient() => {
+                    tracing::warn!(account = %self.store.fence().account, %error, "received messages can't be kept yet: trying again");
+                }
+                done => return self.check(done),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Writes Signal state, after the messages whose keys it has used up.
+    async fn write_state(&self, kind: Kind, records: Vec<Record>) -> Result<()> {
+        let _quiet = self.arriving.write().await;
+        self.write_many(kind, records).await
     }
 
     async fn remove(&self, kind: Kind, name: &str) -> Result<()> {

@@ -7,6 +7,7 @@ use common::id::TenantId;
 use common::seal::Sealer;
 use common::store::audit::Operator;
 use common::store::{Fence, accounts, tenants};
+use common::testing::{Line, Proxy};
 use sqlx::PgPool;
 use wacore::appstate::processor::AppStateMutationMAC;
 use wacore::store::Device;
@@ -177,4 +178,46 @@ async fn a_refused_write_is_signalled(pool: PgPool) {
     assert!(stale.put_session("a", b"s").await.is_err());
     assert!(stale.fenced.is_cancelled());
     assert!(owner.get_session("a").await.unwrap().is_none());
+}
+
+/// R01: a received message waits for a database that is away, and the Signal state that used its key up waits behind it; the
+/// end of the connection ends both.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_received_message_waits_for_the_database(pool: PgPool) {
+    let fence = backend(&pool).await.store.fence();
+    let options = pool.connect_options();
+    let host = format!("{}:{}", options.get_host(), options.get_port());
+    let proxy = Proxy::start(tokio::net::lookup_host(host).await.unwrap().next().unwrap()).await.unwrap();
+    let through = (*options).clone().host("127.0.0.1").port(proxy.address().port());
+    let away = sqlx::postgres::PgPoolOptions::new()
+        .acquire_timeout(std::time::Duration::from_millis(200))
+        .connect_with(through)
+        .await
+        .unwrap();
+    let backend = Arc::new(again(&away, fence));
+    let keep = |id: &'static str| {
+        let backend = Arc::clone(&backend);
+        tokio::spawn(async move { backend.store_pending_inbound("c", "s", id, b"text").await })
+    };
+    proxy.set(Line::Cut);
+    let kept = keep("1");
+    while backend.arriving.try_write().is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let state = Arc::clone(&backend);
+    let state = tokio::spawn(async move { state.put_session("49151:3@s.whatsapp.net.0", b"advanced").await });
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert!(!kept.is_finished() && !state.is_finished(), "neither fails while the database is away");
+    proxy.set(Line::Through);
+    kept.await.unwrap().unwrap();
+    state.await.unwrap().unwrap();
+    assert_eq!(backend.get_pending_inbound("c", "s", "1").await.unwrap().as_deref(), Some(&b"text"[..]));
+
+    proxy.set(Line::Cut);
+    let late = keep("2");
+    while backend.arriving.try_write().is_ok() {
+        tokio::task::yield_now().await;
+    }
+    backend.close().await;
+    assert!(late.await.unwrap().is_err(), "a connection that has ended keeps nothing more");
 }
