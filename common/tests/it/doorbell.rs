@@ -423,12 +423,12 @@ async fn a_panic_ends_one_answer_only() {
     let listening = Listening::start(&bell, &handler).await;
     let bells: Vec<_> = accounts(20).into_iter().map(send).collect();
     patient(&bell, &bells).await;
-    eventually(Duration::from_secs(5), || handler.bells() == 20 && handler.by(Path::Queue) >= 20).await;
+    eventually(Duration::from_secs(20), || handler.bells() == 20 && handler.by(Path::Queue) >= 20).await;
     handler.panics.store(false, Ordering::Relaxed);
     let after = send(AccountId::new());
     let queued = handler.by(Path::Queue);
     patient(&bell, &[after]).await;
-    eventually(Duration::from_secs(5), || handler.times(&after) >= 2 && handler.by(Path::Queue) > queued).await;
+    eventually(Duration::from_secs(20), || handler.times(&after) >= 2 && handler.by(Path::Queue) > queued).await;
     assert_eq!(handler.ended(), 0);
     listening.stop().await;
 }
