@@ -97,6 +97,12 @@ impl CredentialStore {
         drop(self.writes.under_way.write().await);
     }
 
+    /// Whether [`close`](Self::close) was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.writes.closed.load(Ordering::Acquire)
+    }
+
     /// The key that a record was found under and that is not configured; from then on every write is refused.
     #[must_use]
     pub fn unknown_key(&self) -> Option<&str> {

@@ -78,7 +78,7 @@ async fn a_worker_that_meets_an_unknown_key_stops(pool: PgPool) {
     let owned = "SELECT count(*) FROM leases WHERE owner IS NOT NULL";
     assert_eq!(sqlx::query_scalar::<_, i64>(owned).fetch_one(&cluster.pool).await.unwrap(), 0, "all were given back");
     let after: i64 = sqlx::query_scalar(records).fetch_one(&cluster.pool).await.unwrap();
-    assert_eq!(after, before);
+    assert!(after >= before, "records were lost: {before}, then {after}");
     for account in [&ada, &eve] {
         let now = cluster.get(&format!("/v1/accounts/{account}")).await;
         assert!(now["status"] == "connected" || now["status"] == "disconnected", "{now}");

@@ -69,7 +69,7 @@ impl AppSyncStore for AccountBackend {
     }
 
     async fn get_latest_sync_key_id(&self) -> Result<Option<Vec<u8>>> {
-        let Some(record) = self.check(self.store.last(Kind::SyncKey as i16).await)? else { return Ok(None) };
+        let Some(record) = self.patiently(|| self.store.last(Kind::SyncKey as i16)).await? else { return Ok(None) };
         let id = unhex(&record.name).ok_or_else(|| StoreError::Validation("sync key id is not hex".to_owned()))?;
         Ok(Some(id))
     }

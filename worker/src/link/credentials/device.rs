@@ -30,13 +30,13 @@ impl DeviceStore for AccountBackend {
     }
 
     async fn exists(&self) -> Result<bool> {
-        self.check(self.store.exists(Kind::Device as i16, NAME).await)
+        self.patiently(|| self.store.exists(Kind::Device as i16, NAME)).await
     }
 
     /// One store holds one device, so the id says nothing.
     async fn create(&self) -> Result<i32> {
         let fresh = Record::new(NAME, encode(&Device::new())?);
-        self.check(self.store.add_new(Kind::Device as i16, vec![fresh]).await)?;
+        self.patiently(|| self.store.add_new(Kind::Device as i16, vec![fresh.clone()])).await?;
         Ok(1)
     }
 }

@@ -28,8 +28,8 @@ impl MsgSecretStore for AccountBackend {
     async fn put_msg_secrets(&self, entries: Vec<MsgSecretEntry>) -> Result<usize> {
         let count = entries.len();
         let _turn = self.turn.lock().await;
-        let records = entries.iter().map(record).collect();
-        let present = self.check(self.store.add_new(Kind::MessageSecret as i16, records).await)?;
+        let records: Vec<_> = entries.iter().map(record).collect();
+        let present = self.patiently(|| self.store.add_new(Kind::MessageSecret as i16, records.clone())).await?;
         if present.is_empty() {
             return Ok(count);
         }

@@ -66,7 +66,7 @@ pub(super) enum Kind {
     MessageSecret = 19,
 }
 
-/// The waits between tries to keep a received message.
+/// The waits between tries.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -117,40 +117,29 @@ impl AccountBackend {
     }
 
     async fn read(&self, kind: Kind, name: &str) -> Result<Option<Vec<u8>>> {
-        Ok(self.check(self.store.get(kind as i16, name).await)?.map(|record| record.bytes))
+        Ok(self.patiently(|| self.store.get(kind as i16, name)).await?.map(|record| record.bytes))
     }
 
     async fn read_many(&self, kind: Kind, names: &[String]) -> Result<Vec<Record>> {
-        self.check(self.store.get_many(kind as i16, names).await)
+        self.patiently(|| self.store.get_many(kind as i16, names)).await
     }
 
     async fn list(&self, kind: Kind) -> Result<Vec<Record>> {
-        self.check(self.store.list(kind as i16).await)
+        self.patiently(|| self.store.list(kind as i16)).await
     }
 
     async fn write(&self, kind: Kind, record: Record) -> Result<()> {
-        self.check(self.store.put(kind as i16, record).await)
+        self.write_many(kind, vec![record]).await
     }
 
     async fn write_many(&self, kind: Kind, records: Vec<Record>) -> Result<()> {
-        self.check(self.store.put_many(kind as i16, records).await)
+        self.patiently(|| self.store.put_many(kind as i16, records.clone())).await
     }
 
-    /// Keeps received messages until the session has stored them, and waits for the database rather than fail: the key of
-    /// a message that can't be kept is used up all the same, and the library takes the next copy for a duplicate.
+    /// Keeps received messages until the session has stored them.
     async fn keep_received(&self, records: Vec<Record>) -> Result<()> {
         let _arriving = self.arriving.read().await;
-        let mut pause = FIRST_PAUSE;
-        loop {
-            match self.store.put_many(Kind::PendingInbound as i16, records.clone()).await {
-                Err(error) if error.is_transient() => {
-                    tracing::warn!(account = %self.store.fence().account, %error, "received messages can't be kept yet: trying again");
-                }
-                done => return self.check(done),
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
+        self.write_many(Kind::PendingInbound, records).await
     }
 
     /// Writes Signal state, after the messages whose keys it has used up.
@@ -164,27 +153,46 @@ impl AccountBackend {
     }
 
     async fn remove_many(&self, kind: Kind, names: &[String]) -> Result<()> {
-        self.check(self.store.delete_many(kind as i16, names).await).map(drop)
+        self.patiently(|| self.store.delete_many(kind as i16, names)).await.map(drop)
     }
 
     async fn remove_older(&self, kind: Kind, before: i64) -> Result<u32> {
-        let gone = self.check(self.store.delete_matching(kind as i16, "", Some(before)).await)?;
+        let gone = self.patiently(|| self.store.delete_matching(kind as i16, "", Some(before))).await?;
         Ok(u32::try_from(gone).unwrap_or(u32::MAX))
     }
 
     async fn remove_prefix(&self, kind: Kind, prefix: &str) -> Result<()> {
-        self.check(self.store.delete_matching(kind as i16, prefix, None).await).map(drop)
+        self.patiently(|| self.store.delete_matching(kind as i16, prefix, None)).await.map(drop)
     }
 
-    fn check<T>(&self, result: common::store::Result<T>) -> Result<T> {
-        result.map_err(|error| {
-            match error {
-                Error::Fenced => self.fenced.cancel(),
-                Error::UnknownKey { .. } => self.unknown_key.cancel(),
-                _ => {}
-            }
-            StoreError::Database(Box::new(error))
-        })
+    /// Asks the database until it answers, or the connection has ended. The library gives a message up when the keys that
+    /// open it can't be read at that moment, and takes the next copy of one that could not be kept for a duplicate: so a
+    /// database that is away for a while shows as slowness, never as an error.
+    async fn patiently<T, F, Fut>(&self, ask: F) -> Result<T>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = common::store::Result<T>>,
+    {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match ask().await {
+                Err(error) if error.is_transient() && !self.store.is_closed() => error,
+                Err(error) => return Err(self.refused(error)),
+                Ok(done) => return Ok(done),
+            };
+            tracing::warn!(account = %self.store.fence().account, %error, "credentials wait for the database");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn refused(&self, error: Error) -> StoreError {
+        match error {
+            Error::Fenced => self.fenced.cancel(),
+            Error::UnknownKey { .. } => self.unknown_key.cancel(),
+            _ => {}
+        }
+        StoreError::Database(Box::new(error))
     }
 }
 

@@ -171,7 +171,7 @@ impl ProtocolStore for AccountBackend {
 
     async fn take_sent_message(&self, chat_jid: &str, message_id: &str) -> Result<Option<Vec<u8>>> {
         let name = join(&[chat_jid, message_id]);
-        let taken = self.check(self.store.take(Kind::SentMessage as i16, &name).await)?;
+        let taken = self.patiently(|| self.store.take(Kind::SentMessage as i16, &name)).await?;
         Ok(taken.map(|record| record.bytes))
     }
 

@@ -64,13 +64,13 @@ impl SignalStore for AccountBackend {
     }
 
     async fn has_session(&self, address: &str) -> Result<bool> {
-        self.check(self.store.exists(Kind::Session as i16, address).await)
+        self.patiently(|| self.store.exists(Kind::Session as i16, address)).await
     }
 
     async fn has_signal_state_for_user(&self, user: &str) -> Result<bool> {
         let kinds = [Kind::Session as i16, Kind::Identity as i16];
         let prefixes = [format!("{user}@"), format!("{user}:")];
-        self.check(self.store.exists_with_prefix(&kinds, &prefixes).await)
+        self.patiently(|| self.store.exists_with_prefix(&kinds, &prefixes)).await
     }
 
     async fn store_prekey(&self, id: u32, record: &[u8], _uploaded: bool) -> Result<()> {
@@ -103,7 +103,7 @@ impl SignalStore for AccountBackend {
     }
 
     async fn get_max_prekey_id(&self) -> Result<u32> {
-        let last = self.check(self.store.last(Kind::PreKey as i16).await)?;
+        let last = self.patiently(|| self.store.last(Kind::PreKey as i16)).await?;
         Ok(last.map_or(0, |record| key_id(&record)))
     }
 

@@ -180,8 +180,8 @@ async fn a_refused_write_is_signalled(pool: PgPool) {
     assert!(owner.get_session("a").await.unwrap().is_none());
 }
 
-/// R01: a received message waits for a database that is away, and the Signal state that used its key up waits behind it; the
-/// end of the connection ends both.
+/// R01: a received message and the keys to open one wait for a database that is away, and the Signal state that used its key up
+/// waits behind it; the end of the connection ends the wait.
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn a_received_message_waits_for_the_database(pool: PgPool) {
     let fence = backend(&pool).await.store.fence();
@@ -206,9 +206,13 @@ async fn a_received_message_waits_for_the_database(pool: PgPool) {
     }
     let state = Arc::clone(&backend);
     let state = tokio::spawn(async move { state.put_session("49151:3@s.whatsapp.net.0", b"advanced").await });
+    let reads = Arc::clone(&backend);
+    let read = tokio::spawn(async move { reads.load_prekey(1).await });
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    assert!(!kept.is_finished() && !state.is_finished(), "neither fails while the database is away");
+    let waiting = [kept.is_finished(), state.is_finished(), read.is_finished()];
+    assert_eq!(waiting, [false; 3], "none fails while the database is away");
     proxy.set(Line::Through);
+    assert!(read.await.unwrap().unwrap().is_none());
     kept.await.unwrap().unwrap();
     state.await.unwrap().unwrap();
     assert_eq!(backend.get_pending_inbound("c", "s", "1").await.unwrap().as_deref(), Some(&b"text"[..]));
