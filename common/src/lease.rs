@@ -1,6 +1,7 @@
 //! Leases in Redis: fast routing and fast detection of dead workers. Safety is the epoch's (`store::leases`), not theirs.
 //!
 //! `{prefix}lease:{account}` holds `<worker>:<epoch>`; the epoch is `0` between winning the key and winning the claim.
+//! `{prefix}leases_since` holds `<run of the server>:<ms>`, since when this Redis has kept what it was given.
 
 use std::time::Duration;
 
@@ -26,6 +27,17 @@ pub enum Renewal {
     Missing,
     /// Somebody else's.
     Taken,
+}
+
+/// What a worker won.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Won {
+    /// The keys.
+    pub accounts: Vec<AccountId>,
+    /// This Redis has not been itself for as long as a lease lives: it was emptied, restarted, or took over from another. A
+    /// key that is missing says nothing then: its owner may not have come to renew it yet. Only an account that was given
+    /// back may be claimed, whatever the heartbeat of its owner.
+    pub young: bool,
 }
 
 /// The leases of one worker.
@@ -74,29 +86,40 @@ impl Leases {
     ///
     /// # Errors
     /// When Redis does not answer.
-    pub async fn acquire(&self, accounts: &[AccountId]) -> Result<Vec<AccountId>, Error> {
+    pub async fn acquire(&self, accounts: &[AccountId]) -> Result<Won, Error> {
         const ACQUIRE: &str = r"
+            local time = redis.call('TIME')
+            local now = time[1] * 1000 + math.floor(time[2] / 1000)
+            local server = redis.pcall('INFO', 'server')
+            local run = type(server) == 'string' and string.match(server, 'run_id:(%w+)') or 'unknown'
+            local since_run, since = string.match(redis.call('GET', KEYS[1]) or '', '^(%w+):(%d+)$')
+            if since_run ~= run then
+                since = now
+                redis.call('SET', KEYS[1], run .. ':' .. string.format('%.0f', now))
+            end
             local won = {}
-            for i, key in ipairs(KEYS) do
-                local held = redis.call('GET', key)
+            for i = 2, #KEYS do
+                local held = redis.call('GET', KEYS[i])
                 if not held or string.sub(held, 1, #ARGV[1]) == ARGV[1] then
-                    redis.call('SET', key, ARGV[1] .. '0', 'PX', ARGV[2])
-                    won[#won + 1] = i
+                    redis.call('SET', KEYS[i], ARGV[1] .. '0', 'PX', ARGV[2])
+                    won[#won + 1] = i - 1
                 end
             end
-            return won";
-        let mut won = Vec::new();
+            return {now - since < tonumber(ARGV[2]) and 1 or 0, won}";
+        let mut all = Won { accounts: Vec::new(), young: false };
         for batch in accounts.chunks(BATCH) {
             let script = Script::new(ACQUIRE);
             let mut call = script.arg(format!("{}:", self.worker));
             call.arg(self.ttl_ms());
+            call.key(format!("{}leases_since", self.prefix));
             for account in batch {
                 call.key(self.key(*account));
             }
-            let indices: Vec<usize> = call.invoke_async(&mut self.connection.clone()).await?;
-            won.extend(indices.into_iter().filter_map(|i| batch.get(i - 1).copied()));
+            let (young, won): (bool, Vec<usize>) = call.invoke_async(&mut self.connection.clone()).await?;
+            all.young |= young;
+            all.accounts.extend(won.into_iter().filter_map(|i| batch.get(i - 1).copied()));
         }
-        Ok(won)
+        Ok(all)
     }
 
     /// Third step of a claim: puts the epoch into the key if it is still this worker's. Refused: forget the account.

@@ -19,11 +19,16 @@ use tokio_util::sync::CancellationToken;
 /// Long enough for a loaded machine; nothing waits so long when all is well.
 pub const DEADLINE: Duration = Duration::from_secs(40);
 
+/// For credentials, where a test does not bring its own.
+const KEYS: &str = "1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
 /// A process of the cluster, on a runtime of its own, so that it can vanish as a killed process does.
 pub struct Part {
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
     runtime: Option<Runtime>,
+    /// Where its health can be asked for.
+    ops: Option<SocketAddr>,
 }
 
 impl Part {
@@ -32,7 +37,13 @@ impl Part {
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        Self { stop, task: runtime.spawn(run), runtime: Some(runtime) }
+        Self { stop, task: runtime.spawn(run), runtime: Some(runtime), ops: None }
+    }
+
+    /// What a worker's `/readyz` or `/livez` says.
+    pub async fn health(&self, path: &str) -> (StatusCode, String) {
+        let answer = reqwest::get(format!("http://{}{path}", self.ops.unwrap())).await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
     }
 
     /// As SIGTERM does.
@@ -82,6 +93,25 @@ pub struct Cluster {
     /// Between workers that are started from now on and the simulator, where a test cuts or silences the line.
     pub line: Option<Proxy>,
     numbers: AtomicU64,
+    /// Of the workers that are started from now on.
+    pub lease_ttl_ms: u64,
+}
+
+/// The lines between one worker and its stores.
+pub struct Lines {
+    pub postgres: Proxy,
+    pub redis: Proxy,
+}
+
+/// A proxy to the server of this URL, and the URL through it.
+async fn through(url: &str) -> (Proxy, String) {
+    let mut url = reqwest::Url::parse(url).unwrap();
+    let (host, port) = (url.host_str().unwrap().to_owned(), url.port().unwrap());
+    let target = tokio::net::lookup_host((host, port)).await.unwrap().next().unwrap();
+    let proxy = Proxy::start(target).await.unwrap();
+    url.set_ip_host(proxy.address().ip()).unwrap();
+    url.set_port(Some(proxy.address().port())).unwrap();
+    (proxy, url.to_string())
 }
 
 fn redis_url() -> String {
@@ -111,6 +141,7 @@ impl Cluster {
             parts: Vec::new(),
             line: None,
             numbers: AtomicU64::new(15_550_000_001),
+            lease_ttl_ms: 3_000,
         };
         let api = cluster.api();
         cluster.parts.push(api);
@@ -186,16 +217,29 @@ impl Cluster {
     /// One more worker.
     #[must_use]
     pub fn worker(&self) -> Part {
-        self.worker_with_keys("1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
+        self.worker_with_keys(KEYS)
     }
 
     /// One more worker, with these keys for credentials.
     #[must_use]
     pub fn worker_with_keys(&self, credential_keys: &str) -> Part {
+        self.worker_on(self.database(), self.redis(), credential_keys)
+    }
+
+    /// One more worker, whose lines to its stores the test can cut.
+    pub async fn worker_behind_lines(&self) -> (Part, Lines) {
+        let (postgres, database_url) = through(&self.database_url).await;
+        let (redis, redis_url) = through(&self.redis_url).await;
+        let database = Database { url: database_url, ..self.database() };
+        let part = self.worker_on(database, Redis { url: redis_url, ..self.redis() }, KEYS);
+        (part, Lines { postgres, redis })
+    }
+
+    fn worker_on(&self, database: Database, redis: Redis, credential_keys: &str) -> Part {
         let (listener, listen) = listener();
         let config = worker::Config {
-            database: self.database(),
-            redis: self.redis(),
+            database,
+            redis,
             telemetry: Self::telemetry(),
             listen,
             credential_keys: worker::config::Secret(credential_keys.to_owned()),
@@ -203,17 +247,19 @@ impl Cluster {
             whatsapp_version: Some("2.3000.1023223821".to_owned()),
             allow_public_simulator: false,
             capacity: 1_000,
-            lease_ttl_ms: 3_000,
+            lease_ttl_ms: self.lease_ttl_ms,
             pre_keys: 20,
             stop_timeout_s: 25,
             clock_skew_s: 0,
             reachout_hold_s: 300,
         };
         let stop = CancellationToken::new();
-        Part::start(stop.clone(), async move {
+        let mut part = Part::start(stop.clone(), async move {
             let connector = worker::link::whatsapp::from_config(&config).await?;
             worker::run(config, connector, TcpListener::from_std(listener)?, stop).await
-        })
+        });
+        part.ops = Some(listen);
+        part
     }
 
     /// A tenant with a key of its own; answers the key.
@@ -382,6 +428,13 @@ impl Cluster {
     /// How many sockets of one device were ever open together.
     pub async fn overlaps(&self) -> u64 {
         self.admin(Method::GET, "/audit", None).await["overlap_count"].as_u64().unwrap()
+    }
+
+    /// The sockets that a phone's companion devices ever opened, oldest first.
+    pub async fn sockets(&self, number: &str) -> Vec<Value> {
+        let audit = self.admin(Method::GET, &format!("/audit?number={number}"), None).await;
+        let devices = audit["devices"].as_array().unwrap();
+        devices.iter().flat_map(|device| device["sockets"].as_array().unwrap().clone()).collect()
     }
 
     /// Asks again until there is an answer.

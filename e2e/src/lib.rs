@@ -9,4 +9,4 @@
 
 mod cluster;
 
-pub use cluster::{Cluster, DEADLINE, Part};
+pub use cluster::{Cluster, DEADLINE, Lines, Part};

@@ -27,6 +27,8 @@ use crate::session::keeper;
 use crate::session::supervisor::{Stopped, Supervisor};
 use crate::session::trust::Trust;
 
+/// One question of readiness to one store.
+const READY_ASK: Duration = Duration::from_millis(1_500);
 /// Connections made at the same time by one worker.
 const OPENING: usize = 32;
 /// Part of the stop's time that is kept for what follows the sessions' orderly end.
@@ -117,7 +119,15 @@ async fn serve(listener: TcpListener, pulse: Pulse, context: Arc<Context>, stop:
             if !context.trust.holds(BootTime::now()) {
                 return Err("the right to act has run out: neither Postgres nor Redis confirms it");
             }
-            context.leases.ping().await.map_err(|_| "Redis does not answer")
+            let (rows, leases) = tokio::join!(
+                tokio::time::timeout(READY_ASK, store::ping(&context.pool)),
+                tokio::time::timeout(READY_ASK, context.leases.ping()),
+            );
+            match (rows, leases) {
+                (Ok(Ok(())), Ok(Ok(()))) => Ok(()),
+                (Ok(Ok(())), _) => Err("Redis does not answer"),
+                _ => Err("Postgres does not answer"),
+            }
         })
     });
     let served = axum::serve(listener, ops::router(pulse, ready)).with_graceful_shutdown(stop.cancelled_owned()).await;

@@ -1,5 +1,6 @@
 //! All SQL of the house: one file per table, the tenant's id first in every signature (cross-tenant ones say so by name).
 
+use sqlx::Connection as _;
 pub use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::str::FromStr;
@@ -97,6 +98,14 @@ impl Error {
 
 /// The result of a store call.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// Whether the database answers.
+///
+/// # Errors
+/// When it does not.
+pub async fn ping(pool: &PgPool) -> Result<()> {
+    Ok(pool.acquire().await?.ping().await?)
+}
 
 /// Opens the pool. `acquire` waits at most five seconds, so that an exhausted pool shows as an error and not as a hang.
 ///

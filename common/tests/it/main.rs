@@ -1,9 +1,11 @@
 //! One test binary: a module per file of `src`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests")]
+mod claims;
 mod credentials;
 mod doorbell;
 mod due;
 mod keys;
+mod lease;
 mod reminder;
 mod run;
 mod seal;

@@ -6,6 +6,7 @@ mod durability;
 mod keys;
 mod lifecycle;
 mod main_job;
+mod outage;
 mod passkey;
 mod stale;
 mod takeover;

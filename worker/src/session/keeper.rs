@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use common::clock::BootTime;
 use common::id::AccountId;
+use common::job::Bell;
 use common::lease::Renewal;
 use common::ops::Pulse;
 use common::store::leases::Claimed;
@@ -18,21 +19,34 @@ use tokio_util::sync::CancellationToken;
 use super::supervisor::Supervisor;
 use crate::context::Context;
 
-/// One question to one store.
+/// One question to one store, at most; a short lease has less time.
 const ASK: Duration = Duration::from_secs(2);
 /// After a round in which neither store answered.
 const SOON: Duration = Duration::from_millis(500);
 /// How often accounts without an owner are looked for.
 const SWEEP: Duration = Duration::from_secs(2);
+/// With Redis away, rows that have waited for so long had a bell that did not reach us.
+const BELL_LOST: Duration = Duration::from_secs(1);
+/// Accounts that are looked at in one round then.
+const LOOKS: i64 = 1_000;
 /// How long one look and its claims may take.
 const SWEEP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Keeps until stopped. Ends early only when Postgres says that this boot is over: then nothing may be done under it.
 pub async fn keep(context: Arc<Context>, supervisor: Supervisor, pulse: Pulse, stop: CancellationToken) {
+    tokio::select! {
+        () = rounds(&context, &supervisor, &pulse, &stop) => {}
+        () = watch(&context, &supervisor) => {}
+    }
+}
+
+async fn rounds(context: &Context, supervisor: &Supervisor, pulse: &Pulse, stop: &CancellationToken) {
     let every = context.leases.ttl() / 3;
     loop {
-        let pause = match renew(&context, &supervisor).await {
-            Round::Kept => every,
+        let start = BootTime::now();
+        let pause = match renew(context, supervisor).await {
+            // from start to start: trust counts from there, too
+            Round::Kept => every.saturating_sub(BootTime::now().since(start)),
             Round::Unknown => SOON,
             Round::Over => {
                 tracing::error!("Postgres says that this worker has stopped: closing every session");
@@ -42,14 +56,26 @@ pub async fn keep(context: Arc<Context>, supervisor: Supervisor, pulse: Pulse, s
             }
         };
         pulse.beat();
-        if !context.trust.holds(BootTime::now()) {
-            tracing::error!("neither Postgres nor Redis answers: closing every session before its lease ends");
-            supervisor.fence_all();
-        }
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
+    }
+}
+
+/// Closes every session as soon as trust is over, whatever a round waits for just then.
+async fn watch(context: &Context, supervisor: &Supervisor) {
+    let mut trusted = true;
+    loop {
+        let left = context.trust.left(BootTime::now());
+        if left.is_none() {
+            if trusted {
+                tracing::error!("neither Postgres nor Redis answers: closing every session before its lease ends");
+            }
+            supervisor.fence_all();
+        }
+        trusted = left.is_some();
+        tokio::time::sleep(left.unwrap_or(SOON)).await;
     }
 }
 
@@ -76,10 +102,13 @@ enum Round {
 }
 
 async fn renew(context: &Context, supervisor: &Supervisor) -> Round {
-    let start = BootTime::now();
+    let (start, ask) = (BootTime::now(), ask(context));
+    if !context.trust.holds(start) {
+        supervisor.fence_all(); // a right that lapsed is not resumed: somebody may be claiming under it just now
+    }
     let before = supervisor.accounts();
     let claims = supervisor.claims();
-    let heard = tokio::time::timeout(ASK, heartbeat(context)).await;
+    let heard = tokio::time::timeout(ask, heartbeat(context)).await;
     let owned = match heard {
         Ok(Ok(owned)) => Some(owned),
         Ok(Err(Error::NotFound)) => return Round::Over,
@@ -88,7 +117,7 @@ async fn renew(context: &Context, supervisor: &Supervisor) -> Round {
             None
         }
         Err(_) => {
-            tracing::warn!("no heartbeat in Postgres: no answer within 2 s");
+            tracing::warn!("no heartbeat in Postgres: no answer in time");
             None
         }
     };
@@ -103,7 +132,7 @@ async fn renew(context: &Context, supervisor: &Supervisor) -> Round {
             ours
         });
     }
-    let renewed = tokio::time::timeout(ASK, context.leases.renew(&mine, owned.is_some())).await;
+    let renewed = tokio::time::timeout(ask, context.leases.renew(&mine, owned.is_some())).await;
     let redis = match renewed {
         Ok(Ok(renewals)) => {
             if owned.is_none() {
@@ -119,15 +148,34 @@ async fn renew(context: &Context, supervisor: &Supervisor) -> Round {
             false
         }
         Err(_) => {
-            tracing::warn!("leases were not renewed: no answer within 2 s");
+            tracing::warn!("leases were not renewed: no answer in time");
             false
         }
     };
     if owned.is_some() || redis {
         context.trust.renewed(start);
+        if !redis {
+            look_where_rows_wait(context, supervisor).await;
+        }
         return Round::Kept;
     }
     Round::Unknown
+}
+
+/// One question to one store: two of them and the pause between rounds fit into the trust window.
+fn ask(context: &Context) -> Duration {
+    ASK.min(context.leases.ttl() / 6)
+}
+
+/// No bell reaches us without Redis: has the sessions look that have rows waiting.
+async fn look_where_rows_wait(context: &Context, supervisor: &Supervisor) {
+    let waiting = store::waiting::sends(&context.pool, BELL_LOST, None, LOOKS);
+    let Ok(Ok(bells)) = tokio::time::timeout(ask(context), waiting).await else { return };
+    for bell in bells {
+        if let Bell::Send { account } = bell {
+            supervisor.look(account);
+        }
+    }
 }
 
 /// Gives back what Postgres says is ours and has no session here: a release that failed, an answer that was lost. Nobody
@@ -149,7 +197,7 @@ async fn release_orphans(
     }
     tracing::warn!(count = orphans.len(), "accounts were ours without a session: given back");
     let release = store::leases::release_claims_across_tenants(&context.pool, context.worker, &orphans);
-    if !matches!(tokio::time::timeout(ASK, release).await, Ok(Ok(()))) {
+    if !matches!(tokio::time::timeout(ask(context), release).await, Ok(Ok(()))) {
         tracing::warn!("they could not be given back yet");
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use common::clock::BootTime;
 use common::id::AccountId;
 use common::job::Bell;
+use common::lease::Won;
 use common::store::{self, Fence};
 use common::telemetry::metrics;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,8 @@ use crate::context::Context;
 const CLAIM_BATCH: i64 = 200;
 /// For what is cut off to end.
 const CUTTING: Duration = Duration::from_secs(2);
+/// No heartbeat is as old.
+const NEVER: Duration = Duration::from_hours(24 * 365);
 
 /// What became of a knock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +117,7 @@ impl Supervisor {
     }
 
     /// Has the account's session look at its rows; false when there is none.
-    fn look(&self, account: AccountId) -> bool {
+    pub(super) fn look(&self, account: AccountId) -> bool {
         match self.held().get(&account) {
             Some(Some(held)) => {
                 held.orders.look.notify_one();
@@ -177,9 +180,9 @@ impl Supervisor {
 
     async fn claim_reserved(&self, candidates: &[AccountId]) -> anyhow::Result<Vec<AccountId>> {
         let context = &self.0.context;
-        let won = context.leases.acquire(candidates).await?;
-        let claimed =
-            store::leases::claim_across_tenants(&context.pool, context.worker, &won, context.leases.ttl()).await;
+        let Won { accounts: won, young } = context.leases.acquire(candidates).await?;
+        let stale_after = if young { NEVER } else { context.leases.ttl() };
+        let claimed = store::leases::claim_across_tenants(&context.pool, context.worker, &won, stale_after).await;
         let claimed = match claimed {
             Ok(claimed) => claimed,
             Err(error) => {

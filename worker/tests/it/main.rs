@@ -5,5 +5,6 @@ mod config;
 mod keys;
 mod link;
 mod machine;
+mod model;
 mod session;
 mod trust;

@@ -9,6 +9,7 @@ use common::clock::BootTime;
 use common::doorbell::Doorbell;
 use common::id::{AccountId, MessageId, WorkerId};
 use common::lease::Leases;
+use common::ops::Pulse;
 use common::store::Fence;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -17,8 +18,9 @@ use worker::link::fake::{Call, FakeConnector, FakeLink};
 use worker::link::{CloseReason, Connector, Link, LinkError, LinkEvent, LinkEvents, OpenSpec, SendError};
 use worker::session::actor::{Actor, Orders};
 use worker::session::board::Board;
+use worker::session::keeper;
 use worker::session::state::End;
-use worker::session::supervisor::{Stopped, Supervisor};
+use worker::session::supervisor::{Knock, Stopped, Supervisor};
 use worker::session::trust::Trust;
 
 /// Longest that anything here may take.
@@ -47,9 +49,13 @@ struct House {
 
 impl House {
     async fn new(pool: PgPool) -> Self {
+        Self::with_leases_of(Duration::from_secs(60), pool).await
+    }
+
+    async fn with_leases_of(ttl: Duration, pool: PgPool) -> Self {
         let url = std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
         let prefix = format!("test-{}:", uuid::Uuid::new_v4().simple());
-        let (worker, ttl) = (WorkerId::new(), Duration::from_secs(60));
+        let worker = WorkerId::new();
         common::store::workers::register(&pool, worker, "test", "0", 1_000).await.unwrap();
         let switch = Arc::new(Switch::default());
         let context = Arc::new(Context {
@@ -335,4 +341,47 @@ async fn a_stop_that_is_cut_short_gives_everything_back(pool: PgPool) {
     assert_eq!(supervisor.stop(DEADLINE, &at_once).await, Stopped::CutOff);
     assert_eq!(owned(&house).await, 0);
     assert!(house.switch.links.links().iter().all(|link| link.is_over()));
+}
+
+/// R02: a process that was frozen for longer than its trust ends its sessions before it renews, though both stores would
+/// confirm them: a claim that began before its heartbeat may be under way. Then it claims anew.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_right_that_has_lapsed_is_not_resumed(pool: PgPool) {
+    let house = House::with_leases_of(Duration::from_secs(3), pool).await;
+    let account = house.account(15_550_001).await;
+    let supervisor = Supervisor::new(Arc::clone(&house.context), 10);
+    assert_eq!(supervisor.knock(account).await, Knock::Claimed);
+    let link = house.online(0).await;
+    until("the end of trust", async || (!house.context.trust.holds(BootTime::now())).then_some(())).await;
+    assert!(!link.is_over(), "nobody has noticed yet: the keeper does not run");
+
+    let stop = CancellationToken::new();
+    let keeper = keeper::keep(Arc::clone(&house.context), supervisor.clone(), Pulse::default(), stop.clone());
+    let keeper = tokio::spawn(keeper);
+    until("the end of the session", async || link.is_over().then_some(())).await;
+    until("a new claim", async || (supervisor.sweep().await == 1).then_some(())).await;
+    house.online(1).await;
+    assert_eq!(supervisor.claims(), [(account, 3)], "under a new epoch");
+    supervisor.stop(DEADLINE, &CancellationToken::new()).await;
+    stop.cancel();
+    keeper.await.unwrap();
+}
+
+/// R02: after the end of trust nothing is sent, whatever rings: the session ends, and the row waits for its next owner.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn nothing_is_sent_after_the_end_of_trust(pool: PgPool) {
+    let house = House::with_leases_of(Duration::from_secs(6), pool).await;
+    let account = house.account(15_550_001).await;
+    let first = house.message(account, 15_559_999).await;
+    let (orders, session) = house.session(account);
+    let link = house.online(0).await;
+    link.emit(ack(&sent(&link, 1).await[0]));
+    until("an acknowledged message", async || (house.state(first).await.0 == "sent").then_some(())).await;
+    until("the end of trust", async || (!house.context.trust.holds(BootTime::now())).then_some(())).await;
+    let second = house.message(account, 15_559_999).await;
+    orders.look.notify_one();
+    assert_eq!(session.await.unwrap(), End::Fenced);
+    assert_eq!(link.sent().len(), 1);
+    assert!(link.is_over());
+    assert_eq!(house.state(second).await.0, "queued");
 }

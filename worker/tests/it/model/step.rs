@@ -1,0 +1,277 @@
+//! Pure. What can happen next, and what it does.
+
+use super::world::{Claim, Key, Round, Socket, TRUST, TTL, World};
+
+/// One rule left out of the protocol, to show that the checker finds out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Without {
+    /// The protocol as it is.
+    Nothing,
+    /// The epoch is checked without locking the row.
+    Lock,
+    /// Trust counts from a renewal's end, not from its start.
+    Start,
+    /// The epoch is raised before the key is won.
+    KeyFirst,
+    /// A claim does not look at the owner's heartbeat.
+    Heartbeat,
+    /// After `replaced` a session connects again without a look at lease and epoch.
+    Recheck,
+    /// A right that has lapsed is resumed with the next renewal.
+    Lapse,
+    /// Redis is believed at once after it has lost what it held.
+    Youth,
+}
+
+/// What becomes of a question to a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Luck {
+    Done,
+    /// It never arrived.
+    Lost,
+    /// It took effect, and nobody heard of it.
+    Unheard,
+}
+
+/// What a worker does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Act {
+    Acquire,
+    /// The claim's statement begins: heartbeats are read as they are now.
+    Look,
+    /// It ends: it has the row, and reads the owner as it is now.
+    Claim,
+    Confirm,
+    /// Looks at trust, and at the row under the epoch; then opens a socket.
+    Connect,
+    /// The check of a fenced write; `Land` commits it.
+    Write,
+    /// Gives the account back of its own accord.
+    Release,
+    EndKey,
+    EndRow,
+    /// The keeper's round begins, with Postgres.
+    Beat,
+    /// It ends, with Redis.
+    Renew,
+    /// The keeper finds that trust is over.
+    Notice,
+}
+
+/// One step of the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Step {
+    Tick,
+    Worker(usize, Act, Luck),
+    Land(usize),
+    /// Redis loses everything.
+    Empty,
+    Replicate,
+    /// The replica takes over with what it has.
+    FailOver,
+    /// The api raises the epoch: pair again, unpair.
+    Raise,
+}
+
+/// Whether a worker may do this now.
+pub(super) fn enabled(world: &World, without: Without, w: usize, act: Act) -> bool {
+    let worker = &world.workers[w];
+    let trusts = worker.trusted < TRUST;
+    let held = matches!(worker.claim, Claim::Held(_));
+    match act {
+        Act::Acquire if without == Without::KeyFirst => matches!(worker.claim, Claim::Raised(_)),
+        Act::Acquire => worker.claim == Claim::None && trusts,
+        Act::Claim if world.locked() && without != Without::Lock => false,
+        Act::Look if without == Without::KeyFirst => worker.claim == Claim::None && trusts,
+        Act::Look => matches!(worker.claim, Claim::Won { .. }),
+        Act::Claim => matches!(worker.claim, Claim::Looked { .. }),
+        Act::Confirm => match without {
+            Without::KeyFirst => {
+                matches!(worker.claim, Claim::Raised(_)) && world.redis.key.is_some_and(|k| k.holder == w)
+            }
+            _ => matches!(worker.claim, Claim::Raised(_)),
+        },
+        Act::Connect if without == Without::Recheck && worker.socket == Socket::Replaced => held,
+        Act::Connect => held && trusts && worker.socket != Socket::Open,
+        Act::Write => held && trusts && worker.socket == Socket::Open && worker.write.is_none(),
+        Act::Release => held,
+        Act::EndKey => worker.claim == Claim::EndingKey,
+        Act::EndRow => worker.claim == Claim::EndingRow,
+        Act::Beat => worker.round.is_none(),
+        Act::Renew => worker.round.is_some(),
+        Act::Notice => held && !trusts,
+    }
+}
+
+/// Whether the act asks a store, so that question or answer may be lost.
+pub(super) fn asks(act: Act) -> bool {
+    match act {
+        Act::Acquire | Act::Claim | Act::Confirm | Act::EndKey | Act::EndRow | Act::Beat | Act::Renew => true,
+        Act::Look | Act::Connect | Act::Write | Act::Release | Act::Notice => false,
+    }
+}
+
+/// Does it.
+pub(super) fn perform(world: &mut World, without: Without, w: usize, act: Act, luck: Luck) {
+    match act {
+        Act::Acquire => acquire(world, without, w, luck),
+        Act::Look => look(world, without, w),
+        Act::Claim => claim(world, without, w, luck),
+        Act::Confirm => confirm(world, w, luck),
+        Act::Connect => connect(world, without, w),
+        Act::Write => write(world, w),
+        Act::Release | Act::Notice => world.workers[w].end(),
+        Act::EndKey => {
+            if luck != Luck::Lost {
+                release_key(world, w);
+            }
+            world.workers[w].claim = Claim::EndingRow;
+        }
+        Act::EndRow => {
+            if luck != Luck::Lost && world.postgres.owner == Some(w) {
+                world.postgres.owner = None;
+            }
+            world.workers[w].claim = Claim::None;
+        }
+        Act::Beat => beat(world, without, w, luck),
+        Act::Renew => renew(world, without, w, luck),
+    }
+}
+
+/// Compare and delete, whatever the epoch.
+fn release_key(world: &mut World, w: usize) {
+    if world.redis.key.is_some_and(|key| key.holder == w) {
+        world.redis.key = None;
+    }
+}
+
+fn acquire(world: &mut World, without: Without, w: usize, luck: Luck) {
+    if luck == Luck::Lost {
+        return;
+    }
+    let won = world.redis.key.is_none_or(|key| key.holder == w);
+    if won {
+        world.redis.key = Some(Key { holder: w, epoch: 0, left: TTL });
+    }
+    match (without, won) {
+        _ if luck == Luck::Unheard => {}
+        (Without::KeyFirst, true) => {} // what was raised before is confirmed next
+        (Without::KeyFirst, false) => give_up_claim(world, w),
+        (_, true) => world.workers[w].claim = Claim::Won { young: world.redis.age < TTL },
+        (_, false) => {}
+    }
+}
+
+fn look(world: &mut World, without: Without, w: usize) {
+    let young = matches!(world.workers[w].claim, Claim::Won { young: true }) && without != Without::Youth;
+    let gone = world.workers[1 - w].seen >= TTL && !young;
+    world.workers[w].claim = Claim::Looked { gone: gone || without == Without::Heartbeat };
+}
+
+fn claim(world: &mut World, without: Without, w: usize, luck: Luck) {
+    let Claim::Looked { gone } = world.workers[w].claim else { return };
+    let refused = world.postgres.owner.is_some_and(|owner| owner != w) && !gone;
+    let claimed = luck != Luck::Lost && !refused;
+    if claimed {
+        let key = world.redis.key;
+        let others = key.is_some_and(|key| key.holder != w && world.workers[key.holder].acts());
+        world.seen.robbed |= without == Without::KeyFirst && others;
+        world.postgres.epoch += 1;
+        world.postgres.owner = Some(w);
+    }
+    if claimed && luck == Luck::Done {
+        world.workers[w].claim = Claim::Raised(world.postgres.epoch);
+    } else {
+        release_key(world, w);
+        world.workers[w].claim = Claim::None;
+    }
+}
+
+/// Only under the epoch at which it was claimed.
+fn give_up_claim(world: &mut World, w: usize) {
+    if world.postgres.owner == Some(w) && world.workers[w].claim == Claim::Raised(world.postgres.epoch) {
+        world.postgres.owner = None;
+    }
+    world.workers[w].claim = Claim::None;
+}
+
+fn confirm(world: &mut World, w: usize, luck: Luck) {
+    let Claim::Raised(epoch) = world.workers[w].claim else { return };
+    let ours = world.redis.key.is_some_and(|key| key.holder == w && key.epoch == 0);
+    if ours && luck != Luck::Lost {
+        world.redis.key = Some(Key { holder: w, epoch, left: TTL });
+    }
+    if ours && luck == Luck::Done {
+        world.workers[w].claim = Claim::Held(epoch);
+    } else {
+        give_up_claim(world, w);
+    }
+}
+
+/// WhatsApp keeps the newest socket of a device.
+fn connect(world: &mut World, without: Without, w: usize) {
+    let blind = without == Without::Recheck && world.workers[w].socket == Socket::Replaced;
+    if !blind && world.workers[w].claim != Claim::Held(world.postgres.epoch) {
+        return world.workers[w].end();
+    }
+    world.seen.blind_reconnect |= blind;
+    for worker in &mut world.workers {
+        if worker.socket == Socket::Open {
+            worker.socket = Socket::Replaced;
+        }
+    }
+    world.workers[w].socket = Socket::Open;
+}
+
+fn write(world: &mut World, w: usize) {
+    match world.workers[w].claim {
+        Claim::Held(epoch) if epoch == world.postgres.epoch => world.workers[w].write = Some(epoch),
+        _ => world.workers[w].end(),
+    }
+}
+
+/// What has lapsed, or what Postgres denies, ends at once.
+fn beat(world: &mut World, without: Without, w: usize, luck: Luck) {
+    let ours = world.postgres.owner == Some(w);
+    let worker = &mut world.workers[w];
+    if luck != Luck::Lost {
+        worker.seen = 0;
+    }
+    let heard = luck == Luck::Done;
+    if worker.trusted == TRUST && matches!(worker.claim, Claim::Held(_)) && without != Without::Lapse {
+        worker.end();
+    }
+    let held = if let Claim::Held(epoch) = worker.claim { Some(epoch) } else { None };
+    let kept = held.filter(|epoch| !heard || (ours && *epoch == world.postgres.epoch));
+    worker.round = Some(Round { age: 0, held: kept, heard });
+    if held != kept {
+        worker.end();
+    }
+    // a claim without a session is given back
+    if heard && ours && worker.claim == Claim::None {
+        world.postgres.owner = None;
+    }
+}
+
+fn renew(world: &mut World, without: Without, w: usize, luck: Luck) {
+    let Some(round) = world.workers[w].round.take() else { return };
+    let mut lost = false;
+    if let Some(epoch) = round.held
+        && luck != Luck::Lost
+    {
+        match world.redis.key {
+            Some(key) if key.holder == w && key.epoch == epoch => world.redis.key = Some(Key { left: TTL, ..key }),
+            None if round.heard => world.redis.key = Some(Key { holder: w, epoch, left: TTL }),
+            Some(_) | None => lost = true,
+        }
+    }
+    let worker = &mut world.workers[w];
+    if !round.heard && luck == Luck::Done && lost && round.held.is_some_and(|epoch| worker.claim == Claim::Held(epoch))
+    {
+        worker.end();
+    }
+    if round.heard || luck == Luck::Done {
+        let start = if without == Without::Start { 0 } else { round.age };
+        worker.trusted = worker.trusted.min(start);
+    }
+}

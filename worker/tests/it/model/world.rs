@@ -1,0 +1,197 @@
+//! Pure. The lease protocol as a world of small integers: one account, two workers, Redis, Postgres, WhatsApp.
+//!
+//! Time is ages, in thirds of a lease's life, and never absolute, so that the world is finite. Each step is one atomic effect
+//! at one store, in the order of `lease.rs`, `store/leases.rs`, `supervisor.rs` and `keeper.rs`; everything else may happen
+//! between any two of them.
+
+/// Workers.
+pub(super) const WORKERS: usize = 2;
+/// A lease's life, and the age at which a heartbeat is stale.
+pub(super) const TTL: u8 = 3;
+/// The trust window: two thirds of it.
+pub(super) const TRUST: u8 = 2;
+
+/// The key in Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Key {
+    pub(super) holder: usize,
+    /// 0: won, and not confirmed.
+    pub(super) epoch: u8,
+    /// Until it runs out.
+    pub(super) left: u8,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Redis {
+    pub(super) key: Option<Key>,
+    /// What a replica has of it, however late.
+    pub(super) copy: Option<Key>,
+    /// Since this Redis began, or last lost what it held.
+    pub(super) age: u8,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Postgres {
+    pub(super) epoch: u8,
+    pub(super) owner: Option<usize>,
+}
+
+/// How far a worker is with the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Claim {
+    None,
+    /// The key is won, in a Redis that was young then.
+    Won {
+        young: bool,
+    },
+    /// The claim's statement has begun: by the rows as they were then, the other worker was gone.
+    Looked {
+        gone: bool,
+    },
+    /// The epoch is raised; the key does not say so yet.
+    Raised(u8),
+    /// Confirmed: a session runs.
+    Held(u8),
+    /// The session has ended: the key is to be given back, then the row.
+    EndingKey,
+    EndingRow,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Socket {
+    Closed,
+    Open,
+    /// WhatsApp closed it: another one logged in.
+    Replaced,
+}
+
+/// A renewal under way: Postgres has been asked, Redis not yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Round {
+    /// Since its start.
+    pub(super) age: u8,
+    /// The claim at the start that Postgres did not deny.
+    pub(super) held: Option<u8>,
+    /// Postgres answered.
+    pub(super) heard: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Worker {
+    /// Since its heartbeat in Postgres.
+    pub(super) seen: u8,
+    /// Since the start of its last successful renewal.
+    pub(super) trusted: u8,
+    pub(super) claim: Claim,
+    pub(super) socket: Socket,
+    /// A write that has passed its check under this epoch and is not committed.
+    pub(super) write: Option<u8>,
+    pub(super) round: Option<Round>,
+}
+
+impl Worker {
+    /// May act, by all that it knows.
+    pub(super) fn acts(&self) -> bool {
+        matches!(self.claim, Claim::Held(_)) && self.trusted < TRUST
+    }
+
+    /// The session's end: no socket of it is open afterwards, then the account is given back.
+    pub(super) fn end(&mut self) {
+        self.claim = Claim::EndingKey;
+        self.socket = Socket::Closed;
+    }
+}
+
+/// What must never have happened.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Seen {
+    pub(super) stale_write: bool,
+    pub(super) blind_reconnect: bool,
+    /// A claimant that did not have the key fenced an owner that acted.
+    pub(super) robbed: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct World {
+    pub(super) redis: Redis,
+    pub(super) postgres: Postgres,
+    pub(super) workers: [Worker; WORKERS],
+    /// Faults of Redis so far.
+    pub(super) losses: u8,
+    pub(super) seen: Seen,
+}
+
+impl World {
+    /// Everything is up; nobody has the account.
+    pub(super) fn new() -> Self {
+        let worker =
+            Worker { seen: 0, trusted: 0, claim: Claim::None, socket: Socket::Closed, write: None, round: None };
+        Self {
+            redis: Redis { key: None, copy: None, age: TTL },
+            postgres: Postgres { epoch: 0, owner: None },
+            workers: std::array::from_fn(|_| worker.clone()),
+            losses: 0,
+            seen: Seen::default(),
+        }
+    }
+
+    /// One worker serves the account, having just claimed it.
+    pub(super) fn owned() -> Self {
+        let mut world = Self::new();
+        world.redis.key = Some(Key { holder: 1, epoch: 1, left: TTL });
+        world.postgres = Postgres { epoch: 1, owner: Some(1) };
+        world.workers[1].claim = Claim::Held(1);
+        world.workers[1].socket = Socket::Open;
+        world
+    }
+
+    /// As [`World::owned`], but Postgres has not heard the owner for long: renewals in Redis alone keep it.
+    pub(super) fn deaf() -> Self {
+        let mut world = Self::owned();
+        world.workers[1].seen = TTL;
+        world
+    }
+
+    /// A third of a lease's life goes by.
+    pub(super) fn tick(&mut self) {
+        for key in [&mut self.redis.key, &mut self.redis.copy] {
+            *key = key.filter(|key| key.left > 1).map(|key| Key { left: key.left - 1, ..key });
+        }
+        self.redis.age = (self.redis.age + 1).min(TTL);
+        for worker in &mut self.workers {
+            worker.seen = (worker.seen + 1).min(TTL);
+            worker.trusted = (worker.trusted + 1).min(TRUST);
+            if let Some(round) = &mut worker.round {
+                round.age = (round.age + 1).min(TRUST);
+            }
+        }
+    }
+
+    /// Redis is left with this.
+    pub(super) fn lose(&mut self, left: Option<Key>) {
+        self.redis = Redis { key: left, copy: left, age: 0 };
+        self.losses += 1;
+    }
+
+    /// This worker serves the account: it acts under the epoch in force, with a socket.
+    pub(super) fn served_by(&self, w: usize) -> bool {
+        let worker = &self.workers[w];
+        worker.acts() && worker.claim == Claim::Held(self.postgres.epoch) && worker.socket == Socket::Open
+    }
+
+    /// The same world with the workers' names exchanged where that sorts first: neither is special.
+    pub(super) fn canonical(self) -> Self {
+        let mut other = self.clone();
+        other.workers.swap(0, 1);
+        other.postgres.owner = other.postgres.owner.map(|owner| 1 - owner);
+        for key in [&mut other.redis.key, &mut other.redis.copy] {
+            *key = key.map(|key| Key { holder: 1 - key.holder, ..key });
+        }
+        self.min(other)
+    }
+
+    /// Some fenced write holds the row: claims and requests wait.
+    pub(super) fn locked(&self) -> bool {
+        self.workers.iter().any(|worker| worker.write.is_some())
+    }
+}
