@@ -159,6 +159,12 @@ impl Cluster {
     /// One more worker.
     #[must_use]
     pub fn worker(&self) -> Part {
+        self.worker_of("1")
+    }
+
+    /// One more worker, rolled out with a release.
+    #[must_use]
+    pub fn worker_of(&self, release: &str) -> Part {
         let (listener, listen) = listener();
         let config = worker::Config {
             database: self.database(),
@@ -170,6 +176,8 @@ impl Cluster {
             whatsapp_version: Some("2.3000.1023223821".to_owned()),
             allow_public_simulator: false,
             capacity: 1_000,
+            release: release.to_owned(),
+            connects_per_s: 100,
             lease_ttl_ms: 3_000,
             pre_keys: 20,
             stop_timeout_s: 25,

@@ -6,6 +6,7 @@ use common::bus::Bus;
 use common::doorbell::Doorbell;
 use common::id::WorkerId;
 use common::lease::Leases;
+use common::limiter::Limiter;
 use common::store::PgPool;
 use tokio::sync::Semaphore;
 
@@ -33,4 +34,6 @@ pub struct Context {
     pub connector: Arc<dyn Connector>,
     /// How many connections may be made at the same time.
     pub opening: Arc<Semaphore>,
+    /// How fast the cluster may bring accounts back.
+    pub limiter: Limiter,
 }

@@ -3,6 +3,7 @@
 mod credentials;
 mod doorbell;
 mod due;
+mod limiter;
 mod reminder;
 mod run;
 mod seal;

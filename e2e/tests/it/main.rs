@@ -5,4 +5,5 @@
 mod durability;
 mod lifecycle;
 mod main_job;
+mod placement;
 mod takeover;

@@ -5,12 +5,14 @@
 pub mod actor;
 pub mod board;
 mod close;
+pub mod fleet;
 pub mod in_flight;
 pub mod inbound;
 pub mod keeper;
 pub mod machine;
 pub mod outbox;
 pub mod perform;
+pub mod placement;
 pub mod state;
 pub mod supervisor;
 pub mod trust;

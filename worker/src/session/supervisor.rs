@@ -1,4 +1,5 @@
-//! Starts and ends the sessions of this worker: claims accounts, runs one actor each, gives them back.
+//! Starts and ends the sessions of this worker: claims accounts, runs one actor each, gives them back. How many is decided
+//! by `placement`.
 //!
 //! An account is claimed only after its old actor here has ended, so that one process never runs two.
 
@@ -15,11 +16,22 @@ use common::telemetry::metrics;
 use tokio_util::task::TaskTracker;
 
 use super::actor::{Actor, Orders};
+use super::fleet::View;
+use super::placement::{AFTER_OVERFLOW, GRACE, Plan, SHED_PER_S};
 use super::state::End;
 use crate::context::Context;
 
 /// Accounts claimed in one go.
-const CLAIM_BATCH: i64 = 200;
+pub const CLAIM_BATCH: usize = 200;
+
+/// What waits for an account to be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// A person, looking at a screen.
+    Person,
+    /// A message; the moments until the right worker has the account don't matter to it.
+    Message,
+}
 
 /// What became of a knock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +40,7 @@ pub enum Knock {
     Heard,
     /// It was claimed just now, and looks.
     Claimed,
-    /// Another worker has it, or this one has no room.
+    /// Another worker has it or should have it, or this one has no room.
     NotMine,
     /// Nothing is wanted of it.
     Nothing,
@@ -39,6 +51,17 @@ struct Held {
     orders: Orders,
 }
 
+impl Held {
+    /// Whether it was not told to go.
+    fn stays(&self) -> bool {
+        !self.orders.release.is_cancelled()
+    }
+}
+
+fn size(accounts: u32) -> usize {
+    usize::try_from(accounts).unwrap_or(usize::MAX)
+}
+
 /// The sessions of one worker. Cheap to clone.
 #[derive(Clone)]
 pub struct Supervisor(Arc<Inner>);
@@ -46,6 +69,9 @@ pub struct Supervisor(Arc<Inner>);
 struct Inner {
     context: Arc<Context>,
     capacity: usize,
+    view: View,
+    /// When accounts were taken last that others had left.
+    overflowed: Mutex<Option<BootTime>>,
     /// `None`: a claim is under way.
     held: Mutex<HashMap<AccountId, Option<Held>>>,
     tasks: TaskTracker,
@@ -59,6 +85,8 @@ impl Supervisor {
         Self(Arc::new(Inner {
             context,
             capacity,
+            view: View::default(),
+            overflowed: Mutex::default(),
             held: Mutex::default(),
             tasks: TaskTracker::new(),
             stopping: AtomicBool::new(false),
@@ -75,12 +103,30 @@ impl Supervisor {
         self.held().iter().filter_map(|(account, held)| held.as_ref().map(|held| (*account, held.epoch))).collect()
     }
 
-    /// Tells the account's session to look at its rows; claims the account where nobody has it.
-    pub async fn knock(&self, account: AccountId) -> Knock {
+    /// What this worker should do, as the fleet is now.
+    async fn plan(&self) -> store::Result<Plan> {
+        let held = self.held().len();
+        let plan = self.0.view.plan(&self.0.context, held).await?;
+        metrics::PLACEMENT_TARGET.set(i64::from(plan.target));
+        Ok(plan)
+    }
+
+    /// Tells the account's session to look at its rows; claims the account where nobody has it and this worker should.
+    pub async fn knock(&self, account: AccountId, waits: Waits) -> Knock {
         if self.look(account) {
             return Knock::Heard;
         }
-        match self.claim(&[account]).await {
+        let claimed = match self.plan().await {
+            Ok(plan) => {
+                let up_to = match waits {
+                    Waits::Person => plan.urgent,
+                    Waits::Message => plan.at_once,
+                };
+                self.claim(&[account], size(up_to)).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        match claimed {
             Ok(claimed) if claimed.contains(&account) => Knock::Claimed,
             Ok(_) if self.look(account) => Knock::Heard,
             Ok(_) => self.whose(account).await,
@@ -131,25 +177,77 @@ impl Supervisor {
 
     /// Looks for accounts that should be live and that nobody has. Answers how many were claimed.
     pub async fn sweep(&self) -> usize {
-        let stale_after = self.0.context.leases.ttl();
-        let found = store::leases::unowned_across_tenants(&self.0.context.pool, stale_after, CLAIM_BATCH).await;
-        let claimed = match found {
-            Ok(accounts) => self.claim(&accounts).await,
-            Err(error) => Err(error.into()),
-        };
-        match claimed {
-            Ok(claimed) => claimed.len(),
-            Err(error) => {
-                tracing::warn!(%error, "could not look for accounts without an owner");
-                0
-            }
-        }
+        self.claim_unowned().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "could not look for accounts without an owner");
+            0
+        })
     }
 
-    /// Claims what can be claimed: the key in Redis, then the epoch in Postgres, then the epoch into the key; only then
+    /// Up to this worker's share at once; beyond it only what others have left.
+    async fn claim_unowned(&self) -> anyhow::Result<usize> {
+        let plan = self.plan().await?;
+        let held = self.held().len();
+        let overflow = held >= size(plan.at_once);
+        let (up_to, unowned_for) = if overflow { (plan.after_grace, GRACE) } else { (plan.at_once, Duration::ZERO) };
+        let limit = size(up_to).saturating_sub(held).min(CLAIM_BATCH);
+        if limit == 0 {
+            return Ok(0);
+        }
+        let (pool, stale_after) = (&self.0.context.pool, self.0.context.leases.ttl());
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let found = store::leases::unowned_across_tenants(pool, stale_after, unowned_for, limit).await?;
+        let claimed = self.claim(&found, size(up_to)).await?.len();
+        if overflow && claimed > 0 {
+            tracing::info!(count = claimed, target = plan.target, "took accounts that others had left");
+            *self.overflowed() = Some(BootTime::now());
+        }
+        Ok(claimed)
+    }
+
+    fn overflowed(&self) -> MutexGuard<'_, Option<BootTime>> {
+        self.0.overflowed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands over what is too much here and too little elsewhere, as much as may be handed over in `every`. Answers how many.
+    pub async fn shed(&self, every: Duration) -> usize {
+        self.shed_surplus(every).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "could not compare the load with that of other workers");
+            0
+        })
+    }
+
+    async fn shed_surplus(&self, every: Duration) -> store::Result<usize> {
+        let overflowed = *self.overflowed();
+        if overflowed.is_some_and(|at| BootTime::now().since(at) < AFTER_OVERFLOW) {
+            return Ok(0);
+        }
+        // those that go already count no more
+        let staying = self.held().values().filter(|held| held.as_ref().is_none_or(Held::stays)).count();
+        let plan = self.0.view.plan(&self.0.context, staying).await?;
+        let limit = plan.shed.min(SHED_PER_S * u32::try_from(every.as_secs()).unwrap_or(1).max(1));
+        if limit == 0 {
+            return Ok(0);
+        }
+        let context = &self.0.context;
+        let accounts = store::leases::movable_across_tenants(&context.pool, context.worker, i64::from(limit)).await?;
+        let mut count = 0;
+        for account in &accounts {
+            if let Some(Some(held)) = self.held().get(account)
+                && held.stays()
+            {
+                held.orders.release.cancel();
+                count += 1;
+            }
+        }
+        metrics::SESSIONS_SHED.inc_by(count as u64);
+        tracing::info!(count, held = staying, target = plan.target, "handing sessions over: other workers hold fewer");
+        Ok(count)
+    }
+
+    /// Claims what can be claimed, until `up_to` are held: the key in Redis, then the epoch in Postgres, then the epoch into the key; only then
     /// does a session start. Whoever is refused at any step leaves no trace.
-    async fn claim(&self, accounts: &[AccountId]) -> anyhow::Result<Vec<AccountId>> {
-        let reserved = self.reserve(accounts);
+    async fn claim(&self, accounts: &[AccountId], up_to: usize) -> anyhow::Result<Vec<AccountId>> {
+        let reserved = self.reserve(accounts, up_to);
         if reserved.accounts.is_empty() || !self.0.context.trust.holds(BootTime::now()) {
             return Ok(vec![]);
         }
@@ -211,13 +309,13 @@ impl Supervisor {
     }
 
     /// Keeps others of this process from claiming the same accounts; leaves out those held already.
-    fn reserve(&self, accounts: &[AccountId]) -> Reserved {
+    fn reserve(&self, accounts: &[AccountId], up_to: usize) -> Reserved {
         let mut reserved = Reserved { supervisor: self.clone(), accounts: Vec::new() };
         let mut held = self.held();
         if self.0.stopping.load(Ordering::Acquire) {
             return reserved;
         }
-        let room = self.0.capacity.saturating_sub(held.len());
+        let room = self.0.capacity.min(up_to).saturating_sub(held.len());
         for account in accounts {
             if reserved.accounts.len() < room && !held.contains_key(account) {
                 held.insert(*account, None);
@@ -280,7 +378,7 @@ impl Supervisor {
             End::Fenced if !stopping => {
                 let epoch = store::leases::epoch_across_tenants(&context.pool, fence.account).await;
                 if epoch.is_ok_and(|epoch| epoch.is_some_and(|epoch| epoch != fence.epoch)) {
-                    let _ = Box::pin(self.claim(&[fence.account])).await;
+                    let _ = Box::pin(self.claim(&[fence.account], self.0.capacity)).await;
                 }
             }
             // somebody else may take it at once
