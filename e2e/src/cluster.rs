@@ -165,8 +165,14 @@ impl Cluster {
     /// One more worker, rolled out with a release.
     #[must_use]
     pub fn worker_of(&self, release: &str) -> Part {
+        self.worker_with(|config| release.clone_into(&mut config.release))
+    }
+
+    /// One more worker, with something set otherwise.
+    #[must_use]
+    pub fn worker_with(&self, change: impl FnOnce(&mut worker::Config)) -> Part {
         let (listener, listen) = listener();
-        let config = worker::Config {
+        let mut config = worker::Config {
             database: self.database(),
             redis: self.redis(),
             telemetry: Self::telemetry(),
@@ -176,12 +182,13 @@ impl Cluster {
             whatsapp_version: Some("2.3000.1023223821".to_owned()),
             allow_public_simulator: false,
             capacity: 1_000,
-            release: release.to_owned(),
+            release: "1".to_owned(),
             connects_per_s: 100,
             lease_ttl_ms: 3_000,
             pre_keys: 20,
             stop_timeout_s: 25,
         };
+        change(&mut config);
         let stop = CancellationToken::new();
         Part::start(stop.clone(), async move {
             let connector = worker::link::whatsapp::from_config(&config).await?;

@@ -5,8 +5,11 @@ use std::time::Duration;
 use sqlx::PgPool;
 use sqlx::postgres::types::PgInterval;
 
-use super::{Error, Result};
+use super::{Error, Result, settings};
 use crate::id::{AccountId, WorkerId};
+
+/// The setting that holds the count of accounts that should be live.
+const WANTED: &str = "accounts_wanted";
 
 /// An account won, with the epoch that fences every older owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,11 +78,12 @@ pub async fn unowned_across_tenants(
             SELECT account_id FROM leases
             WHERE owner IS NULL AND (released_at IS NULL OR released_at <= now() - $2::interval)
             UNION ALL
-            SELECT l.account_id FROM workers w JOIN leases l ON l.owner = w.id
-            WHERE w.last_seen <= now() - $1::interval - $2::interval OR w.stopped_at <= now() - $2::interval
+            SELECT account_id FROM leases WHERE owner = ANY (ARRAY(
+                SELECT id FROM workers
+                WHERE last_seen <= now() - $1::interval - $2::interval OR stopped_at <= now() - $2::interval))
         ) free
-        JOIN accounts a ON a.id = free.account_id
-        WHERE a.wanted <> 'offline'
+        -- one look per free account, not a read of all accounts: OFFSET keeps it a lookup
+        JOIN LATERAL (SELECT id FROM accounts WHERE id = free.account_id AND wanted <> 'offline' OFFSET 0) a ON true
         ORDER BY random()
         LIMIT $3
         "#,
@@ -92,14 +96,19 @@ pub async fn unowned_across_tenants(
     Ok(rows)
 }
 
-/// How many accounts should be live. Reads an index alone, yet all of its rows: ask once per heartbeat, not per decision.
+/// How many accounts should be live, or should have been at most `max_age` ago. A count reads them all, so that one worker
+/// counts for the fleet.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn count_wanted_across_tenants(pool: &PgPool) -> Result<i64> {
+pub async fn count_wanted_across_tenants(pool: &PgPool, max_age: Duration) -> Result<i64> {
+    if let Some(count) = settings::get(pool, WANTED, max_age.as_secs_f64()).await? {
+        return Ok(count);
+    }
     let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM accounts WHERE wanted <> 'offline'"#)
         .fetch_one(pool)
         .await?;
+    settings::put(pool, WANTED, &count).await?;
     Ok(count)
 }
 

@@ -1,6 +1,7 @@
 //! Who holds which account: a rolling release moves each device once, a worker that joins gets its share.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::Value;
@@ -105,5 +106,54 @@ async fn a_joining_worker_gets_its_fair_share(pool: PgPool) {
     assert_eq!(more, 6, "only those that move log in again: {before:?} {after:?}");
     assert_eq!(loads(&cluster, "1").await, [6, 6]);
     assert_eq!(cluster.overlaps().await, 0);
+    cluster.stop(workers).await;
+}
+
+/// Accounts come back no faster than the limit, a pairing does not wait for it, and neither does a stop: sessions that wait for
+/// their turn end at once.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn returning_accounts_wait_their_turn_and_a_stop_does_not(pool: PgPool) {
+    let (cluster, mut workers) = Cluster::start(pool, 1).await;
+    connected(&cluster, 10).await;
+    let before: usize = logins(&cluster).await.values().sum();
+    workers.remove(0).stop().await;
+
+    let start = Instant::now();
+    let slow = cluster.worker_with(|config| config.connects_per_s = 1);
+    let back = async || logins(&cluster).await.values().sum::<usize>() - before;
+    cluster.until("three are back", async || (back().await >= 3).then_some(())).await;
+    assert!(start.elapsed() >= Duration::from_millis(1_900), "three logins at one per second: {:?}", start.elapsed());
+    cluster.connected("Newcomer").await;
+    assert!(back().await < 11, "a person was served before those who return");
+
+    let stop = Instant::now();
+    slow.stop().await;
+    assert!(stop.elapsed() < Duration::from_secs(5), "nobody waits for a turn: {:?}", stop.elapsed());
+    assert_eq!(cluster.overlaps().await, 0);
+    cluster.stop(vec![]).await;
+}
+
+/// The new release has hardly any room: what it can't take is left to it for the grace, then an old worker takes it.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn an_old_worker_takes_what_the_new_release_cannot(pool: PgPool) {
+    let (cluster, mut workers) = Cluster::start(pool, 1).await;
+    let accounts = connected(&cluster, 4).await;
+    workers.push(cluster.worker_with(|config| {
+        "2".clone_into(&mut config.release);
+        config.capacity = 1;
+    }));
+    cluster.until("the new worker", async || (loads(&cluster, "2").await == [0]).then_some(())).await;
+    let old = cluster.worker();
+    cluster.until("the second old worker", async || (loads(&cluster, "1").await == [4, 0]).then_some(())).await;
+    let start = Instant::now();
+    workers.remove(0).stop().await;
+    until_loads(&cluster, "2", &[1]).await;
+    until_loads(&cluster, "1", &[3]).await;
+    assert!(start.elapsed() >= Duration::from_secs(5), "it was left to the new release first: {:?}", start.elapsed());
+    for account in &accounts {
+        cluster.status(account, "connected").await;
+    }
+    assert_eq!(cluster.overlaps().await, 0);
+    workers.push(old);
     cluster.stop(workers).await;
 }

@@ -32,8 +32,9 @@ impl View {
     pub async fn plan(&self, context: &Context, held: usize) -> store::Result<Plan> {
         let mut seen = self.0.lock().await;
         let due = |at: Option<BootTime>, every| at.is_none_or(|at| BootTime::now().since(at) >= every);
-        if due(seen.wanted_at, context.leases.ttl() / 3) {
-            let wanted = store::leases::count_wanted_across_tenants(&context.pool).await?;
+        let heartbeat = context.leases.ttl() / 3;
+        if due(seen.wanted_at, heartbeat) {
+            let wanted = store::leases::count_wanted_across_tenants(&context.pool, heartbeat).await?;
             seen.fleet.wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
             seen.wanted_at = Some(BootTime::now());
         }

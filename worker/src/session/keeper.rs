@@ -15,7 +15,8 @@ use common::store::leases::Claimed;
 use common::store::{self, Error};
 use tokio_util::sync::CancellationToken;
 
-use super::supervisor::{CLAIM_BATCH, Supervisor};
+use super::balance::CLAIM_BATCH;
+use super::supervisor::Supervisor;
 use crate::context::Context;
 
 /// One question to one store.

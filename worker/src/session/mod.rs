@@ -3,6 +3,7 @@
 //! `machine` decides, `actor` carries out; `supervisor` starts and ends actors, `keeper` keeps the right to have them.
 
 pub mod actor;
+pub mod balance;
 pub mod board;
 mod close;
 pub mod fleet;

@@ -16,13 +16,10 @@ use common::telemetry::metrics;
 use tokio_util::task::TaskTracker;
 
 use super::actor::{Actor, Orders};
+use super::balance::size;
 use super::fleet::View;
-use super::placement::{AFTER_OVERFLOW, GRACE, Plan, SHED_PER_S};
 use super::state::End;
 use crate::context::Context;
-
-/// Accounts claimed in one go.
-pub const CLAIM_BATCH: usize = 200;
 
 /// What waits for an account to be claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,32 +43,28 @@ pub enum Knock {
     Nothing,
 }
 
-struct Held {
+pub(super) struct Held {
     epoch: i64,
-    orders: Orders,
+    pub(super) orders: Orders,
 }
 
 impl Held {
     /// Whether it was not told to go.
-    fn stays(&self) -> bool {
+    pub(super) fn stays(&self) -> bool {
         !self.orders.release.is_cancelled()
     }
 }
 
-fn size(accounts: u32) -> usize {
-    usize::try_from(accounts).unwrap_or(usize::MAX)
-}
-
 /// The sessions of one worker. Cheap to clone.
 #[derive(Clone)]
-pub struct Supervisor(Arc<Inner>);
+pub struct Supervisor(pub(super) Arc<Inner>);
 
-struct Inner {
-    context: Arc<Context>,
+pub(super) struct Inner {
+    pub(super) context: Arc<Context>,
     capacity: usize,
-    view: View,
+    pub(super) view: View,
     /// When accounts were taken last that others had left.
-    overflowed: Mutex<Option<BootTime>>,
+    pub(super) overflowed: Mutex<Option<BootTime>>,
     /// `None`: a claim is under way.
     held: Mutex<HashMap<AccountId, Option<Held>>>,
     tasks: TaskTracker,
@@ -93,7 +86,7 @@ impl Supervisor {
         }))
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<AccountId, Option<Held>>> {
+    pub(super) fn held(&self) -> MutexGuard<'_, HashMap<AccountId, Option<Held>>> {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -101,14 +94,6 @@ impl Supervisor {
     #[must_use]
     pub fn claims(&self) -> Vec<(AccountId, i64)> {
         self.held().iter().filter_map(|(account, held)| held.as_ref().map(|held| (*account, held.epoch))).collect()
-    }
-
-    /// What this worker should do, as the fleet is now.
-    async fn plan(&self) -> store::Result<Plan> {
-        let held = self.held().len();
-        let plan = self.0.view.plan(&self.0.context, held).await?;
-        metrics::PLACEMENT_TARGET.set(i64::from(plan.target));
-        Ok(plan)
     }
 
     /// Tells the account's session to look at its rows; claims the account where nobody has it and this worker should.
@@ -175,78 +160,9 @@ impl Supervisor {
         self.sweep().await
     }
 
-    /// Looks for accounts that should be live and that nobody has. Answers how many were claimed.
-    pub async fn sweep(&self) -> usize {
-        self.claim_unowned().await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "could not look for accounts without an owner");
-            0
-        })
-    }
-
-    /// Up to this worker's share at once; beyond it only what others have left.
-    async fn claim_unowned(&self) -> anyhow::Result<usize> {
-        let plan = self.plan().await?;
-        let held = self.held().len();
-        let overflow = held >= size(plan.at_once);
-        let (up_to, unowned_for) = if overflow { (plan.after_grace, GRACE) } else { (plan.at_once, Duration::ZERO) };
-        let limit = size(up_to).saturating_sub(held).min(CLAIM_BATCH);
-        if limit == 0 {
-            return Ok(0);
-        }
-        let (pool, stale_after) = (&self.0.context.pool, self.0.context.leases.ttl());
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let found = store::leases::unowned_across_tenants(pool, stale_after, unowned_for, limit).await?;
-        let claimed = self.claim(&found, size(up_to)).await?.len();
-        if overflow && claimed > 0 {
-            tracing::info!(count = claimed, target = plan.target, "took accounts that others had left");
-            *self.overflowed() = Some(BootTime::now());
-        }
-        Ok(claimed)
-    }
-
-    fn overflowed(&self) -> MutexGuard<'_, Option<BootTime>> {
-        self.0.overflowed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Hands over what is too much here and too little elsewhere, as much as may be handed over in `every`. Answers how many.
-    pub async fn shed(&self, every: Duration) -> usize {
-        self.shed_surplus(every).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "could not compare the load with that of other workers");
-            0
-        })
-    }
-
-    async fn shed_surplus(&self, every: Duration) -> store::Result<usize> {
-        let overflowed = *self.overflowed();
-        if overflowed.is_some_and(|at| BootTime::now().since(at) < AFTER_OVERFLOW) {
-            return Ok(0);
-        }
-        // those that go already count no more
-        let staying = self.held().values().filter(|held| held.as_ref().is_none_or(Held::stays)).count();
-        let plan = self.0.view.plan(&self.0.context, staying).await?;
-        let limit = plan.shed.min(SHED_PER_S * u32::try_from(every.as_secs()).unwrap_or(1).max(1));
-        if limit == 0 {
-            return Ok(0);
-        }
-        let context = &self.0.context;
-        let accounts = store::leases::movable_across_tenants(&context.pool, context.worker, i64::from(limit)).await?;
-        let mut count = 0;
-        for account in &accounts {
-            if let Some(Some(held)) = self.held().get(account)
-                && held.stays()
-            {
-                held.orders.release.cancel();
-                count += 1;
-            }
-        }
-        metrics::SESSIONS_SHED.inc_by(count as u64);
-        tracing::info!(count, held = staying, target = plan.target, "handing sessions over: other workers hold fewer");
-        Ok(count)
-    }
-
     /// Claims what can be claimed, until `up_to` are held: the key in Redis, then the epoch in Postgres, then the epoch into the key; only then
     /// does a session start. Whoever is refused at any step leaves no trace.
-    async fn claim(&self, accounts: &[AccountId], up_to: usize) -> anyhow::Result<Vec<AccountId>> {
+    pub(super) async fn claim(&self, accounts: &[AccountId], up_to: usize) -> anyhow::Result<Vec<AccountId>> {
         let reserved = self.reserve(accounts, up_to);
         if reserved.accounts.is_empty() || !self.0.context.trust.holds(BootTime::now()) {
             return Ok(vec![]);
