@@ -19,6 +19,7 @@ pub mod run;
 pub mod bus;
 pub mod doorbell;
 pub mod lease;
+pub mod limiter;
 pub mod ops;
 pub mod store;
 pub mod telemetry;

@@ -217,42 +217,52 @@ impl Cluster {
     /// One more worker.
     #[must_use]
     pub fn worker(&self) -> Part {
-        self.worker_with_keys(KEYS)
+        self.worker_with(|_| ())
     }
 
     /// One more worker, with these keys for credentials.
     #[must_use]
     pub fn worker_with_keys(&self, credential_keys: &str) -> Part {
-        self.worker_on(self.database(), self.redis(), credential_keys)
+        self.worker_with(|config| config.credential_keys = worker::config::Secret(credential_keys.to_owned()))
+    }
+
+    /// One more worker, rolled out with a release.
+    #[must_use]
+    pub fn worker_of(&self, release: &str) -> Part {
+        self.worker_with(|config| release.clone_into(&mut config.release))
     }
 
     /// One more worker, whose lines to its stores the test can cut.
     pub async fn worker_behind_lines(&self) -> (Part, Lines) {
         let (postgres, database_url) = through(&self.database_url).await;
         let (redis, redis_url) = through(&self.redis_url).await;
-        let database = Database { url: database_url, ..self.database() };
-        let part = self.worker_on(database, Redis { url: redis_url, ..self.redis() }, KEYS);
+        let part = self.worker_with(|config| (config.database.url, config.redis.url) = (database_url, redis_url));
         (part, Lines { postgres, redis })
     }
 
-    fn worker_on(&self, database: Database, redis: Redis, credential_keys: &str) -> Part {
+    /// One more worker, with something set otherwise.
+    #[must_use]
+    pub fn worker_with(&self, change: impl FnOnce(&mut worker::Config)) -> Part {
         let (listener, listen) = listener();
-        let config = worker::Config {
-            database,
-            redis,
+        let mut config = worker::Config {
+            database: self.database(),
+            redis: self.redis(),
             telemetry: Self::telemetry(),
             listen,
-            credential_keys: worker::config::Secret(credential_keys.to_owned()),
+            credential_keys: worker::config::Secret(KEYS.to_owned()),
             whatsapp_url: self.whatsapp_url(),
             whatsapp_version: Some("2.3000.1023223821".to_owned()),
             allow_public_simulator: false,
             capacity: 1_000,
+            release: "1".to_owned(),
+            connects_per_s: 100,
             lease_ttl_ms: self.lease_ttl_ms,
             pre_keys: 20,
             stop_timeout_s: 25,
             clock_skew_s: 0,
             reachout_hold_s: 300,
         };
+        change(&mut config);
         let stop = CancellationToken::new();
         let mut part = Part::start(stop.clone(), async move {
             let connector = worker::link::whatsapp::from_config(&config).await?;

@@ -99,6 +99,12 @@ pub struct Config {
     /// Accounts that this worker holds at most
     #[arg(long, env = "WORKER_CAPACITY", default_value_t = 5_000)]
     pub capacity: u32,
+    /// What this worker was rolled out with: while workers of several releases run, those of the newest take the accounts
+    #[arg(long, env = "WORKER_RELEASE", default_value = env!("CARGO_PKG_VERSION"))]
+    pub release: String,
+    /// Accounts per second that the whole cluster brings back online, e.g. after an outage; 0: as fast as it can
+    #[arg(long, env = "CONNECTS_PER_S", default_value_t = 100)]
+    pub connects_per_s: u32,
     /// Milliseconds that a lease lives without a renewal
     #[arg(long, env = "LEASE_TTL_MS", default_value_t = 15_000)]
     pub lease_ttl_ms: u64,

@@ -7,6 +7,7 @@ use common::bus::Bus;
 use common::doorbell::Doorbell;
 use common::id::WorkerId;
 use common::lease::Leases;
+use common::limiter::Limiter;
 use common::store::PgPool;
 use tokio::sync::Semaphore;
 
@@ -39,4 +40,6 @@ pub struct Context {
     pub unknown_key: UnknownKey,
     /// How many connections may be made at the same time.
     pub opening: Arc<Semaphore>,
+    /// How fast the cluster may bring accounts back.
+    pub limiter: Limiter,
 }

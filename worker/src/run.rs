@@ -9,10 +9,11 @@ use common::clock::BootTime;
 use common::doorbell::Doorbell;
 use common::id::WorkerId;
 use common::lease::Leases;
+use common::limiter::Limiter;
 use common::ops::{self, Pulse};
 use common::seal::Sealer;
 use common::shutdown::Stop;
-use common::store;
+use common::store::{self, workers::Boot};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -64,16 +65,18 @@ pub async fn run(
         connector,
         unknown_key: UnknownKey::default(),
         opening: Arc::new(Semaphore::new(OPENING)),
+        limiter: Limiter::connect(&config.redis.url, &config.redis.prefix, config.connects_per_s).context("Redis")?,
         pool,
     });
     let start = BootTime::now();
     let name = hostname();
     let capacity = i32::try_from(config.capacity).unwrap_or(i32::MAX);
-    store::workers::register(&context.pool, worker, &name, env!("CARGO_PKG_VERSION"), capacity).await?;
+    let (version, release) = (env!("CARGO_PKG_VERSION"), config.release.as_str());
+    store::workers::register(&context.pool, worker, Boot { name: &name, version, release, capacity }).await?;
     context.trust.renewed(start);
     let supervisor = Supervisor::new(Arc::clone(&context), usize::try_from(config.capacity).unwrap_or(usize::MAX));
     let pulse = Pulse::default();
-    tracing::info!(%worker, name, capacity, "worker started");
+    tracing::info!(%worker, name, release, capacity, "worker started");
 
     let inner = CancellationToken::new(); // keeps leases alive until the last session has closed
     let keeper = tokio::spawn(keeper::keep(Arc::clone(&context), supervisor.clone(), pulse.clone(), inner.clone()));
@@ -91,6 +94,7 @@ pub async fn run(
     }
     pulse.set_ready(false);
     tracing::info!(sessions = supervisor.claims().len(), "worker is stopping: closing sessions");
+    keeper::leave(&context).await;
     let (stopped, _) = tokio::join!(
         supervisor.stop(config.stop_timeout().saturating_sub(RESERVE), &at_once),
         tokio::time::timeout(Duration::from_secs(5), bells)

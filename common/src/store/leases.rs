@@ -5,8 +5,11 @@ use std::time::Duration;
 use sqlx::PgPool;
 use sqlx::postgres::types::PgInterval;
 
-use super::{Error, Result};
+use super::{Error, Result, settings};
 use crate::id::{AccountId, WorkerId};
+
+/// The setting that holds the count of accounts that should be live.
+const WANTED: &str = "accounts_wanted";
 
 /// An account won, with the epoch that fences every older owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,24 +60,73 @@ pub async fn claim_across_tenants(
     Ok(rows)
 }
 
-/// Accounts that should be live and have no living owner, oldest claim first: what a worker with room looks for.
+/// Up to `limit` accounts that should be live and have had no living owner for `unowned_for`. In no order, so that workers
+/// that look at the same moment reach for different ones. An owner has a row as long as it owns (`retention::workers`).
 ///
 /// # Errors
 /// When the database fails.
-pub async fn unowned_across_tenants(pool: &PgPool, stale_after: Duration, limit: i64) -> Result<Vec<AccountId>> {
+pub async fn unowned_across_tenants(
+    pool: &PgPool,
+    stale_after: Duration,
+    unowned_for: Duration,
+    limit: i64,
+) -> Result<Vec<AccountId>> {
     let rows = sqlx::query_scalar!(
         r#"
         SELECT a.id AS "id: AccountId"
-        FROM accounts a
-        JOIN leases l ON l.account_id = a.id
-        WHERE a.wanted <> 'offline'
-          AND (l.owner IS NULL OR NOT EXISTS (
-                SELECT 1 FROM workers w
-                WHERE w.id = l.owner AND w.stopped_at IS NULL AND w.last_seen > now() - $1::interval))
-        ORDER BY l.claimed_at NULLS FIRST, a.id
-        LIMIT $2
+        FROM (
+            SELECT account_id FROM leases
+            WHERE owner IS NULL AND (released_at IS NULL OR released_at <= now() - $2::interval)
+            UNION ALL
+            SELECT account_id FROM leases WHERE owner = ANY (ARRAY(
+                SELECT id FROM workers
+                WHERE last_seen <= now() - $1::interval - $2::interval OR stopped_at <= now() - $2::interval))
+        ) free
+        -- one look per free account, not a read of all accounts: OFFSET keeps it a lookup
+        JOIN LATERAL (SELECT id FROM accounts WHERE id = free.account_id AND wanted <> 'offline' OFFSET 0) a ON true
+        ORDER BY random()
+        LIMIT $3
         "#,
         interval(stale_after)?,
+        interval(unowned_for)?,
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows)
+}
+
+/// How many accounts should be live, or should have been at most `max_age` ago. A count reads them all, so that one worker
+/// counts for the fleet.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_wanted_across_tenants(pool: &PgPool, max_age: Duration) -> Result<i64> {
+    if let Some(count) = settings::get(pool, WANTED, max_age.as_secs_f64()).await? {
+        return Ok(count);
+    }
+    let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM accounts WHERE wanted <> 'offline'"#)
+        .fetch_one(pool)
+        .await?;
+    settings::put(pool, WANTED, &count).await?;
+    Ok(count)
+}
+
+/// Up to `limit` accounts of `worker` that another may have: online, so that no pairing is disturbed, and held the longest,
+/// so that no device moves twice in a row.
+///
+/// # Errors
+/// When the database fails.
+pub async fn movable_across_tenants(pool: &PgPool, worker: WorkerId, limit: i64) -> Result<Vec<AccountId>> {
+    let rows = sqlx::query_scalar!(
+        r#"
+        SELECT l.account_id AS "id: AccountId"
+        FROM leases l JOIN accounts a ON a.id = l.account_id
+        WHERE l.owner = $1 AND a.status = 'connected' AND a.wanted = 'online'
+        ORDER BY l.claimed_at, l.account_id
+        LIMIT $2
+        "#,
+        worker.0,
         limit,
     )
     .fetch_all(pool)
@@ -103,9 +155,13 @@ pub async fn owned_by(pool: &PgPool, worker: WorkerId) -> Result<Vec<Claimed>> {
 /// When the database fails.
 pub async fn release_across_tenants(pool: &PgPool, worker: WorkerId, accounts: &[AccountId]) -> Result<()> {
     let ids: Vec<uuid::Uuid> = accounts.iter().map(|a| a.0).collect();
-    sqlx::query!("UPDATE leases SET owner = NULL WHERE owner = $1 AND account_id = ANY($2)", worker.0, &ids)
-        .execute(pool)
-        .await?;
+    sqlx::query!(
+        "UPDATE leases SET owner = NULL, released_at = now() WHERE owner = $1 AND account_id = ANY($2)",
+        worker.0,
+        &ids
+    )
+    .execute(pool)
+    .await?;
     Ok(())
 }
 
@@ -122,7 +178,7 @@ pub async fn release_claims_across_tenants(pool: &PgPool, worker: WorkerId, clai
     let ids: Vec<uuid::Uuid> = claims.iter().map(|claim| claim.account.0).collect();
     let epochs: Vec<i64> = claims.iter().map(|claim| claim.epoch).collect();
     sqlx::query!(
-        "UPDATE leases l SET owner = NULL FROM unnest($2::uuid[], $3::bigint[]) AS t(account_id, epoch)
+        "UPDATE leases l SET owner = NULL, released_at = now() FROM unnest($2::uuid[], $3::bigint[]) AS t(account_id, epoch)
          WHERE l.account_id = t.account_id AND l.epoch = t.epoch AND l.owner = $1",
         worker.0,
         &ids,

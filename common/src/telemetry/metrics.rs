@@ -50,6 +50,15 @@ pub static LEASES_HELD: LazyLock<IntGauge> =
 /// Claims, by outcome (`claimed`, `refused`, `failed`).
 pub static CLAIMS: LazyLock<IntCounterVec> =
     LazyLock::new(|| counters("switchboard_claims_total", "Attempts to claim an account", &["outcome"]));
+/// Accounts this worker should hold for the cluster to be in balance.
+pub static PLACEMENT_TARGET: LazyLock<IntGauge> =
+    LazyLock::new(|| gauge("switchboard_placement_target", "Accounts this worker should hold"));
+/// Sessions handed to others for balance.
+pub static SESSIONS_SHED: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("switchboard_sessions_shed_total", "Sessions handed over because others hold fewer"));
+/// Connects that were allowed, by who counted them (`cluster`, or `alone` while Redis is away).
+pub static CONNECTS: LazyLock<IntCounterVec> =
+    LazyLock::new(|| counters("switchboard_connects_total", "Connects allowed by the limiter", &["counted"]));
 /// Times this worker found itself fenced.
 pub static FENCED: LazyLock<IntCounter> =
     LazyLock::new(|| counter("switchboard_fenced_total", "Sessions dropped because another owner has a higher epoch"));

@@ -30,7 +30,8 @@ async fn accounts(pool: &PgPool, count: usize) -> Vec<AccountId> {
 
 async fn worker(pool: &PgPool) -> WorkerId {
     let worker = WorkerId::new();
-    workers::register(pool, worker, "test", "0", 10).await.unwrap();
+    let boot = workers::Boot { name: "test", version: "0", release: "1", capacity: 10 };
+    workers::register(pool, worker, boot).await.unwrap();
     worker
 }
 
@@ -101,7 +102,10 @@ async fn what_was_given_back_is_claimed_at_once(pool: PgPool) {
     assert_eq!(claim(&pool, other, account).await, Some(2));
     workers::stopped(&pool, other).await.unwrap();
     assert_eq!(claim(&pool, third, account).await, Some(3));
-    assert!(matches!(workers::heartbeat(&pool, other).await, Err(Error::NotFound)), "a boot that is over stays over");
+    assert!(
+        matches!(workers::heartbeat(&pool, other, 0).await, Err(Error::NotFound)),
+        "a boot that is over stays over"
+    );
 }
 
 /// R02: a release under an old epoch leaves a newer claim of the same worker alone.
@@ -174,9 +178,9 @@ async fn nothing_unwanted_is_claimed(pool: PgPool) {
     let owner = worker(&pool).await;
     sqlx::query("UPDATE accounts SET wanted = 'offline'").execute(&pool).await.unwrap();
     assert_eq!(claim(&pool, owner, account).await, None);
-    assert_eq!(leases::unowned_across_tenants(&pool, STALE, 10).await.unwrap(), []);
+    assert_eq!(leases::unowned_across_tenants(&pool, STALE, Duration::ZERO, 10).await.unwrap(), []);
     sqlx::query("UPDATE accounts SET wanted = 'erased'").execute(&pool).await.unwrap();
-    assert_eq!(leases::unowned_across_tenants(&pool, STALE, 10).await.unwrap(), [account]);
+    assert_eq!(leases::unowned_across_tenants(&pool, STALE, Duration::ZERO, 10).await.unwrap(), [account]);
     assert_eq!(claim(&pool, owner, account).await, Some(1));
-    assert_eq!(leases::unowned_across_tenants(&pool, STALE, 10).await.unwrap(), []);
+    assert_eq!(leases::unowned_across_tenants(&pool, STALE, Duration::ZERO, 10).await.unwrap(), []);
 }

@@ -6,6 +6,7 @@ mod doorbell;
 mod due;
 mod keys;
 mod lease;
+mod limiter;
 mod reminder;
 mod run;
 mod seal;

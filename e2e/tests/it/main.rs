@@ -8,5 +8,6 @@ mod lifecycle;
 mod main_job;
 mod outage;
 mod passkey;
+mod placement;
 mod stale;
 mod takeover;

@@ -8,7 +8,7 @@ use common::job::{Answer, Bell, Job};
 use common::telemetry::metrics;
 
 use crate::context::Context;
-use crate::session::supervisor::{Knock, Supervisor};
+use crate::session::supervisor::{Knock, Supervisor, Waits};
 
 pub mod fire_reminder;
 
@@ -26,17 +26,22 @@ impl Jobs {
     }
 }
 
+fn answered(knock: Knock) -> Answer {
+    match knock {
+        Knock::Heard | Knock::Claimed | Knock::Nothing => Answer::Done,
+        Knock::NotMine => Answer::NotMine,
+    }
+}
+
 #[async_trait]
 impl Handler for Jobs {
     async fn answer(&self, job: Job) -> Answer {
         match job.bell {
             // whatever was asked for stands in the rows: the session reads them
-            Bell::Pair { account } | Bell::Unpair { account } | Bell::Send { account } => {
-                match self.supervisor.knock(account).await {
-                    Knock::Heard | Knock::Claimed | Knock::Nothing => Answer::Done,
-                    Knock::NotMine => Answer::NotMine,
-                }
+            Bell::Pair { account } | Bell::Unpair { account } => {
+                answered(self.supervisor.knock(account, Waits::Person).await)
             }
+            Bell::Send { account } => answered(self.supervisor.knock(account, Waits::Message).await),
             Bell::FireReminder { run } => fire_reminder::answer(&self.context, run).await,
         }
     }

@@ -16,6 +16,7 @@ use common::store::leases::Claimed;
 use common::store::{self, Error};
 use tokio_util::sync::CancellationToken;
 
+use super::balance::CLAIM_BATCH;
 use super::supervisor::Supervisor;
 use crate::context::Context;
 
@@ -23,7 +24,7 @@ use crate::context::Context;
 const ASK: Duration = Duration::from_secs(2);
 /// After a round in which neither store answered.
 const SOON: Duration = Duration::from_millis(500);
-/// How often accounts without an owner are looked for.
+/// How often accounts without an owner are looked for, and the load is compared with that of others.
 const SWEEP: Duration = Duration::from_secs(2);
 /// With Redis away, rows that have waited for so long had a bell that did not reach us.
 const BELL_LOST: Duration = Duration::from_secs(1);
@@ -79,16 +80,33 @@ async fn watch(context: &Context, supervisor: &Supervisor) {
     }
 }
 
-/// Looks for accounts without an owner until stopped.
+/// Looks for accounts without an owner, and hands over what is too much, until stopped.
 pub async fn sweep(supervisor: Supervisor, stop: CancellationToken) {
     loop {
-        if tokio::time::timeout(SWEEP_TIMEOUT, supervisor.sweep()).await.is_err() {
+        let swept = tokio::time::timeout(SWEEP_TIMEOUT, supervisor.sweep()).await;
+        if swept.is_err() {
             tracing::warn!("looking for accounts without an owner took too long");
         }
+        let pause = if swept.is_ok_and(|claimed| claimed == CLAIM_BATCH) {
+            Duration::ZERO // there may be more
+        } else {
+            supervisor.shed(SWEEP).await;
+            SWEEP
+        };
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(SWEEP) => {}
+            () = tokio::time::sleep(pause) => {}
         }
+    }
+}
+
+/// Tells the others not to reckon with this worker, before it frees its first account.
+pub async fn leave(context: &Context) {
+    let told = tokio::time::timeout(ASK, store::workers::leaving(&context.pool, context.worker)).await;
+    if !matches!(told, Ok(Ok(()))) {
+        tracing::warn!(
+            "Postgres was not told that this worker leaves; others reckon with it until its heartbeat is stale"
+        );
     }
 }
 
@@ -108,7 +126,7 @@ async fn renew(context: &Context, supervisor: &Supervisor) -> Round {
     }
     let before = supervisor.accounts();
     let claims = supervisor.claims();
-    let heard = tokio::time::timeout(ask, heartbeat(context)).await;
+    let heard = tokio::time::timeout(ask, heartbeat(context, before.len())).await;
     let owned = match heard {
         Ok(Ok(owned)) => Some(owned),
         Ok(Err(Error::NotFound)) => return Round::Over,
@@ -202,8 +220,8 @@ async fn release_orphans(
     }
 }
 
-async fn heartbeat(context: &Context) -> store::Result<HashMap<AccountId, i64>> {
-    store::workers::heartbeat(&context.pool, context.worker).await?;
+async fn heartbeat(context: &Context, held: usize) -> store::Result<HashMap<AccountId, i64>> {
+    store::workers::heartbeat(&context.pool, context.worker, i32::try_from(held).unwrap_or(i32::MAX)).await?;
     let owned = store::leases::owned_by(&context.pool, context.worker).await?;
     Ok(owned.into_iter().map(|claim| (claim.account, claim.epoch)).collect())
 }

@@ -3,8 +3,10 @@
 //! `machine` decides, `actor` carries out; `supervisor` starts and ends actors, `keeper` keeps the right to have them.
 
 pub mod actor;
+pub mod balance;
 pub mod board;
 mod close;
+pub mod fleet;
 pub mod in_flight;
 pub mod inbound;
 pub mod keeper;
@@ -12,6 +14,7 @@ pub mod machine;
 pub mod outbox;
 mod passkey;
 pub mod perform;
+pub mod placement;
 pub mod restart;
 pub mod state;
 pub mod supervisor;

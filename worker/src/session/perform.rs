@@ -8,10 +8,11 @@ use common::store::audit::Operator;
 use common::store::pairing::{self, Linked, LinkedAs};
 use common::store::session::{self, GroupFacts, StatusChange};
 use common::telemetry::metrics;
+use tokio_util::sync::CancellationToken;
 
 use super::actor::{Actor, Reported};
 use super::inbound::storable;
-use super::state::{Action, Event, State, Who};
+use super::state::{Action, Event, Purpose, State, Who};
 use crate::link::{CloseReason, Group, Link, LinkError, OpenSpec};
 
 impl Actor {
@@ -100,8 +101,20 @@ impl Actor {
         let events = self.events.clone();
         let context = Arc::clone(&self.context);
         self.opening = true;
+        self.turn = CancellationToken::new();
+        let given_up = self.turn.clone();
+        // a person waits for everything but a return
+        let returns = matches!(self.state, State::Opening { purpose: Purpose::Resume, .. });
         self.pending.push(Box::pin(async move {
-            let _turn = context.opening.acquire().await;
+            let turn = async {
+                if returns {
+                    context.limiter.take().await;
+                }
+                context.opening.acquire().await
+            };
+            let Some(_turn) = given_up.run_until_cancelled(turn).await else {
+                return Reported::Opened(Err(LinkError::NotConnected));
+            };
             if !context.trust.holds(common::clock::BootTime::now()) {
                 return Reported::Opened(Err(LinkError::Failed("the right to act has run out".to_owned())));
             }
@@ -130,6 +143,9 @@ impl Actor {
                     | State::LoggingOut { .. } => {}
                 }
             }
+            Err(LinkError::NotConnected) if self.turn.is_cancelled() => {
+                self.queue.push_back(Event::Closed(CloseReason::Requested)); // given up before its turn
+            }
             Err(error) => {
                 tracing::warn!(account = %self.fence.account, %error, "no connection could be opened");
                 let words = error.to_string();
@@ -153,7 +169,7 @@ impl Actor {
                 // begins at once, whatever the actor writes meanwhile; the connection's last event says that it is done
                 tokio::spawn(async move { link.close().await });
             }
-            None if self.opening => {} // closed as soon as it is opened
+            None if self.opening => self.turn.cancel(), // still in turn: over at once; else closed as soon as it is opened
             None => self.queue.push_back(Event::Closed(CloseReason::Requested)),
         }
     }
@@ -163,7 +179,7 @@ impl Actor {
         self.stop_sending();
         match &self.link {
             Some(link) => link.abort(),
-            None if self.opening => {}
+            None if self.opening => self.turn.cancel(),
             None => self.queue.push_back(Event::Closed(CloseReason::Requested)),
         }
     }

@@ -1,4 +1,5 @@
-//! Starts and ends the sessions of this worker: claims accounts, runs one actor each, gives them back.
+//! Starts and ends the sessions of this worker: claims accounts, runs one actor each, gives them back. How many is decided
+//! by `placement`.
 //!
 //! An account is claimed only after its old actor here has ended, so that one process never runs two.
 
@@ -17,15 +18,24 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::actor::{Actor, Orders};
+use super::balance::size;
+use super::fleet::View;
 use super::state::End;
 use crate::context::Context;
 
-/// Accounts claimed in one go.
-const CLAIM_BATCH: i64 = 200;
 /// For what is cut off to end.
 const CUTTING: Duration = Duration::from_secs(2);
 /// No heartbeat is as old.
 const NEVER: Duration = Duration::from_hours(24 * 365);
+
+/// What waits for an account to be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// A person, looking at a screen.
+    Person,
+    /// A message; the moments until the right worker has the account don't matter to it.
+    Message,
+}
 
 /// What became of a knock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +44,7 @@ pub enum Knock {
     Heard,
     /// It was claimed just now, and looks.
     Claimed,
-    /// Another worker has it, or this one has no room.
+    /// Another worker has it or should have it, or this one has no room.
     NotMine,
     /// Nothing is wanted of it.
     Nothing,
@@ -51,18 +61,28 @@ pub enum Stopped {
     Left,
 }
 
-struct Held {
+pub(super) struct Held {
     epoch: i64,
-    orders: Orders,
+    pub(super) orders: Orders,
+}
+
+impl Held {
+    /// Whether it was not told to go.
+    pub(super) fn stays(&self) -> bool {
+        !self.orders.release.is_cancelled()
+    }
 }
 
 /// The sessions of one worker. Cheap to clone.
 #[derive(Clone)]
-pub struct Supervisor(Arc<Inner>);
+pub struct Supervisor(pub(super) Arc<Inner>);
 
-struct Inner {
-    context: Arc<Context>,
+pub(super) struct Inner {
+    pub(super) context: Arc<Context>,
     capacity: usize,
+    pub(super) view: View,
+    /// When accounts were taken last that others had left.
+    pub(super) overflowed: Mutex<Option<BootTime>>,
     /// `None`: a claim is under way.
     held: Mutex<HashMap<AccountId, Option<Held>>>,
     tasks: TaskTracker,
@@ -76,13 +96,15 @@ impl Supervisor {
         Self(Arc::new(Inner {
             context,
             capacity,
+            view: View::default(),
+            overflowed: Mutex::default(),
             held: Mutex::default(),
             tasks: TaskTracker::new(),
             stopping: AtomicBool::new(false),
         }))
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<AccountId, Option<Held>>> {
+    pub(super) fn held(&self) -> MutexGuard<'_, HashMap<AccountId, Option<Held>>> {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -92,12 +114,22 @@ impl Supervisor {
         self.held().iter().filter_map(|(account, held)| held.as_ref().map(|held| (*account, held.epoch))).collect()
     }
 
-    /// Tells the account's session to look at its rows; claims the account where nobody has it.
-    pub async fn knock(&self, account: AccountId) -> Knock {
+    /// Tells the account's session to look at its rows; claims the account where nobody has it and this worker should.
+    pub async fn knock(&self, account: AccountId, waits: Waits) -> Knock {
         if self.look(account) {
             return Knock::Heard;
         }
-        match self.claim(&[account]).await {
+        let claimed = match self.plan().await {
+            Ok(plan) => {
+                let up_to = match waits {
+                    Waits::Person => plan.urgent,
+                    Waits::Message => plan.at_once,
+                };
+                self.claim(&[account], size(up_to)).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        match claimed {
             Ok(claimed) if claimed.contains(&account) => Knock::Claimed,
             Ok(_) if self.look(account) => Knock::Heard,
             Ok(_) => self.whose(account).await,
@@ -146,27 +178,10 @@ impl Supervisor {
         self.sweep().await
     }
 
-    /// Looks for accounts that should be live and that nobody has. Answers how many were claimed.
-    pub async fn sweep(&self) -> usize {
-        let stale_after = self.0.context.leases.ttl();
-        let found = store::leases::unowned_across_tenants(&self.0.context.pool, stale_after, CLAIM_BATCH).await;
-        let claimed = match found {
-            Ok(accounts) => self.claim(&accounts).await,
-            Err(error) => Err(error.into()),
-        };
-        match claimed {
-            Ok(claimed) => claimed.len(),
-            Err(error) => {
-                tracing::warn!(%error, "could not look for accounts without an owner");
-                0
-            }
-        }
-    }
-
-    /// Claims what can be claimed: the key in Redis, then the epoch in Postgres, then the epoch into the key; only then
-    /// does a session start. Whoever is refused at any step leaves no trace.
-    async fn claim(&self, accounts: &[AccountId]) -> anyhow::Result<Vec<AccountId>> {
-        let reserved = self.reserve(accounts);
+    /// Claims what can be claimed, until `up_to` are held: the key in Redis, then the epoch in Postgres, then the epoch into
+    /// the key; only then does a session start. Whoever is refused at any step leaves no trace.
+    pub(super) async fn claim(&self, accounts: &[AccountId], up_to: usize) -> anyhow::Result<Vec<AccountId>> {
+        let reserved = self.reserve(accounts, up_to);
         if reserved.accounts.is_empty() || !self.0.context.trust.holds(BootTime::now()) {
             return Ok(vec![]);
         }
@@ -228,13 +243,13 @@ impl Supervisor {
     }
 
     /// Keeps others of this process from claiming the same accounts; leaves out those held already.
-    fn reserve(&self, accounts: &[AccountId]) -> Reserved {
+    fn reserve(&self, accounts: &[AccountId], up_to: usize) -> Reserved {
         let mut reserved = Reserved { supervisor: self.clone(), accounts: Vec::new() };
         let mut held = self.held();
         if self.0.stopping.load(Ordering::Acquire) {
             return reserved;
         }
-        let room = self.0.capacity.saturating_sub(held.len());
+        let room = self.0.capacity.min(up_to).saturating_sub(held.len());
         for account in accounts {
             if reserved.accounts.len() < room && !held.contains_key(account) {
                 held.insert(*account, None);
@@ -297,7 +312,7 @@ impl Supervisor {
             End::Fenced if !stopping => {
                 let epoch = store::leases::epoch_across_tenants(&context.pool, fence.account).await;
                 if epoch.is_ok_and(|epoch| epoch.is_some_and(|epoch| epoch != fence.epoch)) {
-                    let _ = Box::pin(self.claim(&[fence.account])).await;
+                    let _ = Box::pin(self.claim(&[fence.account], self.0.capacity)).await;
                 }
             }
             // somebody else may take it at once

@@ -6,5 +6,6 @@ mod keys;
 mod link;
 mod machine;
 mod model;
+mod placement;
 mod session;
 mod trust;

@@ -9,8 +9,10 @@ use common::clock::BootTime;
 use common::doorbell::Doorbell;
 use common::id::{AccountId, MessageId, WorkerId};
 use common::lease::Leases;
+use common::limiter::Limiter;
 use common::ops::Pulse;
 use common::store::Fence;
+use common::store::workers::Boot;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use worker::context::Context;
@@ -20,7 +22,7 @@ use worker::session::actor::{Actor, Orders};
 use worker::session::board::Board;
 use worker::session::keeper;
 use worker::session::state::End;
-use worker::session::supervisor::{Knock, Stopped, Supervisor};
+use worker::session::supervisor::{Knock, Stopped, Supervisor, Waits};
 use worker::session::trust::Trust;
 
 /// Longest that anything here may take.
@@ -56,7 +58,8 @@ impl House {
         let url = std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
         let prefix = format!("test-{}:", uuid::Uuid::new_v4().simple());
         let worker = WorkerId::new();
-        common::store::workers::register(&pool, worker, "test", "0", 1_000).await.unwrap();
+        let boot = Boot { name: "test", version: "0", release: "1", capacity: 1_000 };
+        common::store::workers::register(&pool, worker, boot).await.unwrap();
         let switch = Arc::new(Switch::default());
         let context = Arc::new(Context {
             worker,
@@ -70,6 +73,7 @@ impl House {
             connector: Arc::clone(&switch) as Arc<dyn Connector>,
             unknown_key: worker::keys::UnknownKey::default(),
             opening: Arc::new(tokio::sync::Semaphore::new(32)),
+            limiter: Limiter::connect(&url, &prefix, 100).unwrap(),
         });
         context.trust.renewed(BootTime::now());
         Self { pool, switch, context }
@@ -350,7 +354,7 @@ async fn a_right_that_has_lapsed_is_not_resumed(pool: PgPool) {
     let house = House::with_leases_of(Duration::from_secs(3), pool).await;
     let account = house.account(15_550_001).await;
     let supervisor = Supervisor::new(Arc::clone(&house.context), 10);
-    assert_eq!(supervisor.knock(account).await, Knock::Claimed);
+    assert_eq!(supervisor.knock(account, Waits::Message).await, Knock::Claimed);
     let link = house.online(0).await;
     until("the end of trust", async || (!house.context.trust.holds(BootTime::now())).then_some(())).await;
     assert!(!link.is_over(), "nobody has noticed yet: the keeper does not run");

@@ -1,0 +1,9 @@
+-- What workers need to know of each other to share the accounts fairly and to move each device once in a rolling release.
+ALTER TABLE workers
+    ADD COLUMN release text NOT NULL DEFAULT '',
+    ADD COLUMN held    integer NOT NULL DEFAULT 0,          -- accounts it held at its last heartbeat
+    ADD COLUMN leaving boolean NOT NULL DEFAULT false;      -- it is stopping: nobody reckons with it any more
+
+-- When the account was given back last; what has waited long enough is taken by whoever has room.
+ALTER TABLE leases ADD COLUMN released_at timestamptz;
+CREATE INDEX leases_unowned ON leases (account_id) WHERE owner IS NULL;

@@ -1,0 +1,98 @@
+//! Keeps this worker's part of the accounts: claims what is free, hands over what is too much. How many is decided by
+//! `placement`.
+
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
+
+use common::clock::BootTime;
+use common::store;
+use common::telemetry::metrics;
+
+use super::placement::{AFTER_OVERFLOW, GRACE, Plan, SHED_PER_S};
+use super::supervisor::{Held, Supervisor};
+
+/// Accounts claimed in one go.
+pub const CLAIM_BATCH: usize = 200;
+
+impl Supervisor {
+    /// What this worker should do, as the fleet is now.
+    pub(super) async fn plan(&self) -> store::Result<Plan> {
+        let held = self.held().len();
+        let plan = self.0.view.plan(&self.0.context, held).await?;
+        metrics::PLACEMENT_TARGET.set(i64::from(plan.target));
+        Ok(plan)
+    }
+
+    /// Looks for accounts that should be live and that nobody has. Answers how many were claimed.
+    pub async fn sweep(&self) -> usize {
+        self.claim_unowned().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "could not look for accounts without an owner");
+            0
+        })
+    }
+
+    /// Up to this worker's share at once; beyond it only what others have left.
+    async fn claim_unowned(&self) -> anyhow::Result<usize> {
+        let plan = self.plan().await?;
+        let held = self.held().len();
+        let overflow = held >= size(plan.at_once);
+        let (up_to, unowned_for) = if overflow { (plan.after_grace, GRACE) } else { (plan.at_once, Duration::ZERO) };
+        let limit = size(up_to).saturating_sub(held).min(CLAIM_BATCH);
+        if limit == 0 {
+            return Ok(0);
+        }
+        let (pool, stale_after) = (&self.0.context.pool, self.0.context.leases.ttl());
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let found = store::leases::unowned_across_tenants(pool, stale_after, unowned_for, limit).await?;
+        let claimed = self.claim(&found, size(up_to)).await?.len();
+        if overflow && claimed > 0 {
+            tracing::info!(count = claimed, target = plan.target, "took accounts that others had left");
+            *self.overflowed() = Some(BootTime::now());
+        }
+        Ok(claimed)
+    }
+
+    fn overflowed(&self) -> MutexGuard<'_, Option<BootTime>> {
+        self.0.overflowed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands over what is too much here and too little elsewhere, as much as may be handed over in `every`. Answers how many.
+    pub async fn shed(&self, every: Duration) -> usize {
+        self.shed_surplus(every).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "could not compare the load with that of other workers");
+            0
+        })
+    }
+
+    async fn shed_surplus(&self, every: Duration) -> store::Result<usize> {
+        let overflowed = *self.overflowed();
+        if overflowed.is_some_and(|at| BootTime::now().since(at) < AFTER_OVERFLOW) {
+            return Ok(0);
+        }
+        // those that go already count no more
+        let staying = self.held().values().filter(|held| held.as_ref().is_none_or(Held::stays)).count();
+        let plan = self.0.view.plan(&self.0.context, staying).await?;
+        let limit = plan.shed.min(SHED_PER_S * u32::try_from(every.as_secs()).unwrap_or(1).max(1));
+        if limit == 0 {
+            return Ok(0);
+        }
+        let context = &self.0.context;
+        let accounts = store::leases::movable_across_tenants(&context.pool, context.worker, i64::from(limit)).await?;
+        let mut count = 0;
+        for account in &accounts {
+            if let Some(Some(held)) = self.held().get(account)
+                && held.stays()
+            {
+                held.orders.release.cancel();
+                count += 1;
+            }
+        }
+        metrics::SESSIONS_SHED.inc_by(count as u64);
+        tracing::info!(count, held = staying, target = plan.target, "handing sessions over: other workers hold fewer");
+        Ok(count)
+    }
+}
+
+pub(super) fn size(accounts: u32) -> usize {
+    usize::try_from(accounts).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,61 @@
+//! What this worker knows of the fleet: read from the rows when a decision is due, not more often than it can change.
+
+use std::time::Duration;
+
+use common::clock::BootTime;
+use common::store;
+use tokio::sync::Mutex;
+
+use super::placement::{Fleet, Member, Plan};
+use crate::context::Context;
+
+/// Workers are looked at again after this: a bell of a worker that has just freed an account finds it gone from the fleet.
+const WORKERS_FRESH: Duration = Duration::from_millis(500);
+
+/// The last look.
+#[derive(Default)]
+pub struct View(Mutex<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    fleet: Fleet,
+    workers_at: Option<BootTime>,
+    wanted_at: Option<BootTime>,
+}
+
+impl View {
+    /// What this worker, which holds `held` accounts, should do. The workers are read when the last look is older than
+    /// half a second; the count of all accounts, which costs more, once per heartbeat.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn plan(&self, context: &Context, held: usize) -> store::Result<Plan> {
+        let mut seen = self.0.lock().await;
+        let due = |at: Option<BootTime>, every| at.is_none_or(|at| BootTime::now().since(at) >= every);
+        let heartbeat = context.leases.ttl() / 3;
+        if due(seen.wanted_at, heartbeat) {
+            let wanted = store::leases::count_wanted_across_tenants(&context.pool, heartbeat).await?;
+            seen.fleet.wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
+            seen.wanted_at = Some(BootTime::now());
+        }
+        if due(seen.workers_at, WORKERS_FRESH) {
+            let at = BootTime::now();
+            let live = store::workers::live(&context.pool, context.leases.ttl()).await?;
+            context.limiter.shared_by(u32::try_from(live.len()).unwrap_or(u32::MAX));
+            seen.fleet.members = live.into_iter().map(member).collect();
+            seen.workers_at = Some(at);
+        }
+        Ok(seen.fleet.plan(context.worker, u32::try_from(held).unwrap_or(u32::MAX)))
+    }
+}
+
+fn member(live: store::workers::Live) -> Member {
+    let count = |n: i32| u32::try_from(n).unwrap_or(0);
+    Member {
+        id: live.id,
+        held: count(live.held),
+        capacity: count(live.capacity),
+        release: live.release,
+        started_at: live.started_at,
+    }
+}
