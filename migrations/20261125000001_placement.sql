@@ -6,4 +6,5 @@ ALTER TABLE workers
 
 -- When the account was given back last; what has waited long enough is taken by whoever has room.
 ALTER TABLE leases ADD COLUMN released_at timestamptz;
+ALTER TABLE leases ALTER COLUMN released_at SET DEFAULT now(); -- a new account has just become free
 CREATE INDEX leases_unowned ON leases (account_id) WHERE owner IS NULL;
