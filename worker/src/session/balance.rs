@@ -9,18 +9,34 @@ use common::store;
 use common::telemetry::metrics;
 
 use super::placement::{AFTER_OVERFLOW, GRACE, Plan, SHED_PER_S};
-use super::supervisor::{Held, Supervisor};
+use super::supervisor::{Held, Supervisor, Waits};
 
 /// Accounts claimed in one go.
 pub const CLAIM_BATCH: usize = 200;
 
 impl Supervisor {
-    /// What this worker should do, as the fleet is now.
-    pub(super) async fn plan(&self) -> store::Result<Plan> {
+    /// What this worker should do, as the fleet is now, or was at `since` at the earliest.
+    async fn plan(&self, since: Option<BootTime>) -> store::Result<Plan> {
         let held = self.held().len();
-        let plan = self.0.view.plan(&self.0.context, held).await?;
+        let plan = self.0.view.plan(&self.0.context, held, since).await?;
         metrics::PLACEMENT_TARGET.set(i64::from(plan.target));
         Ok(plan)
+    }
+
+    /// Up to how many accounts may be held here to take one that was heard of at `since`: whoever freed it may have left
+    /// the fleet since the last look.
+    pub(super) async fn up_to(&self, waits: Waits, since: BootTime) -> store::Result<usize> {
+        let of = |plan: Plan| {
+            size(match waits {
+                Waits::Person => plan.urgent,
+                Waits::Message => plan.at_once,
+            })
+        };
+        let up_to = of(self.plan(None).await?);
+        if self.held().len() < up_to {
+            return Ok(up_to);
+        }
+        Ok(of(self.plan(Some(since)).await?))
     }
 
     /// Looks for accounts that should be live and that nobody has. Answers how many were claimed.
@@ -33,7 +49,7 @@ impl Supervisor {
 
     /// Up to this worker's share at once; beyond it only what others have left.
     async fn claim_unowned(&self) -> anyhow::Result<usize> {
-        let plan = self.plan().await?;
+        let plan = self.plan(None).await?;
         let held = self.held().len();
         let overflow = held >= size(plan.at_once);
         let (up_to, unowned_for) = if overflow { (plan.after_grace, GRACE) } else { (plan.at_once, Duration::ZERO) };
@@ -71,7 +87,7 @@ impl Supervisor {
         }
         // those that go already count no more
         let staying = self.held().values().filter(|held| held.as_ref().is_none_or(Held::stays)).count();
-        let plan = self.0.view.plan(&self.0.context, staying).await?;
+        let plan = self.0.view.plan(&self.0.context, staying, None).await?;
         let limit = plan.shed.min(SHED_PER_S * u32::try_from(every.as_secs()).unwrap_or(1).max(1));
         if limit == 0 {
             return Ok(0);
@@ -93,6 +109,6 @@ impl Supervisor {
     }
 }
 
-pub(super) fn size(accounts: u32) -> usize {
+fn size(accounts: u32) -> usize {
     usize::try_from(accounts).unwrap_or(usize::MAX)
 }

@@ -11,6 +11,8 @@ use crate::context::Context;
 
 /// Workers are looked at again after this: a bell of a worker that has just freed an account finds it gone from the fleet.
 const WORKERS_FRESH: Duration = Duration::from_millis(500);
+/// The count of all accounts is not older than this when an account is refused for it.
+const WANTED_FRESH: Duration = Duration::from_secs(1);
 
 /// The last look.
 #[derive(Default)]
@@ -25,20 +27,22 @@ struct Seen {
 
 impl View {
     /// What this worker, which holds `held` accounts, should do. The workers are read when the last look is older than
-    /// half a second; the count of all accounts, which costs more, once per heartbeat.
+    /// half a second, or began before `since` (one look serves all who ask meanwhile); the count of all accounts, which
+    /// costs more, once per heartbeat, or once per second where `since` is given.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn plan(&self, context: &Context, held: usize) -> store::Result<Plan> {
+    pub async fn plan(&self, context: &Context, held: usize, since: Option<BootTime>) -> store::Result<Plan> {
         let mut seen = self.0.lock().await;
         let due = |at: Option<BootTime>, every| at.is_none_or(|at| BootTime::now().since(at) >= every);
         let heartbeat = context.leases.ttl() / 3;
-        if due(seen.wanted_at, heartbeat) {
-            let wanted = store::leases::count_wanted_across_tenants(&context.pool, heartbeat).await?;
+        let wanted_fresh = if since.is_some() { heartbeat.min(WANTED_FRESH) } else { heartbeat };
+        if due(seen.wanted_at, wanted_fresh) {
+            let wanted = store::leases::count_wanted_across_tenants(&context.pool, wanted_fresh).await?;
             seen.fleet.wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
             seen.wanted_at = Some(BootTime::now());
         }
-        if due(seen.workers_at, WORKERS_FRESH) {
+        if due(seen.workers_at, WORKERS_FRESH) || seen.workers_at < since {
             let at = BootTime::now();
             let live = store::workers::live(&context.pool, context.leases.ttl()).await?;
             context.limiter.shared_by(u32::try_from(live.len()).unwrap_or(u32::MAX));

@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::actor::{Actor, Orders};
-use super::balance::size;
 use super::fleet::View;
 use super::state::End;
 use crate::context::Context;
@@ -119,14 +118,8 @@ impl Supervisor {
         if self.look(account) {
             return Knock::Heard;
         }
-        let claimed = match self.plan().await {
-            Ok(plan) => {
-                let up_to = match waits {
-                    Waits::Person => plan.urgent,
-                    Waits::Message => plan.at_once,
-                };
-                self.claim(&[account], size(up_to)).await
-            }
+        let claimed = match self.up_to(waits, BootTime::now()).await {
+            Ok(up_to) => self.claim(&[account], up_to).await,
             Err(error) => Err(error.into()),
         };
         match claimed {

@@ -389,3 +389,25 @@ async fn nothing_is_sent_after_the_end_of_trust(pool: PgPool) {
     assert!(link.is_over());
     assert_eq!(house.state(second).await.0, "queued");
 }
+
+/// R61: what a worker that leaves has freed is taken at the first knock, and what others than the fleet's last count knew of
+/// within about a second: neither waits for the next look at the fleet or the next count.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_knock_is_not_refused_for_an_old_view_of_the_fleet(pool: PgPool) {
+    let house = House::with_leases_of(Duration::from_mins(10), pool.clone()).await; // counts every 200 s
+    let peer = WorkerId::new();
+    let boot = Boot { name: "peer", version: "0", release: "1", capacity: 1_000 };
+    common::store::workers::register(&pool, peer, boot).await.unwrap();
+    let supervisor = Supervisor::new(Arc::clone(&house.context), 10);
+    let (first, second) = (house.account(15_550_001).await, house.account(15_550_002).await);
+    assert_eq!(supervisor.knock(first, Waits::Message).await, Knock::Claimed);
+    assert_eq!(supervisor.knock(second, Waits::Message).await, Knock::NotMine, "the peer's share");
+
+    let (third, _) = (house.account(15_550_003).await, house.account(15_550_004).await);
+    let knock = async |account| supervisor.knock(account, Waits::Message).await == Knock::Claimed;
+    until("a new count", async || knock(third).await.then_some(())).await;
+    assert!(!knock(second).await, "the peer's share");
+    common::store::workers::leaving(&pool, peer).await.unwrap();
+    assert!(knock(second).await, "there is no peer any more");
+    supervisor.stop(DEADLINE, &CancellationToken::new()).await;
+}
