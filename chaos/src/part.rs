@@ -1,7 +1,7 @@
 //! One process of the cluster: its boots, its lines to the others, its signals.
 
 use std::fs::OpenOptions;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -97,7 +97,7 @@ impl Part {
     /// Starts a boot.
     pub(crate) fn boot(&self) -> anyhow::Result<Running> {
         let boot = format!("{}.{}", self.who, self.boots.fetch_add(1, Ordering::Relaxed) + 1);
-        let listen = free_port()?;
+        let listen = free_port();
         self.port.store(u64::from(listen.port()), Ordering::Relaxed);
         let (program, variable) = match self.who {
             Who::Api(_) => ("switchboard-api", "API_LISTEN"),
@@ -173,6 +173,6 @@ impl Running {
 }
 
 /// A free port of the loopback interface.
-pub(crate) fn free_port() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?.local_addr()?)
+pub(crate) fn free_port() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, common::testing::free_port()).into()
 }

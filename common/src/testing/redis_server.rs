@@ -1,6 +1,6 @@
 //! A Redis of a test's own.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,7 @@ impl RedisServer {
     /// When `redis-server` is not installed or does not come up.
     #[must_use]
     pub fn start() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let port = free.unwrap_or_else(|error| panic!("no free port: {error}")).port();
+        let port = super::free_port();
         let server = Self { child: spawn(port), port };
         server.wait();
         server
