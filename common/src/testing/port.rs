@@ -1,0 +1,19 @@
+//! Ports for servers that a test starts.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
+
+/// Below the ports from which Linux takes those of outgoing connections: one that was free a moment ago may be taken by such
+/// a connection before its server starts, and a campaign makes thousands.
+const PORTS: Range<u16> = 10_000..32_000;
+
+/// A free port of the loopback interface.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn free_port() -> u16 {
+    let mut tries = (0..1_000).map(|_| rand::random_range(PORTS));
+    let free = tries.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+    free.unwrap_or_else(|| panic!("no free port"))
+}
