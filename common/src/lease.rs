@@ -212,6 +212,32 @@ impl Leases {
         Ok(gone)
     }
 
+    /// Gives back leases under exactly these epochs. Answers how many there were.
+    ///
+    /// # Errors
+    /// When Redis does not answer; the leases then run out by themselves.
+    pub async fn release_claims(&self, claims: &[(AccountId, i64)]) -> Result<i64, Error> {
+        const RELEASE: &str = r"
+            local gone = 0
+            for i, key in ipairs(KEYS) do
+                if redis.call('GET', key) == ARGV[i] then
+                    gone = gone + redis.call('DEL', key)
+                end
+            end
+            return gone";
+        let mut gone = 0;
+        for batch in claims.chunks(BATCH) {
+            let script = Script::new(RELEASE);
+            let mut call = script.prepare_invoke();
+            for (account, epoch) in batch {
+                call.key(self.key(*account));
+                call.arg(self.value(*epoch));
+            }
+            gone += call.invoke_async::<i64>(&mut self.connection.clone()).await?;
+        }
+        Ok(gone)
+    }
+
     /// Whether Redis answers and takes writes.
     ///
     /// # Errors

@@ -89,6 +89,12 @@ impl Limiter {
         self.peers.store(peers.max(1), Ordering::Relaxed);
     }
 
+    /// This process's part of the rate, in whole tokens per second, at least one; none: there is no limit.
+    #[must_use]
+    pub fn part_per_s(&self) -> Option<u32> {
+        (self.rate > 0).then(|| (self.rate / self.peers.load(Ordering::Relaxed)).max(1))
+    }
+
     /// Waits for a token and takes it. Dropped while it waits, it takes none.
     pub async fn take(&self) {
         if self.rate == 0 {

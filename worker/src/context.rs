@@ -22,6 +22,8 @@ pub struct Context {
     pub worker: WorkerId,
     /// The rows.
     pub pool: PgPool,
+    /// The rows, for the heartbeat alone: it does not wait behind what sessions ask.
+    pub keeping: PgPool,
     /// The leases in Redis.
     pub leases: Leases,
     /// The bells.
@@ -38,7 +40,7 @@ pub struct Context {
     pub connector: Arc<dyn Connector>,
     /// Where a session says that it met a key which this worker was not given.
     pub unknown_key: UnknownKey,
-    /// How many connections may be made at the same time.
+    /// How many clients may be built at the same time.
     pub opening: Arc<Semaphore>,
     /// How fast the cluster may bring accounts back.
     pub limiter: Limiter,

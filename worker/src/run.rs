@@ -30,8 +30,12 @@ use crate::session::trust::Trust;
 
 /// One question of readiness to one store.
 const READY_ASK: Duration = Duration::from_millis(1_500);
-/// Connections made at the same time by one worker.
+/// Clients built at the same time by one worker.
 const OPENING: usize = 32;
+/// Connections to Postgres for the heartbeat.
+const KEEPING: u32 = 2;
+/// For bells that are being answered at the end to be.
+const BELLS: Duration = Duration::from_secs(2);
 /// Part of the stop's time that is kept for what follows the sessions' orderly end.
 const RESERVE: Duration = Duration::from_secs(5);
 
@@ -51,6 +55,7 @@ pub async fn run(
     let Stop { gently: stop, at_once } = stop.into();
     let worker = WorkerId::new();
     let pool = store::connect(&config.database.url, config.database.max_connections).await.context("Postgres")?;
+    let keeping = store::connect(&config.database.url, KEEPING).await.context("Postgres")?;
     keys::check(&pool, &Sealer::parse(&config.credential_keys.0).context("CREDENTIAL_KEYS")?).await?;
     let leases =
         Leases::connect(&config.redis.url, &config.redis.prefix, worker, config.lease_ttl()).context("Redis")?;
@@ -67,6 +72,7 @@ pub async fn run(
         opening: Arc::new(Semaphore::new(OPENING)),
         limiter: Limiter::connect(&config.redis.url, &config.redis.prefix, config.connects_per_s).context("Redis")?,
         pool,
+        keeping,
     });
     let start = BootTime::now();
     let name = hostname();
@@ -79,29 +85,37 @@ pub async fn run(
     tracing::info!(%worker, name, release, capacity, "worker started");
 
     let inner = CancellationToken::new(); // keeps leases alive until the last session has closed
-    let keeper = tokio::spawn(keeper::keep(Arc::clone(&context), supervisor.clone(), pulse.clone(), inner.clone()));
-    let sweeper = tokio::spawn(keeper::sweep(supervisor.clone(), stop.clone()));
+    let mut keeper = tokio::spawn(keeper::keep(Arc::clone(&context), supervisor.clone(), pulse.clone(), inner.clone()));
+    let mut sweeper = tokio::spawn(keeper::sweep(supervisor.clone(), stop.clone()));
     let jobs = Arc::new(Jobs::new(Arc::clone(&context), supervisor.clone()));
     let doorbell = context.doorbell.clone();
-    let bells_stop = stop.clone();
-    let bells = tokio::spawn(async move { doorbell.listen(worker, jobs, bells_stop).await });
+    let closed = CancellationToken::new(); // the last session has ended: until then its bells are heard
+    let (bells_stop, inbox_stop) = (stop.clone(), closed.clone());
+    let bells = tokio::spawn(async move { doorbell.listen(worker, jobs, bells_stop, inbox_stop).await });
     let ops = tokio::spawn(serve(listener, pulse.clone(), Arc::clone(&context), inner.clone()));
 
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = inner.cancelled() => stop.cancel(),
-        () = context.unknown_key.cancelled() => stop.cancel(),
-    }
+    let broke = tokio::select! {
+        biased;
+        () = stop.cancelled() => false,
+        () = inner.cancelled() => false,
+        () = context.unknown_key.cancelled() => false,
+        // nothing ends them but a stop, or a panic
+        _ = &mut keeper => true,
+        _ = &mut sweeper => !stop.is_cancelled(),
+    };
+    stop.cancel();
     pulse.set_ready(false);
     tracing::info!(sessions = supervisor.claims().len(), "worker is stopping: closing sessions");
     keeper::leave(&context).await;
-    let (stopped, _) = tokio::join!(
-        supervisor.stop(config.stop_timeout().saturating_sub(RESERVE), &at_once),
-        tokio::time::timeout(Duration::from_secs(5), bells)
-    );
+    let deadline = config.stop_timeout().saturating_sub(RESERVE);
+    let stopped = supervisor.stop(deadline, config.connects_per_s, &at_once).await;
+    closed.cancel();
+    let _ = tokio::time::timeout(BELLS, bells).await;
     sweeper.abort();
     inner.cancel();
-    let _ = keeper.await;
+    if !keeper.is_finished() {
+        let _ = keeper.await;
+    }
     ops.abort();
     // a socket may be open still: nobody may take its account before our heartbeat is stale
     anyhow::ensure!(stopped != Stopped::Left, "worker stopped with sessions left");
@@ -109,6 +123,7 @@ pub async fn run(
         tracing::warn!(%error, "Postgres was not told; other workers wait until the heartbeat is stale");
     }
     anyhow::ensure!(stopped == Stopped::InOrder, "worker stopped: sessions were cut off");
+    anyhow::ensure!(!broke, "worker stopped: what keeps its leases or looks for accounts broke");
     tracing::info!("worker stopped");
     match context.unknown_key.get() {
         Some(key_id) => Err(keys::Misfit::unknown(&context.pool, key_id).await.into()),

@@ -31,23 +31,37 @@ pub(super) struct Answering {
     pub(super) bell: Doorbell,
     pub(super) handler: Arc<dyn Handler>,
     pub(super) worker: WorkerId,
-    pub(super) stop: CancellationToken,
+    stop: CancellationToken,
+    /// Never cancelled before `stop`.
+    pub(super) last: CancellationToken,
     pub(super) tasks: TaskTracker,
     pub(super) at_once: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
 }
 
 impl Answering {
-    pub(super) fn new(bell: Doorbell, worker: WorkerId, handler: Arc<dyn Handler>, stop: CancellationToken) -> Self {
+    pub(super) fn new(
+        bell: Doorbell,
+        worker: WorkerId,
+        handler: Arc<dyn Handler>,
+        stop: CancellationToken,
+        last: CancellationToken,
+    ) -> Self {
         Self {
             bell,
             handler,
             worker,
             stop,
+            last,
             tasks: TaskTracker::new(),
             at_once: Arc::new(Semaphore::new(AT_ONCE)),
             waiting: Arc::new(Semaphore::new(WAITING)),
         }
+    }
+
+    /// Until when a queue is heard.
+    pub(super) fn stop_of(&self, queue: Queue) -> &CancellationToken {
+        if queue.shared() { &self.stop } else { &self.last }
     }
 
     /// Answers a job of a queue.
@@ -116,10 +130,10 @@ impl Answering {
             return;
         }
         job.hops += 1;
-        let (bell, stop) = (self.bell.clone(), self.stop.clone());
+        let (bell, last) = (self.bell.clone(), self.last.clone());
         self.tasks.spawn(async move {
-            // on a stop the bell is passed on at once: another worker may be there
-            let _ = tokio::time::timeout(wait, stop.cancelled()).await;
+            // at the end the bell is passed on at once: another worker may be there
+            let _ = tokio::time::timeout(wait, last.cancelled()).await;
             if let Err(error) = bell.ring_jobs(std::slice::from_ref(&job)).await {
                 tracing::debug!(%error, bell = %job.bell, "not passed on: left to the duty");
             }

@@ -29,12 +29,16 @@ pub(super) async fn supervise(answering: Arc<Answering>, queue: Queue) {
         let began = Instant::now();
         answering.handler.noted(&Noted::Consuming { queue, start });
         if start > 1 && !queue.shared() {
-            // what emptied or restarted Redis took bells with it
+            // what emptied or restarted Redis took bells with it; while it is away nothing is to be heard
             let answering = Arc::clone(&answering);
-            answering.tasks.clone().spawn(async move { answering.look_at_everything().await });
+            answering.tasks.clone().spawn(async move {
+                if answering.bell.ping().await {
+                    answering.look_at_everything().await;
+                }
+            });
         }
         let ended = consume(&answering, queue, start).await;
-        if answering.stop.is_cancelled() {
+        if answering.stop_of(queue).is_cancelled() {
             return;
         }
         let reason = ended.err().unwrap_or_else(|| "it ended by itself".to_owned());
@@ -45,7 +49,7 @@ pub(super) async fn supervise(answering: Arc<Answering>, queue: Queue) {
         }
         let wait = backoff.mul_f64(rand::rng().random_range(0.5..1.0));
         backoff = (backoff * 2).min(BACKOFF.1);
-        if tokio::time::timeout(wait, answering.stop.cancelled()).await.is_ok() {
+        if tokio::time::timeout(wait, answering.stop_of(queue).cancelled()).await.is_ok() {
             return;
         }
     }
@@ -70,13 +74,13 @@ async fn consume(answering: &Arc<Answering>, queue: Queue, start: u32) -> Result
                 Ok::<(), std::convert::Infallible>(())
             }
         });
-    let stop = answering.stop.clone();
+    let stop = answering.stop_of(queue).clone();
     let signal = async move {
         stop.cancelled().await;
         Ok::<(), WorkerError>(())
     };
     let deadline = async {
-        answering.stop.cancelled().await;
+        answering.stop_of(queue).cancelled().await;
         tokio::time::sleep(STOPPING).await;
     };
     let ended = tokio::select! {

@@ -14,13 +14,19 @@ use crate::job::Queue;
 const FINISHING: Duration = Duration::from_secs(5);
 
 impl Doorbell {
-    /// Answers the bells of `worker` until `stop` is cancelled: those of its own inbox, and its share of the shared queues.
-    /// Never fails: what breaks is started anew, and [`Handler::noted`] hears of it.
+    /// Answers the bells of `worker`: its share of the shared queues until `stop` is cancelled, those of its own inbox until
+    /// `last` is. Never fails: what breaks is started anew, and [`Handler::noted`] hears of it.
     ///
-    /// Cancel `stop` as soon as the process is asked to end: from then on nothing new is answered, what is under way ends
-    /// within a few seconds, and the inbox is dropped.
-    pub async fn listen(&self, worker: WorkerId, handler: Arc<dyn Handler>, stop: CancellationToken) {
-        let answering = Arc::new(Answering::new(self.clone(), worker, handler, stop));
+    /// Cancel `stop` as soon as the process is asked to end: others take what is new. Cancel `last` when it owns nothing any
+    /// more: what is under way ends within a few seconds, and the inbox is dropped.
+    pub async fn listen(
+        &self,
+        worker: WorkerId,
+        handler: Arc<dyn Handler>,
+        stop: CancellationToken,
+        last: CancellationToken,
+    ) {
+        let answering = Arc::new(Answering::new(self.clone(), worker, handler, stop, last));
         tokio::join!(
             subscribe::hear(Arc::clone(&answering)),
             consume::supervise(Arc::clone(&answering), Queue::Inbox(worker)),

@@ -199,6 +199,12 @@ impl Doorbell {
             .missed_heartbeats(3)
     }
 
+    /// Whether Redis answers the consumers.
+    async fn ping(&self) -> bool {
+        let mut connection = self.consuming.clone();
+        redis::cmd("PING").exec_async(&mut connection).await.is_ok()
+    }
+
     /// The same durations again, for callers that report or wait.
     #[must_use]
     pub fn timing(&self) -> Timing {

@@ -28,13 +28,13 @@ pub(super) async fn hear(answering: Arc<Answering>) {
         let before = start;
         let ended = tokio::select! {
             ended = hear_once(&answering, &mut start) => ended,
-            () = answering.stop.cancelled() => return,
+            () = answering.last.cancelled() => return,
         };
         let reason = ended.err().map_or_else(|| "the connection ended".to_owned(), |error| error.to_string());
         tracing::debug!(reason, "the bells' channels were lost: subscribing anew");
         answering.handler.noted(&Noted::Unsubscribed { reason });
         backoff = if start > before { BACKOFF.0 } else { (backoff * 2).min(BACKOFF.1) };
-        if tokio::time::timeout(backoff, answering.stop.cancelled()).await.is_ok() {
+        if tokio::time::timeout(backoff, answering.last.cancelled()).await.is_ok() {
             return;
         }
     }
@@ -66,6 +66,9 @@ async fn hear_once(answering: &Arc<Answering>, start: &mut u32) -> Result<()> {
 
 /// Answers in a task of its own, unless too many are being answered.
 fn receive(answering: &Arc<Answering>, payload: &[u8], shared: bool) {
+    if shared && answering.stop_of(Queue::Claim).is_cancelled() {
+        return; // others take it
+    }
     let Ok(published) = serde_json::from_slice::<Published>(payload) else {
         tracing::debug!("not a bell of this release: left to the duty");
         return;

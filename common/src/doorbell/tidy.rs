@@ -63,7 +63,7 @@ return 1
 pub(super) async fn keep_tidy(answering: Arc<Answering>) {
     let queues = [Queue::Inbox(answering.worker), Queue::Claim, Queue::FireReminder];
     let bell = &answering.bell;
-    while tokio::time::timeout(bell.timing.tidy, answering.stop.cancelled()).await.is_err() {
+    while tokio::time::timeout(bell.timing.tidy, answering.last.cancelled()).await.is_err() {
         for queue in queues {
             if let Err(error) = bell.clear_finished(queue).await {
                 tracing::debug!(%error, queue = queue.kind(), "finished jobs stay for now");

@@ -74,15 +74,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same call may succeed later: the database was away, busy or restarting. Anything else fails each time.
+    /// Whether the same call may succeed later: the database was away, busy, restarting, full or read-only. What it says of
+    /// the call itself (SQLSTATE classes 21, 22, 23, 42, 54) fails each time.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable(_) => true,
             Self::Fenced | Self::NotFound | Self::Conflict(_) | Self::UnknownKey { .. } | Self::Corrupt(_) => false,
-            Self::Database(sqlx::Error::Database(error)) => error
-                .code()
-                .is_none_or(|code| ["08", "40", "53", "55", "57"].iter().any(|class| code.starts_with(class))),
+            Self::Database(sqlx::Error::Database(error)) => !in_classes(&**error, &["21", "22", "23", "42", "54"]),
             Self::Database(
                 sqlx::Error::Io(_)
                 | sqlx::Error::Tls(_)
@@ -94,6 +93,16 @@ impl Error {
             Self::Database(_) => false,
         }
     }
+
+    /// Whether it is the values that can't be stored (SQLSTATE classes 22, 23 and 54): others may be.
+    #[must_use]
+    pub fn is_unstorable(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(error)) if in_classes(&**error, &["22", "23", "54"]))
+    }
+}
+
+fn in_classes(error: &dyn sqlx::error::DatabaseError, classes: &[&str]) -> bool {
+    error.code().is_some_and(|code| classes.iter().any(|class| code.starts_with(class)))
 }
 
 /// The result of a store call.
@@ -107,7 +116,23 @@ pub async fn ping(pool: &PgPool) -> Result<()> {
     Ok(pool.acquire().await?.ping().await?)
 }
 
-/// Opens the pool. `acquire` waits at most five seconds, so that an exhausted pool shows as an error and not as a hang.
+/// How long one call may wait for an answer; a host that died without a word would not let go for a quarter of an hour.
+pub const ANSWER: Duration = Duration::from_secs(10);
+/// How long a connection that is given back may take to say that it is in order.
+const RETURN: Duration = Duration::from_secs(2);
+
+/// Waits for the answer to one call at most for [`ANSWER`]. For calls that may be made again whether or not the first was
+/// carried out.
+///
+/// # Errors
+/// `Unavailable` when there is none in time; else what the call says.
+pub async fn answered<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
+    let silent = || Error::Unavailable(format!("no answer within {ANSWER:?}"));
+    tokio::time::timeout(ANSWER, call).await.unwrap_or_else(|_| Err(silent()))
+}
+
+/// Opens the pool. `acquire` waits at most five seconds, so that an exhausted pool shows as an error and not as a hang; a
+/// connection whose far end is silent leaves the pool instead of keeping its place.
 ///
 /// # Errors
 /// When the URL is malformed or the database can't be reached.
@@ -117,6 +142,12 @@ pub async fn connect(url: &str, max_connections: u32) -> Result<PgPool> {
         .max_connections(max_connections)
         .acquire_timeout(Duration::from_secs(5))
         .test_before_acquire(false) // a round trip on every call; a connection that broke shows as an error of its query
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                let silent = || sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+                tokio::time::timeout(RETURN, connection.ping()).await.unwrap_or_else(|_| Err(silent())).map(|()| true)
+            })
+        })
         .connect_with(options)
         .await?;
     Ok(pool)

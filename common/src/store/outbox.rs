@@ -25,23 +25,22 @@ pub struct Waiting {
     pub created_at: DateTime<Utc>,
 }
 
-/// The account's oldest queued messages in order, without those that are `in_flight` now and those that have expired.
+/// The account's oldest queued messages in order, without those to chats that are `busy` now and those that have expired.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn waiting(pool: &PgPool, account: AccountId, in_flight: &[MessageId], limit: i64) -> Result<Vec<Waiting>> {
-    let in_flight: Vec<uuid::Uuid> = in_flight.iter().map(|m| m.0).collect();
+pub async fn waiting(pool: &PgPool, account: AccountId, busy: &[String], limit: i64) -> Result<Vec<Waiting>> {
     let rows = sqlx::query_as!(
         Waiting,
         r#"
         SELECT id AS "id: MessageId", seq, chat, body, whatsapp_id, run_id AS "run: RunId", created_at
         FROM messages
-        WHERE account_id = $1 AND state = 'queued' AND id <> ALL($2) AND (expires_at IS NULL OR expires_at > now())
+        WHERE account_id = $1 AND state = 'queued' AND chat <> ALL($2) AND (expires_at IS NULL OR expires_at > now())
         ORDER BY seq
         LIMIT $3
         "#,
         account.0,
-        &in_flight,
+        busy,
         limit
     )
     .fetch_all(pool)

@@ -36,6 +36,8 @@ pub struct SessionRow {
     pub passkey_answered: bool,
     /// What is left of the pairing window, by the database's clock; zero or less: it is over.
     pub window_left_s: f64,
+    /// What is left of a temporary ban, by the database's clock; zero or less: nothing.
+    pub banned_left_s: f64,
     /// The epoch in force.
     pub epoch: i64,
 }
@@ -53,6 +55,7 @@ pub async fn load(pool: &PgPool, fence: Fence) -> Result<SessionRow> {
                coalesce(extract(epoch FROM a.held_until - now()), 0)::float8 AS "held_left_s!",
                (a.jid IS NOT NULL AND EXISTS (SELECT 1 FROM credentials c WHERE c.account_id = a.id)) AS "registered!",
                coalesce(extract(epoch FROM a.pairing_expires_at - now()), 0)::float8 AS "window_left_s!", l.epoch,
+               coalesce(extract(epoch FROM a.banned_until - now()), 0)::float8 AS "banned_left_s!",
                EXISTS (SELECT 1 FROM passkeys p WHERE p.account_id = a.id AND p.epoch = l.epoch
                        AND (p.credential IS NOT NULL OR p.confirmed)) AS "passkey_answered!"
         FROM accounts a JOIN leases l ON l.account_id = a.id

@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::Result;
-use crate::id::{AccountId, RunId, TenantId};
+use crate::id::{AccountId, RunId, TenantId, WorkerId};
 use crate::job::Bell;
 
 /// A worker whose heartbeat is older than this is no live owner: three of its heartbeats, as long as a lease.
@@ -37,6 +37,29 @@ pub async fn sends(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) 
     .fetch_all(db)
     .await?;
     Ok(accounts.into_iter().map(|account| Bell::Send { account }).collect())
+}
+
+/// Accounts of `worker` whose oldest queued message or wish for groups has waited for `age`, up to `limit`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn sends_of(db: &PgPool, worker: WorkerId, age: Duration, limit: i64) -> Result<Vec<AccountId>> {
+    let accounts = sqlx::query_scalar!(
+        r#"
+        SELECT a.id AS "id: AccountId" FROM leases l JOIN accounts a ON a.id = l.account_id
+        WHERE l.owner = $1 AND a.wanted = 'online'
+          AND (a.groups_wanted_at < now() - make_interval(secs => $2)
+               OR EXISTS (SELECT 1 FROM messages m WHERE m.account_id = a.id AND m.state = 'queued'
+                          AND m.created_at < now() - make_interval(secs => $2)))
+        LIMIT $3
+        "#,
+        worker.0,
+        age.as_secs_f64(),
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(accounts)
 }
 
 /// Accounts that want to be online, were once linked, and have had no live owner for `age`.

@@ -106,7 +106,7 @@ impl Listening {
         let (stop, worker) = (CancellationToken::new(), WorkerId::new());
         let (bell, answers, until) = (bell.clone(), Arc::clone(handler), stop.clone());
         let looked = handler.looked.load(Ordering::Relaxed);
-        let task = tokio::spawn(async move { bell.listen(worker, answers, until).await });
+        let task = tokio::spawn(async move { bell.listen(worker, answers, until.clone(), until).await });
         eventually(Duration::from_secs(10), || handler.looked.load(Ordering::Relaxed) > looked).await;
         Self { stop, task, worker }
     }
@@ -402,7 +402,7 @@ async fn a_doubled_bell_does_nothing_twice() {
     let (stop, answers) = (CancellationToken::new(), Arc::clone(&outbox));
     let listening = {
         let (bell, stop) = (bell.clone(), stop.clone());
-        tokio::spawn(async move { bell.listen(WorkerId::new(), answers, stop).await })
+        tokio::spawn(async move { bell.listen(WorkerId::new(), answers, stop.clone(), stop).await })
     };
     let account = AccountId::new();
     for _ in 0..5 {

@@ -95,6 +95,19 @@ async fn a_release_never_deletes_anothers_key() {
     assert!(workers.key(account).await.is_some());
 }
 
+/// R02: the lease of a session that has ended is given back under its own epoch; one that was claimed anew stays.
+#[tokio::test]
+async fn a_term_is_given_back_alone() {
+    let workers = Workers::new();
+    let (worker, leases) = workers.worker();
+    let (ended, anew) = (AccountId::new(), AccountId::new());
+    take(&leases, ended, 3).await;
+    take(&leases, anew, 8).await;
+    assert_eq!(leases.release_claims(&[(ended, 3), (anew, 7)]).await.unwrap(), 1);
+    assert_eq!(workers.key(ended).await, None);
+    assert_eq!(workers.key(anew).await, Some(format!("{worker}:8")));
+}
+
 /// R02: a claimant that was frozen between the epoch and the key does not get the key of whoever came meanwhile.
 #[tokio::test]
 async fn a_late_confirm_is_refused() {

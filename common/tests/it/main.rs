@@ -10,5 +10,6 @@ mod limiter;
 mod reminder;
 mod run;
 mod seal;
+mod store;
 mod tidy;
 mod waiting;

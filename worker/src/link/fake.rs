@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use tokio::sync::Notify;
 
 use super::{CloseReason, Connector, Group, Link, LinkError, LinkEvent, LinkEvents, LinkSender, OpenSpec, SendError};
 
@@ -52,6 +53,7 @@ impl Connector for FakeConnector {
             sends: Mutex::default(),
             groups: Mutex::default(),
             code: Mutex::new(Ok("ABCD-1234".to_owned())),
+            slow: Mutex::default(),
         });
         locked(&self.links).push(Arc::clone(&link));
         Ok(link)
@@ -95,6 +97,7 @@ pub struct FakeLink {
     sends: Mutex<VecDeque<Result<(), SendError>>>,
     groups: Mutex<Vec<Group>>,
     code: Mutex<Result<String, LinkError>>,
+    slow: Mutex<Option<(String, Arc<Notify>)>>,
 }
 
 impl FakeLink {
@@ -122,6 +125,13 @@ impl FakeLink {
     /// The outcome of the next send that has none yet; without one sends succeed.
     pub fn next_send(&self, outcome: Result<(), SendError>) {
         locked(&self.sends).push_back(outcome);
+    }
+
+    /// Sends to this chat take until the answer is notified.
+    pub fn hold_sends_to(&self, chat: &str) -> Arc<Notify> {
+        let go = Arc::new(Notify::new());
+        *locked(&self.slow) = Some((chat.to_owned(), Arc::clone(&go)));
+        go
     }
 
     /// The groups it answers from now on.
@@ -167,6 +177,10 @@ impl Link for FakeLink {
             return Err(SendError::NotConnected);
         }
         self.record(Call::Send { chat: chat.to_owned(), whatsapp_id: whatsapp_id.to_owned(), text: text.to_owned() });
+        let slow = locked(&self.slow).clone().filter(|(slow, _)| slow == chat);
+        if let Some((_, go)) = slow {
+            go.notified().await;
+        }
         locked(&self.sends).pop_front().unwrap_or(Ok(()))
     }
 

@@ -9,7 +9,7 @@ use common::clock::BootTime;
 use common::id::MessageId;
 use common::store::outbox;
 use common::store::session::{self, SessionRow};
-use common::store::{Error, Fence};
+use common::store::{Error, Fence, answered};
 use common::telemetry::metrics;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
@@ -238,7 +238,8 @@ impl Actor {
         async move {
             let mut pause = FIRST_PAUSE;
             loop {
-                match while_trusted(&context.trust, &fenced, attempt(Arc::clone(&context), fence)).await? {
+                let attempt = answered(attempt(Arc::clone(&context), fence));
+                match while_trusted(&context.trust, &fenced, attempt).await? {
                     Ok(done) => return Some(done),
                     Err(Error::Fenced) => return None,
                     Err(error) if error.is_transient() => {
@@ -310,7 +311,7 @@ impl Actor {
         let (trust, fenced) = (Arc::clone(&self.context.trust), self.orders.fence.clone());
         let mut pause = FIRST_PAUSE;
         loop {
-            let writing = self.gathered.write(&self.context, self.fence, &self.in_flight);
+            let writing = answered(self.gathered.write(&self.context, self.fence, &self.in_flight));
             match while_trusted(&trust, &fenced, writing).await {
                 Some(Ok(())) => break,
                 Some(Err(error)) if error.is_transient() => {
@@ -436,6 +437,7 @@ fn facts(row: &SessionRow) -> Facts {
         registered: row.registered,
         linked: row.phone_number.is_some(),
         window_left: Duration::try_from_secs_f64(row.window_left_s).unwrap_or_default(),
+        banned_left: Duration::try_from_secs_f64(row.banned_left_s).unwrap_or_default(),
         code_for: row.pairing_phone.clone().filter(|_| row.pairing_method.as_deref() == Some("code")),
         groups_wanted: row.groups_wanted_at.is_some(),
     }

@@ -9,7 +9,7 @@ use common::store;
 use common::telemetry::metrics;
 
 use super::placement::{AFTER_OVERFLOW, GRACE, Plan, SHED_PER_S};
-use super::supervisor::{Held, Supervisor, Waits};
+use super::supervisor::{Held, Hold, Supervisor, Waits};
 
 /// Accounts claimed in one go.
 pub const CLAIM_BATCH: usize = 200;
@@ -86,9 +86,11 @@ impl Supervisor {
             return Ok(0);
         }
         // those that go already count no more
-        let staying = self.held().values().filter(|held| held.as_ref().is_none_or(Held::stays)).count();
+        let staying = self.held().values().filter(|hold| hold.live().is_none_or(Held::stays)).count();
         let plan = self.0.view.plan(&self.0.context, staying, None).await?;
-        let limit = plan.shed.min(SHED_PER_S * u32::try_from(every.as_secs()).unwrap_or(1).max(1));
+        // no faster than all together may connect
+        let per_s = self.0.context.limiter.part_per_s().map_or(SHED_PER_S, |part| part.min(SHED_PER_S));
+        let limit = plan.shed.min(per_s * u32::try_from(every.as_secs()).unwrap_or(1).max(1));
         if limit == 0 {
             return Ok(0);
         }
@@ -96,7 +98,7 @@ impl Supervisor {
         let accounts = store::leases::movable_across_tenants(&context.pool, context.worker, i64::from(limit)).await?;
         let mut count = 0;
         for account in &accounts {
-            if let Some(Some(held)) = self.held().get(account)
+            if let Some(Hold::Live(held)) = self.held().get(account)
                 && held.stays()
             {
                 held.orders.release.cancel();
@@ -109,6 +111,6 @@ impl Supervisor {
     }
 }
 
-fn size(accounts: u32) -> usize {
+pub(super) fn size(accounts: u32) -> usize {
     usize::try_from(accounts).unwrap_or(usize::MAX)
 }

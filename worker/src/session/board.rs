@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use common::store::PgPool;
 use common::store::session::{self, StatusChange};
-use common::store::{Error, Result};
+use common::store::{Error, Result, answered};
 use tokio::sync::{mpsc, oneshot};
 
 /// Changes in one statement.
@@ -59,12 +59,12 @@ async fn write(pool: PgPool, mut waiting: mpsc::Receiver<Post>) {
 
 async fn write_batch(pool: &PgPool, batch: Vec<Post>) {
     let changes: Vec<StatusChange> = batch.iter().map(|post| post.change.clone()).collect();
-    match session::write_statuses(pool, &changes).await {
+    match answered(session::write_statuses(pool, &changes)).await {
         // one that can't be written must not keep the others from being written
         Err(error) if !error.is_transient() && batch.len() > 1 => {
             tracing::error!(%error, "a status can't be written: trying each alone");
             for post in batch {
-                let result = session::write_statuses(pool, std::slice::from_ref(&post.change)).await;
+                let result = answered(session::write_statuses(pool, std::slice::from_ref(&post.change))).await;
                 answer(vec![post], result);
             }
         }

@@ -58,16 +58,10 @@ impl InFlight {
         self.inner().flying.retain(|_, flying| flying.id != id);
     }
 
-    /// The rows on their way.
+    /// The chats to which a message is on its way: one each.
     #[must_use]
-    pub fn ids(&self) -> Vec<MessageId> {
-        self.inner().flying.values().map(|flying| flying.id).collect()
-    }
-
-    /// Whether a message to this chat is on its way.
-    #[must_use]
-    pub fn busy(&self, chat: &str) -> bool {
-        self.inner().flying.values().any(|flying| flying.chat == chat)
+    pub fn busy(&self) -> Vec<String> {
+        self.inner().flying.values().map(|flying| flying.chat.clone()).collect()
     }
 
     /// The message that has been waiting longest for an answer, and how long.

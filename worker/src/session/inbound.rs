@@ -7,7 +7,7 @@ use common::clock::{self, BootTime};
 use common::id::MessageId;
 use common::store::due;
 use common::store::outbox::{self, Inbound, Outcome, Receipt};
-use common::store::{Error, Fence, Result};
+use common::store::{Fence, Result};
 use common::telemetry::metrics;
 
 use super::in_flight::InFlight;
@@ -109,6 +109,24 @@ impl Gathered {
             && self.hold.is_none()
     }
 
+    /// Stores received messages. One that can't be stored is left out, alone: it would fail each time, and nothing else of
+    /// this account would be written any more.
+    async fn store_messages(&self, context: &Context, fence: Fence) -> Result<()> {
+        match outbox::received(&context.pool, fence, &self.messages).await {
+            Err(error) if error.is_unstorable() => {}
+            written => return written,
+        }
+        for message in &self.messages {
+            match outbox::received(&context.pool, fence, std::slice::from_ref(message)).await {
+                Err(error) if error.is_unstorable() => {
+                    tracing::error!(account = %fence.account, %error, "a received message can't be stored: left out");
+                }
+                written => written?,
+            }
+        }
+        Ok(())
+    }
+
     /// Writes everything, each kind in one statement, in the order in which it must be seen. What was written is taken
     /// out, so that a second call after an error writes the rest.
     ///
@@ -116,13 +134,7 @@ impl Gathered {
     /// `Fenced` under an old epoch; else when the database fails.
     pub async fn write(&mut self, context: &Arc<Context>, fence: Fence, in_flight: &InFlight) -> Result<()> {
         if !self.messages.is_empty() {
-            match outbox::received(&context.pool, fence, &self.messages).await {
-                Err(error) if !error.is_transient() && !matches!(error, Error::Fenced) => {
-                    // it would fail each time, and nothing else of this account would be written any more
-                    tracing::error!(account = %fence.account, %error, "received messages can't be stored: left out");
-                }
-                written => written?,
-            }
+            self.store_messages(context, fence).await?;
             self.messages.clear();
         }
         for commit in self.commits.drain(..) {

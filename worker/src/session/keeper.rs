@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use common::clock::BootTime;
 use common::id::AccountId;
-use common::job::Bell;
 use common::lease::Renewal;
 use common::ops::Pulse;
 use common::store::leases::Claimed;
@@ -29,7 +28,7 @@ const SWEEP: Duration = Duration::from_secs(2);
 /// With Redis away, rows that have waited for so long had a bell that did not reach us.
 const BELL_LOST: Duration = Duration::from_secs(1);
 /// Accounts that are looked at in one round then.
-const LOOKS: i64 = 1_000;
+const LOOKS: i64 = 10_000;
 /// How long one look and its claims may take.
 const SWEEP_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -145,18 +144,24 @@ async fn renew(context: &Context, supervisor: &Supervisor) -> Round {
         mine.retain(|(account, epoch)| {
             let ours = owned.get(account) == Some(epoch);
             if !ours {
-                supervisor.fence(*account);
+                supervisor.fence(*account, *epoch);
             }
             ours
         });
     }
+    if owned.is_some() {
+        context.trust.renewed(start);
+    }
     let renewed = tokio::time::timeout(ask, context.leases.renew(&mine, owned.is_some())).await;
+    release_revived(context, supervisor, &mine, ask).await;
     let redis = match renewed {
         Ok(Ok(renewals)) => {
             if owned.is_none() {
                 // Postgres can't be asked: what Redis gave to another is not ours any more
-                for (account, _) in renewals.iter().filter(|(_, renewal)| *renewal != Renewal::Held) {
-                    supervisor.fence(*account);
+                for ((account, epoch), (_, renewal)) in mine.iter().zip(renewals) {
+                    if renewal != Renewal::Held {
+                        supervisor.fence(*account, *epoch);
+                    }
                 }
             }
             true
@@ -180,6 +185,16 @@ async fn renew(context: &Context, supervisor: &Supervisor) -> Round {
     Round::Unknown
 }
 
+/// A session may have ended, and its lease have been given back, after Postgres had named it ours and before its key was
+/// renewed: the key would keep everybody from the account for as long as a lease lives.
+async fn release_revived(context: &Context, supervisor: &Supervisor, renewed: &[(AccountId, i64)], ask: Duration) {
+    let claims: HashSet<(AccountId, i64)> = supervisor.claims().into_iter().collect();
+    let gone: Vec<(AccountId, i64)> = renewed.iter().copied().filter(|claim| !claims.contains(claim)).collect();
+    if !gone.is_empty() && !matches!(tokio::time::timeout(ask, context.leases.release_claims(&gone)).await, Ok(Ok(_))) {
+        tracing::debug!(count = gone.len(), "leases of ended sessions run out by themselves");
+    }
+}
+
 /// One question to one store: two of them and the pause between rounds fit into the trust window.
 fn ask(context: &Context) -> Duration {
     ASK.min(context.leases.ttl() / 6)
@@ -187,12 +202,10 @@ fn ask(context: &Context) -> Duration {
 
 /// No bell reaches us without Redis: has the sessions look that have rows waiting.
 async fn look_where_rows_wait(context: &Context, supervisor: &Supervisor) {
-    let waiting = store::waiting::sends(&context.pool, BELL_LOST, None, LOOKS);
-    let Ok(Ok(bells)) = tokio::time::timeout(ask(context), waiting).await else { return };
-    for bell in bells {
-        if let Bell::Send { account } = bell {
-            supervisor.look(account);
-        }
+    let waiting = store::waiting::sends_of(&context.keeping, context.worker, BELL_LOST, LOOKS);
+    let Ok(Ok(accounts)) = tokio::time::timeout(ask(context), waiting).await else { return };
+    for account in accounts {
+        supervisor.look(account);
     }
 }
 
@@ -221,7 +234,7 @@ async fn release_orphans(
 }
 
 async fn heartbeat(context: &Context, held: usize) -> store::Result<HashMap<AccountId, i64>> {
-    store::workers::heartbeat(&context.pool, context.worker, i32::try_from(held).unwrap_or(i32::MAX)).await?;
-    let owned = store::leases::owned_by(&context.pool, context.worker).await?;
+    store::workers::heartbeat(&context.keeping, context.worker, i32::try_from(held).unwrap_or(i32::MAX)).await?;
+    let owned = store::leases::owned_by(&context.keeping, context.worker).await?;
     Ok(owned.into_iter().map(|claim| (claim.account, claim.epoch)).collect())
 }

@@ -121,6 +121,10 @@ fn start(facts: Facts, now: BootTime) -> (State, Vec<Action>) {
         (Status::Pending, false) => {
             opening(Purpose::Pair { until: now + facts.window_left, code_for: facts.code_for }, 0)
         }
+        // a new owner waits for the end of a ban as the old one did
+        (Status::Banned, true) if !facts.banned_left.is_zero() => {
+            (State::Backoff { until: now + facts.banned_left, purpose: login(&facts), tries: 0 }, vec![])
+        }
         (Status::Pending | Status::Connected | Status::Disconnected | Status::Banned, true) => {
             opening(login(&facts), 0)
         }

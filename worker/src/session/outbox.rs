@@ -95,13 +95,14 @@ impl Sender {
 
     async fn drain(&self) -> Drained {
         loop {
-            let flying = self.in_flight.ids();
-            let room = WINDOW.saturating_sub(flying.len());
+            // read before the rows: a message that is put off meanwhile must not be overtaken by the next of its chat
+            let busy = self.in_flight.busy();
+            let room = WINDOW.saturating_sub(busy.len());
             if room == 0 {
                 return Drained::All; // the next acknowledgement rings
             }
             let limit = i64::try_from(room).unwrap_or(1);
-            let rows = match outbox::waiting(&self.context.pool, self.account, &flying, limit).await {
+            let rows = match outbox::waiting(&self.context.pool, self.account, &busy, limit).await {
                 Ok(rows) => rows,
                 Err(error) => {
                     tracing::warn!(account = %self.account, %error, "the outbox could not be read");
@@ -111,20 +112,13 @@ impl Sender {
             if rows.is_empty() {
                 return Drained::All;
             }
-            let mut waiting: HashSet<String> = HashSet::new();
-            let mut sent = false;
+            let mut taken: HashSet<String> = HashSet::new();
             for row in rows {
-                if waiting.contains(&row.chat) || self.in_flight.busy(&row.chat) {
-                    waiting.insert(row.chat);
-                    continue;
-                }
-                if let Some(end) = self.send(row).await {
+                if taken.insert(row.chat.clone())
+                    && let Some(end) = self.send(row).await
+                {
                     return end;
                 }
-                sent = true;
-            }
-            if !sent {
-                return Drained::All; // the next acknowledgement rings
             }
         }
     }

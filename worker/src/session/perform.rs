@@ -1,8 +1,10 @@
 //! How the actor carries out each action. What takes its time runs beside the actor and reports back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::account::Status;
+use common::clock::BootTime;
 use common::store::accounts;
 use common::store::audit::Operator;
 use common::store::pairing::{self, Linked, LinkedAs};
@@ -14,6 +16,9 @@ use super::actor::{Actor, Reported};
 use super::inbound::storable;
 use super::state::{Action, Event, Purpose, State, Who};
 use crate::link::{CloseReason, Group, Link, LinkError, OpenSpec};
+
+/// How long a turn at the limiter is good for.
+const TURN: Duration = Duration::from_secs(1);
 
 impl Actor {
     pub(super) async fn perform(&mut self, action: Action) {
@@ -107,15 +112,22 @@ impl Actor {
         let returns = matches!(self.state, State::Opening { purpose: Purpose::Resume, .. });
         self.pending.push(Box::pin(async move {
             let turn = async {
-                if returns {
-                    context.limiter.take().await;
+                loop {
+                    if returns {
+                        context.limiter.take().await;
+                    }
+                    let taken = BootTime::now();
+                    let turn = context.opening.acquire().await;
+                    // whoever waited here after their turn at the limiter would come together with those whose turn it is
+                    if !returns || BootTime::now().since(taken) < TURN {
+                        return turn;
+                    }
                 }
-                context.opening.acquire().await
             };
             let Some(_turn) = given_up.run_until_cancelled(turn).await else {
                 return Reported::Opened(Err(LinkError::NotConnected));
             };
-            if !context.trust.holds(common::clock::BootTime::now()) {
+            if !context.trust.holds(BootTime::now()) {
                 return Reported::Opened(Err(LinkError::Failed("the right to act has run out".to_owned())));
             }
             Reported::Opened(context.connector.open(spec, events).await)
@@ -242,7 +254,7 @@ impl Actor {
         }
     }
 
-    async fn status(&mut self, status: Status, reason: Option<String>, banned_for: Option<std::time::Duration>) {
+    async fn status(&mut self, status: Status, reason: Option<String>, banned_for: Option<Duration>) {
         tracing::info!(account = %self.fence.account, status = status.as_str(), reason, "account status");
         let change = StatusChange {
             fence: self.fence,

@@ -91,7 +91,7 @@ impl Fleet {
     fn share(&self, newer: &[&Member], older: &[&Member]) -> u32 {
         let kept = older.iter().map(|member| member.held).sum::<u32>();
         let share = level(self.wanted.saturating_sub(kept), newer);
-        if older.is_empty() { share } else { share.min(2 * level(self.wanted, &[newer, older].concat())) }
+        if older.is_empty() { share } else { share.min(level(self.wanted, &[newer, older].concat()).saturating_mul(2)) }
     }
 }
 

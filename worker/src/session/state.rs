@@ -154,6 +154,8 @@ pub struct Facts {
     pub linked: bool,
     /// What is left of the pairing window.
     pub window_left: Duration,
+    /// What is left of a temporary ban.
+    pub banned_left: Duration,
     /// The number to pair by code; none: by QR.
     pub code_for: Option<String>,
     /// A group sync was asked for.

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::actor::{Actor, Orders};
+use super::balance::size;
 use super::fleet::View;
 use super::state::End;
 use crate::context::Context;
@@ -72,6 +73,25 @@ impl Held {
     }
 }
 
+/// What this worker has to do with an account.
+pub(super) enum Hold {
+    /// A claim is under way.
+    Claiming,
+    /// It has a session.
+    Live(Held),
+    /// Its session has ended, and it is being given back: no claim any more, and none yet.
+    Leaving,
+}
+
+impl Hold {
+    pub(super) fn live(&self) -> Option<&Held> {
+        match self {
+            Self::Live(held) => Some(held),
+            Self::Claiming | Self::Leaving => None,
+        }
+    }
+}
+
 /// The sessions of one worker. Cheap to clone.
 #[derive(Clone)]
 pub struct Supervisor(pub(super) Arc<Inner>);
@@ -82,9 +102,11 @@ pub(super) struct Inner {
     pub(super) view: View,
     /// When accounts were taken last that others had left.
     pub(super) overflowed: Mutex<Option<BootTime>>,
-    /// `None`: a claim is under way.
-    held: Mutex<HashMap<AccountId, Option<Held>>>,
+    held: Mutex<HashMap<AccountId, Hold>>,
+    /// From the start of a session until its account is given back.
     tasks: TaskTracker,
+    /// From the start of a session until its socket is closed.
+    actors: TaskTracker,
     stopping: AtomicBool,
 }
 
@@ -99,18 +121,19 @@ impl Supervisor {
             overflowed: Mutex::default(),
             held: Mutex::default(),
             tasks: TaskTracker::new(),
+            actors: TaskTracker::new(),
             stopping: AtomicBool::new(false),
         }))
     }
 
-    pub(super) fn held(&self) -> MutexGuard<'_, HashMap<AccountId, Option<Held>>> {
+    pub(super) fn held(&self) -> MutexGuard<'_, HashMap<AccountId, Hold>> {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The claims in force.
     #[must_use]
     pub fn claims(&self) -> Vec<(AccountId, i64)> {
-        self.held().iter().filter_map(|(account, held)| held.as_ref().map(|held| (*account, held.epoch))).collect()
+        self.held().iter().filter_map(|(account, hold)| hold.live().map(|held| (*account, held.epoch))).collect()
     }
 
     /// Tells the account's session to look at its rows; claims the account where nobody has it and this worker should.
@@ -144,17 +167,17 @@ impl Supervisor {
     /// Has the account's session look at its rows; false when there is none.
     pub(super) fn look(&self, account: AccountId) -> bool {
         match self.held().get(&account) {
-            Some(Some(held)) => {
+            Some(Hold::Live(held)) => {
                 held.orders.look.notify_one();
                 true
             }
-            Some(None) => true, // it looks as soon as it is claimed
-            None => false,
+            Some(Hold::Claiming) => true, // it looks as soon as it is claimed
+            Some(Hold::Leaving) | None => false,
         }
     }
 
     fn orders(&self) -> Vec<Orders> {
-        self.held().values().flatten().map(|held| held.orders.clone()).collect()
+        self.held().values().filter_map(Hold::live).map(|held| held.orders.clone()).collect()
     }
 
     /// The accounts that have a session here, or are being claimed.
@@ -245,7 +268,7 @@ impl Supervisor {
         let room = self.0.capacity.min(up_to).saturating_sub(held.len());
         for account in accounts {
             if reserved.accounts.len() < room && !held.contains_key(account) {
-                held.insert(*account, None);
+                held.insert(*account, Hold::Claiming);
                 reserved.accounts.push(*account);
             }
         }
@@ -264,7 +287,7 @@ impl Supervisor {
         let orders = Orders::default();
         {
             let mut held = self.held();
-            held.insert(fence.account, Some(Held { epoch: fence.epoch, orders: orders.clone() }));
+            held.insert(fence.account, Hold::Live(Held { epoch: fence.epoch, orders: orders.clone() }));
             metrics::LEASES_HELD.set(i64::try_from(held.len()).unwrap_or(i64::MAX));
         }
         if self.0.stopping.load(Ordering::Acquire) {
@@ -274,7 +297,7 @@ impl Supervisor {
         let actor = Actor::new(Arc::clone(&self.0.context), fence, orders);
         self.0.tasks.spawn(async move {
             metrics::SESSIONS.with_label_values(&["fresh"]).inc();
-            let end = match tokio::spawn(actor.run()).await {
+            let end = match supervisor.0.actors.spawn(actor.run()).await {
                 Ok(end) => end,
                 Err(error) => {
                     tracing::error!(account = %fence.account, %error, "a session broke; the account is given back");
@@ -290,6 +313,7 @@ impl Supervisor {
     async fn ended(&self, fence: Fence, end: End) {
         let context = &self.0.context;
         tracing::debug!(account = %fence.account, epoch = fence.epoch, ?end, "session ended");
+        self.held().insert(fence.account, Hold::Leaving);
         if let Err(error) = context.leases.release(&[fence.account]).await {
             tracing::debug!(%error, "the lease runs out by itself");
         }
@@ -318,9 +342,11 @@ impl Supervisor {
         }
     }
 
-    /// The right to act for one account is gone.
-    pub fn fence(&self, account: AccountId) {
-        if let Some(Some(held)) = self.held().get(&account) {
+    /// The right to act for one account under this epoch is gone.
+    pub fn fence(&self, account: AccountId, epoch: i64) {
+        if let Some(Hold::Live(held)) = self.held().get(&account)
+            && held.epoch == epoch
+        {
             held.orders.fence.cancel();
         }
     }
@@ -333,16 +359,15 @@ impl Supervisor {
     }
 
     /// Stops claiming, closes every session in order, gives every account back; waits at most `deadline`, and not at all
-    /// once `at_once` is cancelled. What is left then is cut off.
-    pub async fn stop(&self, deadline: Duration, at_once: &CancellationToken) -> Stopped {
+    /// once `at_once` is cancelled. What is left then is cut off. Sessions end in slices of `per_s` each second (0: all at
+    /// once), as fast as the cluster may connect: whose turn has not come stays online. Half the time is enough for all.
+    pub async fn stop(&self, deadline: Duration, per_s: u32, at_once: &CancellationToken) -> Stopped {
         self.0.stopping.store(true, Ordering::Release);
-        for orders in self.orders() {
-            orders.release.cancel();
-        }
         self.0.tasks.close();
+        self.0.actors.close();
         let in_order = tokio::select! {
             biased;
-            () = self.0.tasks.wait() => true,
+            () = self.release_all(deadline / 2, per_s) => true,
             () = at_once.cancelled() => false,
             () = tokio::time::sleep(deadline) => false,
         };
@@ -351,10 +376,27 @@ impl Supervisor {
         }
         tracing::warn!(left = self.held().len(), "not every session closed in time: cutting them off");
         self.fence_all();
-        match tokio::time::timeout(CUTTING, self.0.tasks.wait()).await {
-            Ok(()) => Stopped::CutOff,
-            Err(_) => Stopped::Left,
+        if tokio::time::timeout(CUTTING, self.0.actors.wait()).await.is_err() {
+            return Stopped::Left;
         }
+        // their rows are given back with this worker's own
+        let left: Vec<AccountId> = self.held().keys().copied().collect();
+        let _ = tokio::time::timeout(CUTTING, self.give_up_keys(&left)).await;
+        Stopped::CutOff
+    }
+
+    async fn release_all(&self, within: Duration, per_s: u32) {
+        let orders = self.orders();
+        let least = u64::try_from(orders.len()).unwrap_or(u64::MAX).div_ceil(within.as_secs().max(1));
+        let slice =
+            if per_s == 0 { orders.len() } else { usize::try_from(least).unwrap_or(usize::MAX).max(size(per_s)) };
+        for (place, orders) in orders.chunks(slice.max(1)).enumerate() {
+            if place > 0 {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            orders.iter().for_each(|orders| orders.release.cancel());
+        }
+        self.0.tasks.wait().await;
     }
 }
 
@@ -369,7 +411,7 @@ impl Drop for Reserved {
     fn drop(&mut self) {
         let mut held = self.supervisor.held();
         for account in &self.accounts {
-            if matches!(held.get(account), Some(None)) {
+            if matches!(held.get(account), Some(Hold::Claiming)) {
                 held.remove(account);
             }
         }

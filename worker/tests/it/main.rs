@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests")]
 
 mod config;
+mod house;
 mod keys;
 mod link;
 mod machine;
 mod model;
 mod placement;
 mod session;
+mod supervisor;
 mod trust;

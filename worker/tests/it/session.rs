@@ -1,152 +1,14 @@
-//! Sessions on a real database and Redis, with links that the test drives.
+//! One session against rows and a link that the test drives.
 
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use common::bus::Bus;
 use common::clock::BootTime;
-use common::doorbell::Doorbell;
-use common::id::{AccountId, MessageId, WorkerId};
-use common::lease::Leases;
-use common::limiter::Limiter;
-use common::ops::Pulse;
-use common::store::Fence;
-use common::store::workers::Boot;
 use sqlx::PgPool;
-use tokio_util::sync::CancellationToken;
-use worker::context::Context;
-use worker::link::fake::{Call, FakeConnector, FakeLink};
-use worker::link::{CloseReason, Connector, Link, LinkError, LinkEvent, LinkEvents, OpenSpec, SendError};
-use worker::session::actor::{Actor, Orders};
-use worker::session::board::Board;
-use worker::session::keeper;
+use worker::link::fake::Call;
+use worker::link::{CloseReason, InboundMessage, LinkEvent, MessageKind, SendError};
 use worker::session::state::End;
-use worker::session::supervisor::{Knock, Stopped, Supervisor, Waits};
-use worker::session::trust::Trust;
 
-/// Longest that anything here may take.
-const DEADLINE: Duration = Duration::from_secs(30);
-
-/// Links that the test drives, and the way by which they speak: a link that was given up may speak still.
-#[derive(Default)]
-struct Switch {
-    links: Arc<FakeConnector>,
-    ways: Mutex<Vec<LinkEvents>>,
-}
-
-#[async_trait]
-impl Connector for Switch {
-    async fn open(&self, spec: OpenSpec, events: LinkEvents) -> Result<Arc<dyn Link>, LinkError> {
-        self.ways.lock().unwrap().push(events.clone());
-        self.links.open(spec, events).await
-    }
-}
-
-struct House {
-    pool: PgPool,
-    switch: Arc<Switch>,
-    context: Arc<Context>,
-}
-
-impl House {
-    async fn new(pool: PgPool) -> Self {
-        Self::with_leases_of(Duration::from_secs(60), pool).await
-    }
-
-    async fn with_leases_of(ttl: Duration, pool: PgPool) -> Self {
-        let url = std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
-        let prefix = format!("test-{}:", uuid::Uuid::new_v4().simple());
-        let worker = WorkerId::new();
-        let boot = Boot { name: "test", version: "0", release: "1", capacity: 1_000 };
-        common::store::workers::register(&pool, worker, boot).await.unwrap();
-        let switch = Arc::new(Switch::default());
-        let context = Arc::new(Context {
-            worker,
-            pool: pool.clone(),
-            leases: Leases::connect(&url, &prefix, worker, ttl).unwrap(),
-            doorbell: Doorbell::connect(&url, &prefix).unwrap(),
-            bus: Bus::connect(&url, &prefix).unwrap(),
-            board: Board::start(pool.clone()),
-            trust: Arc::new(Trust::new(ttl)),
-            reachout_hold: Duration::from_secs(7),
-            connector: Arc::clone(&switch) as Arc<dyn Connector>,
-            unknown_key: worker::keys::UnknownKey::default(),
-            opening: Arc::new(tokio::sync::Semaphore::new(32)),
-            limiter: Limiter::connect(&url, &prefix, 100).unwrap(),
-        });
-        context.trust.renewed(BootTime::now());
-        Self { pool, switch, context }
-    }
-
-    /// An account that was linked before and should be online; nobody owns it.
-    async fn account(&self, number: u64) -> AccountId {
-        let (tenant, account) = (uuid::Uuid::now_v7(), AccountId::new());
-        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
-            "INSERT INTO tenants (id, name) VALUES ('{tenant}', 't');
-             INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number, jid)
-             VALUES ('{account}', '{tenant}', 'Ada', 'disconnected', 'online', '{number}', '{number}:1@s.whatsapp.net');
-             INSERT INTO credentials (account_id, kind, name, key_id, sealed) VALUES ('{account}', 1, '', 'a', '');
-             INSERT INTO leases (account_id, epoch) VALUES ('{account}', 1)"
-        )))
-        .execute(&self.pool)
-        .await
-        .unwrap();
-        account
-    }
-
-    async fn message(&self, account: AccountId, chat: u64) -> MessageId {
-        let id = MessageId::new();
-        let row = "INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id)
-                   SELECT $1, tenant_id, id, $3, 'hello', $4 FROM accounts WHERE id = $2";
-        let chat = format!("{chat}@s.whatsapp.net");
-        sqlx::query(row).bind(id.0).bind(account.0).bind(chat).bind(id.to_string()).execute(&self.pool).await.unwrap();
-        id
-    }
-
-    async fn state(&self, message: MessageId) -> (String, Option<String>) {
-        let row = "SELECT state, reason FROM messages WHERE id = $1";
-        sqlx::query_as(row).bind(message.0).fetch_one(&self.pool).await.unwrap()
-    }
-
-    /// Starts a session alone, as under a claim of epoch 1.
-    fn session(&self, account: AccountId) -> (Orders, tokio::task::JoinHandle<End>) {
-        let orders = Orders::default();
-        let actor = Actor::new(Arc::clone(&self.context), Fence { account, epoch: 1 }, orders.clone());
-        (orders, tokio::spawn(actor.run()))
-    }
-
-    /// The link with this running number, logged in.
-    async fn online(&self, nth: usize) -> Arc<FakeLink> {
-        let link = until("a link", async || self.switch.links.links().get(nth).cloned()).await;
-        link.emit(LinkEvent::Connected {
-            number: "15550001".into(),
-            jid: "15550001:1@s.whatsapp.net".into(),
-            lid: None,
-            push_name: "Ada".into(),
-        });
-        link
-    }
-}
-
-async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(answer) = ask().await {
-            return answer;
-        }
-        assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-async fn sent(link: &FakeLink, count: usize) -> Vec<String> {
-    until("sends", async || Some(link.sent()).filter(|sent| sent.len() >= count)).await
-}
-
-fn ack(id: &str) -> LinkEvent {
-    LinkEvent::Ack { whatsapp_id: id.to_owned(), error: None, at: None }
-}
+use crate::house::{House, ack, sent, until};
 
 /// R61: a session that is given back sends nothing new, waits for the acknowledgement of what is on its way, writes it, and
 /// only then closes.
@@ -304,73 +166,6 @@ async fn the_hold_lasts_as_long_as_configured(pool: PgPool) {
     assert_eq!(session.await.unwrap(), End::Fenced);
 }
 
-/// Two hundred sessions under one supervisor, each with a message on its way.
-async fn busy(house: &House) -> Supervisor {
-    for number in 0..200 {
-        let account = house.account(15_550_000 + number).await;
-        house.message(account, 15_559_999).await;
-    }
-    let supervisor = Supervisor::new(Arc::clone(&house.context), 1_000);
-    assert_eq!(supervisor.sweep().await, 200);
-    for nth in 0..200 {
-        let link = house.online(nth).await;
-        sent(&link, 1).await;
-    }
-    supervisor
-}
-
-async fn owned(house: &House) -> i64 {
-    sqlx::query_scalar("SELECT count(*) FROM leases WHERE owner IS NOT NULL").fetch_one(&house.pool).await.unwrap()
-}
-
-/// R61: a worker's sessions finish side by side: two hundred that wait three seconds each are done in a few.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
-async fn many_sessions_stop_side_by_side(pool: PgPool) {
-    let house = House::new(pool).await;
-    let supervisor = busy(&house).await;
-    let start = Instant::now();
-    assert_eq!(supervisor.stop(DEADLINE, &CancellationToken::new()).await, Stopped::InOrder);
-    assert!(start.elapsed() < Duration::from_secs(12), "{:?}", start.elapsed());
-    assert_eq!(owned(&house).await, 0);
-    assert!(house.switch.links.links().iter().all(|link| link.is_over()));
-}
-
-/// R61: an order to stop at once, or the end of the stop's time, cuts every link off and gives every account back.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
-async fn a_stop_that_is_cut_short_gives_everything_back(pool: PgPool) {
-    let house = House::new(pool).await;
-    let supervisor = busy(&house).await;
-    let at_once = CancellationToken::new();
-    at_once.cancel();
-    assert_eq!(supervisor.stop(DEADLINE, &at_once).await, Stopped::CutOff);
-    assert_eq!(owned(&house).await, 0);
-    assert!(house.switch.links.links().iter().all(|link| link.is_over()));
-}
-
-/// R02: a process that was frozen for longer than its trust ends its sessions before it renews, though both stores would
-/// confirm them: a claim that began before its heartbeat may be under way. Then it claims anew.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
-async fn a_right_that_has_lapsed_is_not_resumed(pool: PgPool) {
-    let house = House::with_leases_of(Duration::from_secs(3), pool).await;
-    let account = house.account(15_550_001).await;
-    let supervisor = Supervisor::new(Arc::clone(&house.context), 10);
-    assert_eq!(supervisor.knock(account, Waits::Message).await, Knock::Claimed);
-    let link = house.online(0).await;
-    until("the end of trust", async || (!house.context.trust.holds(BootTime::now())).then_some(())).await;
-    assert!(!link.is_over(), "nobody has noticed yet: the keeper does not run");
-
-    let stop = CancellationToken::new();
-    let keeper = keeper::keep(Arc::clone(&house.context), supervisor.clone(), Pulse::default(), stop.clone());
-    let keeper = tokio::spawn(keeper);
-    until("the end of the session", async || link.is_over().then_some(())).await;
-    until("a new claim", async || (supervisor.sweep().await == 1).then_some(())).await;
-    house.online(1).await;
-    assert_eq!(supervisor.claims(), [(account, 3)], "under a new epoch");
-    supervisor.stop(DEADLINE, &CancellationToken::new()).await;
-    stop.cancel();
-    keeper.await.unwrap();
-}
-
 /// R02: after the end of trust nothing is sent, whatever rings: the session ends, and the row waits for its next owner.
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn nothing_is_sent_after_the_end_of_trust(pool: PgPool) {
@@ -390,24 +185,74 @@ async fn nothing_is_sent_after_the_end_of_trust(pool: PgPool) {
     assert_eq!(house.state(second).await.0, "queued");
 }
 
-/// R61: what a worker that leaves has freed is taken at the first knock, and what others than the fleet's last count knew of
-/// within about a second: neither waits for the next look at the fleet or the next count.
+/// A received message that the database refuses is left out alone: those that came with it are stored.
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
-async fn a_knock_is_not_refused_for_an_old_view_of_the_fleet(pool: PgPool) {
-    let house = House::with_leases_of(Duration::from_mins(10), pool.clone()).await; // counts every 200 s
-    let peer = WorkerId::new();
-    let boot = Boot { name: "peer", version: "0", release: "1", capacity: 1_000 };
-    common::store::workers::register(&pool, peer, boot).await.unwrap();
-    let supervisor = Supervisor::new(Arc::clone(&house.context), 10);
-    let (first, second) = (house.account(15_550_001).await, house.account(15_550_002).await);
-    assert_eq!(supervisor.knock(first, Waits::Message).await, Knock::Claimed);
-    assert_eq!(supervisor.knock(second, Waits::Message).await, Knock::NotMine, "the peer's share");
+async fn a_message_that_cannot_be_stored_is_left_out_alone(pool: PgPool) {
+    let refused = "ALTER TABLE events ADD CHECK (data ->> 'text' IS DISTINCT FROM 'two')";
+    sqlx::query(refused).execute(&pool).await.unwrap();
+    let house = House::new(pool).await;
+    let account = house.account(15_550_001).await;
+    let (orders, session) = house.session(account);
+    let link = house.online(0).await;
+    let message = |text: &str| InboundMessage {
+        chat: "15559999@s.whatsapp.net".into(),
+        sender: "15559999@s.whatsapp.net".into(),
+        whatsapp_id: format!("ID-{text}"),
+        text: Some(text.into()),
+        kind: MessageKind::Text,
+        at: common::clock::now(),
+        from_me: false,
+        push_name: String::new(),
+    };
+    link.emit(LinkEvent::Messages(vec![message("one"), message("two"), message("three")]));
+    let stored = until("messages", async || {
+        let texts = "SELECT data ->> 'text' FROM events WHERE kind = 'message.received' ORDER BY id";
+        let texts: Vec<String> = sqlx::query_scalar(texts).fetch_all(&house.pool).await.unwrap();
+        (texts.len() >= 2).then_some(texts)
+    })
+    .await;
+    assert_eq!(stored, ["one", "three"]);
+    orders.release.cancel();
+    assert_eq!(session.await.unwrap(), End::Released);
+}
 
-    let (third, _) = (house.account(15_550_003).await, house.account(15_550_004).await);
-    let knock = async |account| supervisor.knock(account, Waits::Message).await == Knock::Claimed;
-    until("a new count", async || knock(third).await.then_some(())).await;
-    assert!(!knock(second).await, "the peer's share");
-    common::store::workers::leaving(&pool, peer).await.unwrap();
-    assert!(knock(second).await, "there is no peer any more");
-    supervisor.stop(DEADLINE, &CancellationToken::new()).await;
+/// R36: a chat with a long queue does not hold up another.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_long_queue_to_one_chat_does_not_hold_up_another(pool: PgPool) {
+    let house = House::new(pool).await;
+    let account = house.account(15_550_001).await;
+    let first = house.message(account, 15_559_991).await;
+    for _ in 0..100 {
+        house.message(account, 15_559_991).await;
+    }
+    let other = house.message(account, 15_559_992).await;
+    let (orders, session) = house.session(account);
+    let link = house.online(0).await;
+    assert_eq!(sent(&link, 2).await, [first.to_string(), other.to_string()], "with nothing acknowledged");
+    orders.fence.cancel();
+    assert_eq!(session.await.unwrap(), End::Fenced);
+}
+
+/// R36: a message that WhatsApp puts off while the send after it takes its time is not overtaken by the next of its chat.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_message_that_is_put_off_is_not_overtaken(pool: PgPool) {
+    let house = House::new(pool).await;
+    let account = house.account(15_550_001).await;
+    let first = house.message(account, 15_559_991).await;
+    let slow = house.message(account, 15_559_992).await;
+    let second = house.message(account, 15_559_991).await;
+    let (orders, session) = house.session(account);
+    let link = until("a link", async || house.switch.links.links().first().cloned()).await;
+    let go = link.hold_sends_to("15559992@s.whatsapp.net");
+    house.online(0).await;
+    assert_eq!(sent(&link, 1).await, [first.to_string()]);
+    link.emit(LinkEvent::Ack { whatsapp_id: first.to_string(), error: Some(503), at: None });
+    tokio::time::sleep(Duration::from_millis(1_300)).await; // longer than the pause after a 503
+    go.notify_one();
+    let ids = sent(&link, 3).await;
+    assert_eq!(ids[..3], [first.to_string(), slow.to_string(), first.to_string()]);
+    link.emit(ack(&first.to_string()));
+    assert_eq!(sent(&link, 4).await[3], second.to_string());
+    orders.fence.cancel();
+    assert_eq!(session.await.unwrap(), End::Fenced);
 }

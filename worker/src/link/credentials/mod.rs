@@ -175,7 +175,7 @@ impl AccountBackend {
     {
         let mut pause = FIRST_PAUSE;
         loop {
-            let error = match ask().await {
+            let error = match common::store::answered(ask()).await {
                 Err(error) if error.is_transient() && !self.store.is_closed() => error,
                 Err(error) => return Err(self.refused(error)),
                 Ok(done) => return Ok(done),

@@ -16,6 +16,7 @@ pub(super) fn facts(status: Status, registered: bool) -> Facts {
         registered,
         linked: registered && status != Status::Pending,
         window_left: WINDOW,
+        banned_left: Duration::ZERO,
         code_for: None,
         groups_wanted: false,
     }

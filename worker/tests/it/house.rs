@@ -1,0 +1,146 @@
+//! A worker without its jobs: rows and leases are real, links are driven by the test.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use common::bus::Bus;
+use common::clock::BootTime;
+use common::doorbell::Doorbell;
+use common::id::{AccountId, MessageId, WorkerId};
+use common::lease::Leases;
+use common::limiter::Limiter;
+use common::store::Fence;
+use common::store::workers::Boot;
+use sqlx::PgPool;
+use worker::context::Context;
+use worker::link::fake::{FakeConnector, FakeLink};
+use worker::link::{Connector, Link, LinkError, LinkEvent, LinkEvents, OpenSpec};
+use worker::session::actor::{Actor, Orders};
+use worker::session::board::Board;
+use worker::session::state::End;
+use worker::session::trust::Trust;
+
+/// Longest that anything here may take.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Links that the test drives, and the way by which they speak: a link that was given up may speak still.
+#[derive(Default)]
+pub(crate) struct Switch {
+    pub(crate) links: Arc<FakeConnector>,
+    pub(crate) ways: Mutex<Vec<LinkEvents>>,
+}
+
+#[async_trait]
+impl Connector for Switch {
+    async fn open(&self, spec: OpenSpec, events: LinkEvents) -> Result<Arc<dyn Link>, LinkError> {
+        self.ways.lock().unwrap().push(events.clone());
+        self.links.open(spec, events).await
+    }
+}
+
+pub(crate) struct House {
+    pub(crate) pool: PgPool,
+    pub(crate) switch: Arc<Switch>,
+    pub(crate) context: Arc<Context>,
+}
+
+impl House {
+    pub(crate) async fn new(pool: PgPool) -> Self {
+        Self::with_leases_of(Duration::from_secs(60), pool).await
+    }
+
+    pub(crate) async fn with_leases_of(ttl: Duration, pool: PgPool) -> Self {
+        let url = std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
+        let prefix = format!("test-{}:", uuid::Uuid::new_v4().simple());
+        let worker = WorkerId::new();
+        let boot = Boot { name: "test", version: "0", release: "1", capacity: 1_000 };
+        common::store::workers::register(&pool, worker, boot).await.unwrap();
+        let switch = Arc::new(Switch::default());
+        let context = Arc::new(Context {
+            worker,
+            pool: pool.clone(),
+            keeping: pool.clone(),
+            leases: Leases::connect(&url, &prefix, worker, ttl).unwrap(),
+            doorbell: Doorbell::connect(&url, &prefix).unwrap(),
+            bus: Bus::connect(&url, &prefix).unwrap(),
+            board: Board::start(pool.clone()),
+            trust: Arc::new(Trust::new(ttl)),
+            reachout_hold: Duration::from_secs(7),
+            connector: Arc::clone(&switch) as Arc<dyn Connector>,
+            unknown_key: worker::keys::UnknownKey::default(),
+            opening: Arc::new(tokio::sync::Semaphore::new(32)),
+            limiter: Limiter::connect(&url, &prefix, 100).unwrap(),
+        });
+        context.trust.renewed(BootTime::now());
+        Self { pool, switch, context }
+    }
+
+    /// An account that was linked before and should be online; nobody owns it.
+    pub(crate) async fn account(&self, number: u64) -> AccountId {
+        let (tenant, account) = (uuid::Uuid::now_v7(), AccountId::new());
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+            "INSERT INTO tenants (id, name) VALUES ('{tenant}', 't');
+             INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number, jid)
+             VALUES ('{account}', '{tenant}', 'Ada', 'disconnected', 'online', '{number}', '{number}:1@s.whatsapp.net');
+             INSERT INTO credentials (account_id, kind, name, key_id, sealed) VALUES ('{account}', 1, '', 'a', '');
+             INSERT INTO leases (account_id, epoch) VALUES ('{account}', 1)"
+        )))
+        .execute(&self.pool)
+        .await
+        .unwrap();
+        account
+    }
+
+    pub(crate) async fn message(&self, account: AccountId, chat: u64) -> MessageId {
+        let id = MessageId::new();
+        let row = "INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id)
+                   SELECT $1, tenant_id, id, $3, 'hello', $4 FROM accounts WHERE id = $2";
+        let chat = format!("{chat}@s.whatsapp.net");
+        sqlx::query(row).bind(id.0).bind(account.0).bind(chat).bind(id.to_string()).execute(&self.pool).await.unwrap();
+        id
+    }
+
+    pub(crate) async fn state(&self, message: MessageId) -> (String, Option<String>) {
+        let row = "SELECT state, reason FROM messages WHERE id = $1";
+        sqlx::query_as(row).bind(message.0).fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// Starts a session alone, as under a claim of epoch 1.
+    pub(crate) fn session(&self, account: AccountId) -> (Orders, tokio::task::JoinHandle<End>) {
+        let orders = Orders::default();
+        let actor = Actor::new(Arc::clone(&self.context), Fence { account, epoch: 1 }, orders.clone());
+        (orders, tokio::spawn(actor.run()))
+    }
+
+    /// The link with this running number, logged in.
+    pub(crate) async fn online(&self, nth: usize) -> Arc<FakeLink> {
+        let link = until("a link", async || self.switch.links.links().get(nth).cloned()).await;
+        link.emit(LinkEvent::Connected {
+            number: "15550001".into(),
+            jid: "15550001:1@s.whatsapp.net".into(),
+            lid: None,
+            push_name: "Ada".into(),
+        });
+        link
+    }
+}
+
+pub(crate) async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+pub(crate) async fn sent(link: &FakeLink, count: usize) -> Vec<String> {
+    until("sends", async || Some(link.sent()).filter(|sent| sent.len() >= count)).await
+}
+
+pub(crate) fn ack(id: &str) -> LinkEvent {
+    LinkEvent::Ack { whatsapp_id: id.to_owned(), error: None, at: None }
+}

@@ -1,0 +1,143 @@
+//! Many sessions of one worker: claims, stops, the end of trust.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::clock::BootTime;
+use common::id::WorkerId;
+use common::ops::Pulse;
+use common::store::workers::Boot;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use worker::session::keeper;
+use worker::session::supervisor::{Knock, Stopped, Supervisor, Waits};
+
+use crate::house::{DEADLINE, House, sent, until};
+
+/// Two hundred sessions under one supervisor, each with a message on its way.
+async fn busy(house: &House) -> Supervisor {
+    for number in 0..200 {
+        let account = house.account(15_550_000 + number).await;
+        house.message(account, 15_559_999).await;
+    }
+    let supervisor = Supervisor::new(Arc::clone(&house.context), 1_000);
+    assert_eq!(supervisor.sweep().await, 200);
+    for nth in 0..200 {
+        let link = house.online(nth).await;
+        sent(&link, 1).await;
+    }
+    supervisor
+}
+
+async fn owned(house: &House) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM leases WHERE owner IS NOT NULL").fetch_one(&house.pool).await.unwrap()
+}
+
+/// R61: a worker's sessions finish side by side: two hundred that wait three seconds each are done in a few.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn many_sessions_stop_side_by_side(pool: PgPool) {
+    let house = House::new(pool).await;
+    let supervisor = busy(&house).await;
+    let start = Instant::now();
+    assert_eq!(supervisor.stop(DEADLINE, 0, &CancellationToken::new()).await, Stopped::InOrder);
+    assert!(start.elapsed() < Duration::from_secs(12), "{:?}", start.elapsed());
+    assert_eq!(owned(&house).await, 0);
+    assert!(house.switch.links.links().iter().all(|link| link.is_over()));
+}
+
+/// R61: an order to stop at once, or the end of the stop's time, cuts every link off and gives every account back.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_stop_that_is_cut_short_gives_everything_back(pool: PgPool) {
+    let house = House::new(pool).await;
+    let supervisor = busy(&house).await;
+    let at_once = CancellationToken::new();
+    at_once.cancel();
+    assert_eq!(supervisor.stop(DEADLINE, 0, &at_once).await, Stopped::CutOff);
+    common::store::workers::stopped(&house.pool, house.context.worker).await.unwrap();
+    assert_eq!(owned(&house).await, 0);
+    assert!(house.switch.links.links().iter().all(|link| link.is_over()));
+}
+
+/// R02: a process that was frozen for longer than its trust ends its sessions before it renews, though both stores would
+/// confirm them: a claim that began before its heartbeat may be under way. Then it claims anew.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_right_that_has_lapsed_is_not_resumed(pool: PgPool) {
+    let house = House::with_leases_of(Duration::from_secs(3), pool).await;
+    let account = house.account(15_550_001).await;
+    let supervisor = Supervisor::new(Arc::clone(&house.context), 10);
+    assert_eq!(supervisor.knock(account, Waits::Message).await, Knock::Claimed);
+    let link = house.online(0).await;
+    until("the end of trust", async || (!house.context.trust.holds(BootTime::now())).then_some(())).await;
+    assert!(!link.is_over(), "nobody has noticed yet: the keeper does not run");
+
+    let stop = CancellationToken::new();
+    let keeper = keeper::keep(Arc::clone(&house.context), supervisor.clone(), Pulse::default(), stop.clone());
+    let keeper = tokio::spawn(keeper);
+    until("the end of the session", async || link.is_over().then_some(())).await;
+    until("a new claim", async || (supervisor.sweep().await == 1).then_some(())).await;
+    house.online(1).await;
+    assert_eq!(supervisor.claims(), [(account, 3)], "under a new epoch");
+    supervisor.stop(DEADLINE, 0, &CancellationToken::new()).await;
+    stop.cancel();
+    keeper.await.unwrap();
+}
+
+/// R61: what a worker that leaves has freed is taken at the first knock, and what others than the fleet's last count knew of
+/// within about a second: neither waits for the next look at the fleet or the next count.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_knock_is_not_refused_for_an_old_view_of_the_fleet(pool: PgPool) {
+    let house = House::with_leases_of(Duration::from_mins(10), pool.clone()).await; // counts every 200 s
+    let peer = WorkerId::new();
+    let boot = Boot { name: "peer", version: "0", release: "1", capacity: 1_000 };
+    common::store::workers::register(&pool, peer, boot).await.unwrap();
+    let supervisor = Supervisor::new(Arc::clone(&house.context), 10);
+    let (first, second) = (house.account(15_550_001).await, house.account(15_550_002).await);
+    assert_eq!(supervisor.knock(first, Waits::Message).await, Knock::Claimed);
+    assert_eq!(supervisor.knock(second, Waits::Message).await, Knock::NotMine, "the peer's share");
+
+    let (third, _) = (house.account(15_550_003).await, house.account(15_550_004).await);
+    let knock = async |account| supervisor.knock(account, Waits::Message).await == Knock::Claimed;
+    until("a new count", async || knock(third).await.then_some(())).await;
+    assert!(!knock(second).await, "the peer's share");
+    common::store::workers::leaving(&pool, peer).await.unwrap();
+    assert!(knock(second).await, "there is no peer any more");
+    supervisor.stop(DEADLINE, 0, &CancellationToken::new()).await;
+}
+
+/// R61: a stop gives sessions back as fast as others may connect: whose turn has not come stays online, and is heard.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_stop_gives_back_what_others_can_take(pool: PgPool) {
+    let house = House::new(pool).await;
+    for number in 0..3 {
+        house.account(15_550_000 + number).await;
+    }
+    let supervisor = Supervisor::new(Arc::clone(&house.context), 10);
+    assert_eq!(supervisor.sweep().await, 3);
+    for nth in 0..3 {
+        house.online(nth).await;
+    }
+    let over = || house.switch.links.links().iter().filter(|link| link.is_over()).count();
+    let stopping = supervisor.clone();
+    let stop = tokio::spawn(async move { stopping.stop(DEADLINE, 2, &CancellationToken::new()).await });
+    until("the first slice", async || (owned(&house).await == 1).then_some(())).await;
+    assert_eq!(over(), 2);
+    let (left, _) = supervisor.claims()[0];
+    assert_eq!(supervisor.knock(left, Waits::Message).await, Knock::Heard);
+    assert_eq!(stop.await.unwrap(), Stopped::InOrder);
+    assert_eq!((over(), owned(&house).await), (3, 0));
+}
+
+/// R17: a new owner waits for the end of a ban as the old one did.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_ban_outlives_its_owner(pool: PgPool) {
+    let house = House::new(pool).await;
+    let account = house.account(15_550_001).await;
+    let banned = "UPDATE accounts SET status = 'banned', banned_until = now() + interval '2 seconds' WHERE id = $1";
+    sqlx::query(banned).bind(account.0).execute(&house.pool).await.unwrap();
+    let start = Instant::now();
+    let supervisor = Supervisor::new(Arc::clone(&house.context), 10);
+    assert_eq!(supervisor.sweep().await, 1);
+    house.online(0).await;
+    assert!(start.elapsed() > Duration::from_millis(1_800), "a login during the ban");
+    supervisor.stop(DEADLINE, 0, &CancellationToken::new()).await;
+}
