@@ -142,7 +142,7 @@ impl Leases {
     }
 
     /// Renews leases in batches. A key that is missing is set again only when `restore` says that Postgres still names
-    /// this worker as the owner.
+    /// this worker as the owner. With nothing to renew, Redis is asked all the same: an answer counts as a confirmation.
     ///
     /// # Errors
     /// When Redis does not answer.
@@ -164,6 +164,9 @@ impl Leases {
                 end
             end
             return found";
+        if held.is_empty() {
+            self.ping().await?;
+        }
         let mut renewals = Vec::with_capacity(held.len());
         for batch in held.chunks(BATCH) {
             let script = Script::new(RENEW);

@@ -108,6 +108,16 @@ async fn a_term_is_given_back_alone() {
     assert_eq!(workers.key(anew).await, Some(format!("{worker}:8")));
 }
 
+/// R02: a worker that holds nothing is not confirmed by a Redis that does not answer.
+#[tokio::test]
+async fn nothing_to_renew_is_no_confirmation() {
+    let server = RedisServer::start();
+    let (_, leases) = Workers::on(server.url()).worker();
+    assert!(leases.renew(&[], true).await.unwrap().is_empty());
+    drop(server);
+    leases.renew(&[], true).await.unwrap_err();
+}
+
 /// R02: a claimant that was frozen between the epoch and the key does not get the key of whoever came meanwhile.
 #[tokio::test]
 async fn a_late_confirm_is_refused() {

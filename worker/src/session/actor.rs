@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::clock::BootTime;
@@ -47,6 +48,8 @@ pub struct Orders {
     pub release: CancellationToken,
     /// The right to act is gone.
     pub fence: CancellationToken,
+    /// The session's own word: its socket serves.
+    pub online: Arc<AtomicBool>,
 }
 
 /// What an action that takes its time has come to.
@@ -191,6 +194,7 @@ impl Actor {
             tracing::debug!(account = %self.fence.account, from = before, to = self.state.name(), "session");
             metrics::SESSIONS.with_label_values(&[before]).dec();
             metrics::SESSIONS.with_label_values(&[self.state.name()]).inc();
+            self.orders.online.store(matches!(self.state, State::Online { .. }), Ordering::Relaxed);
         }
         let unstable = i64::from(self.state.restarts() >= UNSTABLE) - i64::from(restarts >= UNSTABLE);
         metrics::SESSIONS_UNSTABLE.add(unstable);

@@ -360,7 +360,8 @@ impl Supervisor {
 
     /// Stops claiming, closes every session in order, gives every account back; waits at most `deadline`, and not at all
     /// once `at_once` is cancelled. What is left then is cut off. Sessions end in slices of `per_s` each second (0: all at
-    /// once), as fast as the cluster may connect: whose turn has not come stays online. Half the time is enough for all.
+    /// once), as fast as the cluster may connect: whose turn has not come stays online. Half the time is enough for all;
+    /// those that are not online end first and at once.
     pub async fn stop(&self, deadline: Duration, per_s: u32, at_once: &CancellationToken) -> Stopped {
         self.0.stopping.store(true, Ordering::Release);
         self.0.tasks.close();
@@ -386,7 +387,9 @@ impl Supervisor {
     }
 
     async fn release_all(&self, within: Duration, per_s: u32) {
-        let orders = self.orders();
+        let (orders, waiting): (Vec<_>, Vec<_>) =
+            self.orders().into_iter().partition(|orders| orders.online.load(Ordering::Relaxed));
+        waiting.iter().for_each(|orders| orders.release.cancel());
         let least = u64::try_from(orders.len()).unwrap_or(u64::MAX).div_ceil(within.as_secs().max(1));
         let slice =
             if per_s == 0 { orders.len() } else { usize::try_from(least).unwrap_or(usize::MAX).max(size(per_s)) };

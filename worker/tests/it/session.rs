@@ -245,7 +245,7 @@ async fn a_message_that_is_put_off_is_not_overtaken(pool: PgPool) {
     let link = until("a link", async || house.switch.links.links().first().cloned()).await;
     let go = link.hold_sends_to("15559992@s.whatsapp.net");
     house.online(0).await;
-    assert_eq!(sent(&link, 1).await, [first.to_string()]);
+    assert_eq!(sent(&link, 2).await, [first.to_string(), slow.to_string()]);
     link.emit(LinkEvent::Ack { whatsapp_id: first.to_string(), error: Some(503), at: None });
     tokio::time::sleep(Duration::from_millis(1_300)).await; // longer than the pause after a 503
     go.notify_one();
