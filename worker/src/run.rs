@@ -27,6 +27,7 @@ use crate::session::board::Board;
 use crate::session::keeper;
 use crate::session::supervisor::{Stopped, Supervisor};
 use crate::session::trust::Trust;
+use crate::webhook::{self, Means, http::Sender};
 
 /// One question of readiness to one store.
 const READY_ASK: Duration = Duration::from_millis(1_500);
@@ -52,6 +53,7 @@ pub async fn run(
     let worker = WorkerId::new();
     let pool = store::connect(&config.database.url, config.database.max_connections).await.context("Postgres")?;
     keys::check(&pool, &Sealer::parse(&config.credential_keys.0).context("CREDENTIAL_KEYS")?).await?;
+    let sender = Sender::new(config.webhooks.clone()).context("TLS of webhooks")?;
     let leases =
         Leases::connect(&config.redis.url, &config.redis.prefix, worker, config.lease_ttl()).context("Redis")?;
     let context = Arc::new(Context {
@@ -85,6 +87,8 @@ pub async fn run(
     let doorbell = context.doorbell.clone();
     let bells_stop = stop.clone();
     let bells = tokio::spawn(async move { doorbell.listen(worker, jobs, bells_stop).await });
+    let means = Means::new(context.pool.clone(), context.bus.clone(), worker, config.lease_ttl(), sender);
+    let webhooks = tokio::spawn(webhook::keep(Arc::new(means), stop.clone()));
     let ops = tokio::spawn(serve(listener, pulse.clone(), Arc::clone(&context), inner.clone()));
 
     tokio::select! {
@@ -95,9 +99,10 @@ pub async fn run(
     pulse.set_ready(false);
     tracing::info!(sessions = supervisor.claims().len(), "worker is stopping: closing sessions");
     keeper::leave(&context).await;
-    let (stopped, _) = tokio::join!(
+    let (stopped, _, _) = tokio::join!(
         supervisor.stop(config.stop_timeout().saturating_sub(RESERVE), &at_once),
-        tokio::time::timeout(Duration::from_secs(5), bells)
+        tokio::time::timeout(Duration::from_secs(5), bells),
+        tokio::time::timeout(Duration::from_secs(5), webhooks)
     );
     sweeper.abort();
     inner.cancel();
