@@ -9,3 +9,4 @@ mod model;
 mod placement;
 mod session;
 mod trust;
+mod webhook;
