@@ -132,8 +132,11 @@ async fn a_slow_receiver_holds_up_nobody(pool: PgPool) {
     let bob = cluster.phone("Bob").await;
     let message = cluster.send(&account, &bob, "hello").await;
     cluster.message(&message, "delivered").await;
-    println!("paired, told and sent within {:?}", start.elapsed());
-    assert_eq!(slow.received().len(), 3, "each slow one has its first request under way, or this took ten seconds");
+    let took = start.elapsed();
+    println!("paired, told and sent within {took:?}");
+    // a request is given up after ten seconds, and on a loaded machine this may take as long
+    let (under_way, late) = (slow.received().len(), took > Duration::from_secs(10));
+    assert!(under_way == 3 || late, "each slow one has its first request under way, and no other: {under_way}");
     slow.answer();
     cluster.stop(workers).await;
 }
