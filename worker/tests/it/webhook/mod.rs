@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::config::Webhooks;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -123,14 +124,13 @@ async fn a_receiver_that_is_not_there_is_said_so() {
     assert_eq!(post(&local(), "no url").await, Err(Failure::Address));
 }
 
-/// R63: a receiver that takes the request and says nothing holds nobody for ever. The clock runs ahead while nothing happens.
-#[tokio::test(start_paused = true)]
+/// R63: a receiver that takes the request and says nothing holds nobody for ever. This takes the ten seconds that it takes.
+#[tokio::test]
 async fn a_silent_receiver_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    let start = tokio::time::Instant::now();
-    assert_eq!(post(&local(), &url).await, Err(Failure::Timeout));
-    assert!(start.elapsed() <= std::time::Duration::from_secs(11), "{:?}", start.elapsed());
+    let ended = tokio::time::timeout(Duration::from_secs(20), post(&local(), &url)).await;
+    assert_eq!(ended, Ok(Err(Failure::Timeout)));
 }
 
 /// R63: an answer without end is not read to its end.
