@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 
 use clap::{Args, Parser, Subcommand};
-use common::config::{Database, Redis, Telemetry};
+use common::config::{Database, Redis, Telemetry, Webhooks};
 use common::id::{ApiKeyId, TenantId};
 
 /// The REST API of Switchboard; without a command it serves
@@ -105,6 +105,9 @@ pub struct Config {
     /// The logs
     #[command(flatten)]
     pub telemetry: Telemetry,
+    /// Where webhooks may lead
+    #[command(flatten)]
+    pub webhooks: Webhooks,
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::bus::Bus;
+use common::config::Webhooks;
 use common::doorbell::Doorbell;
 use common::job::Bell;
 use common::ops::Pulse;
@@ -33,6 +34,8 @@ pub struct Context {
     pub keys: Arc<KeyCache>,
     /// How long the process has been up.
     pub pulse: Pulse,
+    /// Where webhooks may lead.
+    pub webhooks: Arc<Webhooks>,
     /// Room for live streams.
     pub streams: Arc<Semaphore>,
     /// Cancelled when the process is to stop.
@@ -53,6 +56,7 @@ impl Context {
             db,
             bus: Bus::connect(&config.redis.url, &config.redis.prefix)?,
             pulse: Pulse::default(),
+            webhooks: Arc::new(config.webhooks.clone()),
             streams: Arc::new(Semaphore::new(STREAMS_LIMIT)),
             stop,
             doorbell: Doorbell::connect(&config.redis.url, &config.redis.prefix)?,

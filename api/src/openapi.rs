@@ -7,7 +7,9 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::routes::{accounts, audit, groups, health, keys, messages, pairing, passkey, reminders, runs, tenants};
+use crate::routes::{
+    accounts, audit, deliveries, groups, health, keys, messages, pairing, passkey, reminders, runs, tenants, webhooks,
+};
 use crate::{qr, sse};
 
 /// The page may run its own script and read this API, and nothing else.
@@ -31,6 +33,8 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
         (name = "Messages", description = "Sending, and following what becomes of it."),
         (name = "Reminders", description = "Texts that are sent at a time, once or again and again."),
         (name = "Events", description = "What happened, live and in hindsight."),
+        (name = "Webhooks", description = "What happened, posted to you. Requests carry the headers of Standard Webhooks: \
+            `webhook-id` (the same at each attempt), `webhook-timestamp` and `webhook-signature`."),
         (name = "Tenants", description = "For admins: tenants and their keys."),
         (name = "Service", description = "About this installation; without a key."),
     ),
@@ -42,6 +46,8 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
         reminders::create, reminders::list, reminders::get, reminders::update, reminders::delete,
         runs::list, runs::get,
         sse::get, audit::list,
+        webhooks::create, webhooks::list, webhooks::get, webhooks::change, webhooks::delete, webhooks::rotate_secret,
+        deliveries::test, deliveries::list, deliveries::retry,
         tenants::create, tenants::list, tenants::get, tenants::delete, keys::create, keys::list, keys::revoke,
         health::get,
     ),

@@ -8,14 +8,13 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
-use chrono::{DateTime, Utc};
 use common::bus::Subscription;
 use common::id::AccountId;
-use common::store::events::{self, Cursor};
+use common::store::events::{self, Cursor, Happened};
 use futures::{Stream, StreamExt as _, stream};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 use crate::auth::Caller;
 use crate::context::Context;
@@ -44,24 +43,6 @@ pub struct Filter {
     account_id: Option<AccountId>,
     /// As the header `Last-Event-ID`, for clients that can't set headers; the header goes first.
     last_event_id: Option<String>,
-}
-
-/// What happened.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Event)]
-pub struct Happened {
-    /// Its place; also the event's `id`.
-    #[schema(example = "7421-93")]
-    id: String,
-    /// What; also the event's name.
-    #[schema(example = "account.status_changed")]
-    kind: String,
-    /// At which account, if at one.
-    account_id: Option<AccountId>,
-    /// The rest; depends on `kind`.
-    data: serde_json::Value,
-    /// When.
-    created_at: DateTime<Utc>,
 }
 
 /// Follow what happens
@@ -187,14 +168,7 @@ impl Follower {
 }
 
 fn show(event: events::Event) -> Event {
-    let id = event.cursor.to_string();
-    let happened = Happened {
-        id: id.clone(),
-        kind: event.kind.clone(),
-        account_id: event.account,
-        data: event.data,
-        created_at: event.created_at,
-    };
-    let data = serde_json::to_string(&happened).unwrap_or_else(|_| "{}".to_owned());
-    Event::default().id(id).event(event.kind).data(data)
+    let happened = Happened::from(event);
+    let data = happened.to_json();
+    Event::default().id(happened.id).event(happened.kind).data(data)
 }

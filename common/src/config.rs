@@ -23,6 +23,17 @@ pub struct Redis {
     pub prefix: String,
 }
 
+/// Where webhooks may lead, beyond https on the public internet.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Webhooks {
+    /// Networks of your own that webhooks may reach, apart by commas, e.g. 10.1.0.0/16,fd00::/8; none if not given
+    #[arg(long = "webhook-allow-private", env = "WEBHOOK_ALLOW_PRIVATE", value_delimiter = ',')]
+    pub allow_private: Vec<ipnet::IpNet>,
+    /// Webhooks may use http without TLS
+    #[arg(long = "webhook-allow-http", env = "WEBHOOK_ALLOW_HTTP", default_value_t = false)]
+    pub allow_http: bool,
+}
+
 /// How the process talks about itself.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Telemetry {

@@ -85,6 +85,14 @@ id! {
     RunId
 }
 id! {
+    /// Where a tenant's events are posted to.
+    WebhookId
+}
+id! {
+    /// One event on its way to one webhook.
+    DeliveryId
+}
+id! {
     /// One boot of one worker process: a restarted worker is another one.
     WorkerId
 }

@@ -14,6 +14,7 @@ pub mod job;
 pub mod message;
 pub mod reminder;
 pub mod run;
+pub mod webhook;
 
 // doors: everything that talks to the outside
 pub mod bus;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::config::{Database, Redis, Telemetry};
+use common::config::{Database, Redis, Telemetry, Webhooks};
 use common::testing::Proxy;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -185,6 +185,11 @@ impl Cluster {
         Telemetry { log_format: "text".to_owned(), otlp_endpoint: None }
     }
 
+    /// A test's receivers stand on this machine.
+    fn webhooks() -> Webhooks {
+        Webhooks { allow_private: vec!["127.0.0.0/8".parse().unwrap()], allow_http: true }
+    }
+
     fn api(&mut self) -> Part {
         let (listener, address) = listener();
         self.api = address;
@@ -193,6 +198,7 @@ impl Cluster {
             database: self.database(),
             redis: self.redis(),
             telemetry: Self::telemetry(),
+            webhooks: Self::webhooks(),
         };
         let stop = CancellationToken::new();
         Part::start(stop.clone(), async move { api::run(config, TcpListener::from_std(listener)?, stop).await })
@@ -248,6 +254,7 @@ impl Cluster {
             database: self.database(),
             redis: self.redis(),
             telemetry: Self::telemetry(),
+            webhooks: Self::webhooks(),
             listen,
             credential_keys: worker::config::Secret(KEYS.to_owned()),
             whatsapp_url: self.whatsapp_url(),

@@ -81,6 +81,8 @@ pub struct Config {
     pub redis: config::Redis,
     #[command(flatten)]
     pub telemetry: config::Telemetry,
+    #[command(flatten)]
+    pub webhooks: config::Webhooks,
     /// Where /livez, /readyz and /metrics are served
     #[arg(long, env = "WORKER_LISTEN", default_value = "0.0.0.0:9091")]
     pub listen: SocketAddr,

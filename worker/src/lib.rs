@@ -7,6 +7,7 @@ pub mod keys;
 pub mod link;
 pub mod run;
 pub mod session;
+pub mod webhook;
 
 pub use config::{Command, Config};
 pub use run::run;

@@ -27,6 +27,7 @@ use crate::session::board::Board;
 use crate::session::keeper;
 use crate::session::supervisor::{Stopped, Supervisor};
 use crate::session::trust::Trust;
+use crate::webhook::{self, Means, http::Sender};
 
 /// One question of readiness to one store.
 const READY_ASK: Duration = Duration::from_millis(1_500);
@@ -34,8 +35,8 @@ const READY_ASK: Duration = Duration::from_millis(1_500);
 const OPENING: usize = 32;
 /// Connections to Postgres for the heartbeat.
 const KEEPING: u32 = 2;
-/// For bells that are being answered at the end to be.
-const BELLS: Duration = Duration::from_secs(2);
+/// For bells and requests of webhooks that are under way at the end.
+const LAST: Duration = Duration::from_secs(2);
 /// Part of the stop's time that is kept for what follows the sessions' orderly end.
 const RESERVE: Duration = Duration::from_secs(5);
 
@@ -57,6 +58,7 @@ pub async fn run(
     let pool = store::connect(&config.database.url, config.database.max_connections).await.context("Postgres")?;
     let keeping = store::connect(&config.database.url, KEEPING).await.context("Postgres")?;
     keys::check(&pool, &Sealer::parse(&config.credential_keys.0).context("CREDENTIAL_KEYS")?).await?;
+    let sender = Sender::new(config.webhooks.clone()).context("TLS of webhooks")?;
     let leases =
         Leases::connect(&config.redis.url, &config.redis.prefix, worker, config.lease_ttl()).context("Redis")?;
     let context = Arc::new(Context {
@@ -92,6 +94,8 @@ pub async fn run(
     let closed = CancellationToken::new(); // the last session has ended: until then its bells are heard
     let (bells_stop, inbox_stop) = (stop.clone(), closed.clone());
     let bells = tokio::spawn(async move { doorbell.listen(worker, jobs, bells_stop, inbox_stop).await });
+    let means = Means::new(context.pool.clone(), context.bus.clone(), worker, config.lease_ttl(), sender);
+    let webhooks = tokio::spawn(webhook::keep(Arc::new(means), stop.clone()));
     let ops = tokio::spawn(serve(listener, pulse.clone(), Arc::clone(&context), inner.clone()));
 
     let broke = tokio::select! {
@@ -110,7 +114,7 @@ pub async fn run(
     let deadline = config.stop_timeout().saturating_sub(RESERVE);
     let stopped = supervisor.stop(deadline, config.connects_per_s, &at_once).await;
     closed.cancel();
-    let _ = tokio::time::timeout(BELLS, bells).await;
+    let _ = tokio::time::timeout(LAST, async { tokio::join!(bells, webhooks) }).await;
     sweeper.abort();
     inner.cancel();
     if !keeper.is_finished() {

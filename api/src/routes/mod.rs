@@ -12,6 +12,7 @@ use crate::{extract, middleware, openapi, qr, sse};
 
 pub mod accounts;
 pub mod audit;
+pub mod deliveries;
 pub mod groups;
 pub mod health;
 pub mod keys;
@@ -21,6 +22,7 @@ pub mod passkey;
 pub mod reminders;
 pub mod runs;
 pub mod tenants;
+pub mod webhooks;
 
 /// Every route, with what surrounds them.
 pub fn router(context: Context) -> Router {
@@ -53,6 +55,12 @@ pub fn router(context: Context) -> Router {
         // what happened
         .route("/v1/events", get(sse::get))
         .route("/v1/audit", get(audit::list))
+        .route("/v1/webhooks", post(webhooks::create).get(webhooks::list))
+        .route("/v1/webhooks/{webhook}", get(webhooks::get).patch(webhooks::change).delete(webhooks::delete))
+        .route("/v1/webhooks/{webhook}/rotate-secret", post(webhooks::rotate_secret))
+        .route("/v1/webhooks/{webhook}/test", post(deliveries::test))
+        .route("/v1/webhooks/{webhook}/deliveries", get(deliveries::list))
+        .route("/v1/webhooks/{webhook}/deliveries/{delivery}/retry", post(deliveries::retry))
         // about the service; without a key
         .route("/health", get(health::get))
         .route("/openapi.json", get(openapi::json))

@@ -34,6 +34,9 @@ async fn another_tenants_things_are_not_found(db: PgPool) {
     let message = owner.post(&format!("/v1/accounts/{account}/messages"), text.clone()).await.expect(202).id();
     let planned = owner.post("/v1/reminders", reminder(&account)).await.expect(201).id();
     let run = add_run(&api, &owner).await;
+    let hook = owner.post("/v1/webhooks", json!({"url": "https://example.com/"})).await.expect(201).id();
+    let hook_path = |rest: &str| format!("/v1/webhooks/{hook}{rest}");
+    let delivery = owner.post_empty(&hook_path("/test")).await.expect(202).id();
     let before = rows(&api).await;
     let answer = json!({"clientDataJSON": "AAAA", "authenticatorData": "AAAA", "signature": "AAAA"});
     let passkey = json!({"rawId": "AAAA", "response": answer});
@@ -62,6 +65,13 @@ async fn another_tenants_things_are_not_found(db: PgPool) {
         (Method::DELETE, reminder_path.clone(), None),
         (Method::GET, format!("{reminder_path}/runs"), None),
         (Method::GET, format!("/v1/runs/{run}"), None),
+        (Method::GET, hook_path(""), None),
+        (Method::PATCH, hook_path(""), Some(json!({"url": "https://stranger.example/"}))),
+        (Method::DELETE, hook_path(""), None),
+        (Method::POST, hook_path("/rotate-secret"), None),
+        (Method::POST, hook_path("/test"), None),
+        (Method::GET, hook_path("/deliveries"), None),
+        (Method::POST, hook_path(&format!("/deliveries/{delivery}/retry")), None),
     ] {
         let request = stranger.request(method.clone(), &path);
         let request = match body {
@@ -80,6 +90,7 @@ async fn another_tenants_things_are_not_found(db: PgPool) {
 async fn rows(api: &TestApi) -> Vec<String> {
     let sql = "SELECT a.label || a.status || a.wanted || a.generation || l.epoch FROM accounts a JOIN leases l ON l.account_id = a.id
                WHERE label <> 'Mine' UNION ALL SELECT id::text || version || status FROM reminders UNION ALL SELECT id::text || state FROM messages
+               UNION ALL SELECT id::text || url || secret || enabled FROM webhooks UNION ALL SELECT id::text || state FROM webhook_deliveries
                ORDER BY 1";
     sqlx::query_scalar(sql).fetch_all(&api.db).await.unwrap()
 }
@@ -91,7 +102,9 @@ async fn lists_hold_ones_own_only(db: PgPool) {
     let (owner, stranger) = (api.tenant().await, api.tenant().await);
     let account = owner.account("Sales").await;
     owner.post("/v1/reminders", reminder(&account)).await.expect(201);
+    owner.post("/v1/webhooks", json!({"url": "https://example.com/"})).await.expect(201);
     for path in [
+        "/v1/webhooks".to_owned(),
         "/v1/accounts".to_owned(),
         "/v1/reminders".to_owned(),
         format!("/v1/reminders?account_id={account}"),

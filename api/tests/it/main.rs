@@ -13,3 +13,4 @@ mod reminders;
 mod requests;
 mod sse;
 mod test_api;
+mod webhooks;

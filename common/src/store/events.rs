@@ -64,6 +64,44 @@ pub struct Event {
     pub created_at: DateTime<Utc>,
 }
 
+/// What happened, as live streams and webhooks show it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Event)]
+pub struct Happened {
+    /// Its place; also the event's `id` in a stream.
+    #[schema(example = "7421-93")]
+    pub id: String,
+    /// What; also the event's name in a stream.
+    #[schema(example = "account.status_changed")]
+    pub kind: String,
+    /// At which account, if at one.
+    pub account_id: Option<AccountId>,
+    /// The rest; depends on `kind`.
+    pub data: Value,
+    /// When.
+    pub created_at: DateTime<Utc>,
+}
+
+impl Happened {
+    /// Its JSON, on one line.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|_| "{}".to_owned())
+    }
+}
+
+impl From<Event> for Happened {
+    fn from(event: Event) -> Self {
+        Self {
+            id: event.cursor.to_string(),
+            kind: event.kind,
+            account_id: event.account,
+            data: event.data,
+            created_at: event.created_at,
+        }
+    }
+}
+
 /// A stretch of a tenant's events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {

@@ -30,6 +30,7 @@ pub mod session;
 pub mod settings;
 pub mod tenants;
 pub mod waiting;
+pub mod webhooks;
 pub mod workers;
 
 /// The schema, forward only; `switchboard-api migrate` runs it.

@@ -24,6 +24,24 @@ pub async fn events(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
     Ok(removed.rows_affected())
 }
 
+/// Removes up to `limit` deliveries to webhooks older than `age`; answers how many. All attempts take about a day: what is
+/// older and still waits, waits at a webhook that is disabled.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn webhook_deliveries(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
+    let removed = sqlx::query!(
+        "DELETE FROM webhook_deliveries WHERE id IN (
+             SELECT id FROM webhook_deliveries
+             WHERE created_at < now() - make_interval(secs => $1) ORDER BY created_at LIMIT $2)",
+        age.as_secs_f64(),
+        limit
+    )
+    .execute(db)
+    .await?;
+    Ok(removed.rows_affected())
+}
+
 /// Removes up to `limit` workers that have been silent for `age` and own nothing; answers how many.
 ///
 /// # Errors

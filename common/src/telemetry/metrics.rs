@@ -76,6 +76,27 @@ pub static OCCURRENCE_LATENESS_SECONDS: LazyLock<Histogram> = LazyLock::new(|| {
         vec![0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0],
     )
 });
+/// Attempts to post an event to a webhook, by outcome (`delivered`, `retry`, `failed`).
+pub static WEBHOOK_ATTEMPTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counters("switchboard_webhook_attempts_total", "Attempts to post an event to a webhook", &["outcome"])
+});
+/// Seconds from an event to the 2xx of a webhook's receiver.
+pub static WEBHOOK_DELIVERY_SECONDS: LazyLock<Histogram> = LazyLock::new(|| {
+    histogram(
+        "switchboard_webhook_delivery_seconds",
+        "Seconds from an event to the receiver's 2xx",
+        vec![0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 600.0, 3_600.0, 36_000.0],
+    )
+});
+/// Webhooks that this worker moves.
+pub static WEBHOOKS_HELD: LazyLock<IntGauge> =
+    LazyLock::new(|| gauge("switchboard_webhooks_held", "Webhooks that this worker moves"));
+/// Deliveries that wait at this worker's webhooks.
+pub static WEBHOOK_BACKLOG: LazyLock<IntGauge> =
+    LazyLock::new(|| gauge("switchboard_webhook_backlog", "Deliveries that wait at this worker's webhooks"));
+/// Webhooks disabled by the house, by reason (`failing`, `gone`).
+pub static WEBHOOKS_DISABLED: LazyLock<IntCounterVec> =
+    LazyLock::new(|| counters("switchboard_webhooks_disabled_total", "Webhooks disabled by Switchboard", &["reason"]));
 /// Runs of scheduler duties, by duty and outcome (`ok`, `error`).
 pub static DUTY_RUNS: LazyLock<IntCounterVec> =
     LazyLock::new(|| counters("switchboard_duty_runs_total", "Scheduler duties run", &["duty", "outcome"]));

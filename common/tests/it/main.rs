@@ -13,3 +13,4 @@ mod seal;
 mod store;
 mod tidy;
 mod waiting;
+mod webhooks;

@@ -9,5 +9,7 @@ mod main_job;
 mod outage;
 mod passkey;
 mod placement;
+mod receiver;
 mod stale;
 mod takeover;
+mod webhooks;

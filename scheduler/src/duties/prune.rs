@@ -1,4 +1,4 @@
-//! Removes rows that have done their work: idempotency keys, old events, workers long gone.
+//! Removes rows that have done their work: idempotency keys, old events, old deliveries to webhooks, workers long gone.
 
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ const BATCH: i64 = 1_000;
 const BATCHES: usize = 50;
 /// How long a worker's row is kept after its last sign of life.
 const WORKERS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// How much longer than events their deliveries are kept: all attempts take about a day.
+const DELIVERIES_LONGER: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
 /// The duty.
 pub struct Prune {
@@ -35,6 +37,8 @@ impl Duty for Prune {
         let db = &context.db;
         let mut done = repeat(|| idempotency::prune_of_all_tenants(db, BATCH)).await?;
         done += repeat(|| retention::events(db, self.events_kept, BATCH)).await?;
+        let deliveries_kept = self.events_kept + DELIVERIES_LONGER;
+        done += repeat(|| retention::webhook_deliveries(db, deliveries_kept, BATCH)).await?;
         done += repeat(|| retention::workers(db, WORKERS_KEPT, BATCH)).await?;
         Ok(Round::of(done))
     }

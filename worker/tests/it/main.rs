@@ -11,3 +11,4 @@ mod placement;
 mod session;
 mod supervisor;
 mod trust;
+mod webhook;

@@ -1,0 +1,81 @@
+//! Deliveries to webhooks: what became of each event, trying one again, and sending a test.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use common::id::{DeliveryId, WebhookId};
+use common::store::webhooks::deliveries::{self, Delivery, State as DeliveryState};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::auth::Caller;
+use crate::context::Context;
+use crate::extract::{Path, Query};
+use crate::page::{self, Page};
+use crate::problem::{Body, Result};
+
+/// Which deliveries.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    /// Only those in this state.
+    state: Option<DeliveryState>,
+    /// Items of a page: 1 to 200; 50 if not given.
+    limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Send a test
+///
+/// A `webhook.test` goes to this webhook alone, like an event.
+#[utoipa::path(post, path = "/v1/webhooks/{webhook}/test", tag = "Webhooks", params(("webhook" = WebhookId, Path)),
+    responses((status = 202, body = Delivery),
+        (status = 409, description = "The webhook is disabled", body = Body, content_type = "application/problem+json"),
+        (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn test(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(webhook): Path<WebhookId>,
+) -> Result<(StatusCode, Json<Delivery>)> {
+    let delivery = deliveries::test(&context.db, caller.tenant, webhook).await?;
+    context.bus.signal(caller.tenant);
+    Ok((StatusCode::ACCEPTED, Json(delivery)))
+}
+
+/// List a webhook's deliveries
+///
+/// Newest first. They are kept two days longer than events, nine days if the operator sets nothing else.
+#[utoipa::path(get, path = "/v1/webhooks/{webhook}/deliveries", tag = "Webhooks",
+    params(("webhook" = WebhookId, Path), Filter),
+    responses((status = 200, body = Page<Delivery>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn list(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(webhook): Path<WebhookId>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Page<Delivery>>> {
+    let limit = page::limit(filter.limit)?;
+    let before = page::read_number_cursor(filter.cursor.as_deref())?;
+    let rows = deliveries::list(&context.db, caller.tenant, webhook, filter.state, before, limit + 1).await?;
+    Ok(Json(Page::cut(rows, limit, |delivery| delivery.seq.to_string(), |delivery| delivery)))
+}
+
+/// Try a delivery again
+///
+/// At once, and with all its attempts before it. What was delivered is not sent again (409).
+#[utoipa::path(post, path = "/v1/webhooks/{webhook}/deliveries/{delivery}/retry", tag = "Webhooks",
+    params(("webhook" = WebhookId, Path), ("delivery" = DeliveryId, Path)),
+    responses((status = 202, body = Delivery),
+        (status = 409, description = "It was delivered", body = Body, content_type = "application/problem+json"),
+        (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn retry(
+    State(context): State<Context>,
+    caller: Caller,
+    Path((webhook, delivery)): Path<(WebhookId, DeliveryId)>,
+) -> Result<(StatusCode, Json<Delivery>)> {
+    let delivery = deliveries::retry(&context.db, caller.tenant, webhook, delivery).await?;
+    context.bus.signal(caller.tenant);
+    Ok((StatusCode::ACCEPTED, Json(delivery)))
+}

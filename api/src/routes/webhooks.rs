@@ -1,0 +1,159 @@
+//! Webhooks: where events are posted to.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode, header};
+use common::config::Webhooks;
+use common::id::WebhookId;
+use common::store::webhooks::{self, Change, Webhook};
+use common::webhook::{self, address};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::auth::Caller;
+use crate::context::Context;
+use crate::extract::{self, Path, Query};
+use crate::page::{self, Page};
+use crate::problem::{Body, FieldError, Problem, Result};
+use crate::routes::tenants::Paging;
+
+/// A webhook to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewWebhook {
+    /// Where to: https, on the public internet, without user and password; up to 2,048 bytes.
+    #[schema(example = "https://example.com/hook")]
+    url: String,
+    /// Which kinds of events, up to 50; none: all.
+    #[serde(default)]
+    #[schema(example = json!(["account.status_changed", "message.received"]))]
+    kinds: Vec<String>,
+}
+
+/// What is to change; what is not given stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookChange {
+    /// Where to, as when it was made.
+    #[schema(example = "https://example.com/hook")]
+    url: Option<String>,
+    /// Which kinds of events; an empty list: all.
+    kinds: Option<Vec<String>>,
+    /// Whether it is in use. Enabled again, it goes on where it stopped, as far as events are still kept.
+    enabled: Option<bool>,
+}
+
+/// A webhook and its secret.
+#[derive(Serialize, ToSchema)]
+pub struct WebhookWithSecret {
+    #[serde(flatten)]
+    webhook: Webhook,
+    /// Signs each request. It is shown this once and can't be read again.
+    #[schema(example = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDFB7OQLEVDsY=")]
+    secret: String,
+}
+
+const NO_STORE: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+
+type Secret = ([(HeaderName, &'static str); 1], Json<WebhookWithSecret>);
+
+fn checked(url: Option<&str>, kinds: Option<&[String]>, rules: &Webhooks) -> Result<(Option<String>, Option<Vec<String>>)> {
+    let mut errors = Vec::new();
+    let mut note = |field: &str, message: String| errors.push(FieldError { field: field.to_owned(), message });
+    let url = url.and_then(|url| address::url(url, rules).map_err(|error| note("url", error.to_string())).ok());
+    let kinds = kinds.and_then(|kinds| webhook::kinds(kinds).map_err(|error| note("kinds", error.to_string())).ok());
+    if errors.is_empty() { Ok((url.map(String::from), kinds)) } else { Err(Problem::Invalid(errors)) }
+}
+
+/// Add a webhook
+///
+/// From now on each event of these kinds is posted to it, as the live stream shows it, signed after Standard Webhooks: at
+/// least once, in order within an account. Answer 2xx within ten seconds; anything else is tried again, ever more rarely,
+/// for about a day. While a delivery has failed three times or more, newer ones of its account go out before it. A tenant
+/// has up to 20 webhooks.
+#[utoipa::path(post, path = "/v1/webhooks", tag = "Webhooks", request_body = NewWebhook,
+    responses((status = 201, body = WebhookWithSecret), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn create(
+    State(context): State<Context>,
+    caller: Caller,
+    extract::Json(request): extract::Json<NewWebhook>,
+) -> Result<(StatusCode, [(HeaderName, &'static str); 1], Json<WebhookWithSecret>)> {
+    let (url, kinds) = checked(Some(&request.url), Some(&request.kinds), &context.webhooks)?;
+    let (url, kinds) = (url.unwrap_or_default(), kinds.unwrap_or_default());
+    let (webhook, secret) = webhooks::create(&context.db, caller.tenant, &url, &kinds).await?;
+    Ok((StatusCode::CREATED, NO_STORE, Json(WebhookWithSecret { webhook, secret })))
+}
+
+/// List webhooks
+///
+/// In the order in which they were added.
+#[utoipa::path(get, path = "/v1/webhooks", tag = "Webhooks", params(Paging),
+    responses((status = 200, body = Page<Webhook>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn list(
+    State(context): State<Context>,
+    caller: Caller,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<Webhook>>> {
+    let limit = page::limit(paging.limit)?;
+    let after = page::read_time_cursor(paging.cursor.as_deref())?;
+    let rows = webhooks::list(&context.db, caller.tenant, after, limit + 1).await?;
+    Ok(Json(Page::cut(rows, limit, |row| page::time_cursor(row.created_at, row.id.0), |row| row)))
+}
+
+/// Read a webhook
+#[utoipa::path(get, path = "/v1/webhooks/{webhook}", tag = "Webhooks", params(("webhook" = WebhookId, Path)),
+    responses((status = 200, body = Webhook), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn get(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(webhook): Path<WebhookId>,
+) -> Result<Json<Webhook>> {
+    Ok(Json(webhooks::get(&context.db, caller.tenant, webhook).await?))
+}
+
+/// Change a webhook
+///
+/// With a new `url`, or `enabled`, its failures are forgotten, and what waits is tried at once.
+#[utoipa::path(patch, path = "/v1/webhooks/{webhook}", tag = "Webhooks", params(("webhook" = WebhookId, Path)),
+    request_body = WebhookChange,
+    responses((status = 200, body = Webhook), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn change(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(webhook): Path<WebhookId>,
+    extract::Json(request): extract::Json<WebhookChange>,
+) -> Result<Json<Webhook>> {
+    let (url, kinds) = checked(request.url.as_deref(), request.kinds.as_deref(), &context.webhooks)?;
+    let change = Change { url, kinds, enabled: request.enabled };
+    let changed = webhooks::change(&context.db, caller.tenant, webhook, &change).await?;
+    context.bus.signal(caller.tenant);
+    Ok(Json(changed))
+}
+
+/// Delete a webhook
+///
+/// With its deliveries: what waits is not posted any more.
+#[utoipa::path(delete, path = "/v1/webhooks/{webhook}", tag = "Webhooks", params(("webhook" = WebhookId, Path)),
+    responses((status = 204), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn delete(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(webhook): Path<WebhookId>,
+) -> Result<StatusCode> {
+    webhooks::delete(&context.db, caller.tenant, webhook).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Change a webhook's secret
+///
+/// For 24 hours requests carry two signatures, of the new secret and of the one before, so that receivers can follow.
+#[utoipa::path(post, path = "/v1/webhooks/{webhook}/rotate-secret", tag = "Webhooks", params(("webhook" = WebhookId, Path)),
+    responses((status = 200, body = WebhookWithSecret), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn rotate_secret(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(webhook): Path<WebhookId>,
+) -> Result<Secret> {
+    let (webhook, secret) = webhooks::rotate_secret(&context.db, caller.tenant, webhook).await?;
+    Ok((NO_STORE, Json(WebhookWithSecret { webhook, secret })))
+}

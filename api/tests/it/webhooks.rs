@@ -1,0 +1,153 @@
+//! Webhooks over the API.
+
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::test_api::{Client, TestApi};
+
+const URL: &str = "https://example.com/hook";
+
+async fn webhook(client: &Client) -> Value {
+    client.post("/v1/webhooks", json!({"url": URL})).await.expect(201).json()
+}
+
+fn path(webhook: &Value, rest: &str) -> String {
+    format!("/v1/webhooks/{}{rest}", webhook["id"].as_str().unwrap())
+}
+
+/// R63: a webhook is made, read, listed, changed and deleted; its secret is shown once.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_webhooks_life(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let client = api.tenant().await;
+    let asked = json!({"url": "https://EXAMPLE.com:443/a?b=c#d", "kinds": ["run.changed", "account.deleted", "run.changed"]});
+    let made = client.post("/v1/webhooks", asked).await.expect(201);
+    assert_eq!(made.header("cache-control"), "no-store");
+    let made = made.json();
+    assert!(made["secret"].as_str().unwrap().starts_with("whsec_"));
+    assert_eq!(made["url"], "https://example.com/a?b=c");
+    assert_eq!(made["kinds"], json!(["account.deleted", "run.changed"]));
+    assert_eq!((&made["enabled"], &made["disabled_reason"], &made["failures"]), (&json!(true), &Value::Null, &json!(0)));
+    let read = client.get(&path(&made, "")).await.expect(200);
+    assert!(!read.text().contains("secret") && !read.text().contains("whsec_"));
+    let second = webhook(&client).await;
+    let listed = client.get("/v1/webhooks?limit=1").await.expect(200);
+    assert!(!listed.text().contains("whsec_"));
+    let listed = listed.json();
+    assert_eq!(listed["data"], json!([read.json()]));
+    let cursor = listed["next_cursor"].as_str().unwrap();
+    let rest = client.get(&format!("/v1/webhooks?cursor={cursor}")).await.expect(200).json();
+    assert_eq!((&rest["data"][0]["id"], &rest["next_cursor"]), (&second["id"], &Value::Null));
+
+    let changed = client.patch(&path(&made, ""), json!({"kinds": [], "enabled": false})).await.expect(200).json();
+    assert_eq!((&changed["kinds"], &changed["enabled"], &changed["url"]), (&json!([]), &json!(false), &made["url"]));
+    client.post_empty(&path(&made, "/test")).await.expect(409);
+    client.patch(&path(&made, ""), json!({"enabled": true})).await.expect(200);
+    client.delete(&path(&made, "")).await.expect(204);
+    client.delete(&path(&made, "")).await.expect(404);
+    client.get(&path(&made, "")).await.expect(404);
+}
+
+/// R63: what is wrong is named, all of it at once; an address within the house's network is refused.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn what_is_wrong_is_named(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let client = api.tenant().await;
+    let made = webhook(&client).await;
+    for (body, fields) in [
+        (json!({}), vec!["url"]),
+        (json!({"url": "http://example.com/"}), vec!["url"]),
+        (json!({"url": "https://u:p@example.com/"}), vec!["url"]),
+        (json!({"url": "https://127.0.0.1/"}), vec!["url"]),
+        (json!({"url": "https://169.254.169.254/latest/meta-data"}), vec!["url"]),
+        (json!({"url": "https://[::ffff:10.0.0.1]/"}), vec!["url"]),
+        (json!({"url": "https://localhost/"}), vec!["url"]),
+        (json!({"url": "nonsense", "kinds": ["Nonsense"]}), vec!["url", "kinds"]),
+        (json!({"url": URL, "kinds": "all"}), vec!["kinds"]),
+        (json!({"url": URL, "secret": "mine"}), vec!["secret"]),
+    ] {
+        let answer = client.post("/v1/webhooks", body.clone()).await.expect(422);
+        assert_eq!(answer.fields(), fields, "{body}");
+    }
+    for (body, fields) in [
+        (json!({"url": "https://10.0.0.1/"}), vec!["url"]),
+        (json!({"kinds": ["x"]}), vec!["kinds"]),
+        (json!({"enabled": "yes"}), vec!["enabled"]),
+        (json!({"disabled_reason": null}), vec!["disabled_reason"]),
+    ] {
+        assert_eq!(client.patch(&path(&made, ""), body.clone()).await.expect(422).fields(), fields, "{body}");
+    }
+    for query in ["limit=0", "cursor=x", "state=lost"] {
+        let field = query.split('=').next().unwrap();
+        let answer = client.get(&format!("{}?{query}", path(&made, "/deliveries"))).await.expect(422);
+        assert_eq!(answer.fields(), [field]);
+    }
+    assert_eq!(api.count("SELECT count(*) FROM webhooks").await, 1);
+}
+
+/// R63: after a change of the secret the one before signs, too, for a while.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_secret_is_changed(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let client = api.tenant().await;
+    let made = webhook(&client).await;
+    let anew = client.post_empty(&path(&made, "/rotate-secret")).await.expect(200);
+    assert_eq!(anew.header("cache-control"), "no-store");
+    assert_ne!(anew.json()["secret"], made["secret"]);
+    let kept = "SELECT count(*) FROM webhooks WHERE previous_secret IS NOT NULL AND previous_secret <> secret
+                AND previous_secret_until BETWEEN now() + interval '23 hours' AND now() + interval '25 hours'";
+    assert_eq!(api.count(kept).await, 1);
+}
+
+/// R63: deliveries are listed, newest first, by state; what failed is tried again, what was delivered is not.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn deliveries_are_listed_and_tried_again(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let client = api.tenant().await;
+    let made = webhook(&client).await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let delivery = client.post_empty(&path(&made, "/test")).await.expect(202).json();
+        assert_eq!((&delivery["kind"], &delivery["state"]), (&json!("webhook.test"), &json!("pending")));
+        assert!(delivery.get("data").is_none() && delivery["event_id"].is_null());
+        ids.push(delivery["id"].as_str().unwrap().to_owned());
+    }
+    let end = |state: &str, id: &str| {
+        let data = if state == "delivered" { "NULL" } else { "data" };
+        format!(
+            "WITH ended AS (UPDATE webhook_deliveries SET state = '{state}', finished_at = now(), attempts = 9, data = {data}
+             WHERE id = '{id}' RETURNING 1) SELECT count(*) FROM ended"
+        )
+    };
+    assert_eq!(api.count(&end("failed", &ids[0])).await + api.count(&end("delivered", &ids[1])).await, 2);
+    let list = async |query: &str| {
+        let page = client.get(&format!("{}{query}", path(&made, "/deliveries"))).await.expect(200).json();
+        let listed = page["data"].as_array().unwrap().iter().map(|d| d["id"].as_str().unwrap().to_owned());
+        (listed.collect::<Vec<_>>(), page["next_cursor"].as_str().map(str::to_owned))
+    };
+    let reversed: Vec<String> = ids.iter().rev().cloned().collect();
+    assert_eq!(list("").await, (reversed.clone(), None));
+    let (first, cursor) = list("?limit=2").await;
+    assert_eq!(first, reversed[..2]);
+    assert_eq!(list(&format!("?cursor={}", cursor.unwrap())).await, (reversed[2..].to_vec(), None));
+    assert_eq!(list("?state=failed").await.0, [ids[0].clone()]);
+    let retry = |id: &str| path(&made, &format!("/deliveries/{id}/retry"));
+    let again = client.post_empty(&retry(&ids[0])).await.expect(202).json();
+    assert_eq!((&again["state"], &again["attempts"], &again["finished_at"]), (&json!("pending"), &json!(0), &Value::Null));
+    client.post_empty(&retry(&ids[1])).await.expect(409);
+    client.post_empty(&retry(&uuid::Uuid::new_v4().to_string())).await.expect(404);
+    // a delivery is found at its own webhook only
+    let other = webhook(&client).await;
+    client.post_empty(&path(&other, &format!("/deliveries/{}/retry", ids[0]))).await.expect(404);
+}
+
+/// R63: the twenty-first is refused.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_tenant_has_twenty_at_most(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let client = api.tenant().await;
+    for _ in 0..20 {
+        webhook(&client).await;
+    }
+    assert_eq!(client.post("/v1/webhooks", json!({"url": URL})).await.expect(409).problem(), "conflict");
+}

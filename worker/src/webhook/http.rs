@@ -1,0 +1,206 @@
+//! Posts one event to one receiver. The name is looked up here, each address is judged, and the connection goes to a judged
+//! address: a name that stands for another one a moment later leads nowhere. No redirect is followed, no proxy is asked,
+//! and nothing of the answer but its status is kept.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::config::Webhooks;
+use common::webhook::address::{self, may_reach};
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{Method, Request};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use url::{Host, Position, Url};
+
+/// From the look at the name to the end of the TLS handshake.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// From the first look at the name to the end of the answer.
+const WHOLE_MAX: Duration = Duration::from_secs(10);
+/// Addresses of one name that are tried.
+const ADDRESSES: usize = 3;
+/// An answer is read up to here and thrown away, so that the receiver may end in peace.
+const ANSWER_BYTES: usize = 64 * 1024;
+
+/// A request.
+#[derive(Debug)]
+pub struct Post<'a> {
+    /// Where to.
+    pub url: &'a str,
+    /// The header `webhook-id`: the same at each attempt.
+    pub id: &'a str,
+    /// The header `webhook-timestamp`, in unix seconds.
+    pub timestamp: i64,
+    /// The header `webhook-signature`.
+    pub signature: &'a str,
+    /// The JSON.
+    pub body: String,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The receiver answered, but not with 2xx.
+    Status(u16),
+    /// No answer in time.
+    Timeout,
+    /// The name stands for no address.
+    Name,
+    /// The URL or an address is not to be reached.
+    Address,
+    /// No connection.
+    Connect,
+    /// No TLS, or a certificate that is not good.
+    Tls,
+    /// The connection broke, or the answer is no HTTP.
+    Http,
+}
+
+impl Failure {
+    /// The word that the row holds.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Status(_) => "status",
+            Self::Timeout => "timeout",
+            Self::Name => "name",
+            Self::Address => "address",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Http => "http",
+        }
+    }
+
+    /// The status, if there was an answer.
+    #[must_use]
+    pub const fn status(self) -> Option<u16> {
+        match self {
+            Self::Status(status) => Some(status),
+            _ => None,
+        }
+    }
+}
+
+/// What posts.
+pub struct Sender {
+    rules: Webhooks,
+    tls: TlsConnector,
+}
+
+impl Sender {
+    /// Trusts the public certificate authorities that Mozilla trusts.
+    ///
+    /// # Errors
+    /// When the TLS library lacks what it should have.
+    pub fn new(rules: Webhooks) -> anyhow::Result<Self> {
+        Self::trusting(rules, RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
+    }
+
+    /// Trusts these authorities.
+    ///
+    /// # Errors
+    /// When the TLS library lacks what it should have.
+    pub fn trusting(rules: Webhooks, roots: RootCertStore) -> anyhow::Result<Self> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let config = config.with_root_certificates(roots).with_no_client_auth();
+        Ok(Self { rules, tls: TlsConnector::from(Arc::new(config)) })
+    }
+
+    /// Posts; answers the status, which is a 2xx.
+    ///
+    /// # Errors
+    /// When there was no such answer.
+    pub async fn post(&self, post: Post<'_>) -> Result<u16, Failure> {
+        // the operator's rules may be stricter now than when the URL was stored
+        let url = address::url(post.url, &self.rules).map_err(|_| Failure::Address)?;
+        let status = tokio::time::timeout(WHOLE_MAX, self.exchange(&url, post)).await.map_err(|_| Failure::Timeout)??;
+        if (200..300).contains(&status) { Ok(status) } else { Err(Failure::Status(status)) }
+    }
+
+    async fn exchange(&self, url: &Url, post: Post<'_>) -> Result<u16, Failure> {
+        let request = request(url, post).map_err(|_| Failure::Http)?;
+        let deadline = tokio::time::Instant::now() + CONNECT_MAX;
+        let socket = tokio::time::timeout_at(deadline, self.connect(url)).await.map_err(|_| Failure::Timeout)??;
+        if url.scheme() == "http" {
+            return answer(socket, request).await;
+        }
+        let name = match url.host().ok_or(Failure::Address)? {
+            Host::Domain(name) => ServerName::try_from(name.trim_end_matches('.').to_owned()).map_err(|_| Failure::Tls)?,
+            Host::Ipv4(address) => ServerName::from(std::net::IpAddr::V4(address)),
+            Host::Ipv6(address) => ServerName::from(std::net::IpAddr::V6(address)),
+        };
+        let handshake = tokio::time::timeout_at(deadline, self.tls.connect(name, socket)).await;
+        answer(handshake.map_err(|_| Failure::Timeout)?.map_err(|_| Failure::Tls)?, request).await
+    }
+
+    /// A connection to an address that was judged. One that may not be reached spoils its whole name: whoever mixes them has
+    /// something in mind.
+    async fn connect(&self, url: &Url) -> Result<TcpStream, Failure> {
+        let port = url.port_or_known_default().ok_or(Failure::Address)?;
+        let addresses: Vec<SocketAddr> = match url.host().ok_or(Failure::Address)? {
+            Host::Domain(name) => {
+                tokio::net::lookup_host((name, port)).await.map_err(|_| Failure::Name)?.collect()
+            }
+            Host::Ipv4(address) => vec![(address, port).into()],
+            Host::Ipv6(address) => vec![(address, port).into()],
+        };
+        if addresses.iter().any(|address| !may_reach(address.ip(), &self.rules)) {
+            return Err(Failure::Address);
+        }
+        let mut failure = Failure::Name;
+        for address in addresses.into_iter().take(ADDRESSES) {
+            match TcpStream::connect(address).await {
+                Ok(socket) => return Ok(socket),
+                Err(_) => failure = Failure::Connect,
+            }
+        }
+        Err(failure)
+    }
+}
+
+fn request(url: &Url, post: Post<'_>) -> http::Result<Request<Full<Bytes>>> {
+    Request::builder()
+        .method(Method::POST)
+        .uri(&url[Position::BeforePath..Position::AfterQuery])
+        .header(HOST, &url[Position::BeforeHost..Position::AfterPort])
+        .header(USER_AGENT, concat!("Switchboard/", env!("CARGO_PKG_VERSION")))
+        .header(CONTENT_TYPE, "application/json")
+        .header(CONNECTION, "close")
+        .header("webhook-id", post.id)
+        .header("webhook-timestamp", post.timestamp)
+        .header("webhook-signature", post.signature)
+        .body(Full::new(Bytes::from(post.body)))
+}
+
+async fn answer<S>(socket: S, request: Request<Full<Bytes>>) -> Result<u16, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.map_err(|_| Failure::Http)?;
+    let exchange = async {
+        let mut answer = sender.send_request(request).await.map_err(|_| Failure::Http)?;
+        let mut read = 0;
+        while let Some(Ok(frame)) = answer.body_mut().frame().await {
+            read += frame.data_ref().map_or(0, Bytes::len);
+            if read > ANSWER_BYTES {
+                break;
+            }
+        }
+        Ok(answer.status().as_u16())
+    };
+    tokio::pin!(exchange);
+    tokio::select! {
+        ended = &mut exchange => ended,
+        // the connection may end before the answer was looked at
+        _ = connection => exchange.await,
+    }
+}
