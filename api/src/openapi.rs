@@ -7,7 +7,9 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::routes::{accounts, audit, groups, health, keys, messages, pairing, passkey, reminders, runs, tenants};
+use crate::routes::{
+    accounts, audit, groups, health, keys, messages, pairing, passkey, preview, reminders, runs, tenants,
+};
 use crate::{qr, sse};
 
 /// The page may run its own script and read this API, and nothing else.
@@ -40,6 +42,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
         groups::list, groups::sync,
         messages::send, messages::list, messages::get,
         reminders::create, reminders::list, reminders::get, reminders::update, reminders::delete,
+        preview::preview,
         runs::list, runs::get,
         sse::get, audit::list,
         tenants::create, tenants::list, tenants::get, tenants::delete, keys::create, keys::list, keys::revoke,

@@ -273,29 +273,34 @@ impl Schedule {
             && (self.exdates.hold(nominal) || self.exdates.hold(at.with_timezone(&self.tz).naive_local()))
     }
 
-    /// When a new reminder fires first (R43): its first occurrence, or the instant that its start names; one up to [`GRACE`]
-    /// in the past is bumped to the next full minute.
+    /// The first `want` occurrences of a new reminder. The first of all fires at the instant that its start names; one up to
+    /// [`GRACE`] in the past is bumped to the next full minute (R43).
     ///
     /// # Errors
     /// When the first occurrence is older, or there is none, or finding one, or counting to the last, costs too much.
-    pub fn first_fire(&self, start: Start, now: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
+    pub fn first(&self, start: Start, now: DateTime<Utc>, want: usize) -> Result<Following, Error> {
         let before = start.at.min(instant_of(start.local, self.tz)) - Duration::seconds(1);
-        let first = match self.following(before, 1)?.occurrences.first() {
-            Some(first) if first.nominal == self.start => start.at,
-            Some(first) => first.at,
-            None => return Err(self.why_none(before)),
-        };
+        let mut following = self.following(before, want + 1)?;
+        let Some(first) = following.occurrences.first_mut() else { return Err(self.why_none(before)) };
         self.check_count()?;
-        if first > now {
-            Ok(first)
-        } else if now - first <= GRACE {
-            let minute = now.with_second(0).and_then(|now| now.with_nanosecond(0)).unwrap_or(now);
-            Ok(minute + Duration::minutes(1))
-        } else {
-            let late = (now - first).num_minutes();
-            let local = first.with_timezone(&self.tz).format("%Y-%m-%d %H:%M %Z");
-            Err(Error::new("start", format_args!("the first occurrence, {local}, is {late} minutes in the past")))
+        if first.nominal == self.start && first.at < start.at {
+            (first.at, first.clocks) = (start.at, Some(Clocks::SecondOfTwo));
         }
+        if now - first.at > GRACE {
+            let late = (now - first.at).num_minutes();
+            let local = first.at.with_timezone(&self.tz).format("%Y-%m-%d %H:%M %Z");
+            let message = format_args!("the first occurrence, {local}, is {late} minutes in the past");
+            return Err(Error::new("start", message));
+        }
+        if first.at <= now {
+            let minute = now.with_second(0).and_then(|now| now.with_nanosecond(0)).unwrap_or(now);
+            first.at = minute + Duration::minutes(1);
+        }
+        // a second that comes no later than the first does now is the first
+        let first = *first;
+        following.occurrences.retain(|occurrence| *occurrence == first || occurrence.at > first.at);
+        following.occurrences.truncate(want);
+        Ok(following)
     }
 
     /// A counted rule is expanded from its start each time: whether that is cheap to the end.

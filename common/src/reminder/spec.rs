@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use super::exdates::Exdates;
 use super::recurrence::{End, Recurrence, accept_rrule};
 use super::rule::{FIELD, Rule};
-use super::schedule::{OnGap, Schedule, Start};
+use super::schedule::{Following, OnGap, Schedule, Start};
 use super::{Error, window};
 
 /// As it was asked for.
@@ -39,18 +39,18 @@ pub struct Accepted {
     pub rrule: Option<String>,
     /// The exceptions in their stored form.
     pub exdates: Vec<String>,
+    /// The first occurrences, as many as were asked for; at least one.
+    pub following: Following,
     /// When it fires first.
     pub first_fire: DateTime<Utc>,
-    /// When it fires at all.
-    pub schedule: Schedule,
 }
 
 impl Spec<'_> {
-    /// Checks everything at `now`.
+    /// Checks everything at `now`, and finds the first `want` occurrences, at least one.
     ///
     /// # Errors
     /// The first thing that is wrong; the error names its field.
-    pub fn check(&self, now: DateTime<Utc>) -> Result<Accepted, Error> {
+    pub fn check(&self, now: DateTime<Utc>, want: usize) -> Result<Accepted, Error> {
         let tz = super::timezone(self.timezone)?;
         let start = Start::parse(self.start, tz)?;
         let rrule = self.rrule(start.local, tz)?;
@@ -64,8 +64,9 @@ impl Spec<'_> {
         }
         let texts = exdates.to_texts();
         let schedule = Schedule::new(start.local, tz, rrule.as_deref(), exdates, self.on_gap)?;
-        let first_fire = schedule.first_fire(start, now).map_err(|error| self.named(error))?;
-        Ok(Accepted { start, tz, rrule, exdates: texts, first_fire, schedule })
+        let following = schedule.first(start, now, want.max(1)).map_err(|error| self.named(error))?;
+        let first = following.occurrences.first().ok_or_else(|| Error::new(FIELD, "has no occurrence at all"))?;
+        Ok(Accepted { start, tz, rrule, exdates: texts, first_fire: first.at, following })
     }
 
     fn rrule(&self, start: NaiveDateTime, tz: Tz) -> Result<Option<String>, Error> {

@@ -3,7 +3,7 @@
 
 use chrono::NaiveTime;
 
-use super::rule::{Freq, Rule};
+use super::rule::{Day, Freq, Rule};
 use super::words::{hours, list, months, nth, numbers, weekday};
 
 /// The words for a stored rule.
@@ -49,7 +49,7 @@ fn on_which_days(rule: &Rule) -> String {
         1 => format!("every {unit}"),
         interval => format!("every {interval} {unit}s"),
     };
-    let (each, numbered): (Vec<_>, Vec<_>) = rule.days.iter().partition(|day| day.nth == 0);
+    let (each, numbered): (Vec<&Day>, Vec<&Day>) = rule.days.iter().partition(|day| day.nth == 0);
     let each = list(each.iter().map(|day| weekday(day.weekday, false).to_owned()));
     let numbered = list(numbered.iter().map(|day| format!("{} {}", nth(day.nth.into()), weekday(day.weekday, true))));
     let weekly = rule.freq == Freq::Weekly && rule.interval == 1 && !each.is_empty();
