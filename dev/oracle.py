@@ -142,9 +142,9 @@ def cases():
     module.MAXYEAR = min(end, END).year
     try:
         rows = rrulestr(rule if whole else f"{rule};UNTIL={end:%Y%m%dT%H%M%S}", dtstart=start)
+        found = list(islice(rows.xafter(after, count=4), 4))
     except ValueError:
         return  # it can't fire
-    found = list(islice(rows.xafter(after, count=4), 4))
     ends = len(found) < 4 and whole
     if len(found) < 4 and not ends or any(local.year >= module.MAXYEAR for local in found) or not found and chance(0.9):
         return

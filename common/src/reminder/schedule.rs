@@ -296,9 +296,10 @@ impl Schedule {
             let minute = now.with_second(0).and_then(|now| now.with_nanosecond(0)).unwrap_or(now);
             first.at = minute + Duration::minutes(1);
         }
-        // a second that comes no later than the first does now is the first
-        let first = *first;
-        following.occurrences.retain(|occurrence| *occurrence == first || occurrence.at > first.at);
+        // what comes no later than the first does now has become one with it
+        let first = first.at;
+        let rest = following.occurrences.split_off(1);
+        following.occurrences.extend(rest.into_iter().filter(|occurrence| occurrence.at > first));
         following.occurrences.truncate(want);
         Ok(following)
     }
