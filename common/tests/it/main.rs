@@ -12,3 +12,4 @@ mod run;
 mod seal;
 mod tidy;
 mod waiting;
+mod zone_data;
