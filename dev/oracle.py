@@ -58,13 +58,13 @@ def apart(minutes):
 
 
 def random_rule(start):
-    freq = random.choices(["MINUTELY", "HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY"], [1, 1.5, 2, 3, 5, 5])[0]
+    freq = random.choices(["MINUTELY", "HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY"], [14, 4, 2, 3, 5, 5])[0]
     by = {}
     interval = random.choice([1, 1, 1, 2, 3, 4, 5, 7, 12, random.randint(1, 40)])
     if freq == "MINUTELY":
         interval = random.choice([5, 7, 10, 15, 20, 30, 45, 60, 90, random.randint(5, 400)])
     real = freq in ("MINUTELY", "HOURLY")
-    if chance(0.25):
+    if chance(0.05 if real else 0.25):
         by["BYMONTH"] = text(some(range(1, 13), 4))
     if freq in ("MONTHLY", "YEARLY") and chance(0.5):
         most = 53 if freq == "YEARLY" and "BYMONTH" not in by else 5
@@ -72,7 +72,7 @@ def random_rule(start):
         by["BYDAY"] = text(f"{n}{DAYS[d]}" for n, d in sorted(days))
     elif chance(0.5 if freq != "WEEKLY" else 0.8):
         by["BYDAY"] = text(DAYS[d] for d in some(range(7), 4))
-    if freq not in ("WEEKLY",) and chance(0.3):
+    if freq != "WEEKLY" and chance(0.1 if real else 0.3):
         by["BYMONTHDAY"] = signed(31, 6)
     if freq == "YEARLY" and chance(0.2):
         by["BYYEARDAY"] = signed(366, 10)

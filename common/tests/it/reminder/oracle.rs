@@ -67,11 +67,13 @@ fn dateutil_agrees() {
     assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
 }
 
-/// The crate `rrule` as a third opinion, where it is at home: in UTC, and near the start.
+/// The crate `rrule` as a third opinion, where it can be relied on: in UTC, near the start, on days. (Of
+/// `MINUTELY;INTERVAL=7;BYMONTHDAY=-6,-5,30` with weekdays it loses the first month.)
 #[test]
 fn the_rrule_crate_agrees() {
     let mut compared = 0;
-    for case in cases().iter().step_by(7) {
+    let cases = cases().into_iter().filter(|case| !case.rrule.contains("HOURLY") && !case.rrule.contains("MINUTELY"));
+    for case in cases.step_by(5) {
         let rrule = accept_rrule(case.rrule, Tz::UTC).unwrap();
         let start = rrule::Tz::UTC.from_utc_datetime(&case.start);
         let text = rrule.split_once(";UNTIL=").map_or_else(|| rrule.clone(), |(rule, until)| format!("{rule};UNTIL={until}Z"));
