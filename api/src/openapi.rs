@@ -8,7 +8,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::{Modify, OpenApi};
 
 use crate::routes::{
-    accounts, audit, deliveries, groups, health, keys, messages, pairing, passkey, reminders, runs, tenants, webhooks,
+    accounts, audit, deliveries, groups, health, keys, messages, pairing, passkey, preview, reminders, runs, tenants,
+    webhooks,
 };
 use crate::{qr, sse};
 
@@ -44,6 +45,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
         groups::list, groups::sync,
         messages::send, messages::list, messages::get,
         reminders::create, reminders::list, reminders::get, reminders::update, reminders::delete,
+        preview::preview,
         runs::list, runs::get,
         sse::get, audit::list,
         webhooks::create, webhooks::list, webhooks::get, webhooks::change, webhooks::delete, webhooks::rotate_secret,

@@ -19,6 +19,7 @@ pub mod keys;
 pub mod messages;
 pub mod pairing;
 pub mod passkey;
+pub mod preview;
 pub mod reminders;
 pub mod runs;
 pub mod tenants;
@@ -49,6 +50,7 @@ pub fn router(context: Context) -> Router {
         .route("/v1/messages/{message}", get(messages::get))
         // reminders
         .route("/v1/reminders", post(reminders::create).get(reminders::list))
+        .route("/v1/reminders/preview", post(preview::preview))
         .route("/v1/reminders/{reminder}", get(reminders::get).put(reminders::update).delete(reminders::delete))
         .route("/v1/reminders/{reminder}/runs", get(runs::list))
         .route("/v1/runs/{run}", get(runs::get))

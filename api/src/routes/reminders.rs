@@ -10,7 +10,7 @@ use common::account::name;
 use common::id::{AccountId, ReminderId};
 use common::jid::Jid;
 use common::message::check_text;
-use common::reminder::{self, Recurrence, Start, recurrence, schedule, summary, window};
+use common::reminder::{self, Accepted, OnGap, Recurrence, Spec, summary};
 use common::store::reminders::{self, Filter as StoreFilter, Plan, Status};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -54,9 +54,16 @@ pub struct Wish {
     timezone: String,
     /// What it repeats on. Neither this nor `rrule`: it fires once.
     recurrence: Option<Recurrence>,
-    /// The same as an RRULE of RFC 5545, without DTSTART.
+    /// The same as an RRULE of RFC 5545, without DTSTART. MINUTELY to YEARLY, nothing more often than every 5 minutes.
     #[schema(example = "FREQ=WEEKLY;BYDAY=MO,TH")]
     rrule: Option<String>,
+    /// What the rule leaves out, at most 500: dates such as `2026-12-25`, or times such as `2026-12-24T17:00`.
+    #[serde(default)]
+    #[schema(example = json!(["2027-12-27"]))]
+    exdates: Vec<String>,
+    /// What becomes of a time that clocks skip: `shift` fires later by the gap (02:30 at 03:30), `skip` does not fire.
+    #[serde(default)]
+    on_gap: OnGap,
     /// The hour in `timezone`, 1 to 24, at which sending stops for the day.
     #[schema(example = 18)]
     window_end: Option<u8>,
@@ -88,6 +95,10 @@ pub struct Reminder {
     /// The same in words.
     #[schema(example = "Every 2 weeks on Mon, Thu until 2027-12-31")]
     summary: String,
+    /// What the rule leaves out.
+    exdates: Vec<String>,
+    /// What becomes of times that clocks skip.
+    on_gap: OnGap,
     /// The hour at which sending stops for the day.
     window_end: Option<i16>,
     /// Raised by each edit.
@@ -116,6 +127,8 @@ impl From<reminders::Reminder> for Reminder {
             recurrence: Recurrence::from_rrule(row.rrule.as_deref()),
             summary: summary::of_rrule(row.rrule.as_deref()),
             rrule: row.rrule,
+            exdates: row.exdates,
+            on_gap: row.on_gap,
             window_end: row.window_end,
             version: row.version,
             next_fire_at: row.next_fire_at,
@@ -139,11 +152,13 @@ impl Wish {
                 account: self.account_id,
                 name,
                 timezone: self.timezone.clone(),
-                start_local: when.start_local,
+                start_local: when.start.local,
                 rrule: when.rrule,
+                exdates: when.exdates,
+                on_gap: self.on_gap,
                 recurrence: self.recurrence.as_ref().and_then(|spec| serde_json::to_value(spec).ok()),
                 window_end: self.window_end.map(i16::from),
-                next_fire_at: when.next_fire_at,
+                next_fire_at: when.first_fire,
                 messages: self.messages.clone(),
                 targets,
             }),
@@ -178,30 +193,18 @@ impl Wish {
         targets
     }
 
-    fn schedule(&self) -> std::result::Result<When, reminder::Error> {
-        let zone = reminder::timezone(&self.timezone)?;
-        let start = Start::parse(&self.start, zone)?;
-        let rrule = match (&self.recurrence, &self.rrule) {
-            (Some(_), Some(_)) => {
-                let message = "goes without `recurrence`: give one of the two".to_owned();
-                return Err(reminder::Error { field: "rrule", message });
-            }
-            (Some(spec), None) => spec.to_rrule()?,
-            (None, Some(raw)) => Some(recurrence::accept_rrule(raw, zone)?),
-            (None, None) => None,
+    fn schedule(&self) -> std::result::Result<Accepted, reminder::Error> {
+        let spec = Spec {
+            start: &self.start,
+            timezone: &self.timezone,
+            recurrence: self.recurrence.as_ref(),
+            rrule: self.rrule.as_deref(),
+            exdates: &self.exdates,
+            on_gap: self.on_gap,
+            window_end: self.window_end,
         };
-        if let Some(end) = self.window_end {
-            window::check(end, start.local)?;
-        }
-        let next_fire_at = schedule::first_fire(start, zone, rrule.as_deref(), common::clock::now())?;
-        Ok(When { start_local: start.local, rrule, next_fire_at })
+        spec.check(common::clock::now(), 1)
     }
-}
-
-struct When {
-    start_local: NaiveDateTime,
-    rrule: Option<String>,
-    next_fire_at: DateTime<Utc>,
 }
 
 fn note(errors: &mut Vec<FieldError>, field: impl Into<String>, message: impl ToString) {

@@ -9,6 +9,7 @@ mod isolation;
 mod messages;
 mod openapi;
 mod pairing;
+mod preview;
 mod reminders;
 mod requests;
 mod sse;

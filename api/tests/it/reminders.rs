@@ -71,6 +71,21 @@ async fn what_is_wrong_with_a_reminder_is_named(db: PgPool) {
         (json!({"recurrence": {"kind": "hourly"}}), vec!["recurrence.kind"]),
         (json!({"rrule": "FREQ=DAILY"}), vec!["rrule"]),
         (json!({"recurrence": null, "rrule": "FREQ=SECONDLY"}), vec!["rrule"]),
+        (json!({"recurrence": null, "rrule": "FREQ=DAILY;COUNT=0"}), vec!["rrule"]),
+        (json!({"recurrence": null, "rrule": "FREQ=DAILY;UNTIL=20270101"}), vec!["rrule"]),
+        (json!({"recurrence": null, "rrule": "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"}), vec!["rrule"]),
+        (json!({"recurrence": null, "rrule": "FREQ=MONTHLY;BYDAY=1MO;BYMONTHDAY=20"}), vec!["rrule"]),
+        (json!({"recurrence": null, "rrule": "FREQ=MINUTELY;INTERVAL=4"}), vec!["rrule"]),
+        (json!({"recurrence": {"kind": "daily", "end": {"after": 0}}}), vec!["recurrence.end"]),
+        (json!({"recurrence": {"kind": "daily", "end": {"until": "2027-01-01"}}}), vec!["recurrence.end"]),
+        (json!({"recurrence": {"kind": "daily", "end": {"until": "2027-02-30"}}}), vec!["recurrence.end.until"]),
+        (json!({"recurrence": {"kind": "monthly", "month_day": 32}}), vec!["recurrence.month_day"]),
+        (json!({"start": "2020-01-01T09:00"}), vec!["start"]),
+        (json!({"exdates": ["Christmas"]}), vec!["exdates"]),
+        (json!({"exdates": vec!["2190-01-05"; 501]}), vec!["exdates"]),
+        (json!({"exdates": ["2190-01-05"], "recurrence": null}), vec!["exdates"]),
+        (json!({"on_gap": "jump"}), vec!["on_gap"]),
+        (json!({"recurrence": null, "rrule": "FREQ=HOURLY"}), vec!["window_end"]),
         (json!({"window_end": 25}), vec!["window_end"]),
         (json!({"window_end": 9}), vec!["window_end"]),
         (json!({"name": "", "messages": [], "timezone": "x"}), vec!["name", "messages", "timezone"]),
@@ -81,6 +96,29 @@ async fn what_is_wrong_with_a_reminder_is_named(db: PgPool) {
         assert_eq!(answer.expect(422).fields(), fields, "{changes}");
     }
     assert_eq!(api.count("SELECT count(*) FROM reminders").await, 0);
+}
+
+/// R41: exceptions and what becomes of gaps are kept, replaced and heeded.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn exceptions_are_kept_and_heeded(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let tenant = api.tenant().await;
+    let account = tenant.account("Sales").await;
+    let changes = json!({"exdates": ["2190-01-05T09:00", "2190-01-04"], "on_gap": "skip",
+        "recurrence": {"kind": "daily"}});
+    let made = tenant.post("/v1/reminders", with(wish(&account), changes)).await.expect(201);
+    let reminder = made.json();
+    assert_eq!(reminder["exdates"], json!(["2190-01-04", "2190-01-05T09:00:00"]));
+    assert_eq!((&reminder["on_gap"], &reminder["next_fire_at"]), (&json!("skip"), &json!("2190-01-06T08:00:00Z")));
+    let path = format!("/v1/reminders/{}", made.id());
+    let changed = with(wish(&account), json!({"recurrence": null, "rrule": "FREQ=HOURLY;BYHOUR=9,10"}));
+    let changed = tenant.put(&path, changed).await.expect(200).json();
+    assert_eq!((&changed["exdates"], &changed["on_gap"]), (&json!([]), &json!("shift")));
+    assert_eq!(changed["next_fire_at"], "2190-01-04T08:00:00Z");
+    assert_eq!((&changed["recurrence"], &changed["summary"]), (&Value::Null, &json!("Every hour in the hours 9, 10")));
+    assert_eq!(tenant.get(&path).await.expect(200).json(), changed);
+    let known = "SELECT count(*) FROM reminders WHERE tzdb_version IS NOT NULL";
+    assert_eq!(api.count(known).await, 1, "whose clocks it was computed with");
 }
 
 /// R43: a start a moment ago is taken as the next full minute.

@@ -2,14 +2,26 @@
 
 use std::fmt;
 
+use chrono::{Datelike as _, NaiveDate};
+
+mod dates;
+pub mod exdates;
+mod floating;
+mod limits;
+mod real_time;
 pub mod recurrence;
 mod rule;
 pub mod schedule;
+pub mod spec;
+pub mod steps;
 pub mod summary;
 pub mod window;
+mod words;
+pub mod zone;
 
 pub use recurrence::{End, Kind, Recurrence, Weekday};
-pub use schedule::Start;
+pub use schedule::{OnGap, Schedule, Start};
+pub use spec::{Accepted, Spec};
 
 /// Why something of a reminder was not accepted; shown to the tenant as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,4 +46,9 @@ impl Error {
 pub fn timezone(name: &str) -> Result<chrono_tz::Tz, Error> {
     name.parse()
         .map_err(|_| Error::new("timezone", format_args!("`{name}` is not a known IANA zone such as Europe/Berlin")))
+}
+
+/// Dates that are computed with at all.
+fn within_range(date: NaiveDate) -> bool {
+    (1970..2200).contains(&date.year())
 }

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::rule::Rule;
+use super::rule::{Day, Freq, Rule};
 
 /// The rhythm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
@@ -45,11 +45,12 @@ impl Weekday {
     /// The week, Monday first.
     pub const ALL: [Self; 7] = [Self::Mon, Self::Tue, Self::Wed, Self::Thu, Self::Fri, Self::Sat, Self::Sun];
 
-    fn code(self) -> &'static str {
+    /// As an RRULE writes it.
+    pub(super) fn code(self) -> &'static str {
         ["MO", "TU", "WE", "TH", "FR", "SA", "SU"][self as usize]
     }
 
-    fn from_code(code: &str) -> Option<Self> {
+    pub(super) fn from_code(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|day| day.code() == code)
     }
 }
@@ -140,12 +141,12 @@ impl Recurrence {
     pub fn from_rrule(rrule: Option<&str>) -> Option<Self> {
         let Some(rrule) = rrule else { return Some(Self::default()) };
         let rule = Rule::parse(rrule).ok()?;
-        let kind = match rule.freq.as_str() {
-            "DAILY" => Kind::Daily,
-            "WEEKLY" => Kind::Weekly,
-            "MONTHLY" => Kind::Monthly,
-            "YEARLY" => Kind::Yearly,
-            _ => return None,
+        let kind = match rule.freq {
+            Freq::Minutely | Freq::Hourly => return None,
+            Freq::Daily => Kind::Daily,
+            Freq::Weekly => Kind::Weekly,
+            Freq::Monthly => Kind::Monthly,
+            Freq::Yearly => Kind::Yearly,
         };
         let end = match (rule.count, rule.until) {
             (None, None) => End::Never,
@@ -155,15 +156,23 @@ impl Recurrence {
             }
             _ => return None,
         };
-        let mut spec = Self { kind, interval: rule.interval, end, ..Self::default() };
-        for (part, values) in &rule.by {
-            match part.as_str() {
-                "BYDAY" => spec.weekdays = values.iter().map(|day| Weekday::from_code(day)).collect::<Option<_>>()?,
-                "BYMONTHDAY" => spec.month_day = Some(single(values)?.parse().ok()?),
-                _ => return None,
-            }
+        let weekdays = rule.days.iter().map(|day| (day.nth == 0).then_some(day.weekday)).collect::<Option<_>>()?;
+        let month_day = match rule.month_days.as_slice() {
+            [] => None,
+            [day] => Some(*day),
+            _ => return None,
+        };
+        let spec = Self { kind, interval: rule.interval, weekdays, month_day, end };
+        // whatever else the rule says would be lost
+        let same = Rule { days: spec.days(), ..rule.bare() };
+        if (Rule { month_days: rule.month_days.clone(), ..same }) != rule {
+            return None;
         }
         spec.check().is_ok().then_some(spec)
+    }
+
+    fn days(&self) -> Vec<Day> {
+        self.weekdays.iter().map(|weekday| Day { nth: 0, weekday: *weekday }).collect()
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -189,8 +198,8 @@ impl Recurrence {
             End::After(count) if !(1..=Rule::COUNT_MAX).contains(&count) => {
                 Err(Error::new("recurrence.end", format_args!("`after` must be 1 to {}", Rule::COUNT_MAX)))
             }
-            End::Until(date) if !super::schedule::within_range(date) => {
-                Err(Error::new("recurrence.end", "`until` must lie between 2000 and 2199"))
+            End::Until(date) if !super::within_range(date) => {
+                Err(Error::new("recurrence.end", "`until` must lie between 1970 and 2199"))
             }
             End::Never | End::After(_) | End::Until(_) => Ok(()),
         }
@@ -206,11 +215,4 @@ pub fn accept_rrule(raw: &str, tz: Tz) -> Result<String, Error> {
     let rule = Rule::parse_in(raw, tz)?;
     rule.check()?;
     Ok(rule.to_string())
-}
-
-fn single(values: &[String]) -> Option<&str> {
-    match values {
-        [value] => Some(value),
-        _ => None,
-    }
 }

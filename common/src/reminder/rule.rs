@@ -1,29 +1,100 @@
-//! Pure. The parts of an RRULE: which are accepted, within which limits, and the one way they are written down.
-//!
-//! Everything accepted is cheap to expand and means the same in floating local time: nothing finer than a day (but BYHOUR),
-//! and no filters under which a daily or weekly rule could search for years in vain.
+//! Pure. The parts of an RRULE (RFC 5545, section 3.3.10): how they are read, and the one way they are written down.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Display};
+use std::ops::RangeInclusive;
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _, Utc};
 use chrono_tz::Tz;
 
 use super::Error;
+use super::recurrence::Weekday;
 
-const FIELD: &str = "rrule";
+/// The field of a request that a raw rule stands in.
+pub(super) const FIELD: &str = "rrule";
+/// The longest list of a BY part.
+const VALUES_MAX: usize = 100;
 
-/// A parsed RRULE.
+/// How often, from the finest to the coarsest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Freq {
+    Minutely,
+    Hourly,
+    Daily,
+    Weekly,
+    Monthly,
+    Yearly,
+}
+
+impl Freq {
+    const NAMES: [(&str, Self); 6] = [
+        ("MINUTELY", Self::Minutely),
+        ("HOURLY", Self::Hourly),
+        ("DAILY", Self::Daily),
+        ("WEEKLY", Self::Weekly),
+        ("MONTHLY", Self::Monthly),
+        ("YEARLY", Self::Yearly),
+    ];
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, freq)| *freq)
+    }
+
+    /// Whether it counts hours and minutes as they pass, and not as clocks on the wall show them.
+    pub(super) fn is_real_time(self) -> bool {
+        self <= Self::Hourly
+    }
+}
+
+impl Display for Freq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMES.iter().find(|(_, freq)| freq == self).map_or("", |(name, _)| *name);
+        f.write_str(name)
+    }
+}
+
+/// A value of BYDAY: `MO`, `2MO` or `-1FR`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Day {
+    /// Which of the month or year, from the end when negative; 0: each.
+    pub(super) nth: i8,
+    pub(super) weekday: Weekday,
+}
+
+impl Day {
+    fn parse(text: &str) -> Option<Self> {
+        let (nth, code) = text.split_at_checked(text.len().checked_sub(2)?)?;
+        let nth = if nth.is_empty() { 0 } else { signed(nth, 53)? };
+        Some(Self { nth, weekday: Weekday::from_code(code)? })
+    }
+}
+
+impl Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.nth != 0 {
+            write!(f, "{}", self.nth)?;
+        }
+        f.write_str(self.weekday.code())
+    }
+}
+
+/// A parsed RRULE. The lists of the BY parts hold each value once, in order; empty: the part is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Rule {
-    pub(super) freq: String,
+    pub(super) freq: Freq,
     pub(super) interval: u32,
     pub(super) count: Option<u32>,
     /// Wall-clock time in the reminder's zone, inclusive.
     pub(super) until: Option<NaiveDateTime>,
-    pub(super) week_start: Option<String>,
-    /// The BY parts, by name; their values in one order.
-    pub(super) by: BTreeMap<String, Vec<String>>,
+    pub(super) week_start: Weekday,
+    pub(super) days: Vec<Day>,
+    pub(super) hours: Vec<u32>,
+    pub(super) minutes: Vec<u32>,
+    pub(super) months: Vec<u32>,
+    pub(super) month_days: Vec<i8>,
+    pub(super) positions: Vec<i16>,
+    pub(super) weeks: Vec<i8>,
+    pub(super) year_days: Vec<i16>,
 }
 
 impl Rule {
@@ -37,88 +108,73 @@ impl Rule {
 
     /// Reads a rule from outside: an UNTIL in UTC becomes wall-clock time in `tz`.
     pub(super) fn parse_in(text: &str, tz: Tz) -> Result<Self, Error> {
-        if text.len() > 1_000 {
-            return Err(bad("is longer than 1000 characters"));
-        }
-        let text = text.trim().to_ascii_uppercase();
-        let text = text.strip_prefix("RRULE:").unwrap_or(&text);
-        let mut parts = BTreeMap::new();
-        for part in text.split(';').filter(|part| !part.is_empty()) {
-            let (name, value) = part.split_once('=').ok_or_else(|| bad(format_args!("`{part}` is not NAME=VALUE")))?;
-            if parts.insert(name.trim().to_owned(), value.trim().to_owned()).is_some() {
-                return Err(bad(format_args!("{name} stands there twice")));
-            }
-        }
-        let rule = Self {
-            freq: parts.remove("FREQ").ok_or_else(|| bad("has no FREQ"))?,
-            interval: parts.remove("INTERVAL").map_or(Ok(1), |value| number("INTERVAL", &value, 1, 999))?,
-            count: parts.remove("COUNT").map(|value| number("COUNT", &value, 1, Self::COUNT_MAX)).transpose()?,
-            until: parts.remove("UNTIL").map(|value| until(&value, tz)).transpose()?,
-            week_start: parts.remove("WKST"),
-            by: parts
-                .into_iter()
-                .map(|(name, value)| values(&name, &value).map(|values| (name, values)))
-                .collect::<Result<_, _>>()?,
-        };
-        Ok(rule)
-    }
-
-    /// Holds the limits.
-    pub(super) fn check(&self) -> Result<(), Error> {
-        let coarse = match self.freq.as_str() {
-            "DAILY" | "WEEKLY" => false,
-            "MONTHLY" | "YEARLY" => true,
-            _ => return Err(bad("FREQ must be DAILY, WEEKLY, MONTHLY or YEARLY")),
-        };
-        if self.count.is_some() && self.until.is_some() {
-            return Err(bad("has both COUNT and UNTIL"));
-        }
-        if self.week_start.as_deref().is_some_and(|day| weekday(day).is_none()) {
-            return Err(bad("WKST must be a day such as MO"));
-        }
-        let filtered = self.by.keys().any(|name| name == "BYMONTH" || (name == "BYDAY" && self.freq == "DAILY"));
-        if self.interval > 1 && filtered && self.freq != "YEARLY" {
-            return Err(bad("an INTERVAL above 1 does not go with BYMONTH, nor with BYDAY on a daily rule"));
-        }
-        if !coarse && let Some(name) = self.by.keys().find(|name| *name == "BYMONTHDAY" || *name == "BYSETPOS") {
-            return Err(bad(format_args!("{name} only goes with FREQ=MONTHLY or YEARLY")));
-        }
-        let numbered = self.by.get("BYDAY").is_some_and(|days| days.iter().any(|day| day.len() > 2));
-        if numbered && !coarse {
-            return Err(bad("numbered days such as 2MO only go with FREQ=MONTHLY or YEARLY"));
-        }
-        if self.by.contains_key("BYSETPOS") && self.by.keys().all(|name| name == "BYSETPOS") {
-            return Err(bad("BYSETPOS needs another BY part to choose from"));
-        }
-        self.check_days_exist()
-    }
-
-    /// Refuses what no year has, such as 30 February.
-    fn check_days_exist(&self) -> Result<(), Error> {
-        let (Some(months), Some(days)) = (self.by.get("BYMONTH"), self.by.get("BYMONTHDAY")) else { return Ok(()) };
-        let longest = months.iter().map(|month| match month.as_str() {
-            "2" => 29,
-            "4" | "6" | "9" | "11" => 30,
-            _ => 31,
+        let mut parts = split(text)?;
+        let freq = parts.remove("FREQ").ok_or_else(|| bad("has no FREQ"))?;
+        let freq = Freq::from_name(&freq)
+            .ok_or_else(|| bad("FREQ must be MINUTELY, HOURLY, DAILY, WEEKLY, MONTHLY or YEARLY"))?;
+        let week_start = parts.remove("WKST").map(|day| {
+            Weekday::from_code(&day).ok_or_else(|| bad(format_args!("WKST must be a day such as MO, not `{day}`")))
         });
-        let longest = longest.max().unwrap_or(31);
-        let possible = days.iter().filter_map(|day| day.parse::<i32>().ok()).any(|day| day.abs() <= longest);
-        if possible { Ok(()) } else { Err(bad("names a day that those months never have")) }
+        let rule = Self {
+            freq,
+            interval: parts.remove("INTERVAL").map_or(Ok(1), |value| number("INTERVAL", &value, 1..=999))?,
+            count: parts.remove("COUNT").map(|value| number("COUNT", &value, 1..=Self::COUNT_MAX)).transpose()?,
+            until: parts.remove("UNTIL").map(|value| until(&value, tz)).transpose()?,
+            week_start: week_start.transpose()?.unwrap_or(Weekday::Mon),
+            days: list(&mut parts, "BYDAY", Day::parse)?,
+            hours: list(&mut parts, "BYHOUR", |text| text.parse().ok().filter(|hour| *hour < 24))?,
+            minutes: list(&mut parts, "BYMINUTE", |text| text.parse().ok().filter(|minute| *minute < 60))?,
+            months: list(&mut parts, "BYMONTH", |text| text.parse().ok().filter(|month| (1..=12).contains(month)))?,
+            month_days: list(&mut parts, "BYMONTHDAY", |text| signed(text, 31))?,
+            positions: list(&mut parts, "BYSETPOS", |text| signed(text, 366))?,
+            weeks: list(&mut parts, "BYWEEKNO", |text| signed(text, 53))?,
+            year_days: list(&mut parts, "BYYEARDAY", |text| signed(text, 366))?,
+        };
+        match parts.keys().next() {
+            Some(name) => Err(bad(format_args!("{name} is not supported"))),
+            None => Ok(rule),
+        }
+    }
+}
+
+impl Rule {
+    /// The same without BY parts and the week's start.
+    pub(super) fn bare(&self) -> Self {
+        Self {
+            freq: self.freq,
+            interval: self.interval,
+            count: self.count,
+            until: self.until,
+            week_start: Weekday::Mon,
+            days: Vec::new(),
+            hours: Vec::new(),
+            minutes: Vec::new(),
+            months: Vec::new(),
+            month_days: Vec::new(),
+            positions: Vec::new(),
+            weeks: Vec::new(),
+            year_days: Vec::new(),
+        }
     }
 }
 
 /// The stored form.
-impl fmt::Display for Rule {
+impl Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FREQ={}", self.freq)?;
         if self.interval != 1 {
             write!(f, ";INTERVAL={}", self.interval)?;
         }
-        for (name, values) in &self.by {
-            write!(f, ";{name}={}", values.join(","))?;
-        }
-        if let Some(day) = &self.week_start {
-            write!(f, ";WKST={day}")?;
+        write_list(f, "BYDAY", &self.days)?;
+        write_list(f, "BYHOUR", &self.hours)?;
+        write_list(f, "BYMINUTE", &self.minutes)?;
+        write_list(f, "BYMONTH", &self.months)?;
+        write_list(f, "BYMONTHDAY", &self.month_days)?;
+        write_list(f, "BYSETPOS", &self.positions)?;
+        write_list(f, "BYWEEKNO", &self.weeks)?;
+        write_list(f, "BYYEARDAY", &self.year_days)?;
+        if self.week_start != Weekday::Mon {
+            write!(f, ";WKST={}", self.week_start.code())?;
         }
         if let Some(count) = self.count {
             write!(f, ";COUNT={count}")?;
@@ -130,49 +186,67 @@ impl fmt::Display for Rule {
     }
 }
 
-fn bad(message: impl fmt::Display) -> Error {
+fn write_list<T: Display>(f: &mut fmt::Formatter<'_>, name: &str, values: &[T]) -> fmt::Result {
+    for (place, value) in values.iter().enumerate() {
+        if place == 0 {
+            write!(f, ";{name}={value}")?;
+        } else {
+            write!(f, ",{value}")?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn bad(message: impl Display) -> Error {
     Error::new(FIELD, message)
 }
 
-fn number(name: &str, text: &str, least: u32, most: u32) -> Result<u32, Error> {
-    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
-    number.ok_or_else(|| bad(format_args!("{name} must be {least} to {most}")))
-}
-
-/// The values of a BY part: each once, in one order.
-fn values(name: &str, text: &str) -> Result<Vec<String>, Error> {
-    let mut values: Vec<(i64, String)> = Vec::new();
-    for value in text.split(',') {
-        let place = match name {
-            "BYDAY" => day_place(value),
-            "BYMONTHDAY" => within(value, -31, 31),
-            "BYMONTH" => within(value, 1, 12),
-            "BYSETPOS" => within(value, -366, 366),
-            "BYHOUR" => value.parse().ok().filter(|hour| (0..=23).contains(hour)),
-            _ => return Err(bad(format_args!("{name} is not supported"))),
-        };
-        let place = place.ok_or_else(|| bad(format_args!("`{value}` is no value of {name}")))?;
-        let value = if name == "BYDAY" { value.trim_start_matches('+').to_owned() } else { place.to_string() };
-        values.push((place, value));
+/// The parts by name, each of which stands there once.
+fn split(text: &str) -> Result<BTreeMap<String, String>, Error> {
+    if text.len() > 1_000 {
+        return Err(bad("is longer than 1000 characters"));
     }
-    values.sort();
+    let text = text.trim().to_ascii_uppercase();
+    let text = text.strip_prefix("RRULE:").unwrap_or(&text);
+    let mut parts = BTreeMap::new();
+    for part in text.split(';').filter(|part| !part.is_empty()) {
+        let (name, value) = part.split_once('=').ok_or_else(|| bad(format_args!("`{part}` is not NAME=VALUE")))?;
+        if parts.insert(name.trim().to_owned(), value.trim().to_owned()).is_some() {
+            return Err(bad(format_args!("{name} stands there twice")));
+        }
+    }
+    Ok(parts)
+}
+
+fn number(name: &str, text: &str, range: RangeInclusive<u32>) -> Result<u32, Error> {
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| bad(format_args!("{name} must be {} to {}", range.start(), range.end())))
+}
+
+/// The values of a BY part: each once, in order.
+fn list<T: Ord>(
+    parts: &mut BTreeMap<String, String>,
+    name: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<T>, Error> {
+    let Some(text) = parts.remove(name) else { return Ok(Vec::new()) };
+    let mut values = Vec::new();
+    for value in text.split(',').map(str::trim) {
+        values.push(read(value).ok_or_else(|| bad(format_args!("`{value}` is no value of {name}")))?);
+    }
+    if values.len() > VALUES_MAX {
+        return Err(bad(format_args!("{name} has more than {VALUES_MAX} values")));
+    }
+    values.sort_unstable();
     values.dedup();
-    Ok(values.into_iter().map(|(_, value)| value).collect())
+    Ok(values)
 }
 
-fn within(text: &str, least: i64, most: i64) -> Option<i64> {
-    text.parse().ok().filter(|number| *number != 0 && (least..=most).contains(number))
-}
-
-/// `MO`, `2MO` or `-1FR`, as a place in calendar order.
-fn day_place(text: &str) -> Option<i64> {
-    let (number, day) = text.split_at_checked(text.len().checked_sub(2)?)?;
-    let number = if number.is_empty() { 0 } else { within(number, -5, 5)? };
-    Some(number * 7 + weekday(day)?)
-}
-
-fn weekday(code: &str) -> Option<i64> {
-    ["MO", "TU", "WE", "TH", "FR", "SA", "SU"].iter().zip(0..).find(|(name, _)| **name == code).map(|(_, place)| place)
+/// A number up to `most` on either side of zero, and not zero.
+fn signed<T: TryFrom<i64>>(text: &str, most: i64) -> Option<T> {
+    let number: i64 = text.parse().ok()?;
+    let fits = number != 0 && (-most..=most).contains(&number);
+    T::try_from(number).ok().filter(|_| fits)
 }
 
 /// A date (its whole day counts), a wall-clock time, or a time in UTC.
@@ -186,6 +260,6 @@ fn until(text: &str, tz: Tz) -> Result<NaiveDateTime, Error> {
         NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%S").ok()
     };
     parsed
-        .filter(|until| super::schedule::within_range(until.date()))
-        .ok_or_else(|| bad("UNTIL must be like 20270101, 20270101T090000 or 20270101T080000Z, between 2000 and 2199"))
+        .filter(|until| super::within_range(until.date()))
+        .ok_or_else(|| bad("UNTIL must be like 20270101, 20270101T090000 or 20270101T080000Z, between 1970 and 2199"))
 }

@@ -1,54 +1,117 @@
-//! Pure. A recurrence in words (R42): "Every Mon, Wed, Fri", "Every 2 weeks until 2027-01-01".
+//! Pure. A recurrence in words (R42): "Every Mon, Wed, Fri", "Every 2 weeks until 2027-01-01", "On the second Monday of every
+//! month". What an accepted rule says is always said.
 
-use super::recurrence::{End, Kind, Recurrence, Weekday};
+use chrono::NaiveTime;
 
-/// The words for a stored rule; a rule that no structured spec says is quoted.
+use super::rule::{Day, Freq, Rule};
+use super::words::{hours, list, months, nth, numbers, weekday};
+
+/// The words for a stored rule.
 #[must_use]
 pub fn of_rrule(rrule: Option<&str>) -> String {
-    match (Recurrence::from_rrule(rrule), rrule) {
-        (Some(spec), _) => of(&spec),
-        (None, Some(rrule)) => format!("Custom: {rrule}"),
-        (None, None) => "Once".to_owned(),
+    match rrule.map(|text| (Rule::parse(text), text)) {
+        None => "Once".to_owned(),
+        Some((Ok(rule), _)) => of(&rule),
+        Some((Err(_), text)) => format!("Custom: {text}"),
     }
 }
 
-/// The words for a structured spec.
-#[must_use]
-pub fn of(spec: &Recurrence) -> String {
-    let mut words = match spec.kind {
-        Kind::None => return "Once".to_owned(),
-        Kind::Daily => every(spec.interval, "day"),
-        Kind::Weekly => weekly(spec),
-        Kind::Monthly => every(spec.interval, "month"),
-        Kind::Yearly => every(spec.interval, "year"),
-    };
-    match spec.month_day {
-        Some(-1) => words.push_str(" on the last day"),
-        Some(day) => words.push_str(&format!(" on day {day}")),
-        None => {}
+fn of(rule: &Rule) -> String {
+    let mut words = on_which_days(rule);
+    words.push_str(&at_which_times(rule));
+    if !rule.positions.is_empty() {
+        let places = rule.positions.iter().map(|position| nth((*position).into()));
+        words.push_str(&format!(", only the {} of them", list(places)));
     }
-    match spec.end {
-        End::Never => {}
-        End::After(1) => words.push_str(", once"),
-        End::After(count) => words.push_str(&format!(", {count} times")),
-        End::Until(date) => words.push_str(&format!(" until {date}")),
+    match rule.count {
+        None => {}
+        Some(1) => words.push_str(", once"),
+        Some(count) => words.push_str(&format!(", {count} times")),
+    }
+    if let Some(until) = rule.until {
+        let whole_day = Some(until.time()) == NaiveTime::from_hms_opt(23, 59, 59);
+        let format = if whole_day { "%Y-%m-%d" } else { "%Y-%m-%d %H:%M" };
+        words.push_str(&format!(" until {}", until.format(format)));
     }
     words
 }
 
-fn weekly(spec: &Recurrence) -> String {
-    let days: Vec<_> = spec.weekdays.iter().map(|day| name(*day)).collect();
-    match (spec.interval, days.as_slice()) {
-        (_, []) => every(spec.interval, "week"),
-        (1, days) => format!("Every {}", days.join(", ")),
-        (_, days) => format!("{} on {}", every(spec.interval, "week"), days.join(", ")),
+fn on_which_days(rule: &Rule) -> String {
+    let unit = match rule.freq {
+        Freq::Minutely => "minute",
+        Freq::Hourly => "hour",
+        Freq::Daily => "day",
+        Freq::Weekly => "week",
+        Freq::Monthly => "month",
+        Freq::Yearly => "year",
+    };
+    let every = match rule.interval {
+        1 => format!("every {unit}"),
+        interval => format!("every {interval} {unit}s"),
+    };
+    let (each, numbered): (Vec<&Day>, Vec<&Day>) = rule.days.iter().partition(|day| day.nth == 0);
+    let each = list(each.iter().map(|day| weekday(day.weekday, false).to_owned()));
+    let numbered = list(numbered.iter().map(|day| format!("{} {}", nth(day.nth.into()), weekday(day.weekday, true))));
+    let weekly = rule.freq == Freq::Weekly && rule.interval == 1 && !each.is_empty();
+    let of_month = rule.freq >= Freq::Monthly && each.is_empty() && rule.month_days.is_empty();
+    let mut words = if weekly {
+        format!("Every {each}")
+    } else if of_month && !numbered.is_empty() {
+        format!("On the {numbered} of {every}")
+    } else {
+        let mut words = format!("E{}", every.strip_prefix('e').unwrap_or(&every));
+        if !each.is_empty() {
+            words.push_str(&format!(" on {each}"));
+        }
+        if !numbered.is_empty() {
+            words.push_str(&format!(" on the {numbered}"));
+        }
+        words
+    };
+    if !rule.month_days.is_empty() {
+        let only = if rule.days.is_empty() { " on" } else { ", only on" };
+        words.push_str(&format!("{only} {}", days_of_month(&rule.month_days)));
     }
+    if !rule.year_days.is_empty() {
+        let days = rule.year_days.iter().map(|day| match day {
+            1.. => format!("day {day}"),
+            _ => format!("the {} day", nth((*day).into())),
+        });
+        words.push_str(&format!(" on {} of the year", list(days)));
+    }
+    if !rule.weeks.is_empty() {
+        let weeks = rule.weeks.iter().map(|week| match week {
+            1.. => format!("week {week}"),
+            _ => format!("the {} week", nth((*week).into())),
+        });
+        words.push_str(&format!(" in {}", list(weeks)));
+    }
+    if !rule.months.is_empty() {
+        words.push_str(&format!(" in {}", months(&rule.months)));
+    }
+    words
 }
 
-fn every(interval: u32, unit: &str) -> String {
-    if interval == 1 { format!("Every {unit}") } else { format!("Every {interval} {unit}s") }
+fn days_of_month(days: &[i8]) -> String {
+    let forward: Vec<u32> = days.iter().filter(|day| **day > 0).map(|day| day.unsigned_abs().into()).collect();
+    let back = days.iter().filter(|day| **day < 0).rev();
+    let mut parts = Vec::new();
+    if !forward.is_empty() {
+        parts.push(format!("day {}", numbers(&forward)));
+    }
+    parts.extend(back.map(|day| format!("the {} day", nth((*day).into()))));
+    list(parts.into_iter())
 }
 
-fn name(day: Weekday) -> &'static str {
-    ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"][day as usize]
+fn at_which_times(rule: &Rule) -> String {
+    match (rule.hours.as_slice(), rule.minutes.as_slice()) {
+        ([], []) => String::new(),
+        ([], minutes) => format!(" at minute {}", numbers(minutes)),
+        (wanted, []) => format!(" in {}", hours(wanted)),
+        (wanted, minutes) if wanted.len() * minutes.len() <= 6 => {
+            let times = wanted.iter().flat_map(|hour| minutes.iter().map(move |minute| format!("{hour:02}:{minute:02}")));
+            format!(" at {}", list(times))
+        }
+        (wanted, minutes) => format!(" at minute {} in {}", numbers(minutes), hours(wanted)),
+    }
 }

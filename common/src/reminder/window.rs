@@ -4,18 +4,26 @@ use chrono::{DateTime, Days, NaiveDateTime, NaiveTime, Timelike as _, Utc};
 use chrono_tz::Tz;
 
 use super::Error;
-use super::schedule::instant_of;
+use super::rule::Rule;
+use super::zone::instant_of;
 
-/// Checks a window's end against the start: an hour of the reminder's zone, 1 to 24, later than the start.
+/// Checks a window's end: an hour of the reminder's zone, 1 to 24, later than each hour at which the rule fires, which is the
+/// start's if the rule does not say.
 ///
 /// # Errors
 /// When it is not; the error's field is `window_end`.
-pub fn check(end: u8, start: NaiveDateTime) -> Result<(), Error> {
+pub(super) fn check(end: u8, start: NaiveDateTime, rule: Option<&Rule>) -> Result<(), Error> {
     if !(1..=24).contains(&end) {
         return Err(Error::new("window_end", "must be an hour from 1 to 24"));
     }
-    if start.hour() >= u32::from(end) {
-        return Err(Error::new("window_end", "must be later than the start's hour, or nothing would ever be sent"));
+    let last = match rule {
+        Some(rule) if !rule.hours.is_empty() => rule.hours.iter().copied().max().unwrap_or_default(),
+        Some(rule) if rule.freq.is_real_time() => 23,
+        _ => start.hour(),
+    };
+    if last >= u32::from(end) {
+        let message = format_args!("must be later than {last}, the last hour at which it fires: nothing of that would be sent");
+        return Err(Error::new("window_end", message));
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{Error, Result, runs};
 use crate::id::{AccountId, ReminderId, TenantId};
+use crate::reminder::{OnGap, zone};
 
 /// How far a reminder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::Type, utoipa::ToSchema)]
@@ -56,6 +57,10 @@ pub struct Reminder {
     pub start_local: NaiveDateTime,
     /// What it repeats on; none: it fires once.
     pub rrule: Option<String>,
+    /// Dates and wall-clock times that the rule leaves out.
+    pub exdates: Vec<String>,
+    /// What becomes of times that clocks skip.
+    pub on_gap: OnGap,
     /// The hour at which sending stops.
     pub window_end: Option<i16>,
     /// Raised by each edit.
@@ -87,6 +92,10 @@ pub struct Plan {
     pub start_local: NaiveDateTime,
     /// What it repeats on; none: it fires once.
     pub rrule: Option<String>,
+    /// Dates and wall-clock times that the rule leaves out.
+    pub exdates: Vec<String>,
+    /// What becomes of times that clocks skip.
+    pub on_gap: OnGap,
     /// The structured spec that the rule was built from, where there was one.
     pub recurrence: Option<Value>,
     /// The hour at which sending stops.
@@ -108,8 +117,8 @@ pub async fn create(db: &PgPool, tenant: TenantId, plan: &Plan) -> Result<Remind
     let reminder = ReminderId::new();
     let created = sqlx::query!(
         "INSERT INTO reminders (id, tenant_id, account_id, name, timezone, start_local, rrule, recurrence, window_end,
-             next_fire_at)
-         SELECT $1, $2, id, $4, $5, $6, $7, $8, $9, $10 FROM accounts
+             next_fire_at, exdates, on_gap, tzdb_version)
+         SELECT $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM accounts
          WHERE tenant_id = $2 AND id = $3 AND wanted <> 'erased'",
         reminder.0,
         tenant.0,
@@ -120,7 +129,10 @@ pub async fn create(db: &PgPool, tenant: TenantId, plan: &Plan) -> Result<Remind
         plan.rrule,
         plan.recurrence,
         plan.window_end,
-        plan.next_fire_at
+        plan.next_fire_at,
+        &plan.exdates,
+        plan.on_gap.as_str(),
+        zone::DATA_VERSION
     )
     .execute(&mut *transaction)
     .await?;
@@ -142,8 +154,8 @@ pub async fn update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
     runs::cancel_open(&mut transaction, tenant, reminder, runs::Locked::Wait, reason).await?;
     let updated = sqlx::query!(
         "UPDATE reminders r SET account_id = a.id, name = $4, timezone = $5, start_local = $6, rrule = $7,
-             recurrence = $8, window_end = $9, next_fire_at = $10, status = 'active', version = r.version + 1,
-             updated_at = now()
+             recurrence = $8, window_end = $9, next_fire_at = $10, exdates = $11, on_gap = $12, tzdb_version = $13,
+             status = 'active', version = r.version + 1, updated_at = now()
          FROM accounts a
          WHERE r.tenant_id = $2 AND r.id = $1 AND a.tenant_id = $2 AND a.id = $3 AND a.wanted <> 'erased'",
         reminder.0,
@@ -155,7 +167,10 @@ pub async fn update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
         plan.rrule,
         plan.recurrence,
         plan.window_end,
-        plan.next_fire_at
+        plan.next_fire_at,
+        &plan.exdates,
+        plan.on_gap.as_str(),
+        zone::DATA_VERSION
     )
     .execute(&mut *transaction)
     .await?;
@@ -240,7 +255,7 @@ async fn read(
         Reminder,
         r#"
         SELECT id AS "id: ReminderId", account_id AS "account_id: AccountId", name, status AS "status: Status", timezone,
-            start_local, rrule, window_end, version, next_fire_at, last_fired_at, created_at, updated_at,
+            start_local, rrule, exdates, on_gap AS "on_gap: OnGap", window_end, version, next_fire_at, last_fired_at, created_at, updated_at,
             ARRAY(SELECT m.body FROM reminder_messages m WHERE m.reminder_id = r.id ORDER BY m.position) AS "messages!",
             ARRAY(SELECT t.chat FROM reminder_targets t WHERE t.reminder_id = r.id ORDER BY t.position) AS "targets!"
         FROM reminders r

@@ -14,3 +14,4 @@ mod store;
 mod tidy;
 mod waiting;
 mod webhooks;
+mod zone_data;

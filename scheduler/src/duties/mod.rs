@@ -11,6 +11,7 @@ pub mod finish_deletes;
 pub mod fire_reminders;
 pub mod park_stale_pairings;
 pub mod prune;
+pub mod refresh_zone_data;
 pub mod ring_again;
 pub mod settle_runs;
 
@@ -19,6 +20,7 @@ pub mod settle_runs;
 pub fn all(config: &Config) -> Vec<Arc<dyn Duty>> {
     vec![
         Arc::new(fire_reminders::FireReminders),
+        Arc::new(refresh_zone_data::RefreshZoneData),
         Arc::new(ring_again::RingAgain { age: config.ring_again() }),
         Arc::new(settle_runs::SettleRuns),
         Arc::new(expire_messages::ExpireMessages),

@@ -6,7 +6,8 @@ use common::id::RunId;
 use common::job::Queue;
 use common::store::{MIGRATOR, due};
 use scheduler::duties::{
-    finish_deletes::FinishDeletes, fire_reminders::FireReminders, ring_again::RingAgain, settle_runs::SettleRuns,
+    finish_deletes::FinishDeletes, fire_reminders::FireReminders, refresh_zone_data::RefreshZoneData, ring_again::RingAgain,
+    settle_runs::SettleRuns,
 };
 use scheduler::duty::Duty as _;
 use sqlx::PgPool;
@@ -45,6 +46,24 @@ async fn ring_again_rings_for_waiting_rows(db: PgPool) {
     assert_eq!(context.doorbell.due(Queue::FireReminder).await.unwrap(), 1);
     assert_eq!(context.doorbell.due(Queue::Claim).await.unwrap(), 1);
     assert_eq!(fired.len(), 1);
+}
+
+/// R40: what was planned with older zone data is planned anew, in as many steps as it takes.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn refresh_zone_data_plans_anew(db: PgPool) {
+    let context = house::context(&db).await;
+    let of = house::account(&db).await;
+    for _ in 0..3 {
+        house::reminder(&db, of, 3_600_000).await;
+    }
+    sqlx::query("UPDATE reminders SET start_local = start_local + interval '3 hours', tzdb_version = '2009a'")
+        .execute(&db)
+        .await
+        .unwrap();
+    assert_eq!(RefreshZoneData.run_once(&context).await.unwrap().done, 3);
+    assert_eq!(RefreshZoneData.run_once(&context).await.unwrap().done, 0);
+    let moved = "SELECT count(*) FROM reminders WHERE next_fire_at = start_local AT TIME ZONE 'UTC'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(moved).fetch_one(&db).await.unwrap(), 3);
 }
 
 /// R45: a run whose messages have left is settled.

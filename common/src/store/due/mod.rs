@@ -9,14 +9,16 @@ use uuid::Uuid;
 
 use super::Result;
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
-use crate::reminder::{self, schedule};
+use crate::reminder::{OnGap, Schedule, zone};
 use crate::telemetry::metrics;
 
 mod expand;
 mod settle;
+mod zone_data;
 
 pub use expand::{Expansion, expand_run};
 pub use settle::{Settled, settle_runs, unsettled_runs};
+pub use zone_data::{Refreshed, refresh_zone_data};
 
 /// A reminder's occurrence has a run; data: `reminder_id`, `run_id`, `fire_at`.
 pub const REMINDER_FIRED: &str = "reminder.fired";
@@ -24,6 +26,8 @@ pub const REMINDER_FIRED: &str = "reminder.fired";
 pub const REMINDER_FAILED: &str = "reminder.failed";
 /// A reminder rests until it is resumed; data: `reminder_id`, `run_id`, `reason`.
 pub const REMINDER_PAUSED: &str = "reminder.paused";
+/// Zone data changed when a reminder fires next; data: `reminder_id`, `previous`, `next_fire_at`, `zone_data`.
+pub const REMINDER_RESCHEDULED: &str = "reminder.rescheduled";
 /// A run is over or rests; data: `run_id`, `reminder_id`, `status`, `summary`.
 pub const RUN_CHANGED: &str = "run.changed";
 
@@ -45,6 +49,8 @@ struct Due {
     start_local: NaiveDateTime,
     timezone: String,
     rrule: Option<String>,
+    exdates: Vec<String>,
+    on_gap: OnGap,
     fire_at: DateTime<Utc>,
     now: DateTime<Utc>,
 }
@@ -100,7 +106,8 @@ async fn lock_due(transaction: &mut PgConnection, limit: i64) -> Result<Vec<Due>
         Due,
         r#"
         SELECT id AS "id: ReminderId", tenant_id AS "tenant: TenantId", account_id AS "account: AccountId",
-               start_local, timezone, rrule, next_fire_at AS "fire_at!", now() AS "now!"
+               start_local, timezone, rrule, exdates, on_gap AS "on_gap: OnGap",
+               next_fire_at AS "fire_at!", now() AS "now!"
         FROM reminders WHERE next_fire_at <= now()
         ORDER BY next_fire_at LIMIT $1
         FOR UPDATE SKIP LOCKED
@@ -152,8 +159,8 @@ async fn insert_runs(transaction: &mut PgConnection, due: &[Due]) -> Result<Vec<
 fn next_of(due: &Due) -> Next {
     let after = due.fire_at.max(due.now);
     let computed = catch_unwind(AssertUnwindSafe(|| {
-        let tz = reminder::timezone(&due.timezone)?;
-        schedule::next_after(due.start_local, tz, due.rrule.as_deref(), after)
+        let rrule = due.rrule.as_deref();
+        Schedule::read(due.start_local, &due.timezone, rrule, &due.exdates, due.on_gap)?.next_after(after)
     }));
     match computed {
         Ok(Ok(Some(next))) if due.rrule.is_some() => Next::Rearmed(next),
@@ -169,12 +176,13 @@ async fn rearm(transaction: &mut PgConnection, due: &[Due], next: &[Next]) -> Re
     let times: Vec<Option<DateTime<Utc>>> = next.iter().map(Next::fire_at).collect();
     sqlx::query!(
         "UPDATE reminders r
-         SET last_fired_at = now(), next_fire_at = n.fire_at, status = n.status, updated_at = now()
+         SET last_fired_at = now(), next_fire_at = n.fire_at, status = n.status, tzdb_version = $4, updated_at = now()
          FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS n (id, status, fire_at)
          WHERE r.id = n.id",
         &reminders,
         &statuses,
-        &times as &[Option<DateTime<Utc>>]
+        &times as &[Option<DateTime<Utc>>],
+        zone::DATA_VERSION
     )
     .execute(transaction)
     .await?;

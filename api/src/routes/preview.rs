@@ -1,0 +1,123 @@
+//! When a reminder would fire, before there is one.
+
+use axum::Json;
+use chrono::{DateTime, FixedOffset, NaiveDateTime, Utc};
+use common::reminder::schedule::{Clocks, Occurrence};
+use common::reminder::{Accepted, OnGap, Recurrence, Spec, summary, window};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::auth::Caller;
+use crate::extract;
+use crate::problem::{Body, Problem, Result};
+
+/// Most occurrences of an answer.
+const COUNT_MAX: usize = 50;
+
+/// The part of a reminder that says when it fires.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PreviewWish, example = json!({"start": "2027-01-04T09:00", "timezone": "Europe/Berlin",
+    "recurrence": {"kind": "weekly", "weekdays": ["mon", "thu"]}, "exdates": ["2027-01-07"], "count": 3}))]
+pub struct Wish {
+    /// When it fires first: wall-clock time in `timezone`, or an instant with an offset.
+    #[schema(example = "2027-01-04T09:00")]
+    start: String,
+    /// An IANA zone.
+    #[schema(example = "Europe/Berlin")]
+    timezone: String,
+    /// What it repeats on. Neither this nor `rrule`: it fires once.
+    recurrence: Option<Recurrence>,
+    /// The same as an RRULE of RFC 5545, without DTSTART.
+    #[schema(example = "FREQ=WEEKLY;BYDAY=MO,TH")]
+    rrule: Option<String>,
+    /// What the rule leaves out: dates and times.
+    #[serde(default)]
+    exdates: Vec<String>,
+    /// What becomes of a time that clocks skip.
+    #[serde(default)]
+    on_gap: OnGap,
+    /// The hour in `timezone`, 1 to 24, at which sending stops for the day.
+    window_end: Option<u8>,
+    /// How many occurrences: 1 to 50; 5 if not given.
+    #[schema(example = 5)]
+    count: Option<usize>,
+}
+
+/// When it would fire.
+#[derive(Serialize, ToSchema)]
+pub struct Preview {
+    /// What it repeats on, in words.
+    #[schema(example = "Every Mon, Thu")]
+    summary: String,
+    /// The rule as it would be stored; null: it fires once.
+    rrule: Option<String>,
+    /// What it repeats on; null when only an RRULE can say it.
+    recurrence: Option<Recurrence>,
+    /// The next occurrences, in order; fewer than asked for when there are no more.
+    occurrences: Vec<Firing>,
+    /// Wall-clock times among them that clocks skip, and at which `on_gap: skip` does not fire.
+    skipped: Vec<NaiveDateTime>,
+}
+
+/// One occurrence.
+#[derive(Serialize, ToSchema)]
+pub struct Firing {
+    /// The instant.
+    at: DateTime<Utc>,
+    /// What clocks in `timezone` show then, with their offset.
+    local: DateTime<FixedOffset>,
+    /// What clocks did to it; null: nothing.
+    clocks: Option<Clocks>,
+    /// The wall-clock time that the rule names, where clocks skip it; else null.
+    nominal: Option<NaiveDateTime>,
+    /// When sending stops for the day; null without `window_end`.
+    window_closes_at: Option<DateTime<Utc>>,
+}
+
+impl Wish {
+    fn answer(&self, now: DateTime<Utc>) -> Result<Preview> {
+        let count = self.count.unwrap_or(5);
+        if !(1..=COUNT_MAX).contains(&count) {
+            return Err(Problem::field("count", format_args!("must be 1 to {COUNT_MAX}")));
+        }
+        let spec = Spec {
+            start: &self.start,
+            timezone: &self.timezone,
+            recurrence: self.recurrence.as_ref(),
+            rrule: self.rrule.as_deref(),
+            exdates: &self.exdates,
+            on_gap: self.on_gap,
+            window_end: self.window_end,
+        };
+        let accepted = spec.check(now, count)?;
+        let occurrences = accepted.following.occurrences.iter();
+        Ok(Preview {
+            summary: summary::of_rrule(accepted.rrule.as_deref()),
+            recurrence: Recurrence::from_rrule(accepted.rrule.as_deref()),
+            occurrences: occurrences.map(|occurrence| self.firing(&accepted, *occurrence)).collect(),
+            skipped: accepted.following.skipped,
+            rrule: accepted.rrule,
+        })
+    }
+
+    fn firing(&self, accepted: &Accepted, Occurrence { at, nominal, clocks }: Occurrence) -> Firing {
+        Firing {
+            at,
+            local: at.with_timezone(&accepted.tz).fixed_offset(),
+            clocks,
+            nominal: Some(nominal).filter(|_| clocks == Some(Clocks::Shifted)),
+            window_closes_at: self.window_end.map(|end| window::closes_at(end, accepted.tz, at)),
+        }
+    }
+}
+
+/// Preview a schedule
+///
+/// The next occurrences of a reminder that does not exist yet, and what clocks do to them where they change. What would be
+/// refused when creating it is refused here with the same words.
+#[utoipa::path(post, path = "/v1/reminders/preview", tag = "Reminders", request_body = Wish,
+    responses((status = 200, body = Preview), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn preview(_caller: Caller, extract::Json(wish): extract::Json<Wish>) -> Result<Json<Preview>> {
+    Ok(Json(wish.answer(common::clock::now())?))
+}

@@ -1,0 +1,66 @@
+//! Pure. What is left out of a recurrence (EXDATE of RFC 5545, section 3.8.5.1): dates, and times of a date.
+
+use std::collections::BTreeSet;
+
+use chrono::{NaiveDate, NaiveDateTime};
+use chrono_tz::Tz;
+
+use super::Error;
+use super::schedule::Start;
+
+/// Most of a reminder.
+pub const EXDATES_MAX: usize = 500;
+
+/// Exceptions, on the clocks of the reminder's zone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exdates {
+    days: BTreeSet<NaiveDate>,
+    times: BTreeSet<NaiveDateTime>,
+}
+
+impl Exdates {
+    /// Reads exceptions such as `2026-12-25`, on which nothing fires, or `2026-12-24T17:00`, an occurrence that does not; an
+    /// instant with an offset is taken as the time that it is in `tz`.
+    ///
+    /// # Errors
+    /// When there are too many, or one is neither; the error's field is `exdates`.
+    pub fn parse(texts: &[String], tz: Tz) -> Result<Self, Error> {
+        if texts.len() > EXDATES_MAX {
+            return Err(Error::new("exdates", format_args!("must be at most {EXDATES_MAX}")));
+        }
+        let mut exdates = Self::default();
+        for (place, text) in texts.iter().enumerate() {
+            if let Ok(day) = NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d") {
+                exdates.days.insert(day);
+            } else {
+                let start = Start::parse(text, tz).map_err(|_| {
+                    let number = place + 1;
+                    Error::new(
+                        "exdates",
+                        format_args!("number {number} must be like 2026-12-25 or 2026-12-24T17:00, between 1970 and 2199"),
+                    )
+                })?;
+                exdates.times.insert(start.local);
+            }
+        }
+        Ok(exdates)
+    }
+
+    /// As they are stored: each once, dates before times.
+    #[must_use]
+    pub fn to_texts(&self) -> Vec<String> {
+        let days = self.days.iter().map(NaiveDate::to_string);
+        days.chain(self.times.iter().map(|time| time.format("%Y-%m-%dT%H:%M:%S").to_string())).collect()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.days.is_empty() && self.times.is_empty()
+    }
+
+    /// Whether nothing fires at `local`.
+    pub(super) fn hold(&self, local: NaiveDateTime) -> bool {
+        self.times.contains(&local) || self.days.contains(&local.date())
+    }
+}

@@ -1,0 +1,86 @@
+//! Pure. From wall-clock time to instants and back: what becomes of a time that clocks skip, or show twice.
+
+use chrono::{DateTime, Duration, MappedLocalTime, NaiveDateTime, Offset as _, TimeDelta, TimeZone as _, Utc};
+use chrono_tz::Tz;
+
+/// The version of the IANA zone data that this program was built with, such as `2025b`; a later one sorts behind.
+pub const DATA_VERSION: &str = chrono_tz::IANA_TZDB_VERSION;
+
+/// What a wall-clock time means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// One instant.
+    Once(DateTime<Utc>),
+    /// Clocks go back and show it twice: the first and the second time.
+    Twice(DateTime<Utc>, DateTime<Utc>),
+    /// Clocks go forward and skip it: the instant that lies as far behind the gap as the time lay in it (RFC 5545,
+    /// section 3.3.5).
+    Skipped(DateTime<Utc>),
+}
+
+impl Meaning {
+    pub(super) fn of(local: NaiveDateTime, tz: Tz) -> Self {
+        match tz.from_local_datetime(&local) {
+            MappedLocalTime::Single(at) => Self::Once(at.with_timezone(&Utc)),
+            MappedLocalTime::Ambiguous(first, second) => {
+                Self::Twice(first.with_timezone(&Utc), second.with_timezone(&Utc))
+            }
+            MappedLocalTime::None => {
+                // read on the clock as it stood before the gap
+                let before = (1..=52)
+                    .find_map(|halves| tz.offset_from_local_datetime(&(local - Duration::minutes(30 * halves))).latest());
+                let offset = before
+                    .map_or(TimeDelta::zero(), |offset| TimeDelta::seconds(i64::from(offset.fix().local_minus_utc())));
+                Self::Skipped((local - offset).and_utc())
+            }
+        }
+    }
+
+    /// The instant: shifted by the gap where clocks skip the time, the first where they show it twice.
+    pub(super) fn instant(self) -> DateTime<Utc> {
+        match self {
+            Self::Once(at) | Self::Twice(at, _) | Self::Skipped(at) => at,
+        }
+    }
+}
+
+/// The instant of a wall-clock time: shifted by the gap where clocks skip it, the first where they repeat it.
+#[must_use]
+pub fn instant_of(local: NaiveDateTime, tz: Tz) -> DateTime<Utc> {
+    Meaning::of(local, tz).instant()
+}
+
+/// A zone's offset at instants that mostly lie close to each other, without a search for each.
+#[derive(Debug, Clone)]
+pub(super) struct Offsets {
+    tz: Tz,
+    /// The half day that was looked up last, and its offset if clocks did not change in it.
+    half_day: Option<(i64, Option<i64>)>,
+}
+
+/// Seconds of half a day; no zone changes its clocks twice in one.
+const HALF_DAY: i64 = 43_200;
+
+impl Offsets {
+    pub(super) fn new(tz: Tz) -> Self {
+        Self { tz, half_day: None }
+    }
+
+    /// Seconds that wall clocks are ahead of UTC at `at`, which is in seconds since 1970.
+    pub(super) fn at(&mut self, at: i64) -> i64 {
+        let number = at.div_euclid(HALF_DAY);
+        let (_, steady) = match self.half_day {
+            Some(known) if known.0 == number => known,
+            _ => {
+                let (first, last) = (self.look_up(number * HALF_DAY), self.look_up(number * HALF_DAY + HALF_DAY - 1));
+                *self.half_day.insert((number, (first == last).then_some(first)))
+            }
+        };
+        steady.unwrap_or_else(|| self.look_up(at))
+    }
+
+    fn look_up(&self, at: i64) -> i64 {
+        let utc = DateTime::from_timestamp(at, 0).unwrap_or_default().naive_utc();
+        i64::from(self.tz.offset_from_utc_datetime(&utc).fix().local_minus_utc())
+    }
+}

@@ -1,0 +1,101 @@
+//! New zone data: when a country changes its clocks, what was planned with the old data is planned anew.
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::{Events, REMINDER_RESCHEDULED};
+use crate::id::{AccountId, ReminderId, TenantId};
+use crate::reminder::{OnGap, Schedule};
+use crate::store::Result;
+
+/// What a step of [`refresh_zone_data`] did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refreshed {
+    /// How many reminders it looked at; fewer than its limit: there are no more.
+    pub seen: usize,
+    /// Whose reminders now fire at another time; once per reminder.
+    pub moved: Vec<TenantId>,
+}
+
+struct Planned {
+    id: ReminderId,
+    tenant: TenantId,
+    account: AccountId,
+    start_local: NaiveDateTime,
+    timezone: String,
+    rrule: Option<String>,
+    exdates: Vec<String>,
+    on_gap: OnGap,
+    fire_at: DateTime<Utc>,
+    last_fired_at: Option<DateTime<Utc>>,
+}
+
+/// Computes anew when up to `limit` armed reminders of all tenants fire next, if that was computed with zone data older
+/// than `version`, this program's own; each that fires at another time now gets an event. Older programs leave newer
+/// rows alone, so that two releases side by side don't undo each other's work.
+///
+/// # Errors
+/// When the database does not do it; nothing is changed then.
+pub async fn refresh_zone_data(db: &PgPool, version: &str, limit: i64) -> Result<Refreshed> {
+    let mut transaction = db.begin().await?;
+    let planned = lock_outdated(&mut transaction, version, limit).await?;
+    let mut refreshed = Refreshed { seen: planned.len(), moved: Vec::new() };
+    if planned.is_empty() {
+        return Ok(refreshed);
+    }
+    let mut events = Events::default();
+    let mut times = Vec::with_capacity(planned.len());
+    for reminder in &planned {
+        let moved = reminder.moved();
+        times.push(moved.unwrap_or(reminder.fire_at));
+        if let Some(at) = moved {
+            tracing::info!(reminder = %reminder.id, previous = %reminder.fire_at, next = %at, "zone data moved a reminder");
+            let data = serde_json::json!({"reminder_id": reminder.id, "previous": reminder.fire_at, "next_fire_at": at,
+                "zone_data": version});
+            events.push(reminder.tenant, Some(reminder.account), REMINDER_RESCHEDULED, data);
+            refreshed.moved.push(reminder.tenant);
+        }
+    }
+    let ids: Vec<Uuid> = planned.iter().map(|reminder| reminder.id.0).collect();
+    sqlx::query!(
+        "UPDATE reminders r SET next_fire_at = n.fire_at, tzdb_version = $3
+         FROM unnest($1::uuid[], $2::timestamptz[]) AS n (id, fire_at) WHERE r.id = n.id",
+        &ids,
+        &times,
+        version
+    )
+    .execute(&mut *transaction)
+    .await?;
+    events.write(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(refreshed)
+}
+
+async fn lock_outdated(transaction: &mut PgConnection, version: &str, limit: i64) -> Result<Vec<Planned>> {
+    let planned = sqlx::query_as!(
+        Planned,
+        r#"
+        SELECT id AS "id: ReminderId", tenant_id AS "tenant: TenantId", account_id AS "account: AccountId", start_local,
+               timezone, rrule, exdates, on_gap AS "on_gap: OnGap", next_fire_at AS "fire_at!", last_fired_at
+        FROM reminders
+        WHERE next_fire_at IS NOT NULL AND (tzdb_version IS NULL OR tzdb_version < $1)
+        ORDER BY next_fire_at LIMIT $2
+        FOR UPDATE SKIP LOCKED
+        "#,
+        version,
+        limit
+    )
+    .fetch_all(transaction)
+    .await?;
+    Ok(planned)
+}
+
+impl Planned {
+    /// When it fires now; none: when it was planned. What can't be computed fails when it is due, with an event.
+    fn moved(&self) -> Option<DateTime<Utc>> {
+        let rrule = self.rrule.as_deref();
+        let schedule = Schedule::read(self.start_local, &self.timezone, rrule, &self.exdates, self.on_gap).ok()?;
+        schedule.moved(self.fire_at, self.last_fired_at).ok()?
+    }
+}

@@ -1,0 +1,138 @@
+//! R40, R43: starts, the first fire, and what is wrong with a schedule as a whole.
+
+use chrono::{DateTime, Duration, Utc};
+use chrono_tz::Tz;
+use common::reminder::schedule::Clocks;
+use common::reminder::{Accepted, End, Error, Kind, OnGap, Recurrence, Schedule, Spec, Start, timezone};
+
+use super::{shown, utc, zone};
+
+fn first_fire(start: Start, rrule: Option<&str>, now: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
+    let schedule = Schedule::new(start.local, Tz::UTC, rrule, Default::default(), OnGap::Shift)?;
+    Ok(schedule.first(start, now, 1)?.occurrences[0].at)
+}
+
+const SPEC: Spec<'_> = Spec {
+    start: "2026-06-01T09:00",
+    timezone: "America/New_York",
+    recurrence: None,
+    rrule: None,
+    exdates: &[],
+    on_gap: OnGap::Shift,
+    window_end: None,
+};
+
+fn check(spec: &Spec<'_>, want: usize) -> Result<Accepted, Error> {
+    spec.check(utc("2026-01-01 00:00"), want)
+}
+
+/// R43: a first fire up to a minute ago is bumped to the next minute; older is refused with the field's name.
+#[test]
+fn a_first_fire_has_a_minute_of_grace() {
+    let now = utc("2026-06-01 12:00") + Duration::seconds(30);
+    let at = |seconds: i64| Start::stored((now + Duration::seconds(seconds)).naive_utc(), Tz::UTC);
+    for rrule in [None, Some("FREQ=DAILY"), Some("FREQ=HOURLY")] {
+        assert_eq!(first_fire(at(1), rrule, now).unwrap(), now + Duration::seconds(1));
+        for late in [0, -1, -59, -60] {
+            assert_eq!(first_fire(at(late), rrule, now).unwrap(), utc("2026-06-01 12:01"), "{late}");
+        }
+        let error = first_fire(at(-61), rrule, now).unwrap_err();
+        assert_eq!(error.field, "start");
+        assert!(error.message.contains("in the past"), "{error}");
+    }
+}
+
+/// R40: a start is an instant or wall-clock time; the later of two equal wall-clock times can be meant.
+#[test]
+fn a_start_is_read_with_and_without_offset() {
+    let york = zone("America/New_York");
+    for (text, expected_local, expected_at) in [
+        ("2026-12-01T09:00", "2026-12-01 09:00", "2026-12-01 14:00"),
+        ("2026-12-01T09:00:59.9", "2026-12-01 09:00", "2026-12-01 14:00"),
+        ("2026-12-01T09:00:00+01:00", "2026-12-01 03:00", "2026-12-01 08:00"),
+        ("2026-12-01T09:00:00Z", "2026-12-01 04:00", "2026-12-01 09:00"),
+        ("2026-03-08T02:30", "2026-03-08 02:30", "2026-03-08 07:30"),
+        ("2026-11-01T01:30", "2026-11-01 01:30", "2026-11-01 05:30"),
+        ("2026-11-01T01:30:00-05:00", "2026-11-01 01:30", "2026-11-01 06:30"),
+    ] {
+        let start = Start::parse(text, york).unwrap();
+        assert_eq!(start.local.format("%Y-%m-%d %H:%M").to_string(), expected_local, "{text}");
+        assert_eq!(start.at.format("%Y-%m-%d %H:%M").to_string(), expected_at, "{text}");
+    }
+    for text in ["", "tomorrow", "2026-13-01T00:00", "1969-12-31T23:59", "9999-12-31T23:59:59Z", "2026-12-01"] {
+        assert_eq!(Start::parse(text, york).unwrap_err().field, "start", "{text}");
+    }
+    assert_eq!(timezone("W. Europe Standard Time").unwrap_err().field, "timezone");
+}
+
+/// A start with an offset fires at that instant, though the rule goes on at the first of two equal times.
+#[test]
+fn the_later_of_two_equal_times_can_be_meant() {
+    for (start, rrule, expected) in [
+        ("2026-11-01T01:30", "FREQ=DAILY", ["2026-11-01 05:30", "2026-11-02 06:30"]),
+        ("2026-11-01T01:30:00-04:00", "FREQ=DAILY", ["2026-11-01 05:30", "2026-11-02 06:30"]),
+        ("2026-11-01T01:30:00-05:00", "FREQ=DAILY", ["2026-11-01 06:30", "2026-11-02 06:30"]),
+        ("2026-11-01T01:30:00-05:00", "FREQ=HOURLY", ["2026-11-01 06:30", "2026-11-01 07:30"]),
+    ] {
+        let accepted = check(&Spec { start, rrule: Some(rrule), ..SPEC }, 2).unwrap();
+        let found: Vec<_> = accepted.following.occurrences.iter().map(|one| one.at).collect();
+        assert_eq!(shown(&found), expected, "{start} {rrule}");
+        assert_eq!(accepted.first_fire, found[0]);
+        let clocks = if start.ends_with("-05:00") { Clocks::SecondOfTwo } else { Clocks::FirstOfTwo };
+        assert_eq!(accepted.following.occurrences[0].clocks, Some(clocks));
+    }
+    let once = check(&Spec { start: "2026-11-01T01:30:00-05:00", ..SPEC }, 5).unwrap();
+    assert_eq!((once.following.occurrences.len(), once.first_fire), (1, utc("2026-11-01 06:30")));
+}
+
+/// R41, R43: a schedule that never fires is refused, and the error names the field that is to blame.
+#[test]
+fn a_schedule_that_never_fires_is_refused() {
+    let until = |year, month, day| End::Until(chrono::NaiveDate::from_ymd_opt(year, month, day).unwrap());
+    let daily = |end| Recurrence { kind: Kind::Daily, end, ..Recurrence::default() };
+    let (before, after) = (daily(until(2026, 5, 31)), daily(End::After(2)));
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let (both, one, bad) = (texts(&["2026-06-01", "2026-06-02"]), texts(&["2026-06-01"]), texts(&["1.6.2026"]));
+    let many: Vec<_> = (0..501).map(|_| "2026-06-01".to_owned()).collect();
+    for (spec, field, words) in [
+        (Spec { timezone: "Berlin", ..SPEC }, "timezone", "IANA"),
+        (Spec { start: "soon", ..SPEC }, "start", "like"),
+        (Spec { start: "2025-12-01T09:00", ..SPEC }, "start", "in the past"),
+        (Spec { start: "2025-12-01T09:00", rrule: Some("FREQ=DAILY"), ..SPEC }, "start", "in the past"),
+        (Spec { rrule: Some("FREQ=DAILY;COUNT=0"), ..SPEC }, "rrule", "COUNT"),
+        (Spec { rrule: Some("FREQ=DAILY;UNTIL=20260531"), ..SPEC }, "rrule", "before the start"),
+        (Spec { recurrence: Some(&before), ..SPEC }, "recurrence.end", "before the start"),
+        (Spec { recurrence: Some(&after), rrule: Some("FREQ=DAILY"), ..SPEC }, "rrule", "one of the two"),
+        (Spec { rrule: Some("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"), ..SPEC }, "rrule", "never have"),
+        (Spec { start: "2026-06-30T09:00", rrule: Some("FREQ=YEARLY;BYMONTH=2"), ..SPEC }, "rrule", "no occurrence"),
+        (Spec { recurrence: Some(&after), exdates: &both, ..SPEC }, "exdates", "no occurrence"),
+        (Spec { recurrence: Some(&after), exdates: &bad, ..SPEC }, "exdates", "number 1"),
+        (Spec { recurrence: Some(&after), exdates: &many, ..SPEC }, "exdates", "at most 500"),
+        (Spec { exdates: &one, ..SPEC }, "exdates", "only go with"),
+        (
+            Spec {
+                start: "2026-03-08T02:30",
+                rrule: Some("FREQ=DAILY;COUNT=1"),
+                on_gap: OnGap::Skip,
+                ..SPEC
+            },
+            "on_gap",
+            "clocks skip",
+        ),
+        (Spec { start: "2026-03-08T02:30", on_gap: OnGap::Skip, ..SPEC }, "on_gap", "clocks skip"),
+    ] {
+        let error = check(&spec, 1).expect_err(words);
+        assert_eq!(error.field, field, "{error}");
+        assert!(error.message.contains(words), "{error}");
+    }
+    let rest = check(&Spec { recurrence: Some(&after), exdates: &one, ..SPEC }, 9).unwrap();
+    assert_eq!((rest.following.occurrences.len(), rest.exdates), (1, texts(&["2026-06-01"])));
+}
+
+/// Exceptions are stored in one form.
+#[test]
+fn exceptions_are_normalised() {
+    let given = ["2026-12-24T17:00", " 2026-12-25 ", "2026-12-24T22:00:00Z", "2026-12-25"].map(str::to_owned);
+    let accepted = check(&Spec { rrule: Some("FREQ=DAILY"), exdates: &given, ..SPEC }, 1).unwrap();
+    assert_eq!(accepted.exdates, ["2026-12-25", "2026-12-24T17:00:00"]);
+}

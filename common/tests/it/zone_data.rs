@@ -1,0 +1,120 @@
+//! New zone data, on a real Postgres.
+
+use common::id::{AccountId, ReminderId, TenantId};
+use common::reminder::zone;
+use common::store::MIGRATOR;
+use common::store::due::{fire_due, refresh_zone_data};
+use sqlx::PgPool;
+
+/// A reminder at nine in Berlin from 2090 on, planned with the given zone data and so many hours from where it belongs.
+async fn reminder(db: &PgPool, rrule: Option<&str>, version: Option<&str>, off_hours: i32) -> (TenantId, ReminderId) {
+    let (tenant, account, reminder) = (TenantId::new(), AccountId::new(), ReminderId::new());
+    sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'Acme')").bind(tenant).execute(db).await.unwrap();
+    sqlx::query("INSERT INTO accounts (id, tenant_id, label) VALUES ($1, $2, 'Front desk')")
+        .bind(account)
+        .bind(tenant)
+        .execute(db)
+        .await
+        .unwrap();
+    sqlx::query(
+        "INSERT INTO reminders (id, tenant_id, account_id, name, timezone, start_local, rrule, next_fire_at, tzdb_version)
+         VALUES ($1, $2, $3, 'Stand-up', 'Europe/Berlin', '2090-01-02 09:00', $4,
+                 timestamptz '2090-01-02 08:00Z' + make_interval(hours => $5), $6)",
+    )
+    .bind(reminder)
+    .bind(tenant)
+    .bind(account)
+    .bind(rrule)
+    .bind(off_hours)
+    .bind(version)
+    .execute(db)
+    .await
+    .unwrap();
+    (tenant, reminder)
+}
+
+async fn planned(db: &PgPool, reminder: ReminderId) -> (String, Option<String>) {
+    let planned = "SELECT to_char(next_fire_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), tzdb_version FROM reminders WHERE id = $1";
+    sqlx::query_as(planned).bind(reminder).fetch_one(db).await.unwrap()
+}
+
+/// R40: what was planned with older zone data is planned anew, once, with an event that names the old and the new instant.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn newer_zone_data_moves_what_was_planned(db: PgPool) {
+    let mine = zone::DATA_VERSION;
+    let (tenant, moved) = reminder(&db, Some("FREQ=DAILY"), Some("2009a"), 1).await;
+    let (_, unknown) = reminder(&db, None, None, -2).await;
+    let (_, right) = reminder(&db, Some("FREQ=DAILY"), Some("2009a"), 0).await;
+    let (_, current) = reminder(&db, Some("FREQ=DAILY"), Some(mine), 1).await;
+    let (_, newer) = reminder(&db, Some("FREQ=DAILY"), Some("2999z"), 1).await;
+    let (_, broken) = reminder(&db, Some("FREQ=NEVERLY"), Some("2009a"), 1).await;
+    let refreshed = refresh_zone_data(&db, mine, 100).await.unwrap();
+    assert_eq!((refreshed.seen, refreshed.moved.len()), (4, 2));
+    assert!(refreshed.moved.contains(&tenant));
+    let (there, off) = ("2090-01-02 08:00".to_owned(), "2090-01-02 09:00".to_owned());
+    for (reminder, at, version) in [
+        (moved, &there, mine),
+        (unknown, &there, mine),
+        (right, &there, mine),
+        (current, &off, mine),
+        (newer, &off, "2999z"),
+        (broken, &off, mine),
+    ] {
+        assert_eq!(planned(&db, reminder).await, (at.clone(), Some(version.to_owned())));
+    }
+    let event = "SELECT data FROM events WHERE kind = 'reminder.rescheduled' AND tenant_id = $1";
+    let data: serde_json::Value = sqlx::query_scalar(event).bind(tenant).fetch_one(&db).await.unwrap();
+    assert_eq!(
+        data,
+        serde_json::json!({"reminder_id": moved, "previous": "2090-01-02T09:00:00Z", "next_fire_at": "2090-01-02T08:00:00Z",
+            "zone_data": mine})
+    );
+    let events: i64 = sqlx::query_scalar("SELECT count(*) FROM events").fetch_one(&db).await.unwrap();
+    assert_eq!(events, 2);
+    assert_eq!(refresh_zone_data(&db, mine, 100).await.unwrap().seen, 0);
+}
+
+/// R03: several schedulers at once plan each reminder anew once, in steps.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn many_schedulers_move_each_once(db: PgPool) {
+    for _ in 0..40 {
+        reminder(&db, Some("FREQ=DAILY"), Some("2009a"), 1).await;
+    }
+    let schedulers: Vec<_> = (0..3)
+        .map(|_| {
+            let db = db.clone();
+            tokio::spawn(async move {
+                let mut moved = 0;
+                for _ in 0..20 {
+                    moved += refresh_zone_data(&db, zone::DATA_VERSION, 7).await.unwrap().moved.len();
+                }
+                moved
+            })
+        })
+        .collect();
+    let mut moved = 0;
+    for scheduler in schedulers {
+        moved += scheduler.await.unwrap();
+    }
+    assert_eq!(moved, 40);
+    let events: i64 = sqlx::query_scalar("SELECT count(*) FROM events").fetch_one(&db).await.unwrap();
+    assert_eq!(events, 40);
+}
+
+/// What is fired is planned with this program's zone data, exceptions and gaps heeded.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn firing_notes_whose_clocks_it_read(db: PgPool) {
+    let (_, reminder) = reminder(&db, Some("FREQ=DAILY"), Some("2009a"), 0).await;
+    sqlx::query(
+        "UPDATE reminders SET timezone = 'UTC', start_local = date_trunc('second', now() AT TIME ZONE 'UTC') - interval '1 minute',
+             next_fire_at = now() - interval '1 minute',
+             exdates = ARRAY[to_char((now() AT TIME ZONE 'UTC') + interval '1 day' - interval '1 minute', 'YYYY-MM-DD')]",
+    )
+    .execute(&db)
+    .await
+    .unwrap();
+    assert_eq!(fire_due(&db, 10).await.unwrap().len(), 1);
+    assert_eq!(planned(&db, reminder).await.1.as_deref(), Some(zone::DATA_VERSION));
+    let ahead = "SELECT next_fire_at > now() + interval '47 hours' FROM reminders";
+    assert!(sqlx::query_scalar::<_, bool>(ahead).fetch_one(&db).await.unwrap(), "tomorrow is left out");
+}

@@ -1,0 +1,42 @@
+//! Plans reminders anew whose next time was computed with older zone data than this program's: once after an upgrade.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use common::reminder::zone;
+use common::store::due;
+
+use crate::context::Context;
+use crate::duty::{Duty, Round};
+
+/// Reminders of one transaction.
+const BATCH: i64 = 500;
+/// Transactions of one round; the next round comes at once when that was not enough.
+const BATCHES: usize = 100;
+
+/// The duty. Its first round comes with the scheduler's start.
+pub struct RefreshZoneData;
+
+#[async_trait]
+impl Duty for RefreshZoneData {
+    fn name(&self) -> &'static str {
+        "refresh_zone_data"
+    }
+
+    fn interval(&self) -> Duration {
+        Duration::from_secs(10 * 60)
+    }
+
+    async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
+        let mut done = 0;
+        for _ in 0..BATCHES {
+            let refreshed = due::refresh_zone_data(&context.db, zone::DATA_VERSION, BATCH).await?;
+            done += refreshed.moved.len();
+            context.signal(refreshed.moved);
+            if i64::try_from(refreshed.seen).unwrap_or(i64::MAX) < BATCH {
+                return Ok(Round::of(done));
+            }
+        }
+        Ok(Round { done, next_in: Some(Duration::ZERO) })
+    }
+}
