@@ -2,12 +2,15 @@
 
 use std::fmt;
 
+pub mod catch_up;
+pub mod life;
 pub mod recurrence;
 mod rule;
 pub mod schedule;
 pub mod summary;
 pub mod window;
 
+pub use catch_up::{Misfire, Overlap};
 pub use recurrence::{End, Kind, Recurrence, Weekday};
 pub use schedule::Start;
 

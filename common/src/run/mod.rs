@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub mod machine;
+pub mod notice;
+
 /// How far one target of a run is. Exactly `Pending` is unfinished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -51,11 +54,23 @@ pub enum Status {
     Paused,
     /// The reminder was edited before this run had begun (R44).
     Canceled,
-    /// It came due while nobody could fire it, for too long.
+    /// It was never begun: it came due too long ago, or while the run before was in progress.
     Missed,
 }
 
 impl Status {
+    /// Each of them.
+    pub const ALL: [Self; 8] = [
+        Self::Pending,
+        Self::Running,
+        Self::Success,
+        Self::Partial,
+        Self::Failed,
+        Self::Paused,
+        Self::Canceled,
+        Self::Missed,
+    ];
+
     /// The word as it is stored and shown.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -136,13 +151,13 @@ impl Tally {
         }
     }
 
-    /// What becomes of a run whose delivery window closed (R46): `paused` if something was delivered, else `failed`; a run
-    /// without pending targets is what its targets say.
+    /// What becomes of a run whose delivery window closed (R46): `paused` if something was delivered, be it one text of a
+    /// target that is pending still; else `failed`. A run without pending targets is what its targets say.
     #[must_use]
-    pub fn status_when_window_closes(self) -> Status {
+    pub fn status_when_window_closes(self, delivered: bool) -> Status {
         if self.pending == 0 {
             self.status()
-        } else if self.sent > 0 {
+        } else if delivered || self.sent > 0 {
             Status::Paused
         } else {
             Status::Failed
