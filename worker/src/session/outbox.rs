@@ -22,6 +22,8 @@ use crate::link::{Link, SendError};
 const WINDOW: usize = 64;
 /// The rows are looked at this often when nobody rings.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// After a look that found messages whose time had just passed.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// After a failed look at the rows.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -75,6 +77,12 @@ enum Drained {
     Gone,
 }
 
+/// Whether a message's time has passed, by the time that was left when it was read.
+fn is_over(row: &Waiting, read_at: BootTime) -> bool {
+    let left = row.expires_in_s.map(|left| Duration::try_from_secs_f64(left).unwrap_or_default());
+    left.is_some_and(|left| BootTime::now().since(read_at) >= left)
+}
+
 impl Sender {
     /// Sends until stopped.
     pub async fn run(self) {
@@ -101,6 +109,7 @@ impl Sender {
                 return Drained::All; // the next acknowledgement rings
             }
             let limit = i64::try_from(room).unwrap_or(1);
+            let read_at = BootTime::now();
             let rows = match outbox::waiting(&self.context.pool, self.account, &flying, limit).await {
                 Ok(rows) => rows,
                 Err(error) => {
@@ -112,10 +121,14 @@ impl Sender {
                 return Drained::All;
             }
             let mut waiting: HashSet<String> = HashSet::new();
-            let mut sent = false;
+            let (mut sent, mut over) = (false, false);
             for row in rows {
                 if waiting.contains(&row.chat) || self.in_flight.busy(&row.chat) {
                     waiting.insert(row.chat);
+                    continue;
+                }
+                if is_over(&row, read_at) {
+                    over = true; // the delivery window closed since it was read (R46); the next look does not find it
                     continue;
                 }
                 if let Some(end) = self.send(row).await {
@@ -124,7 +137,8 @@ impl Sender {
                 sent = true;
             }
             if !sent {
-                return Drained::All; // the next acknowledgement rings
+                // else the next acknowledgement rings
+                return if over { Drained::Again(LOOK_AGAIN) } else { Drained::All };
             }
         }
     }
