@@ -7,7 +7,10 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::routes::{accounts, audit, groups, health, keys, messages, pairing, passkey, reminders, runs, tenants};
+use crate::routes::{
+    accounts, audit, dashboard, groups, health, keys, messages, notifications, pairing, passkey, pausing, reminders, runs,
+    tenants,
+};
 use crate::{qr, sse};
 
 /// The page may run its own script and read this API, and nothing else.
@@ -30,6 +33,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
         (name = "Groups", description = "Where the account takes part."),
         (name = "Messages", description = "Sending, and following what becomes of it."),
         (name = "Reminders", description = "Texts that are sent at a time, once or again and again."),
+        (name = "Notifications", description = "What people are told about reminders."),
         (name = "Events", description = "What happened, live and in hindsight."),
         (name = "Tenants", description = "For admins: tenants and their keys."),
         (name = "Service", description = "About this installation; without a key."),
@@ -40,7 +44,9 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
         groups::list, groups::sync,
         messages::send, messages::list, messages::get,
         reminders::create, reminders::list, reminders::get, reminders::update, reminders::delete,
-        runs::list, runs::get,
+        pausing::pause, pausing::resume,
+        runs::list_of_reminder, runs::list, runs::get, runs::resume, runs::cancel, runs::clear,
+        notifications::list, notifications::read, notifications::read_all, dashboard::get,
         sse::get, audit::list,
         tenants::create, tenants::list, tenants::get, tenants::delete, keys::create, keys::list, keys::revoke,
         health::get,

@@ -23,6 +23,12 @@ pub trait Duty: Send + Sync + 'static {
     /// How long it rests between two rounds, unless a round says otherwise.
     fn interval(&self) -> Duration;
 
+    /// Waits until there may be something to do before the rest is over; a duty that nobody wakes waits for ever.
+    async fn woken(&self, context: &Context) {
+        let _ = context;
+        std::future::pending().await
+    }
+
     /// Does what there is to do now, in bounded steps.
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round>;
 }
@@ -66,7 +72,11 @@ pub async fn keep_doing(duty: Arc<dyn Duty>, context: Context, rounds: watch::Se
             rounds.done += round.map_or(0, |round| round.done);
         });
         let rest = rest(duty.interval(), round.and_then(|round| round.next_in), rand::random());
-        let _ = tokio::time::timeout(rest, stop.cancelled()).await;
+        tokio::select! {
+            () = tokio::time::sleep(rest) => {}
+            () = duty.woken(&context) => {}
+            () = stop.cancelled() => {}
+        }
     }
 }
 

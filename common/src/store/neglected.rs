@@ -67,8 +67,8 @@ pub async fn park_stale_pairings(db: &PgPool, age: Duration, limit: i64) -> Resu
     Ok(parked.into_iter().map(|row| row.tenant).collect())
 }
 
-/// Ends queued messages whose `expires_at` passed more than `age` ago: their account's owner would have done it by then, so
-/// there is none. Answers whose they are, for the bus.
+/// Ends queued messages whose `expires_at` passed more than `age` ago. A session does not send them since; what it sent
+/// before has been acknowledged by then, or nobody knows. Answers whose they are, for the bus.
 ///
 /// # Errors
 /// When the database does not do it.

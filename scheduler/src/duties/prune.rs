@@ -1,4 +1,4 @@
-//! Removes rows that have done their work: idempotency keys, old events, workers long gone.
+//! Removes rows that have done their work: idempotency keys, old events, runs and notifications, workers long gone.
 
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ const WORKERS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Prune {
     /// How long events are kept.
     pub events_kept: Duration,
+    /// How long runs are kept after their end, and notifications after they were written.
+    pub runs_kept: Duration,
 }
 
 #[async_trait]
@@ -35,6 +37,8 @@ impl Duty for Prune {
         let db = &context.db;
         let mut done = repeat(|| idempotency::prune_of_all_tenants(db, BATCH)).await?;
         done += repeat(|| retention::events(db, self.events_kept, BATCH)).await?;
+        done += repeat(|| retention::runs(db, self.runs_kept, BATCH)).await?;
+        done += repeat(|| retention::notifications(db, self.runs_kept, BATCH)).await?;
         done += repeat(|| retention::workers(db, WORKERS_KEPT, BATCH)).await?;
         Ok(Round::of(done))
     }
