@@ -10,6 +10,7 @@ mod messages;
 mod openapi;
 mod pairing;
 mod reminders;
+mod runs;
 mod requests;
 mod sse;
 mod test_api;

@@ -15,6 +15,8 @@ const BATCH: i64 = 500;
 const BATCHES: usize = 20;
 /// The longest sleep: a waking that was lost costs no more. Else it sleeps until the next occurrence is due.
 const INTERVAL: Duration = Duration::from_secs(15);
+/// The rest after a round that failed: what is due does not wait for the interval.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The rest when everything due is locked by another scheduler, which fires it.
 const LOCKED: Duration = Duration::from_millis(50);
 /// Past the due time by this, so that the database's clock has certainly reached it.
@@ -31,6 +33,10 @@ impl Duty for FireReminders {
 
     fn interval(&self) -> Duration {
         INTERVAL
+    }
+
+    fn retry_after(&self) -> Duration {
+        RETRY_AFTER
     }
 
     async fn woken(&self, context: &Context) {
