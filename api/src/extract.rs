@@ -10,6 +10,8 @@ use crate::problem::{Problem, Result};
 
 /// Longest body, in bytes.
 pub const BODY_LIMIT: usize = 256 * 1024;
+/// Longest body of a reminder, in bytes.
+pub const LONG_BODY_LIMIT: usize = 4 * 1024 * 1024;
 
 /// A JSON body.
 pub struct Json<T>(pub T);

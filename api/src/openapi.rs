@@ -8,8 +8,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::{Modify, OpenApi};
 
 use crate::routes::{
-    accounts, audit, deliveries, groups, health, keys, messages, pairing, passkey, preview, reminders, runs, tenants,
-    webhooks,
+    accounts, audit, dashboard, deliveries, groups, health, keys, messages, notifications, pairing, passkey, pausing,
+    preview, reminders, runs, tenants, webhooks,
 };
 use crate::{qr, sse};
 
@@ -33,6 +33,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
         (name = "Groups", description = "Where the account takes part."),
         (name = "Messages", description = "Sending, and following what becomes of it."),
         (name = "Reminders", description = "Texts that are sent at a time, once or again and again."),
+        (name = "Notifications", description = "What people are told about reminders."),
         (name = "Events", description = "What happened, live and in hindsight."),
         (name = "Webhooks", description = "What happened, posted to you. Requests carry the headers of Standard Webhooks: \
             `webhook-id` (the same at each attempt), `webhook-timestamp` and `webhook-signature`."),
@@ -45,8 +46,9 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
         groups::list, groups::sync,
         messages::send, messages::list, messages::get,
         reminders::create, reminders::list, reminders::get, reminders::update, reminders::delete,
-        preview::preview,
-        runs::list, runs::get,
+        preview::preview, pausing::pause, pausing::resume,
+        runs::list_of_reminder, runs::list, runs::get, runs::resume, runs::cancel, runs::clear,
+        notifications::list, notifications::read, notifications::read_all, dashboard::get,
         sse::get, audit::list,
         webhooks::create, webhooks::list, webhooks::get, webhooks::change, webhooks::delete, webhooks::rotate_secret,
         deliveries::test, deliveries::list, deliveries::retry,

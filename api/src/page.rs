@@ -19,6 +19,10 @@ pub struct Page<T> {
     pub data: Vec<T>,
     /// Give this as `cursor` to get the next page; null on the last one.
     pub next_cursor: Option<String>,
+    /// On an empty page: the filters that left nothing, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "nothing with status=paused")]
+    pub empty: Option<String>,
 }
 
 /// How many items a client asked for.
@@ -40,7 +44,18 @@ impl<T> Page<T> {
         let more = rows.len() > limit;
         rows.truncate(limit);
         let next_cursor = rows.last().filter(|_| more).map(cursor);
-        Self { data: rows.into_iter().map(show).collect(), next_cursor }
+        Self { data: rows.into_iter().map(show).collect(), next_cursor, empty: None }
+    }
+
+    /// Says on an empty page which of these filters were in force (R51).
+    #[must_use]
+    pub fn say_if_empty(mut self, filters: &[(&str, Option<String>)]) -> Self {
+        let given = filters.iter().filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)));
+        let given: Vec<_> = given.collect();
+        if self.data.is_empty() && !given.is_empty() {
+            self.empty = Some(format!("nothing with {}", given.join(" and ")));
+        }
+        self
     }
 }
 
@@ -105,5 +120,17 @@ mod tests {
         assert_eq!((page.data, page.next_cursor.as_deref()), (vec![1, 2], Some("2")));
         let page = Page::cut(vec![1, 2], 2, ToString::to_string, |n| n);
         assert_eq!((page.data, page.next_cursor), (vec![1, 2], None));
+    }
+
+    #[test]
+    fn an_empty_page_says_which_filter_was_empty() {
+        let filters = [("status", Some("paused".to_owned())), ("account_id", None), ("since", Some("2027".to_owned()))];
+        let page = |rows| Page::cut(rows, 2, ToString::to_string, |n: i32| n);
+        assert_eq!(
+            page(vec![]).say_if_empty(&filters).empty.as_deref(),
+            Some("nothing with status=paused and since=2027")
+        );
+        assert_eq!(page(vec![1]).say_if_empty(&filters).empty, None);
+        assert_eq!(page(vec![]).say_if_empty(&[("status", None)]).empty, None);
     }
 }

@@ -39,6 +39,8 @@ pub enum Problem {
     Forbidden(&'static str),
     /// There is no such thing, or it is another tenant's.
     NotFound,
+    /// A field names something that there is not, or that is another tenant's.
+    NoSuch(FieldError),
     /// The path exists, but not with this method.
     MethodNotAllowed,
     /// The thing's present state does not allow this.
@@ -95,6 +97,11 @@ impl Problem {
         Self::Invalid(vec![FieldError { field: field.into(), message: message.to_string() }])
     }
 
+    /// One field names something that there is not.
+    pub fn no_such(field: impl Into<String>, message: impl ToString) -> Self {
+        Self::NoSuch(FieldError { field: field.into(), message: message.to_string() })
+    }
+
     /// Logs a fault of ours and hides it from the client.
     pub fn internal(error: &dyn std::fmt::Display) -> Self {
         let request_id = REQUEST_ID.try_with(Clone::clone).unwrap_or_default();
@@ -109,7 +116,7 @@ impl Problem {
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Some fields are not valid"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "A valid API key is needed"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "This key may not do that"),
-            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "Not found"),
+            Self::NotFound | Self::NoSuch(_) => (StatusCode::NOT_FOUND, "not-found", "Not found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", "Not possible right now"),
             Self::NotConnected => (StatusCode::CONFLICT, "account-not-connected", "The account has no phone"),
@@ -140,6 +147,7 @@ impl Problem {
             Self::Timeout | Self::Unavailable => Some("Try again in a moment".to_owned()),
             Self::Invalid(_)
             | Self::NotFound
+            | Self::NoSuch(_)
             | Self::MethodNotAllowed
             | Self::KeyReused
             | Self::TooLarge
@@ -181,7 +189,11 @@ impl IntoResponse for Problem {
             status: status.as_u16(),
             detail: self.detail(),
             instance: REQUEST_ID.try_with(Clone::clone).ok(),
-            errors: if let Self::Invalid(errors) = &self { errors.clone() } else { Vec::new() },
+            errors: match &self {
+                Self::Invalid(errors) => errors.clone(),
+                Self::NoSuch(error) => vec![error.clone()],
+                _ => Vec::new(),
+            },
         };
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();

@@ -215,6 +215,7 @@ impl Cluster {
             listen,
             ring_again_s: 1,
             events_kept_days: 7,
+            runs_kept_days: 90,
         };
         let stop = CancellationToken::new();
         Part::start(stop.clone(), async move { scheduler::run(config, TcpListener::from_std(listener)?, stop).await })

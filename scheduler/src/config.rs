@@ -27,6 +27,9 @@ pub struct Config {
     /// Days that events are kept
     #[arg(long, env = "EVENTS_KEPT_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=3_650))]
     pub events_kept_days: u64,
+    /// Days that runs are kept after their end, and notifications after they were written
+    #[arg(long, env = "RUNS_KEPT_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=3_650))]
+    pub runs_kept_days: u64,
 }
 
 impl Config {
@@ -40,5 +43,11 @@ impl Config {
     #[must_use]
     pub fn events_kept(&self) -> Duration {
         Duration::from_secs(self.events_kept_days * 24 * 60 * 60)
+    }
+
+    /// How long runs and notifications are kept.
+    #[must_use]
+    pub fn runs_kept(&self) -> Duration {
+        Duration::from_secs(self.runs_kept_days * 24 * 60 * 60)
     }
 }

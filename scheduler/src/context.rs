@@ -1,5 +1,7 @@
 //! What every duty has at hand: the rows, the bells and the signals.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use common::bus::Bus;
 use common::doorbell::Doorbell;
@@ -7,6 +9,7 @@ use common::id::TenantId;
 use common::job::{Bell, Rung};
 use common::ops::Pulse;
 use sqlx::PgPool;
+use tokio::sync::Notify;
 
 use crate::config::Config;
 
@@ -19,6 +22,8 @@ pub struct Context {
     pub doorbell: Doorbell,
     /// The live signals.
     pub bus: Bus,
+    /// A reminder was armed anew: whoever fires looks at once.
+    pub armed: Arc<Notify>,
     /// What liveness reads: every duty's round moves it.
     pub pulse: Pulse,
 }
@@ -34,6 +39,7 @@ impl Context {
             db: db.context("Postgres")?,
             doorbell: Doorbell::connect(&config.redis.url, &config.redis.prefix).context("Redis")?,
             bus: Bus::connect(&config.redis.url, &config.redis.prefix).context("Redis")?,
+            armed: Arc::default(),
             pulse: Pulse::default(),
         })
     }

@@ -23,6 +23,17 @@ pub trait Duty: Send + Sync + 'static {
     /// How long it rests between two rounds, unless a round says otherwise.
     fn interval(&self) -> Duration;
 
+    /// How long it rests after a round that failed.
+    fn retry_after(&self) -> Duration {
+        self.interval()
+    }
+
+    /// Waits until there may be something to do before the rest is over; a duty that nobody wakes waits for ever.
+    async fn woken(&self, context: &Context) {
+        let _ = context;
+        std::future::pending().await
+    }
+
     /// Does what there is to do now, in bounded steps.
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round>;
 }
@@ -65,8 +76,15 @@ pub async fn keep_doing(duty: Arc<dyn Duty>, context: Context, rounds: watch::Se
             rounds.failed += u64::from(round.is_none());
             rounds.done += round.map_or(0, |round| round.done);
         });
-        let rest = rest(duty.interval(), round.and_then(|round| round.next_in), rand::random());
-        let _ = tokio::time::timeout(rest, stop.cancelled()).await;
+        let rest = match round {
+            Some(round) => rest(duty.interval(), round.next_in, rand::random()),
+            None => duty.retry_after(),
+        };
+        tokio::select! {
+            () = tokio::time::sleep(rest) => {}
+            () = duty.woken(&context) => {}
+            () = stop.cancelled() => {}
+        }
     }
 }
 

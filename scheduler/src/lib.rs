@@ -4,6 +4,7 @@ mod config;
 mod context;
 pub mod duties;
 pub mod duty;
+mod wakings;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ pub use context::Context;
 pub async fn run(config: Config, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
     let context = Context::open(&config).await?;
     let ops = tokio::spawn(serve(listener, context.clone(), stop.clone()));
+    let wakings = tokio::spawn(wakings::hear(context.clone()));
     tracing::info!("scheduler started");
     let mut duties = JoinSet::new();
     for duty in duties::all(&config) {
@@ -33,6 +35,7 @@ pub async fn run(config: Config, listener: TcpListener, stop: CancellationToken)
     stop.cancelled().await;
     context.pulse.set_ready(false);
     duties.join_all().await;
+    wakings.abort();
     ops.abort();
     tracing::info!("scheduler stopped");
     Ok(())

@@ -49,7 +49,7 @@ pub async fn list(
     _: Admin,
     Path(tenant): Path<TenantId>,
 ) -> Result<Json<Page<ApiKey>>> {
-    Ok(Json(Page { data: api_keys::list(&context.db, tenant).await?, next_cursor: None }))
+    Ok(Json(Page { data: api_keys::list(&context.db, tenant).await?, next_cursor: None, empty: None }))
 }
 
 /// Revoke a key

@@ -12,13 +12,16 @@ use crate::{extract, middleware, openapi, qr, sse};
 
 pub mod accounts;
 pub mod audit;
+pub mod dashboard;
 pub mod deliveries;
 pub mod groups;
 pub mod health;
 pub mod keys;
 pub mod messages;
+pub mod notifications;
 pub mod pairing;
 pub mod passkey;
+pub mod pausing;
 pub mod preview;
 pub mod reminders;
 pub mod runs;
@@ -49,11 +52,23 @@ pub fn router(context: Context) -> Router {
         .route("/v1/accounts/{account}/messages", post(messages::send).get(messages::list))
         .route("/v1/messages/{message}", get(messages::get))
         // reminders
-        .route("/v1/reminders", post(reminders::create).get(reminders::list))
+        .route("/v1/reminders", post(reminders::create).get(reminders::list).layer(long_body()))
         .route("/v1/reminders/preview", post(preview::preview))
-        .route("/v1/reminders/{reminder}", get(reminders::get).put(reminders::update).delete(reminders::delete))
-        .route("/v1/reminders/{reminder}/runs", get(runs::list))
+        .route(
+            "/v1/reminders/{reminder}",
+            get(reminders::get).put(reminders::update).delete(reminders::delete).layer(long_body()),
+        )
+        .route("/v1/reminders/{reminder}/pause", post(pausing::pause))
+        .route("/v1/reminders/{reminder}/resume", post(pausing::resume))
+        .route("/v1/reminders/{reminder}/runs", get(runs::list_of_reminder))
+        .route("/v1/runs", get(runs::list).delete(runs::clear))
         .route("/v1/runs/{run}", get(runs::get))
+        .route("/v1/runs/{run}/resume", post(runs::resume))
+        .route("/v1/runs/{run}/cancel", post(runs::cancel))
+        .route("/v1/notifications", get(notifications::list))
+        .route("/v1/notifications/read", post(notifications::read_all))
+        .route("/v1/notifications/{notification}/read", post(notifications::read))
+        .route("/v1/dashboard", get(dashboard::get))
         // what happened
         .route("/v1/events", get(sse::get))
         .route("/v1/audit", get(audit::list))
@@ -74,4 +89,9 @@ pub fn router(context: Context) -> Router {
         .layer(DefaultBodyLimit::max(extract::BODY_LIMIT))
         .layer(CatchPanicLayer::custom(middleware::on_panic))
         .layer(from_fn(middleware::around))
+}
+
+/// A reminder may hold ten texts of the longest kind and hundreds of chats.
+fn long_body() -> DefaultBodyLimit {
+    DefaultBodyLimit::max(extract::LONG_BODY_LIMIT)
 }

@@ -10,7 +10,8 @@ use common::account::name;
 use common::id::{AccountId, ReminderId};
 use common::jid::Jid;
 use common::message::check_text;
-use common::reminder::{self, Accepted, OnGap, Recurrence, Spec, summary};
+use common::reminder::{self, Accepted, Misfire, OnGap, Overlap, Recurrence, Spec, catch_up, summary};
+use common::store;
 use common::store::reminders::{self, Filter as StoreFilter, Plan, Status};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -67,6 +68,17 @@ pub struct Wish {
     /// The hour in `timezone`, 1 to 24, at which sending stops for the day.
     #[schema(example = 18)]
     window_end: Option<u8>,
+    /// What becomes of occurrences that came due while nobody could fire them: `latest` fires the newest within the
+    /// catch-up window, `all` the newest ten, `skip` none that is more than a minute late. What does not fire is `missed`.
+    #[serde(default)]
+    misfire: Misfire,
+    /// How late an occurrence may still fire, in seconds: 60 to 86,400; 3,600 if not given.
+    #[schema(example = 3600)]
+    catchup_window_s: Option<i32>,
+    /// What becomes of an occurrence while the run before is in progress: `skip` misses it, `queue` lets it wait, `allow`
+    /// sends both.
+    #[serde(default)]
+    overlap: Overlap,
 }
 
 /// A reminder.
@@ -101,6 +113,12 @@ pub struct Reminder {
     on_gap: OnGap,
     /// The hour at which sending stops for the day.
     window_end: Option<i16>,
+    /// What becomes of late occurrences.
+    misfire: Misfire,
+    /// How late an occurrence may still fire, in seconds.
+    catchup_window_s: i32,
+    /// What becomes of an occurrence while the run before is in progress.
+    overlap: Overlap,
     /// Raised by each edit.
     version: i32,
     /// When it fires next; null when it does not.
@@ -130,6 +148,9 @@ impl From<reminders::Reminder> for Reminder {
             exdates: row.exdates,
             on_gap: row.on_gap,
             window_end: row.window_end,
+            misfire: row.misfire,
+            catchup_window_s: row.catchup_window_s,
+            overlap: row.overlap,
             version: row.version,
             next_fire_at: row.next_fire_at,
             last_fired_at: row.last_fired_at,
@@ -146,6 +167,10 @@ impl Wish {
         let name = name(&self.name, MAX_NAME).map_err(|error| note(&mut errors, "name", error)).unwrap_or_default();
         self.check_messages(&mut errors);
         let targets = self.canonical_targets(&mut errors);
+        let catchup_window_s = self.catchup_window_s.unwrap_or(catch_up::DEFAULT_WINDOW_S);
+        if !catch_up::WINDOW_S.contains(&catchup_window_s) {
+            note(&mut errors, "catchup_window_s", "must be 60 to 86,400 seconds");
+        }
         let plan = self.schedule().map_err(|error| note(&mut errors, error.field, error.message)).ok();
         match plan {
             Some(when) if errors.is_empty() => Ok(Plan {
@@ -158,6 +183,9 @@ impl Wish {
                 on_gap: self.on_gap,
                 recurrence: self.recurrence.as_ref().and_then(|spec| serde_json::to_value(spec).ok()),
                 window_end: self.window_end.map(i16::from),
+                misfire: self.misfire,
+                catchup_window_s,
+                overlap: self.overlap,
                 next_fire_at: when.first_fire,
                 messages: self.messages.clone(),
                 targets,
@@ -211,6 +239,14 @@ fn note(errors: &mut Vec<FieldError>, field: impl Into<String>, message: impl To
     errors.push(FieldError { field: field.into(), message: message.to_string() });
 }
 
+/// What was not found for a reminder that is to be written is its account.
+fn no_such_account(error: store::Error) -> Problem {
+    match error {
+        store::Error::NotFound => Problem::no_such("account_id", "is not an account of yours"),
+        error => error.into(),
+    }
+}
+
 /// Which reminders.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -236,11 +272,14 @@ pub async fn create(
     caller: Caller,
     extract::Json(wish): extract::Json<Wish>,
 ) -> Result<(StatusCode, Json<Reminder>)> {
-    let reminder = reminders::create(&context.db, caller.tenant, &wish.checked()?).await?;
+    let created = reminders::create(&context.db, caller.tenant, &wish.checked()?).await;
+    let reminder = created.map_err(no_such_account)?;
     Ok((StatusCode::CREATED, Json(reminder.into())))
 }
 
 /// List reminders
+///
+/// Oldest first. An empty page says which filter left nothing.
 #[utoipa::path(get, path = "/v1/reminders", tag = "Reminders", params(Filter),
     responses((status = 200, body = Page<Reminder>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
 pub async fn list(
@@ -252,7 +291,11 @@ pub async fn list(
     let after = page::read_time_cursor(filter.cursor.as_deref())?;
     let chosen = StoreFilter { status: filter.status, account: filter.account_id, after };
     let rows = reminders::list(&context.db, caller.tenant, chosen, limit + 1).await?;
-    Ok(Json(Page::cut(rows, limit, |row| page::time_cursor(row.created_at, row.id.0), Reminder::from)))
+    let page = Page::cut(rows, limit, |row| page::time_cursor(row.created_at, row.id.0), Reminder::from);
+    Ok(Json(page.say_if_empty(&[
+        ("status", filter.status.map(|status| status.as_str().to_owned())),
+        ("account_id", filter.account_id.map(|id| id.to_string())),
+    ])))
 }
 
 /// Read a reminder
@@ -280,7 +323,8 @@ pub async fn update(
 ) -> Result<Json<Reminder>> {
     // Whether it is theirs goes first: a stranger learns nothing from what is wrong with the rest.
     reminders::get(&context.db, caller.tenant, reminder).await?;
-    Ok(Json(reminders::update(&context.db, caller.tenant, reminder, &wish.checked()?).await?.into()))
+    let updated = reminders::update(&context.db, caller.tenant, reminder, &wish.checked()?).await;
+    Ok(Json(updated.map_err(no_such_account)?.into()))
 }
 
 /// Delete a reminder

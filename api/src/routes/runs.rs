@@ -1,18 +1,21 @@
-//! Runs: what became of each firing of a reminder.
+//! Runs: what became of each firing of a reminder, and what people decide about them.
 
 use axum::Json;
 use axum::extract::State;
-use common::id::{ReminderId, RunId};
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use common::id::{AccountId, ReminderId, RunId};
+use common::job::Bell;
+use common::run::Status;
 use common::store::runs::{self, Run, Target};
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::{Path, Query};
 use crate::page::{self, Page};
 use crate::problem::{Body, Result};
-use crate::routes::tenants::Paging;
 
 /// A run with its targets.
 #[derive(Serialize, ToSchema)]
@@ -23,22 +26,96 @@ pub struct RunWithTargets {
     targets: Vec<Target>,
 }
 
-/// List a reminder's runs
+/// Which runs.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    /// Only those in this state.
+    status: Option<Status>,
+    /// Only those of this reminder.
+    reminder_id: Option<ReminderId>,
+    /// Only those of this account.
+    account_id: Option<AccountId>,
+    /// Only occurrences at or after this instant.
+    since: Option<DateTime<Utc>>,
+    /// Only occurrences before this instant.
+    until: Option<DateTime<Utc>>,
+    /// Items of a page: 1 to 200; 50 if not given.
+    limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Which runs of a reminder.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct OfReminder {
+    /// Only those in this state.
+    status: Option<Status>,
+    /// Items of a page: 1 to 200; 50 if not given.
+    limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// How much history was cleared.
+#[derive(Serialize, ToSchema)]
+pub struct Cleared {
+    /// Runs that were removed.
+    removed: u64,
+}
+
+/// List runs
 ///
-/// Newest first.
-#[utoipa::path(get, path = "/v1/reminders/{reminder}/runs", tag = "Reminders",
-    params(("reminder" = ReminderId, Path), Paging),
+/// Newest first, those of deleted reminders included. An empty page says which filter left nothing.
+#[utoipa::path(get, path = "/v1/runs", tag = "Reminders", params(Filter),
     responses((status = 200, body = Page<Run>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
 pub async fn list(
     State(context): State<Context>,
     caller: Caller,
-    Path(reminder): Path<ReminderId>,
-    Query(paging): Query<Paging>,
+    Query(filter): Query<Filter>,
 ) -> Result<Json<Page<Run>>> {
-    let limit = page::limit(paging.limit)?;
-    let before = page::read_time_cursor(paging.cursor.as_deref())?;
-    let rows = runs::list(&context.db, caller.tenant, reminder, before, limit + 1).await?;
-    Ok(Json(Page::cut(rows, limit, |run| page::time_cursor(run.fire_at, run.id.0), |run| run)))
+    let limit = page::limit(filter.limit)?;
+    let chosen = runs::Filter {
+        reminder: filter.reminder_id,
+        account: filter.account_id,
+        status: filter.status,
+        since: filter.since,
+        until: filter.until,
+        before: page::read_time_cursor(filter.cursor.as_deref())?,
+    };
+    let rows = runs::list(&context.db, caller.tenant, chosen, limit + 1).await?;
+    let page = Page::cut(rows, limit, |run| page::time_cursor(run.fire_at, run.id.0), |run| run);
+    Ok(Json(page.say_if_empty(&[
+        ("status", filter.status.map(|status| status.to_string())),
+        ("reminder_id", filter.reminder_id.map(|id| id.to_string())),
+        ("account_id", filter.account_id.map(|id| id.to_string())),
+        ("since", filter.since.map(|at| at.to_rfc3339())),
+        ("until", filter.until.map(|at| at.to_rfc3339())),
+    ])))
+}
+
+/// List a reminder's runs
+///
+/// Newest first.
+#[utoipa::path(get, path = "/v1/reminders/{reminder}/runs", tag = "Reminders",
+    params(("reminder" = ReminderId, Path), OfReminder),
+    responses((status = 200, body = Page<Run>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn list_of_reminder(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(reminder): Path<ReminderId>,
+    Query(filter): Query<OfReminder>,
+) -> Result<Json<Page<Run>>> {
+    let limit = page::limit(filter.limit)?;
+    let before = page::read_time_cursor(filter.cursor.as_deref())?;
+    let chosen = runs::Filter { reminder: Some(reminder), status: filter.status, before, ..runs::Filter::default() };
+    runs::reminder_is_there(&context.db, caller.tenant, reminder).await?;
+    let rows = runs::list(&context.db, caller.tenant, chosen, limit + 1).await?;
+    let page = Page::cut(rows, limit, |run| page::time_cursor(run.fire_at, run.id.0), |run| run);
+    Ok(Json(page.say_if_empty(&[("status", filter.status.map(|status| status.to_string()))])))
 }
 
 /// Read a run
@@ -53,4 +130,48 @@ pub async fn get(
 ) -> Result<Json<RunWithTargets>> {
     let (run, targets) = runs::get(&context.db, caller.tenant, run).await?;
     Ok(Json(RunWithTargets { run, targets }))
+}
+
+/// Resume a paused run
+///
+/// What was not sent of its pending targets goes out, within today's delivery window. Allowed while the reminder is paused;
+/// when the run is over the reminder goes on from then. Resuming twice is resuming once.
+#[utoipa::path(post, path = "/v1/runs/{run}/resume", tag = "Reminders", params(("run" = RunId, Path)),
+    responses((status = 202, body = RunWithTargets), (status = 409, description = "It is not paused, or can't be sent now: the detail says why", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn resume(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(run): Path<RunId>,
+) -> Result<(StatusCode, Json<RunWithTargets>)> {
+    let resumed = runs::resume(&context.db, caller.tenant, run).await?;
+    context.ring(Bell::Send { account: resumed.account });
+    context.bus.signal(caller.tenant);
+    let (run, targets) = runs::get(&context.db, caller.tenant, run).await?;
+    Ok((StatusCode::ACCEPTED, Json(RunWithTargets { run, targets })))
+}
+
+/// Cancel a paused run
+///
+/// Its pending targets are skipped, and it ends as `partial`. A recurring reminder goes on, one that was for once has ended.
+#[utoipa::path(post, path = "/v1/runs/{run}/cancel", tag = "Reminders", params(("run" = RunId, Path)),
+    responses((status = 200, body = RunWithTargets), (status = 409, description = "It is not paused", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn cancel(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(run): Path<RunId>,
+) -> Result<Json<RunWithTargets>> {
+    runs::cancel(&context.db, caller.tenant, run).await?;
+    context.bus.signal(caller.tenant);
+    let (run, targets) = runs::get(&context.db, caller.tenant, run).await?;
+    Ok(Json(RunWithTargets { run, targets }))
+}
+
+/// Clear the history
+///
+/// Removes every run that is over, those of deleted reminders included. Runs that are not over stay: cancel or finish them
+/// first.
+#[utoipa::path(delete, path = "/v1/runs", tag = "Reminders",
+    responses((status = 200, body = Cleared), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn clear(State(context): State<Context>, caller: Caller) -> Result<Json<Cleared>> {
+    Ok(Json(Cleared { removed: runs::clear(&context.db, caller.tenant).await? }))
 }

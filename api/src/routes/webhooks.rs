@@ -57,7 +57,11 @@ const NO_STORE: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
 type Secret = ([(HeaderName, &'static str); 1], Json<WebhookWithSecret>);
 
-fn checked(url: Option<&str>, kinds: Option<&[String]>, rules: &Webhooks) -> Result<(Option<String>, Option<Vec<String>>)> {
+fn checked(
+    url: Option<&str>,
+    kinds: Option<&[String]>,
+    rules: &Webhooks,
+) -> Result<(Option<String>, Option<Vec<String>>)> {
     let mut errors = Vec::new();
     let mut note = |field: &str, message: String| errors.push(FieldError { field: field.to_owned(), message });
     let url = url.and_then(|url| address::url(url, rules).map_err(|error| note("url", error.to_string())).ok());

@@ -23,6 +23,18 @@ async fn add_run(api: &TestApi, tenant: &Client) -> String {
     .to_string()
 }
 
+async fn add_notification(api: &TestApi, tenant: &Client) -> String {
+    sqlx::query_scalar::<_, uuid::Uuid>(
+        "INSERT INTO notifications (id, tenant_id, kind, reminder_name, body)
+         VALUES (gen_random_uuid(), $1, 'fired', 'r', 'x') RETURNING id",
+    )
+    .bind(tenant.tenant.unwrap().0)
+    .fetch_one(&api.db)
+    .await
+    .unwrap()
+    .to_string()
+}
+
 /// R64: every route with an id in its path answers a stranger as if there were nothing, and changes nothing.
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn another_tenants_things_are_not_found(db: PgPool) {
@@ -37,6 +49,7 @@ async fn another_tenants_things_are_not_found(db: PgPool) {
     let hook = owner.post("/v1/webhooks", json!({"url": "https://example.com/"})).await.expect(201).id();
     let hook_path = |rest: &str| format!("/v1/webhooks/{hook}{rest}");
     let delivery = owner.post_empty(&hook_path("/test")).await.expect(202).id();
+    let notification = add_notification(&api, &owner).await;
     let before = rows(&api).await;
     let answer = json!({"clientDataJSON": "AAAA", "authenticatorData": "AAAA", "signature": "AAAA"});
     let passkey = json!({"rawId": "AAAA", "response": answer});
@@ -64,6 +77,8 @@ async fn another_tenants_things_are_not_found(db: PgPool) {
         (Method::PUT, reminder_path.clone(), Some(strange)),
         (Method::DELETE, reminder_path.clone(), None),
         (Method::GET, format!("{reminder_path}/runs"), None),
+        (Method::POST, format!("{reminder_path}/pause"), None),
+        (Method::POST, format!("{reminder_path}/resume"), None),
         (Method::GET, format!("/v1/runs/{run}"), None),
         (Method::GET, hook_path(""), None),
         (Method::PATCH, hook_path(""), Some(json!({"url": "https://stranger.example/"}))),
@@ -72,6 +87,9 @@ async fn another_tenants_things_are_not_found(db: PgPool) {
         (Method::POST, hook_path("/test"), None),
         (Method::GET, hook_path("/deliveries"), None),
         (Method::POST, hook_path(&format!("/deliveries/{delivery}/retry")), None),
+        (Method::POST, format!("/v1/runs/{run}/resume"), None),
+        (Method::POST, format!("/v1/runs/{run}/cancel"), None),
+        (Method::POST, format!("/v1/notifications/{notification}/read"), None),
     ] {
         let request = stranger.request(method.clone(), &path);
         let request = match body {
@@ -81,6 +99,9 @@ async fn another_tenants_things_are_not_found(db: PgPool) {
         let answer = Answer::of(request).await;
         assert_eq!(answer.status.as_u16(), 404, "{method} {path}: {}", answer.text());
     }
+    // what has no id in its path touches one's own only
+    assert_eq!(stranger.delete("/v1/runs").await.expect(200).json()["removed"], 0);
+    assert_eq!(stranger.post_empty("/v1/notifications/read").await.expect(200).json()["read"], 0);
     assert_eq!(rows(&api).await, before);
     assert_eq!(api.count("SELECT count(*) FROM accounts").await, before_accounts);
     owner.get(&format!("/v1/runs/{run}")).await.expect(200);
@@ -91,6 +112,7 @@ async fn rows(api: &TestApi) -> Vec<String> {
     let sql = "SELECT a.label || a.status || a.wanted || a.generation || l.epoch FROM accounts a JOIN leases l ON l.account_id = a.id
                WHERE label <> 'Mine' UNION ALL SELECT id::text || version || status FROM reminders UNION ALL SELECT id::text || state FROM messages
                UNION ALL SELECT id::text || url || secret || enabled FROM webhooks UNION ALL SELECT id::text || state FROM webhook_deliveries
+               UNION ALL SELECT id::text || status FROM runs UNION ALL SELECT id::text || coalesce(read_at::text, '-') FROM notifications
                ORDER BY 1";
     sqlx::query_scalar(sql).fetch_all(&api.db).await.unwrap()
 }
@@ -103,11 +125,25 @@ async fn lists_hold_ones_own_only(db: PgPool) {
     let account = owner.account("Sales").await;
     owner.post("/v1/reminders", reminder(&account)).await.expect(201);
     owner.post("/v1/webhooks", json!({"url": "https://example.com/"})).await.expect(201);
+    let run = add_run(&api, &owner).await;
+    add_notification(&api, &owner).await;
+    sqlx::query("UPDATE runs SET account_id = $1")
+        .bind(account.parse::<uuid::Uuid>().unwrap())
+        .execute(&api.db)
+        .await
+        .unwrap();
+    let dashboard = stranger.get("/v1/dashboard").await.expect(200).json();
+    assert_eq!((&dashboard["accounts"]["total"], &dashboard["reminders"]["total"]), (&json!(0), &json!(0)));
+    assert_eq!((&dashboard["unread_notifications"], &dashboard["recent_runs"]), (&json!(0), &json!([])));
+    assert_eq!(owner.get("/v1/dashboard").await.expect(200).json()["recent_runs"][0]["id"], json!(run));
     for path in [
         "/v1/webhooks".to_owned(),
         "/v1/accounts".to_owned(),
         "/v1/reminders".to_owned(),
         format!("/v1/reminders?account_id={account}"),
+        "/v1/runs".to_owned(),
+        format!("/v1/runs?account_id={account}"),
+        "/v1/notifications".to_owned(),
         "/v1/audit".to_owned(),
         format!("/v1/audit?account_id={account}"),
     ] {
@@ -123,6 +159,8 @@ async fn a_reminder_stays_with_its_tenant(db: PgPool) {
     let (owner, stranger) = (api.tenant().await, api.tenant().await);
     let (account, foreign) = (owner.account("Sales").await, stranger.account("Other").await);
     let planned = owner.post("/v1/reminders", reminder(&account)).await.expect(201);
-    owner.put(&format!("/v1/reminders/{}", planned.id()), reminder(&foreign)).await.expect(404);
+    let moved = owner.put(&format!("/v1/reminders/{}", planned.id()), reminder(&foreign)).await.expect(404);
+    assert_eq!(moved.fields(), ["account_id"]);
+    assert_eq!(owner.post("/v1/reminders", reminder(&foreign)).await.expect(404).fields(), ["account_id"]);
     assert_eq!(owner.get(&format!("/v1/reminders/{}", planned.id())).await.expect(200).json(), planned.json());
 }

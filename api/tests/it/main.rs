@@ -12,6 +12,7 @@ mod pairing;
 mod preview;
 mod reminders;
 mod requests;
+mod runs;
 mod sse;
 mod test_api;
 mod webhooks;

@@ -34,7 +34,8 @@ async fn a_preview_tells_when_it_would_fire(db: PgPool) {
         }
         asked
     };
-    let skipping = tenant.post("/v1/reminders/preview", with(json!({"on_gap": "skip", "exdates": ["2087-03-10"]}))).await;
+    let skipping =
+        tenant.post("/v1/reminders/preview", with(json!({"on_gap": "skip", "exdates": ["2087-03-10"]}))).await;
     let skipping = skipping.expect(200).json();
     assert_eq!(skipping["skipped"], json!(["2087-03-09T02:30:00"]));
     assert_eq!(skipping["occurrences"][1]["at"], "2087-03-11T06:30:00Z");
@@ -49,7 +50,8 @@ async fn a_preview_tells_when_it_would_fire(db: PgPool) {
     assert_eq!(told("at")[3], "2087-11-02T07:30:00Z");
     assert_eq!((&autumn["summary"], &autumn["recurrence"]), (&json!("Every hour, 4 times"), &Value::Null));
 
-    let once = tenant.post("/v1/reminders/preview", with(json!({"recurrence": null, "count": 50}))).await.expect(200).json();
+    let once =
+        tenant.post("/v1/reminders/preview", with(json!({"recurrence": null, "count": 50}))).await.expect(200).json();
     assert_eq!(once["occurrences"].as_array().unwrap().len(), 1);
     assert_eq!((&once["summary"], &once["rrule"]), (&json!("Once"), &Value::Null));
     let many = tenant.post("/v1/reminders/preview", with(json!({"count": 50}))).await.expect(200).json();

@@ -89,6 +89,14 @@ async fn what_is_wrong_with_a_reminder_is_named(db: PgPool) {
         (json!({"window_end": 25}), vec!["window_end"]),
         (json!({"window_end": 9}), vec!["window_end"]),
         (json!({"name": "", "messages": [], "timezone": "x"}), vec!["name", "messages", "timezone"]),
+        (
+            json!({"targets": (0..10_000).map(|n| format!("{}@g.us", 120_363_041_234_560_000_u64 + n)).collect::<Vec<_>>()}),
+            vec!["targets"],
+        ),
+        (json!({"misfire": "never"}), vec!["misfire"]),
+        (json!({"catchup_window_s": 59}), vec!["catchup_window_s"]),
+        (json!({"catchup_window_s": 86_401}), vec!["catchup_window_s"]),
+        (json!({"overlap": "both"}), vec!["overlap"]),
         (json!({"colour": 1}), vec!["colour"]),
         (json!({"account_id": "x"}), vec!["account_id"]),
     ] {
@@ -222,6 +230,9 @@ async fn reminders_are_listed(db: PgPool) {
     assert_eq!(names("").await, ["R0", "R1", "R2"]);
     assert_eq!(names("?status=active").await, ["R0", "R2"]);
     assert_eq!(names("?status=paused").await, Vec::<String>::new());
+    let empty = tenant.get("/v1/reminders?status=paused").await.expect(200).json();
+    assert_eq!(empty["empty"], "nothing with status=paused");
+    assert_eq!(tenant.get("/v1/reminders").await.expect(200).json().get("empty"), None);
     assert_eq!(names(&format!("?account_id={account}")).await, ["R0", "R1"]);
     let page = tenant.get("/v1/reminders?limit=2").await.expect(200).json();
     assert_eq!(names(&format!("?cursor={}", page["next_cursor"].as_str().unwrap())).await, ["R2"]);

@@ -20,14 +20,18 @@ fn path(webhook: &Value, rest: &str) -> String {
 async fn a_webhooks_life(db: PgPool) {
     let api = TestApi::start(db).await;
     let client = api.tenant().await;
-    let asked = json!({"url": "https://EXAMPLE.com:443/a?b=c#d", "kinds": ["run.changed", "account.deleted", "run.changed"]});
+    let asked =
+        json!({"url": "https://EXAMPLE.com:443/a?b=c#d", "kinds": ["run.changed", "account.deleted", "run.changed"]});
     let made = client.post("/v1/webhooks", asked).await.expect(201);
     assert_eq!(made.header("cache-control"), "no-store");
     let made = made.json();
     assert!(made["secret"].as_str().unwrap().starts_with("whsec_"));
     assert_eq!(made["url"], "https://example.com/a?b=c");
     assert_eq!(made["kinds"], json!(["account.deleted", "run.changed"]));
-    assert_eq!((&made["enabled"], &made["disabled_reason"], &made["failures"]), (&json!(true), &Value::Null, &json!(0)));
+    assert_eq!(
+        (&made["enabled"], &made["disabled_reason"], &made["failures"]),
+        (&json!(true), &Value::Null, &json!(0))
+    );
     let read = client.get(&path(&made, "")).await.expect(200);
     assert!(!read.text().contains("secret") && !read.text().contains("whsec_"));
     let second = webhook(&client).await;
@@ -133,7 +137,10 @@ async fn deliveries_are_listed_and_tried_again(db: PgPool) {
     assert_eq!(list("?state=failed").await.0, [ids[0].clone()]);
     let retry = |id: &str| path(&made, &format!("/deliveries/{id}/retry"));
     let again = client.post_empty(&retry(&ids[0])).await.expect(202).json();
-    assert_eq!((&again["state"], &again["attempts"], &again["finished_at"]), (&json!("pending"), &json!(0), &Value::Null));
+    assert_eq!(
+        (&again["state"], &again["attempts"], &again["finished_at"]),
+        (&json!("pending"), &json!(0), &Value::Null)
+    );
     client.post_empty(&retry(&ids[1])).await.expect(409);
     client.post_empty(&retry(&uuid::Uuid::new_v4().to_string())).await.expect(404);
     // a delivery is found at its own webhook only

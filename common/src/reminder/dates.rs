@@ -42,10 +42,8 @@ impl Dates {
             weeks: rule.weeks.clone(),
             week_start: rule.week_start,
         };
-        let says_days = !(rule.days.is_empty()
-            && rule.month_days.is_empty()
-            && rule.year_days.is_empty()
-            && rule.weeks.is_empty());
+        let says_days =
+            !(rule.days.is_empty() && rule.month_days.is_empty() && rule.year_days.is_empty() && rule.weeks.is_empty());
         if !says_days {
             match rule.freq {
                 Freq::Minutely | Freq::Hourly | Freq::Daily => {}

@@ -37,7 +37,9 @@ impl Exdates {
                     let number = place + 1;
                     Error::new(
                         "exdates",
-                        format_args!("number {number} must be like 2026-12-25 or 2026-12-24T17:00, between 1970 and 2199"),
+                        format_args!(
+                            "number {number} must be like 2026-12-25 or 2026-12-24T17:00, between 1970 and 2199"
+                        ),
                     )
                 })?;
                 exdates.times.insert(start.local);

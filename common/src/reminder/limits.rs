@@ -32,7 +32,8 @@ impl Rule {
     fn check_floor(&self) -> Result<(), Error> {
         if self.freq == Freq::Minutely {
             let enough = self.interval >= FLOOR;
-            let message = format_args!("INTERVAL must be at least {FLOOR} with FREQ=MINUTELY: nothing fires more often");
+            let message =
+                format_args!("INTERVAL must be at least {FLOOR} with FREQ=MINUTELY: nothing fires more often");
             return if enough { Ok(()) } else { Err(bad(message)) };
         }
         // the last minute of an hour is followed by the first of the next

@@ -4,9 +4,11 @@ use std::fmt;
 
 use chrono::{Datelike as _, NaiveDate};
 
+pub mod catch_up;
 mod dates;
 pub mod exdates;
 mod floating;
+pub mod life;
 mod limits;
 mod real_time;
 pub mod recurrence;
@@ -19,6 +21,7 @@ pub mod window;
 mod words;
 pub mod zone;
 
+pub use catch_up::{Misfire, Overlap};
 pub use recurrence::{End, Kind, Recurrence, Weekday};
 pub use schedule::{OnGap, Schedule, Start};
 pub use spec::{Accepted, Spec};

@@ -97,9 +97,8 @@ impl<'a> RealTime<'a> {
             if first == last {
                 let into_hour = (at + first).rem_euclid(HOUR);
                 let minutes = self.rule.minutes.iter();
-                self.ready.extend(
-                    minutes.map(|minute| at + (i64::from(*minute) * 60 + second - into_hour).rem_euclid(HOUR)),
-                );
+                self.ready
+                    .extend(minutes.map(|minute| at + (i64::from(*minute) * 60 + second - into_hour).rem_euclid(HOUR)));
             } else {
                 // clocks change within this hour: look at each of its minutes
                 self.ready.extend((0..60).map(|minute| at + minute * 60 + second));

@@ -109,7 +109,8 @@ fn at_which_times(rule: &Rule) -> String {
         ([], minutes) => format!(" at minute {}", numbers(minutes)),
         (wanted, []) => format!(" in {}", hours(wanted)),
         (wanted, minutes) if wanted.len() * minutes.len() <= 6 => {
-            let times = wanted.iter().flat_map(|hour| minutes.iter().map(move |minute| format!("{hour:02}:{minute:02}")));
+            let times =
+                wanted.iter().flat_map(|hour| minutes.iter().map(move |minute| format!("{hour:02}:{minute:02}")));
             format!(" at {}", list(times))
         }
         (wanted, minutes) => format!(" at minute {} in {}", numbers(minutes), hours(wanted)),

@@ -22,7 +22,8 @@ pub(super) fn check(end: u8, start: NaiveDateTime, rule: Option<&Rule>) -> Resul
         _ => start.hour(),
     };
     if last >= u32::from(end) {
-        let message = format_args!("must be later than {last}, the last hour at which it fires: nothing of that would be sent");
+        let message =
+            format_args!("must be later than {last}, the last hour at which it fires: nothing of that would be sent");
         return Err(Error::new("window_end", message));
     }
     Ok(())

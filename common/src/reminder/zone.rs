@@ -27,8 +27,9 @@ impl Meaning {
             }
             MappedLocalTime::None => {
                 // read on the clock as it stood before the gap
-                let before = (1..=52)
-                    .find_map(|halves| tz.offset_from_local_datetime(&(local - Duration::minutes(30 * halves))).latest());
+                let before = (1..=52).find_map(|halves| {
+                    tz.offset_from_local_datetime(&(local - Duration::minutes(30 * halves))).latest()
+                });
                 let offset = before
                     .map_or(TimeDelta::zero(), |offset| TimeDelta::seconds(i64::from(offset.fix().local_minus_utc())));
                 Self::Skipped((local - offset).and_utc())

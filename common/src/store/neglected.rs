@@ -67,8 +67,8 @@ pub async fn park_stale_pairings(db: &PgPool, age: Duration, limit: i64) -> Resu
     Ok(parked.into_iter().map(|row| row.tenant).collect())
 }
 
-/// Ends queued messages whose `expires_at` passed more than `age` ago: their account's owner would have done it by then, so
-/// there is none. Answers whose they are, for the bus.
+/// Ends queued messages whose `expires_at` passed more than `age` ago. A session does not send them since; what it sent
+/// before has been acknowledged by then, or nobody knows. Answers whose they are, for the bus.
 ///
 /// # Errors
 /// When the database does not do it.
@@ -86,6 +86,39 @@ pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<V
             INSERT INTO events (tenant_id, account_id, kind, data)
             SELECT tenant_id, account_id, 'message.expired',
                    jsonb_build_object('account_id', account_id, 'message_id', id, 'state', 'expired') FROM m
+        )
+        SELECT DISTINCT tenant_id AS "tenant: TenantId" FROM m
+        "#,
+        age.as_secs_f64(),
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(tenants)
+}
+
+/// Ends queued messages of runs whose account has had no phone for `age`: a run that nobody can send would never be over,
+/// and would stand in the way of the next one for ever. Messages that were sent by request wait for a phone instead.
+/// Answers whose they are, for the bus.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn strand_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<TenantId>> {
+    let tenants = sqlx::query_scalar!(
+        r#"
+        WITH m AS (
+            UPDATE messages m SET state = 'failed', failed_at = now(), reason = CASE w.status
+                WHEN 'logged_out' THEN 'the account was logged out by its phone' ELSE 'the account is not paired' END
+            FROM (SELECT q.id, a.status FROM accounts a JOIN messages q ON q.account_id = a.id
+                  WHERE a.status IN ('unpaired', 'logged_out') AND a.updated_at < now() - make_interval(secs => $1)
+                    AND q.state = 'queued' AND q.run_id IS NOT NULL
+                  ORDER BY q.id LIMIT $2 FOR UPDATE OF q SKIP LOCKED) w
+            WHERE m.id = w.id AND m.state = 'queued'
+            RETURNING m.id, m.tenant_id, m.account_id, m.reason
+        ), told AS (
+            INSERT INTO events (tenant_id, account_id, kind, data)
+            SELECT tenant_id, account_id, 'message.failed',
+                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', 'failed', 'reason', reason) FROM m
         )
         SELECT DISTINCT tenant_id AS "tenant: TenantId" FROM m
         "#,

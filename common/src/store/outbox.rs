@@ -23,6 +23,8 @@ pub struct Waiting {
     pub run: Option<RunId>,
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
+    /// Seconds until it must not be sent any more, by the database's clock as it was read; none: no limit.
+    pub expires_in_s: Option<f64>,
 }
 
 /// The account's oldest queued messages in order, without those to chats that are `busy` now and those that have expired.
@@ -33,7 +35,8 @@ pub async fn waiting(pool: &PgPool, account: AccountId, busy: &[String], limit: 
     let rows = sqlx::query_as!(
         Waiting,
         r#"
-        SELECT id AS "id: MessageId", seq, chat, body, whatsapp_id, run_id AS "run: RunId", created_at
+        SELECT id AS "id: MessageId", seq, chat, body, whatsapp_id, run_id AS "run: RunId", created_at,
+               extract(epoch FROM expires_at - clock_timestamp())::float8 AS expires_in_s
         FROM messages
         WHERE account_id = $1 AND state = 'queued' AND chat <> ALL($2) AND (expires_at IS NULL OR expires_at > now())
         ORDER BY seq
@@ -58,7 +61,8 @@ pub struct Outcome {
 }
 
 /// Writes the ends of a batch of sends in one statement, with their events and their run targets. Answers the runs that
-/// were touched, to be settled. A receipt that overtook its acknowledgement keeps what it wrote.
+/// were touched, to be settled. A receipt that overtook its acknowledgement keeps what it wrote. An acknowledgement that comes
+/// after the message's time had passed is the truth all the same: it was sent.
 ///
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails. Nothing was written then.
@@ -77,7 +81,8 @@ pub async fn finish(pool: &PgPool, fence: Fence, outcomes: &[Outcome]) -> Result
                 sent_at = CASE WHEN o.failure IS NULL THEN now() ELSE m.sent_at END,
                 failed_at = CASE WHEN o.failure IS NULL THEN NULL ELSE now() END
             FROM o, f
-            WHERE m.id = o.id AND m.account_id = f.account_id AND m.state = 'queued'
+            WHERE m.id = o.id AND m.account_id = f.account_id
+              AND (m.state = 'queued' OR (m.state = 'expired' AND o.failure IS NULL))
             RETURNING m.id, m.tenant_id, m.account_id, m.state, m.reason, m.run_id
         ), told AS (
             INSERT INTO events (tenant_id, account_id, kind, data)

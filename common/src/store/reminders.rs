@@ -7,38 +7,10 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Error, Result, runs};
+use super::{Error, Result, due, runs};
 use crate::id::{AccountId, ReminderId, TenantId};
-use crate::reminder::{OnGap, zone};
-
-/// How far a reminder is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::Type, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-#[schema(as = ReminderStatus)]
-pub enum Status {
-    /// It will fire.
-    Active,
-    /// A run of it rests; it does not fire meanwhile.
-    Paused,
-    /// It can't go on.
-    Failed,
-    /// It has fired for the last time.
-    Ended,
-}
-
-impl Status {
-    /// The word that the row holds.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Paused => "paused",
-            Self::Failed => "failed",
-            Self::Ended => "ended",
-        }
-    }
-}
+pub use crate::reminder::life::Status;
+use crate::reminder::{Misfire, OnGap, Overlap, zone};
 
 /// A reminder as stored.
 #[derive(Clone)]
@@ -63,6 +35,12 @@ pub struct Reminder {
     pub on_gap: OnGap,
     /// The hour at which sending stops.
     pub window_end: Option<i16>,
+    /// What becomes of late occurrences.
+    pub misfire: Misfire,
+    /// How late an occurrence may still fire, in seconds.
+    pub catchup_window_s: i32,
+    /// What becomes of an occurrence while the run before is in progress.
+    pub overlap: Overlap,
     /// Raised by each edit.
     pub version: i32,
     /// When it fires next.
@@ -100,6 +78,12 @@ pub struct Plan {
     pub recurrence: Option<Value>,
     /// The hour at which sending stops.
     pub window_end: Option<i16>,
+    /// What becomes of late occurrences.
+    pub misfire: Misfire,
+    /// How late an occurrence may still fire, in seconds.
+    pub catchup_window_s: i32,
+    /// What becomes of an occurrence while the run before is in progress.
+    pub overlap: Overlap,
     /// When it fires first under this plan.
     pub next_fire_at: DateTime<Utc>,
     /// The texts, in order.
@@ -117,8 +101,8 @@ pub async fn create(db: &PgPool, tenant: TenantId, plan: &Plan) -> Result<Remind
     let reminder = ReminderId::new();
     let created = sqlx::query!(
         "INSERT INTO reminders (id, tenant_id, account_id, name, timezone, start_local, rrule, recurrence, window_end,
-             next_fire_at, exdates, on_gap, tzdb_version)
-         SELECT $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM accounts
+             next_fire_at, misfire, catchup_window_s, overlap, exdates, on_gap, tzdb_version)
+         SELECT $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16 FROM accounts
          WHERE tenant_id = $2 AND id = $3 AND wanted <> 'erased'",
         reminder.0,
         tenant.0,
@@ -130,6 +114,9 @@ pub async fn create(db: &PgPool, tenant: TenantId, plan: &Plan) -> Result<Remind
         plan.recurrence,
         plan.window_end,
         plan.next_fire_at,
+        plan.misfire.as_str(),
+        plan.catchup_window_s,
+        plan.overlap.as_str(),
         &plan.exdates,
         plan.on_gap.as_str(),
         zone::DATA_VERSION
@@ -140,6 +127,7 @@ pub async fn create(db: &PgPool, tenant: TenantId, plan: &Plan) -> Result<Remind
         return Err(Error::NotFound);
     }
     write_content(&mut transaction, tenant, reminder, plan).await?;
+    due::wake(&mut transaction).await?;
     transaction.commit().await?;
     get(db, tenant, reminder).await
 }
@@ -154,8 +142,9 @@ pub async fn update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
     runs::cancel_open(&mut transaction, tenant, reminder, runs::Locked::Wait, reason).await?;
     let updated = sqlx::query!(
         "UPDATE reminders r SET account_id = a.id, name = $4, timezone = $5, start_local = $6, rrule = $7,
-             recurrence = $8, window_end = $9, next_fire_at = $10, exdates = $11, on_gap = $12, tzdb_version = $13,
-             status = 'active', version = r.version + 1, updated_at = now()
+             recurrence = $8, window_end = $9, next_fire_at = $10, misfire = $11, catchup_window_s = $12, overlap = $13,
+             exdates = $14, on_gap = $15, tzdb_version = $16, status = 'active', paused_by_tenant = false,
+             version = r.version + 1, updated_at = now()
          FROM accounts a
          WHERE r.tenant_id = $2 AND r.id = $1 AND a.tenant_id = $2 AND a.id = $3 AND a.wanted <> 'erased'",
         reminder.0,
@@ -168,6 +157,9 @@ pub async fn update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
         plan.recurrence,
         plan.window_end,
         plan.next_fire_at,
+        plan.misfire.as_str(),
+        plan.catchup_window_s,
+        plan.overlap.as_str(),
         &plan.exdates,
         plan.on_gap.as_str(),
         zone::DATA_VERSION
@@ -187,6 +179,7 @@ pub async fn update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
         .execute(&mut *transaction)
         .await?;
     write_content(&mut transaction, tenant, reminder, plan).await?;
+    due::wake(&mut transaction).await?;
     transaction.commit().await?;
     get(db, tenant, reminder).await
 }
@@ -255,7 +248,8 @@ async fn read(
         Reminder,
         r#"
         SELECT id AS "id: ReminderId", account_id AS "account_id: AccountId", name, status AS "status: Status", timezone,
-            start_local, rrule, exdates, on_gap AS "on_gap: OnGap", window_end, version, next_fire_at, last_fired_at, created_at, updated_at,
+            start_local, rrule, exdates, on_gap AS "on_gap: OnGap", window_end, misfire AS "misfire: Misfire",
+            catchup_window_s, overlap AS "overlap: Overlap", version, next_fire_at, last_fired_at, created_at, updated_at,
             ARRAY(SELECT m.body FROM reminder_messages m WHERE m.reminder_id = r.id ORDER BY m.position) AS "messages!",
             ARRAY(SELECT t.chat FROM reminder_targets t WHERE t.reminder_id = r.id ORDER BY t.position) AS "targets!"
         FROM reminders r

@@ -60,3 +60,35 @@ pub async fn workers(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
     .await?;
     Ok(removed.rows_affected())
 }
+
+/// Removes up to `limit` runs, with their targets, that have been over for `age`; answers how many.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn runs(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
+    let removed = sqlx::query!(
+        "DELETE FROM runs WHERE id IN (
+             SELECT id FROM runs WHERE finished_at < now() - make_interval(secs => $1) ORDER BY finished_at LIMIT $2)",
+        age.as_secs_f64(),
+        limit
+    )
+    .execute(db)
+    .await?;
+    Ok(removed.rows_affected())
+}
+
+/// Removes up to `limit` notifications older than `age`, read or not; answers how many.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn notifications(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
+    let removed = sqlx::query!(
+        "DELETE FROM notifications WHERE id IN (
+             SELECT id FROM notifications WHERE created_at < now() - make_interval(secs => $1) ORDER BY created_at LIMIT $2)",
+        age.as_secs_f64(),
+        limit
+    )
+    .execute(db)
+    .await?;
+    Ok(removed.rows_affected())
+}

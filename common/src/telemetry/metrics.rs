@@ -68,6 +68,10 @@ pub static LINKS_CLOSED: LazyLock<IntCounterVec> =
 /// Occurrences of reminders fired.
 pub static OCCURRENCES_FIRED: LazyLock<IntCounter> =
     LazyLock::new(|| counter("switchboard_occurrences_fired_total", "Reminder occurrences fired"));
+/// Occurrences that were not sent, by reason (`too_late`, `late`, `superseded`, `overlap`, `queue_full`).
+pub static OCCURRENCES_MISSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counters("switchboard_occurrences_missed_total", "Reminder occurrences that were not sent", &["reason"])
+});
 /// Seconds between an occurrence's time and its run.
 pub static OCCURRENCE_LATENESS_SECONDS: LazyLock<Histogram> = LazyLock::new(|| {
     histogram(

@@ -61,7 +61,9 @@ mod tests {
         let of = |id, at, body| header([secret.as_str()], id, at, body);
         let signed = of("id", 1, "{}");
         assert_eq!(signed, of("id", 1, "{}"));
-        for other in [of("ie", 1, "{}"), of("id", 2, "{}"), of("id", 1, "[]"), header([generate().as_str()], "id", 1, "{}")] {
+        for other in
+            [of("ie", 1, "{}"), of("id", 2, "{}"), of("id", 1, "[]"), header([generate().as_str()], "id", 1, "{}")]
+        {
             assert_ne!(signed, other);
         }
     }

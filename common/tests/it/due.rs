@@ -103,10 +103,10 @@ async fn leave_outbox(db: &PgPool, run: RunId, position: i32, state: &str) {
 async fn a_one_off_fires_and_ends(db: PgPool) {
     let of = account(&db, "connected").await;
     let reminder = reminder(&db, of, None, 2, 3).await;
-    let fired = fire_due(&db, 10).await.unwrap();
+    let fired = fire_due(&db, 10).await.unwrap().fired;
     assert_eq!(fired.len(), 1);
     assert_eq!((fired[0].tenant, fired[0].account), of);
-    assert!(fire_due(&db, 10).await.unwrap().is_empty());
+    assert!(fire_due(&db, 10).await.unwrap().fired.is_empty());
     assert_eq!(text(&db, "SELECT status FROM reminders WHERE id = $1", reminder.0).await.unwrap(), "ended");
     assert_eq!(
         text(&db, "SELECT (last_fired_at IS NOT NULL)::text FROM reminders WHERE id = $1", reminder.0).await.unwrap(),
@@ -127,8 +127,8 @@ async fn a_recurring_reminder_is_armed_again(db: PgPool) {
     let of = account(&db, "connected").await;
     let days = 86_400;
     let reminder = reminder(&db, of, Some("FREQ=DAILY"), 3 * days + 5, 1).await;
-    assert_eq!(fire_due(&db, 10).await.unwrap().len(), 1);
-    assert!(fire_due(&db, 10).await.unwrap().is_empty());
+    assert_eq!(fire_due(&db, 10).await.unwrap().fired.len(), 1);
+    assert!(fire_due(&db, 10).await.unwrap().fired.is_empty());
     let ahead = "SELECT (next_fire_at > now() AND next_fire_at <= now() + interval '1 day' AND status = 'active')::text FROM reminders WHERE id = $1";
     assert_eq!(text(&db, ahead, reminder.0).await.unwrap(), "true");
     let next = next_due_in(&db).await.unwrap().unwrap();
@@ -147,7 +147,7 @@ async fn many_schedulers_fire_each_occurrence_once(db: PgPool) {
         tokio::spawn(async move {
             let mut fired = Vec::new();
             for _ in 0..40 {
-                fired.extend(fire_due(&db, 10).await.unwrap());
+                fired.extend(fire_due(&db, 10).await.unwrap().fired);
             }
             fired
         })
@@ -172,17 +172,17 @@ async fn a_crash_between_the_steps_loses_nothing(db: PgPool) {
     let locked = "SELECT id FROM reminders WHERE next_fire_at <= now() FOR UPDATE SKIP LOCKED";
     sqlx::query(locked).execute(&mut *dying).await.unwrap();
     sqlx::query("UPDATE reminders SET next_fire_at = NULL, status = 'ended'").execute(&mut *dying).await.unwrap();
-    assert!(fire_due(&db, 10).await.unwrap().is_empty(), "locked by the other");
+    assert!(fire_due(&db, 10).await.unwrap().fired.is_empty(), "locked by the other");
     drop(dying); // its connection ends without a commit
     let mut fired = Vec::new();
     while fired.is_empty() {
-        fired = fire_due(&db, 10).await.unwrap();
+        fired = fire_due(&db, 10).await.unwrap().fired;
     }
     assert_eq!(fired.len(), 1);
 
     // set back by hand to the occurrence that has fired: armed again, not fired again
     sqlx::query("UPDATE reminders SET next_fire_at = (SELECT fire_at FROM runs)").execute(&db).await.unwrap();
-    assert!(fire_due(&db, 10).await.unwrap().is_empty());
+    assert!(fire_due(&db, 10).await.unwrap().fired.is_empty());
     assert_eq!(count(&db, "SELECT count(*) FROM runs").await, 1);
     assert_eq!(
         text(&db, "SELECT (next_fire_at > now())::text FROM reminders WHERE id = $1", reminder.0).await.unwrap(),
@@ -202,7 +202,7 @@ async fn a_broken_rule_never_stops_the_tick(db: PgPool) {
         .await
         .unwrap();
     let sound = reminder(&db, of, Some("FREQ=DAILY"), 7, 1).await;
-    assert_eq!(fire_due(&db, 10).await.unwrap().len(), 3);
+    assert_eq!(fire_due(&db, 10).await.unwrap().fired.len(), 3);
     for (reminder, status) in [(broken, "failed"), (lost, "failed"), (sound, "active")] {
         assert_eq!(text(&db, "SELECT status FROM reminders WHERE id = $1", reminder.0).await.unwrap(), status);
     }
@@ -214,7 +214,7 @@ async fn a_broken_rule_never_stops_the_tick(db: PgPool) {
 async fn a_doubled_bell_expands_a_run_once(db: PgPool) {
     let of = account(&db, "disconnected").await;
     reminder(&db, of, None, 2, 3).await;
-    let run = fire_due(&db, 10).await.unwrap()[0].run;
+    let run = fire_due(&db, 10).await.unwrap().fired[0].run;
     let expanding: Vec<_> = (0..4)
         .map(|_| {
             tokio::spawn({
@@ -251,7 +251,7 @@ async fn an_old_version_never_sends(db: PgPool) {
     let of = account(&db, "connected").await;
     let edited = reminder(&db, of, Some("FREQ=DAILY"), 9, 1).await;
     let deleted = reminder(&db, of, Some("FREQ=DAILY"), 8, 1).await;
-    let fired = fire_due(&db, 10).await.unwrap();
+    let fired = fire_due(&db, 10).await.unwrap().fired;
     sqlx::query("UPDATE reminders SET version = version + 1, next_fire_at = now() + interval '1 hour' WHERE id = $1")
         .bind(edited)
         .execute(&db)
@@ -277,9 +277,9 @@ async fn an_edit_rearms(db: PgPool) {
         .execute(&db)
         .await
         .unwrap();
-    assert!(fire_due(&db, 10).await.unwrap().is_empty());
+    assert!(fire_due(&db, 10).await.unwrap().fired.is_empty());
     tokio::time::sleep(std::time::Duration::from_millis(1_050)).await;
-    let fired = fire_due(&db, 10).await.unwrap();
+    let fired = fire_due(&db, 10).await.unwrap().fired;
     assert_eq!(text(&db, "SELECT version::text FROM runs WHERE id = $1", fired[0].run.0).await.unwrap(), "2");
     assert!(matches!(expand_run(&db, fired[0].run).await.unwrap(), Expansion::Expanded { .. }));
 }
@@ -290,7 +290,7 @@ async fn an_account_that_cannot_send_fails_the_run(db: PgPool) {
     for status in ["unpaired", "logged_out", "banned", "pending"] {
         let of = account(&db, status).await;
         let reminder = reminder(&db, of, Some("FREQ=DAILY"), 2, 1).await;
-        let run = fire_due(&db, 10).await.unwrap()[0].run;
+        let run = fire_due(&db, 10).await.unwrap().fired[0].run;
         let Expansion::Dropped { status: Status::Failed, reason, .. } = expand_run(&db, run).await.unwrap() else {
             panic!("{status}: the run is failed");
         };
@@ -319,7 +319,7 @@ async fn a_run_is_settled_once_its_messages_have_left(db: PgPool) {
     ] {
         let of = account(&db, "connected").await;
         reminder(&db, of, Some("FREQ=DAILY"), 2, 2).await;
-        let run = fire_due(&db, 10).await.unwrap()[0].run;
+        let run = fire_due(&db, 10).await.unwrap().fired[0].run;
         expand_run(&db, run).await.unwrap();
         assert!(unsettled_runs(&db, 10).await.unwrap().is_empty());
         leave_outbox(&db, run, 0, states[0]).await;
@@ -343,7 +343,7 @@ async fn a_closed_window_pauses_the_run_and_its_reminder(db: PgPool) {
         let of = account(&db, "connected").await;
         let reminder = reminder(&db, of, Some("FREQ=DAILY"), 0, 2).await;
         sqlx::query("UPDATE reminders SET window_end = 24 WHERE id = $1").bind(reminder).execute(&db).await.unwrap();
-        let run = fire_due(&db, 10).await.unwrap()[0].run;
+        let run = fire_due(&db, 10).await.unwrap().fired[0].run;
         assert!(matches!(expand_run(&db, run).await.unwrap(), Expansion::Expanded { messages: 4, .. }));
         let expiring = "SELECT count(*)::text FROM messages WHERE run_id = $1 AND expires_at = date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' + interval '1 day'";
         assert_eq!(text(&db, expiring, run.0).await.unwrap(), "4");

@@ -7,6 +7,7 @@ mod due;
 mod keys;
 mod lease;
 mod limiter;
+mod lives;
 mod reminder;
 mod run;
 mod seal;

@@ -34,8 +34,13 @@ fn a_closed_window_pauses_or_fails() {
         (vec![Failed, Pending], Status::Failed),
         (vec![Sent, Sent], Status::Success),
     ] {
-        assert_eq!(Tally::of(targets.clone()).status_when_window_closes(), status, "{targets:?}");
+        assert_eq!(Tally::of(targets.clone()).status_when_window_closes(false), status, "{targets:?}");
     }
+    assert_eq!(
+        Tally::of([Pending]).status_when_window_closes(true),
+        Status::Paused,
+        "one text of several was delivered"
+    );
 }
 
 /// R45: a target is sent when every one of its texts is.

@@ -113,7 +113,7 @@ async fn firing_notes_whose_clocks_it_read(db: PgPool) {
     .execute(&db)
     .await
     .unwrap();
-    assert_eq!(fire_due(&db, 10).await.unwrap().len(), 1);
+    assert_eq!(fire_due(&db, 10).await.unwrap().fired.len(), 1);
     assert_eq!(planned(&db, reminder).await.1.as_deref(), Some(zone::DATA_VERSION));
     let ahead = "SELECT next_fire_at > now() + interval '47 hours' FROM reminders";
     assert!(sqlx::query_scalar::<_, bool>(ahead).fetch_one(&db).await.unwrap(), "tomorrow is left out");

@@ -148,7 +148,11 @@ async fn no_webhook_leads_into_the_house(pool: PgPool) {
     let (cluster, _) = Cluster::start(pool, 0).await;
     for url in ["http://10.0.0.1/", "http://169.254.169.254/", "http://[::1]/", "http://user@127.0.0.1/"] {
         let (status, problem) = cluster.call(Method::POST, "/v1/webhooks", Some(json!({"url": url}))).await;
-        assert_eq!((status, &problem["errors"][0]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("url")), "{url}");
+        assert_eq!(
+            (status, &problem["errors"][0]["field"]),
+            (StatusCode::UNPROCESSABLE_ENTITY, &json!("url")),
+            "{url}"
+        );
     }
     // the api of this cluster lets 127.0.0.0/8 through; this worker does not
     let worker = cluster.worker_with(|config| config.webhooks.allow_private = vec!["127.0.0.2/32".parse().unwrap()]);
@@ -185,5 +189,7 @@ async fn who_is_gone_is_left_alone(pool: PgPool) {
     // enabled again, what waited goes out
     cluster.ok(Method::PATCH, &path, Some(json!({"enabled": true}))).await;
     requests(&cluster, &gone, 2).await;
-    tokio::time::timeout(Duration::from_secs(20), cluster.stop(workers)).await.expect("followers stop with their worker");
+    tokio::time::timeout(Duration::from_secs(20), cluster.stop(workers))
+        .await
+        .expect("followers stop with their worker");
 }

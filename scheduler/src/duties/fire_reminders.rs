@@ -13,8 +13,12 @@ use crate::duty::{Duty, Round};
 const BATCH: i64 = 500;
 /// Transactions of one round; the next round comes at once when that was not enough.
 const BATCHES: usize = 20;
-/// A reminder that was made or changed meanwhile is seen after this.
-const INTERVAL: Duration = Duration::from_secs(1);
+/// The longest sleep: a waking that was lost costs no more. Else it sleeps until the next occurrence is due.
+const INTERVAL: Duration = Duration::from_secs(15);
+/// The rest after a round that failed: what is due does not wait for the interval.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// The rest when everything due is locked by another scheduler, which fires it.
+const LOCKED: Duration = Duration::from_millis(50);
 /// Past the due time by this, so that the database's clock has certainly reached it.
 const PAST: Duration = Duration::from_millis(1);
 
@@ -31,19 +35,28 @@ impl Duty for FireReminders {
         INTERVAL
     }
 
+    fn retry_after(&self) -> Duration {
+        RETRY_AFTER
+    }
+
+    async fn woken(&self, context: &Context) {
+        context.armed.notified().await;
+    }
+
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
         let mut done = 0;
         for _ in 0..BATCHES {
-            let fired = due::fire_due(&context.db, BATCH).await?;
-            if fired.is_empty() {
+            let firing = due::fire_due(&context.db, BATCH).await?;
+            if firing.due == 0 {
                 break;
             }
-            done += fired.len();
-            context.signal(fired.iter().map(|fired| fired.tenant));
-            let bells: Vec<Bell> = fired.iter().map(|fired| Bell::FireReminder { run: fired.run }).collect();
+            done += firing.due;
+            context.signal(firing.tenants);
+            let bells: Vec<Bell> = firing.fired.iter().map(|fired| Bell::FireReminder { run: fired.run }).collect();
             context.ring(&bells).await;
         }
-        let next_in = due::next_due_in(&context.db).await?.map(|next| next + PAST);
+        let next_in = due::next_due_in(&context.db).await?;
+        let next_in = next_in.map(|next| if done == 0 && next.is_zero() { LOCKED } else { next + PAST });
         Ok(Round { done, next_in })
     }
 }

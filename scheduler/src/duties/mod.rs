@@ -27,6 +27,6 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Duty>> {
         Arc::new(finish_deletes::FinishDeletes),
         Arc::new(park_stale_pairings::ParkStalePairings),
         Arc::new(drop_inboxes::DropInboxes),
-        Arc::new(prune::Prune { events_kept: config.events_kept() }),
+        Arc::new(prune::Prune { events_kept: config.events_kept(), runs_kept: config.runs_kept() }),
     ]
 }

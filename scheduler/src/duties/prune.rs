@@ -1,4 +1,5 @@
-//! Removes rows that have done their work: idempotency keys, old events, old deliveries to webhooks, workers long gone.
+//! Removes rows that have done their work: idempotency keys, old events, deliveries to webhooks, runs and notifications,
+//! workers long gone.
 
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ const DELIVERIES_LONGER: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 pub struct Prune {
     /// How long events are kept.
     pub events_kept: Duration,
+    /// How long runs are kept after their end, and notifications after they were written.
+    pub runs_kept: Duration,
 }
 
 #[async_trait]
@@ -39,6 +42,8 @@ impl Duty for Prune {
         done += repeat(|| retention::events(db, self.events_kept, BATCH)).await?;
         let deliveries_kept = self.events_kept + DELIVERIES_LONGER;
         done += repeat(|| retention::webhook_deliveries(db, deliveries_kept, BATCH)).await?;
+        done += repeat(|| retention::runs(db, self.runs_kept, BATCH)).await?;
+        done += repeat(|| retention::notifications(db, self.runs_kept, BATCH)).await?;
         done += repeat(|| retention::workers(db, WORKERS_KEPT, BATCH)).await?;
         Ok(Round::of(done))
     }

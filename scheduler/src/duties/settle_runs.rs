@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use common::job::Bell;
 use common::store::due;
 
 use crate::context::Context;
@@ -27,6 +28,11 @@ impl Duty for SettleRuns {
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
         let runs = due::unsettled_runs(&context.db, BATCH).await?;
         let settled = if runs.is_empty() { Vec::new() } else { due::settle_runs(&context.db, &runs).await? };
+        let next = settled.iter().filter_map(|settled| settled.next);
+        let bells: Vec<Bell> = next.map(|run| Bell::FireReminder { run }).collect();
+        if !bells.is_empty() {
+            context.ring(&bells).await;
+        }
         context.signal(settled.iter().map(|settled| settled.tenant));
         Ok(Round::of(settled.len()))
     }

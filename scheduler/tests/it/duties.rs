@@ -6,8 +6,8 @@ use common::id::RunId;
 use common::job::Queue;
 use common::store::{MIGRATOR, due};
 use scheduler::duties::{
-    finish_deletes::FinishDeletes, fire_reminders::FireReminders, refresh_zone_data::RefreshZoneData, ring_again::RingAgain,
-    settle_runs::SettleRuns,
+    finish_deletes::FinishDeletes, fire_reminders::FireReminders, refresh_zone_data::RefreshZoneData,
+    ring_again::RingAgain, settle_runs::SettleRuns,
 };
 use scheduler::duty::Duty as _;
 use sqlx::PgPool;
@@ -37,7 +37,7 @@ async fn ring_again_rings_for_waiting_rows(db: PgPool) {
     let context = house::context(&db).await;
     let of = house::account(&db).await;
     house::reminder(&db, of, -10).await;
-    let fired = due::fire_due(&db, 10).await.unwrap();
+    let fired = due::fire_due(&db, 10).await.unwrap().fired;
     sqlx::query("UPDATE accounts SET updated_at = now() - interval '1 minute'").execute(&db).await.unwrap();
     sqlx::query("UPDATE runs SET created_at = now() - interval '1 minute'").execute(&db).await.unwrap();
     let duty = RingAgain { age: Duration::from_secs(1) };
@@ -72,7 +72,7 @@ async fn settle_runs_settles(db: PgPool) {
     let context = house::context(&db).await;
     let of = house::account(&db).await;
     house::reminder(&db, of, -10).await;
-    let run: RunId = due::fire_due(&db, 10).await.unwrap()[0].run;
+    let run: RunId = due::fire_due(&db, 10).await.unwrap().fired[0].run;
     due::expand_run(&db, run).await.unwrap();
     assert_eq!(SettleRuns.run_once(&context).await.unwrap().done, 0);
     sqlx::query("UPDATE messages SET state = 'sent', sent_at = now()").execute(&db).await.unwrap();

@@ -18,6 +18,7 @@ pub(crate) fn config(database_url: &str) -> Config {
         listen: ([127, 0, 0, 1], 0).into(),
         ring_again_s: 1,
         events_kept_days: 7,
+        runs_kept_days: 90,
     }
 }
 

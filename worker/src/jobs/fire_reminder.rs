@@ -22,7 +22,7 @@ pub async fn answer(context: &Context, run: RunId) -> Answer {
             context.bus.signal(tenant);
             Answer::Done
         }
-        Ok(Expansion::Already(_) | Expansion::Gone) => Answer::Done,
+        Ok(Expansion::Already(_) | Expansion::Waits | Expansion::Gone) => Answer::Done,
         Err(error) => Answer::Retry(error.to_string()),
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::clock::{self, BootTime};
-use common::id::MessageId;
+use common::id::{MessageId, RunId};
+use common::job::Bell;
 use common::store::due;
 use common::store::outbox::{self, Inbound, Outcome, Receipt};
 use common::store::{Fence, Result};
@@ -147,10 +148,8 @@ impl Gathered {
                 let word = if outcome.failure.is_none() { "sent" } else { "failed" };
                 metrics::MESSAGES.with_label_values(&[word]).inc();
             }
-            if !runs.is_empty()
-                && let Err(error) = due::settle_runs(&context.pool, &runs).await
-            {
-                tracing::warn!(%error, "runs could not be settled; the scheduler will");
+            if !runs.is_empty() {
+                settle(context, &runs).await;
             }
         }
         if !self.receipts.is_empty() {
@@ -163,6 +162,28 @@ impl Gathered {
         }
         Ok(())
     }
+}
+
+/// Settles runs whose messages have left, and rings for those that waited for them.
+async fn settle(context: &Context, runs: &[RunId]) {
+    let settled = match due::settle_runs(&context.pool, runs).await {
+        Ok(settled) => settled,
+        Err(error) => {
+            tracing::warn!(%error, "runs could not be settled; the scheduler will");
+            return;
+        }
+    };
+    let bells: Vec<Bell> =
+        settled.iter().filter_map(|settled| settled.next).map(|run| Bell::FireReminder { run }).collect();
+    if bells.is_empty() {
+        return;
+    }
+    let doorbell = context.doorbell.clone();
+    tokio::spawn(async move {
+        if let Err(error) = doorbell.ring_many(&bells).await {
+            tracing::debug!(%error, "a run that waited was not rung for; the scheduler rings again");
+        }
+    });
 }
 
 /// WhatsApp's refusal in words.

@@ -22,6 +22,8 @@ use crate::link::{Link, SendError};
 const WINDOW: usize = 64;
 /// The rows are looked at this often when nobody rings.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// After a look that found messages whose time had just passed.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// After a failed look at the rows.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -75,6 +77,12 @@ enum Drained {
     Gone,
 }
 
+/// Whether a message's time has passed, by the time that was left when it was read.
+fn is_over(row: &Waiting, read_at: BootTime) -> bool {
+    let left = row.expires_in_s.map(|left| Duration::try_from_secs_f64(left).unwrap_or_default());
+    left.is_some_and(|left| BootTime::now().since(read_at) >= left)
+}
+
 impl Sender {
     /// Sends until stopped.
     pub async fn run(self) {
@@ -102,6 +110,7 @@ impl Sender {
                 return Drained::All; // the next acknowledgement rings
             }
             let limit = i64::try_from(room).unwrap_or(1);
+            let read_at = BootTime::now();
             let rows = match outbox::waiting(&self.context.pool, self.account, &busy, limit).await {
                 Ok(rows) => rows,
                 Err(error) => {
@@ -112,13 +121,20 @@ impl Sender {
             if rows.is_empty() {
                 return Drained::All;
             }
-            let mut taken: HashSet<String> = HashSet::new();
+            let (mut taken, mut sent) = (HashSet::new(), false);
             for row in rows {
-                if taken.insert(row.chat.clone())
-                    && let Some(end) = self.send(row).await
-                {
-                    return end;
+                if is_over(&row, read_at) {
+                    continue; // the delivery window closed since it was read (R46); the next look does not find it
                 }
+                if taken.insert(row.chat.clone()) {
+                    if let Some(end) = self.send(row).await {
+                        return end;
+                    }
+                    sent = true;
+                }
+            }
+            if !sent {
+                return Drained::Again(LOOK_AGAIN);
             }
         }
     }

@@ -121,7 +121,8 @@ impl Sender {
     pub async fn post(&self, post: Post<'_>) -> Result<u16, Failure> {
         // the operator's rules may be stricter now than when the URL was stored
         let url = address::url(post.url, &self.rules).map_err(|_| Failure::Address)?;
-        let status = tokio::time::timeout(WHOLE_MAX, self.exchange(&url, post)).await.map_err(|_| Failure::Timeout)??;
+        let status =
+            tokio::time::timeout(WHOLE_MAX, self.exchange(&url, post)).await.map_err(|_| Failure::Timeout)??;
         if (200..300).contains(&status) { Ok(status) } else { Err(Failure::Status(status)) }
     }
 
@@ -133,7 +134,9 @@ impl Sender {
             return answer(socket, request).await;
         }
         let name = match url.host().ok_or(Failure::Address)? {
-            Host::Domain(name) => ServerName::try_from(name.trim_end_matches('.').to_owned()).map_err(|_| Failure::Tls)?,
+            Host::Domain(name) => {
+                ServerName::try_from(name.trim_end_matches('.').to_owned()).map_err(|_| Failure::Tls)?
+            }
             Host::Ipv4(address) => ServerName::from(std::net::IpAddr::V4(address)),
             Host::Ipv6(address) => ServerName::from(std::net::IpAddr::V6(address)),
         };
@@ -146,9 +149,7 @@ impl Sender {
     async fn connect(&self, url: &Url) -> Result<TcpStream, Failure> {
         let port = url.port_or_known_default().ok_or(Failure::Address)?;
         let addresses: Vec<SocketAddr> = match url.host().ok_or(Failure::Address)? {
-            Host::Domain(name) => {
-                tokio::net::lookup_host((name, port)).await.map_err(|_| Failure::Name)?.collect()
-            }
+            Host::Domain(name) => tokio::net::lookup_host((name, port)).await.map_err(|_| Failure::Name)?.collect(),
             Host::Ipv4(address) => vec![(address, port).into()],
             Host::Ipv6(address) => vec![(address, port).into()],
         };

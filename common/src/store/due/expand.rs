@@ -6,12 +6,15 @@ use rand::Rng as _;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Events, RUN_CHANGED};
+use super::events::About;
+use super::{Events, Notices, RUN_CHANGED};
 use crate::account;
 use crate::id::{AccountId, MessageId, ReminderId, RunId, TenantId};
 use crate::message::{ID_ENTROPY, whatsapp_id};
-use crate::reminder::window;
+use crate::reminder::{Overlap, window};
 use crate::run::Status;
+use crate::run::machine::{Event, decide};
+use crate::run::notice::Kind;
 use crate::store::Result;
 
 /// What became of a run that was to be expanded.
@@ -37,6 +40,8 @@ pub enum Expansion {
         /// Why, for a person.
         reason: String,
     },
+    /// An earlier run of its reminder is in progress: it waits for that one, which rings for it.
+    Waits,
     /// There is no such run.
     Gone,
 }
@@ -48,7 +53,15 @@ struct Run {
     status: Status,
     version: i32,
     fire_at: DateTime<Utc>,
+    name: String,
     bodies: Vec<String>,
+}
+
+/// What is to become of a pending run.
+enum Plan {
+    Send(AccountId, Option<DateTime<Utc>>),
+    Wait,
+    Drop(Event, String),
 }
 
 /// Turns a pending run into messages: every text for the first target, then for the next, in the order of the reminder.
@@ -62,9 +75,10 @@ pub async fn expand_run(db: &PgPool, run: RunId) -> Result<Expansion> {
     if found.status != Status::Pending {
         return Ok(Expansion::Already(found.status));
     }
-    let expansion = match plan(&mut transaction, &found).await? {
-        Ok((account, expires_at)) => queue(&mut transaction, run, &found, account, expires_at).await?,
-        Err((status, reason)) => drop_run(&mut transaction, run, &found, status, reason).await?,
+    let expansion = match plan(&mut transaction, run, &found).await? {
+        Plan::Send(account, expires_at) => queue(&mut transaction, run, &found, account, expires_at).await?,
+        Plan::Wait => return Ok(Expansion::Waits),
+        Plan::Drop(event, reason) => drop_run(&mut transaction, run, &found, event, reason).await?,
     };
     transaction.commit().await?;
     Ok(expansion)
@@ -75,7 +89,8 @@ async fn lock_run(transaction: &mut PgConnection, run: RunId) -> Result<Option<R
         Run,
         r#"
         SELECT tenant_id AS "tenant: TenantId", reminder_id AS "reminder: ReminderId",
-               account_id AS "account: AccountId", status AS "status: Status", version, fire_at, bodies
+               account_id AS "account: AccountId", status AS "status: Status", version, fire_at,
+               reminder_name AS name, bodies
         FROM runs WHERE id = $1 FOR UPDATE
         "#,
         run.0
@@ -85,12 +100,11 @@ async fn lock_run(transaction: &mut PgConnection, run: RunId) -> Result<Option<R
     Ok(run)
 }
 
-type Plan = std::result::Result<(AccountId, Option<DateTime<Utc>>), (Status, String)>;
-
 /// Who sends and until when; or why nobody does. The reminder is locked against edits meanwhile.
-async fn plan(transaction: &mut PgConnection, run: &Run) -> Result<Plan> {
+async fn plan(transaction: &mut PgConnection, id: RunId, run: &Run) -> Result<Plan> {
     let reminder = sqlx::query!(
-        "SELECT version, timezone, window_end FROM reminders WHERE tenant_id = $1 AND id = $2 FOR SHARE",
+        r#"SELECT version, timezone, window_end, overlap AS "overlap: Overlap" FROM reminders
+           WHERE tenant_id = $1 AND id = $2 FOR SHARE"#,
         run.tenant.0,
         run.reminder.map(|reminder| reminder.0)
     )
@@ -103,28 +117,47 @@ async fn plan(transaction: &mut PgConnection, run: &Run) -> Result<Plan> {
     )
     .fetch_optional(&mut *transaction)
     .await?;
-    let now = sqlx::query_scalar!(r#"SELECT now() AS "now!""#).fetch_one(transaction).await?;
-    let refuse = |status, reason: &str| Ok(Err((status, reason.to_owned())));
-    let Some(reminder) = reminder else { return refuse(Status::Canceled, "the reminder was deleted") };
+    let now = sqlx::query_scalar!(r#"SELECT now() AS "now!""#).fetch_one(&mut *transaction).await?;
+    let refuse = |event, reason: &str| Ok(Plan::Drop(event, reason.to_owned()));
+    let superseded = Event::Superseded { sent: false };
+    let Some(reminder) = reminder else { return refuse(superseded, "the reminder was deleted") };
     if reminder.version != run.version {
-        return refuse(Status::Canceled, "the reminder was edited");
+        return refuse(superseded, "the reminder was edited");
     }
     let (Some(account), Some(status)) = (run.account, account) else {
-        return refuse(Status::Failed, "the account was deleted");
+        return refuse(Event::Unsendable, "the account was deleted");
     };
     if let Some(reason) = unable(status) {
-        return refuse(Status::Failed, reason);
+        return refuse(Event::Unsendable, reason);
+    }
+    if reminder.overlap != Overlap::Allow && is_behind(transaction, id, run).await? {
+        return Ok(Plan::Wait);
     }
     let tz: Tz = reminder.timezone.parse().unwrap_or(Tz::UTC);
     let end = reminder.window_end.and_then(|end| u8::try_from(end).ok());
     if !window::is_open(end, tz, run.fire_at, now) {
-        return refuse(Status::Failed, "the delivery window had closed");
+        return refuse(Event::Unsendable, "the delivery window had closed");
     }
-    Ok(Ok((account, end.map(|end| window::closes_at(end, tz, run.fire_at)))))
+    Ok(Plan::Send(account, end.map(|end| window::closes_at(end, tz, run.fire_at))))
+}
+
+/// Whether an earlier run of the same reminder is in progress or waits itself. One that rests, or goes on after a pause,
+/// is in nobody's way.
+async fn is_behind(transaction: &mut PgConnection, id: RunId, run: &Run) -> Result<bool> {
+    let behind = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM runs WHERE reminder_id = $1 AND finished_at IS NULL
+               AND status IN ('pending', 'running') AND resumed_at IS NULL AND (fire_at, id) < ($2, $3)) AS "behind!""#,
+        run.reminder.map(|reminder| reminder.0),
+        run.fire_at,
+        id.0
+    )
+    .fetch_one(transaction)
+    .await?;
+    Ok(behind)
 }
 
 /// Why an account can't send, unless it can or soon will.
-fn unable(status: account::Status) -> Option<&'static str> {
+pub(in crate::store) fn unable(status: account::Status) -> Option<&'static str> {
     match status {
         account::Status::Connected | account::Status::Disconnected => None,
         account::Status::Unpaired => Some("the account is not paired"),
@@ -149,7 +182,7 @@ async fn queue(
     .fetch_all(&mut *transaction)
     .await?;
     if targets.is_empty() || run.bodies.is_empty() {
-        return drop_run(transaction, id, run, Status::Failed, "the reminder has no text or no target".to_owned())
+        return drop_run(transaction, id, run, Event::Unsendable, "the reminder has no text or no target".to_owned())
             .await;
     }
     let (mut ids, mut positions, mut chats, mut bodies, mut whatsapp_ids) = (vec![], vec![], vec![], vec![], vec![]);
@@ -182,7 +215,8 @@ async fn queue(
     )
     .execute(&mut *transaction)
     .await?;
-    sqlx::query!("UPDATE runs SET status = 'running' WHERE id = $1", id.0).execute(transaction).await?;
+    let status = decide(run.status, Event::Expanded, false).map_or(Status::Running, |step| step.status);
+    sqlx::query!("UPDATE runs SET status = $2 WHERE id = $1", id.0, status.as_str()).execute(transaction).await?;
     Ok(Expansion::Expanded { account, tenant: run.tenant, messages: ids.len() })
 }
 
@@ -190,9 +224,10 @@ async fn drop_run(
     transaction: &mut PgConnection,
     id: RunId,
     run: &Run,
-    status: Status,
+    event: Event,
     reason: String,
 ) -> Result<Expansion> {
+    let status = decide(run.status, event, false).map_or(Status::Failed, |step| step.status);
     sqlx::query!(
         "UPDATE run_targets SET state = 'skipped', reason = $2, finished_at = now() WHERE run_id = $1 AND state = 'pending'",
         id.0,
@@ -211,6 +246,12 @@ async fn drop_run(
     let data = serde_json::json!({"run_id": id, "reminder_id": run.reminder, "status": status, "summary": reason});
     let mut events = Events::default();
     events.push(run.tenant, run.account, RUN_CHANGED, data);
-    events.write(transaction).await?;
+    events.write(&mut *transaction).await?;
+    if status == Status::Failed {
+        let mut notices = Notices::default();
+        let about = About { tenant: run.tenant, reminder: run.reminder, name: &run.name, run: Some(id) };
+        notices.push(about, Kind::Failed, format!("Nothing was sent: {reason}."));
+        notices.write(&mut *transaction).await?;
+    }
     Ok(Expansion::Dropped { tenant: run.tenant, status, reason })
 }

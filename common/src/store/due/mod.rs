@@ -1,23 +1,34 @@
 //! Occurrences: firing what is due, expanding a run into messages, and settling it from what became of them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::Result;
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
-use crate::reminder::{OnGap, Schedule, zone};
-use crate::telemetry::metrics;
+use crate::reminder::catch_up::{self, Sorted};
+use crate::reminder::life::{self, Ahead};
+use crate::reminder::{self, Misfire, OnGap, Overlap, Schedule, zone};
 
+mod events;
 mod expand;
+mod fire;
+mod pausing;
 mod settle;
+mod wake;
 mod zone_data;
 
+pub(in crate::store) use events::{Events, Notices};
+pub(in crate::store) use expand::unable;
 pub use expand::{Expansion, expand_run};
+pub(in crate::store) use pausing::lift;
+pub use pausing::{pause, resume};
 pub use settle::{Settled, settle_runs, unsettled_runs};
+pub use wake::Wake;
+pub(in crate::store) use wake::wake;
 pub use zone_data::{Refreshed, refresh_zone_data};
 
 /// A reminder's occurrence has a run; data: `reminder_id`, `run_id`, `fire_at`.
@@ -26,10 +37,19 @@ pub const REMINDER_FIRED: &str = "reminder.fired";
 pub const REMINDER_FAILED: &str = "reminder.failed";
 /// A reminder rests until it is resumed; data: `reminder_id`, `run_id`, `reason`.
 pub const REMINDER_PAUSED: &str = "reminder.paused";
+/// A reminder goes on after a pause; data: `reminder_id`, `status`, `next_fire_at`.
+pub const REMINDER_RESUMED: &str = "reminder.resumed";
 /// Zone data changed when a reminder fires next; data: `reminder_id`, `previous`, `next_fire_at`, `zone_data`.
 pub const REMINDER_RESCHEDULED: &str = "reminder.rescheduled";
-/// A run is over or rests; data: `run_id`, `reminder_id`, `status`, `summary`.
+/// Occurrences were not sent; data: `reminder_id`, `run_id` and `fire_at` of the first, `count`, `more`, `reason`.
+pub const REMINDER_MISSED: &str = "reminder.missed";
+/// A run goes on; data: `run_id`, `reminder_id`, `sent`, `failed`, `skipped`, `total`; at most once a second and run.
+pub const RUN_PROGRESS: &str = "run.progress";
+/// A run is over, rests, or goes on; data: `run_id`, `reminder_id`, `status`, `summary`, `sent`, `total`.
 pub const RUN_CHANGED: &str = "run.changed";
+
+/// How long one reminder's late occurrences are computed at most; what lies beyond counts as missed.
+const COMPUTING: Duration = Duration::from_millis(50);
 
 /// An occurrence that was fired just now: ring for its run, and signal its tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,49 +62,69 @@ pub struct Fired {
     pub tenant: TenantId,
 }
 
+/// What a step of firing did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Firing {
+    /// Reminders that were due.
+    pub due: usize,
+    /// Runs to ring for.
+    pub fired: Vec<Fired>,
+    /// Whose reminders they were: signal them.
+    pub tenants: Vec<TenantId>,
+}
+
 struct Due {
     id: ReminderId,
     tenant: TenantId,
     account: AccountId,
+    name: String,
     start_local: NaiveDateTime,
     timezone: String,
     rrule: Option<String>,
     exdates: Vec<String>,
     on_gap: OnGap,
+    misfire: Misfire,
+    catchup_window_s: i32,
+    overlap: Overlap,
     fire_at: DateTime<Utc>,
     now: DateTime<Utc>,
 }
 
-/// What is left of a reminder after an occurrence.
+/// What is left of a reminder after an event.
 enum Next {
     Rearmed(DateTime<Utc>),
     Ended,
     Failed(String),
 }
 
-/// Fires up to `limit` due occurrences of all tenants, the longest overdue first: a run and its targets are written and the
+/// Fires up to `limit` due reminders of all tenants, the longest overdue first: runs and their targets are written and the
 /// reminder re-armed in one transaction (R03, R45). Any number of schedulers may do this at once.
 ///
-/// An occurrence that came due while no scheduler ran fires late, once; the next lies in the future again.
+/// Of occurrences that came due while no scheduler ran, those fire that the reminder's `misfire` and `catchup_window_s`
+/// let through; of the others the first ten have a run `missed` each, and an event tells of all. The next occurrence lies
+/// in the future again.
 ///
 /// # Errors
 /// When the database does not do it; nothing is fired then.
-pub async fn fire_due(db: &PgPool, limit: i64) -> Result<Vec<Fired>> {
+pub async fn fire_due(db: &PgPool, limit: i64) -> Result<Firing> {
     let mut transaction = db.begin().await?;
     let due = lock_due(&mut transaction, limit).await?;
     if due.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Firing::default());
     }
-    let fired = insert_runs(&mut transaction, &due).await?;
-    let next: Vec<Next> = due.iter().map(next_of).collect();
-    rearm(&mut transaction, &due, &next).await?;
-    record(&mut transaction, &due, &next, &fired).await?;
+    let open = fire::open_runs(&mut transaction, &due).await?;
+    let sorted: Vec<Sorted> = due.iter().map(|due| sort(due).beside(due.overlap, open.count(due.id))).collect();
+    let runs = fire::insert_runs(&mut transaction, &due, &sorted).await?;
+    let next: Vec<Next> = due.iter().zip(&sorted).map(|(due, sorted)| Next::after(due.id, &sorted.next)).collect();
+    rearm(&mut transaction, &due, &next, &sorted).await?;
+    fire::tell(&mut transaction, &due, &next, &sorted, &runs).await?;
     transaction.commit().await?;
-    for due in due.iter().filter(|due| fired.iter().any(|(reminder, _)| *reminder == due.id)) {
-        metrics::OCCURRENCES_FIRED.inc();
-        metrics::OCCURRENCE_LATENESS_SECONDS.observe((due.now - due.fire_at).as_seconds_f64());
-    }
-    Ok(fired.into_iter().map(|(_, fired)| fired).collect())
+    fire::measure(&due, &runs);
+    let fired = runs.iter().filter(|run| run.missed.is_none()).map(|run| {
+        let due = &due[run.due];
+        Fired { run: run.id, account: due.account, tenant: due.tenant }
+    });
+    Ok(Firing { due: due.len(), fired: fired.collect(), tenants: due.iter().map(|due| due.tenant).collect() })
 }
 
 /// How long until the next occurrence of any tenant is due; zero when one is, none when none is armed.
@@ -106,8 +146,8 @@ async fn lock_due(transaction: &mut PgConnection, limit: i64) -> Result<Vec<Due>
         Due,
         r#"
         SELECT id AS "id: ReminderId", tenant_id AS "tenant: TenantId", account_id AS "account: AccountId",
-               start_local, timezone, rrule, exdates, on_gap AS "on_gap: OnGap",
-               next_fire_at AS "fire_at!", now() AS "now!"
+               name, start_local, timezone, rrule, exdates, on_gap AS "on_gap: OnGap", misfire AS "misfire: Misfire",
+               catchup_window_s, overlap AS "overlap: Overlap", next_fire_at AS "fire_at!", now() AS "now!"
         FROM reminders WHERE next_fire_at <= now()
         ORDER BY next_fire_at LIMIT $1
         FOR UPDATE SKIP LOCKED
@@ -119,69 +159,46 @@ async fn lock_due(transaction: &mut PgConnection, limit: i64) -> Result<Vec<Due>
     Ok(due)
 }
 
-/// Writes runs and targets. An occurrence that has a run already gets no second one: `(reminder_id, fire_at)` is unique.
-async fn insert_runs(transaction: &mut PgConnection, due: &[Due]) -> Result<Vec<(ReminderId, Fired)>> {
-    let reminders: Vec<Uuid> = due.iter().map(|due| due.id.0).collect();
-    let runs: Vec<Uuid> = due.iter().map(|_| RunId::new().0).collect();
-    let rows = sqlx::query!(
-        r#"
-        INSERT INTO runs (id, tenant_id, reminder_id, account_id, reminder_name, account_label, version, fire_at, bodies)
-        SELECT fresh.run_id, r.tenant_id, r.id, r.account_id, r.name, a.label, r.version, r.next_fire_at,
-               coalesce((SELECT array_agg(m.body ORDER BY m.position) FROM reminder_messages m
-                         WHERE m.tenant_id = r.tenant_id AND m.reminder_id = r.id), '{}')
-        FROM unnest($1::uuid[], $2::uuid[]) AS fresh (run_id, reminder_id)
-        JOIN reminders r ON r.id = fresh.reminder_id
-        JOIN accounts a ON a.tenant_id = r.tenant_id AND a.id = r.account_id
-        ON CONFLICT (reminder_id, fire_at) DO NOTHING
-        RETURNING id AS "run: RunId", reminder_id AS "reminder!: ReminderId", account_id AS "account!: AccountId",
-                  tenant_id AS "tenant: TenantId"
-        "#,
-        &runs,
-        &reminders
+/// Which of the occurrences due fire, and what comes after. A rule that can't be computed, or panics, ends its reminder and
+/// not the tick: what was due by then fires.
+fn sort(due: &Due) -> Sorted {
+    let window = TimeDelta::seconds(due.catchup_window_s.into());
+    let began = Instant::now();
+    let schedule = Schedule::read(due.start_local, &due.timezone, due.rrule.as_deref(), &due.exdates, due.on_gap);
+    catch_up::sort(
+        due.fire_at,
+        due.now,
+        (due.misfire, window),
+        |after| next_after(&schedule, after),
+        || began.elapsed() > COMPUTING,
     )
-    .fetch_all(&mut *transaction)
-    .await?;
-    let written: Vec<Uuid> = rows.iter().map(|row| row.run.0).collect();
-    sqlx::query!(
-        "INSERT INTO run_targets (tenant_id, run_id, position, chat)
-         SELECT t.tenant_id, r.id, t.position, t.chat
-         FROM runs r JOIN reminder_targets t ON t.tenant_id = r.tenant_id AND t.reminder_id = r.reminder_id
-         WHERE r.id = ANY($1)",
-        &written
-    )
-    .execute(transaction)
-    .await?;
-    let fired = rows.into_iter();
-    Ok(fired.map(|row| (row.reminder, Fired { run: row.run, account: row.account, tenant: row.tenant })).collect())
 }
 
-/// What comes after an occurrence. A rule that can't be computed, or panics, ends its reminder and not the tick.
-fn next_of(due: &Due) -> Next {
-    let after = due.fire_at.max(due.now);
-    let computed = catch_unwind(AssertUnwindSafe(|| {
-        let rrule = due.rrule.as_deref();
-        Schedule::read(due.start_local, &due.timezone, rrule, &due.exdates, due.on_gap)?.next_after(after)
-    }));
-    match computed {
-        Ok(Ok(Some(next))) if due.rrule.is_some() => Next::Rearmed(next),
-        Ok(Ok(_)) => Next::Ended,
-        Ok(Err(error)) => Next::Failed(error.to_string()),
-        Err(_) => Next::Failed("the rule can't be computed".to_owned()),
-    }
+/// The first occurrence of a reminder strictly after an instant, if its schedule could be read.
+fn next_after(
+    schedule: &std::result::Result<Schedule, reminder::Error>,
+    after: DateTime<Utc>,
+) -> std::result::Result<Option<DateTime<Utc>>, reminder::Error> {
+    let schedule = schedule.as_ref().map_err(Clone::clone)?;
+    catch_unwind(AssertUnwindSafe(|| schedule.next_after(after)))
+        .unwrap_or_else(|_| Err(reminder::Error { field: "rrule", message: "the rule can't be computed".to_owned() }))
 }
 
-async fn rearm(transaction: &mut PgConnection, due: &[Due], next: &[Next]) -> Result<()> {
+async fn rearm(transaction: &mut PgConnection, due: &[Due], next: &[Next], sorted: &[Sorted]) -> Result<()> {
     let reminders: Vec<Uuid> = due.iter().map(|due| due.id.0).collect();
     let statuses: Vec<String> = next.iter().map(|next| next.status().to_owned()).collect();
     let times: Vec<Option<DateTime<Utc>>> = next.iter().map(Next::fire_at).collect();
+    let fired: Vec<bool> = sorted.iter().map(|sorted| !sorted.fire.is_empty()).collect();
     sqlx::query!(
         "UPDATE reminders r
-         SET last_fired_at = now(), next_fire_at = n.fire_at, status = n.status, tzdb_version = $4, updated_at = now()
-         FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS n (id, status, fire_at)
+         SET last_fired_at = CASE WHEN n.fired THEN now() ELSE r.last_fired_at END, next_fire_at = n.fire_at,
+             status = n.status, tzdb_version = $5, updated_at = now()
+         FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::boolean[]) AS n (id, status, fire_at, fired)
          WHERE r.id = n.id",
         &reminders,
         &statuses,
         &times as &[Option<DateTime<Utc>>],
+        &fired,
         zone::DATA_VERSION
     )
     .execute(transaction)
@@ -190,12 +207,30 @@ async fn rearm(transaction: &mut PgConnection, due: &[Due], next: &[Next]) -> Re
 }
 
 impl Next {
-    fn status(&self) -> &'static str {
-        match self {
-            Self::Rearmed(_) => "active",
-            Self::Ended => "ended",
-            Self::Failed(_) => "failed",
+    /// What lies ahead, by the reminder's schedule.
+    fn after(reminder: ReminderId, next: &std::result::Result<Option<DateTime<Utc>>, reminder::Error>) -> Self {
+        match next {
+            Ok(Some(at)) => Self::Rearmed(*at),
+            Ok(None) => Self::Ended,
+            Err(error) => {
+                tracing::error!(%reminder, %error, "the reminder can't be armed again");
+                Self::Failed(error.to_string())
+            }
         }
+    }
+
+    fn ahead(&self) -> Ahead {
+        match self {
+            Self::Rearmed(_) => Ahead::Next,
+            Self::Ended => Ahead::Nothing,
+            Self::Failed(_) => Ahead::Broken,
+        }
+    }
+
+    /// The status after firing.
+    fn status(&self) -> &'static str {
+        let state = life::State { status: life::Status::Active, by_tenant: false };
+        life::decide(state, life::Event::Fired, self.ahead()).unwrap_or(state).status.as_str()
     }
 
     fn fire_at(&self) -> Option<DateTime<Utc>> {
@@ -203,58 +238,5 @@ impl Next {
             Self::Rearmed(at) => Some(*at),
             Self::Ended | Self::Failed(_) => None,
         }
-    }
-}
-
-async fn record(
-    transaction: &mut PgConnection,
-    due: &[Due],
-    next: &[Next],
-    fired: &[(ReminderId, Fired)],
-) -> Result<()> {
-    let mut events = Events::default();
-    for (due, next) in due.iter().zip(next) {
-        if let Some((_, fired)) = fired.iter().find(|(reminder, _)| *reminder == due.id) {
-            let data = serde_json::json!({"reminder_id": due.id, "run_id": fired.run, "fire_at": due.fire_at});
-            events.push(due.tenant, Some(due.account), REMINDER_FIRED, data);
-        }
-        if let Next::Failed(reason) = next {
-            tracing::error!(reminder = %due.id, reason, "the reminder can't be armed again");
-            let data = serde_json::json!({"reminder_id": due.id, "reason": reason});
-            events.push(due.tenant, Some(due.account), REMINDER_FAILED, data);
-        }
-    }
-    events.write(transaction).await
-}
-
-/// Events of several tenants, written as one statement.
-#[derive(Default)]
-struct Events {
-    tenants: Vec<Uuid>,
-    accounts: Vec<Option<Uuid>>,
-    kinds: Vec<String>,
-    data: Vec<serde_json::Value>,
-}
-
-impl Events {
-    fn push(&mut self, tenant: TenantId, account: Option<AccountId>, kind: &str, data: serde_json::Value) {
-        self.tenants.push(tenant.0);
-        self.accounts.push(account.map(|account| account.0));
-        self.kinds.push(kind.to_owned());
-        self.data.push(data);
-    }
-
-    async fn write(self, transaction: &mut PgConnection) -> Result<()> {
-        sqlx::query!(
-            "INSERT INTO events (tenant_id, account_id, kind, data)
-             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[])",
-            &self.tenants,
-            &self.accounts as &[Option<Uuid>],
-            &self.kinds,
-            &self.data
-        )
-        .execute(transaction)
-        .await?;
-        Ok(())
     }
 }

@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Events, REMINDER_PAUSED, RUN_CHANGED};
+use super::events::About;
+use super::{Events, Notices, REMINDER_PAUSED, RUN_CHANGED, RUN_PROGRESS, lift};
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
-use crate::run::{Status, Tally, TargetState, target_state};
+use crate::reminder::life;
+use crate::run::machine::{Event, decide};
+use crate::run::{Status, Tally, TargetState, notice, target_state};
 use crate::store::Result;
 
 /// A run that is over now, or rests.
@@ -19,6 +22,8 @@ pub struct Settled {
     pub tenant: TenantId,
     /// How it ended.
     pub status: Status,
+    /// The run of the same reminder that waited for it: ring for that.
+    pub next: Option<RunId>,
 }
 
 struct Run {
@@ -26,6 +31,8 @@ struct Run {
     tenant: TenantId,
     account: Option<AccountId>,
     reminder: Option<ReminderId>,
+    name: String,
+    resumed: bool,
 }
 
 /// One pending target and what became of its messages.
@@ -64,8 +71,8 @@ pub async fn unsettled_runs(db: &PgPool, limit: i64) -> Result<Vec<RunId>> {
 /// Settles what can be settled of these runs, in one transaction; answers those that changed their status. Idempotent; a run
 /// that somebody else settles at the same time is left to them.
 ///
-/// A target none of whose messages was sent before the delivery window closed stays pending: the run is then `paused` if
-/// something was sent, else `failed`, and its reminder rests.
+/// A target of which a text was not sent before the delivery window closed stays pending: the run is then `paused` if
+/// something was sent, else `failed`, and its reminder rests. The end of a run that was resumed lifts its reminder (R48).
 ///
 /// # Errors
 /// When the database does not do it; nothing is settled then.
@@ -79,34 +86,57 @@ pub async fn settle_runs(db: &PgPool, runs: &[RunId]) -> Result<Vec<Settled>> {
     let targets = pending_targets(&mut transaction, &ids).await?;
     finish_targets(&mut transaction, &targets).await?;
     let tallies = tallies(&mut transaction, &ids).await?;
-    let mut events = Events::default();
-    let mut settled = Vec::new();
+    let mut told = Told::default();
+    let (mut settled, mut going_on, mut lifted) = (Vec::new(), Vec::new(), Vec::new());
     for run in &runs {
         let tally = tallies.get(&run.id).copied().unwrap_or_default();
-        let closed = targets.iter().any(|target| target.run == run.id && target.shut_out());
-        let waiting = targets.iter().any(|target| target.run == run.id && target.queued > 0);
-        let status = match (waiting, closed) {
-            (true, _) => Status::Running,
-            (false, true) => tally.status_when_window_closes(),
-            (false, false) => tally.status(),
-        };
-        if status != Status::Running {
-            finish_run(&mut transaction, run, status, tally, &mut events).await?;
-            if closed {
-                pause_reminder(&mut transaction, run, &mut events).await?;
+        let own: Vec<&Target> = targets.iter().filter(|target| target.run == run.id).collect();
+        let step = event(&own, tally).and_then(|event| decide(Status::Running, event, run.resumed));
+        let Some(step) = step else {
+            if own.iter().any(|target| target.state() != TargetState::Pending) {
+                going_on.push((run, tally));
             }
-            settled.push(Settled { run: run.id, tenant: run.tenant, status });
+            continue;
+        };
+        finish_run(&mut transaction, run, step.status, tally, &mut told).await?;
+        match step.reminder {
+            Some(life::Event::WindowClosed) => pause_reminder(&mut transaction, run, &mut told.events).await?,
+            Some(life::Event::RunOver) => lifted.extend(run.reminder.map(|reminder| reminder.0)),
+            Some(_) | None => {}
         }
+        settled.push(Settled { run: run.id, tenant: run.tenant, status: step.status, next: None });
     }
-    events.write(&mut transaction).await?;
+    tell_progress(&mut transaction, &going_on, &mut told.events).await?;
+    told.events.write(&mut transaction).await?;
+    told.notices.write(&mut transaction).await?;
+    lifted.sort_unstable();
+    lift(&mut transaction, &lifted).await?;
+    find_next(&mut transaction, &mut settled).await?;
     transaction.commit().await?;
     Ok(settled)
 }
 
+#[derive(Default)]
+struct Told {
+    events: Events,
+    notices: Notices,
+}
+
+/// What the targets that were pending tell of their run; none while a message waits.
+fn event(targets: &[&Target], tally: Tally) -> Option<Event> {
+    if targets.iter().any(|target| target.queued > 0) {
+        None
+    } else if targets.iter().any(|target| target.shut_out()) {
+        Some(Event::WindowClosed { tally, delivered: targets.iter().any(|target| target.sent > 0) })
+    } else {
+        Some(Event::Settled(tally))
+    }
+}
+
 impl Target {
-    /// The window closed before anything was sent.
+    /// The window closed before the rest was sent, and nothing else is in the way.
     fn shut_out(&self) -> bool {
-        self.expired > 0 && self.queued + self.sent + self.failed == 0
+        self.expired > 0 && self.queued + self.failed == 0
     }
 
     fn state(&self) -> TargetState {
@@ -124,7 +154,7 @@ async fn lock_runs(transaction: &mut PgConnection, runs: &[RunId]) -> Result<Vec
         Run,
         r#"
         SELECT id AS "id: RunId", tenant_id AS "tenant: TenantId", account_id AS "account: AccountId",
-               reminder_id AS "reminder: ReminderId"
+               reminder_id AS "reminder: ReminderId", reminder_name AS name, resumed_at IS NOT NULL AS "resumed!"
         FROM runs WHERE id = ANY($1) AND status = 'running' ORDER BY id FOR UPDATE SKIP LOCKED
         "#,
         &ids
@@ -196,7 +226,7 @@ async fn finish_run(
     run: &Run,
     status: Status,
     tally: Tally,
-    events: &mut Events,
+    told: &mut Told,
 ) -> Result<()> {
     let summary = tally.summary();
     sqlx::query!(
@@ -208,15 +238,61 @@ async fn finish_run(
     )
     .execute(transaction)
     .await?;
-    let data = serde_json::json!({"run_id": run.id, "reminder_id": run.reminder, "status": status, "summary": summary});
-    events.push(run.tenant, run.account, RUN_CHANGED, data);
+    let data = serde_json::json!({"run_id": run.id, "reminder_id": run.reminder, "status": status, "summary": summary,
+        "sent": tally.sent, "total": tally.total()});
+    told.events.push(run.tenant, run.account, RUN_CHANGED, data);
+    if let Some((kind, body)) = notice::ended(status, tally) {
+        let about = About { tenant: run.tenant, reminder: run.reminder, name: &run.name, run: Some(run.id) };
+        told.notices.push(about, kind, body);
+    }
+    Ok(())
+}
+
+/// Tells how far runs are that go on, each at most once a second.
+async fn tell_progress(transaction: &mut PgConnection, runs: &[(&Run, Tally)], events: &mut Events) -> Result<()> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = runs.iter().map(|(run, _)| run.id.0).collect();
+    let due = sqlx::query_scalar!(
+        r#"UPDATE runs SET progress_at = now()
+           WHERE id = ANY($1) AND (progress_at IS NULL OR progress_at <= now() - interval '1 second')
+           RETURNING id AS "id: RunId""#,
+        &ids
+    )
+    .fetch_all(transaction)
+    .await?;
+    for (run, tally) in runs.iter().filter(|(run, _)| due.contains(&run.id)) {
+        let data = serde_json::json!({"run_id": run.id, "reminder_id": run.reminder, "sent": tally.sent,
+            "failed": tally.failed, "skipped": tally.skipped, "total": tally.total()});
+        events.push(run.tenant, run.account, RUN_PROGRESS, data);
+    }
+    Ok(())
+}
+
+/// Finds the runs that waited for those that have settled.
+async fn find_next(transaction: &mut PgConnection, settled: &mut [Settled]) -> Result<()> {
+    let ids: Vec<Uuid> = settled.iter().map(|settled| settled.run.0).collect();
+    let waiting = sqlx::query!(
+        r#"SELECT DISTINCT ON (s.id) s.id AS "over: RunId", w.id AS "next: RunId"
+           FROM runs s JOIN runs w ON w.reminder_id = s.reminder_id AND w.status = 'pending' AND w.finished_at IS NULL
+           WHERE s.id = ANY($1) ORDER BY s.id, w.fire_at, w.id"#,
+        &ids
+    )
+    .fetch_all(transaction)
+    .await?;
+    for row in waiting {
+        for settled in settled.iter_mut().filter(|settled| settled.run == row.over) {
+            settled.next = Some(row.next);
+        }
+    }
     Ok(())
 }
 
 async fn pause_reminder(transaction: &mut PgConnection, run: &Run, events: &mut Events) -> Result<()> {
     let paused = sqlx::query!(
-        "UPDATE reminders SET status = 'paused', next_fire_at = NULL, updated_at = now()
-         WHERE tenant_id = $1 AND id = $2 AND version = (SELECT version FROM runs WHERE id = $3) AND status <> 'paused'",
+        "UPDATE reminders SET status = 'paused', paused_by_tenant = false, next_fire_at = NULL, updated_at = now()
+         WHERE tenant_id = $1 AND id = $2 AND version = (SELECT version FROM runs WHERE id = $3) AND status IN ('active', 'ended')",
         run.tenant.0,
         run.reminder.map(|reminder| reminder.0),
         run.id.0

@@ -109,7 +109,13 @@ pub async fn backlog_across_tenants(db: &PgPool, worker: WorkerId) -> Result<i64
 ///
 /// # Errors
 /// When the database fails.
-pub async fn held(db: &PgPool, tenant: TenantId, webhook: WebhookId, worker: WorkerId, limit: i64) -> Result<Option<Held>> {
+pub async fn held(
+    db: &PgPool,
+    tenant: TenantId,
+    webhook: WebhookId,
+    worker: WorkerId,
+    limit: i64,
+) -> Result<Option<Held>> {
     let row = sqlx::query!(
         r#"
         SELECT url, kinds, secret, CASE WHEN previous_secret_until > now() THEN previous_secret END AS previous_secret,
@@ -154,7 +160,8 @@ pub async fn take(
     let Some(last) = events.last().map(|event| event.cursor) else { return Ok(false) };
     let carried: Vec<Event> = events.into_iter().filter(|event| webhook::carries(&held.kinds, &event.kind)).collect();
     let ids: Vec<Uuid> = carried.iter().map(|_| DeliveryId::new().0).collect();
-    let (txids, event_ids): (Vec<i64>, Vec<i64>) = carried.iter().map(|event| (event.cursor.txid, event.cursor.id)).unzip();
+    let (txids, event_ids): (Vec<i64>, Vec<i64>) =
+        carried.iter().map(|event| (event.cursor.txid, event.cursor.id)).unzip();
     let accounts: Vec<Option<Uuid>> = carried.iter().map(|event| event.account.map(|account| account.0)).collect();
     let times: Vec<DateTime<Utc>> = carried.iter().map(|event| event.created_at).collect();
     let (kinds, data): (Vec<String>, Vec<Value>) = carried.into_iter().map(|event| (event.kind, event.data)).unzip();
@@ -233,7 +240,8 @@ pub async fn due(
     .await?;
     let due = rows.into_iter().map(|row| {
         let cursor = row.event_txid.zip(row.event_id).map(|(txid, id)| Cursor { txid, id }.to_string());
-        let (id, account_id, created_at) = (cursor.unwrap_or_else(|| row.id.to_string()), row.account_id, row.happened_at);
+        let (id, account_id, created_at) =
+            (cursor.unwrap_or_else(|| row.id.to_string()), row.account_id, row.happened_at);
         let happened = Happened { id, kind: row.kind, account_id, data: row.data, created_at };
         Due { id: row.id, lane: row.lane, attempts: row.attempts, happened }
     });
@@ -323,7 +331,13 @@ pub async fn try_at_once(transaction: &mut PgConnection, tenant: TenantId, webho
 ///
 /// # Errors
 /// When the database fails.
-pub async fn disable(db: &PgPool, tenant: TenantId, webhook: WebhookId, reason: &str, failing_for: Duration) -> Result<bool> {
+pub async fn disable(
+    db: &PgPool,
+    tenant: TenantId,
+    webhook: WebhookId,
+    reason: &str,
+    failing_for: Duration,
+) -> Result<bool> {
     let mut transaction = db.begin().await?;
     let disabled = sqlx::query!(
         "UPDATE webhooks SET enabled = false, disabled_reason = $3, updated_at = now()

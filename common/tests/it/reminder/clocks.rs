@@ -142,9 +142,21 @@ fn america_santiago() {
         &[
             ("2026-09-01 00:00", "FREQ=DAILY", Shift, "2026-09-05 12:00", &["2026-09-06 04:00", "2026-09-07 03:00"]),
             ("2026-09-01 00:00", "FREQ=DAILY", Skip, "2026-09-05 12:00", &["2026-09-07 03:00"]),
-            ("2026-09-01 00:00", "FREQ=WEEKLY;BYDAY=SU", Shift, "2026-09-05 12:00", &["2026-09-06 04:00", "2026-09-13 03:00"]),
+            (
+                "2026-09-01 00:00",
+                "FREQ=WEEKLY;BYDAY=SU",
+                Shift,
+                "2026-09-05 12:00",
+                &["2026-09-06 04:00", "2026-09-13 03:00"],
+            ),
             // the day begins at one o'clock for hours, too
-            ("2026-09-01 00:30", "FREQ=HOURLY;BYDAY=SU", Shift, "2026-09-05 12:00", &["2026-09-06 04:30", "2026-09-06 05:30"]),
+            (
+                "2026-09-01 00:30",
+                "FREQ=HOURLY;BYDAY=SU",
+                Shift,
+                "2026-09-05 12:00",
+                &["2026-09-06 04:30", "2026-09-06 05:30"],
+            ),
             ("2026-04-01 23:30", "FREQ=DAILY", Shift, "2026-04-04 12:00", &["2026-04-05 02:30", "2026-04-06 03:30"]),
         ],
     );
@@ -160,7 +172,13 @@ fn europe_london() {
             ("2026-03-01 01:30", "FREQ=DAILY", Skip, "2026-03-28 12:00", &["2026-03-30 00:30"]),
             ("2026-10-01 01:30", "FREQ=DAILY", Shift, "2026-10-24 12:00", &["2026-10-25 00:30", "2026-10-26 01:30"]),
             ("2026-01-01 09:00", "FREQ=MONTHLY", Shift, "2026-02-15 00:00", &["2026-03-01 09:00", "2026-04-01 08:00"]),
-            ("2026-01-04 01:00", "FREQ=MONTHLY;BYDAY=-1SU", Shift, "2026-03-01 00:00", &["2026-03-29 01:00", "2026-04-26 00:00"]),
+            (
+                "2026-01-04 01:00",
+                "FREQ=MONTHLY;BYDAY=-1SU",
+                Shift,
+                "2026-03-01 00:00",
+                &["2026-03-29 01:00", "2026-04-26 00:00"],
+            ),
         ],
     );
 }
@@ -279,7 +297,13 @@ fn asia_kolkata() {
                 "2026-01-01 00:00",
                 &["2026-01-01 04:15", "2026-01-01 04:30", "2026-01-01 05:15"],
             ),
-            ("2026-01-01 09:00", "FREQ=HOURLY;BYHOUR=9,17", Shift, "2026-01-01 04:00", &["2026-01-01 11:30", "2026-01-02 03:30"]),
+            (
+                "2026-01-01 09:00",
+                "FREQ=HOURLY;BYHOUR=9,17",
+                Shift,
+                "2026-01-01 04:00",
+                &["2026-01-01 11:30", "2026-01-02 03:30"],
+            ),
         ],
     );
 }
@@ -295,7 +319,8 @@ fn what_clocks_did_is_told() {
     assert_eq!(skipping.following(utc("2026-03-07 12:00"), 2).unwrap().skipped, [local("2026-03-08 02:30")]);
     assert_eq!(skipping.following(utc("2026-03-08 12:00"), 2).unwrap().skipped, []);
     let autumn = schedule("2026-11-01 00:30", "America/New_York", "FREQ=HOURLY;COUNT=4");
-    let told: Vec<_> = autumn.following(utc("2026-10-01 00:00"), 9).unwrap().occurrences.iter().map(|one| one.clocks).collect();
+    let told: Vec<_> =
+        autumn.following(utc("2026-10-01 00:00"), 9).unwrap().occurrences.iter().map(|one| one.clocks).collect();
     assert_eq!(told, [None, Some(Clocks::FirstOfTwo), Some(Clocks::SecondOfTwo), None]);
 }
 

@@ -25,7 +25,8 @@ fn what_was_planned_moves_to_where_it_belongs() {
 /// A one-off, also one that was meant for the later of two equal times.
 #[test]
 fn a_one_off_moves_too() {
-    let once = |start| Schedule::new(local(start), zone("America/New_York"), None, Default::default(), OnGap::Shift).unwrap();
+    let once =
+        |start| Schedule::new(local(start), zone("America/New_York"), None, Default::default(), OnGap::Shift).unwrap();
     let plain = once("2026-06-01 09:00");
     assert_eq!(plain.moved(utc("2026-06-01 14:00"), None).unwrap(), Some(utc("2026-06-01 13:00")));
     assert_eq!(plain.moved(utc("2026-06-01 13:00"), None).unwrap(), None);

@@ -76,7 +76,8 @@ fn the_rrule_crate_agrees() {
     for case in cases.step_by(5) {
         let rrule = accept_rrule(case.rrule, Tz::UTC).unwrap();
         let start = rrule::Tz::UTC.from_utc_datetime(&case.start);
-        let text = rrule.split_once(";UNTIL=").map_or_else(|| rrule.clone(), |(rule, until)| format!("{rule};UNTIL={until}Z"));
+        let text =
+            rrule.split_once(";UNTIL=").map_or_else(|| rrule.clone(), |(rule, until)| format!("{rule};UNTIL={until}Z"));
         let Ok(rule) = text.parse::<rrule::RRule<rrule::Unvalidated>>() else { continue };
         let Ok(rule) = rule.validate(start) else { continue };
         let expected: Vec<_> = rrule::RRuleSet::new(start).rrule(rule).limit().into_iter().take(3).collect();

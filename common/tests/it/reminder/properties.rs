@@ -112,7 +112,8 @@ fn raw_rules() -> impl Strategy<Value = String> {
     let interval = prop_oneof![Just(1u32), 1..60u32];
     let part = |name: &'static str, values: &'static str| {
         let values: Vec<&str> = values.split(' ').collect();
-        let some = proptest::sample::subsequence(values, 1..=3).prop_map(move |some| format!(";{name}={}", some.join(",")));
+        let some =
+            proptest::sample::subsequence(values, 1..=3).prop_map(move |some| format!(";{name}={}", some.join(",")));
         prop_oneof![3 => Just(String::new()), 1 => some]
     };
     let parts = (

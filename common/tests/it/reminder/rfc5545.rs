@@ -26,7 +26,12 @@ fn the_examples_of_days() {
     // (start, rule, all occurrences or the first ones, whether these are all)
     let table = [
         ("1997-09-02", "FREQ=DAILY;COUNT=10", "1997-09: 2 3 4 5 6 7 8 9 10 11", true),
-        ("1997-09-02", "FREQ=DAILY;INTERVAL=2", "1997-09: 2 4 6 8 10 12 14 16 18 20 22 24 26 28 30 | 1997-10: 2 4", false),
+        (
+            "1997-09-02",
+            "FREQ=DAILY;INTERVAL=2",
+            "1997-09: 2 4 6 8 10 12 14 16 18 20 22 24 26 28 30 | 1997-10: 2 4",
+            false,
+        ),
         ("1997-09-02", "FREQ=DAILY;INTERVAL=10;COUNT=5", "1997-09: 2 12 22 | 1997-10: 2 12", true),
         ("1997-09-02", "FREQ=WEEKLY;COUNT=10", "1997-09: 2 9 16 23 30 | 1997-10: 7 14 21 28 | 1997-11: 4", true),
         (
@@ -47,7 +52,12 @@ fn the_examples_of_days() {
             "1997-09: 2 4 9 11 16 18 23 25 30 | 1997-10: 2",
             true,
         ),
-        ("1997-09-02", "FREQ=WEEKLY;COUNT=10;WKST=SU;BYDAY=TU,TH", "1997-09: 2 4 9 11 16 18 23 25 30 | 1997-10: 2", true),
+        (
+            "1997-09-02",
+            "FREQ=WEEKLY;COUNT=10;WKST=SU;BYDAY=TU,TH",
+            "1997-09: 2 4 9 11 16 18 23 25 30 | 1997-10: 2",
+            true,
+        ),
         (
             "1997-09-01",
             "FREQ=WEEKLY;INTERVAL=2;UNTIL=19971224T000000Z;WKST=SU;BYDAY=MO,WE,FR",
@@ -197,7 +207,8 @@ fn the_examples_of_many_days() {
 #[test]
 fn the_example_with_an_exception() {
     let start = "1997-09-02 09:00";
-    let fridays = schedule_with(start, ZONE, "FREQ=MONTHLY;BYDAY=FR;BYMONTHDAY=13", &["1997-09-02T09:00"], OnGap::Shift);
+    let fridays =
+        schedule_with(start, ZONE, "FREQ=MONTHLY;BYDAY=FR;BYMONTHDAY=13", &["1997-09-02T09:00"], OnGap::Shift);
     let expected = days("1998-02: 13 | 1998-03: 13 | 1998-11: 13 | 1999-08: 13 | 2000-10: 13");
     assert_eq!(expand(&fridays, start, 5), expected);
 }

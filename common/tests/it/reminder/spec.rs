@@ -110,12 +110,7 @@ fn a_schedule_that_never_fires_is_refused() {
         (Spec { recurrence: Some(&after), exdates: &many, ..SPEC }, "exdates", "at most 500"),
         (Spec { exdates: &one, ..SPEC }, "exdates", "only go with"),
         (
-            Spec {
-                start: "2026-03-08T02:30",
-                rrule: Some("FREQ=DAILY;COUNT=1"),
-                on_gap: OnGap::Skip,
-                ..SPEC
-            },
+            Spec { start: "2026-03-08T02:30", rrule: Some("FREQ=DAILY;COUNT=1"), on_gap: OnGap::Skip, ..SPEC },
             "on_gap",
             "clocks skip",
         ),

@@ -15,7 +15,8 @@ use super::{occurrences, schedule, shown, utc};
 fn every_spec_survives_the_round_trip() {
     let until = |year, month, day| End::Until(NaiveDate::from_ymd_opt(year, month, day).unwrap());
     let ends = [End::Never, End::After(1), End::After(10_000), until(2026, 12, 31), until(2028, 2, 29)];
-    let all_weekdays = (0..128u8).map(|set| Weekday::ALL.into_iter().filter(|day| set & 1 << *day as u8 != 0).collect());
+    let all_weekdays =
+        (0..128u8).map(|set| Weekday::ALL.into_iter().filter(|day| set & 1 << *day as u8 != 0).collect());
     let all_weekdays: Vec<BTreeSet<Weekday>> = all_weekdays.collect();
     let month_days: Vec<Option<i8>> = [None, Some(-1)].into_iter().chain((1..=31).map(Some)).collect();
     let (no_weekdays, no_month_day) = ([BTreeSet::new()], [None]);
@@ -27,7 +28,8 @@ fn every_spec_survives_the_round_trip() {
         (Kind::Yearly, &no_weekdays, &no_month_day),
     ] {
         for (interval, end) in [1, 2, 999].into_iter().flat_map(|interval| ends.map(|end| (interval, end))) {
-            for (weekdays, month_day) in weekdays.iter().flat_map(|days| month_days.iter().map(move |day| (days, *day))) {
+            for (weekdays, month_day) in weekdays.iter().flat_map(|days| month_days.iter().map(move |day| (days, *day)))
+            {
                 let spec = Recurrence { kind, interval, weekdays: weekdays.clone(), month_day, end };
                 let rrule = spec.to_rrule().unwrap().unwrap();
                 assert_eq!(Recurrence::from_rrule(Some(&rrule)), Some(spec), "{rrule}");

@@ -26,7 +26,10 @@ fn words() {
         (Some("FREQ=YEARLY;BYDAY=20MO"), "On the 20th Monday of every year"),
         (Some("FREQ=YEARLY;BYMONTH=11;BYDAY=4TH"), "On the fourth Thursday of every year in November"),
         (Some("FREQ=YEARLY;BYMONTH=6,7"), "Every year in June, July"),
-        (Some("FREQ=YEARLY;INTERVAL=3;BYYEARDAY=-1,1,100"), "Every 3 years on the last day, day 1, day 100 of the year"),
+        (
+            Some("FREQ=YEARLY;INTERVAL=3;BYYEARDAY=-1,1,100"),
+            "Every 3 years on the last day, day 1, day 100 of the year",
+        ),
         (Some("FREQ=YEARLY;BYWEEKNO=-1,20;BYDAY=MO"), "Every year on Mon in the last week, week 20"),
         (Some("FREQ=HOURLY"), "Every hour"),
         (Some("FREQ=HOURLY;INTERVAL=3;UNTIL=20270101T170000"), "Every 3 hours until 2027-01-01 17:00"),

@@ -89,7 +89,10 @@ async fn only_a_2xx_is_a_delivery() {
     let table: [(&'static [u8], Result<u16, Failure>); 8] = [
         (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", Ok(200)),
         (b"HTTP/1.1 299 Whatever\r\n\r\n", Ok(299)),
-        (b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n", Err(Failure::Status(302))),
+        (
+            b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
+            Err(Failure::Status(302)),
+        ),
         (b"HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n", Err(Failure::Status(410))),
         (b"HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n", Err(Failure::Status(500))),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\ncut", Ok(200)),

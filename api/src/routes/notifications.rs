@@ -1,0 +1,73 @@
+//! Notifications: what people are told about reminders and their runs.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use common::store::notifications::{self, Notification};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::auth::Caller;
+use crate::context::Context;
+use crate::extract::{Path, Query};
+use crate::page::{self, Page};
+use crate::problem::{Body, Result};
+
+/// Which notifications.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    /// Only those that nobody has read.
+    #[serde(default)]
+    unread: bool,
+    /// Items of a page: 1 to 200; 50 if not given.
+    limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// How many were noted as read.
+#[derive(Serialize, ToSchema)]
+pub struct Read {
+    /// Those that were not read before.
+    read: u64,
+}
+
+/// List notifications
+///
+/// Newest first. They are kept as long as runs.
+#[utoipa::path(get, path = "/v1/notifications", tag = "Notifications", params(Filter),
+    responses((status = 200, body = Page<Notification>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn list(
+    State(context): State<Context>,
+    caller: Caller,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Page<Notification>>> {
+    let limit = page::limit(filter.limit)?;
+    let before = page::read_time_cursor(filter.cursor.as_deref())?;
+    let rows = notifications::list(&context.db, caller.tenant, filter.unread, before, limit + 1).await?;
+    let page = Page::cut(rows, limit, |row| page::time_cursor(row.created_at, row.id), |row| row);
+    Ok(Json(page.say_if_empty(&[("unread", filter.unread.then(|| "true".to_owned()))])))
+}
+
+/// Note that a notification was read
+#[utoipa::path(post, path = "/v1/notifications/{notification}/read", tag = "Notifications",
+    params(("notification" = Uuid, Path)),
+    responses((status = 204), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn read(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(notification): Path<Uuid>,
+) -> Result<StatusCode> {
+    notifications::read(&context.db, caller.tenant, notification).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Note that all notifications were read
+#[utoipa::path(post, path = "/v1/notifications/read", tag = "Notifications",
+    responses((status = 200, body = Read), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn read_all(State(context): State<Context>, caller: Caller) -> Result<Json<Read>> {
+    Ok(Json(Read { read: notifications::read_all(&context.db, caller.tenant).await? }))
+}

@@ -1,0 +1,83 @@
+//! Pure. The life of a run: what each event makes of it, and what that means for its reminder. The store carries it out.
+
+use super::{Status, Tally};
+use crate::reminder::life;
+
+/// Something happened to a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A worker turned it into messages (R45).
+    Expanded,
+    /// It can't be sent: the account has no phone, or the delivery window had closed before it began.
+    Unsendable,
+    /// Messages have left the outbox; so stand its targets now (R45).
+    Settled(Tally),
+    /// The delivery window closed while something waited (R46).
+    WindowClosed {
+        /// So stand its targets.
+        tally: Tally,
+        /// At least one text was delivered.
+        delivered: bool,
+    },
+    /// Somebody asked to go on (R48).
+    Resumed,
+    /// Somebody asked to leave it at that (R49).
+    Canceled,
+    /// Its reminder was edited or deleted (R44).
+    Superseded {
+        /// At least one target was sent.
+        sent: bool,
+    },
+}
+
+/// What becomes of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// From now on.
+    pub status: Status,
+    /// What its reminder hears of it.
+    pub reminder: Option<life::Event>,
+}
+
+impl Step {
+    const fn to(status: Status) -> Self {
+        Self { status, reminder: None }
+    }
+
+    const fn telling(self, reminder: life::Event) -> Self {
+        Self { reminder: Some(reminder), ..self }
+    }
+}
+
+/// What an event makes of a run; none: it changes nothing, since it comes too late, twice, or is not for this state.
+/// `resumed`: the run was paused before and goes on by request, so that its end lifts the reminder (R48).
+#[must_use]
+pub fn decide(status: Status, event: Event, resumed: bool) -> Option<Step> {
+    match (status, event) {
+        (Status::Pending, Event::Expanded) => Some(Step::to(Status::Running)),
+        (Status::Pending, Event::Unsendable) => Some(Step::to(Status::Failed)),
+        (Status::Running, Event::Settled(tally)) => ended(tally.status(), resumed),
+        (Status::Running, Event::WindowClosed { tally, .. }) if tally.pending == 0 => ended(tally.status(), resumed),
+        (Status::Running, Event::WindowClosed { tally, delivered }) => {
+            Some(Step::to(tally.status_when_window_closes(delivered)).telling(life::Event::WindowClosed))
+        }
+        (Status::Paused, Event::Resumed) => Some(Step::to(Status::Running)),
+        (Status::Paused, Event::Canceled) => Some(Step::to(Status::Partial).telling(life::Event::RunOver)),
+        (Status::Pending | Status::Running | Status::Paused, Event::Superseded { sent }) => {
+            Some(Step::to(if sent { Status::Partial } else { Status::Canceled }))
+        }
+        (Status::Pending, Event::Settled(_) | Event::WindowClosed { .. } | Event::Resumed | Event::Canceled)
+        | (Status::Running, Event::Expanded | Event::Unsendable | Event::Resumed | Event::Canceled)
+        | (Status::Paused, Event::Expanded | Event::Unsendable | Event::Settled(_) | Event::WindowClosed { .. })
+        | (Status::Success | Status::Partial | Status::Failed | Status::Canceled | Status::Missed, _) => None,
+    }
+}
+
+/// The end that targets make; none while one is pending.
+fn ended(status: Status, resumed: bool) -> Option<Step> {
+    match status {
+        Status::Running => None,
+        over if resumed => Some(Step::to(over).telling(life::Event::RunOver)),
+        over => Some(Step::to(over)),
+    }
+}

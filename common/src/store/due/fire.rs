@@ -1,0 +1,154 @@
+//! Writing what firing decided: runs, their targets, and what is told of them.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::events::About;
+use super::{Due, Events, Next, Notices, REMINDER_FAILED, REMINDER_FIRED, REMINDER_MISSED};
+use crate::id::{ReminderId, RunId};
+use crate::reminder::catch_up::{MOST, Sorted, Why};
+use crate::run::notice::{self, Kind};
+use crate::store::Result;
+use crate::telemetry::metrics;
+
+/// A run that was written.
+pub(super) struct NewRun {
+    pub(super) id: RunId,
+    /// The place of its reminder among those due.
+    pub(super) due: usize,
+    pub(super) fire_at: DateTime<Utc>,
+    /// Why it is not sent; none: it is.
+    pub(super) missed: Option<Why>,
+}
+
+/// How many runs of each reminder are in progress or wait.
+pub(super) struct Open(HashMap<ReminderId, usize>);
+
+impl Open {
+    pub(super) fn count(&self, reminder: ReminderId) -> usize {
+        self.0.get(&reminder).copied().unwrap_or(0)
+    }
+}
+
+/// Counts them. A run that rests, or goes on after a pause, is not in the way of the next occurrence (R48).
+pub(super) async fn open_runs(transaction: &mut PgConnection, due: &[Due]) -> Result<Open> {
+    let reminders: Vec<Uuid> = due.iter().map(|due| due.id.0).collect();
+    let rows = sqlx::query!(
+        r#"SELECT reminder_id AS "reminder!: ReminderId", count(*) AS "count!" FROM runs
+           WHERE reminder_id = ANY($1) AND finished_at IS NULL AND status IN ('pending', 'running') AND resumed_at IS NULL
+           GROUP BY reminder_id"#,
+        &reminders
+    )
+    .fetch_all(transaction)
+    .await?;
+    let counts = rows.into_iter().map(|row| (row.reminder, usize::try_from(row.count).unwrap_or(usize::MAX)));
+    Ok(Open(counts.collect()))
+}
+
+/// Writes runs and targets. An occurrence that has a run already gets no second one: `(reminder_id, fire_at)` is unique.
+pub(super) async fn insert_runs(transaction: &mut PgConnection, due: &[Due], sorted: &[Sorted]) -> Result<Vec<NewRun>> {
+    let wanted: Vec<NewRun> = sorted.iter().enumerate().flat_map(|(place, sorted)| runs_of(place, sorted)).collect();
+    let ids: Vec<Uuid> = wanted.iter().map(|run| run.id.0).collect();
+    let reminders: Vec<Uuid> = wanted.iter().map(|run| due[run.due].id.0).collect();
+    let times: Vec<DateTime<Utc>> = wanted.iter().map(|run| run.fire_at).collect();
+    let reasons: Vec<Option<&str>> = wanted.iter().map(|run| run.missed.map(Why::words)).collect();
+    let written = sqlx::query_scalar!(
+        r#"
+        INSERT INTO runs (id, tenant_id, reminder_id, account_id, reminder_name, account_label, version, fire_at, bodies,
+            status, summary, finished_at)
+        SELECT n.run_id, r.tenant_id, r.id, r.account_id, r.name, a.label, r.version, n.fire_at,
+               coalesce((SELECT array_agg(m.body ORDER BY m.position) FROM reminder_messages m
+                         WHERE m.tenant_id = r.tenant_id AND m.reminder_id = r.id), '{}'),
+               CASE WHEN n.reason IS NULL THEN 'pending' ELSE 'missed' END, n.reason,
+               CASE WHEN n.reason IS NOT NULL THEN now() END
+        FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[]) AS n (run_id, reminder_id, fire_at, reason)
+        JOIN reminders r ON r.id = n.reminder_id
+        JOIN accounts a ON a.tenant_id = r.tenant_id AND a.id = r.account_id
+        ON CONFLICT (reminder_id, fire_at) DO NOTHING
+        RETURNING id
+        "#,
+        &ids,
+        &reminders,
+        &times,
+        &reasons as &[Option<&str>]
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    let written: HashSet<Uuid> = written.into_iter().collect();
+    let runs: Vec<NewRun> = wanted.into_iter().filter(|run| written.contains(&run.id.0)).collect();
+    let pending: Vec<Uuid> = runs.iter().filter(|run| run.missed.is_none()).map(|run| run.id.0).collect();
+    sqlx::query!(
+        "INSERT INTO run_targets (tenant_id, run_id, position, chat)
+         SELECT t.tenant_id, r.id, t.position, t.chat
+         FROM runs r JOIN reminder_targets t ON t.tenant_id = r.tenant_id AND t.reminder_id = r.reminder_id
+         WHERE r.id = ANY($1)",
+        &pending
+    )
+    .execute(transaction)
+    .await?;
+    Ok(runs)
+}
+
+/// The first missed ones have a row each; the event tells how many there were.
+fn runs_of(due: usize, sorted: &Sorted) -> impl Iterator<Item = NewRun> {
+    let missed = sorted.missed.iter().take(MOST).map(|(at, why)| (*at, Some(*why)));
+    let fire = sorted.fire.iter().map(|at| (*at, None));
+    missed.chain(fire).map(move |(fire_at, missed)| NewRun { id: RunId::new(), due, fire_at, missed })
+}
+
+/// Writes events and notifications. Only what was written newly is told.
+pub(super) async fn tell(
+    transaction: &mut PgConnection,
+    due: &[Due],
+    next: &[Next],
+    sorted: &[Sorted],
+    runs: &[NewRun],
+) -> Result<()> {
+    let (mut events, mut notices) = (Events::default(), Notices::default());
+    let mut told_missed = HashSet::new();
+    for run in runs {
+        let (due, sorted) = (&due[run.due], &sorted[run.due]);
+        let about = About { tenant: due.tenant, reminder: Some(due.id), name: &due.name, run: Some(run.id) };
+        match run.missed {
+            None => {
+                let data = serde_json::json!({"reminder_id": due.id, "run_id": run.id, "fire_at": run.fire_at});
+                events.push(due.tenant, Some(due.account), REMINDER_FIRED, data);
+                notices.push(about, Kind::Fired, notice::fired(run.fire_at));
+            }
+            Some(why) if told_missed.insert(run.due) => {
+                let (count, more) = (sorted.missed.len(), sorted.uncounted);
+                let data = serde_json::json!({"reminder_id": due.id, "run_id": run.id, "fire_at": run.fire_at,
+                    "count": count, "more": more, "reason": why.words()});
+                events.push(due.tenant, Some(due.account), REMINDER_MISSED, data);
+                notices.push(about, Kind::Missed, notice::missed(count, more, run.fire_at, why.words()));
+            }
+            Some(_) => {}
+        }
+    }
+    for (due, next) in due.iter().zip(next) {
+        if let Next::Failed(reason) = next {
+            let data = serde_json::json!({"reminder_id": due.id, "reason": reason});
+            events.push(due.tenant, Some(due.account), REMINDER_FAILED, data);
+            let about = About { tenant: due.tenant, reminder: Some(due.id), name: &due.name, run: None };
+            notices.push(about, Kind::Failed, format!("It can't go on: {reason}."));
+        }
+    }
+    events.write(&mut *transaction).await?;
+    notices.write(transaction).await
+}
+
+/// Counts, once it is committed.
+pub(super) fn measure(due: &[Due], runs: &[NewRun]) {
+    for run in runs {
+        match run.missed {
+            None => {
+                metrics::OCCURRENCES_FIRED.inc();
+                metrics::OCCURRENCE_LATENESS_SECONDS.observe((due[run.due].now - run.fire_at).as_seconds_f64());
+            }
+            Some(why) => metrics::OCCURRENCES_MISSED.with_label_values(&[why.as_str()]).inc(),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The lives of runs and reminders, and what becomes of late occurrences: tables of every pair.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use common::reminder::catch_up::{self, Misfire, Overlap, Sorted, Why};
+use common::reminder::life::{self, Ahead, State};
+use common::run::machine::{Event, Step, decide};
+use common::run::notice::{self, Kind};
+use common::run::{Status, Tally};
+
+fn tally(sent: usize, failed: usize, pending: usize) -> Tally {
+    Tally { pending, sent, failed, skipped: 0 }
+}
+
+/// Every event, those that carry targets with each outcome.
+fn run_events() -> Vec<(&'static str, Event)> {
+    vec![
+        ("expanded", Event::Expanded),
+        ("unsendable", Event::Unsendable),
+        ("settled: all sent", Event::Settled(tally(2, 0, 0))),
+        ("settled: some sent", Event::Settled(tally(1, 1, 0))),
+        ("settled: none sent", Event::Settled(tally(0, 2, 0))),
+        ("settled: one waits", Event::Settled(tally(1, 0, 1))),
+        ("closed: some sent", Event::WindowClosed { tally: tally(1, 0, 1), delivered: false }),
+        ("closed: one text", Event::WindowClosed { tally: tally(0, 0, 2), delivered: true }),
+        ("closed: none sent", Event::WindowClosed { tally: tally(0, 0, 2), delivered: false }),
+        ("closed: all sent", Event::WindowClosed { tally: tally(2, 0, 0), delivered: true }),
+        ("resumed", Event::Resumed),
+        ("canceled", Event::Canceled),
+        ("superseded: some sent", Event::Superseded { sent: true }),
+        ("superseded: none sent", Event::Superseded { sent: false }),
+    ]
+}
+
+fn word(step: Option<Step>) -> String {
+    let Some(step) = step else { return "-".to_owned() };
+    match step.reminder {
+        Some(event) => format!("{} {event:?}", step.status),
+        None => step.status.to_string(),
+    }
+}
+
+/// R45, R46, R48, R49: every state with every event. What is over stays as it is; a run that was resumed tells its reminder
+/// when it is over, any other does not.
+#[test]
+fn every_pair_of_run_and_event() {
+    use Status::{Paused, Pending, Running};
+    let table = [
+        (Pending, "expanded", "running"),
+        (Pending, "unsendable", "failed"),
+        (Pending, "superseded: some sent", "partial"),
+        (Pending, "superseded: none sent", "canceled"),
+        (Running, "settled: all sent", "success"),
+        (Running, "settled: some sent", "partial"),
+        (Running, "settled: none sent", "failed"),
+        (Running, "closed: some sent", "paused WindowClosed"),
+        (Running, "closed: one text", "paused WindowClosed"),
+        (Running, "closed: none sent", "failed WindowClosed"),
+        (Running, "closed: all sent", "success"),
+        (Running, "superseded: some sent", "partial"),
+        (Running, "superseded: none sent", "canceled"),
+        (Paused, "resumed", "running"),
+        (Paused, "canceled", "partial RunOver"),
+        (Paused, "superseded: some sent", "partial"),
+        (Paused, "superseded: none sent", "canceled"),
+    ];
+    let mut seen = 0;
+    for status in Status::ALL {
+        for (name, event) in run_events() {
+            let row = table.iter().find(|(of, with, _)| (*of, *with) == (status, name));
+            let expected = row.map_or("-", |(.., becomes)| becomes);
+            assert_eq!(word(decide(status, event, false)), expected, "{status}, {name}");
+            let over = matches!(event, Event::Settled(_) | Event::WindowClosed { .. })
+                && ["success", "partial", "failed"].contains(&expected);
+            let resumed = if over { format!("{expected} RunOver") } else { expected.to_owned() };
+            assert_eq!(word(decide(status, event, true)), resumed, "{status}, {name}, resumed");
+            assert!(!status.finished() || expected == "-", "{status} is over");
+            seen += usize::from(row.is_some());
+        }
+    }
+    assert_eq!(seen, table.len(), "every row of the table names a pair");
+}
+
+/// R44, R46, R48, R49: every state of a reminder with every event and whatever lies ahead.
+#[test]
+fn every_pair_of_reminder_and_event() {
+    use life::Event::{Edited, Fired, Paused, Resumed, RunOver, WindowClosed};
+    let by_window = State { status: life::Status::Paused, by_tenant: false };
+    let by_tenant = State { status: life::Status::Paused, by_tenant: true };
+    let plain = |status| State { status, by_tenant: false };
+    let (active, failed, ended) =
+        (plain(life::Status::Active), plain(life::Status::Failed), plain(life::Status::Ended));
+    let all = [Some(active), Some(ended), Some(failed)]; // with a next occurrence, without one, with a broken rule
+    let always = |state| [Some(state); 3];
+    for (state, event, becomes) in [
+        (active, Fired, all),
+        (active, Edited, always(active)),
+        (active, Paused, always(by_tenant)),
+        (active, Resumed, [None; 3]),
+        (active, WindowClosed, always(by_window)),
+        (active, RunOver, [None; 3]),
+        (by_window, Fired, [None; 3]),
+        (by_window, Edited, always(active)),
+        (by_window, Paused, always(by_tenant)),
+        (by_window, Resumed, all),
+        (by_window, WindowClosed, [None; 3]),
+        (by_window, RunOver, all),
+        (by_tenant, Fired, [None; 3]),
+        (by_tenant, Edited, always(active)),
+        (by_tenant, Paused, always(by_tenant)),
+        (by_tenant, Resumed, all),
+        (by_tenant, WindowClosed, [None; 3]),
+        (by_tenant, RunOver, [None; 3]),
+        (failed, Fired, [None; 3]),
+        (failed, Edited, always(active)),
+        (failed, Paused, [None; 3]),
+        (failed, Resumed, [Some(active), None, None]),
+        (failed, WindowClosed, [None; 3]),
+        (failed, RunOver, [None; 3]),
+        (ended, Fired, [None; 3]),
+        (ended, Edited, always(active)),
+        (ended, Paused, [None; 3]),
+        (ended, Resumed, [None; 3]),
+        (ended, WindowClosed, always(by_window)),
+        (ended, RunOver, [None; 3]),
+    ] {
+        for (ahead, becomes) in [Ahead::Next, Ahead::Nothing, Ahead::Broken].into_iter().zip(becomes) {
+            assert_eq!(life::decide(state, event, ahead), becomes, "{state:?}, {event:?}, {ahead:?}");
+        }
+    }
+}
+
+fn at(minutes: i64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::minutes(minutes)
+}
+
+/// Every `every` minutes from 0 on; now is `now` minutes and ten seconds.
+fn sort(every: i64, now: i64, misfire: Misfire, window_minutes: i64) -> Sorted {
+    let next = |after: DateTime<Utc>| Ok(Some(at(((after - at(0)).num_minutes() / every + 1) * every)));
+    let now = at(now) + TimeDelta::seconds(10);
+    catch_up::sort(at(0), now, (misfire, TimeDelta::minutes(window_minutes)), next, || false)
+}
+
+fn minutes(times: &[DateTime<Utc>]) -> Vec<i64> {
+    times.iter().map(|time| (*time - at(0)).num_minutes()).collect()
+}
+
+/// What is on time fires, whatever the rule for what is late.
+#[test]
+fn what_is_on_time_fires() {
+    for misfire in [Misfire::Latest, Misfire::All, Misfire::Skip] {
+        let sorted = sort(60, 0, misfire, 60);
+        assert_eq!((minutes(&sorted.fire), sorted.missed.len()), (vec![0], 0), "{misfire:?}");
+        assert_eq!(sorted.next, Ok(Some(at(60))));
+    }
+}
+
+/// Of what is late, `latest` fires the newest within the window, `all` the newest ten, `skip` none; the rest is missed, each
+/// with its reason, and nothing is silently gone.
+#[test]
+fn what_is_late_is_sorted() {
+    let sorted = sort(10, 125, Misfire::Latest, 60);
+    assert_eq!(minutes(&sorted.fire), [120]);
+    assert_eq!(sorted.missed.len(), 12);
+    assert_eq!(
+        sorted.missed.iter().filter(|(_, why)| *why == Why::TooLate).count(),
+        7,
+        "0 to 60 lie before the window"
+    );
+    assert_eq!(sorted.missed.last(), Some(&(at(110), Why::Superseded)));
+
+    let sorted = sort(5, 125, Misfire::All, 60);
+    assert_eq!(minutes(&sorted.fire), [80, 85, 90, 95, 100, 105, 110, 115, 120, 125]);
+    assert_eq!(sorted.missed.len(), 16);
+
+    let sorted = sort(10, 125, Misfire::Skip, 60);
+    assert!(sorted.fire.is_empty());
+    assert_eq!((sorted.missed.len(), sorted.missed.last()), (13, Some(&(at(120), Why::Late))));
+    let sorted = sort(10, 120, Misfire::Skip, 60);
+    assert_eq!(minutes(&sorted.fire), [120], "ten seconds are not late");
+
+    for misfire in [Misfire::Latest, Misfire::All, Misfire::Skip] {
+        let sorted = sort(60, 59, misfire, 30);
+        assert!(sorted.fire.is_empty() && sorted.missed == [(at(0), Why::TooLate)], "{misfire:?}: {sorted:?}");
+        assert_eq!(sorted.next, Ok(Some(at(60))));
+    }
+}
+
+/// A year of occurrences is not computed one by one: a hundred are counted, and it is said that there were more.
+#[test]
+fn a_long_outage_is_bounded() {
+    let sorted = sort(5, 525_600, Misfire::Latest, 1_440);
+    assert_eq!(minutes(&sorted.fire), [525_600]);
+    assert!(sorted.uncounted && sorted.missed.len() <= 400, "{}", sorted.missed.len());
+    assert_eq!(sorted.next, Ok(Some(at(525_605))));
+    let never_enough = catch_up::sort(
+        at(0),
+        at(100),
+        (Misfire::Latest, TimeDelta::minutes(60)),
+        |after| Ok(Some(after + TimeDelta::minutes(1))),
+        || true,
+    );
+    assert!(never_enough.uncounted, "what was not looked at is said");
+    assert_eq!(never_enough.next, Ok(Some(at(101))));
+}
+
+/// While a run is in progress the next is missed, waits, or goes on beside it; at most ten wait.
+#[test]
+fn runs_that_overlap() {
+    let due = || sort(60, 0, Misfire::Latest, 60);
+    for (overlap, open, fires, why) in [
+        (Overlap::Skip, 0, 1, None),
+        (Overlap::Skip, 1, 0, Some(Why::Overlap)),
+        (Overlap::Queue, 0, 1, None),
+        (Overlap::Queue, 9, 1, None),
+        (Overlap::Queue, 10, 0, Some(Why::QueueFull)),
+        (Overlap::Allow, 99, 1, None),
+    ] {
+        let sorted = due().beside(overlap, open);
+        assert_eq!(
+            (sorted.fire.len(), sorted.missed.first().map(|(_, why)| *why)),
+            (fires, why),
+            "{overlap:?}, {open}"
+        );
+    }
+}
+
+/// R50: the words.
+#[test]
+fn what_a_person_is_told() {
+    let said = |status, tally| notice::ended(status, tally);
+    assert_eq!(
+        said(Status::Paused, tally(3, 0, 9)),
+        Some((Kind::Paused, "3 of 12 groups delivered. Resume or cancel.".to_owned()))
+    );
+    assert_eq!(
+        said(Status::Partial, tally(10, 2, 0)),
+        Some((Kind::Partial, "10 of 12 groups delivered, 2 failed.".to_owned()))
+    );
+    assert_eq!(
+        said(Status::Failed, tally(0, 1, 0)),
+        Some((Kind::Failed, "0 of 1 group delivered, 1 failed.".to_owned()))
+    );
+    assert_eq!(said(Status::Success, tally(2, 0, 0)), None);
+    assert_eq!(
+        notice::missed(1, false, at(0), "it was late"),
+        format!("The occurrence of {} was not sent: it was late.", notice::instant(at(0)))
+    );
+    assert!(notice::missed(100, true, at(0), "it was late").starts_with("At least 100 occurrences since "));
+}
