@@ -9,6 +9,7 @@ mod machine;
 mod model;
 mod placement;
 mod session;
+mod stop;
 mod supervisor;
 mod trust;
 mod webhook;
