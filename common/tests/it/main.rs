@@ -14,5 +14,6 @@ mod seal;
 mod store;
 mod tidy;
 mod waiting;
+mod webhook_ends;
 mod webhooks;
 mod zone_data;
