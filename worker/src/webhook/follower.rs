@@ -119,25 +119,27 @@ impl Follower {
     }
 
     async fn rested(&self, rest: Rest, version: i64, signals: &mut Subscription) {
-        let changed = async {
-            loop {
-                signals.signaled().await;
-                let now = self.ask(follow::version(&self.means.pool, self.tenant, self.webhook)).await;
-                if matches!(now, Ok(now) if now != Some(version)) {
-                    return;
-                }
-                tokio::time::sleep(LOOK_INTO).await;
-            }
-        };
         match rest {
             Rest::None => {}
             Rest::Pause(time) if time <= LOOK_INTO => tokio::time::sleep(time).await,
             Rest::Pause(time) => {
-                let _ = tokio::time::timeout(time, changed).await;
+                let _ = tokio::time::timeout(time, self.changed(version, signals)).await;
             }
             Rest::UntilSignaled(time) => {
                 let _ = tokio::time::timeout(time, signals.signaled()).await;
             }
+        }
+    }
+
+    /// Waits until the webhook has another version.
+    async fn changed(&self, version: i64, signals: &mut Subscription) {
+        loop {
+            signals.signaled().await;
+            let now = self.ask(follow::version(&self.means.pool, self.tenant, self.webhook)).await;
+            if matches!(now, Ok(now) if now != Some(version)) {
+                return;
+            }
+            tokio::time::sleep(LOOK_INTO).await;
         }
     }
 

@@ -32,7 +32,7 @@ pub async fn delivered(
             RETURNING webhook_id, happened_at),
         back AS (
             SELECT h.id FROM webhooks h JOIN done ON h.id = done.webhook_id
-            WHERE h.tenant_id = $1 AND h.failures >= $4 AND h.failing_since <= now() - $5::interval FOR UPDATE OF h),
+            WHERE h.tenant_id = $1 AND h.failures >= $4 AND h.failing_since <= now() - $5::interval),
         at_once AS (
             UPDATE webhook_deliveries d SET next_attempt_at = now() FROM back
             WHERE d.tenant_id = $1 AND d.webhook_id = back.id AND d.id <> $2 AND d.state = 'pending'
