@@ -19,7 +19,7 @@ const DELIVERED: &str = "SELECT count(*) FROM webhook_deliveries WHERE state = '
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_receiver_that_limits_its_rate_gets_all(pool: PgPool) {
     let mover = Mover::start(pool).await;
-    let (rate, burst) = (5.0, 5.0);
+    let (rate, burst) = (5.0_f64, 5.0_f64);
     let (mut tokens, mut at) = (burst, Instant::now());
     let receiver = Receiver::start(move |_| {
         let now = Instant::now();
