@@ -16,7 +16,7 @@ use worker::webhook::http::Sender;
 use worker::webhook::{self, Means};
 
 /// Longest that anything here may take.
-pub(super) const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A worker that does nothing but move webhooks.
 pub(super) struct Mover {
@@ -28,10 +28,16 @@ pub(super) struct Mover {
 
 impl Mover {
     pub(super) async fn start(pool: PgPool) -> Self {
+        let url = pool.connect_options().to_url_lossy().to_string();
+        Self::start_on(pool, &url).await
+    }
+
+    /// One that finds the database of `pool` at this URL.
+    pub(super) async fn start_on(pool: PgPool, url: &str) -> Self {
         let house = crate::house::House::new(pool.clone()).await;
         let (bus, worker) = (house.context.bus.clone(), house.context.worker);
         // a pool as a worker has it: what is given up half-way does not come back
-        let own = store::connect(pool.connect_options().to_url_lossy().as_str(), 10).await.unwrap();
+        let own = store::connect(url, 5).await.unwrap();
         let sender = Sender::new(super::rules(&["127.0.0.0/8"])).unwrap();
         let means = Means::new(own, bus.clone(), worker, Duration::from_secs(60), sender);
         let stop = CancellationToken::new();
