@@ -11,7 +11,8 @@ use tokio::sync::watch;
 
 use super::house::{Answer, Mover, Receiver};
 
-/// A line to a server; what the sender says freezes the connections of that moment for ever, and new ones are good.
+/// A line to a server; what the sender says freezes the connections of that moment until the sender goes, and new ones are
+/// good.
 async fn line(target: (String, u16)) -> (SocketAddr, watch::Sender<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -24,7 +25,7 @@ async fn line(target: (String, u16)) -> (SocketAddr, watch::Sender<()>) {
                 let mut server = TcpStream::connect(target).await.unwrap();
                 tokio::select! {
                     _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-                    Ok(()) = frozen.changed() => std::future::pending().await,
+                    Ok(()) = frozen.changed() => drop(frozen.changed().await),
                 }
             });
         }
@@ -52,6 +53,7 @@ async fn a_question_without_an_answer_is_given_up(pool: PgPool) {
     mover.happen(tenant, &[(None, "a.after", 0)]).await;
     let took = receiver.got(5, |event| event["kind"] == "a.after").await;
     println!("posted {took:?} after the database fell silent");
+    drop(freeze);
     mover.stop().await;
 }
 
