@@ -15,6 +15,7 @@ CREATE TABLE webhooks (
     cursor_txid           bigint NOT NULL,              -- events up to here have become deliveries
     cursor_id             bigint NOT NULL,
     owner                 uuid,
+    version               bigint NOT NULL DEFAULT 0,    -- changes, and calls that ask for an attempt at once
     created_at            timestamptz NOT NULL DEFAULT now(),
     updated_at            timestamptz NOT NULL DEFAULT now(),
     UNIQUE (tenant_id, id),
@@ -38,6 +39,7 @@ CREATE TABLE webhook_deliveries (
     happened_at     timestamptz NOT NULL,
     state           text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'failed')),
     attempts        integer NOT NULL DEFAULT 0,
+    holds           boolean NOT NULL DEFAULT true, -- those behind it in its lane wait for it
     next_attempt_at timestamptz NOT NULL DEFAULT now(),
     last_status     integer, -- the HTTP status of the last attempt, if there was an answer
     last_error      text,    -- one word of ours; never the answer's text
@@ -51,6 +53,9 @@ CREATE TABLE webhook_deliveries (
     CHECK ((finished_at IS NULL) = (state = 'pending')),
     CHECK ((data IS NULL) = (state = 'delivered'))
 );
-CREATE INDEX webhook_deliveries_pending ON webhook_deliveries (webhook_id, lane, seq) WHERE state = 'pending';
+CREATE INDEX webhook_deliveries_due ON webhook_deliveries (webhook_id, next_attempt_at) WHERE state = 'pending';
+CREATE INDEX webhook_deliveries_holding ON webhook_deliveries (webhook_id, lane, seq) WHERE state = 'pending' AND holds;
+CREATE INDEX webhook_deliveries_passed ON webhook_deliveries (webhook_id, seq) WHERE state = 'pending' AND NOT holds;
 CREATE INDEX webhook_deliveries_list ON webhook_deliveries (tenant_id, webhook_id, seq DESC);
-CREATE INDEX webhook_deliveries_age ON webhook_deliveries (created_at);
+CREATE INDEX webhook_deliveries_age ON webhook_deliveries (finished_at);
+CREATE INDEX webhook_deliveries_left ON webhook_deliveries (next_attempt_at) WHERE state = 'pending';

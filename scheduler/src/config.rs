@@ -24,8 +24,8 @@ pub struct Config {
     /// Seconds that a row waits before its bell is rung again
     #[arg(long, env = "RING_AGAIN_S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub ring_again_s: u64,
-    /// Days that events are kept
-    #[arg(long, env = "EVENTS_KEPT_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=3_650))]
+    /// Days that events are kept; more than the three after which a webhook that fails is disabled, and its tenant told
+    #[arg(long, env = "EVENTS_KEPT_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(4..=3_650))]
     pub events_kept_days: u64,
     /// Days that runs are kept after their end, and notifications after they were written
     #[arg(long, env = "RUNS_KEPT_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=3_650))]

@@ -73,8 +73,9 @@ fn checked(
 ///
 /// From now on each event of these kinds is posted to it, as the live stream shows it, signed after Standard Webhooks: at
 /// least once, in order within an account. Answer 2xx within ten seconds; anything else is tried again, ever more rarely,
-/// for about a day. While a delivery has failed three times or more, newer ones of its account go out before it. A tenant
-/// has up to 20 webhooks.
+/// for about a day, what you refuse with a 4xx for some hours. After a 429, or a 503 with `Retry-After`, all waits, and no
+/// attempt is counted. While a delivery was refused, or has failed three times or more, newer ones of its account go out
+/// before it. A tenant has up to 20 webhooks.
 #[utoipa::path(post, path = "/v1/webhooks", tag = "Webhooks", request_body = NewWebhook,
     responses((status = 201, body = WebhookWithSecret), (status = "4XX", body = Body, content_type = "application/problem+json")))]
 pub async fn create(

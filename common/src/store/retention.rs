@@ -5,27 +5,65 @@ use std::time::Duration;
 use sqlx::PgPool;
 
 use super::Result;
+use crate::id::TenantId;
+use crate::webhook::EVENTS_DROPPED;
 
-/// Removes up to `limit` events older than `age`; answers how many. A stream that resumes from before them starts at the
-/// oldest that is left.
+/// Removes up to `limit` events older than `age`; answers how many, and which tenants are told. A stream that resumes from
+/// before them starts at the oldest that is left. What a webhook in use had still to take is lost to it: in the same statement
+/// an event says so.
 ///
 /// # Errors
 /// When the database does not do it.
-pub async fn events(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
-    let removed = sqlx::query!(
-        "DELETE FROM events WHERE (tenant_id, txid, id) IN (
-             SELECT tenant_id, txid, id FROM events
-             WHERE created_at < now() - make_interval(secs => $1) ORDER BY created_at LIMIT $2)",
+pub async fn events(db: &PgPool, age: Duration, limit: i64) -> Result<(u64, Vec<TenantId>)> {
+    let row = sqlx::query!(
+        r#"
+        WITH gone AS (
+            DELETE FROM events WHERE (tenant_id, txid, id) IN (
+                SELECT tenant_id, txid, id FROM events
+                WHERE created_at < now() - make_interval(secs => $1) ORDER BY created_at LIMIT $2)
+            RETURNING tenant_id, txid, id, kind, created_at),
+        dropped AS (
+            SELECT h.tenant_id, h.id, count(*) AS count, max(gone.created_at) AS until
+            FROM gone JOIN webhooks h ON h.tenant_id = gone.tenant_id
+            WHERE h.enabled AND (gone.txid, gone.id) > (h.cursor_txid::text::xid8, h.cursor_id)
+              AND (h.kinds = '{}' OR gone.kind = ANY (h.kinds))
+            GROUP BY h.tenant_id, h.id),
+        told AS (
+            INSERT INTO events (tenant_id, kind, data)
+            SELECT tenant_id, $3, jsonb_build_object('webhook_id', id, 'count', count, 'until', until) FROM dropped
+            RETURNING tenant_id)
+        SELECT (SELECT count(*) FROM gone) AS "removed!", ARRAY(SELECT tenant_id FROM told) AS "told!: Vec<TenantId>"
+        "#,
+        age.as_secs_f64(),
+        limit,
+        EVENTS_DROPPED
+    )
+    .fetch_one(db)
+    .await?;
+    Ok((row.removed.unsigned_abs(), row.told))
+}
+
+/// Fails up to `limit` deliveries to webhooks whose time came so long ago that nobody could try them, as at a webhook that is
+/// disabled; answers how many. Their state tells it until they are removed.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn left_deliveries(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
+    let failed = sqlx::query!(
+        "UPDATE webhook_deliveries SET state = 'failed', last_error = 'expired', finished_at = now()
+         WHERE state = 'pending' AND id IN (
+             SELECT id FROM webhook_deliveries
+             WHERE state = 'pending' AND next_attempt_at < now() - make_interval(secs => $1)
+             ORDER BY next_attempt_at LIMIT $2)",
         age.as_secs_f64(),
         limit
     )
     .execute(db)
     .await?;
-    Ok(removed.rows_affected())
+    Ok(failed.rows_affected())
 }
 
-/// Removes up to `limit` deliveries to webhooks older than `age`; answers how many. All attempts take about a day: what is
-/// older and still waits, waits at a webhook that is disabled.
+/// Removes up to `limit` deliveries to webhooks that ended longer ago than `age`; answers how many.
 ///
 /// # Errors
 /// When the database does not do it.
@@ -33,7 +71,7 @@ pub async fn webhook_deliveries(db: &PgPool, age: Duration, limit: i64) -> Resul
     let removed = sqlx::query!(
         "DELETE FROM webhook_deliveries WHERE id IN (
              SELECT id FROM webhook_deliveries
-             WHERE created_at < now() - make_interval(secs => $1) ORDER BY created_at LIMIT $2)",
+             WHERE finished_at < now() - make_interval(secs => $1) ORDER BY finished_at LIMIT $2)",
         age.as_secs_f64(),
         limit
     )

@@ -14,6 +14,8 @@ const MAX_KIND: usize = 100;
 pub const TEST: &str = "webhook.test";
 /// A webhook was disabled by the house; data: `webhook_id`, `reason`.
 pub const DISABLED: &str = "webhook.disabled";
+/// Events grew too old before a webhook came to them; data: `webhook_id`, `count`, `until`.
+pub const EVENTS_DROPPED: &str = "webhook.events_dropped";
 
 /// Why kinds were not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

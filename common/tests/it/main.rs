@@ -15,5 +15,6 @@ mod session;
 mod store;
 mod tidy;
 mod waiting;
+mod webhook_ends;
 mod webhooks;
 mod zone_data;

@@ -173,8 +173,8 @@ async fn old_rows_are_removed_in_small_steps(db: PgPool) {
         .unwrap();
     }
     let week = Duration::from_secs(7 * 86_400);
-    assert_eq!(retention::events(&db, week, 2).await.unwrap(), 2);
-    assert_eq!(retention::events(&db, week, 2).await.unwrap(), 1);
+    assert_eq!(retention::events(&db, week, 2).await.unwrap().0, 2);
+    assert_eq!(retention::events(&db, week, 2).await.unwrap().0, 1);
     let (live, dead, owning) = (worker(&db, 1.0).await, worker(&db, 90_000.0).await, worker(&db, 90_000.0).await);
     account(&db, tenant, "connected", "online", Some(owning)).await;
     assert_eq!(retention::workers(&db, Duration::from_secs(86_400), 10).await.unwrap(), 1);

@@ -5,14 +5,19 @@ use std::time::Duration;
 use common::id::{AccountId, TenantId, WebhookId, WorkerId};
 use common::store::webhooks::deliveries::{self, State};
 use common::store::webhooks::follow::{self, Due, Held};
-use common::store::webhooks::{self, Change};
+use common::store::webhooks::{self, Change, ends};
 use common::store::{Error, MIGRATOR, events, retention, workers};
-use common::webhook::{MAX_PER_TENANT, retry};
+use common::webhook::MAX_PER_TENANT;
+use common::webhook::retry::{self, Fault, Verdict, verdict};
 use serde_json::json;
 use sqlx::PgPool;
 
 const TTL: Duration = Duration::from_secs(15);
+pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
 const URL: &str = "https://example.com/hook";
+const PASSED_MAX: i64 = 10_000;
+/// It has failed for good.
+pub(crate) const OVER: Verdict = Verdict { attempts: 12, again_in: None, holds: false };
 
 async fn tenant(db: &PgPool) -> TenantId {
     let tenant = TenantId::new();
@@ -27,12 +32,12 @@ async fn worker(db: &PgPool) -> WorkerId {
     worker
 }
 
-async fn happen(db: &PgPool, tenant: TenantId, account: Option<AccountId>, kind: &str, n: usize) {
+pub(crate) async fn happen(db: &PgPool, tenant: TenantId, account: Option<AccountId>, kind: &str, n: usize) {
     events::record(&mut db.acquire().await.unwrap(), tenant, account, kind, &json!({"n": n})).await.unwrap();
 }
 
 /// A webhook of a new tenant, and the worker that owns it.
-async fn owned(db: &PgPool, kinds: &[&str]) -> (TenantId, WebhookId, WorkerId) {
+pub(crate) async fn owned(db: &PgPool, kinds: &[&str]) -> (TenantId, WebhookId, WorkerId) {
     let tenant = tenant(db).await;
     let kinds: Vec<String> = kinds.iter().map(|&kind| kind.to_owned()).collect();
     let (webhook, _) = webhooks::create(db, tenant, URL, &kinds).await.unwrap();
@@ -41,20 +46,20 @@ async fn owned(db: &PgPool, kinds: &[&str]) -> (TenantId, WebhookId, WorkerId) {
     (tenant, webhook.id, worker)
 }
 
-async fn held(db: &PgPool, (tenant, webhook, worker): (TenantId, WebhookId, WorkerId)) -> Held {
+pub(crate) async fn held(db: &PgPool, (tenant, webhook, worker): (TenantId, WebhookId, WorkerId)) -> Held {
     follow::held(db, tenant, webhook, worker, 1_000).await.unwrap().unwrap()
 }
 
 /// Takes the next page of events, as a follower does; answers how many it read.
-async fn take(db: &PgPool, of: (TenantId, WebhookId, WorkerId), limit: i64) -> usize {
+pub(crate) async fn take(db: &PgPool, of: (TenantId, WebhookId, WorkerId), limit: i64) -> usize {
     let held = held(db, of).await;
     let page = events::after(db, of.0, held.cursor, None, limit).await.unwrap();
     let read = page.events.len();
-    assert!(read == 0 || follow::take(db, of.0, (of.1, of.2), &held, page.events).await.unwrap());
+    assert!(read == 0 || follow::take(db, of.0, (of.1, of.2), &held, page.events, PASSED_MAX).await.unwrap());
     read
 }
 
-async fn take_all(db: &PgPool, of: (TenantId, WebhookId, WorkerId), events: usize) {
+pub(crate) async fn take_all(db: &PgPool, of: (TenantId, WebhookId, WorkerId), events: usize) {
     let mut read = 0;
     // events of other tests' databases may hold ours back for a moment
     while read < events {
@@ -63,11 +68,11 @@ async fn take_all(db: &PgPool, of: (TenantId, WebhookId, WorkerId), events: usiz
     }
 }
 
-async fn due(db: &PgPool, of: (TenantId, WebhookId, WorkerId)) -> Vec<Due> {
+pub(crate) async fn due(db: &PgPool, of: (TenantId, WebhookId, WorkerId)) -> Vec<Due> {
     follow::due(db, of.0, of.1, 100).await.unwrap().0
 }
 
-fn numbers(due: &[Due]) -> Vec<u64> {
+pub(crate) fn numbers(due: &[Due]) -> Vec<u64> {
     due.iter().map(|due| due.happened.data["n"].as_u64().unwrap()).collect()
 }
 
@@ -96,14 +101,20 @@ async fn a_cursor_moves_once(db: PgPool) {
     let before = held(&db, of).await;
     take_all(&db, of, 1).await;
     let page = events::after(&db, of.0, before.cursor, None, 10).await.unwrap();
-    assert!(!follow::take(&db, of.0, (of.1, of.2), &before, page.events.clone()).await.unwrap(), "an older cursor");
+    assert!(
+        !follow::take(&db, of.0, (of.1, of.2), &before, page.events.clone(), PASSED_MAX).await.unwrap(),
+        "an older cursor"
+    );
     let mut now = held(&db, of).await;
-    assert!(!follow::take(&db, of.0, (of.1, WorkerId::new()), &now, page.events.clone()).await.unwrap(), "a stranger");
+    assert!(
+        !follow::take(&db, of.0, (of.1, WorkerId::new()), &now, page.events.clone(), PASSED_MAX).await.unwrap(),
+        "a stranger"
+    );
     // and if code were wrong: the schema keeps an event from becoming two deliveries
     now.cursor = before.cursor;
     let back = "UPDATE webhooks SET cursor_txid = $1, cursor_id = $2";
     sqlx::query(back).bind(before.cursor.txid).bind(before.cursor.id).execute(&db).await.unwrap();
-    assert!(follow::take(&db, of.0, (of.1, of.2), &now, page.events).await.is_err());
+    assert!(follow::take(&db, of.0, (of.1, of.2), &now, page.events, PASSED_MAX).await.is_err());
     assert_eq!(due(&db, of).await.len(), 1);
 }
 
@@ -163,17 +174,18 @@ async fn order_is_kept_within_an_account(db: PgPool) {
     take_all(&db, of, 5).await;
     let first = due(&db, of).await;
     assert_eq!(numbers(&first), [0, 1, 2, 3, 4]);
-    let hour = Some(Duration::from_secs(3_600));
     for attempts in 0..retry::HOLDS_ATTEMPTS {
         assert_eq!(first[0].lane, first[1].lane);
-        follow::failed(&db, of.0, (first[0].id, attempts), (Some(500), "status"), hour).await.unwrap();
+        let verdict = Verdict { again_in: Some(HOUR), ..verdict(Fault::Receiver, attempts, Duration::ZERO, 0.5) };
+        ends::failed(&db, of.0, (first[0].id, attempts), (Some(500), "status"), verdict, true).await.unwrap();
         let held_up = attempts + 1 < retry::HOLDS_ATTEMPTS;
         let (now, next) = follow::due(&db, of.0, of.1, 100).await.unwrap();
         assert_eq!(numbers(&now), if held_up { vec![2, 3] } else { vec![1, 2, 3, 4] }, "{attempts}");
         assert!(next.unwrap() > Duration::from_secs(3_500));
     }
     // a late word about an attempt that was counted already counts no more
-    follow::failed(&db, of.0, (first[0].id, 0), (None, "timeout"), None).await.unwrap();
+    let late = ends::failed(&db, of.0, (first[0].id, 0), (None, "timeout"), OVER, true).await.unwrap();
+    assert_eq!(late, None);
     let now = deliveries::get(&db, of.0, of.1, first[0].id).await.unwrap();
     assert_eq!((now.state, now.attempts, now.last_status), (State::Pending, retry::HOLDS_ATTEMPTS, Some(500)));
 }
@@ -186,10 +198,11 @@ async fn a_delivery_ends_once(db: PgPool) {
     happen(&db, of.0, None, "a.b", 1).await;
     take_all(&db, of, 2).await;
     let [one, two] = &due(&db, of).await[..] else { panic!("two are due") };
-    follow::failed(&db, of.0, (one.id, 0), (None, "timeout"), None).await.unwrap();
+    let once = Verdict { attempts: 1, ..OVER };
+    assert!(ends::failed(&db, of.0, (one.id, 0), (None, "timeout"), once, true).await.unwrap().is_some());
     assert_eq!(held(&db, of).await.failures, 1);
-    assert!(follow::delivered(&db, of.0, two.id, 204).await.unwrap().is_some());
-    assert_eq!(follow::delivered(&db, of.0, two.id, 204).await.unwrap(), None);
+    assert!(ends::delivered(&db, of.0, two.id, 204).await.unwrap().is_some());
+    assert_eq!(ends::delivered(&db, of.0, two.id, 204).await.unwrap(), None);
     let now = held(&db, of).await;
     assert_eq!((now.failures, now.failing_since, now.waiting), (0, None, 0));
     let listed = deliveries::list(&db, of.0, of.1, None, None, 10).await.unwrap();
@@ -201,7 +214,7 @@ async fn a_delivery_ends_once(db: PgPool) {
     assert_eq!((again.state, again.attempts, due(&db, of).await.len()), (State::Pending, 0, 1));
     assert!(matches!(deliveries::retry(&db, of.0, of.1, two.id).await, Err(Error::Conflict(_))));
     assert_eq!(retention::webhook_deliveries(&db, Duration::from_secs(60), 10).await.unwrap(), 0);
-    assert_eq!(retention::webhook_deliveries(&db, Duration::ZERO, 10).await.unwrap(), 2);
+    assert_eq!(retention::webhook_deliveries(&db, Duration::ZERO, 10).await.unwrap(), 1, "what waits is kept");
 }
 
 /// R63: a webhook that has failed for days is disabled, and an event says so; enabling it goes on where it stopped.
@@ -210,13 +223,13 @@ async fn what_fails_for_days_is_disabled(db: PgPool) {
     let of = owned(&db, &["a.b"]).await;
     happen(&db, of.0, None, "a.b", 0).await;
     take_all(&db, of, 1).await;
-    let wait = Some(Duration::from_secs(3_600));
     let late = due(&db, of).await[0].id;
-    follow::failed(&db, of.0, (late, 0), (Some(503), "status"), wait).await.unwrap();
-    assert!(!follow::disable(&db, of.0, of.1, "failing", retry::DISABLED_AFTER).await.unwrap(), "not for days");
+    let again = Verdict { attempts: 1, again_in: Some(HOUR), holds: true };
+    ends::failed(&db, of.0, (late, 0), (Some(503), "status"), again, true).await.unwrap();
+    assert!(!ends::disable(&db, of.0, of.1, "failing", retry::DISABLED_AFTER).await.unwrap(), "not for days");
     sqlx::query("UPDATE webhooks SET failing_since = now() - interval '73 hours'").execute(&db).await.unwrap();
-    assert!(follow::disable(&db, of.0, of.1, "failing", retry::DISABLED_AFTER).await.unwrap());
-    assert!(!follow::disable(&db, of.0, of.1, "failing", retry::DISABLED_AFTER).await.unwrap(), "once");
+    assert!(ends::disable(&db, of.0, of.1, "failing", retry::DISABLED_AFTER).await.unwrap());
+    assert!(!ends::disable(&db, of.0, of.1, "failing", retry::DISABLED_AFTER).await.unwrap(), "once");
     let now = webhooks::get(&db, of.0, of.1).await.unwrap();
     assert_eq!((now.enabled, now.disabled_reason.as_deref()), (false, Some("failing")));
     let said = "SELECT data->>'reason' FROM events WHERE kind = 'webhook.disabled'";

@@ -15,7 +15,7 @@ const BATCH: i64 = 1_000;
 const BATCHES: usize = 50;
 /// How long a worker's row is kept after its last sign of life.
 const WORKERS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
-/// How much longer than events their deliveries are kept: all attempts take about a day.
+/// How much longer than events their deliveries are kept: before they are tried, and after they have ended.
 const DELIVERIES_LONGER: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
 /// The duty.
@@ -39,8 +39,14 @@ impl Duty for Prune {
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
         let db = &context.db;
         let mut done = repeat(|| idempotency::prune_of_all_tenants(db, BATCH)).await?;
-        done += repeat(|| retention::events(db, self.events_kept, BATCH)).await?;
+        let events = || async {
+            let (removed, told) = retention::events(db, self.events_kept, BATCH).await?;
+            context.signal(told);
+            Ok(removed)
+        };
+        done += repeat(events).await?;
         let deliveries_kept = self.events_kept + DELIVERIES_LONGER;
+        done += repeat(|| retention::left_deliveries(db, deliveries_kept, BATCH)).await?;
         done += repeat(|| retention::webhook_deliveries(db, deliveries_kept, BATCH)).await?;
         done += repeat(|| retention::runs(db, self.runs_kept, BATCH)).await?;
         done += repeat(|| retention::notifications(db, self.runs_kept, BATCH)).await?;

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use common::id::RunId;
 use common::job::Queue;
-use common::store::{MIGRATOR, due};
+use common::store::{MIGRATOR, due, events, webhooks};
 use scheduler::duties::{
-    finish_deletes::FinishDeletes, fire_reminders::FireReminders, refresh_zone_data::RefreshZoneData,
+    finish_deletes::FinishDeletes, fire_reminders::FireReminders, prune::Prune, refresh_zone_data::RefreshZoneData,
     ring_again::RingAgain, settle_runs::SettleRuns,
 };
 use scheduler::duty::Duty as _;
@@ -105,4 +105,30 @@ async fn firing_goes_on_without_redis(db: PgPool) {
     let began = Instant::now();
     assert_eq!(FireReminders.run_once(&context).await.unwrap().done, 1);
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+/// R63: before events are removed that a webhook had still to take, it is told how many; and they are kept for longer than it
+/// takes to tell that a webhook fails.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn prune_tells_what_a_webhook_lost(db: PgPool) {
+    let context = house::context(&db).await;
+    let (tenant, account) = house::account(&db).await;
+    let (webhook, _) = webhooks::create(&db, tenant, "https://example.com/", &[]).await.unwrap();
+    for _ in 0..3 {
+        let data = sqlx::types::JsonValue::default();
+        events::record(&mut db.acquire().await.unwrap(), tenant, Some(account), "a.b", &data).await.unwrap();
+    }
+    sqlx::query("UPDATE events SET created_at = now() - interval '8 days'").execute(&db).await.unwrap();
+    let day = Duration::from_secs(24 * 60 * 60);
+    let duty = Prune { events_kept: 7 * day, runs_kept: 90 * day };
+    assert_eq!(duty.run_once(&context).await.unwrap().done, 3);
+    let told = "SELECT count(*) FROM events
+                WHERE kind = 'webhook.events_dropped' AND data->>'count' = '3' AND data->>'webhook_id' = $1::text";
+    let told = sqlx::query_scalar::<_, i64>(told).bind(webhook.id.0.to_string()).fetch_one(&db).await.unwrap();
+    assert_eq!(told, 1);
+    for (days, accepted) in [("3", false), ("4", true)] {
+        let given = ["scheduler", "--database-url", "x", "--redis-url", "x", "--events-kept-days", days];
+        let read = <scheduler::Config as clap::Parser>::try_parse_from(given);
+        assert_eq!(read.is_ok(), accepted, "{days}: {:?}", read.err());
+    }
 }

@@ -8,25 +8,31 @@ use std::time::Duration;
 use common::bus::Subscription;
 use common::clock;
 use common::id::{TenantId, WebhookId};
+use common::store::webhooks::ends;
 use common::store::webhooks::follow::{self, Due, Held};
-use common::store::{Result, events};
+use common::store::{Result, answered, events};
 use common::telemetry::metrics;
-use common::webhook::{retry, signature};
+use common::webhook::retry::{self, Fault};
+use common::webhook::signature;
 use futures::StreamExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Means;
-use super::http::{Failure, Post};
+use super::http::Post;
 
 /// Events read at one time.
 const PAGE: i64 = 100;
-/// While so many deliveries wait, events stay where they are.
+/// While so many deliveries wait that hold others up, events stay where they are.
 const WAITING_MAX: i64 = 1_000;
+/// Deliveries that hold nobody up any more, as they were refused or have failed often: beyond, the oldest are given up.
+const PASSED_MAX: i64 = 10_000;
 /// Deliveries of one round.
 const BATCH: i64 = 64;
 /// Requests to one webhook at a time, each of another account.
 const LANES: usize = 4;
-/// A lane that has taken this long leaves the rest to the next round.
+/// A lane whose requests have taken this long leaves the rest to the next round.
 const LANE_MAX: Duration = Duration::from_secs(20);
 /// Rows are looked at this often when no signal comes.
 const SLOW_POLL: Duration = Duration::from_secs(30);
@@ -34,21 +40,25 @@ const SLOW_POLL: Duration = Duration::from_secs(30);
 const HELD_BACK: Duration = Duration::from_millis(20);
 /// Past a delivery's time by this, so that the database's clock has certainly reached it.
 const PAST: Duration = Duration::from_millis(5);
-/// The wait before a database that did not answer is asked again.
-const AGAIN: Duration = Duration::from_secs(1);
+/// The wait before a database that did not do it is asked again: the first, and the longest. It may answer and yet write
+/// nothing, and then each round posts again what was posted.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// A pause that is longer may be ended by whoever changes the webhook; signals are looked into this often.
+const LOOK_INTO: Duration = Duration::from_secs(1);
 
 /// One webhook's task.
 pub(super) struct Follower {
     means: Arc<Means>,
     tenant: TenantId,
     webhook: WebhookId,
+    places: Arc<Semaphore>,
 }
 
 /// What follows a round.
 enum Rest {
     /// There may be more.
     None,
-    /// Nothing before this has passed, whatever is signaled.
+    /// Nothing before this has passed, unless the webhook is changed or somebody asks for an attempt.
     Pause(Duration),
     /// Nothing before this has passed, or something is signaled.
     UntilSignaled(Duration),
@@ -58,94 +68,141 @@ enum Rest {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Went {
     Well,
+    /// The receiver answers, and won't have this one.
+    Refused,
     /// Those behind it in its lane may go all the same.
     Badly,
     /// Those behind it in its lane wait.
     BadlyAndHolds,
+    /// All wait: the receiver limits its rate.
+    Later(Duration),
     /// The receiver wants no more.
     Gone,
 }
 
+/// Room for one request: among the tenant's, and among all.
+struct Room<'a> {
+    place: Arc<OwnedSemaphorePermit>,
+    _sending: SemaphorePermit<'a>,
+}
+
 impl Follower {
     pub(super) fn new(means: Arc<Means>, tenant: TenantId, webhook: WebhookId) -> Self {
-        Self { means, tenant, webhook }
+        let places = means.places(tenant);
+        Self { means, tenant, webhook, places }
     }
 
     /// Until the webhook is not ours any more, or `stop` is cancelled; a round under way posts nothing new then.
     pub(super) async fn follow(self, stop: CancellationToken) {
         // Listen before looking, so that nothing falls between.
         let mut signals = self.means.bus.subscribe(self.tenant);
+        let (mut again, mut version) = (AGAIN.0, 0);
         while !stop.is_cancelled() {
-            let rest = match self.round(&stop).await {
-                Ok(Some(rest)) => rest,
+            let rest = match self.round(&mut version, &stop).await {
                 Ok(None) => return,
+                Ok(Some(rest)) => {
+                    again = AGAIN.0;
+                    rest
+                }
                 Err(error) => {
                     tracing::debug!(%error, webhook = %self.webhook, "a webhook waits for the database");
-                    Rest::Pause(AGAIN)
+                    let rest = Rest::Pause(again);
+                    again = (again * 2).min(AGAIN.1);
+                    rest
                 }
             };
             tokio::select! {
-                () = rested(rest, &mut signals) => {}
+                () = self.rested(rest, version, &mut signals) => {}
                 () = stop.cancelled() => {}
             }
         }
     }
 
+    async fn rested(&self, rest: Rest, version: i64, signals: &mut Subscription) {
+        match rest {
+            Rest::None => {}
+            Rest::Pause(time) if time <= LOOK_INTO => tokio::time::sleep(time).await,
+            Rest::Pause(time) => {
+                let _ = tokio::time::timeout(time, self.changed(version, signals)).await;
+            }
+            Rest::UntilSignaled(time) => {
+                let _ = tokio::time::timeout(time, signals.signaled()).await;
+            }
+        }
+    }
+
+    /// Waits until the webhook has another version.
+    async fn changed(&self, version: i64, signals: &mut Subscription) {
+        loop {
+            signals.signaled().await;
+            let now = self.ask(follow::version(&self.means.pool, self.tenant, self.webhook)).await;
+            if matches!(now, Ok(now) if now != Some(version)) {
+                return;
+            }
+            tokio::time::sleep(LOOK_INTO).await;
+        }
+    }
+
+    /// One question to the database, when there is room for it; a database that is silent does not keep the room.
+    async fn ask<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let _rows = self.means.rows.acquire().await;
+        answered(call).await
+    }
+
     /// One look at the rows and what follows from it; none: the webhook is gone, disabled or another worker's.
-    async fn round(&self, stop: &CancellationToken) -> Result<Option<Rest>> {
-        let Self { means, tenant, webhook } = self;
-        let rows = means.rows.acquire().await;
-        let Some(held) = follow::held(&means.pool, *tenant, *webhook, means.worker, WAITING_MAX).await? else {
-            return Ok(None);
-        };
+    async fn round(&self, version: &mut i64, stop: &CancellationToken) -> Result<Option<Rest>> {
+        let Self { means, tenant, webhook, .. } = self;
+        let held = self.ask(follow::held(&means.pool, *tenant, *webhook, means.worker, WAITING_MAX)).await?;
+        let Some(held) = held else { return Ok(None) };
+        *version = held.version;
         let mut rest = None;
         if held.waiting < WAITING_MAX {
-            let page = events::after(&means.pool, *tenant, held.cursor, None, PAGE).await?;
+            let page = self.ask(events::after(&means.pool, *tenant, held.cursor, None, PAGE)).await?;
             rest = match (page.held_back, page.events.is_empty()) {
                 (true, _) => Some(Rest::Pause(HELD_BACK)),
                 (false, false) => Some(Rest::None),
                 (false, true) => None,
             };
+            let ours = (*webhook, means.worker);
             let taken = page.events.is_empty()
-                || follow::take(&means.pool, *tenant, (*webhook, means.worker), &held, page.events).await?;
+                || self.ask(follow::take(&means.pool, *tenant, ours, &held, page.events, PASSED_MAX)).await?;
             if !taken {
                 return Ok(Some(Rest::None));
             }
         }
-        let down = held.failures >= retry::DOWN_AFTER;
-        let (due, next) = follow::due(&means.pool, *tenant, *webhook, if down { 1 } else { BATCH }).await?;
-        drop(rows);
+        let limit = if held.failures >= retry::DOWN_AFTER { 1 } else { BATCH };
+        let (due, next) = self.ask(follow::due(&means.pool, *tenant, *webhook, limit)).await?;
         if due.is_empty() {
             let next = next.map_or(SLOW_POLL, |next| (next + PAST).min(SLOW_POLL));
             return Ok(Some(rest.unwrap_or(Rest::UntilSignaled(next))));
         }
-        let ends = self.post_all(&held, due, stop).await?;
-        self.after(&held, &ends).await.map(Some)
+        let (ends, written) = self.post_all(&held, due, stop).await;
+        let rest = self.after(&held, &ends).await?;
+        written.map(|()| Some(rest))
     }
 
     /// What the ends of a round's attempts mean for the next.
     async fn after(&self, held: &Held, ends: &[Went]) -> Result<Rest> {
-        let Self { means, tenant, webhook } = self;
         if ends.contains(&Went::Gone) {
             self.disable("gone", Duration::ZERO).await?;
             return Ok(Rest::None);
         }
-        if ends.contains(&Went::Well) {
-            if held.failures >= retry::DOWN_AFTER {
-                follow::try_at_once(&mut *means.pool.acquire().await?, *tenant, *webhook).await?;
-            }
-            return Ok(Rest::None);
-        }
+        let answered = ends.iter().any(|went| matches!(went, Went::Well | Went::Refused));
         let failing_for = held.failing_since.map(|since| (clock::now() - since).to_std().unwrap_or_default());
-        if failing_for.is_some_and(|failing_for| failing_for >= retry::DISABLED_AFTER) {
+        // one that failed just once tells of a hiccup, however long ago the last success was
+        if !answered && ends.contains(&Went::Badly) && failing_for >= Some(retry::DISABLED_AFTER) {
             self.disable("failing", retry::DISABLED_AFTER).await?;
         }
         let failures = held.failures.saturating_add(i32::try_from(ends.len()).unwrap_or(i32::MAX));
-        Ok(Rest::Pause(retry::pause(failures)))
+        let pause = if answered { Duration::ZERO } else { retry::pause(failures) };
+        let asked = ends.iter().filter_map(|went| if let Went::Later(wait) = went { Some(*wait + PAST) } else { None });
+        let pause = asked.fold(pause, Duration::max);
+        Ok(if pause.is_zero() { Rest::None } else { Rest::Pause(pause) })
     }
 
     async fn disable(&self, reason: &str, failing_for: Duration) -> Result<()> {
-        if follow::disable(&self.means.pool, self.tenant, self.webhook, reason, failing_for).await? {
+        let disabled = ends::disable(&self.means.pool, self.tenant, self.webhook, reason, failing_for);
+        if self.ask(disabled).await? {
             tracing::info!(webhook = %self.webhook, reason, "a webhook was disabled");
             metrics::WEBHOOKS_DISABLED.with_label_values(&[reason]).inc();
             self.means.bus.signal(self.tenant);
@@ -153,78 +210,87 @@ impl Follower {
         Ok(())
     }
 
-    /// Posts what is due: lanes beside each other, each in its order.
-    async fn post_all(&self, held: &Held, due: Vec<Due>, stop: &CancellationToken) -> Result<Vec<Went>> {
+    /// Posts what is due: lanes beside each other, each in its order. Answers what became of it, and whether all of that was
+    /// written.
+    async fn post_all(&self, held: &Held, due: Vec<Due>, stop: &CancellationToken) -> (Vec<Went>, Result<()>) {
         let mut lanes: BTreeMap<_, Vec<Due>> = BTreeMap::new();
         for due in due {
             lanes.entry(due.lane).or_default().push(due);
         }
-        let lanes = lanes.into_values().map(|lane| self.post_lane(held, lane, stop));
-        let ends: Vec<Result<Vec<Went>>> = futures::stream::iter(lanes).buffer_unordered(LANES).collect().await;
-        let ends: Result<Vec<Vec<Went>>> = ends.into_iter().collect();
-        ends.map(|ends| ends.concat())
+        let round = stop.child_token();
+        let lanes = lanes.into_values().map(|lane| self.post_lane(held, lane, &round));
+        let ends: Vec<_> = futures::stream::iter(lanes).buffer_unordered(LANES).collect().await;
+        let (ends, written): (Vec<_>, Vec<_>) = ends.into_iter().unzip();
+        (ends.concat(), written.into_iter().collect())
     }
 
-    async fn post_lane(&self, held: &Held, lane: Vec<Due>, stop: &CancellationToken) -> Result<Vec<Went>> {
-        let start = tokio::time::Instant::now();
-        let mut ends = Vec::new();
+    /// Posts one after the other, until `round` is cancelled; cancels it when the others have to stop, too.
+    async fn post_lane(&self, held: &Held, lane: Vec<Due>, round: &CancellationToken) -> (Vec<Went>, Result<()>) {
+        let (mut ends, mut posting) = (Vec::new(), Duration::ZERO);
         for due in lane {
-            if stop.is_cancelled() || start.elapsed() > LANE_MAX {
-                break;
-            }
-            let went = self.post(held, due).await?;
+            let Some(Some(room)) = round.run_until_cancelled(self.room()).await else { break };
+            let start = Instant::now();
+            let (went, version) = match self.post(held, due, room).await {
+                Ok(end) => end,
+                Err(error) => return (ends, Err(error)),
+            };
             ends.push(went);
-            if matches!(went, Went::BadlyAndHolds | Went::Gone) {
+            posting += start.elapsed();
+            // another URL, secret or state: the next round reads it
+            if version != Some(held.version) || matches!(went, Went::Later(_) | Went::Gone) {
+                round.cancel();
+            }
+            if went == Went::BadlyAndHolds || posting > LANE_MAX {
                 break;
             }
         }
-        Ok(ends)
+        (ends, Ok(()))
     }
 
-    /// One attempt, and its end in the row.
-    async fn post(&self, held: &Held, due: Due) -> Result<Went> {
-        let Self { means, tenant, webhook } = self;
+    /// None: the worker is stopping.
+    async fn room(&self) -> Option<Room<'_>> {
+        let place = Arc::new(Arc::clone(&self.places).acquire_owned().await.ok()?);
+        Some(Room { place, _sending: self.means.sending.acquire().await.ok()? })
+    }
+
+    /// One attempt, and its end in the row; with the webhook's version then, none when somebody else was first.
+    async fn post(&self, held: &Held, due: Due, room: Room<'_>) -> Result<(Went, Option<i64>)> {
+        let Self { means, tenant, webhook, .. } = self;
         let (id, body) = (due.id.to_string(), due.happened.to_json());
         let timestamp = clock::now().timestamp();
         let secrets = [Some(held.secret.as_str()), held.previous_secret.as_deref()];
         let signature = signature::header(secrets.into_iter().flatten(), &id, timestamp, &body);
-        let answer = {
-            let _room = means.sending.acquire().await;
-            means.sender.post(Post { url: &held.url, id: &id, timestamp, signature: &signature, body }).await
-        };
-        let _rows = means.rows.acquire().await;
+        let place = Some(Arc::clone(&room.place));
+        let post = Post { url: &held.url, id: &id, timestamp, signature: &signature, body, place };
+        let answer = means.sender.post(post).await;
+        drop(room);
         let failure = match answer {
             Ok(status) => {
-                let seconds = follow::delivered(&means.pool, *tenant, due.id, status).await?;
+                let ended = self.ask(ends::delivered(&means.pool, *tenant, due.id, status)).await?;
                 metrics::WEBHOOK_ATTEMPTS.with_label_values(&["delivered"]).inc();
-                if let Some(seconds) = seconds {
+                if let Some((seconds, _)) = ended {
                     metrics::WEBHOOK_DELIVERY_SECONDS.observe(seconds);
                 }
-                return Ok(Went::Well);
+                return Ok((Went::Well, ended.and_then(|(_, version)| version)));
             }
             Err(failure) => failure,
         };
-        let attempts = due.attempts.saturating_add(1);
-        let again_in = retry::wait(attempts, rand::random());
         let (status, word) = (failure.status(), failure.word());
-        follow::failed(&means.pool, *tenant, (due.id, due.attempts), (status, word), again_in).await?;
-        let outcome = if again_in.is_some() { "retry" } else { "failed" };
+        let fault = retry::fault(status, failure.retry_after());
+        let verdict = retry::verdict(fault, due.attempts, due.age, rand::random());
+        let failed = (due.id, due.attempts);
+        let counts = fault != Fault::Event;
+        let version = self.ask(ends::failed(&means.pool, *tenant, failed, (status, word), verdict, counts)).await?;
+        let outcome = if verdict.again_in.is_some() { "retry" } else { "failed" };
         metrics::WEBHOOK_ATTEMPTS.with_label_values(&[outcome]).inc();
-        tracing::debug!(%webhook, delivery = %due.id, attempts, status, word, outcome, "an attempt failed");
-        Ok(match (failure, again_in) {
-            (Failure::Status(410), _) => Went::Gone,
-            (_, Some(_)) if attempts < retry::HOLDS_ATTEMPTS => Went::BadlyAndHolds,
-            _ => Went::Badly,
-        })
-    }
-}
-
-async fn rested(rest: Rest, signals: &mut Subscription) {
-    match rest {
-        Rest::None => {}
-        Rest::Pause(time) => tokio::time::sleep(time).await,
-        Rest::UntilSignaled(time) => {
-            let _ = tokio::time::timeout(time, signals.signaled()).await;
-        }
+        tracing::debug!(%webhook, delivery = %due.id, attempts = verdict.attempts, status, word, outcome, "an attempt failed");
+        let went = match fault {
+            Fault::Gone => Went::Gone,
+            Fault::Event => Went::Refused,
+            Fault::Rate(wait) if verdict.again_in.is_some() => Went::Later(wait),
+            Fault::Receiver if verdict.holds => Went::BadlyAndHolds,
+            Fault::Receiver | Fault::Rate(_) => Went::Badly,
+        };
+        Ok((went, version))
     }
 }

@@ -2,23 +2,26 @@
 //! address: a name that stands for another one a moment later leads nowhere. No redirect is followed, no proxy is asked,
 //! and nothing of the answer but its status is kept.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use common::config::Webhooks;
 use common::webhook::address::{self, may_reach};
-use http::header::{CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
-use http::{Method, Request};
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
+use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsConnector;
 use url::{Host, Position, Url};
+
+use super::lookup::Lookups;
 
 /// From the look at the name to the end of the TLS handshake.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -42,6 +45,8 @@ pub struct Post<'a> {
     pub signature: &'a str,
     /// The JSON.
     pub body: String,
+    /// Whose place it takes; a look at a name that hangs keeps it beyond the attempt.
+    pub place: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// Why an attempt failed.
@@ -49,6 +54,8 @@ pub struct Post<'a> {
 pub enum Failure {
     /// The receiver answered, but not with 2xx.
     Status(u16),
+    /// As `Status`, and it named the wait before the next attempt.
+    Later(u16, Duration),
     /// No answer in time.
     Timeout,
     /// The name stands for no address.
@@ -68,7 +75,7 @@ impl Failure {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
-            Self::Status(_) => "status",
+            Self::Status(_) | Self::Later(..) => "status",
             Self::Timeout => "timeout",
             Self::Name => "name",
             Self::Address => "address",
@@ -82,7 +89,16 @@ impl Failure {
     #[must_use]
     pub const fn status(self) -> Option<u16> {
         match self {
-            Self::Status(status) => Some(status),
+            Self::Status(status) | Self::Later(status, _) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// The wait that the answer asked for.
+    #[must_use]
+    pub const fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Later(_, wait) => Some(wait),
             _ => None,
         }
     }
@@ -92,6 +108,7 @@ impl Failure {
 pub struct Sender {
     rules: Webhooks,
     tls: TlsConnector,
+    lookups: Lookups,
 }
 
 impl Sender {
@@ -111,7 +128,7 @@ impl Sender {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let config = config.with_root_certificates(roots).with_no_client_auth();
-        Ok(Self { rules, tls: TlsConnector::from(Arc::new(config)) })
+        Ok(Self { rules, tls: TlsConnector::from(Arc::new(config)), lookups: Lookups::default() })
     }
 
     /// Posts; answers the status, which is a 2xx.
@@ -121,15 +138,21 @@ impl Sender {
     pub async fn post(&self, post: Post<'_>) -> Result<u16, Failure> {
         // the operator's rules may be stricter now than when the URL was stored
         let url = address::url(post.url, &self.rules).map_err(|_| Failure::Address)?;
-        let status =
+        let (status, wait) =
             tokio::time::timeout(WHOLE_MAX, self.exchange(&url, post)).await.map_err(|_| Failure::Timeout)??;
-        if (200..300).contains(&status) { Ok(status) } else { Err(Failure::Status(status)) }
+        match wait {
+            _ if (200..300).contains(&status) => Ok(status),
+            Some(wait) => Err(Failure::Later(status, wait)),
+            None => Err(Failure::Status(status)),
+        }
     }
 
-    async fn exchange(&self, url: &Url, post: Post<'_>) -> Result<u16, Failure> {
+    async fn exchange(&self, url: &Url, mut post: Post<'_>) -> Result<Answer, Failure> {
+        let place = post.place.take();
         let request = request(url, post).map_err(|_| Failure::Http)?;
         let deadline = tokio::time::Instant::now() + CONNECT_MAX;
-        let socket = tokio::time::timeout_at(deadline, self.connect(url)).await.map_err(|_| Failure::Timeout)??;
+        let socket =
+            tokio::time::timeout_at(deadline, self.connect(url, place)).await.map_err(|_| Failure::Timeout)??;
         if url.scheme() == "http" {
             return answer(socket, request).await;
         }
@@ -146,10 +169,14 @@ impl Sender {
 
     /// A connection to an address that was judged. One that may not be reached spoils its whole name: whoever mixes them has
     /// something in mind.
-    async fn connect(&self, url: &Url) -> Result<TcpStream, Failure> {
+    async fn connect(&self, url: &Url, place: Option<Arc<OwnedSemaphorePermit>>) -> Result<TcpStream, Failure> {
         let port = url.port_or_known_default().ok_or(Failure::Address)?;
         let addresses: Vec<SocketAddr> = match url.host().ok_or(Failure::Address)? {
-            Host::Domain(name) => tokio::net::lookup_host((name, port)).await.map_err(|_| Failure::Name)?.collect(),
+            Host::Domain(name) => {
+                let name = name.to_owned();
+                let look = move || (name.as_str(), port).to_socket_addrs().map(Iterator::collect);
+                self.lookups.run(place, look).await.and_then(Result::ok).ok_or(Failure::Name)?
+            }
             Host::Ipv4(address) => vec![(address, port).into()],
             Host::Ipv6(address) => vec![(address, port).into()],
         };
@@ -181,7 +208,16 @@ fn request(url: &Url, post: Post<'_>) -> http::Result<Request<Full<Bytes>>> {
         .body(Full::new(Bytes::from(post.body)))
 }
 
-async fn answer<S>(socket: S, request: Request<Full<Bytes>>) -> Result<u16, Failure>
+/// The status, and the wait that was asked for.
+type Answer = (u16, Option<Duration>);
+
+/// `Retry-After` in seconds (RFC 9110, 10.2.3); as a date it is not read.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+async fn answer<S>(socket: S, request: Request<Full<Bytes>>) -> Result<Answer, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -196,7 +232,7 @@ where
                 break;
             }
         }
-        Ok(answer.status().as_u16())
+        Ok((answer.status().as_u16(), retry_after(answer.headers())))
     };
     tokio::pin!(exchange);
     tokio::select! {

@@ -2,13 +2,13 @@
 //! never before them: rows and connections that webhooks may use at a time are few.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use common::bus::Bus;
 use common::id::{TenantId, WebhookId, WorkerId};
-use common::store::PgPool;
 use common::store::webhooks::follow;
+use common::store::{PgPool, answered};
 use common::telemetry::metrics;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
@@ -19,6 +19,7 @@ use self::http::Sender;
 
 mod follower;
 pub mod http;
+mod lookup;
 
 /// A webhook that is new, or whose worker is gone, is found within this.
 const LOOK: Duration = Duration::from_secs(2);
@@ -28,6 +29,8 @@ const CLAIMS: i64 = 50;
 const ROWS: usize = 4;
 /// Requests under way in all.
 const SENDING: usize = 256;
+/// Requests of one tenant under way: its slow receivers keep others waiting no longer than its own.
+const SENDING_OF_TENANT: usize = 32;
 /// The backlog is counted at every so many looks.
 const COUNTED_EVERY: u32 = 8;
 /// How long a stop waits for requests under way.
@@ -47,6 +50,7 @@ pub struct Means {
     pub sender: Sender,
     rows: Semaphore,
     sending: Semaphore,
+    of_tenants: Mutex<HashMap<TenantId, Weak<Semaphore>>>,
 }
 
 impl Means {
@@ -54,7 +58,19 @@ impl Means {
     #[must_use]
     pub fn new(pool: PgPool, bus: Bus, worker: WorkerId, stale_after: Duration, sender: Sender) -> Self {
         let (rows, sending) = (Semaphore::new(ROWS), Semaphore::new(SENDING));
-        Self { pool, bus, worker, stale_after, sender, rows, sending }
+        Self { pool, bus, worker, stale_after, sender, rows, sending, of_tenants: Mutex::default() }
+    }
+
+    /// The places of a tenant's requests, shared by its webhooks.
+    fn places(&self, tenant: TenantId) -> Arc<Semaphore> {
+        let mut all = self.of_tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(places) = all.get(&tenant).and_then(Weak::upgrade) {
+            return places;
+        }
+        all.retain(|_, places| places.strong_count() > 0);
+        let places = Arc::new(Semaphore::new(SENDING_OF_TENANT));
+        all.insert(tenant, Arc::downgrade(&places));
+        places
     }
 }
 
@@ -63,12 +79,13 @@ pub async fn keep(means: Arc<Means>, stop: CancellationToken) {
     let mut followers = Followers::default();
     let mut looks = 0_u32;
     loop {
-        match follow::claim_across_tenants(&means.pool, means.worker, means.stale_after, CLAIMS).await {
+        let claim = follow::claim_across_tenants(&means.pool, means.worker, means.stale_after, CLAIMS);
+        match answered(claim).await {
             Ok(held) => followers.are(&held, &means, &stop),
             Err(error) => tracing::debug!(%error, "webhooks were not claimed; the next look comes"),
         }
         if looks.is_multiple_of(COUNTED_EVERY)
-            && let Ok(backlog) = follow::backlog_across_tenants(&means.pool, means.worker).await
+            && let Ok(backlog) = answered(follow::backlog_across_tenants(&means.pool, means.worker)).await
         {
             metrics::WEBHOOK_BACKLOG.set(backlog);
         }
@@ -82,7 +99,7 @@ pub async fn keep(means: Arc<Means>, stop: CancellationToken) {
         followers.tasks.abort_all();
     }
     metrics::WEBHOOKS_HELD.set(0);
-    if let Err(error) = follow::release_across_tenants(&means.pool, means.worker).await {
+    if let Err(error) = answered(follow::release_across_tenants(&means.pool, means.worker)).await {
         tracing::warn!(%error, "webhooks were not given back; others take them when this worker has stopped");
     }
 }

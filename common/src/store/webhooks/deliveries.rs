@@ -18,7 +18,7 @@ pub enum State {
     Pending,
     /// The receiver answered 2xx.
     Delivered,
-    /// All attempts have failed.
+    /// It is not tried again: all attempts have failed, or it was given up.
     Failed,
 }
 
@@ -42,13 +42,14 @@ pub struct Delivery {
     pub account_id: Option<AccountId>,
     /// How far it is.
     pub state: State,
-    /// Attempts so far.
+    /// Attempts so far, without those that met a limit of the receiver's rate.
     pub attempts: i32,
     /// When it is tried next, at the soonest; null when it has ended.
     pub next_attempt_at: Option<DateTime<Utc>>,
     /// The HTTP status that the last attempt was answered with.
     pub last_status: Option<i32>,
-    /// Why the last attempt failed: `status`, `timeout`, `name`, `address`, `connect`, `tls` or `http`.
+    /// Why the last attempt failed: `status`, `timeout`, `name`, `address`, `connect`, `tls` or `http`; or why it was given up:
+    /// `overflow` (too many that were refused wait) or `expired` (nobody could try it for days).
     pub last_error: Option<String>,
     /// When the event happened.
     pub happened_at: DateTime<Utc>,
@@ -124,7 +125,10 @@ pub async fn test(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<D
     }
     let delivery = DeliveryId::new();
     sqlx::query!(
-        "INSERT INTO webhook_deliveries (id, tenant_id, webhook_id, kind, data, happened_at) VALUES ($1, $2, $3, $4, $5, now())",
+        "WITH made AS (
+             INSERT INTO webhook_deliveries (id, tenant_id, webhook_id, kind, data, happened_at)
+             VALUES ($1, $2, $3, $4, $5, now()) RETURNING webhook_id)
+         UPDATE webhooks SET version = version + 1 FROM made WHERE tenant_id = $2 AND id = made.webhook_id",
         delivery.0,
         tenant.0,
         webhook.0,
@@ -142,8 +146,11 @@ pub async fn test(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<D
 /// [`Error::NotFound`] when the tenant has no such delivery at this webhook, [`Error::Conflict`] when it was delivered.
 pub async fn retry(db: &PgPool, tenant: TenantId, webhook: WebhookId, delivery: DeliveryId) -> Result<Delivery> {
     sqlx::query!(
-        "UPDATE webhook_deliveries SET state = 'pending', attempts = 0, next_attempt_at = now(), finished_at = NULL
-         WHERE tenant_id = $1 AND webhook_id = $2 AND id = $3 AND state <> 'delivered'",
+        "WITH again AS (
+             UPDATE webhook_deliveries
+             SET state = 'pending', attempts = 0, holds = true, next_attempt_at = now(), finished_at = NULL
+             WHERE tenant_id = $1 AND webhook_id = $2 AND id = $3 AND state <> 'delivered' RETURNING webhook_id)
+         UPDATE webhooks SET version = version + 1 FROM again WHERE tenant_id = $1 AND id = again.webhook_id",
         tenant.0,
         webhook.0,
         delivery.0

@@ -1,19 +1,19 @@
-//! A webhook as the worker that moves it sees it: whose it is, what is due, and what became of an attempt. Nothing here is
-//! fenced by more than the owner's name: when two workers believe to own one webhook for a moment, an event may be posted
-//! twice, and none is lost or stepped over.
+//! A webhook as the worker that moves it sees it: whose it is, and what is due. Nothing here is fenced by more than the owner's
+//! name: when two workers believe to own one webhook for a moment, an event may be posted twice, and none is lost or stepped
+//! over.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
-use sqlx::{PgConnection, PgPool};
+use serde_json::Value;
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::id::{AccountId, DeliveryId, TenantId, WebhookId, WorkerId};
-use crate::store::events::{self, Cursor, Event, Happened};
+use crate::store::Result;
+use crate::store::events::{Cursor, Event, Happened};
 use crate::store::leases::interval;
-use crate::store::{Error, Result};
-use crate::webhook::{self, retry};
+use crate::webhook::{self, TEST};
 
 /// A webhook that a worker moves.
 #[derive(Debug, Clone)]
@@ -32,8 +32,10 @@ pub struct Held {
     pub failing_since: Option<DateTime<Utc>>,
     /// Events up to here have become deliveries.
     pub cursor: Cursor,
-    /// Deliveries that wait, counted up to a limit.
+    /// Deliveries that wait and hold others up, counted up to a limit.
     pub waiting: i64,
+    /// Rises with each change, and each call that asks for an attempt at once.
+    pub version: i64,
 }
 
 /// A delivery whose time has come.
@@ -45,6 +47,8 @@ pub struct Due {
     pub lane: Uuid,
     /// Attempts so far.
     pub attempts: i32,
+    /// Since it was made.
+    pub age: Duration,
     /// What the receiver is told.
     pub happened: Happened,
 }
@@ -105,7 +109,8 @@ pub async fn backlog_across_tenants(db: &PgPool, worker: WorkerId) -> Result<i64
     Ok(count)
 }
 
-/// The webhook as it is now; none: it is gone, disabled or another worker's. Waiting deliveries are counted up to `limit`.
+/// The webhook as it is now; none: it is gone, disabled or another worker's. Deliveries that hold others up are counted up to
+/// `limit`.
 ///
 /// # Errors
 /// When the database fails.
@@ -119,9 +124,10 @@ pub async fn held(
     let row = sqlx::query!(
         r#"
         SELECT url, kinds, secret, CASE WHEN previous_secret_until > now() THEN previous_secret END AS previous_secret,
-            failures, failing_since, cursor_txid, cursor_id, (
+            failures, failing_since, cursor_txid, cursor_id, version, (
                 SELECT count(*) FROM (
-                    SELECT FROM webhook_deliveries d WHERE d.webhook_id = h.id AND d.state = 'pending' LIMIT $4) waiting
+                    SELECT FROM webhook_deliveries d
+                    WHERE d.webhook_id = h.id AND d.state = 'pending' AND d.holds LIMIT $4) waiting
             ) AS "waiting!"
         FROM webhooks h WHERE tenant_id = $1 AND id = $2 AND owner = $3 AND enabled
         "#,
@@ -141,12 +147,25 @@ pub async fn held(
         failing_since: row.failing_since,
         cursor: Cursor { txid: row.cursor_txid, id: row.cursor_id },
         waiting: row.waiting,
+        version: row.version,
     }))
 }
 
+/// The webhook's [`Held::version`] now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn version(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<Option<i64>> {
+    let version =
+        sqlx::query_scalar!("SELECT version FROM webhooks WHERE tenant_id = $1 AND id = $2", tenant.0, webhook.0)
+            .fetch_optional(db)
+            .await?;
+    Ok(version)
+}
+
 /// Makes deliveries of the events behind the cursor that the webhook carries, and moves the cursor behind the last of them, in
-/// one statement: a crash does both or neither. Whether it was done; not, when the cursor was moved or the webhook taken
-/// meanwhile.
+/// one statement: a crash does both or neither. Of those that hold nobody up any more, only the newest `passed_max` go on
+/// waiting. Whether it was done; not, when the cursor was moved or the webhook taken meanwhile.
 ///
 /// # Errors
 /// When the database fails.
@@ -156,6 +175,7 @@ pub async fn take(
     (webhook, worker): (WebhookId, WorkerId),
     held: &Held,
     events: Vec<Event>,
+    passed_max: i64,
 ) -> Result<bool> {
     let Some(last) = events.last().map(|event| event.cursor) else { return Ok(false) };
     let carried: Vec<Event> = events.into_iter().filter(|event| webhook::carries(&held.kinds, &event.kind)).collect();
@@ -176,7 +196,14 @@ pub async fn take(
             SELECT e.id, moved.tenant_id, moved.id, e.txid, e.event_id, e.account_id, e.kind, e.data, e.happened_at
             FROM moved, unnest($8::uuid[], $9::bigint[], $10::bigint[], $11::uuid[], $12::text[], $13::jsonb[], $14::timestamptz[])
                 AS e(id, txid, event_id, account_id, kind, data, happened_at)
-            ORDER BY e.txid, e.event_id)
+            ORDER BY e.txid, e.event_id),
+        given_up AS (
+            UPDATE webhook_deliveries SET state = 'failed', last_error = 'overflow', finished_at = now()
+            WHERE state = 'pending' AND id IN (
+                SELECT d.id FROM webhook_deliveries d
+                WHERE d.tenant_id = $1 AND d.webhook_id = $2 AND d.state = 'pending' AND NOT d.holds
+                  AND EXISTS (SELECT FROM moved)
+                ORDER BY d.seq DESC OFFSET $15))
         SELECT count(*) AS "count!" FROM moved
         "#,
         tenant.0,
@@ -192,15 +219,17 @@ pub async fn take(
         &accounts as &[Option<Uuid>],
         &kinds,
         &data,
-        &times
+        &times,
+        passed_max
     )
     .fetch_one(db)
     .await?;
     Ok(moved > 0)
 }
 
-/// The deliveries whose time has come, in order, at most `limit`; without those that wait behind an older one of their lane.
-/// Beside them, when the next one's time comes.
+/// The deliveries whose time has come, at most `limit`, without those that wait behind an older one of their lane: first a
+/// test, for which somebody waits; then in order those that hold others up; then the rest. Beside them, when the next one's
+/// time comes.
 ///
 /// # Errors
 /// When the database fails.
@@ -212,18 +241,18 @@ pub async fn due(
 ) -> Result<(Vec<Due>, Option<Duration>)> {
     let rows = sqlx::query!(
         r#"
-        SELECT id AS "id: DeliveryId", lane, attempts, event_txid, event_id, kind, account_id AS "account_id: AccountId",
-            data AS "data!", happened_at
+        SELECT id AS "id: DeliveryId", lane, attempts, extract(epoch FROM now() - created_at)::float8 AS "age!", event_txid,
+            event_id, kind, account_id AS "account_id: AccountId", data AS "data!", happened_at
         FROM webhook_deliveries d
         WHERE tenant_id = $1 AND webhook_id = $2 AND state = 'pending' AND next_attempt_at <= now() AND NOT EXISTS (
             SELECT FROM webhook_deliveries o
-            WHERE o.webhook_id = d.webhook_id AND o.lane = d.lane AND o.state = 'pending' AND o.seq < d.seq
-              AND o.next_attempt_at > now() AND o.attempts < $3)
-        ORDER BY seq LIMIT $4
+            WHERE o.webhook_id = d.webhook_id AND o.lane = d.lane AND o.state = 'pending' AND o.holds AND o.seq < d.seq
+              AND o.next_attempt_at > now())
+        ORDER BY kind = $3 DESC, holds DESC, seq LIMIT $4
         "#,
         tenant.0,
         webhook.0,
-        retry::HOLDS_ATTEMPTS,
+        TEST,
         limit
     )
     .fetch_all(db)
@@ -243,117 +272,11 @@ pub async fn due(
         let (id, account_id, created_at) =
             (cursor.unwrap_or_else(|| row.id.to_string()), row.account_id, row.happened_at);
         let happened = Happened { id, kind: row.kind, account_id, data: row.data, created_at };
-        Due { id: row.id, lane: row.lane, attempts: row.attempts, happened }
+        Due { id: row.id, lane: row.lane, attempts: row.attempts, age: since(row.age), happened }
     });
-    Ok((due.collect(), next.map(|seconds| Duration::from_secs_f64(seconds.max(0.0)))))
+    Ok((due.collect(), next.map(since)))
 }
 
-/// An attempt was answered with 2xx: the delivery has ended, and its data goes. Answers the seconds since the event, none
-/// when somebody else was first.
-///
-/// # Errors
-/// When the database fails: the delivery stays and is posted again.
-pub async fn delivered(db: &PgPool, tenant: TenantId, delivery: DeliveryId, status: u16) -> Result<Option<f64>> {
-    let seconds = sqlx::query_scalar!(
-        r#"
-        WITH done AS (
-            UPDATE webhook_deliveries SET state = 'delivered', attempts = attempts + 1, last_status = $3, last_error = NULL,
-                data = NULL, finished_at = now()
-            WHERE tenant_id = $1 AND id = $2 AND state = 'pending'
-            RETURNING webhook_id, happened_at),
-        well AS (
-            UPDATE webhooks SET failures = 0, failing_since = NULL
-            FROM done WHERE tenant_id = $1 AND id = done.webhook_id AND failures > 0)
-        SELECT extract(epoch FROM now() - happened_at)::float8 AS "seconds!" FROM done
-        "#,
-        tenant.0,
-        delivery.0,
-        i32::from(status)
-    )
-    .fetch_optional(db)
-    .await?;
-    Ok(seconds)
-}
-
-/// An attempt failed, the one after `attempts` others: the next comes after `again_in`; none: the delivery has failed.
-///
-/// # Errors
-/// When the database fails: the delivery stays as it is.
-pub async fn failed(
-    db: &PgPool,
-    tenant: TenantId,
-    (delivery, attempts): (DeliveryId, i32),
-    (status, error): (Option<u16>, &str),
-    again_in: Option<Duration>,
-) -> Result<()> {
-    sqlx::query!(
-        r#"
-        WITH done AS (
-            UPDATE webhook_deliveries SET attempts = attempts + 1, last_status = $4, last_error = $5,
-                state = CASE WHEN $6::float8 IS NULL THEN 'failed' ELSE 'pending' END,
-                next_attempt_at = now() + make_interval(secs => coalesce($6::float8, 0)),
-                finished_at = CASE WHEN $6::float8 IS NULL THEN now() END
-            WHERE tenant_id = $1 AND id = $2 AND state = 'pending' AND attempts = $3
-            RETURNING webhook_id)
-        UPDATE webhooks SET failures = failures + 1, failing_since = coalesce(failing_since, now())
-        FROM done WHERE tenant_id = $1 AND id = done.webhook_id
-        "#,
-        tenant.0,
-        delivery.0,
-        attempts,
-        status.map(i32::from),
-        error,
-        again_in.map(|wait| wait.as_secs_f64())
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// Lets everything that waits be tried at once: the receiver is back, or another one.
-///
-/// # Errors
-/// When the database fails.
-pub async fn try_at_once(transaction: &mut PgConnection, tenant: TenantId, webhook: WebhookId) -> Result<()> {
-    sqlx::query!(
-        "UPDATE webhook_deliveries SET next_attempt_at = now()
-         WHERE tenant_id = $1 AND webhook_id = $2 AND state = 'pending' AND next_attempt_at > now()",
-        tenant.0,
-        webhook.0
-    )
-    .execute(transaction)
-    .await?;
-    Ok(())
-}
-
-/// Disables a webhook, and says so in an event: `reason` is `gone`, or `failing` when it has failed for so long. Whether it
-/// was done: not, when an attempt has succeeded meanwhile.
-///
-/// # Errors
-/// When the database fails.
-pub async fn disable(
-    db: &PgPool,
-    tenant: TenantId,
-    webhook: WebhookId,
-    reason: &str,
-    failing_for: Duration,
-) -> Result<bool> {
-    let mut transaction = db.begin().await?;
-    let disabled = sqlx::query!(
-        "UPDATE webhooks SET enabled = false, disabled_reason = $3, updated_at = now()
-         WHERE tenant_id = $1 AND id = $2 AND enabled AND failing_since <= now() - $4::interval",
-        tenant.0,
-        webhook.0,
-        reason,
-        interval(failing_for)?
-    )
-    .execute(&mut *transaction)
-    .await?;
-    if disabled.rows_affected() == 0 {
-        return Ok(false);
-    }
-    let data = json!({"webhook_id": webhook, "reason": reason});
-    events::record(&mut transaction, tenant, None, webhook::DISABLED, &data).await?;
-    transaction.commit().await.map_err(Error::from)?;
-    Ok(true)
+fn since(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds.max(0.0))
 }

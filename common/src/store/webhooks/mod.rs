@@ -1,5 +1,5 @@
 //! Webhooks: where a tenant's events are posted to (R63). What is on its way stands in [`deliveries`]; the worker's side in
-//! [`follow`].
+//! [`follow`] and [`ends`].
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -9,6 +9,7 @@ use crate::id::{TenantId, WebhookId};
 use crate::webhook::{MAX_PER_TENANT, signature};
 
 pub mod deliveries;
+pub mod ends;
 pub mod follow;
 
 /// For how many hours after a change the previous secret signs, too.
@@ -148,7 +149,7 @@ pub async fn change(db: &PgPool, tenant: TenantId, webhook: WebhookId, change: &
         UPDATE webhooks SET url = coalesce($3, url), kinds = coalesce($4, kinds), enabled = coalesce($5, enabled),
             disabled_reason = CASE WHEN $5 IS NULL THEN disabled_reason END,
             failures = CASE WHEN $6 THEN 0 ELSE failures END, failing_since = CASE WHEN $6 THEN NULL ELSE failing_since END,
-            updated_at = now()
+            version = version + 1, updated_at = now()
         WHERE tenant_id = $1 AND id = $2
         RETURNING id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures, failing_since, created_at, updated_at
         "#,
@@ -163,7 +164,7 @@ pub async fn change(db: &PgPool, tenant: TenantId, webhook: WebhookId, change: &
     .await?
     .ok_or(Error::NotFound)?;
     if anew {
-        follow::try_at_once(&mut transaction, tenant, webhook).await?;
+        ends::try_at_once(&mut transaction, tenant, webhook).await?;
     }
     transaction.commit().await?;
     Ok(changed)

@@ -13,6 +13,10 @@ use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 use worker::webhook::http::{Failure, Post, Sender};
 
+mod house;
+mod moving;
+mod turns;
+
 /// An authority of these tests, and a certificate and key for `localhost` that it signed; good for a hundred years.
 const AUTHORITY: &[u8] = include_bytes!("authority.der");
 const CERTIFICATE: &[u8] = include_bytes!("localhost.der");
@@ -28,7 +32,7 @@ fn local() -> Sender {
 
 async fn post(sender: &Sender, url: &str) -> Result<u16, Failure> {
     let body = r#"{"kind":"webhook.test"}"#.to_owned();
-    sender.post(Post { url, id: "some-id", timestamp: 1_700_000_000, signature: "v1,c2ln", body }).await
+    sender.post(Post { url, id: "some-id", timestamp: 1_700_000_000, signature: "v1,c2ln", body, place: None }).await
 }
 
 /// What one request looked like.
@@ -86,7 +90,7 @@ async fn a_request_is_whole() {
 /// R63: only a 2xx is a delivery; a redirect is an answer like any other, and is not followed.
 #[tokio::test]
 async fn only_a_2xx_is_a_delivery() {
-    let table: [(&'static [u8], Result<u16, Failure>); 8] = [
+    let table: [(&'static [u8], Result<u16, Failure>); 10] = [
         (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", Ok(200)),
         (b"HTTP/1.1 299 Whatever\r\n\r\n", Ok(299)),
         (
@@ -94,6 +98,11 @@ async fn only_a_2xx_is_a_delivery() {
             Err(Failure::Status(302)),
         ),
         (b"HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n", Err(Failure::Status(410))),
+        (
+            b"HTTP/1.1 429 Oh\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n",
+            Err(Failure::Later(429, Duration::from_secs(7))),
+        ),
+        (b"HTTP/1.1 503 Oh\r\nretry-after: soon\r\ncontent-length: 0\r\n\r\n", Err(Failure::Status(503))),
         (b"HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n", Err(Failure::Status(500))),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\ncut", Ok(200)),
         (b"SSH-2.0-OpenSSH_9.2\r\n", Err(Failure::Http)),

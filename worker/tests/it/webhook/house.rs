@@ -1,0 +1,158 @@
+//! Webhooks that are moved, over real rows, and receivers that answer as they are told.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::http::StatusCode;
+use common::bus::Bus;
+use common::id::{AccountId, TenantId, WebhookId};
+use common::store::{self, events, webhooks};
+use serde_json::{Value, json};
+use sqlx::{ConnectOptions as _, PgPool};
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio_util::sync::CancellationToken;
+use worker::webhook::http::Sender;
+use worker::webhook::{self, Means};
+
+/// Longest that anything here may take.
+pub(super) const DEADLINE: Duration = Duration::from_secs(120);
+
+/// A worker that does nothing but move webhooks.
+pub(super) struct Mover {
+    pub(super) pool: PgPool,
+    pub(super) bus: Bus,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Mover {
+    pub(super) async fn start(pool: PgPool) -> Self {
+        let url = pool.connect_options().to_url_lossy().to_string();
+        Self::start_on(pool, &url).await
+    }
+
+    /// One that finds the database of `pool` at this URL.
+    pub(super) async fn start_on(pool: PgPool, url: &str) -> Self {
+        let house = crate::house::House::new(pool.clone()).await;
+        let (bus, worker) = (house.context.bus.clone(), house.context.worker);
+        // a pool as a worker has it: what is given up half-way does not come back
+        let own = store::connect(url, 5).await.unwrap();
+        let sender = Sender::new(super::rules(&["127.0.0.0/8"])).unwrap();
+        let means = Means::new(own, bus.clone(), worker, Duration::from_secs(60), sender);
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(webhook::keep(Arc::new(means), stop.clone()));
+        Self { pool, bus, stop, task }
+    }
+
+    pub(super) async fn tenant(&self) -> TenantId {
+        let tenant = TenantId::new();
+        let insert = "INSERT INTO tenants (id, name) VALUES ($1, 'Acme')";
+        sqlx::query(insert).bind(tenant).execute(&self.pool).await.unwrap();
+        tenant
+    }
+
+    pub(super) async fn webhook(&self, tenant: TenantId, receiver: &Receiver) -> WebhookId {
+        webhooks::create(&self.pool, tenant, &receiver.url, &[]).await.unwrap().0.id
+    }
+
+    /// These happen at one moment, in this order: account, kind, and a number to know each by.
+    pub(super) async fn happen(&self, tenant: TenantId, all: &[(Option<AccountId>, &str, usize)]) {
+        let mut transaction = self.pool.begin().await.unwrap();
+        for (account, kind, n) in all {
+            events::record(&mut transaction, tenant, *account, kind, &json!({"n": n})).await.unwrap();
+        }
+        transaction.commit().await.unwrap();
+        self.bus.signal(tenant);
+    }
+
+    pub(super) async fn count(&self, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// Waits until a query counts so many.
+    pub(super) async fn counts(&self, query: &'static str, count: i64) {
+        let start = Instant::now();
+        loop {
+            let now = self.count(query).await;
+            if now == count {
+                return;
+            }
+            assert!(start.elapsed() < DEADLINE, "waited in vain for {count}, not {now}: {query}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(DEADLINE, self.task).await.unwrap().unwrap();
+    }
+}
+
+/// What a receiver does with a request.
+#[derive(Clone, Copy)]
+pub(super) enum Answer {
+    Status(u16),
+    /// 200, this much later.
+    Slow(Duration),
+    Never,
+}
+
+/// A request, and the status that it was answered with; none: it was not answered at once.
+pub(super) type Received = (Value, Option<u16>);
+
+/// Somebody else's server; it goes with this value.
+pub(super) struct Receiver {
+    pub(super) url: String,
+    received: Arc<Mutex<Vec<Received>>>,
+    task: AbortHandle,
+}
+
+impl Receiver {
+    pub(super) async fn start(answer: impl FnMut(&Value) -> Answer + Send + 'static) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let received = Arc::<Mutex<Vec<Received>>>::default();
+        let (answer, book) = (Arc::new(Mutex::new(answer)), Arc::clone(&received));
+        let take = move |body: String| {
+            let event: Value = serde_json::from_str(&body).unwrap();
+            let answer = answer.lock().unwrap()(&event);
+            let status = if let Answer::Status(status) = answer { Some(status) } else { None };
+            book.lock().unwrap().push((event, status));
+            async move {
+                match answer {
+                    Answer::Status(_) => {}
+                    Answer::Slow(wait) => tokio::time::sleep(wait).await,
+                    Answer::Never => std::future::pending().await,
+                }
+                StatusCode::from_u16(status.unwrap_or(200)).unwrap()
+            }
+        };
+        let router = Router::new().fallback(take);
+        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }).abort_handle();
+        Self { url, received, task }
+    }
+
+    pub(super) fn received(&self) -> Vec<Received> {
+        self.received.lock().unwrap().clone()
+    }
+
+    /// Waits until so many requests that `which` is meant for have come, and answers how long it took.
+    pub(super) async fn got(&self, count: usize, which: impl Fn(&Value) -> bool) -> Duration {
+        let start = Instant::now();
+        loop {
+            let now = self.received().iter().filter(|(event, _)| which(event)).count();
+            if now >= count {
+                return start.elapsed();
+            }
+            assert!(start.elapsed() < DEADLINE, "waited in vain for {count} requests: {now} came");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
