@@ -13,7 +13,7 @@ use crate::runs::under_way;
 const DAILY: Option<&str> = Some("FREQ=DAILY");
 
 /// Waits until so many sessions of this database wait for a lock.
-async fn waiting(db: &PgPool, sessions: usize) {
+pub(crate) async fn waiting(db: &PgPool, sessions: usize) {
     let blocked =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     for _ in 0..1_000 {

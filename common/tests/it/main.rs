@@ -9,6 +9,7 @@ mod lease;
 mod limiter;
 mod lives;
 mod locks;
+mod overlap;
 mod reminder;
 mod run;
 mod runs;

@@ -24,7 +24,7 @@ pub(crate) async fn under_way(db: &PgPool, of: (TenantId, AccountId), targets: u
 }
 
 /// A reminder's plan with another text.
-async fn edited(db: &PgPool, of: (TenantId, AccountId), reminder: ReminderId) -> Plan {
+pub(crate) async fn edited(db: &PgPool, of: (TenantId, AccountId), reminder: ReminderId) -> Plan {
     let row = reminders::get(db, of.0, reminder).await.unwrap();
     Plan {
         account: of.1,
