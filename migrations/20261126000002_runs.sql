@@ -1,12 +1,14 @@
 -- What becomes of late occurrences and of runs that would overlap; who paused a reminder; runs that go on by request.
+-- Runs first, as everybody locks them, and without keeping others waiting: what is in use is tried again.
+SET LOCAL lock_timeout = '2s';
+ALTER TABLE runs
+    ADD COLUMN resumed_at  timestamptz,  -- a paused run goes on since then (R48); its end lifts the reminder
+    ADD COLUMN progress_at timestamptz;  -- the last event that told how far it is
 ALTER TABLE reminders
     ADD COLUMN misfire          text NOT NULL DEFAULT 'latest' CHECK (misfire IN ('latest', 'all', 'skip')),
     ADD COLUMN catchup_window_s integer NOT NULL DEFAULT 3600 CHECK (catchup_window_s BETWEEN 60 AND 86400),
     ADD COLUMN overlap          text NOT NULL DEFAULT 'skip' CHECK (overlap IN ('skip', 'queue', 'allow')),
     ADD COLUMN paused_by_tenant boolean NOT NULL DEFAULT false; -- no run's end lifts such a pause
-ALTER TABLE runs
-    ADD COLUMN resumed_at  timestamptz,  -- a paused run goes on since then (R48); its end lifts the reminder
-    ADD COLUMN progress_at timestamptz;  -- the last event that told how far it is
 CREATE INDEX runs_unfinished ON runs (reminder_id) WHERE finished_at IS NULL;
 CREATE INDEX runs_age ON runs (finished_at) WHERE finished_at IS NOT NULL;
 

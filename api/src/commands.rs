@@ -16,10 +16,7 @@ use crate::config::Keys;
 /// # Errors
 /// When the database can't be reached or a migration fails.
 pub async fn migrate(database: &Database) -> anyhow::Result<()> {
-    let db = store::connect(&database.url, 1).await?;
-    store::MIGRATOR.run(&db).await.context("the schema could not be brought up to date")?;
-    db.close().await;
-    Ok(())
+    store::migrate(&database.url).await.context("the schema could not be brought up to date")
 }
 
 /// Creates, lists or revokes keys.

@@ -8,7 +8,7 @@ use crate::context::Context;
 
 /// The wait before the next attempt to listen. Meanwhile the duty looks at its own pace.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// Wakings that come faster are heard together.
+/// Wakings that come faster are heard together, so that a thousand new reminders are not a thousand looks at the rows.
 const TOGETHER: Duration = Duration::from_millis(5);
 
 /// Listens until it is aborted. After every (re)connection the rows are looked at once, as a waking may have been missed.
@@ -25,7 +25,6 @@ async fn listen(context: &Context) -> common::store::Result<()> {
     let mut wake = Wake::listen(&context.db).await?;
     loop {
         context.armed.notify_one();
-        wake.woken().await?;
-        tokio::time::sleep(TOGETHER).await;
+        wake.woken(TOGETHER).await?;
     }
 }

@@ -28,6 +28,8 @@ const MAX_NAME: usize = 200;
 const MAX_MESSAGES: usize = 10;
 /// Most chats of a reminder.
 const MAX_TARGETS: usize = 500;
+/// Most bytes that the texts of one firing may have in all, each counted once for each chat.
+const MAX_FIRING: usize = 16 * 1024 * 1024;
 
 /// What a reminder is to be.
 #[derive(Deserialize, ToSchema)]
@@ -41,7 +43,7 @@ pub struct Wish {
     /// What people call it: 1 to 200 characters.
     #[schema(example = "Weekly stand-up")]
     name: String,
-    /// The texts, in order: 1 to 10, sent to each target one after the other.
+    /// The texts, in order: 1 to 10, sent to each target one after the other. All of them for all targets: at most 16 MiB.
     #[schema(example = json!(["Stand-up in ten minutes."]))]
     messages: Vec<String>,
     /// The chats, in order: 1 to 500 groups or people, spelled as `to` of a message.
@@ -161,8 +163,9 @@ impl From<reminders::Reminder> for Reminder {
 }
 
 impl Wish {
-    /// Checks everything; the problem names every field that is wrong by itself.
-    fn checked(&self) -> Result<Plan> {
+    /// Checks everything, for a new reminder or for one that is edited; the problem names every field that is wrong by
+    /// itself.
+    fn checked(&self, edited: Option<&reminders::Reminder>) -> Result<Plan> {
         let mut errors = Vec::new();
         let name = name(&self.name, MAX_NAME).map_err(|error| note(&mut errors, "name", error)).unwrap_or_default();
         self.check_messages(&mut errors);
@@ -171,7 +174,16 @@ impl Wish {
         if !catch_up::WINDOW_S.contains(&catchup_window_s) {
             note(&mut errors, "catchup_window_s", "must be 60 to 86,400 seconds");
         }
-        let plan = self.schedule().map_err(|error| note(&mut errors, error.field, error.message)).ok();
+        let bytes: usize = self.messages.iter().map(String::len).sum();
+        if errors.is_empty() && bytes * targets.len() > MAX_FIRING {
+            let most = MAX_FIRING / 1024 / targets.len().max(1);
+            note(
+                &mut errors,
+                "messages",
+                format_args!("must have at most {most} KiB in all for {} targets", targets.len()),
+            );
+        }
+        let plan = self.schedule(edited).map_err(|error| note(&mut errors, error.field, error.message)).ok();
         match plan {
             Some(when) if errors.is_empty() => Ok(Plan {
                 account: self.account_id,
@@ -221,7 +233,7 @@ impl Wish {
         targets
     }
 
-    fn schedule(&self) -> std::result::Result<Accepted, reminder::Error> {
+    fn schedule(&self, edited: Option<&reminders::Reminder>) -> std::result::Result<Accepted, reminder::Error> {
         let spec = Spec {
             start: &self.start,
             timezone: &self.timezone,
@@ -231,7 +243,11 @@ impl Wish {
             on_gap: self.on_gap,
             window_end: self.window_end,
         };
-        spec.check(common::clock::now(), 1)
+        let now = common::clock::now();
+        match edited {
+            None => spec.check(now, 1),
+            Some(edited) => spec.check_again(now, edited.last_fired_at),
+        }
     }
 }
 
@@ -272,7 +288,7 @@ pub async fn create(
     caller: Caller,
     extract::Json(wish): extract::Json<Wish>,
 ) -> Result<(StatusCode, Json<Reminder>)> {
-    let created = reminders::create(&context.db, caller.tenant, &wish.checked()?).await;
+    let created = reminders::create(&context.db, caller.tenant, &wish.checked(None)?).await;
     let reminder = created.map_err(no_such_account)?;
     Ok((StatusCode::CREATED, Json(reminder.into())))
 }
@@ -311,7 +327,8 @@ pub async fn get(
 
 /// Replace a reminder
 ///
-/// Whole, texts and targets included. It is armed anew: what was pending under the old plan never fires.
+/// Whole, texts and targets included. It is armed anew, one that recurs with its first occurrence from now on: what was
+/// pending under the old plan never fires, and what of it was being sent ends where it is.
 #[utoipa::path(put, path = "/v1/reminders/{reminder}", tag = "Reminders", params(("reminder" = ReminderId, Path)),
     request_body = Wish,
     responses((status = 200, body = Reminder), (status = "4XX", body = Body, content_type = "application/problem+json")))]
@@ -322,9 +339,12 @@ pub async fn update(
     extract::Json(wish): extract::Json<Wish>,
 ) -> Result<Json<Reminder>> {
     // Whether it is theirs goes first: a stranger learns nothing from what is wrong with the rest.
-    reminders::get(&context.db, caller.tenant, reminder).await?;
-    let updated = reminders::update(&context.db, caller.tenant, reminder, &wish.checked()?).await;
-    Ok(Json(updated.map_err(no_such_account)?.into()))
+    let before = reminders::get(&context.db, caller.tenant, reminder).await?;
+    let plan = wish.checked(Some(&before))?;
+    let updated = reminders::update(&context.db, caller.tenant, reminder, &plan).await;
+    let updated = updated.map_err(no_such_account)?;
+    context.bus.signal(caller.tenant);
+    Ok(Json(updated.into()))
 }
 
 /// Delete a reminder
@@ -338,5 +358,6 @@ pub async fn delete(
     Path(reminder): Path<ReminderId>,
 ) -> Result<StatusCode> {
     reminders::delete(&context.db, caller.tenant, reminder).await?;
+    context.bus.signal(caller.tenant);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -17,11 +17,13 @@ use crate::extract::{Path, Query};
 use crate::page::{self, Page};
 use crate::problem::{Body, Result};
 
-/// A run with its targets.
+/// A run with its texts and targets.
 #[derive(Serialize, ToSchema)]
 pub struct RunWithTargets {
     #[serde(flatten)]
     run: Run,
+    /// The texts as they were when it fired; none of an occurrence that was missed.
+    messages: Vec<String>,
     /// What became of each target, in order.
     targets: Vec<Target>,
 }
@@ -128,8 +130,8 @@ pub async fn get(
     caller: Caller,
     Path(run): Path<RunId>,
 ) -> Result<Json<RunWithTargets>> {
-    let (run, targets) = runs::get(&context.db, caller.tenant, run).await?;
-    Ok(Json(RunWithTargets { run, targets }))
+    let (run, messages, targets) = runs::get(&context.db, caller.tenant, run).await?;
+    Ok(Json(RunWithTargets { run, messages, targets }))
 }
 
 /// Resume a paused run
@@ -146,8 +148,8 @@ pub async fn resume(
     let resumed = runs::resume(&context.db, caller.tenant, run).await?;
     context.ring(Bell::Send { account: resumed.account });
     context.bus.signal(caller.tenant);
-    let (run, targets) = runs::get(&context.db, caller.tenant, run).await?;
-    Ok((StatusCode::ACCEPTED, Json(RunWithTargets { run, targets })))
+    let (run, messages, targets) = runs::get(&context.db, caller.tenant, run).await?;
+    Ok((StatusCode::ACCEPTED, Json(RunWithTargets { run, messages, targets })))
 }
 
 /// Cancel a paused run
@@ -162,8 +164,8 @@ pub async fn cancel(
 ) -> Result<Json<RunWithTargets>> {
     runs::cancel(&context.db, caller.tenant, run).await?;
     context.bus.signal(caller.tenant);
-    let (run, targets) = runs::get(&context.db, caller.tenant, run).await?;
-    Ok(Json(RunWithTargets { run, targets }))
+    let (run, messages, targets) = runs::get(&context.db, caller.tenant, run).await?;
+    Ok(Json(RunWithTargets { run, messages, targets }))
 }
 
 /// Clear the history

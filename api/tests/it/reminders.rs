@@ -61,6 +61,10 @@ async fn what_is_wrong_with_a_reminder_is_named(db: PgPool) {
         (json!({"messages": []}), vec!["messages"]),
         (json!({"messages": ["ok", " "]}), vec!["messages[1]"]),
         (json!({"messages": vec!["x"; 11]}), vec!["messages"]),
+        (
+            json!({"messages": vec!["x".repeat(65_536); 10], "targets": (10..36).map(|n| format!("{n}@g.us")).collect::<Vec<_>>()}),
+            vec!["messages"],
+        ),
         (json!({"targets": []}), vec!["targets"]),
         (json!({"targets": ["4917012345678", "4917012345678@c.us"]}), vec!["targets[1]"]),
         (json!({"targets": ["nobody"]}), vec!["targets[0]"]),
@@ -140,6 +144,36 @@ async fn a_click_too_late_is_forgiven(db: PgPool) {
     let next = tenant.post("/v1/reminders", late).await.expect(201).json()["next_fire_at"].clone();
     let next: chrono::DateTime<chrono::Utc> = next.as_str().unwrap().parse().unwrap();
     assert!(next > common::clock::now() && next.timestamp() % 60 == 0, "{next}");
+}
+
+/// R43, R44: what recurs is edited long after its start, as it was read, and goes on; a start that passed is refused still for
+/// what fires once.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_reminder_that_has_lived_is_edited(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let tenant = api.tenant().await;
+    let account = tenant.account("Sales").await;
+    let daily = with(wish(&account), json!({"recurrence": {"kind": "daily"}}));
+    let id = tenant.post("/v1/reminders", daily).await.expect(201).id();
+    sqlx::query("UPDATE reminders SET start_local = '2026-01-05 09:00'").execute(&api.db).await.unwrap();
+    let path = format!("/v1/reminders/{id}");
+    let mut read = tenant.get(&path).await.expect(200).json();
+    for field in
+        ["id", "status", "rrule", "summary", "version", "next_fire_at", "last_fired_at", "created_at", "updated_at"]
+    {
+        read.as_object_mut().unwrap().remove(field);
+    }
+    let renamed = tenant.put(&path, with(read.clone(), json!({"name": "Later"}))).await.expect(200).json();
+    let next: chrono::DateTime<chrono::Utc> = renamed["next_fire_at"].as_str().unwrap().parse().unwrap();
+    let now = common::clock::now();
+    assert!(next > now && next < now + chrono::Duration::hours(25), "{next}");
+    assert_eq!((&renamed["name"], &renamed["start"]), (&json!("Later"), &json!("2026-01-05T09:00:00")));
+    for (changes, field) in [
+        (json!({"recurrence": null}), "start"),
+        (json!({"recurrence": {"kind": "daily", "end": {"after": 2}}}), "recurrence"),
+    ] {
+        assert_eq!(tenant.put(&path, with(read.clone(), changes)).await.expect(422).fields(), [field]);
+    }
 }
 
 /// R44: an update replaces texts and targets whole, raises the version and arms anew; what was pending never fires.

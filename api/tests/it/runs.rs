@@ -218,6 +218,9 @@ async fn the_history_is_listed_and_cleared(db: PgPool) {
     };
     let ids = |runs: &[RunId]| runs.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(list("").await.len(), 3);
+    let light = tenant.get("/v1/runs").await.expect(200).json()["data"][0].clone();
+    assert_eq!((&light["messages"], &light["targets"]), (&Value::Null, &Value::Null), "texts may be long");
+    assert_eq!(tenant.get(&format!("/v1/runs/{open}")).await.expect(200).json()["messages"], json!(["one", "two"]));
     assert_eq!(list(&format!("?reminder_id={second}")).await, ids(&[open]));
     assert_eq!(list(&format!("?status=success&reminder_id={first}")).await, ids(&[done]));
     assert_eq!(list("?since=2190-01-01T00:00:00Z").await, Vec::<String>::new());

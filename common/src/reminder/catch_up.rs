@@ -125,7 +125,7 @@ pub struct Sorted {
 }
 
 /// Sorts what came due from `first` until `now`. `next` answers the first occurrence strictly after an instant; `enough`
-/// whether computing has taken long enough: then what was not looked at counts as missed.
+/// whether computing has cost enough: then of what was not looked at the newest is found, and the rest counts as missed.
 pub fn sort(
     first: DateTime<Utc>,
     now: DateTime<Utc>,
@@ -134,7 +134,7 @@ pub fn sort(
     enough: impl Fn() -> bool,
 ) -> Sorted {
     let opens = now - window;
-    let (mut missed, mut within, mut uncounted) = (Vec::new(), Vec::new(), false);
+    let (mut missed, mut within, mut uncounted, mut cut) = (Vec::new(), Vec::new(), false, false);
     let mut at = Ok(Some(first));
     while let Ok(Some(due)) = at
         && due < opens
@@ -152,19 +152,45 @@ pub fn sort(
     {
         within.push(due);
         at = next(due);
-        if (within.len() >= WITHIN || enough()) && matches!(at, Ok(Some(due)) if due <= now) {
-            uncounted = true;
-            at = next(now);
+        if let Ok(Some(due)) = at
+            && due <= now
+            && (within.len() >= WITHIN || enough())
+        {
+            (uncounted, cut) = (true, true);
+            at = newest(due, now, &mut next).and_then(|newest| {
+                within.push(newest);
+                next(now)
+            });
         }
     }
     let (from, why) = match misfire {
         Misfire::Latest => (within.len().saturating_sub(1), Why::Superseded),
+        Misfire::All if cut => (within.len().saturating_sub(1), Why::Superseded),
         Misfire::All => (within.len().saturating_sub(MOST), Why::Superseded),
         Misfire::Skip => (within.partition_point(|due| now - *due > LATE), Why::Late),
     };
     let fire = within.split_off(from);
     missed.extend(within.into_iter().map(|due| (due, why)));
     Sorted { fire, missed, uncounted, next: at }
+}
+
+/// The newest occurrence until `now`, from one on that lies before it: `next` of an instant is past `now` for just those
+/// that are not earlier than the newest, so it is found by halving.
+fn newest(
+    first: DateTime<Utc>,
+    now: DateTime<Utc>,
+    next: &mut impl FnMut(DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Error>,
+) -> Result<DateTime<Utc>, Error> {
+    let (mut newest, mut past) = (first, now);
+    // two occurrences are five minutes apart
+    while past - newest > LATE {
+        let middle = newest + (past - newest) / 2;
+        match next(middle)? {
+            Some(at) if at <= now => newest = at,
+            _ => past = middle,
+        }
+    }
+    Ok(newest)
 }
 
 impl Sorted {

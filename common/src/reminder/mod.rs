@@ -25,6 +25,7 @@ pub use catch_up::{Misfire, Overlap};
 pub use recurrence::{End, Kind, Recurrence, Weekday};
 pub use schedule::{OnGap, Schedule, Start};
 pub use spec::{Accepted, Spec};
+pub use steps::STEPS_MAX;
 
 /// Why something of a reminder was not accepted; shown to the tenant as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,12 +1,12 @@
 //! Pure. The part of a request that says when a reminder fires: checked as a whole, for creating one and for a preview.
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, DurationRound as _, NaiveDateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use super::exdates::Exdates;
 use super::recurrence::{End, Recurrence, accept_rrule};
 use super::rule::{FIELD, Rule};
-use super::schedule::{Following, OnGap, Schedule, Start};
+use super::schedule::{Following, GRACE, OnGap, Schedule, Start};
 use super::{Error, window};
 
 /// As it was asked for.
@@ -67,6 +67,28 @@ impl Spec<'_> {
         let following = schedule.first(start, now, want.max(1)).map_err(|error| self.named(error))?;
         let first = following.occurrences.first().ok_or_else(|| Error::new(FIELD, "has no occurrence at all"))?;
         Ok(Accepted { start, tz, rrule, exdates: texts, first_fire: first.at, following })
+    }
+
+    /// Checks an edit at `now` of a reminder that fired last at `fired` (R44). One that recurs is armed with its first
+    /// occurrence from now on, wherever its start lies; one of the last minute that has not fired is taken as the next full
+    /// minute. One for once is checked as a new one.
+    ///
+    /// # Errors
+    /// As [`Self::check`]; and when no occurrence is left.
+    pub fn check_again(&self, now: DateTime<Utc>, fired: Option<DateTime<Utc>>) -> Result<Accepted, Error> {
+        let accepted = self.check(DateTime::UNIX_EPOCH, 1)?;
+        let Some(rrule) = accepted.rrule.as_deref() else { return self.check(now, 1) };
+        if accepted.first_fire > now {
+            return Ok(accepted);
+        }
+        let exdates = Exdates::parse(&accepted.exdates, accepted.tz)?;
+        let schedule = Schedule::new(accepted.start.local, accepted.tz, Some(rrule), exdates, self.on_gap)?;
+        let since = fired.map_or(now - GRACE, |fired| fired.max(now - GRACE));
+        let next = schedule.next_after(since).map_err(|error| self.named(error))?;
+        let next = next.ok_or_else(|| self.named(Error::new(FIELD, "has no occurrence left")))?;
+        let minute = now.duration_trunc(TimeDelta::minutes(1)).unwrap_or(now);
+        let first_fire = if next > now { next } else { minute + TimeDelta::minutes(1) };
+        Ok(Accepted { first_fire, ..accepted })
     }
 
     fn rrule(&self, start: NaiveDateTime, tz: Tz) -> Result<Option<String>, Error> {

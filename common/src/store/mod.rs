@@ -2,6 +2,7 @@
 
 use sqlx::Connection as _;
 pub use sqlx::PgPool;
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::str::FromStr;
 use std::time::Duration;
@@ -37,6 +38,37 @@ pub mod workers;
 
 /// The schema, forward only; `switchboard-api migrate` runs it.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+
+/// How often a migration is tried that met a table in use.
+const MIGRATION_TRIES: usize = 60;
+/// The wait before it is tried again.
+const MIGRATION_PAUSE: Duration = Duration::from_secs(1);
+
+/// Brings the schema up to date, while others work with it. A migration waits for a table at most for the `lock_timeout`
+/// that it sets, since everybody else waits behind it; then it is tried again.
+///
+/// # Errors
+/// When the database can't be reached, a migration fails, or it met a table in use for a minute.
+pub async fn migrate(url: &str) -> Result<()> {
+    let mut tries = 1..MIGRATION_TRIES;
+    loop {
+        let db = connect(url, 1).await?; // anew each time: a migration that failed keeps the migrator's lock
+        let migrated = MIGRATOR.run(&db).await;
+        db.close().await;
+        match migrated {
+            Err(error) if is_lock_timeout(&error) && tries.next().is_some() => {
+                tracing::info!("a table is in use; the migration is tried again");
+                tokio::time::sleep(MIGRATION_PAUSE).await;
+            }
+            done => return done.map_err(|error| Error::Database(error.into())),
+        }
+    }
+}
+
+fn is_lock_timeout(error: &MigrateError) -> bool {
+    let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else { return false };
+    matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("55P03"))
+}
 
 /// The right to write for one account's live session: the account and the epoch under which it was claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +142,20 @@ fn in_classes(error: &dyn sqlx::error::DatabaseError, classes: &[&str]) -> bool 
 
 /// The result of a store call.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// How often a transaction is tried that lost a deadlock.
+const TRIES: usize = 3;
+
+/// Tries a transaction again that Postgres gave up to resolve a deadlock (SQLSTATE 40P01): the other one has gone on by then.
+async fn again<T, F: Future<Output = Result<T>>>(step: impl Fn() -> F) -> Result<T> {
+    for _ in 1..TRIES {
+        match step().await {
+            Err(Error::Database(sqlx::Error::Database(error))) if error.code().as_deref() == Some("40P01") => {}
+            done => return done,
+        }
+    }
+    step().await
+}
 
 /// Whether the database answers.
 ///

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::{Error, Fence, Result};
+use super::{Error, Fence, Result, due};
 use crate::id::{AccountId, MessageId, RunId};
 
 /// A message that waits for its turn.
@@ -62,7 +62,8 @@ pub struct Outcome {
 
 /// Writes the ends of a batch of sends in one statement, with their events and their run targets. Answers the runs that
 /// were touched, to be settled. A receipt that overtook its acknowledgement keeps what it wrote. An acknowledgement that comes
-/// after the message's time had passed is the truth all the same: it was sent.
+/// after the message's time had passed, or after it was called back, is the truth all the same: it was sent. In the latter
+/// case its run, which is over, is corrected.
 ///
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails. Nothing was written then.
@@ -73,17 +74,19 @@ pub async fn finish(pool: &PgPool, fence: Fence, outcomes: &[Outcome]) -> Result
         r#"
         WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         o AS (SELECT * FROM unnest($3::uuid[], $4::text[]) AS t(id, failure)),
-        m AS (
+        old AS (
+            SELECT m.id, m.state, o.failure FROM messages m JOIN f ON m.account_id = f.account_id JOIN o ON m.id = o.id
+            WHERE m.state = 'queued' OR (m.state IN ('expired', 'canceled') AND o.failure IS NULL)
+            ORDER BY m.seq FOR UPDATE OF m
+        ), m AS (
             UPDATE messages m SET
                 state = CASE WHEN o.failure IS NULL THEN 'sent' ELSE 'failed' END,
                 reason = o.failure,
                 attempts = m.attempts + 1,
                 sent_at = CASE WHEN o.failure IS NULL THEN now() ELSE m.sent_at END,
                 failed_at = CASE WHEN o.failure IS NULL THEN NULL ELSE now() END
-            FROM o, f
-            WHERE m.id = o.id AND m.account_id = f.account_id
-              AND (m.state = 'queued' OR (m.state = 'expired' AND o.failure IS NULL))
-            RETURNING m.id, m.tenant_id, m.account_id, m.state, m.reason, m.run_id
+            FROM old o WHERE m.id = o.id AND m.account_id = $1
+            RETURNING m.id, m.tenant_id, m.account_id, m.state, m.reason, m.run_id, o.state AS was
         ), told AS (
             INSERT INTO events (tenant_id, account_id, kind, data)
             SELECT tenant_id, account_id, 'message.' || state,
@@ -91,7 +94,9 @@ pub async fn finish(pool: &PgPool, fence: Fence, outcomes: &[Outcome]) -> Result
             FROM m
         )
         SELECT (SELECT count(*) FROM f) AS "held!",
-               (SELECT coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL), '{}') FROM m) AS "runs!: Vec<uuid::Uuid>"
+               (SELECT coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL), '{}') FROM m) AS "runs!: Vec<uuid::Uuid>",
+               (SELECT coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL AND was = 'canceled'), '{}')
+                FROM m) AS "over!: Vec<uuid::Uuid>"
         "#,
         fence.account.0,
         fence.epoch,
@@ -102,6 +107,9 @@ pub async fn finish(pool: &PgPool, fence: Fence, outcomes: &[Outcome]) -> Result
     .await?;
     if row.held == 0 {
         return Err(Error::Fenced);
+    }
+    if let Err(error) = due::correct(pool, &row.over).await {
+        tracing::warn!(account = %fence.account, %error, "a run that was called back could not be corrected");
     }
     Ok(row.runs.into_iter().map(RunId).collect())
 }

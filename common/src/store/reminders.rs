@@ -137,6 +137,11 @@ pub async fn create(db: &PgPool, tenant: TenantId, plan: &Plan) -> Result<Remind
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such reminder, or no such account.
 pub async fn update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<Reminder> {
+    super::again(|| try_update(db, tenant, reminder, plan)).await?;
+    get(db, tenant, reminder).await
+}
+
+async fn try_update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<()> {
     let mut transaction = db.begin().await?;
     let reason = "the reminder was edited";
     runs::cancel_open(&mut transaction, tenant, reminder, runs::Locked::Wait, reason).await?;
@@ -172,6 +177,7 @@ pub async fn update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
     // A run may have been fired and expanded just before the reminder was locked. One that is locked now is about to
     // read the new version, and ends by itself.
     runs::cancel_open(&mut transaction, tenant, reminder, runs::Locked::Skip, reason).await?;
+    rearm_canceled(&mut transaction, tenant, reminder).await?;
     sqlx::query!("DELETE FROM reminder_messages WHERE tenant_id = $1 AND reminder_id = $2", tenant.0, reminder.0)
         .execute(&mut *transaction)
         .await?;
@@ -181,7 +187,23 @@ pub async fn update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
     write_content(&mut transaction, tenant, reminder, plan).await?;
     due::wake(&mut transaction).await?;
     transaction.commit().await?;
-    get(db, tenant, reminder).await
+    Ok(())
+}
+
+/// An occurrence that fired while it was being edited was called back with its run, and has no second run: the edited one
+/// fires at the next full minute instead (R43), unless something of the old one was sent.
+async fn rearm_canceled(transaction: &mut PgConnection, tenant: TenantId, reminder: ReminderId) -> Result<()> {
+    sqlx::query!(
+        "UPDATE reminders r SET next_fire_at = date_trunc('minute', clock_timestamp()) + interval '1 minute'
+         WHERE r.tenant_id = $1 AND r.id = $2 AND EXISTS (
+             SELECT FROM runs WHERE reminder_id = r.id AND fire_at = r.next_fire_at
+                AND (status = 'canceled' OR finished_at IS NULL))",
+        tenant.0,
+        reminder.0
+    )
+    .execute(transaction)
+    .await?;
+    Ok(())
 }
 
 /// Deletes a reminder; what was pending never fires, and the history of its runs stays.
@@ -189,6 +211,10 @@ pub async fn update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such reminder.
 pub async fn delete(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<()> {
+    super::again(|| try_delete(db, tenant, reminder)).await
+}
+
+async fn try_delete(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<()> {
     let mut transaction = db.begin().await?;
     let reason = "the reminder was deleted";
     runs::cancel_open(&mut transaction, tenant, reminder, runs::Locked::Wait, reason).await?;

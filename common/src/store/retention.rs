@@ -106,7 +106,8 @@ pub async fn workers(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
 pub async fn runs(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
     let removed = sqlx::query!(
         "DELETE FROM runs WHERE id IN (
-             SELECT id FROM runs WHERE finished_at < now() - make_interval(secs => $1) ORDER BY finished_at LIMIT $2)",
+             SELECT id FROM runs WHERE finished_at < now() - make_interval(secs => $1) ORDER BY finished_at LIMIT $2
+             FOR UPDATE SKIP LOCKED)",
         age.as_secs_f64(),
         limit
     )

@@ -9,7 +9,7 @@ use common::store::{MIGRATOR, neglected};
 use sqlx::PgPool;
 
 /// A tenant with an account in the given status.
-async fn account(db: &PgPool, status: &str) -> (TenantId, AccountId) {
+pub(crate) async fn account(db: &PgPool, status: &str) -> (TenantId, AccountId) {
     let (tenant, account) = (TenantId::new(), AccountId::new());
     sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'Acme')").bind(tenant).execute(db).await.unwrap();
     sqlx::query(
@@ -31,7 +31,7 @@ async fn account(db: &PgPool, status: &str) -> (TenantId, AccountId) {
 }
 
 /// A reminder due since `late` seconds, with two texts and the given targets.
-async fn reminder(
+pub(crate) async fn reminder(
     db: &PgPool,
     of: (TenantId, AccountId),
     rrule: Option<&str>,
@@ -75,16 +75,16 @@ async fn reminder(
     reminder
 }
 
-async fn text(db: &PgPool, sql: &str, id: uuid::Uuid) -> Option<String> {
+pub(crate) async fn text(db: &PgPool, sql: &str, id: uuid::Uuid) -> Option<String> {
     sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).bind(id).fetch_one(db).await.unwrap()
 }
 
-async fn count(db: &PgPool, sql: &str) -> i64 {
+pub(crate) async fn count(db: &PgPool, sql: &str) -> i64 {
     sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(db).await.unwrap()
 }
 
 /// Marks the queued messages of a run's target as gone.
-async fn leave_outbox(db: &PgPool, run: RunId, position: i32, state: &str) {
+pub(crate) async fn leave_outbox(db: &PgPool, run: RunId, position: i32, state: &str) {
     sqlx::query(
         "UPDATE messages SET state = $3, sent_at = CASE WHEN $3 = 'sent' THEN now() END, reason = 'as the test asked',
                 failed_at = CASE WHEN $3 <> 'sent' THEN now() END

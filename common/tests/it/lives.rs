@@ -203,6 +203,20 @@ fn a_long_outage_is_bounded() {
     assert_eq!(never_enough.next, Ok(Some(at(101))));
 }
 
+/// However little may be computed, the newest fires, and that others are missed has a row and an event.
+#[test]
+fn what_is_cut_short_is_missed_and_the_newest_fires() {
+    let every_5 = |after: DateTime<Utc>| Ok(Some(at(((after - at(0)).num_minutes() / 5 + 1) * 5)));
+    for misfire in [Misfire::Latest, Misfire::All, Misfire::Skip] {
+        let now = at(30) + TimeDelta::seconds(10);
+        let sorted = catch_up::sort(at(0), now, (misfire, TimeDelta::minutes(60)), every_5, || true);
+        assert_eq!((minutes(&sorted.fire), sorted.next), (vec![30], Ok(Some(at(35)))), "{misfire:?}");
+        assert!(sorted.uncounted && !sorted.missed.is_empty(), "{misfire:?}: {:?}", sorted.missed);
+    }
+    let day = catch_up::sort(at(0), at(1_437), (Misfire::Latest, TimeDelta::days(1)), every_5, || true);
+    assert_eq!(minutes(&day.fire), [1_435]);
+}
+
 /// While a run is in progress the next is missed, waits, or goes on beside it; at most ten wait.
 #[test]
 fn runs_that_overlap() {

@@ -6,6 +6,8 @@ use common::store::{self, Error};
 use common::testing::{Line, Proxy};
 use sqlx::{ConnectOptions as _, PgPool};
 
+use crate::locks::waiting;
+
 async fn fails(pool: &PgPool, statement: &'static str) -> Error {
     sqlx::query(statement).execute(pool).await.unwrap_err().into()
 }
@@ -27,6 +29,23 @@ async fn only_the_call_itself_fails_for_good(pool: PgPool) {
     sqlx::query("SET statement_timeout = 1").execute(&mut *connection).await.unwrap();
     let slow: Error = sqlx::query("SELECT pg_sleep(5)").execute(&mut *connection).await.unwrap_err().into();
     assert!(slow.is_transient(), "{slow}");
+}
+
+/// R61: a migration that meets a table in use gives up after a moment, so that nobody has to wait behind it, and is tried
+/// again.
+#[sqlx::test(migrations = false)]
+async fn a_migration_keeps_nobody_waiting(pool: PgPool) {
+    store::MIGRATOR.run_to(20_261_126_000_001, &pool).await.unwrap();
+    let mut working = pool.begin().await.unwrap();
+    sqlx::query("SELECT id FROM runs FOR UPDATE").execute(&mut *working).await.unwrap();
+    let url = pool.connect_options().to_url_lossy();
+    let migrating = tokio::spawn(async move { store::migrate(url.as_str()).await });
+    waiting(&pool, 1).await;
+    let beside = sqlx::query("SELECT id FROM runs").execute(&pool);
+    tokio::time::timeout(Duration::from_secs(8), beside).await.expect("it waits behind the migration").unwrap();
+    drop(working);
+    migrating.await.unwrap().unwrap();
+    assert!(store::MIGRATOR.run(&pool).await.is_ok(), "nothing is left to be done");
 }
 
 /// A connection whose far end has fallen silent leaves the pool within seconds: it does not keep its place for as long as

@@ -1,10 +1,11 @@
-//! Ends messages that were not sent before their time, so that a run past its delivery window is settled (R46); and those of
-//! runs whose account has lost its phone.
+//! Ends messages that were not sent before their time, so that a run past its delivery window is settled (R46); those of
+//! runs whose account has lost its phone; and runs that no worker could begin.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::store::neglected;
+use common::id::TenantId;
+use common::store::{Result, due, neglected};
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};
@@ -13,8 +14,12 @@ use crate::duty::{Duty, Round};
 const AGE: Duration = Duration::from_secs(30);
 /// How long a run waits for its account to be paired again.
 const STRANDED: Duration = Duration::from_secs(60);
+/// How long a run waits for a worker that begins it, at least.
+const UNBEGUN: Duration = Duration::from_secs(5 * 60);
 /// Messages of one statement.
 const BATCH: i64 = 1_000;
+/// Statements of one kind in one round; the next round comes at once when that was not enough.
+const BATCHES: usize = 20;
 
 /// The duty.
 pub struct ExpireMessages;
@@ -30,10 +35,27 @@ impl Duty for ExpireMessages {
     }
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
-        let mut tenants = neglected::expire_messages(&context.db, AGE, BATCH).await?;
-        tenants.extend(neglected::strand_runs(&context.db, STRANDED, BATCH).await?);
+        let (mut tenants, mut more) = (Vec::new(), false);
+        more |= repeat(&mut tenants, || neglected::expire_messages(&context.db, AGE, BATCH)).await?;
+        more |= repeat(&mut tenants, || neglected::strand_runs(&context.db, STRANDED, BATCH)).await?;
+        more |= repeat(&mut tenants, || due::give_up_runs(&context.db, UNBEGUN, BATCH)).await?;
         let done = tenants.len();
         context.signal(tenants);
-        Ok(Round::of(done))
+        Ok(Round { done, next_in: more.then_some(Duration::ZERO) })
     }
+}
+
+/// Runs a statement until it finds nothing more; answers whether it was stopped before.
+async fn repeat<F>(tenants: &mut Vec<TenantId>, step: impl Fn() -> F) -> Result<bool>
+where
+    F: Future<Output = Result<Vec<TenantId>>>,
+{
+    for _ in 0..BATCHES {
+        let found = step().await?;
+        if found.is_empty() {
+            return Ok(false);
+        }
+        tenants.extend(found);
+    }
+    Ok(true)
 }

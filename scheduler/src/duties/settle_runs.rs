@@ -11,6 +11,8 @@ use crate::duty::{Duty, Round};
 
 /// Runs of one transaction.
 const BATCH: i64 = 200;
+/// Transactions of one round; the next round comes at once when that was not enough.
+const BATCHES: usize = 20;
 
 /// The duty.
 pub struct SettleRuns;
@@ -26,14 +28,22 @@ impl Duty for SettleRuns {
     }
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
-        let runs = due::unsettled_runs(&context.db, BATCH).await?;
-        let settled = if runs.is_empty() { Vec::new() } else { due::settle_runs(&context.db, &runs).await? };
-        let next = settled.iter().filter_map(|settled| settled.next);
-        let bells: Vec<Bell> = next.map(|run| Bell::FireReminder { run }).collect();
-        if !bells.is_empty() {
-            context.ring(&bells).await;
+        let mut done = 0;
+        for _ in 0..BATCHES {
+            let runs = due::unsettled_runs(&context.db, BATCH).await?;
+            let settled = if runs.is_empty() { Vec::new() } else { due::settle_runs(&context.db, &runs).await? };
+            let next = settled.iter().filter_map(|settled| settled.next);
+            let bells: Vec<Bell> = next.map(|run| Bell::FireReminder { run }).collect();
+            if !bells.is_empty() {
+                context.ring(&bells).await;
+            }
+            context.signal(settled.iter().map(|settled| settled.tenant));
+            done += settled.len();
+            // what is left is locked by others, or was settled in part
+            if settled.is_empty() || i64::try_from(runs.len()).unwrap_or(i64::MAX) < BATCH {
+                return Ok(Round::of(done));
+            }
         }
-        context.signal(settled.iter().map(|settled| settled.tenant));
-        Ok(Round::of(settled.len()))
+        Ok(Round { done, next_in: Some(Duration::ZERO) })
     }
 }

@@ -6,8 +6,8 @@ use common::id::RunId;
 use common::job::Queue;
 use common::store::{MIGRATOR, due, events, webhooks};
 use scheduler::duties::{
-    finish_deletes::FinishDeletes, fire_reminders::FireReminders, prune::Prune, refresh_zone_data::RefreshZoneData,
-    ring_again::RingAgain, settle_runs::SettleRuns,
+    expire_messages::ExpireMessages, finish_deletes::FinishDeletes, fire_reminders::FireReminders, prune::Prune,
+    refresh_zone_data::RefreshZoneData, ring_again::RingAgain, settle_runs::SettleRuns,
 };
 use scheduler::duty::Duty as _;
 use sqlx::PgPool;
@@ -79,6 +79,25 @@ async fn settle_runs_settles(db: PgPool) {
     assert_eq!(SettleRuns.run_once(&context).await.unwrap().done, 1);
     let status: String = sqlx::query_scalar("SELECT status FROM runs").fetch_one(&db).await.unwrap();
     assert_eq!(status, "success");
+}
+
+/// R46: when the windows of many runs close at once, one round ends all that waits.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn expire_messages_ends_all_that_waits(db: PgPool) {
+    let context = house::context(&db).await;
+    house::account(&db).await;
+    sqlx::query(
+        "INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id, expires_at)
+         SELECT gen_random_uuid(), tenant_id, id, '1@g.us', 'x', n::text, now() - interval '1 minute'
+         FROM accounts, generate_series(1, 2500) AS n",
+    )
+    .execute(&db)
+    .await
+    .unwrap();
+    ExpireMessages.run_once(&context).await.unwrap();
+    let left: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM messages WHERE state = 'queued'").fetch_one(&db).await.unwrap();
+    assert_eq!(left, 0);
 }
 
 /// R15: a delete whose owner died is finished, once it has waited long enough.

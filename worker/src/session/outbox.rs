@@ -23,6 +23,8 @@ use crate::link::{Link, SendError};
 const WINDOW: usize = 64;
 /// The rows are looked at this often when nobody rings.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// Rows that were read longer ago are read again before any more is sent: an edit may have called them back (R44).
+const FRESH: Duration = Duration::from_millis(100);
 /// After a look that found messages whose time had just passed.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// After a failed look at the rows.
@@ -123,7 +125,11 @@ impl Sender {
                 return Drained::All;
             }
             let (mut taken, mut sent) = (HashSet::new(), false);
+            let here_at = BootTime::now();
             for row in rows {
+                if sent && BootTime::now().since(here_at) >= FRESH {
+                    break;
+                }
                 if is_over(&row, read_at) {
                     continue; // the delivery window closed since it was read (R46); the next look does not find it
                 }

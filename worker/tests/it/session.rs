@@ -256,3 +256,35 @@ async fn a_message_that_is_put_off_is_not_overtaken(pool: PgPool) {
     orders.fence.cancel();
     assert_eq!(session.await.unwrap(), End::Fenced);
 }
+
+/// R44: rows that were read before an edit called them back, and are not sent yet, are not sent.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn what_is_called_back_while_others_are_sent_stays_here(pool: PgPool) {
+    let house = House::new(pool).await;
+    let account = house.account(15_550_001).await;
+    let mut messages = Vec::new();
+    for chat in 1..=3 {
+        messages.push(house.message(account, 15_559_990 + chat).await);
+    }
+    let (orders, session) = house.session(account);
+    let link = until("a link", async || house.switch.links.links().first().cloned()).await;
+    let go = link.hold_sends_to("15559991@s.whatsapp.net");
+    house.online(0).await;
+    assert_eq!(sent(&link, 1).await, [messages[0].to_string()]);
+    sqlx::query("UPDATE messages SET state = 'canceled', reason = 'x', failed_at = now() WHERE id = $1")
+        .bind(messages[1].0)
+        .execute(&house.pool)
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(150)).await; // what was read is old by now
+    go.notify_one();
+    let ids = sent(&link, 2).await;
+    for id in &ids {
+        link.emit(ack(id));
+    }
+    until("sent", async || (house.state(messages[2]).await.0 == "sent").then_some(())).await;
+    assert_eq!(link.sent(), [messages[0].to_string(), messages[2].to_string()]);
+    assert_eq!(house.state(messages[1]).await.0, "canceled");
+    orders.release.cancel();
+    assert_eq!(session.await.unwrap(), End::Released);
+}

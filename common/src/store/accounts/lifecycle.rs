@@ -1,12 +1,16 @@
 //! Pair, unpair and delete: each is one transaction that leaves nothing half done.
 
 use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
 
 use super::super::audit::{self, Entry, Operator};
-use super::super::{Error, Result, events};
+use super::super::{Error, Result, again, events, runs};
 use super::{Pairing, lock, pairing};
 use crate::account::{Method, PAIRING_WINDOW_S, Status};
 use crate::id::{AccountId, TenantId};
+
+/// Why the runs of a deleted account ended.
+const GONE: &str = "the account was deleted";
 
 /// How an unpair or delete ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,8 +113,12 @@ pub async fn unpair(db: &PgPool, tenant: TenantId, account: AccountId, operator:
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account, or it has been removed since.
 pub async fn delete(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<Deletion> {
+    again(|| try_delete(db, tenant, account, operator)).await
+}
+
+async fn try_delete(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<Deletion> {
     let mut transaction = db.begin().await?;
-    lock_dependents(&mut transaction, tenant, account).await?;
+    let open = lock_dependents(&mut transaction, tenant, account).await?;
     lock_lease(&mut transaction, account).await?;
     let before = sqlx::query!(
         r#"
@@ -123,6 +131,7 @@ pub async fn delete(db: &PgPool, tenant: TenantId, account: AccountId, operator:
     .fetch_optional(&mut *transaction)
     .await?
     .ok_or(Error::NotFound)?;
+    runs::end(&mut transaction, tenant, &open, GONE).await?;
     let entry = Entry { tenant, account, label: &before.label, operator, action: "delete", outcome: "ok" };
     let deletion = if before.linked {
         let mark = sqlx::query!(
@@ -158,9 +167,20 @@ pub async fn remove(
     operator: Operator,
     outcome: &str,
 ) -> Result<bool> {
+    again(|| try_remove(db, tenant, account, operator, outcome)).await
+}
+
+async fn try_remove(
+    db: &PgPool,
+    tenant: TenantId,
+    account: AccountId,
+    operator: Operator,
+    outcome: &str,
+) -> Result<bool> {
     let mut transaction = db.begin().await?;
-    lock_dependents(&mut transaction, tenant, account).await?;
+    let open = lock_dependents(&mut transaction, tenant, account).await?;
     lock_lease(&mut transaction, account).await?;
+    runs::end(&mut transaction, tenant, &open, GONE).await?;
     let removed = sqlx::query!(
         "DELETE FROM accounts WHERE tenant_id = $1 AND id = $2 AND wanted = 'erased' RETURNING label",
         tenant.0,
@@ -206,18 +226,26 @@ async fn lock_lease(transaction: &mut PgConnection, account: AccountId) -> Resul
 }
 
 /// Locks what goes with an account, in the order in which a run is expanded: runs, reminders, and only then the account.
-async fn lock_dependents(transaction: &mut PgConnection, tenant: TenantId, account: AccountId) -> Result<()> {
-    let runs = sqlx::query!(
+/// Answers the runs that are not over.
+async fn lock_dependents(transaction: &mut PgConnection, tenant: TenantId, account: AccountId) -> Result<Vec<Uuid>> {
+    let open = sqlx::query_scalar!(
         "SELECT id FROM runs WHERE tenant_id = $1 AND account_id = $2 AND finished_at IS NULL ORDER BY id FOR UPDATE",
         tenant.0,
         account.0
     );
-    runs.fetch_all(&mut *transaction).await?;
+    open.fetch_all(&mut *transaction).await?;
     let reminders = sqlx::query!(
         "SELECT id FROM reminders WHERE tenant_id = $1 AND account_id = $2 ORDER BY id FOR UPDATE",
         tenant.0,
         account.0
     );
-    reminders.fetch_all(transaction).await?;
-    Ok(())
+    reminders.fetch_all(&mut *transaction).await?;
+    // what fired before the reminders were locked; one that is locked now is about to find the account gone
+    let open = sqlx::query_scalar!(
+        "SELECT id FROM runs WHERE tenant_id = $1 AND account_id = $2 AND finished_at IS NULL ORDER BY id
+         FOR UPDATE SKIP LOCKED",
+        tenant.0,
+        account.0
+    );
+    Ok(open.fetch_all(transaction).await?)
 }

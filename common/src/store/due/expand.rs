@@ -1,5 +1,7 @@
 //! Expanding a run: its targets and texts become messages, once.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use rand::Rng as _;
@@ -54,7 +56,7 @@ struct Run {
     version: i32,
     fire_at: DateTime<Utc>,
     name: String,
-    bodies: Vec<String>,
+    texts: i32,
 }
 
 /// What is to become of a pending run.
@@ -84,13 +86,48 @@ pub async fn expand_run(db: &PgPool, run: RunId) -> Result<Expansion> {
     Ok(expansion)
 }
 
+/// Ends up to `limit` pending runs that no worker could expand: nothing is in their way, and `age` has passed, and the time
+/// for which their reminder would let them fire late. Answers whose they are, for the bus.
+///
+/// # Errors
+/// When the database does not do it; they are pending still.
+pub async fn give_up_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<TenantId>> {
+    let mut transaction = db.begin().await?;
+    let stuck = sqlx::query_scalar!(
+        r#"
+        SELECT r.id AS "id: RunId" FROM runs r LEFT JOIN reminders m ON m.id = r.reminder_id
+        WHERE r.status = 'pending'
+          AND r.created_at < now() - greatest(make_interval(secs => $1), make_interval(secs => m.catchup_window_s))
+          AND NOT EXISTS (
+              SELECT FROM runs b WHERE b.reminder_id = r.reminder_id AND (b.fire_at, b.id) < (r.fire_at, r.id)
+                AND ((b.status IN ('pending', 'running') AND b.resumed_at IS NULL)
+                     OR b.finished_at > now() - make_interval(secs => $1)))
+        ORDER BY r.id LIMIT $2 FOR UPDATE OF r SKIP LOCKED
+        "#,
+        age.as_secs_f64(),
+        limit
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    let mut tenants = Vec::with_capacity(stuck.len());
+    for id in stuck {
+        let Some(run) = lock_run(&mut transaction, id).await? else { continue };
+        let reason = "no worker could begin it in time".to_owned();
+        drop_run(&mut transaction, id, &run, Event::Unsendable, reason).await?;
+        tracing::warn!(run = %id, "a run that could not be begun was given up");
+        tenants.push(run.tenant);
+    }
+    transaction.commit().await?;
+    Ok(tenants)
+}
+
 async fn lock_run(transaction: &mut PgConnection, run: RunId) -> Result<Option<Run>> {
     let run = sqlx::query_as!(
         Run,
         r#"
         SELECT tenant_id AS "tenant: TenantId", reminder_id AS "reminder: ReminderId",
                account_id AS "account: AccountId", status AS "status: Status", version, fire_at,
-               reminder_name AS name, bodies
+               reminder_name AS name, cardinality(bodies) AS "texts!"
         FROM runs WHERE id = $1 FOR UPDATE
         "#,
         run.0
@@ -174,50 +211,48 @@ async fn queue(
     account: AccountId,
     expires_at: Option<DateTime<Utc>>,
 ) -> Result<Expansion> {
-    let targets = sqlx::query!(
-        "SELECT position, chat FROM run_targets WHERE tenant_id = $1 AND run_id = $2 AND state = 'pending' ORDER BY position",
+    let targets = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM run_targets WHERE tenant_id = $1 AND run_id = $2 AND state = 'pending'"#,
         run.tenant.0,
         id.0
     )
-    .fetch_all(&mut *transaction)
+    .fetch_one(&mut *transaction)
     .await?;
-    if targets.is_empty() || run.bodies.is_empty() {
+    let messages = usize::try_from(targets * i64::from(run.texts)).unwrap_or(0);
+    if messages == 0 {
         return drop_run(transaction, id, run, Event::Unsendable, "the reminder has no text or no target".to_owned())
             .await;
     }
-    let (mut ids, mut positions, mut chats, mut bodies, mut whatsapp_ids) = (vec![], vec![], vec![], vec![], vec![]);
-    for target in &targets {
-        for body in &run.bodies {
+    let ids: Vec<Uuid> = (0..messages).map(|_| MessageId::new().0).collect();
+    let whatsapp_ids: Vec<String> = (0..messages)
+        .map(|_| {
             let mut entropy = [0; ID_ENTROPY];
             rand::rng().fill_bytes(&mut entropy);
-            ids.push(MessageId::new().0);
-            positions.push(target.position);
-            chats.push(target.chat.clone());
-            bodies.push(body.clone());
-            whatsapp_ids.push(whatsapp_id(entropy));
-        }
-    }
+            whatsapp_id(entropy)
+        })
+        .collect();
+    // the texts stay where they are: all of them for all targets may be a thousand times the reminder
     sqlx::query!(
         "INSERT INTO messages (id, tenant_id, account_id, run_id, run_position, chat, body, whatsapp_id, expires_at)
-         SELECT m.id, $1, $2, $3, m.position, m.chat, m.body, m.whatsapp_id, $4
-         FROM unnest($5::uuid[], $6::integer[], $7::text[], $8::text[], $9::text[])
-              WITH ORDINALITY AS m (id, position, chat, body, whatsapp_id, place)
+         SELECT k.id, $1, $2, $3, m.position, m.chat, m.body, k.whatsapp_id, $4
+         FROM (SELECT t.position, t.chat, b.body, row_number() OVER (ORDER BY t.position, b.place) AS place
+               FROM runs r CROSS JOIN unnest(r.bodies) WITH ORDINALITY AS b (body, place)
+                    JOIN run_targets t ON t.tenant_id = r.tenant_id AND t.run_id = r.id AND t.state = 'pending'
+               WHERE r.tenant_id = $1 AND r.id = $3) m
+         JOIN unnest($5::uuid[], $6::text[]) WITH ORDINALITY AS k (id, whatsapp_id, place) ON k.place = m.place
          ORDER BY m.place",
         run.tenant.0,
         account.0,
         id.0,
         expires_at,
         &ids as &[Uuid],
-        &positions,
-        &chats,
-        &bodies,
         &whatsapp_ids
     )
     .execute(&mut *transaction)
     .await?;
     let status = decide(run.status, Event::Expanded, false).map_or(Status::Running, |step| step.status);
     sqlx::query!("UPDATE runs SET status = $2 WHERE id = $1", id.0, status.as_str()).execute(transaction).await?;
-    Ok(Expansion::Expanded { account, tenant: run.tenant, messages: ids.len() })
+    Ok(Expansion::Expanded { account, tenant: run.tenant, messages })
 }
 
 async fn drop_run(

@@ -60,8 +60,9 @@ pub(super) async fn insert_runs(transaction: &mut PgConnection, due: &[Due], sor
         INSERT INTO runs (id, tenant_id, reminder_id, account_id, reminder_name, account_label, version, fire_at, bodies,
             status, summary, finished_at)
         SELECT n.run_id, r.tenant_id, r.id, r.account_id, r.name, a.label, r.version, n.fire_at,
-               coalesce((SELECT array_agg(m.body ORDER BY m.position) FROM reminder_messages m
-                         WHERE m.tenant_id = r.tenant_id AND m.reminder_id = r.id), '{}'),
+               CASE WHEN n.reason IS NULL THEN coalesce(
+                   (SELECT array_agg(m.body ORDER BY m.position) FROM reminder_messages m
+                    WHERE m.tenant_id = r.tenant_id AND m.reminder_id = r.id), '{}') ELSE '{}' END,
                CASE WHEN n.reason IS NULL THEN 'pending' ELSE 'missed' END, n.reason,
                CASE WHEN n.reason IS NOT NULL THEN now() END
         FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[]) AS n (run_id, reminder_id, fire_at, reason)

@@ -1,7 +1,8 @@
 //! Occurrences: firing what is due, expanding a run into messages, and settling it from what became of them.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
@@ -13,6 +14,7 @@ use crate::reminder::catch_up::{self, Sorted};
 use crate::reminder::life::{self, Ahead};
 use crate::reminder::{self, Misfire, OnGap, Overlap, Schedule, zone};
 
+mod correct;
 mod events;
 mod expand;
 mod fire;
@@ -21,11 +23,13 @@ mod settle;
 mod wake;
 mod zone_data;
 
-pub(in crate::store) use events::{Events, Notices};
+pub(in crate::store) use correct::correct;
+pub(in crate::store) use events::{About, Events, Notices};
 pub(in crate::store) use expand::unable;
-pub use expand::{Expansion, expand_run};
+pub use expand::{Expansion, expand_run, give_up_runs};
 pub(in crate::store) use pausing::lift;
 pub use pausing::{pause, resume};
+pub(in crate::store) use settle::tallies;
 pub use settle::{Settled, settle_runs, unsettled_runs};
 pub use wake::Wake;
 pub(in crate::store) use wake::wake;
@@ -48,8 +52,9 @@ pub const RUN_PROGRESS: &str = "run.progress";
 /// A run is over, rests, or goes on; data: `run_id`, `reminder_id`, `status`, `summary`, `sent`, `total`.
 pub const RUN_CHANGED: &str = "run.changed";
 
-/// How long one reminder's late occurrences are computed at most; what lies beyond counts as missed.
-const COMPUTING: Duration = Duration::from_millis(50);
+/// Steps of expansion that one reminder's late occurrences may cost, some tens of milliseconds; what lies beyond counts as
+/// missed. Steps, not time: a machine that is slow or paused fires the same occurrences.
+const STEPS: u32 = 10 * reminder::STEPS_MAX;
 
 /// An occurrence that was fired just now: ring for its run, and signal its tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,15 +168,22 @@ async fn lock_due(transaction: &mut PgConnection, limit: i64) -> Result<Vec<Due>
 /// not the tick: what was due by then fires.
 fn sort(due: &Due) -> Sorted {
     let window = TimeDelta::seconds(due.catchup_window_s.into());
-    let began = Instant::now();
+    let steps = Cell::new(0_u32);
     let schedule = Schedule::read(due.start_local, &due.timezone, due.rrule.as_deref(), &due.exdates, due.on_gap);
     catch_up::sort(
         due.fire_at,
         due.now,
         (due.misfire, window),
         // what fires once has fired, whatever its clocks say by now
-        |after| if due.rrule.is_some() { next_after(&schedule, after) } else { Ok(None) },
-        || began.elapsed() > COMPUTING,
+        |after| {
+            if due.rrule.is_none() {
+                return Ok(None);
+            }
+            let (next, taken) = following(&schedule, after)?;
+            steps.set(steps.get().saturating_add(taken));
+            Ok(next)
+        },
+        || steps.get() > STEPS,
     )
 }
 
@@ -180,9 +192,19 @@ fn next_after(
     schedule: &std::result::Result<Schedule, reminder::Error>,
     after: DateTime<Utc>,
 ) -> std::result::Result<Option<DateTime<Utc>>, reminder::Error> {
+    Ok(following(schedule, after)?.0)
+}
+
+/// The same, and the steps that it cost.
+fn following(
+    schedule: &std::result::Result<Schedule, reminder::Error>,
+    after: DateTime<Utc>,
+) -> std::result::Result<(Option<DateTime<Utc>>, u32), reminder::Error> {
     let schedule = schedule.as_ref().map_err(Clone::clone)?;
-    catch_unwind(AssertUnwindSafe(|| schedule.next_after(after)))
-        .unwrap_or_else(|_| Err(reminder::Error { field: "rrule", message: "the rule can't be computed".to_owned() }))
+    let following = catch_unwind(AssertUnwindSafe(|| schedule.following(after, 1))).unwrap_or_else(|_| {
+        Err(reminder::Error { field: "rrule", message: "the rule can't be computed".to_owned() })
+    })?;
+    Ok((following.occurrences.first().map(|occurrence| occurrence.at), following.steps))
 }
 
 async fn rearm(transaction: &mut PgConnection, due: &[Due], next: &[Next], sorted: &[Sorted]) -> Result<()> {

@@ -79,13 +79,22 @@ pub async fn resume(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Resu
 }
 
 /// Lifts reminders whose paused run is over, within the caller's transaction: they go on from now, unless their tenant
-/// paused them.
+/// paused them or another run of theirs rests still.
 ///
 /// # Errors
 /// When the database does not do it.
 pub(in crate::store) async fn lift(transaction: &mut PgConnection, reminders: &[Uuid]) -> Result<()> {
     if !reminders.is_empty() {
-        let found = lock(transaction, reminders, None).await?;
+        let mut found = lock(transaction, reminders, None).await?;
+        // asked once they are locked: whoever ended another run of theirs meanwhile has committed
+        let resting = sqlx::query_scalar!(
+            r#"SELECT DISTINCT reminder_id AS "id!: ReminderId" FROM runs
+               WHERE reminder_id = ANY($1) AND finished_at IS NULL AND status = 'paused'"#,
+            reminders
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        found.retain(|reminder| !resting.contains(&reminder.id));
         go_on(transaction, &found, Event::RunOver).await?;
     }
     Ok(())

@@ -46,7 +46,8 @@ struct Target {
     reason: Option<String>,
 }
 
-/// Running runs of all tenants in which a target's messages have all left the outbox: there is something to settle.
+/// Running runs of all tenants in which there is something to settle: all messages have left the outbox, or those of a
+/// target that the end of the delivery window does not keep pending.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -54,11 +55,13 @@ pub async fn unsettled_runs(db: &PgPool, limit: i64) -> Result<Vec<RunId>> {
     let runs = sqlx::query_scalar!(
         r#"
         SELECT r.id AS "id: RunId" FROM runs r
-        WHERE r.status = 'running' AND EXISTS (
-            SELECT 1 FROM run_targets t
-            WHERE t.run_id = r.id AND t.state = 'pending' AND NOT EXISTS (
-                SELECT 1 FROM messages m
-                WHERE m.run_id = t.run_id AND m.run_position = t.position AND m.state = 'queued'))
+        WHERE r.status = 'running' AND (
+            EXISTS (
+                SELECT FROM run_targets t
+                WHERE t.run_id = r.id AND t.state = 'pending' AND NOT EXISTS (
+                    SELECT FROM messages m
+                    WHERE m.run_id = t.run_id AND m.run_position = t.position AND m.state IN ('queued', 'expired')))
+            OR NOT EXISTS (SELECT FROM messages m WHERE m.run_id = r.id AND m.state = 'queued'))
         ORDER BY r.created_at LIMIT $1
         "#,
         limit
@@ -87,7 +90,7 @@ pub async fn settle_runs(db: &PgPool, runs: &[RunId]) -> Result<Vec<Settled>> {
     finish_targets(&mut transaction, &targets).await?;
     let tallies = tallies(&mut transaction, &ids).await?;
     let mut told = Told::default();
-    let (mut settled, mut going_on, mut lifted) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut settled, mut going_on, mut closed, mut lifted) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for run in &runs {
         let tally = tallies.get(&run.id).copied().unwrap_or_default();
         let own: Vec<&Target> = targets.iter().filter(|target| target.run == run.id).collect();
@@ -100,17 +103,21 @@ pub async fn settle_runs(db: &PgPool, runs: &[RunId]) -> Result<Vec<Settled>> {
         };
         finish_run(&mut transaction, run, step.status, tally, &mut told).await?;
         match step.reminder {
-            Some(life::Event::WindowClosed) => pause_reminder(&mut transaction, run, &mut told.events).await?,
-            Some(life::Event::RunOver) => lifted.extend(run.reminder.map(|reminder| reminder.0)),
+            Some(life::Event::WindowClosed) => closed.push(run),
+            Some(life::Event::RunOver) => lifted.extend(run.reminder),
             Some(_) | None => {}
         }
         settled.push(Settled { run: run.id, tenant: run.tenant, status: step.status, next: None });
     }
     tell_progress(&mut transaction, &going_on, &mut told.events).await?;
+    lock_reminders(&mut transaction, closed.iter().filter_map(|run| run.reminder).chain(lifted.iter().copied()))
+        .await?;
+    for run in closed {
+        pause_reminder(&mut transaction, run, &mut told.events).await?;
+    }
     told.events.write(&mut transaction).await?;
     told.notices.write(&mut transaction).await?;
-    lifted.sort_unstable();
-    lift(&mut transaction, &lifted).await?;
+    lift(&mut transaction, &lifted.iter().map(|reminder| reminder.0).collect::<Vec<_>>()).await?;
     find_next(&mut transaction, &mut settled).await?;
     transaction.commit().await?;
     Ok(settled)
@@ -207,7 +214,11 @@ async fn finish_targets(transaction: &mut PgConnection, targets: &[Target]) -> R
     Ok(())
 }
 
-async fn tallies(transaction: &mut PgConnection, runs: &[Uuid]) -> Result<HashMap<RunId, Tally>> {
+/// How the targets of these runs stand now.
+///
+/// # Errors
+/// When the database does not answer.
+pub(in crate::store) async fn tallies(transaction: &mut PgConnection, runs: &[Uuid]) -> Result<HashMap<RunId, Tally>> {
     let rows = sqlx::query!(
         r#"SELECT run_id AS "run: RunId", state AS "state: TargetState" FROM run_targets WHERE run_id = ANY($1)"#,
         runs
@@ -285,6 +296,17 @@ async fn find_next(transaction: &mut PgConnection, settled: &mut [Settled]) -> R
         for settled in settled.iter_mut().filter(|settled| settled.run == row.over) {
             settled.next = Some(row.next);
         }
+    }
+    Ok(())
+}
+
+/// Locks the reminders that are about to change, all in one order: others settle runs of the same ones.
+async fn lock_reminders(transaction: &mut PgConnection, reminders: impl Iterator<Item = ReminderId>) -> Result<()> {
+    let reminders: Vec<Uuid> = reminders.map(|reminder| reminder.0).collect();
+    if !reminders.is_empty() {
+        sqlx::query!("SELECT id FROM reminders WHERE id = ANY($1) ORDER BY id FOR UPDATE", &reminders)
+            .fetch_all(transaction)
+            .await?;
     }
     Ok(())
 }

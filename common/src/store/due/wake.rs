@@ -2,8 +2,11 @@
 //!
 //! Postgres tells with the commit, so Redis may be away. A waking that is lost costs the duty's interval, never a firing.
 
+use std::time::Duration;
+
 use sqlx::postgres::PgListener;
 use sqlx::{PgConnection, PgPool};
+use tokio::time::Instant;
 
 use crate::store::Result;
 
@@ -33,12 +36,18 @@ impl Wake {
         Ok(Self(listener))
     }
 
-    /// Waits for a waking. After the connection was lost and made anew there is one, as some may have been missed.
+    /// Waits for a waking, and takes those of the time `together` after it as the same one. After the connection
+    /// was lost and made anew there is one, as some may have been missed.
     ///
     /// # Errors
     /// When the connection can't be made anew.
-    pub async fn woken(&mut self) -> Result<()> {
+    pub async fn woken(&mut self, together: Duration) -> Result<()> {
         self.0.try_recv().await?;
+        let end = Instant::now() + together;
+        while Instant::now() < end {
+            let Ok(waking) = tokio::time::timeout_at(end, self.0.try_recv()).await else { break };
+            waking?;
+        }
         Ok(())
     }
 }

@@ -1,5 +1,4 @@
-//! What people decide about runs: go on with one that rests (R48), leave it at that (R49), clear the history (R47); and what
-//! an edit of the reminder means for those that are not over (R44).
+//! What people decide about runs: go on with one that rests (R48), leave it at that (R49), clear the history (R47).
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -194,7 +193,8 @@ pub async fn clear(db: &PgPool, tenant: TenantId) -> Result<u64> {
     loop {
         let removed = sqlx::query!(
             "DELETE FROM runs WHERE id IN (
-                 SELECT id FROM runs WHERE tenant_id = $1 AND (finished_at IS NOT NULL OR reminder_id IS NULL) LIMIT $2)",
+                 SELECT id FROM runs WHERE tenant_id = $1 AND (finished_at IS NOT NULL OR reminder_id IS NULL)
+                 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED)",
             tenant.0,
             BATCH
         );
@@ -204,84 +204,4 @@ pub async fn clear(db: &PgPool, tenant: TenantId) -> Result<u64> {
             return Ok(cleared);
         }
     }
-}
-
-/// What to do about a run that someone else holds locked.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::store) enum Locked {
-    /// Wait until it is let go.
-    Wait,
-    /// Leave it alone.
-    Skip,
-}
-
-/// Ends every unfinished run of a reminder that is being edited or deleted (R44), within the caller's transaction: what was
-/// not sent is never sent, and what was stays on record.
-///
-/// # Errors
-/// When the database does not do it.
-pub(in crate::store) async fn cancel_open(
-    transaction: &mut PgConnection,
-    tenant: TenantId,
-    reminder: ReminderId,
-    locked: Locked,
-    reason: &str,
-) -> Result<()> {
-    let open = match locked {
-        Locked::Wait => {
-            let open = sqlx::query_scalar!(
-                "SELECT id FROM runs WHERE tenant_id = $1 AND reminder_id = $2 AND finished_at IS NULL ORDER BY id
-                 FOR NO KEY UPDATE",
-                tenant.0,
-                reminder.0
-            );
-            open.fetch_all(&mut *transaction).await?
-        }
-        Locked::Skip => {
-            let open = sqlx::query_scalar!(
-                "SELECT id FROM runs WHERE tenant_id = $1 AND reminder_id = $2 AND finished_at IS NULL ORDER BY id
-                 FOR NO KEY UPDATE SKIP LOCKED",
-                tenant.0,
-                reminder.0
-            );
-            open.fetch_all(&mut *transaction).await?
-        }
-    };
-    if open.is_empty() {
-        return Ok(());
-    }
-    sqlx::query!(
-        "UPDATE messages SET state = 'canceled', reason = $3, failed_at = now()
-         WHERE tenant_id = $1 AND run_id = ANY($2) AND state = 'queued'",
-        tenant.0,
-        &open,
-        reason
-    )
-    .execute(&mut *transaction)
-    .await?;
-    sqlx::query!(
-        "UPDATE run_targets SET state = 'skipped', reason = $3, finished_at = now()
-         WHERE tenant_id = $1 AND run_id = ANY($2) AND state = 'pending'",
-        tenant.0,
-        &open,
-        reason
-    )
-    .execute(&mut *transaction)
-    .await?;
-    let [canceled, partial] = [false, true].map(|sent| {
-        machine::decide(Status::Running, Event::Superseded { sent }, false).map_or(Status::Canceled, |step| step.status)
-    });
-    sqlx::query!(
-        "UPDATE runs r SET finished_at = now(), summary = $3, status = CASE WHEN EXISTS (
-             SELECT FROM run_targets t WHERE t.run_id = r.id AND t.state = 'sent') THEN $4 ELSE $5 END
-         WHERE r.tenant_id = $1 AND r.id = ANY($2)",
-        tenant.0,
-        &open,
-        reason,
-        partial.as_str(),
-        canceled.as_str()
-    )
-    .execute(transaction)
-    .await?;
-    Ok(())
 }

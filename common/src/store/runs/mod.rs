@@ -9,9 +9,10 @@ use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::run::{Status, TargetState};
 
 mod change;
+mod supersede;
 
-pub(super) use change::{Locked, cancel_open};
 pub use change::{Resumed, cancel, clear, resume};
+pub(super) use supersede::{Locked, cancel_open, end};
 
 /// One firing of a reminder.
 #[derive(Clone, serde::Serialize, utoipa::ToSchema)]
@@ -28,8 +29,6 @@ pub struct Run {
     pub account_label: String,
     /// The occurrence, as it was computed.
     pub fire_at: DateTime<Utc>,
-    /// The texts as they were.
-    pub messages: Vec<String>,
     /// How far it is.
     pub status: Status,
     /// The same in words.
@@ -103,7 +102,7 @@ async fn read(db: &PgPool, tenant: TenantId, run: Option<RunId>, filter: Filter,
         Run,
         r#"
         SELECT r.id AS "id: RunId", r.reminder_id AS "reminder_id: ReminderId", r.account_id AS "account_id: AccountId",
-            r.reminder_name, r.account_label, r.fire_at, r.bodies AS messages, r.status AS "status: Status", r.summary,
+            r.reminder_name, r.account_label, r.fire_at, r.status AS "status: Status", r.summary,
             t.sent AS "sent!", t.total AS "total!", r.created_at, r.resumed_at, r.finished_at
         FROM runs r CROSS JOIN LATERAL (
             SELECT count(*) FILTER (WHERE state = 'sent') AS sent, count(*) AS total FROM run_targets WHERE run_id = r.id) t
@@ -129,12 +128,16 @@ async fn read(db: &PgPool, tenant: TenantId, run: Option<RunId>, filter: Filter,
     Ok(runs)
 }
 
-/// One run and its targets in order.
+/// One run, its texts as they were when it fired, and its targets in order. Lists go without either: they may be long.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such run.
-pub async fn get(db: &PgPool, tenant: TenantId, run: RunId) -> Result<(Run, Vec<Target>)> {
+pub async fn get(db: &PgPool, tenant: TenantId, run: RunId) -> Result<(Run, Vec<String>, Vec<Target>)> {
     let found = read(db, tenant, Some(run), Filter::default(), 1).await?.pop().ok_or(Error::NotFound)?;
+    let texts = sqlx::query_scalar!("SELECT bodies FROM runs WHERE tenant_id = $1 AND id = $2", tenant.0, run.0)
+        .fetch_optional(db)
+        .await?
+        .ok_or(Error::NotFound)?;
     let targets = sqlx::query_as!(
         Target,
         r#"
@@ -146,5 +149,5 @@ pub async fn get(db: &PgPool, tenant: TenantId, run: RunId) -> Result<(Run, Vec<
     )
     .fetch_all(db)
     .await?;
-    Ok((found, targets))
+    Ok((found, texts, targets))
 }

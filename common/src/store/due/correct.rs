@@ -1,0 +1,56 @@
+//! Correcting runs that are over: what was called back while it was on its way, and was acknowledged all the same, was sent.
+
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::settle::tallies;
+use super::{Events, RUN_CHANGED};
+use crate::id::{AccountId, ReminderId, RunId, TenantId};
+use crate::run::Status;
+use crate::store::Result;
+
+/// Corrects targets of these runs whose texts have all been sent after the run had ended, and the runs with them.
+///
+/// # Errors
+/// When the database does not do it; nothing is corrected then.
+pub(in crate::store) async fn correct(db: &PgPool, runs: &[Uuid]) -> Result<()> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let mut transaction = db.begin().await?;
+    let over = sqlx::query!(
+        r#"SELECT id AS "id: RunId", tenant_id AS "tenant: TenantId", account_id AS "account: AccountId",
+                  reminder_id AS "reminder: ReminderId", status AS "status: Status", coalesce(summary, '') AS "summary!"
+           FROM runs WHERE id = ANY($1) AND status IN ('canceled', 'partial') ORDER BY id FOR NO KEY UPDATE"#,
+        runs
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    let corrected = sqlx::query_scalar!(
+        r#"UPDATE run_targets t SET state = 'sent', reason = NULL
+           WHERE t.run_id = ANY($1) AND t.state IN ('failed', 'skipped')
+             AND EXISTS (SELECT FROM messages m WHERE m.run_id = t.run_id AND m.run_position = t.position)
+             AND NOT EXISTS (SELECT FROM messages m WHERE m.run_id = t.run_id AND m.run_position = t.position
+                             AND m.state NOT IN ('sent', 'delivered', 'read'))
+           RETURNING run_id AS "run: RunId""#,
+        &over.iter().map(|run| run.id.0).collect::<Vec<_>>()
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    let tallies = tallies(&mut transaction, runs).await?;
+    let mut events = Events::default();
+    for run in over.iter().filter(|run| corrected.contains(&run.id)) {
+        let tally = tallies.get(&run.id).copied().unwrap_or_default();
+        let why = run.summary.split_once(": ").map(|(_, why)| format!(": {why}")).unwrap_or_default();
+        let (status, summary) = (Status::Partial, format!("{}{why}", tally.summary()));
+        sqlx::query!("UPDATE runs SET status = $2, summary = $3 WHERE id = $1", run.id.0, status.as_str(), summary)
+            .execute(&mut *transaction)
+            .await?;
+        let data = serde_json::json!({"run_id": run.id, "reminder_id": run.reminder, "status": status,
+            "summary": summary, "sent": tally.sent, "total": tally.total()});
+        events.push(run.tenant, run.account, RUN_CHANGED, data);
+    }
+    events.write(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(())
+}

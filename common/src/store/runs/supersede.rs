@@ -1,0 +1,160 @@
+//! What an edit or a delete means for runs that are not over (R44): they end, what was sent stays on record, and it is told.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::id::{AccountId, ReminderId, RunId, TenantId};
+use crate::run::machine::{self, Event};
+use crate::run::{Status, notice};
+use crate::store::Result;
+use crate::store::due::{About, Events, Notices, RUN_CHANGED, tallies};
+
+/// What to do about a run that someone else holds locked.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) enum Locked {
+    /// Wait until it is let go.
+    Wait,
+    /// Leave it alone.
+    Skip,
+}
+
+/// Ends every unfinished run of a reminder that is being edited or deleted, within the caller's transaction.
+///
+/// # Errors
+/// When the database does not do it.
+pub(in crate::store) async fn cancel_open(
+    transaction: &mut PgConnection,
+    tenant: TenantId,
+    reminder: ReminderId,
+    locked: Locked,
+    reason: &str,
+) -> Result<()> {
+    let open = match locked {
+        Locked::Wait => {
+            let open = sqlx::query_scalar!(
+                "SELECT id FROM runs WHERE tenant_id = $1 AND reminder_id = $2 AND finished_at IS NULL ORDER BY id
+                 FOR NO KEY UPDATE",
+                tenant.0,
+                reminder.0
+            );
+            open.fetch_all(&mut *transaction).await?
+        }
+        Locked::Skip => {
+            let open = sqlx::query_scalar!(
+                "SELECT id FROM runs WHERE tenant_id = $1 AND reminder_id = $2 AND finished_at IS NULL ORDER BY id
+                 FOR NO KEY UPDATE SKIP LOCKED",
+                tenant.0,
+                reminder.0
+            );
+            open.fetch_all(&mut *transaction).await?
+        }
+    };
+    end(transaction, tenant, &open, reason).await
+}
+
+/// Ends unfinished runs that the caller has locked: what was not sent is never sent.
+///
+/// # Errors
+/// When the database does not do it.
+pub(in crate::store) async fn end(
+    transaction: &mut PgConnection,
+    tenant: TenantId,
+    runs: &[Uuid],
+    reason: &str,
+) -> Result<()> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    cancel_messages(transaction, tenant, runs, reason).await?;
+    finish_targets(transaction, tenant, runs, reason).await?;
+    finish_runs(transaction, tenant, runs, reason).await
+}
+
+/// Messages are locked in the order in which a session writes their ends, so that neither waits for the other.
+async fn cancel_messages(transaction: &mut PgConnection, tenant: TenantId, runs: &[Uuid], reason: &str) -> Result<()> {
+    sqlx::query!(
+        "WITH q AS (
+             SELECT id FROM messages WHERE tenant_id = $1 AND run_id = ANY($2) AND state = 'queued' ORDER BY seq FOR UPDATE
+         ), m AS (
+             UPDATE messages m SET state = 'canceled', reason = $3, failed_at = now()
+             FROM q WHERE m.id = q.id AND m.state = 'queued'
+             RETURNING m.id, m.tenant_id, m.account_id, m.reason)
+         INSERT INTO events (tenant_id, account_id, kind, data)
+         SELECT tenant_id, account_id, 'message.canceled', jsonb_build_object('account_id', account_id,
+                'message_id', id, 'state', 'canceled', 'reason', reason) FROM m",
+        tenant.0,
+        runs,
+        reason
+    )
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// A target whose texts had all left is what they made of it, settled or not; of one that got a part it is said that the
+/// rest is not sent.
+async fn finish_targets(transaction: &mut PgConnection, tenant: TenantId, runs: &[Uuid], reason: &str) -> Result<()> {
+    sqlx::query!(
+        "UPDATE run_targets t SET finished_at = now(),
+             state = CASE WHEN d.sent > 0 AND d.sent = d.total THEN 'sent'
+                          WHEN d.sent > 0 OR d.reason IS NOT NULL THEN 'failed' ELSE 'skipped' END,
+             reason = CASE WHEN d.sent > 0 AND d.sent = d.total THEN NULL ELSE coalesce(d.reason, $3) END
+         FROM (SELECT p.run_id, p.position, count(m.id) AS total,
+                      count(*) FILTER (WHERE m.state IN ('sent', 'delivered', 'read')) AS sent,
+                      min(m.reason) FILTER (WHERE m.state = 'failed') AS reason
+               FROM run_targets p LEFT JOIN messages m ON m.run_id = p.run_id AND m.run_position = p.position
+               WHERE p.run_id = ANY($2) AND p.state = 'pending'
+               GROUP BY p.run_id, p.position) d
+         WHERE t.tenant_id = $1 AND t.run_id = d.run_id AND t.position = d.position AND t.state = 'pending'",
+        tenant.0,
+        runs,
+        reason
+    )
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+async fn finish_runs(transaction: &mut PgConnection, tenant: TenantId, runs: &[Uuid], reason: &str) -> Result<()> {
+    let rows = sqlx::query!(
+        r#"SELECT id AS "id: RunId", reminder_id AS "reminder: ReminderId", account_id AS "account: AccountId",
+                  reminder_name AS name, status AS "status: Status"
+           FROM runs WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id"#,
+        tenant.0,
+        runs
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    let tallies = tallies(transaction, runs).await?;
+    let (mut events, mut notices) = (Events::default(), Notices::default());
+    let (mut ids, mut statuses, mut summaries) = (Vec::new(), Vec::new(), Vec::new());
+    for run in rows {
+        let tally = tallies.get(&run.id).copied().unwrap_or_default();
+        let event = Event::Superseded { sent: tally.sent > 0 };
+        let Some(step) = machine::decide(run.status, event, false) else { continue };
+        let summary = format!("{}: {reason}", tally.summary());
+        let data = serde_json::json!({"run_id": run.id, "reminder_id": run.reminder, "status": step.status,
+            "summary": summary, "sent": tally.sent, "total": tally.total()});
+        events.push(tenant, run.account, RUN_CHANGED, data);
+        if let Some((kind, body)) = notice::ended(step.status, tally) {
+            let about = About { tenant, reminder: run.reminder, name: &run.name, run: Some(run.id) };
+            notices.push(about, kind, body);
+        }
+        ids.push(run.id.0);
+        statuses.push(step.status.as_str().to_owned());
+        summaries.push(summary);
+    }
+    sqlx::query!(
+        "UPDATE runs r SET finished_at = now(), status = n.status, summary = n.summary
+         FROM unnest($2::uuid[], $3::text[], $4::text[]) AS n (id, status, summary)
+         WHERE r.tenant_id = $1 AND r.id = n.id",
+        tenant.0,
+        &ids,
+        &statuses,
+        &summaries
+    )
+    .execute(&mut *transaction)
+    .await?;
+    events.write(&mut *transaction).await?;
+    notices.write(transaction).await
+}
