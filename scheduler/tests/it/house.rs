@@ -56,7 +56,7 @@ pub(crate) async fn account(db: &PgPool) -> (TenantId, AccountId) {
     (tenant, account)
 }
 
-/// A one-off reminder that is due in so many milliseconds, with one text and one target.
+/// A one-off reminder that is due in so many milliseconds, with one text and one target; schedulers are woken, as by the api.
 pub(crate) async fn reminder(db: &PgPool, (tenant, account): (TenantId, AccountId), in_ms: i32) -> ReminderId {
     let reminder = ReminderId::new();
     sqlx::query(
@@ -73,5 +73,6 @@ pub(crate) async fn reminder(db: &PgPool, (tenant, account): (TenantId, AccountI
     .execute(db)
     .await
     .unwrap();
+    sqlx::query("SELECT pg_notify('switchboard_due', '')").execute(db).await.unwrap();
     reminder
 }

@@ -12,3 +12,4 @@ mod session;
 mod supervisor;
 mod trust;
 mod webhook;
+mod window;
