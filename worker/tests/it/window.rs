@@ -15,7 +15,8 @@ async fn run(house: &House, account: AccountId) -> (TenantId, ReminderId, RunId)
     let tenant: TenantId = sqlx::query_scalar(
         "WITH r AS (
              INSERT INTO reminders (id, tenant_id, account_id, name, timezone, start_local, rrule, window_end, next_fire_at)
-             SELECT $1, tenant_id, id, 'Stand-up', 'UTC', now() AT TIME ZONE 'UTC', 'FREQ=DAILY', 24, now() FROM accounts WHERE id = $2),
+             SELECT $1, tenant_id, id, 'Stand-up', 'UTC', at AT TIME ZONE 'UTC', 'FREQ=DAILY', 24, at
+             FROM accounts, date_trunc('second', now()) AS at WHERE accounts.id = $2),
          m AS (
              INSERT INTO reminder_messages (tenant_id, reminder_id, position, body)
              SELECT tenant_id, $1, 0, 'hello' FROM accounts WHERE id = $2),
