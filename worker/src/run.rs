@@ -110,22 +110,25 @@ pub async fn run(
     stop.cancel();
     pulse.set_ready(false);
     tracing::info!(sessions = supervisor.claims().len(), "worker is stopping: closing sessions");
+    if keeper.is_finished() {
+        supervisor.fence_all(); // nobody keeps the leases any more
+    }
     keeper::leave(&context).await;
     let deadline = config.stop_timeout().saturating_sub(RESERVE);
     let stopped = supervisor.stop(deadline, config.connects_per_s, &at_once).await;
     closed.cancel();
-    let _ = tokio::time::timeout(LAST, async { tokio::join!(bells, webhooks) }).await;
     sweeper.abort();
     inner.cancel();
     if !keeper.is_finished() {
         let _ = keeper.await;
     }
-    ops.abort();
     // a socket may be open still: nobody may take its account before our heartbeat is stale
     anyhow::ensure!(stopped != Stopped::Left, "worker stopped with sessions left");
-    if let Err(error) = store::workers::stopped(&context.pool, worker).await {
+    if let Err(error) = store::answered(store::workers::stopped(&context.pool, worker)).await {
         tracing::warn!(%error, "Postgres was not told; other workers wait until the heartbeat is stale");
     }
+    let _ = tokio::time::timeout(LAST, async { tokio::join!(bells, webhooks) }).await;
+    ops.abort();
     anyhow::ensure!(stopped == Stopped::InOrder, "worker stopped: sessions were cut off");
     anyhow::ensure!(!broke, "worker stopped: what keeps its leases or looks for accounts broke");
     tracing::info!("worker stopped");

@@ -106,24 +106,37 @@ pub async fn finish(pool: &PgPool, fence: Fence, outcomes: &[Outcome]) -> Result
     Ok(row.runs.into_iter().map(RunId).collect())
 }
 
-/// Counts a try of a message that ended without anybody knowing what became of it. Answers how often it was tried; 0 when
-/// it does not wait any more.
+/// How often a message of the account was tried so far, as far as it was counted.
+///
+/// # Errors
+/// When the database fails.
+pub async fn tries(pool: &PgPool, account: AccountId, message: MessageId) -> Result<i32> {
+    let tries =
+        sqlx::query_scalar!("SELECT attempts FROM messages WHERE account_id = $1 AND id = $2", account.0, message.0)
+            .fetch_optional(pool)
+            .await?;
+    Ok(tries.unwrap_or(0))
+}
+
+/// Counts a try of a message that ended without anybody knowing what became of it, after `before` others: a second call
+/// counts it once, too. Answers how often it was tried; 0 when it does not wait any more.
 ///
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails.
-pub async fn count_try(pool: &PgPool, fence: Fence, message: MessageId) -> Result<i32> {
+pub async fn count_try(pool: &PgPool, fence: Fence, message: MessageId, before: i32) -> Result<i32> {
     let row = sqlx::query!(
         r#"
         WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         m AS (
-            UPDATE messages m SET attempts = m.attempts + 1 FROM f
+            UPDATE messages m SET attempts = greatest(m.attempts, $4 + 1) FROM f
             WHERE m.id = $3 AND m.account_id = f.account_id AND m.state = 'queued' RETURNING m.attempts
         )
         SELECT (SELECT count(*) FROM f) AS "held!", coalesce((SELECT attempts FROM m), 0) AS "tries!"
         "#,
         fence.account.0,
         fence.epoch,
-        message.0
+        message.0,
+        before
     )
     .fetch_one(pool)
     .await?;
@@ -207,7 +220,7 @@ pub struct Inbound {
 }
 
 /// Writes received messages as events, in order. One that was written before (WhatsApp hands a message out again when it was
-/// not told in time) is left out.
+/// not told in time) is left out; so is one that an earlier call is still writing, whose answer nobody waited for.
 ///
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails.
@@ -221,6 +234,14 @@ pub async fn received(pool: &PgPool, fence: Fence, messages: &[Inbound]) -> Resu
             })
         })
         .collect();
+    let mut transaction = pool.begin().await?;
+    // in a statement of its own: the next one sees what the one before us has committed
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock(hashtextextended('received ' || $1::text, 0))",
+        fence.account.to_string()
+    )
+    .execute(&mut *transaction)
+    .await?;
     let held = sqlx::query_scalar!(
         r#"
         WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
@@ -240,7 +261,8 @@ pub async fn received(pool: &PgPool, fence: Fence, messages: &[Inbound]) -> Resu
         fence.epoch,
         &data
     )
-    .fetch_one(pool)
+    .fetch_one(&mut *transaction)
     .await?;
+    transaction.commit().await?;
     if held == 0 { Err(Error::Fenced) } else { Ok(()) }
 }

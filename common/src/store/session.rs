@@ -117,7 +117,8 @@ pub async fn write_statuses(pool: &PgPool, changes: &[StatusChange]) -> Result<V
                 banned_until = now() + make_interval(secs => w.banned_for_s),
                 updated_at = now()
             FROM w, old
-            WHERE a.id = w.account_id AND old.id = a.id AND (a.status <> w.status OR a.status_reason IS DISTINCT FROM w.reason)
+            WHERE a.id = w.account_id AND old.id = a.id
+              AND (a.status <> w.status OR a.status_reason IS DISTINCT FROM w.reason OR w.banned_for_s IS NOT NULL)
             RETURNING a.id, a.tenant_id, a.status, old.status AS previous, a.status_reason
         ), told AS (
             INSERT INTO events (tenant_id, account_id, kind, data)

@@ -11,6 +11,7 @@ mod lives;
 mod reminder;
 mod run;
 mod seal;
+mod session;
 mod store;
 mod tidy;
 mod waiting;

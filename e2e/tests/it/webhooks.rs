@@ -130,8 +130,8 @@ async fn a_slow_receiver_holds_up_nobody(pool: PgPool) {
     requests(&cluster, &slow, 3).await;
     assert_eq!(statuses(&requests(&cluster, &quick, 2).await), ["pending", "connected"]);
     let bob = cluster.phone("Bob").await;
-    let message = cluster.send(&account, &bob, "hello").await;
-    cluster.message(&message, "delivered").await;
+    cluster.send(&account, &bob, "hello").await;
+    cluster.shows(&bob, &["hello"]).await;
     let took = start.elapsed();
     println!("paired, told and sent within {took:?}");
     // a request is given up after ten seconds, and on a loaded machine this may take as long

@@ -381,8 +381,12 @@ impl Actor {
         let Some(id) = message.filter(|id| online && self.in_flight.alone(*id, BootTime::now(), PATIENCE)) else {
             return;
         };
+        let tried = self.persist("read tries", move |context, fence| async move {
+            outbox::tries(&context.pool, fence.account, id).await
+        });
+        let Some(before) = tried.await else { return self.queue.push_back(Event::Fenced) };
         let counted = self.persist("count a try", move |context, fence| async move {
-            outbox::count_try(&context.pool, fence, id).await
+            outbox::count_try(&context.pool, fence, id, before).await
         });
         match counted.await {
             Some(tries) if tries >= TRIES => {

@@ -5,7 +5,7 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use common::clock::BootTime;
-use common::store;
+use common::store::{self, answered};
 use common::telemetry::metrics;
 
 use super::placement::{AFTER_OVERFLOW, GRACE, Plan, SHED_PER_S};
@@ -59,7 +59,7 @@ impl Supervisor {
         }
         let (pool, stale_after) = (&self.0.context.pool, self.0.context.leases.ttl());
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let found = store::leases::unowned_across_tenants(pool, stale_after, unowned_for, limit).await?;
+        let found = answered(store::leases::unowned_across_tenants(pool, stale_after, unowned_for, limit)).await?;
         let claimed = self.claim(&found, size(up_to)).await?.len();
         if overflow && claimed > 0 {
             tracing::info!(count = claimed, target = plan.target, "took accounts that others had left");
@@ -95,7 +95,8 @@ impl Supervisor {
             return Ok(0);
         }
         let context = &self.0.context;
-        let accounts = store::leases::movable_across_tenants(&context.pool, context.worker, i64::from(limit)).await?;
+        let movable = store::leases::movable_across_tenants(&context.pool, context.worker, i64::from(limit));
+        let accounts = answered(movable).await?;
         let mut count = 0;
         for account in &accounts {
             if let Some(Hold::Live(held)) = self.held().get(account)

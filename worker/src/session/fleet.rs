@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use common::clock::BootTime;
-use common::store;
+use common::store::{self, answered};
 use tokio::sync::Mutex;
 
 use super::placement::{Fleet, Member, Plan};
@@ -38,13 +38,13 @@ impl View {
         let heartbeat = context.leases.ttl() / 3;
         let wanted_fresh = if since.is_some() { heartbeat.min(WANTED_FRESH) } else { heartbeat };
         if due(seen.wanted_at, wanted_fresh) {
-            let wanted = store::leases::count_wanted_across_tenants(&context.pool, wanted_fresh).await?;
+            let wanted = answered(store::leases::count_wanted_across_tenants(&context.pool, wanted_fresh)).await?;
             seen.fleet.wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
             seen.wanted_at = Some(BootTime::now());
         }
         if due(seen.workers_at, WORKERS_FRESH) || seen.workers_at < since {
             let at = BootTime::now();
-            let live = store::workers::live(&context.pool, context.leases.ttl()).await?;
+            let live = answered(store::workers::live(&context.pool, context.leases.ttl())).await?;
             context.limiter.shared_by(u32::try_from(live.len()).unwrap_or(u32::MAX));
             seen.fleet.members = live.into_iter().map(member).collect();
             seen.workers_at = Some(at);

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use common::clock::BootTime;
 use common::id::{AccountId, MessageId};
+use common::store::answered;
 use common::store::outbox::{self, Waiting};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -111,7 +112,7 @@ impl Sender {
             }
             let limit = i64::try_from(room).unwrap_or(1);
             let read_at = BootTime::now();
-            let rows = match outbox::waiting(&self.context.pool, self.account, &busy, limit).await {
+            let rows = match answered(outbox::waiting(&self.context.pool, self.account, &busy, limit)).await {
                 Ok(rows) => rows,
                 Err(error) => {
                     tracing::warn!(account = %self.account, %error, "the outbox could not be read");

@@ -12,7 +12,7 @@ use common::clock::BootTime;
 use common::id::AccountId;
 use common::job::Bell;
 use common::lease::Won;
-use common::store::{self, Fence};
+use common::store::{self, Fence, answered};
 use common::telemetry::metrics;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,6 +25,8 @@ use crate::context::Context;
 
 /// For what is cut off to end.
 const CUTTING: Duration = Duration::from_secs(2);
+/// For the last slice of a stop: what is on its way to be acknowledged, and the socket to close.
+const LAST_SLICE: Duration = Duration::from_secs(13);
 /// No heartbeat is as old.
 const NEVER: Duration = Duration::from_hours(24 * 365);
 
@@ -158,7 +160,7 @@ impl Supervisor {
 
     /// Why a claim was refused.
     async fn whose(&self, account: AccountId) -> Knock {
-        match store::leases::wanted_across_tenants(&self.0.context.pool, account).await {
+        match answered(store::leases::wanted_across_tenants(&self.0.context.pool, account)).await {
             Ok(true) => Knock::NotMine,
             Ok(false) | Err(_) => Knock::Nothing,
         }
@@ -213,8 +215,8 @@ impl Supervisor {
         let context = &self.0.context;
         let Won { accounts: won, young } = context.leases.acquire(candidates).await?;
         let stale_after = if young { NEVER } else { context.leases.ttl() };
-        let claimed = store::leases::claim_across_tenants(&context.pool, context.worker, &won, stale_after).await;
-        let claimed = match claimed {
+        let claim = store::leases::claim_across_tenants(&context.pool, context.worker, &won, stale_after);
+        let claimed = match answered(claim).await {
             Ok(claimed) => claimed,
             Err(error) => {
                 self.give_up_keys(&won).await;
@@ -252,8 +254,9 @@ impl Supervisor {
 
     async fn give_up_claim(&self, claim: store::leases::Claimed) {
         let context = &self.0.context;
-        let released = store::leases::release_claims_across_tenants(&context.pool, context.worker, &[claim]).await;
-        if let Err(error) = released {
+        let claims = [claim];
+        let release = store::leases::release_claims_across_tenants(&context.pool, context.worker, &claims);
+        if let Err(error) = answered(release).await {
             tracing::warn!(account = %claim.account, %error, "a claim could not be given back; the keeper will");
         }
     }
@@ -317,9 +320,10 @@ impl Supervisor {
         if let Err(error) = context.leases.release(&[fence.account]).await {
             tracing::debug!(%error, "the lease runs out by itself");
         }
-        let released = store::leases::release_across_tenants(&context.pool, context.worker, &[fence.account]).await;
-        if let Err(error) = released {
-            tracing::warn!(account = %fence.account, %error, "the claim could not be given back");
+        let accounts = [fence.account];
+        let release = store::leases::release_across_tenants(&context.pool, context.worker, &accounts);
+        if let Err(error) = answered(release).await {
+            tracing::warn!(account = %fence.account, %error, "the claim could not be given back; the keeper will");
         }
         self.forget(&[fence.account]);
         let stopping = self.0.stopping.load(Ordering::Acquire);
@@ -327,7 +331,7 @@ impl Supervisor {
             // an epoch that was raised under us by a new request (pair again): take it at once. Any other reason waits for
             // the sweep, so that what fails each time does not fail in a tight loop.
             End::Fenced if !stopping => {
-                let epoch = store::leases::epoch_across_tenants(&context.pool, fence.account).await;
+                let epoch = answered(store::leases::epoch_across_tenants(&context.pool, fence.account)).await;
                 if epoch.is_ok_and(|epoch| epoch.is_some_and(|epoch| epoch != fence.epoch)) {
                     let _ = Box::pin(self.claim(&[fence.account], self.0.capacity)).await;
                 }
@@ -360,15 +364,15 @@ impl Supervisor {
 
     /// Stops claiming, closes every session in order, gives every account back; waits at most `deadline`, and not at all
     /// once `at_once` is cancelled. What is left then is cut off. Sessions end in slices of `per_s` each second (0: all at
-    /// once), as fast as the cluster may connect: whose turn has not come stays online. Half the time is enough for all;
-    /// those that are not online end first and at once.
+    /// once), as fast as the cluster may connect: whose turn has not come stays online. The last slice begins
+    /// early enough to end in order; those that are not online end first and at once.
     pub async fn stop(&self, deadline: Duration, per_s: u32, at_once: &CancellationToken) -> Stopped {
         self.0.stopping.store(true, Ordering::Release);
         self.0.tasks.close();
         self.0.actors.close();
         let in_order = tokio::select! {
             biased;
-            () = self.release_all(deadline / 2, per_s) => true,
+            () = self.release_all(deadline.saturating_sub(LAST_SLICE).max(deadline / 4), per_s) => true,
             () = at_once.cancelled() => false,
             () = tokio::time::sleep(deadline) => false,
         };

@@ -169,7 +169,8 @@ fn sort(due: &Due) -> Sorted {
         due.fire_at,
         due.now,
         (due.misfire, window),
-        |after| next_after(&schedule, after),
+        // what fires once has fired, whatever its clocks say by now
+        |after| if due.rrule.is_some() { next_after(&schedule, after) } else { Ok(None) },
         || began.elapsed() > COMPUTING,
     )
 }

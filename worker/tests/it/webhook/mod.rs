@@ -177,8 +177,15 @@ async fn a_certificate_must_be_good() {
         });
         assert_eq!(post(sender, &format!("https://{host}:{port}/")).await, expected, "{host}");
     }
-    let (address, _request) = receiver(b"HTTP/1.1 200 OK\r\n\r\n").await;
-    assert_eq!(post(&trusting, &format!("https://localhost:{}/", address.port())).await, Err(Failure::Tls), "no TLS");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let _ = socket.read(&mut [0; 1]).await;
+        let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        let _ = socket.read_to_end(&mut Vec::new()).await;
+    });
+    assert_eq!(post(&trusting, &format!("https://localhost:{port}/")).await, Err(Failure::Tls), "no TLS");
 }
 
 fn acceptor() -> TlsAcceptor {
