@@ -102,6 +102,7 @@ max_connections = 300
 fsync = on
 synchronous_commit = on
 log_min_duration_statement = 1000
+${SWITCHBOARD_PG_SETTINGS:-}
 SETTINGS
 }
 

@@ -10,6 +10,7 @@ mod outage;
 mod passkey;
 mod placement;
 mod receiver;
+mod reminders;
 mod stale;
 mod takeover;
 mod webhooks;

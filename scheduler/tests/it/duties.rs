@@ -100,6 +100,39 @@ async fn expire_messages_ends_all_that_waits(db: PgPool) {
     assert_eq!(left, 0);
 }
 
+/// R47: runs are kept for so long after their end, and notifications after they were written; a run that is not over stays.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn prune_removes_old_history(db: PgPool) {
+    let context = house::context(&db).await;
+    let of = house::account(&db).await;
+    for _ in 0..3 {
+        house::reminder(&db, of, -10).await;
+    }
+    due::fire_due(&db, 10).await.unwrap();
+    sqlx::raw_sql(
+        "UPDATE runs r SET status = 'success', finished_at = now() - n.place * interval '80 days', created_at = now() - interval '200 days'
+             FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM runs) n WHERE r.id = n.id AND n.place < 3;
+         UPDATE runs SET created_at = now() - interval '200 days' WHERE finished_at IS NULL;
+         UPDATE notifications SET created_at = now() - interval '91 days' WHERE run_id IN (SELECT id FROM runs WHERE finished_at IS NULL)",
+    )
+    .execute(&db)
+    .await
+    .unwrap();
+    let day = Duration::from_secs(24 * 60 * 60);
+    let duty = Prune { events_kept: 7 * day, runs_kept: 90 * day };
+    assert_eq!(duty.run_once(&context).await.unwrap().done, 2, "a run and a notification");
+    assert_eq!(duty.run_once(&context).await.unwrap().done, 0);
+    for (counted, left) in [
+        ("SELECT count(*) FROM runs WHERE finished_at > now() - interval '90 days'", 1),
+        ("SELECT count(*) FROM runs WHERE status = 'pending'", 1),
+        ("SELECT count(*) FROM runs", 2),
+        ("SELECT count(*) FROM run_targets", 2),
+        ("SELECT count(*) FROM notifications", 2),
+    ] {
+        assert_eq!(sqlx::query_scalar::<_, i64>(counted).fetch_one(&db).await.unwrap(), left, "{counted}");
+    }
+}
+
 /// R15: a delete whose owner died is finished, once it has waited long enough.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn finish_deletes_removes_what_nobody_logs_out(db: PgPool) {

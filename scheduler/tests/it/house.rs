@@ -56,13 +56,13 @@ pub(crate) async fn account(db: &PgPool) -> (TenantId, AccountId) {
     (tenant, account)
 }
 
-/// A one-off reminder that is due in so many milliseconds, with one text and one target.
+/// A one-off reminder that is due in so many milliseconds, with one text and one target; schedulers are woken, as by the api.
 pub(crate) async fn reminder(db: &PgPool, (tenant, account): (TenantId, AccountId), in_ms: i32) -> ReminderId {
     let reminder = ReminderId::new();
     sqlx::query(
         "WITH r AS (
              INSERT INTO reminders (id, tenant_id, account_id, name, timezone, start_local, next_fire_at)
-             VALUES ($1, $2, $3, 'Stand-up', 'UTC', (now() AT TIME ZONE 'UTC'), now() + make_interval(secs => $4))),
+             SELECT $1, $2, $3, 'Stand-up', 'UTC', at AT TIME ZONE 'UTC', at FROM (SELECT now() + make_interval(secs => $4)) AS t (at)),
          m AS (INSERT INTO reminder_messages (tenant_id, reminder_id, position, body) VALUES ($2, $1, 0, 'hello'))
          INSERT INTO reminder_targets (tenant_id, reminder_id, position, chat) VALUES ($2, $1, 0, '1203630000@g.us')",
     )
@@ -73,5 +73,6 @@ pub(crate) async fn reminder(db: &PgPool, (tenant, account): (TenantId, AccountI
     .execute(db)
     .await
     .unwrap();
+    sqlx::query("SELECT pg_notify('switchboard_due', '')").execute(db).await.unwrap();
     reminder
 }

@@ -13,3 +13,4 @@ mod stop;
 mod supervisor;
 mod trust;
 mod webhook;
+mod window;

@@ -1,4 +1,5 @@
 //! The figures of `docs/benchmarks.md`, measured on a running stack (`make stack`): its addresses come from `.data/stack.env`.
+//! `switchboard-bench reminders` measures schedulers of its own instead.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -6,6 +7,8 @@
     clippy::disallowed_methods,
     reason = "a program for people at a terminal"
 )]
+
+mod reminders;
 
 use std::time::{Duration, Instant};
 
@@ -78,6 +81,14 @@ impl Stack {
 
 #[tokio::main]
 async fn main() {
+    match std::env::args().nth(1).as_deref() {
+        None => measure_stack().await,
+        Some("reminders") => reminders::measure().await,
+        Some(other) => panic!("`{other}` is unknown: nothing, or `reminders`"),
+    }
+}
+
+async fn measure_stack() {
     let stack = Stack {
         http: Client::new(),
         api: variable("API_URL"),

@@ -8,6 +8,9 @@ use common::store::due::{Expansion, expand_run, fire_due, next_due_in, settle_ru
 use common::store::{MIGRATOR, neglected};
 use sqlx::PgPool;
 
+mod late;
+mod progress;
+
 /// A tenant with an account in the given status.
 pub(crate) async fn account(db: &PgPool, status: &str) -> (TenantId, AccountId) {
     let (tenant, account) = (TenantId::new(), AccountId::new());

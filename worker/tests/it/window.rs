@@ -1,0 +1,100 @@
+//! The delivery window of a run, between the rows and a link that the test drives.
+
+use std::time::Duration;
+
+use common::id::{AccountId, ReminderId, RunId, TenantId};
+use common::store::{due, neglected, runs};
+use sqlx::PgPool;
+use worker::session::state::End;
+
+use crate::house::{House, ack, sent, until};
+
+/// A run of one text to three groups, its messages queued; the window of its reminder is open all day.
+async fn run(house: &House, account: AccountId) -> (TenantId, ReminderId, RunId) {
+    let reminder = ReminderId::new();
+    let tenant: TenantId = sqlx::query_scalar(
+        "WITH r AS (
+             INSERT INTO reminders (id, tenant_id, account_id, name, timezone, start_local, rrule, window_end, next_fire_at)
+             SELECT $1, tenant_id, id, 'Stand-up', 'UTC', at AT TIME ZONE 'UTC', 'FREQ=DAILY', 24, at
+             FROM accounts, date_trunc('second', now()) AS at WHERE accounts.id = $2),
+         m AS (
+             INSERT INTO reminder_messages (tenant_id, reminder_id, position, body)
+             SELECT tenant_id, $1, 0, 'hello' FROM accounts WHERE id = $2),
+         t AS (
+             INSERT INTO reminder_targets (tenant_id, reminder_id, position, chat)
+             SELECT tenant_id, $1, n, n || '@g.us' FROM accounts, generate_series(1, 3) n WHERE id = $2)
+         SELECT tenant_id FROM accounts WHERE id = $2",
+    )
+    .bind(reminder)
+    .bind(account)
+    .fetch_one(&house.pool)
+    .await
+    .unwrap();
+    let run = due::fire_due(&house.pool, 10).await.unwrap().fired[0].run;
+    let expansion = due::expand_run(&house.pool, run).await.unwrap();
+    assert!(matches!(expansion, due::Expansion::Expanded { messages: 3, .. }), "{expansion:?}");
+    (tenant, reminder, run)
+}
+
+async fn said(house: &House, sql: &str, id: uuid::Uuid) -> String {
+    sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).bind(id).fetch_one(&house.pool).await.unwrap()
+}
+
+/// R46, R48: the window is asked before each send: it closes while the first is being handed over, and the second, which was
+/// read with it, does not go out. The run rests with its counts. Resumed, the session sends the other two, each once and
+/// under the id that it had; what had expired is not counted again.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn the_window_closes_between_two_sends(pool: PgPool) {
+    let house = House::new(pool).await;
+    let account = house.account(15_550_001).await;
+    let (tenant, reminder, run) = run(&house, account).await;
+    let (orders, session) = house.session(account);
+    let link = until("a link", async || house.switch.links.links().first().cloned()).await;
+    let go = link.hold_sends_to("1@g.us");
+    let closes = "UPDATE messages SET expires_at = clock_timestamp() + interval '2 seconds'";
+    sqlx::query(closes).execute(&house.pool).await.unwrap();
+    house.online(0).await;
+    let first = sent(&link, 1).await;
+    let passed = "SELECT bool_and(expires_at < clock_timestamp() - interval '50 ms') FROM messages";
+    until("the window's end", async || {
+        sqlx::query_scalar::<_, bool>(passed).fetch_one(&house.pool).await.unwrap().then_some(())
+    })
+    .await;
+    go.notify_one();
+    link.emit(ack(&first[0]));
+    until("the first is sent", async || {
+        let states = said(&house, "SELECT string_agg(state, ',' ORDER BY seq) FROM messages WHERE run_id = $1", run.0);
+        (states.await == "sent,queued,queued").then_some(())
+    })
+    .await;
+    orders.look.notify_one();
+    tokio::time::sleep(Duration::from_millis(300)).await; // some looks at the rows
+    assert_eq!(link.sent(), first, "sent after the window had closed");
+
+    neglected::expire_messages(&house.pool, Duration::ZERO, 10).await.unwrap();
+    due::settle_runs(&house.pool, &[run]).await.unwrap();
+    let so = "SELECT status || ': ' || summary FROM runs WHERE id = $1";
+    assert_eq!(said(&house, so, run.0).await, "paused: 1 of 3 sent, 2 pending");
+    let targets = "SELECT string_agg(state, ',' ORDER BY position) FROM run_targets WHERE run_id = $1";
+    assert_eq!(said(&house, targets, run.0).await, "sent,pending,pending");
+    assert_eq!(said(&house, "SELECT status FROM reminders WHERE id = $1", reminder.0).await, "paused");
+
+    let ids = "SELECT string_agg(whatsapp_id, ',' ORDER BY seq) FROM messages WHERE run_id = $1";
+    let had = said(&house, ids, run.0).await;
+    runs::resume(&house.pool, tenant, run).await.unwrap();
+    orders.look.notify_one();
+    let all = sent(&link, 3).await;
+    assert_eq!(all.join(","), had, "each once, in order");
+    for id in &all[1..] {
+        link.emit(ack(id));
+    }
+    until("the end of the run", async || {
+        due::settle_runs(&house.pool, &[run]).await.unwrap();
+        (said(&house, so, run.0).await == "success: 3 of 3 sent").then_some(())
+    })
+    .await;
+    assert_eq!(said(&house, "SELECT status FROM reminders WHERE id = $1", reminder.0).await, "active");
+    orders.release.cancel();
+    assert_eq!(session.await.unwrap(), End::Released);
+    assert_eq!(link.sent().len(), 3);
+}
