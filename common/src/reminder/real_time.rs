@@ -1,6 +1,8 @@
 //! Pure. Expands HOURLY and MINUTELY rules: hours and minutes as they pass, so that each real hour fires once when clocks
 //! change. What chooses among them (BYHOUR, BYDAY …) is asked of the clock on the wall.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Timelike as _};
 use chrono_tz::Tz;
 
@@ -21,6 +23,8 @@ pub(super) struct RealTime<'a> {
     dates: Dates,
     tz: Tz,
     offsets: Offsets,
+    /// Days on which nothing fires. What is counted is expanded on them all the same.
+    without: &'a BTreeSet<NaiveDate>,
     start: i64,
     until: Option<i64>,
     /// How many may still come, of a counted rule.
@@ -38,21 +42,25 @@ pub(super) struct RealTime<'a> {
 
 impl<'a> RealTime<'a> {
     /// What an uncounted rule tells begins shortly before `after`, in seconds since 1970.
-    pub(super) fn new(rule: &'a Rule, start: NaiveDateTime, tz: Tz, after: i64) -> Self {
+    pub(super) fn new(
+        rule: &'a Rule,
+        (start, tz): (NaiveDateTime, Tz),
+        without: &'a BTreeSet<NaiveDate>,
+        after: i64,
+    ) -> Self {
         let first = Meaning::of(start, tz).instant().timestamp();
         // with BYMINUTE, an hour is looked at as a whole
         let whole = rule.freq == Freq::Hourly && !rule.minutes.is_empty();
         let origin = if whole { first - i64::from(start.minute() * 60 + start.second()) } else { first };
         let step = i64::from(rule.interval) * if rule.freq == Freq::Hourly { HOUR } else { 60 };
-        let until = rule.until.map(|until| match Meaning::of(until, tz) {
-            Meaning::Once(at) | Meaning::Twice(_, at) | Meaning::Skipped(at) => at.timestamp(),
-        });
+        let until = rule.until.map(|until| until.instant(tz).timestamp());
         let number = if rule.count.is_some() { 0 } else { (after - origin).div_euclid(step).max(0) };
         Self {
             rule,
             dates: Dates::of(rule, start.date()),
             tz,
             offsets: Offsets::new(tz),
+            without,
             start: first,
             until,
             left: rule.count,
@@ -129,7 +137,8 @@ impl<'a> RealTime<'a> {
         match self.known {
             Some((known, takes)) if known == day => takes,
             _ => {
-                let takes = date_of(day).is_some_and(|date| self.dates.take(date));
+                let is_out = |date| self.left.is_none() && self.without.contains(&date);
+                let takes = date_of(day).is_some_and(|date| self.dates.take(date) && !is_out(date));
                 self.known = Some((day, takes));
                 takes
             }

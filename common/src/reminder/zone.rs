@@ -51,6 +51,32 @@ pub fn instant_of(local: NaiveDateTime, tz: Tz) -> DateTime<Utc> {
     Meaning::of(local, tz).instant()
 }
 
+/// The last instant at which clocks show no more than `local`: the later one where they show it twice, the last before the
+/// gap where they skip it.
+pub(super) fn last_shown(local: NaiveDateTime, tz: Tz) -> DateTime<Utc> {
+    match Meaning::of(local, tz) {
+        Meaning::Once(at) | Meaning::Twice(_, at) => at,
+        Meaning::Skipped(behind) => {
+            let shows_more = |at: DateTime<Utc>| tz.from_utc_datetime(&at.naive_utc()).naive_local() > local;
+            let (mut before, mut behind) = (behind - AROUND, behind);
+            while behind - before > Duration::seconds(1) {
+                let middle = before + Duration::seconds((behind - before).num_seconds() / 2);
+                if shows_more(middle) { behind = middle } else { before = middle }
+            }
+            before
+        }
+    }
+}
+
+/// Whether no clock changes within [`AROUND`] of an instant.
+pub(super) fn is_steady(at: DateTime<Utc>, tz: Tz) -> bool {
+    let offset = |at: DateTime<Utc>| tz.offset_from_utc_datetime(&at.naive_utc()).fix();
+    offset(at - AROUND) == offset(at) && offset(at) == offset(at + AROUND)
+}
+
+/// Longer than any change of clocks: one island skipped a day.
+const AROUND: Duration = Duration::hours(26);
+
 /// A zone's offset at instants that mostly lie close to each other, without a search for each.
 #[derive(Debug, Clone)]
 pub(super) struct Offsets {

@@ -7,6 +7,7 @@ use common::reminder::recurrence::accept_rrule;
 use common::reminder::{OnGap, Schedule, timezone};
 
 mod clocks;
+mod ends;
 mod limits;
 mod moved;
 mod oracle;
