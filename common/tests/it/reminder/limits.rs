@@ -93,7 +93,7 @@ const EVERY_HOUR: &str = "BYHOUR=0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,
 const EVERY_FIVE: &str = "BYMINUTE=0,5,10,15,20,25,30,35,40,45,50,55";
 
 /// Old reminders, counted ones and rules that hardly ever fire: none holds a tick up. What they cost is counted in steps, so
-/// that this says the same on any machine; `the_cost_in_time` prints what a step costs.
+/// that this says the same on any machine; the benchmark `recurrence` says what that is in time.
 #[test]
 fn the_cost_is_bounded() {
     let every = format!("{EVERY_HOUR};{EVERY_FIVE}");

@@ -9,6 +9,7 @@ use common::reminder::{OnGap, Schedule, timezone};
 mod clocks;
 mod ends;
 mod limits;
+mod minutes;
 mod moved;
 mod oracle;
 mod properties;
