@@ -159,8 +159,12 @@ fn hostile(dice: &mut StdRng) -> (String, Tz, NaiveDateTime) {
     let plain = |values: std::ops::Range<i32>| values.map(|value| value.to_string()).collect();
     let week = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"];
     let days = match (freq, dice.random_bool(0.5)) {
-        ("YEARLY", true) => (-53..=53).filter(|nth| *nth != 0).flat_map(|nth| week.map(|day| format!("{nth}{day}"))).collect(),
-        ("MONTHLY", true) => (-5..=5).filter(|nth| *nth != 0).flat_map(|nth| week.map(|day| format!("{nth}{day}"))).collect(),
+        ("YEARLY", true) => {
+            (-53..=53).filter(|nth| *nth != 0).flat_map(|nth| week.map(|day| format!("{nth}{day}"))).collect()
+        }
+        ("MONTHLY", true) => {
+            (-5..=5).filter(|nth| *nth != 0).flat_map(|nth| week.map(|day| format!("{nth}{day}"))).collect()
+        }
         _ => week.map(str::to_owned).to_vec(),
     };
     part(dice, "BYDAY", 0.5, days);

@@ -103,7 +103,9 @@ impl<'a> Floating<'a> {
     /// Finds the dates of the next period; false when there is none, or it begins after the end.
     fn open_period(&mut self, steps: &mut Steps) -> Result<bool, Error> {
         let Some((first, last)) = self.bounds(self.period * i64::from(self.rule.interval)) else { return Ok(false) };
-        if !within_range(first.max(self.start.date())) || self.rule.until.is_some_and(|until| first > until.wall().date()) {
+        if !within_range(first.max(self.start.date()))
+            || self.rule.until.is_some_and(|until| first > until.wall().date())
+        {
             return Ok(false);
         }
         self.days.clear();

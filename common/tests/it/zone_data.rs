@@ -136,7 +136,8 @@ async fn what_is_due_by_old_zone_data_fires_once(db: PgPool) {
     let runs = "SELECT count(*) FROM runs WHERE reminder_id = $1";
     let runs = async |reminder| sqlx::query_scalar::<_, i64>(runs).bind(reminder).fetch_one(&db).await.unwrap();
     assert_eq!((runs(later).await, runs(earlier).await, runs(current).await), (0, 1, 1));
-    let ahead = "SELECT next_fire_at = start_local AT TIME ZONE 'UTC' AND tzdb_version = $2 FROM reminders WHERE id = $1";
+    let ahead =
+        "SELECT next_fire_at = start_local AT TIME ZONE 'UTC' AND tzdb_version = $2 FROM reminders WHERE id = $1";
     let ahead = sqlx::query_scalar::<_, bool>(ahead).bind(later).bind(zone::DATA_VERSION);
     assert!(ahead.fetch_one(&db).await.unwrap(), "it is armed for when it is due");
     let told = "SELECT count(*) FROM events WHERE kind = 'reminder.rescheduled'";

@@ -46,8 +46,7 @@ impl Parts {
         let days = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"];
         let weekdays: Vec<_> = self.weekdays.iter().map(|day| days[*day as usize].to_owned()).collect();
         let texts = |values: &[u32]| values.iter().map(u32::to_string).collect::<Vec<_>>();
-        for (name, values) in
-            [("BYDAY", weekdays), ("BYHOUR", texts(&self.hours)), ("BYMINUTE", texts(&self.minutes))]
+        for (name, values) in [("BYDAY", weekdays), ("BYHOUR", texts(&self.hours)), ("BYMINUTE", texts(&self.minutes))]
         {
             if !values.is_empty() {
                 text.push_str(&format!(";{name}={}", values.join(",")));
@@ -88,7 +87,9 @@ impl Parts {
                     continue;
                 }
                 let shown = wall.iter().find(|(_, local)| *local == nominal).map(|(at, _)| *at);
-                let before = || wall.iter().rev().find(|(_, local)| *local < nominal).map(|(at, local)| *at + (nominal - *local));
+                let before = || {
+                    wall.iter().rev().find(|(_, local)| *local < nominal).map(|(at, local)| *at + (nominal - *local))
+                };
                 found.extend(shown.or_else(before));
             }
         }
@@ -103,9 +104,7 @@ fn local_at(wall: &[(DateTime<Utc>, NaiveDateTime)], at: DateTime<Utc>) -> Naive
 }
 
 fn parts() -> impl Strategy<Value = Parts> {
-    let some = |values: Vec<u32>, most| {
-        prop_oneof![2 => Just(Vec::new()), 1 => proptest::sample::subsequence(values, 1..=most)]
-    };
+    let some = |values: Vec<u32>, most| prop_oneof![2 => Just(Vec::new()), 1 => proptest::sample::subsequence(values, 1..=most)];
     let freq = proptest::sample::select(vec!["MINUTELY", "HOURLY", "DAILY"]);
     let minutes = vec![0, 5, 15, 20, 30, 40, 45, 55];
     (freq, 1..30i64, some((0..7).collect(), 4), some((0..24).collect(), 9), some(minutes, 4)).prop_map(
