@@ -24,7 +24,7 @@ use rand::seq::{IndexedRandom as _, IteratorRandom as _};
 use rand::{RngExt as _, SeedableRng as _};
 
 /// Rules that are tried if no number is given.
-const RULES: usize = 20_000;
+const RULES: usize = 5_000;
 /// How often the dearest are measured again; the least counts, so that other programs on the machine don't.
 const AGAIN: usize = 15;
 const ZONES: [Tz; 5] =
@@ -116,15 +116,15 @@ fn instants(schedule: &Schedule, start: DateTime<Utc>) -> Vec<DateTime<Utc>> {
     let mut instants = vec![start - TimeDelta::seconds(1)];
     instants.extend(years);
     // the last occurrence, and behind it
-    let mut last = start;
-    for step in [36_500, 3_650, 365, 30, 1] {
-        while let Ok(Some(at)) = schedule.next_after(last + TimeDelta::days(step))
-            && at < start + TimeDelta::days(160 * 365)
-        {
-            last = at;
+    let (mut last, mut behind) = (start, start + TimeDelta::days(174 * 365));
+    while behind - last > TimeDelta::seconds(1) {
+        let middle = last + (behind - last) / 2;
+        match schedule.next_after(middle) {
+            Ok(Some(_)) => last = middle,
+            _ => behind = middle,
         }
     }
-    instants.extend([last - TimeDelta::seconds(1), last]);
+    instants.extend([last, behind]);
     instants
 }
 
