@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, Timelike as _};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Timelike as _};
 use chrono_tz::Tz;
 
 use super::dates::Dates;
@@ -21,7 +21,6 @@ const EPOCH: i64 = 719_163;
 pub(super) struct RealTime<'a> {
     rule: &'a Rule,
     dates: Dates,
-    tz: Tz,
     offsets: Offsets,
     /// Days on which nothing fires. What is counted is expanded on them all the same.
     without: &'a BTreeSet<NaiveDate>,
@@ -58,7 +57,6 @@ impl<'a> RealTime<'a> {
         Self {
             rule,
             dates: Dates::of(rule, start.date()),
-            tz,
             offsets: Offsets::new(tz),
             without,
             start: first,
@@ -152,7 +150,7 @@ impl<'a> RealTime<'a> {
         if !self.takes_date(day) {
             let (Some(from), last) = (date_of(day + 1), NaiveDate::MAX) else { return Ok(None) };
             let Some(date) = self.dates.next(from, last, steps)? else { return Ok(None) };
-            return Ok(Some(Meaning::of(date.and_time(chrono::NaiveTime::MIN), self.tz).instant().timestamp()));
+            return Ok(Some(self.offsets.first_at(date.and_time(NaiveTime::MIN), offset)));
         }
         let hour = second / HOUR;
         let takes_hour = |wanted: &u32| i64::from(*wanted) == hour;
