@@ -14,6 +14,8 @@ use super::{Error, within_range};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 86_400;
+/// Steps for an hour or minute that is looked at: it costs about two dates.
+const LOOK: u32 = 2;
 /// Days from the start of the common era to 1970.
 const EPOCH: i64 = 719_163;
 
@@ -73,8 +75,8 @@ impl<'a> RealTime<'a> {
     /// The next occurrence; none when there is no more.
     pub(super) fn next(&mut self, steps: &mut Steps) -> Result<Option<i64>, Error> {
         loop {
-            steps.take(1)?;
             if let Some(at) = self.ready.pop() {
+                steps.take(1)?;
                 if self.until.is_some_and(|until| at > until) || self.left == Some(0) {
                     return Ok(None);
                 }
@@ -85,6 +87,7 @@ impl<'a> RealTime<'a> {
             if self.until.is_some_and(|until| at > until) || !self.in_range(at) {
                 return Ok(None);
             }
+            steps.take(LOOK)?;
             self.look_at(at, steps)?;
             if self.ready.is_empty() {
                 let Some(ahead) = self.nothing_before(at, steps)? else { return Ok(None) };
