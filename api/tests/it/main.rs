@@ -3,6 +3,7 @@
 
 mod accounts;
 mod auth;
+mod bad_reminders;
 mod groups;
 mod health;
 mod isolation;

@@ -3,11 +3,13 @@
 use chrono::{Datelike as _, Days, NaiveDate};
 
 use super::recurrence::Weekday;
-use super::rule::{Day, Freq, Rule};
+use super::rule::{Freq, Rule};
 use super::steps::Steps;
 use super::{Error, within_range};
 
 /// The parts of a rule that choose dates. An empty set chooses all.
+///
+/// All are sets of bits, so that a date costs the same whatever the rule says.
 #[derive(Debug, Clone)]
 pub(super) struct Dates {
     /// Bit 1 is January.
@@ -18,46 +20,98 @@ pub(super) struct Dates {
     month_days_back: u32,
     /// Bit 0 is Monday.
     weekdays: u8,
-    numbered: Vec<Day>,
+    /// Of each weekday, Monday first.
+    numbered: [Places<1>; 7],
+    /// There are numbered days.
+    has_numbered: bool,
     /// Numbered days are counted within the year, not within the month.
     of_year: bool,
-    year_days: Vec<i16>,
-    weeks: Vec<i8>,
+    year_days: Places<6>,
+    has_year_days: bool,
+    weeks: Places<1>,
+    has_weeks: bool,
     week_start: Weekday,
+}
+
+/// Places counted from one, from the start of a period and from its end; fewer than 64 for each word.
+#[derive(Debug, Clone, Copy)]
+struct Places<const WORDS: usize> {
+    forward: [u64; WORDS],
+    back: [u64; WORDS],
+}
+
+impl<const WORDS: usize> Places<WORDS> {
+    const NONE: Self = Self { forward: [0; WORDS], back: [0; WORDS] };
+
+    /// Of numbers that are negative from the end.
+    fn of(numbers: impl Iterator<Item = i16>) -> Self {
+        let mut places = Self::NONE;
+        for number in numbers {
+            places.add(number);
+        }
+        places
+    }
+
+    fn add(&mut self, number: i16) {
+        let place = usize::from(number.unsigned_abs());
+        let words = if number > 0 { &mut self.forward } else { &mut self.back };
+        if let Some(word) = words.get_mut(place / 64) {
+            *word |= 1 << (place % 64);
+        }
+    }
+
+    /// Whether they hold the place that is `forward` from the start and `back` from the end.
+    fn hold(&self, forward: u32, back: u32) -> bool {
+        let is_set = |words: &[u64; WORDS], place: u32| {
+            words.get(place as usize / 64).is_some_and(|word| word & 1 << (place % 64) != 0)
+        };
+        is_set(&self.forward, forward) || is_set(&self.back, back)
+    }
 }
 
 impl Dates {
     /// What `rule` says, and where it says nothing, what its start says.
     pub(super) fn of(rule: &Rule, start: NaiveDate) -> Self {
-        let numbered: Vec<Day> = rule.days.iter().copied().filter(|day| day.nth != 0).collect();
         let every = rule.days.iter().filter(|day| day.nth == 0);
         let mut dates = Self {
             months: rule.months.iter().fold(0, |set, month| set | 1 << month),
             month_days: bits(rule.month_days.iter().filter(|day| **day > 0)),
             month_days_back: bits(rule.month_days.iter().filter(|day| **day < 0)),
             weekdays: every.fold(0, |set, day| set | 1 << day.weekday as u8),
-            numbered,
+            numbered: [Places::NONE; 7],
+            has_numbered: rule.days.iter().any(|day| day.nth != 0),
             of_year: rule.freq == Freq::Yearly && rule.months.is_empty(),
-            year_days: rule.year_days.clone(),
-            weeks: rule.weeks.clone(),
+            year_days: Places::of(rule.year_days.iter().copied()),
+            has_year_days: !rule.year_days.is_empty(),
+            weeks: Places::of(rule.weeks.iter().map(|week| i16::from(*week))),
+            has_weeks: !rule.weeks.is_empty(),
             week_start: rule.week_start,
         };
+        for day in rule.days.iter().filter(|day| day.nth != 0) {
+            dates.numbered[day.weekday as usize].add(day.nth.into());
+        }
+        dates.take_from(rule, start);
+        dates
+    }
+
+    /// What the start says, where the rule says nothing.
+    fn take_from(&mut self, rule: &Rule, start: NaiveDate) {
         let says_days =
             !(rule.days.is_empty() && rule.month_days.is_empty() && rule.year_days.is_empty() && rule.weeks.is_empty());
-        if !says_days {
-            match rule.freq {
-                Freq::Minutely | Freq::Hourly | Freq::Daily => {}
-                Freq::Weekly => dates.weekdays = 1 << start.weekday().num_days_from_monday(),
-                Freq::Monthly => dates.month_days = 1 << start.day(),
-                Freq::Yearly => {
-                    dates.month_days = 1 << start.day();
-                    if rule.months.is_empty() {
-                        dates.months = 1 << start.month();
-                    }
+        if says_days {
+            return;
+        }
+        match rule.freq {
+            Freq::Minutely | Freq::Hourly | Freq::Daily => {}
+            Freq::Weekly => self.weekdays = 1 << start.weekday().num_days_from_monday(),
+            Freq::Monthly => self.month_days = 1 << start.day(),
+            Freq::Yearly => {
+                self.month_days = 1 << start.day();
+                if rule.months.is_empty() {
+                    self.months = 1 << start.month();
                 }
             }
         }
-        dates
     }
 
     /// Whether the rule takes `date`.
@@ -65,8 +119,8 @@ impl Dates {
         self.takes_month(date)
             && self.takes_month_day(date)
             && self.takes_weekday(date)
-            && (self.year_days.is_empty() || self.takes_year_day(date))
-            && (self.weeks.is_empty() || self.takes_week(date))
+            && (!self.has_year_days || self.takes_year_day(date))
+            && (!self.has_weeks || self.takes_week(date))
     }
 
     /// The first date from `from` to `last` that the rule takes; each that is looked at is a step.
@@ -97,29 +151,23 @@ impl Dates {
     }
 
     fn takes_weekday(&self, date: NaiveDate) -> bool {
-        if self.weekdays == 0 && self.numbered.is_empty() {
+        if self.weekdays == 0 && !self.has_numbered {
             return true;
         }
-        self.weekdays & 1 << date.weekday().num_days_from_monday() != 0
-            || self.numbered.iter().any(|day| {
-                day.weekday as u32 == date.weekday().num_days_from_monday() && {
-                    let (place, length) = if self.of_year {
-                        (date.ordinal(), days_of_year(date.year()))
-                    } else {
-                        (date.day(), days_of_month(date))
-                    };
-                    let nth = if day.nth > 0 { (place - 1) / 7 + 1 } else { (length - place) / 7 + 1 };
-                    u32::from(day.nth.unsigned_abs()) == nth
-                }
+        let weekday = date.weekday().num_days_from_monday();
+        self.weekdays & 1 << weekday != 0
+            || (self.has_numbered && {
+                let (place, length) = if self.of_year {
+                    (date.ordinal(), days_of_year(date.year()))
+                } else {
+                    (date.day(), days_of_month(date))
+                };
+                self.numbered[weekday as usize].hold((place - 1) / 7 + 1, (length - place) / 7 + 1)
             })
     }
 
     fn takes_year_day(&self, date: NaiveDate) -> bool {
-        let back = days_of_year(date.year()) + 1 - date.ordinal();
-        self.year_days.iter().any(|day| {
-            let place = if *day > 0 { date.ordinal() } else { back };
-            u32::from(day.unsigned_abs()) == place
-        })
+        self.year_days.hold(date.ordinal(), days_of_year(date.year()) + 1 - date.ordinal())
     }
 
     /// A week belongs to the year that holds its fourth day; its number counts from there.
@@ -133,7 +181,7 @@ impl Dates {
         let Some(fourth) = fourth else { return false };
         let number = fourth.ordinal0() / 7 + 1;
         let back = (days_of_year(fourth.year()) - fourth.ordinal()) / 7 + 1;
-        self.weeks.iter().any(|week| u32::from(week.unsigned_abs()) == if *week > 0 { number } else { back })
+        self.weeks.hold(number, back)
     }
 }
 
@@ -147,7 +195,7 @@ fn bits<'a>(days: impl Iterator<Item = &'a i8>) -> u32 {
 }
 
 fn days_of_year(year: i32) -> u32 {
-    if NaiveDate::from_ymd_opt(year, 12, 31).is_some_and(|last| last.ordinal() == 366) { 366 } else { 365 }
+    if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) { 366 } else { 365 }
 }
 
 pub(super) fn days_of_month(date: NaiveDate) -> u32 {

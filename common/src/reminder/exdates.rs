@@ -61,6 +61,11 @@ impl Exdates {
         self.days.is_empty() && self.times.is_empty()
     }
 
+    /// The days on which nothing fires.
+    pub(super) fn days(&self) -> &BTreeSet<NaiveDate> {
+        &self.days
+    }
+
     /// Whether nothing fires at `local`.
     pub(super) fn hold(&self, local: NaiveDateTime) -> bool {
         self.times.contains(&local) || self.days.contains(&local.date())

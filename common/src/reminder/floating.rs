@@ -4,6 +4,8 @@
 //! The set of a period is never written out: it is its dates times its times of day, so a position in it (BYSETPOS) is
 //! found by division.
 
+use std::collections::BTreeSet;
+
 use chrono::{Datelike as _, Days, NaiveDate, NaiveDateTime, NaiveTime, Timelike as _};
 
 use super::dates::{Dates, days_into_week, days_of_month};
@@ -17,6 +19,8 @@ pub(super) struct Floating<'a> {
     dates: Dates,
     times: Vec<NaiveTime>,
     start: NaiveDateTime,
+    /// Days on which nothing fires. What is counted, or chosen by its place, is expanded on them all the same.
+    without: &'a BTreeSet<NaiveDate>,
     /// Nothing before this is told; what is counted is counted all the same.
     from: NaiveDateTime,
     /// How many may still come, of a counted rule.
@@ -38,13 +42,19 @@ enum Places {
 
 impl<'a> Floating<'a> {
     /// `from` may lie anywhere; an uncounted rule is expanded from there on, and an old reminder costs no more than a new.
-    pub(super) fn new(rule: &'a Rule, start: NaiveDateTime, from: NaiveDateTime) -> Self {
+    pub(super) fn new(
+        rule: &'a Rule,
+        start: NaiveDateTime,
+        without: &'a BTreeSet<NaiveDate>,
+        from: NaiveDateTime,
+    ) -> Self {
         let from = from.max(start);
         let mut floating = Self {
             rule,
             dates: Dates::of(rule, start.date()),
             times: times_of_day(rule, start.time()),
             start,
+            without,
             from: if rule.count.is_some() { start } else { from },
             left: rule.count,
             period: 0,
@@ -65,7 +75,7 @@ impl<'a> Floating<'a> {
                 if local < self.from {
                     continue;
                 }
-                let over = self.rule.until.is_some_and(|until| local > until);
+                let over = self.rule.until.is_some_and(|until| local > until.wall());
                 match &mut self.left {
                     _ if over => return Ok(None),
                     Some(0) => return Ok(None),
@@ -93,7 +103,9 @@ impl<'a> Floating<'a> {
     /// Finds the dates of the next period; false when there is none, or it begins after the end.
     fn open_period(&mut self, steps: &mut Steps) -> Result<bool, Error> {
         let Some((first, last)) = self.bounds(self.period * i64::from(self.rule.interval)) else { return Ok(false) };
-        if !within_range(first.max(self.start.date())) || self.rule.until.is_some_and(|until| first > until.date()) {
+        if !within_range(first.max(self.start.date()))
+            || self.rule.until.is_some_and(|until| first > until.wall().date())
+        {
             return Ok(false);
         }
         self.days.clear();
@@ -111,6 +123,9 @@ impl<'a> Floating<'a> {
                 }
             }
         }
+        if self.left.is_none() && self.rule.positions.is_empty() {
+            self.days.retain(|day| !self.without.contains(day));
+        }
         let size = self.days.len() * self.times.len();
         self.places = if self.rule.positions.is_empty() {
             Places::All(0..size)
@@ -122,7 +137,7 @@ impl<'a> Floating<'a> {
 
     /// Takes `first`, the only date of a daily rule's period; or else goes on to the first period that may have one.
     fn skip_to_day(&mut self, first: NaiveDate, steps: &mut Steps) -> Result<(), Error> {
-        let last = self.rule.until.map_or(NaiveDate::MAX, |until| until.date());
+        let last = self.rule.until.map_or(NaiveDate::MAX, |until| until.wall().date());
         match self.dates.next(first, last, steps)? {
             Some(found) if found == first => {
                 self.days.push(found);

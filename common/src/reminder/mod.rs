@@ -17,6 +17,7 @@ pub mod schedule;
 pub mod spec;
 pub mod steps;
 pub mod summary;
+mod until;
 pub mod window;
 mod words;
 pub mod zone;

@@ -1,7 +1,9 @@
 //! Pure. Expands HOURLY and MINUTELY rules: hours and minutes as they pass, so that each real hour fires once when clocks
 //! change. What chooses among them (BYHOUR, BYDAY …) is asked of the clock on the wall.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, Timelike as _};
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Timelike as _};
 use chrono_tz::Tz;
 
 use super::dates::Dates;
@@ -12,6 +14,8 @@ use super::{Error, within_range};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 86_400;
+/// Steps for an hour or minute that is looked at: it costs about two dates.
+const LOOK: u32 = 2;
 /// Days from the start of the common era to 1970.
 const EPOCH: i64 = 719_163;
 
@@ -19,8 +23,9 @@ const EPOCH: i64 = 719_163;
 pub(super) struct RealTime<'a> {
     rule: &'a Rule,
     dates: Dates,
-    tz: Tz,
     offsets: Offsets,
+    /// Days on which nothing fires. What is counted is expanded on them all the same.
+    without: &'a BTreeSet<NaiveDate>,
     start: i64,
     until: Option<i64>,
     /// How many may still come, of a counted rule.
@@ -38,21 +43,24 @@ pub(super) struct RealTime<'a> {
 
 impl<'a> RealTime<'a> {
     /// What an uncounted rule tells begins shortly before `after`, in seconds since 1970.
-    pub(super) fn new(rule: &'a Rule, start: NaiveDateTime, tz: Tz, after: i64) -> Self {
+    pub(super) fn new(
+        rule: &'a Rule,
+        (start, tz): (NaiveDateTime, Tz),
+        without: &'a BTreeSet<NaiveDate>,
+        after: i64,
+    ) -> Self {
         let first = Meaning::of(start, tz).instant().timestamp();
         // with BYMINUTE, an hour is looked at as a whole
         let whole = rule.freq == Freq::Hourly && !rule.minutes.is_empty();
         let origin = if whole { first - i64::from(start.minute() * 60 + start.second()) } else { first };
         let step = i64::from(rule.interval) * if rule.freq == Freq::Hourly { HOUR } else { 60 };
-        let until = rule.until.map(|until| match Meaning::of(until, tz) {
-            Meaning::Once(at) | Meaning::Twice(_, at) | Meaning::Skipped(at) => at.timestamp(),
-        });
+        let until = rule.until.map(|until| until.instant(tz).timestamp());
         let number = if rule.count.is_some() { 0 } else { (after - origin).div_euclid(step).max(0) };
         Self {
             rule,
             dates: Dates::of(rule, start.date()),
-            tz,
             offsets: Offsets::new(tz),
+            without,
             start: first,
             until,
             left: rule.count,
@@ -67,8 +75,8 @@ impl<'a> RealTime<'a> {
     /// The next occurrence; none when there is no more.
     pub(super) fn next(&mut self, steps: &mut Steps) -> Result<Option<i64>, Error> {
         loop {
-            steps.take(1)?;
             if let Some(at) = self.ready.pop() {
+                steps.take(1)?;
                 if self.until.is_some_and(|until| at > until) || self.left == Some(0) {
                     return Ok(None);
                 }
@@ -79,6 +87,7 @@ impl<'a> RealTime<'a> {
             if self.until.is_some_and(|until| at > until) || !self.in_range(at) {
                 return Ok(None);
             }
+            steps.take(LOOK)?;
             self.look_at(at, steps)?;
             if self.ready.is_empty() {
                 let Some(ahead) = self.nothing_before(at, steps)? else { return Ok(None) };
@@ -129,7 +138,8 @@ impl<'a> RealTime<'a> {
         match self.known {
             Some((known, takes)) if known == day => takes,
             _ => {
-                let takes = date_of(day).is_some_and(|date| self.dates.take(date));
+                let is_out = |date| self.left.is_none() && self.without.contains(&date);
+                let takes = date_of(day).is_some_and(|date| self.dates.take(date) && !is_out(date));
                 self.known = Some((day, takes));
                 takes
             }
@@ -143,7 +153,7 @@ impl<'a> RealTime<'a> {
         if !self.takes_date(day) {
             let (Some(from), last) = (date_of(day + 1), NaiveDate::MAX) else { return Ok(None) };
             let Some(date) = self.dates.next(from, last, steps)? else { return Ok(None) };
-            return Ok(Some(Meaning::of(date.and_time(chrono::NaiveTime::MIN), self.tz).instant().timestamp()));
+            return Ok(Some(self.offsets.first_at(date.and_time(NaiveTime::MIN), offset)));
         }
         let hour = second / HOUR;
         let takes_hour = |wanted: &u32| i64::from(*wanted) == hour;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::rule::{Day, Freq, Rule};
+use super::until::Until;
 
 /// The rhythm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
@@ -151,7 +152,7 @@ impl Recurrence {
         let end = match (rule.count, rule.until) {
             (None, None) => End::Never,
             (Some(count), None) => End::After(count),
-            (None, Some(until)) if Some(until.time()) == NaiveTime::from_hms_opt(23, 59, 59) => {
+            (None, Some(Until::Wall(until))) if Some(until.time()) == NaiveTime::from_hms_opt(23, 59, 59) => {
                 End::Until(until.date())
             }
             _ => return None,
@@ -207,7 +208,7 @@ impl Recurrence {
 }
 
 /// Accepts a raw RRULE and writes it in the one form that is stored: parts in order, weekdays in calendar order, UNTIL as
-/// wall-clock time in `tz`.
+/// wall-clock time in `tz`, unless it is in UTC and clocks change within a day of it.
 ///
 /// # Errors
 /// When a part is malformed, unknown, too frequent or too costly; the error's field is `rrule`.

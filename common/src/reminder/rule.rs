@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::ops::RangeInclusive;
 
-use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _, Utc};
 use chrono_tz::Tz;
 
 use super::Error;
 use super::recurrence::Weekday;
+use super::until::Until;
 
 /// The field of a request that a raw rule stands in.
 pub(super) const FIELD: &str = "rrule";
@@ -84,8 +84,7 @@ pub(super) struct Rule {
     pub(super) freq: Freq,
     pub(super) interval: u32,
     pub(super) count: Option<u32>,
-    /// Wall-clock time in the reminder's zone, inclusive.
-    pub(super) until: Option<NaiveDateTime>,
+    pub(super) until: Option<Until>,
     pub(super) week_start: Weekday,
     pub(super) days: Vec<Day>,
     pub(super) hours: Vec<u32>,
@@ -101,13 +100,15 @@ impl Rule {
     /// The longest that a counted reminder may run: counting means expanding from the start each time.
     pub(super) const COUNT_MAX: u32 = 10_000;
 
-    /// Reads a stored rule: its UNTIL is wall-clock time.
-    pub(super) fn parse(text: &str) -> Result<Self, Error> {
-        Self::parse_in(text, Tz::UTC)
+    /// Reads a rule from outside: an UNTIL in UTC becomes wall-clock time in `tz` where that says the same.
+    pub(super) fn parse_in(text: &str, tz: Tz) -> Result<Self, Error> {
+        let rule = Self::parse(text)?;
+        let until = rule.until.map(|until| until.on_the_wall(tz));
+        Ok(Self { until, ..rule })
     }
 
-    /// Reads a rule from outside: an UNTIL in UTC becomes wall-clock time in `tz`.
-    pub(super) fn parse_in(text: &str, tz: Tz) -> Result<Self, Error> {
+    /// Reads a rule as it is stored.
+    pub(super) fn parse(text: &str) -> Result<Self, Error> {
         let mut parts = split(text)?;
         let freq = parts.remove("FREQ").ok_or_else(|| bad("has no FREQ"))?;
         let freq = Freq::from_name(&freq)
@@ -119,7 +120,7 @@ impl Rule {
             freq,
             interval: parts.remove("INTERVAL").map_or(Ok(1), |value| number("INTERVAL", &value, 1..=999))?,
             count: parts.remove("COUNT").map(|value| number("COUNT", &value, 1..=Self::COUNT_MAX)).transpose()?,
-            until: parts.remove("UNTIL").map(|value| until(&value, tz)).transpose()?,
+            until: parts.remove("UNTIL").map(|value| until(&value)).transpose()?,
             week_start: week_start.transpose()?.unwrap_or(Weekday::Mon),
             days: list(&mut parts, "BYDAY", Day::parse)?,
             hours: list(&mut parts, "BYHOUR", |text| text.parse().ok().filter(|hour| *hour < 24))?,
@@ -180,7 +181,7 @@ impl Display for Rule {
             write!(f, ";COUNT={count}")?;
         }
         if let Some(until) = self.until {
-            write!(f, ";UNTIL={}", until.format("%Y%m%dT%H%M%S"))?;
+            write!(f, ";UNTIL={until}")?;
         }
         Ok(())
     }
@@ -249,17 +250,7 @@ fn signed<T: TryFrom<i64>>(text: &str, most: i64) -> Option<T> {
     T::try_from(number).ok().filter(|_| fits)
 }
 
-/// A date (its whole day counts), a wall-clock time, or a time in UTC.
-fn until(text: &str, tz: Tz) -> Result<NaiveDateTime, Error> {
-    let parsed = if let Ok(date) = NaiveDate::parse_from_str(text, "%Y%m%d") {
-        NaiveTime::from_hms_opt(23, 59, 59).map(|end| date.and_time(end))
-    } else if let Some(utc) = text.strip_suffix('Z') {
-        let utc = NaiveDateTime::parse_from_str(utc, "%Y%m%dT%H%M%S").ok();
-        utc.map(|utc| Utc.from_utc_datetime(&utc).with_timezone(&tz).naive_local())
-    } else {
-        NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%S").ok()
-    };
-    parsed
-        .filter(|until| super::within_range(until.date()))
+fn until(text: &str) -> Result<Until, Error> {
+    Until::parse(text)
         .ok_or_else(|| bad("UNTIL must be like 20270101, 20270101T090000 or 20270101T080000Z, between 1970 and 2199"))
 }

@@ -208,7 +208,7 @@ impl Schedule {
     ) -> Result<(), Error> {
         // no occurrence before this can be mapped to an instant past `after`
         let from = after.with_timezone(&self.tz).naive_local().checked_sub_days(MARGIN).unwrap_or(self.start);
-        let mut floating = Floating::new(rule, self.start, from);
+        let mut floating = Floating::new(rule, self.start, self.exdates.days(), from);
         while !found.complete {
             let Some(local) = floating.next(steps)? else { break };
             if local >= from {
@@ -227,7 +227,8 @@ impl Schedule {
             Meaning::Twice(..) => Some(Clocks::FirstOfTwo),
             Meaning::Skipped(_) => Some(Clocks::Shifted),
         };
-        if at <= after || self.leaves_out(local, at) {
+        let over = self.rule.as_ref().and_then(|rule| rule.until).is_some_and(|until| until.passed(at));
+        if at <= after || over || self.leaves_out(local, at) {
             return;
         }
         if clocks != Some(Clocks::Shifted) {
@@ -246,7 +247,7 @@ impl Schedule {
         found: &mut Found,
         steps: &mut Steps,
     ) -> Result<(), Error> {
-        let mut real_time = RealTime::new(rule, self.start, self.tz, after.timestamp());
+        let mut real_time = RealTime::new(rule, (self.start, self.tz), self.exdates.days(), after.timestamp());
         while !found.complete {
             let Some(second) = real_time.next(steps)? else { break };
             if second <= after.timestamp() {
@@ -309,10 +310,10 @@ impl Schedule {
         let Some(rule) = self.rule.as_ref().filter(|rule| rule.count.is_some()) else { return Ok(()) };
         let mut steps = Steps::new();
         if rule.freq.is_real_time() {
-            let mut real_time = RealTime::new(rule, self.start, self.tz, 0);
+            let mut real_time = RealTime::new(rule, (self.start, self.tz), self.exdates.days(), 0);
             while real_time.next(&mut steps)?.is_some() {}
         } else {
-            let mut floating = Floating::new(rule, self.start, self.start);
+            let mut floating = Floating::new(rule, self.start, self.exdates.days(), self.start);
             while floating.next(&mut steps)?.is_some() {}
         }
         Ok(())
@@ -321,9 +322,10 @@ impl Schedule {
     /// Why a schedule has no occurrence at all.
     fn why_none(&self, before: DateTime<Utc>) -> Error {
         let with_all = Self { exdates: Exdates::default(), on_gap: OnGap::Shift, ..self.clone() };
-        let until = self.rule.as_ref().and_then(|rule| rule.until).filter(|until| *until < self.start);
-        if let Some(until) = until {
-            let (until, start) = (until.format("%Y-%m-%d %H:%M:%S"), self.start.format("%Y-%m-%d %H:%M:%S"));
+        let until = self.rule.as_ref().and_then(|rule| rule.until);
+        let at = instant_of(self.start, self.tz);
+        if let Some(until) = until.filter(|until| until.precedes(self.start, at)) {
+            let (until, start) = (until.words(), self.start.format("%Y-%m-%d %H:%M"));
             Error::new(FIELD, format_args!("ends at {until}, before the start at {start}"))
         } else if !self.exdates.is_empty() && matches!(with_all.next_after(before), Ok(Some(_))) {
             Error::new("exdates", "leave no occurrence at all")

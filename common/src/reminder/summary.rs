@@ -1,8 +1,6 @@
 //! Pure. A recurrence in words (R42): "Every Mon, Wed, Fri", "Every 2 weeks until 2027-01-01", "On the second Monday of every
 //! month". What an accepted rule says is always said.
 
-use chrono::NaiveTime;
-
 use super::rule::{Day, Freq, Rule};
 use super::words::{hours, list, months, nth, numbers, weekday};
 
@@ -29,9 +27,7 @@ fn of(rule: &Rule) -> String {
         Some(count) => words.push_str(&format!(", {count} times")),
     }
     if let Some(until) = rule.until {
-        let whole_day = Some(until.time()) == NaiveTime::from_hms_opt(23, 59, 59);
-        let format = if whole_day { "%Y-%m-%d" } else { "%Y-%m-%d %H:%M" };
-        words.push_str(&format!(" until {}", until.format(format)));
+        words.push_str(&format!(" until {}", until.words()));
     }
     words
 }

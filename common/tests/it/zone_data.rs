@@ -118,3 +118,30 @@ async fn firing_notes_whose_clocks_it_read(db: PgPool) {
     let ahead = "SELECT next_fire_at > now() + interval '47 hours' FROM reminders";
     assert!(sqlx::query_scalar::<_, bool>(ahead).fetch_one(&db).await.unwrap(), "tomorrow is left out");
 }
+
+/// R03, R40: what comes due before it was planned anew, and lies an hour later by today's zone data, fires then and not twice;
+/// what lies earlier fires late.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_is_due_by_old_zone_data_fires_once(db: PgPool) {
+    let (tenant, later) = reminder(&db, Some("FREQ=DAILY"), Some("2009a"), 0).await;
+    let (_, earlier) = reminder(&db, Some("FREQ=DAILY"), Some("2009a"), 0).await;
+    let (_, current) = reminder(&db, Some("FREQ=DAILY"), Some(zone::DATA_VERSION), 0).await;
+    for (reminder, start) in [(later, "1 hour"), (earlier, "-30 minutes"), (current, "1 hour")] {
+        let due = "UPDATE reminders SET timezone = 'UTC', next_fire_at = now() - interval '1 second',
+                   start_local = date_trunc('second', now() AT TIME ZONE 'UTC') + $2::interval WHERE id = $1";
+        sqlx::query(due).bind(reminder).bind(start).execute(&db).await.unwrap();
+    }
+    let fired = fire_due(&db, 10).await.unwrap();
+    assert_eq!((fired.due, fired.fired.len()), (3, 2));
+    let runs = "SELECT count(*) FROM runs WHERE reminder_id = $1";
+    let runs = async |reminder| sqlx::query_scalar::<_, i64>(runs).bind(reminder).fetch_one(&db).await.unwrap();
+    assert_eq!((runs(later).await, runs(earlier).await, runs(current).await), (0, 1, 1));
+    let ahead =
+        "SELECT next_fire_at = start_local AT TIME ZONE 'UTC' AND tzdb_version = $2 FROM reminders WHERE id = $1";
+    let ahead = sqlx::query_scalar::<_, bool>(ahead).bind(later).bind(zone::DATA_VERSION);
+    assert!(ahead.fetch_one(&db).await.unwrap(), "it is armed for when it is due");
+    let told = "SELECT count(*) FROM events WHERE kind = 'reminder.rescheduled'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(told).fetch_one(&db).await.unwrap(), 2);
+    let fired = "SELECT count(*) FROM events WHERE kind = 'reminder.fired' AND tenant_id = $1";
+    assert_eq!(sqlx::query_scalar::<_, i64>(fired).bind(tenant).fetch_one(&db).await.unwrap(), 0);
+}

@@ -92,6 +92,8 @@ struct Due {
     catchup_window_s: i32,
     overlap: Overlap,
     fire_at: DateTime<Utc>,
+    last_fired_at: Option<DateTime<Utc>>,
+    tzdb_version: Option<String>,
     now: DateTime<Utc>,
 }
 
@@ -107,16 +109,17 @@ enum Next {
 ///
 /// Of occurrences that came due while no scheduler ran, those fire that the reminder's `misfire` and `catchup_window_s`
 /// let through; of the others the first ten have a run `missed` each, and an event tells of all. The next occurrence lies
-/// in the future again.
+/// in the future again. What was planned with older zone data than this program's, and is not due by today's, does not fire.
 ///
 /// # Errors
 /// When the database does not do it; nothing is fired then.
 pub async fn fire_due(db: &PgPool, limit: i64) -> Result<Firing> {
     let mut transaction = db.begin().await?;
-    let due = lock_due(&mut transaction, limit).await?;
+    let mut due = lock_due(&mut transaction, limit).await?;
     if due.is_empty() {
         return Ok(Firing::default());
     }
+    zone_data::replan(&mut due).write(&mut transaction).await?;
     let open = fire::open_runs(&mut transaction, &due).await?;
     let sorted: Vec<Sorted> = due.iter().map(|due| sort(due).beside(due.overlap, open.count(due.id))).collect();
     let runs = fire::insert_runs(&mut transaction, &due, &sorted).await?;
@@ -152,7 +155,8 @@ async fn lock_due(transaction: &mut PgConnection, limit: i64) -> Result<Vec<Due>
         r#"
         SELECT id AS "id: ReminderId", tenant_id AS "tenant: TenantId", account_id AS "account: AccountId",
                name, start_local, timezone, rrule, exdates, on_gap AS "on_gap: OnGap", misfire AS "misfire: Misfire",
-               catchup_window_s, overlap AS "overlap: Overlap", next_fire_at AS "fire_at!", now() AS "now!"
+               catchup_window_s, overlap AS "overlap: Overlap", next_fire_at AS "fire_at!", last_fired_at,
+               tzdb_version, now() AS "now!"
         FROM reminders WHERE next_fire_at <= now()
         ORDER BY next_fire_at LIMIT $1
         FOR UPDATE SKIP LOCKED

@@ -1,12 +1,14 @@
 //! New zone data: when a country changes its clocks, what was planned with the old data is planned anew.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use chrono::{DateTime, NaiveDateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Events, REMINDER_RESCHEDULED};
+use super::{Due, Events, REMINDER_RESCHEDULED};
 use crate::id::{AccountId, ReminderId, TenantId};
-use crate::reminder::{OnGap, Schedule};
+use crate::reminder::{OnGap, Schedule, zone};
 use crate::store::Result;
 
 /// What a step of [`refresh_zone_data`] did.
@@ -50,10 +52,7 @@ pub async fn refresh_zone_data(db: &PgPool, version: &str, limit: i64) -> Result
         let moved = reminder.moved();
         times.push(moved.unwrap_or(reminder.fire_at));
         if let Some(at) = moved {
-            tracing::info!(reminder = %reminder.id, previous = %reminder.fire_at, next = %at, "zone data moved a reminder");
-            let data = serde_json::json!({"reminder_id": reminder.id, "previous": reminder.fire_at, "next_fire_at": at,
-                "zone_data": version});
-            events.push(reminder.tenant, Some(reminder.account), REMINDER_RESCHEDULED, data);
+            reminder.tell(at, version, &mut events);
             refreshed.moved.push(reminder.tenant);
         }
     }
@@ -91,11 +90,52 @@ async fn lock_outdated(transaction: &mut PgConnection, version: &str, limit: i64
     Ok(planned)
 }
 
+/// Looks at what is due: what is known to be planned with zone data older than this program's, and was not planned anew yet, is due
+/// when today's data says. Else it would fire twice when it lies later by today's: now, and then. Answers what is to be told.
+pub(super) fn replan(due: &mut [Due]) -> Events {
+    let mut events = Events::default();
+    for due in due {
+        if due.tzdb_version.as_deref().is_some_and(|version| version < zone::DATA_VERSION) {
+            let planned = Planned::from(&*due);
+            if let Some(at) = planned.moved() {
+                planned.tell(at, zone::DATA_VERSION, &mut events);
+                due.fire_at = at;
+            }
+        }
+    }
+    events
+}
+
+impl From<&Due> for Planned {
+    fn from(due: &Due) -> Self {
+        Self {
+            id: due.id,
+            tenant: due.tenant,
+            account: due.account,
+            start_local: due.start_local,
+            timezone: due.timezone.clone(),
+            rrule: due.rrule.clone(),
+            exdates: due.exdates.clone(),
+            on_gap: due.on_gap,
+            fire_at: due.fire_at,
+            last_fired_at: due.last_fired_at,
+        }
+    }
+}
+
 impl Planned {
     /// When it fires now; none: when it was planned. What can't be computed fails when it is due, with an event.
     fn moved(&self) -> Option<DateTime<Utc>> {
         let rrule = self.rrule.as_deref();
         let schedule = Schedule::read(self.start_local, &self.timezone, rrule, &self.exdates, self.on_gap).ok()?;
-        schedule.moved(self.fire_at, self.last_fired_at).ok()?
+        let moved = catch_unwind(AssertUnwindSafe(|| schedule.moved(self.fire_at, self.last_fired_at)));
+        moved.ok()?.ok()?
+    }
+
+    fn tell(&self, at: DateTime<Utc>, version: &str, events: &mut Events) {
+        tracing::info!(reminder = %self.id, previous = %self.fire_at, next = %at, "zone data moved a reminder");
+        let data = serde_json::json!({"reminder_id": self.id, "previous": self.fire_at, "next_fire_at": at,
+            "zone_data": version});
+        events.push(self.tenant, Some(self.account), REMINDER_RESCHEDULED, data);
     }
 }

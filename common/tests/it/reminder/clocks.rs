@@ -1,8 +1,9 @@
 //! R40, R41: what happens where clocks change, checked by hand against the rules of the zones.
 
-use chrono::Duration;
+use chrono::{DateTime, Duration, Offset as _, TimeZone as _};
 use common::reminder::OnGap::{self, Shift, Skip};
 use common::reminder::schedule::Clocks;
+use common::reminder::zone::SPAN;
 
 use super::{local, occurrences, schedule, schedule_with, shown, utc, zone};
 
@@ -306,6 +307,25 @@ fn asia_kolkata() {
             ),
         ],
     );
+}
+
+/// What the expansion takes for granted: within a span, no zone's clocks change and change back.
+#[test]
+fn no_zone_changes_its_clocks_back_within_a_span() {
+    let days: Vec<_> = (0..365 * 131).map(|day| (DateTime::UNIX_EPOCH + Duration::days(day)).naive_utc()).collect();
+    for tz in chrono_tz::TZ_VARIANTS {
+        let mut last: Option<(usize, i32)> = None;
+        let mut offset = None;
+        for (day, utc) in days.iter().enumerate() {
+            let now = tz.offset_from_utc_datetime(utc).fix().local_minus_utc();
+            if let Some(before) = offset.replace(now).filter(|before| *before != now) {
+                let back = last.replace((day, before)).is_some_and(|(changed, from)| {
+                    from == now && i64::try_from(day - changed).unwrap_or(i64::MAX) * 86_400 <= SPAN
+                });
+                assert!(!back, "{tz} at {utc}");
+            }
+        }
+    }
 }
 
 /// What clocks did is told.

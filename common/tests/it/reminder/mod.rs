@@ -7,7 +7,9 @@ use common::reminder::recurrence::accept_rrule;
 use common::reminder::{OnGap, Schedule, timezone};
 
 mod clocks;
+mod ends;
 mod limits;
+mod minutes;
 mod moved;
 mod oracle;
 mod properties;
