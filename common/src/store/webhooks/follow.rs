@@ -66,12 +66,16 @@ pub async fn claim_across_tenants(
 ) -> Result<Vec<(TenantId, WebhookId)>> {
     let rows = sqlx::query!(
         r#"
-        WITH free AS (
-            SELECT h.id FROM webhooks h
+        WITH seen AS MATERIALIZED (
+            SELECT h.id, h.owner FROM webhooks h
             WHERE h.enabled AND h.owner IS DISTINCT FROM $1 AND NOT EXISTS (
                 SELECT FROM workers w
                 WHERE w.id = h.owner AND w.stopped_at IS NULL AND w.last_seen > now() - $2::interval)
-            LIMIT $3 FOR UPDATE SKIP LOCKED),
+            LIMIT $3),
+        free AS (
+            -- one that was claimed since it was seen has an owner whom this snapshot may not know
+            SELECT h.id FROM webhooks h JOIN seen ON seen.id = h.id WHERE h.owner IS NOT DISTINCT FROM seen.owner
+            FOR UPDATE OF h SKIP LOCKED),
         taken AS (UPDATE webhooks h SET owner = $1 FROM free WHERE h.id = free.id RETURNING h.tenant_id, h.id)
         SELECT tenant_id AS "tenant!: TenantId", id AS "webhook!: WebhookId" FROM taken
         UNION SELECT tenant_id, id FROM webhooks WHERE owner = $1 AND enabled
