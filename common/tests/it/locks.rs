@@ -138,7 +138,7 @@ async fn clearing_leaves_alone_what_others_remove(db: PgPool) {
     let holding = hold(&db, "SELECT id FROM runs WHERE id = $1 FOR UPDATE", over[0].0).await;
     let cleared = tokio::time::timeout(Duration::from_secs(5), runs::clear(&db, of.0)).await;
     assert_eq!(cleared.expect("it does not wait").unwrap(), 1);
-    drop(holding);
+    holding.rollback().await.unwrap();
     assert_eq!(runs::clear(&db, of.0).await.unwrap(), 1);
 }
 
