@@ -147,7 +147,7 @@ async fn fill(db: &PgPool, size: i64) {
              INSERT INTO reminders (id, tenant_id, account_id, name, timezone, start_local, rrule, next_fire_at, tzdb_version)
              SELECT gen_random_uuid(), a.tenant_id, a.id, 'Reminder ' || n, 'Europe/London', at AT TIME ZONE 'Europe/London',
                     'FREQ=DAILY', at, '{zone_data}'
-             FROM date_trunc('second', now()) + interval '{ahead} seconds' AS at, generate_series(1, {size}) n
+             FROM (SELECT date_trunc('second', now()) + interval '{ahead} seconds' AS at) t, generate_series(1, {size}) n
              JOIN a ON a.place = 1 + n % 100
              RETURNING id, tenant_id),
          m AS (INSERT INTO reminder_messages (tenant_id, reminder_id, position, body) SELECT tenant_id, id, 0, 'hello' FROM r)
