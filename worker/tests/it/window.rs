@@ -73,7 +73,7 @@ async fn the_window_closes_between_two_sends(pool: PgPool) {
 
     neglected::expire_messages(&house.pool, Duration::ZERO, 10).await.unwrap();
     due::settle_runs(&house.pool, &[run]).await.unwrap();
-    let so = "SELECT status || ': ' || summary FROM runs WHERE id = $1";
+    let so = "SELECT concat(status, ': ', summary) FROM runs WHERE id = $1";
     assert_eq!(said(&house, so, run.0).await, "paused: 1 of 3 sent, 2 pending");
     let targets = "SELECT string_agg(state, ',' ORDER BY position) FROM run_targets WHERE run_id = $1";
     assert_eq!(said(&house, targets, run.0).await, "sent,pending,pending");

@@ -38,7 +38,8 @@ async fn what_came_due_during_an_outage(db: PgPool) {
         assert!(said(told).await.starts_with(&format!("{missed} occurrences since ")), "{}", said(told).await);
         let targets = "SELECT count(*)::text FROM run_targets WHERE tenant_id = $1";
         assert_eq!(said(targets).await, (2 * fires).to_string(), "what is missed has no targets");
-        let after = "SELECT (status = 'active' AND next_fire_at > now() AND next_fire_at <= now() + interval '5 minutes'
+        let after =
+            "SELECT (status = 'active' AND next_fire_at > now() AND next_fire_at <= now() + interval '5 minutes'
                          AND (last_fired_at IS NOT NULL) = ($2 > 0))::text FROM reminders WHERE tenant_id = $1";
         let fires = i64::try_from(fires).unwrap();
         let armed: String = sqlx::query_scalar(after).bind(of.0).bind(fires).fetch_one(&db).await.unwrap();

@@ -74,7 +74,8 @@ impl Scheduler {
     /// Bells of runs that have rung so far, heard or not.
     async fn bells(&self) -> i64 {
         let metrics = self.ask("metrics").await.expect("metrics");
-        let counters = metrics.lines().filter(|line| line.starts_with("switchboard_bells_rung_total{kind=\"fire_reminder\""));
+        let counters =
+            metrics.lines().filter(|line| line.starts_with("switchboard_bells_rung_total{kind=\"fire_reminder\""));
         let counts = counters.filter(|line| !line.contains("\"failed\"")).filter_map(|line| line.rsplit(' ').next());
         counts.map(|count| count.parse::<f64>().unwrap_or(0.0) as i64).sum()
     }
