@@ -170,7 +170,7 @@ pub async fn change(db: &PgPool, tenant: TenantId, webhook: WebhookId, change: &
     Ok(changed)
 }
 
-/// Gives a webhook a new secret, and answers it. The previous one signs, too, for [`PREVIOUS_SIGNS_HOURS`].
+/// Gives a webhook a new secret, and answers it. The previous one signs, too, for 24 hours.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such webhook.
