@@ -99,6 +99,19 @@ async fn an_acknowledgement_after_the_edit_counts(db: PgPool) {
     assert_eq!(count(&db, "SELECT count(*) FROM events WHERE kind = 'run.changed'").await, 2);
 }
 
+/// R49: what was acknowledged after its run had paused was sent; cancel skips the others only.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_cancel_leaves_what_was_sent(db: PgPool) {
+    let of = account(&db, "connected").await;
+    let (_, id) = under_way(&db, of, 2).await;
+    sqlx::query("UPDATE runs SET status = 'paused'").execute(&db).await.unwrap();
+    leave_outbox(&db, id, 0, "sent").await;
+    leave_outbox(&db, id, 1, "expired").await;
+    runs::cancel(&db, of.0, id).await.unwrap();
+    assert_eq!(targets(&db, id).await, ["sent", "skipped"]);
+    assert_eq!(run(&db, id).await, ("partial".to_owned(), "1 of 2 sent, 1 canceled by operator".to_owned()));
+}
+
 /// R43, R44: an occurrence that fires while it is being edited is called back, and the edited one fires a minute later at
 /// most; if the old one was sent, that is all.
 #[sqlx::test(migrator = "MIGRATOR")]

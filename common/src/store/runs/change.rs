@@ -135,6 +135,18 @@ pub async fn cancel(db: &PgPool, tenant: TenantId, run: RunId) -> Result<()> {
     let Some(step) = machine::decide(found.status, Event::Canceled, false) else {
         return Err(Error::Conflict(format!("the run is {}: only a paused run can be canceled", found.status)));
     };
+    // acknowledged after the run had paused: it was sent
+    sqlx::query!(
+        "UPDATE run_targets t SET state = 'sent', finished_at = now()
+         WHERE t.tenant_id = $1 AND t.run_id = $2 AND t.state = 'pending'
+           AND EXISTS (SELECT FROM messages m WHERE m.run_id = t.run_id AND m.run_position = t.position)
+           AND NOT EXISTS (SELECT FROM messages m WHERE m.run_id = t.run_id AND m.run_position = t.position
+                           AND m.state NOT IN ('sent', 'delivered', 'read'))",
+        tenant.0,
+        run.0
+    )
+    .execute(&mut *transaction)
+    .await?;
     let skipped = sqlx::query!(
         "UPDATE run_targets SET state = 'skipped', reason = $3, finished_at = now()
          WHERE tenant_id = $1 AND run_id = $2 AND state = 'pending'",
