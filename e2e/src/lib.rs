@@ -8,5 +8,6 @@
 )]
 
 mod cluster;
+mod words;
 
 pub use cluster::{Cluster, DEADLINE, Lines, Part};

@@ -25,7 +25,8 @@ use crate::keys::{self, UnknownKey};
 use crate::link::Connector;
 use crate::session::board::Board;
 use crate::session::keeper;
-use crate::session::supervisor::{Stopped, Supervisor};
+use crate::session::stop::Stopped;
+use crate::session::supervisor::Supervisor;
 use crate::session::trust::Trust;
 use crate::webhook::{self, Means, http::Sender};
 

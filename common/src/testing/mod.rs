@@ -1,5 +1,6 @@
 //! What tests of several crates share.
 
+pub mod many_due;
 mod port;
 mod proxy;
 mod redis_server;

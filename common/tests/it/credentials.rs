@@ -18,7 +18,8 @@ fn sealer(keys: &[(&str, u8)]) -> Arc<Sealer> {
     Arc::new(Sealer::parse(&text.join(",")).unwrap())
 }
 
-async fn account(pool: &PgPool) -> Fence {
+/// An account under a first claim.
+pub(crate) async fn account(pool: &PgPool) -> Fence {
     let (tenant, account) = (uuid::Uuid::now_v7(), AccountId::new());
     sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'tenant')").bind(tenant).execute(pool).await.unwrap();
     sqlx::query("INSERT INTO accounts (id, tenant_id, label) VALUES ($1, $2, 'account')")

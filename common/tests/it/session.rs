@@ -4,29 +4,18 @@ use std::time::Duration;
 
 use chrono::Utc;
 use common::account::Status;
-use common::id::{AccountId, MessageId};
+use common::id::MessageId;
+use common::store::MIGRATOR;
 use common::store::outbox::{self, Inbound};
 use common::store::session::{self, StatusChange};
-use common::store::{Fence, MIGRATOR};
 use sqlx::PgPool;
 
-async fn fence(pool: &PgPool) -> Fence {
-    let (tenant, account) = (uuid::Uuid::now_v7(), AccountId::new());
-    sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'tenant')").bind(tenant).execute(pool).await.unwrap();
-    sqlx::query("INSERT INTO accounts (id, tenant_id, label, wanted) VALUES ($1, $2, 'account', 'online')")
-        .bind(account.0)
-        .bind(tenant)
-        .execute(pool)
-        .await
-        .unwrap();
-    sqlx::query("INSERT INTO leases (account_id, epoch) VALUES ($1, 1)").bind(account.0).execute(pool).await.unwrap();
-    Fence { account, epoch: 1 }
-}
+use crate::credentials::account;
 
 /// R28: a second ban of the same kind is written like the first: whoever owns the account next waits for its end.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_longer_ban_is_written(pool: PgPool) {
-    let fence = fence(&pool).await;
+    let fence = account(&pool).await;
     let reason = Some("WhatsApp has banned it for a while".to_owned());
     for seconds in [1.0, 3_600.0] {
         let ban = StatusChange { fence, status: Status::Banned, reason: reason.clone(), banned_for_s: Some(seconds) };
@@ -40,7 +29,7 @@ async fn a_longer_ban_is_written(pool: PgPool) {
 /// R35: a received message whose commit takes longer than anybody waits is stored once, though it is written again.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_received_message_is_stored_once_by_two_calls(pool: PgPool) {
-    let fence = fence(&pool).await;
+    let fence = account(&pool).await;
     for statement in [
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(2); RETURN NULL; END'",
         "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON events DEFERRABLE INITIALLY DEFERRED
@@ -67,7 +56,7 @@ async fn a_received_message_is_stored_once_by_two_calls(pool: PgPool) {
 /// R36: a try that is counted again, because nobody heard that it was, is one try.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_try_is_counted_once(pool: PgPool) {
-    let (fence, message) = (fence(&pool).await, MessageId::new());
+    let (fence, message) = (account(&pool).await, MessageId::new());
     sqlx::query(
         "INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id)
          SELECT $1, tenant_id, id, '15559999@s.whatsapp.net', 'hello', 'ID' FROM accounts",

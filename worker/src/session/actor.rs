@@ -7,8 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::clock::BootTime;
-use common::id::MessageId;
-use common::store::outbox;
 use common::store::session::{self, SessionRow};
 use common::store::{Error, Fence, answered};
 use common::telemetry::metrics;
@@ -21,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::in_flight::InFlight;
 use super::inbound::Gathered;
 use super::machine::decide;
-use super::outbox::{Report, Sender};
+use super::outbox::Report;
 use super::restart::UNSTABLE;
 use super::state::{End, Event, Facts, Passkey, State, Wanted, Who};
 use super::trust::while_trusted;
@@ -32,12 +30,6 @@ use crate::link::{CloseReason, Delivery, Link, LinkError, LinkEvent, LinkEvents,
 const GATHER: usize = 256;
 /// The oldest unacknowledged message is looked at this often.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
-/// Without an acknowledgement for this long the connection is dead, whatever it says (R62).
-const ACK_TIMEOUT: Duration = Duration::from_secs(15);
-/// A message is not alone to blame when another one has waited for an answer this long as well.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// Tries of one message, each on a connection of its own that was in order otherwise, before it is given up.
-const TRIES: i32 = 5;
 
 /// What others tell a session. Cheap to clone; nothing is ever lost, because nothing queues.
 #[derive(Debug, Clone, Default)]
@@ -82,7 +74,7 @@ pub struct Actor {
     pub(super) turn: CancellationToken,
     pub(super) events: LinkEvents,
     inbox: LinkInbox,
-    orders: Orders,
+    pub(super) orders: Orders,
     released: bool,
     fenced: bool,
     pub(super) serial: i64,
@@ -93,10 +85,10 @@ pub struct Actor {
     pub(super) pending: FuturesUnordered<BoxFuture<'static, Reported>>,
     pub(super) in_flight: Arc<InFlight>,
     pub(super) bell: Arc<Notify>,
-    reports_in: mpsc::UnboundedReceiver<Report>,
-    reports_out: mpsc::UnboundedSender<Report>,
-    sender: Option<CancellationToken>,
-    gathered: Gathered,
+    pub(super) reports_in: mpsc::UnboundedReceiver<Report>,
+    pub(super) reports_out: mpsc::UnboundedSender<Report>,
+    pub(super) sender: Option<CancellationToken>,
+    pub(super) gathered: Gathered,
 }
 
 impl Actor {
@@ -356,80 +348,6 @@ impl Actor {
             Reported::PairingCode(code) => self.pairing_code(code).await,
             Reported::Passkey(taken) => self.passkey_taken(taken),
             Reported::Groups(groups) => self.groups(groups).await,
-        }
-    }
-
-    async fn report(&mut self, report: Report) {
-        match report {
-            Report::Refused { whatsapp_id, reason } => self.gathered.refused(&self.in_flight, &whatsapp_id, reason),
-            Report::Stale { serial, message } if serial == self.serial => self.stale(message).await,
-            Report::Stale { .. } | Report::Over => {}
-        }
-    }
-
-    async fn check(&mut self) {
-        if let Some((message, _)) = self.in_flight.oldest(BootTime::now()).filter(|(_, waited)| *waited > ACK_TIMEOUT) {
-            self.stale(Some(message)).await;
-        }
-    }
-
-    /// The connection is given up. A message that is alone to blame for that has its tries counted, so that it does not
-    /// keep the others of its account from going out for ever.
-    async fn stale(&mut self, message: Option<MessageId>) {
-        self.queue.push_back(Event::Stale);
-        let online = matches!(self.state, State::Online { .. });
-        let Some(id) = message.filter(|id| online && self.in_flight.alone(*id, BootTime::now(), PATIENCE)) else {
-            return;
-        };
-        let tried = self.persist("read tries", move |context, fence| async move {
-            outbox::tries(&context.pool, fence.account, id).await
-        });
-        let Some(before) = tried.await else { return self.queue.push_back(Event::Fenced) };
-        let counted = self.persist("count a try", move |context, fence| async move {
-            outbox::count_try(&context.pool, fence, id, before).await
-        });
-        match counted.await {
-            Some(tries) if tries >= TRIES => {
-                tracing::warn!(account = %self.fence.account, message = %id, tries, "a message is given up");
-                self.gathered.given_up(id, tries);
-            }
-            Some(_) => {}
-            None => self.queue.push_back(Event::Fenced),
-        }
-    }
-
-    fn start_sending(&mut self) {
-        let Some(link) = self.link.clone() else { return };
-        let stop = CancellationToken::new();
-        let sender = Sender {
-            context: Arc::clone(&self.context),
-            account: self.fence.account,
-            link,
-            serial: self.serial,
-            in_flight: Arc::clone(&self.in_flight),
-            bell: Arc::clone(&self.bell),
-            reports: self.reports_out.clone(),
-            stop: stop.clone(),
-        };
-        self.bell.notify_one();
-        let (reports, serial) = (self.reports_out.clone(), self.serial);
-        tokio::spawn(async move {
-            let ended = match tokio::spawn(sender.run()).await {
-                Ok(()) => Report::Over,
-                Err(error) => {
-                    tracing::error!(%error, "the sender broke");
-                    Report::Stale { serial, message: None }
-                }
-            };
-            // the actor may have ended meanwhile
-            let _ = reports.send(ended);
-        });
-        self.sender = Some(stop);
-    }
-
-    pub(super) fn stop_sending(&mut self) {
-        if let Some(stop) = self.sender.take() {
-            stop.cancel();
         }
     }
 }

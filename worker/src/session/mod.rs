@@ -16,6 +16,8 @@ mod passkey;
 pub mod perform;
 pub mod placement;
 pub mod restart;
+mod sending;
 pub mod state;
+pub mod stop;
 pub mod supervisor;
 pub mod trust;

@@ -14,19 +14,13 @@ use common::job::Bell;
 use common::lease::Won;
 use common::store::{self, Fence, answered};
 use common::telemetry::metrics;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::actor::{Actor, Orders};
-use super::balance::size;
 use super::fleet::View;
 use super::state::End;
 use crate::context::Context;
 
-/// For what is cut off to end.
-const CUTTING: Duration = Duration::from_secs(2);
-/// For the last slice of a stop: what is on its way to be acknowledged, and the socket to close.
-const LAST_SLICE: Duration = Duration::from_secs(13);
 /// No heartbeat is as old.
 const NEVER: Duration = Duration::from_hours(24 * 365);
 
@@ -50,17 +44,6 @@ pub enum Knock {
     NotMine,
     /// Nothing is wanted of it.
     Nothing,
-}
-
-/// How the sessions of a worker ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stopped {
-    /// Each in its order; no socket is open.
-    InOrder,
-    /// Some were cut off; no socket is open, what they had on its way goes out again with the same ids.
-    CutOff,
-    /// Some have not ended: a socket may be open still.
-    Left,
 }
 
 pub(super) struct Held {
@@ -106,10 +89,10 @@ pub(super) struct Inner {
     pub(super) overflowed: Mutex<Option<BootTime>>,
     held: Mutex<HashMap<AccountId, Hold>>,
     /// From the start of a session until its account is given back.
-    tasks: TaskTracker,
+    pub(super) tasks: TaskTracker,
     /// From the start of a session until its socket is closed.
-    actors: TaskTracker,
-    stopping: AtomicBool,
+    pub(super) actors: TaskTracker,
+    pub(super) stopping: AtomicBool,
 }
 
 impl Supervisor {
@@ -178,7 +161,7 @@ impl Supervisor {
         }
     }
 
-    fn orders(&self) -> Vec<Orders> {
+    pub(super) fn orders(&self) -> Vec<Orders> {
         self.held().values().filter_map(Hold::live).map(|held| held.orders.clone()).collect()
     }
 
@@ -244,7 +227,7 @@ impl Supervisor {
         Ok(started)
     }
 
-    async fn give_up_keys(&self, accounts: &[AccountId]) {
+    pub(super) async fn give_up_keys(&self, accounts: &[AccountId]) {
         if !accounts.is_empty()
             && let Err(error) = self.0.context.leases.release(accounts).await
         {
@@ -360,50 +343,6 @@ impl Supervisor {
         for orders in self.orders() {
             orders.fence.cancel();
         }
-    }
-
-    /// Stops claiming, closes every session in order, gives every account back; waits at most `deadline`, and not at all
-    /// once `at_once` is cancelled. What is left then is cut off. Sessions end in slices of `per_s` each second (0: all at
-    /// once), as fast as the cluster may connect: whose turn has not come stays online. The last slice begins
-    /// early enough to end in order; those that are not online end first and at once.
-    pub async fn stop(&self, deadline: Duration, per_s: u32, at_once: &CancellationToken) -> Stopped {
-        self.0.stopping.store(true, Ordering::Release);
-        self.0.tasks.close();
-        self.0.actors.close();
-        let in_order = tokio::select! {
-            biased;
-            () = self.release_all(deadline.saturating_sub(LAST_SLICE).max(deadline / 4), per_s) => true,
-            () = at_once.cancelled() => false,
-            () = tokio::time::sleep(deadline) => false,
-        };
-        if in_order {
-            return Stopped::InOrder;
-        }
-        tracing::warn!(left = self.held().len(), "not every session closed in time: cutting them off");
-        self.fence_all();
-        if tokio::time::timeout(CUTTING, self.0.actors.wait()).await.is_err() {
-            return Stopped::Left;
-        }
-        // their rows are given back with this worker's own
-        let left: Vec<AccountId> = self.held().keys().copied().collect();
-        let _ = tokio::time::timeout(CUTTING, self.give_up_keys(&left)).await;
-        Stopped::CutOff
-    }
-
-    async fn release_all(&self, within: Duration, per_s: u32) {
-        let (orders, waiting): (Vec<_>, Vec<_>) =
-            self.orders().into_iter().partition(|orders| orders.online.load(Ordering::Relaxed));
-        waiting.iter().for_each(|orders| orders.release.cancel());
-        let least = u64::try_from(orders.len()).unwrap_or(u64::MAX).div_ceil(within.as_secs().max(1));
-        let slice =
-            if per_s == 0 { orders.len() } else { usize::try_from(least).unwrap_or(usize::MAX).max(size(per_s)) };
-        for (place, orders) in orders.chunks(slice.max(1)).enumerate() {
-            if place > 0 {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            orders.iter().for_each(|orders| orders.release.cancel());
-        }
-        self.0.tasks.wait().await;
     }
 }
 

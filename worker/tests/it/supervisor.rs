@@ -10,7 +10,8 @@ use common::store::workers::Boot;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use worker::session::keeper;
-use worker::session::supervisor::{Knock, Stopped, Supervisor, Waits};
+use worker::session::stop::Stopped;
+use worker::session::supervisor::{Knock, Supervisor, Waits};
 
 use crate::house::{DEADLINE, House, sent, until};
 

@@ -1,10 +1,8 @@
 //! Doorbells on a real Redis: every hazard of the library that was measured has its test here.
 //!
-//! Each test uses a prefix of its own on `REDIS_URL`; those that restart or empty Redis start a server of their own.
+//! Each test uses a prefix of its own on `REDIS_URL`; those that restart or empty Redis (`outages`) start a server of their own.
 
 use std::collections::HashMap;
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -15,6 +13,8 @@ use common::id::{AccountId, RunId, WorkerId};
 use common::job::{Answer, Bell, Job, QUEUE_LIMIT, Queue, Rung};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+mod outages;
 
 /// For tests that count outcomes on a machine that may be busy.
 const UNHURRIED: Timing = Timing {
@@ -133,65 +133,6 @@ async fn own(url: &str, prefix: &str, account: AccountId, worker: WorkerId) {
         .query_async(&mut redis)
         .await;
     set.unwrap();
-}
-
-/// A Redis of the test's own; ended with it.
-struct OwnRedis {
-    child: Child,
-    port: u16,
-    dir: tempfile::TempDir,
-}
-
-impl OwnRedis {
-    async fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let dir = tempfile::tempdir().unwrap();
-        let mut redis = Self { child: Self::spawn(port, &dir), port, dir };
-        redis.ready().await;
-        redis
-    }
-
-    fn spawn(port: u16, dir: &tempfile::TempDir) -> Child {
-        Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"])
-            .arg(dir.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed")
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    async fn ready(&mut self) {
-        eventually(Duration::from_secs(10), || std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok()).await;
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    async fn restart(&mut self) {
-        self.kill();
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        self.child = Self::spawn(self.port, &self.dir);
-        self.ready().await;
-    }
-
-    async fn empty(&self) {
-        let mut redis = redis::Client::open(self.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
-        redis::cmd("FLUSHALL").exec_async(&mut redis).await.unwrap();
-    }
-}
-
-impl Drop for OwnRedis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// R01: a ring reaches the owner's session at once by its channel, and by its queue as well.
@@ -324,60 +265,6 @@ async fn patient(bell: &Doorbell, bells: &[Bell]) -> Vec<Rung> {
     outcomes
 }
 
-/// R05: Redis restarts and is emptied under load: nothing is lost, given that the duty rings again.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_emptied_or_restarted_redis_loses_nothing() {
-    let mut redis = OwnRedis::start().await;
-    let bell = Doorbell::connect(&redis.url(), &prefix()).unwrap();
-    let handler = Arc::new(Counting::default());
-    let listening = Listening::start(&bell, &handler).await;
-    let rows: Vec<_> = accounts(3_000).into_iter().map(send).collect();
-    let ringing = {
-        let (bell, rows) = (bell.clone(), rows.clone());
-        tokio::spawn(async move {
-            for row in rows.chunks(10) {
-                let _ = bell.ring_many(row).await;
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        })
-    };
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    redis.empty().await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    redis.restart().await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    redis.empty().await;
-    ringing.await.unwrap();
-    let began = Instant::now();
-    while handler.bells() < rows.len() {
-        assert!(began.elapsed() < Duration::from_secs(60), "{} of {}", handler.bells(), rows.len());
-        let waiting: Vec<_> = rows.iter().filter(|row| handler.times(row) == 0).copied().collect();
-        let _ = bell.ring_many(&waiting).await;
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    println!("recovered in {:?}; consumers ended {} times", began.elapsed(), handler.ended());
-    assert!(handler.ended() >= 1, "the library's consumers do end when their registration is gone");
-    assert!(handler.looked.load(Ordering::Relaxed) >= 2, "everything was looked at after the loss");
-
-    // and the queues live on without the duty's help
-    eventually(Duration::from_secs(20), || {
-        let noted = handler.noted.lock().unwrap();
-        let last = |queue: Queue| {
-            noted.iter().rev().find(|noted| {
-                matches!(noted,
-            Noted::Consuming { queue: q, .. } | Noted::ConsumerEnded { queue: q, .. } if *q == queue)
-            })
-        };
-        matches!(last(Queue::Claim), Some(Noted::Consuming { .. }))
-    })
-    .await;
-    let later = send(AccountId::new());
-    let queued = handler.by(Path::Queue);
-    patient(&bell, &[later]).await;
-    eventually(Duration::from_secs(20), || handler.by(Path::Queue) > queued).await;
-    listening.stop().await;
-}
-
 /// R05: a bell that rings twice is answered twice, and what it does it does once, as the handler reads rows.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_doubled_bell_does_nothing_twice() {
@@ -487,75 +374,7 @@ async fn finished_jobs_are_cleared_away() {
     assert!(left.is_empty(), "the inbox is dropped on a graceful stop: {left:?}");
 }
 
-/// The inbox of a worker that died minutes ago is dropped with all it held; one that was seen lately stays.
-#[tokio::test(flavor = "multi_thread")]
-async fn dead_inboxes_are_dropped() {
-    let redis = OwnRedis::start().await;
-    let (url, prefix) = (redis.url(), prefix());
-    let bell = Doorbell::with_timing(&url, &prefix, UNHURRIED).unwrap();
-    let mut connection = redis::Client::open(url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap();
-    let (seconds, _): (i64, i64) = redis::cmd("TIME").query_async(&mut connection).await.unwrap();
-    let (dead, living) = (WorkerId::new(), WorkerId::new());
-    for (worker, seen) in [(dead, seconds - 600), (living, seconds)] {
-        let workers = format!("{}:workers", Queue::Inbox(worker).name(&prefix));
-        for account in accounts(700) {
-            own(&url, &prefix, account, worker).await;
-            patient(&bell, &[send(account)]).await;
-        }
-        let note = redis::pipe()
-            .cmd("ZADD")
-            .arg(&workers)
-            .arg(seen)
-            .arg(format!("{worker}-1"))
-            .cmd("ZADD")
-            .arg("core:apalis:queues:list")
-            .arg(seconds - 600)
-            .arg(&workers)
-            .exec_async(&mut connection)
-            .await;
-        note.unwrap();
-    }
-    assert_eq!(bell.drop_dead_inboxes().await.unwrap(), 1);
-    assert_eq!(bell.drop_dead_inboxes().await.unwrap(), 0);
-    let keys = keys(&url, &format!("{prefix}v1:")).await;
-    assert!(!keys.iter().any(|key| key.contains(&dead.to_string())), "{keys:?}");
-    assert_eq!(bell.due(Queue::Inbox(living)).await.unwrap(), 700);
-}
-
 async fn keys(url: &str, prefix: &str) -> Vec<String> {
     let mut redis = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
     redis::cmd("KEYS").arg(format!("{prefix}*")).query_async(&mut redis).await.unwrap()
-}
-
-/// With Redis away a ring fails within its budget: it never hangs a request.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_ring_fails_fast_when_redis_is_away() {
-    let mut redis = OwnRedis::start().await;
-    let bell = Doorbell::connect(&redis.url(), &prefix()).unwrap();
-    patient(&bell, &[send(AccountId::new())]).await;
-    redis.kill();
-    for _ in 0..5 {
-        let began = Instant::now();
-        assert!(bell.ring(&send(AccountId::new())).await.is_err());
-        assert!(began.elapsed() < Duration::from_millis(400), "{:?}", began.elapsed());
-    }
-    redis.child = OwnRedis::spawn(redis.port, &redis.dir);
-    redis.ready().await;
-    let began = Instant::now();
-    while bell.ring(&send(AccountId::new())).await.is_err() {
-        assert!(began.elapsed() < Duration::from_secs(10), "a ring works again once Redis is back");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    println!("rings again {:?} after the restart", began.elapsed());
-}
-
-/// A Redis that accepts and never answers is as good as away.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_ring_fails_fast_when_redis_is_frozen() {
-    let frozen = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("redis://{}", frozen.local_addr().unwrap());
-    let bell = Doorbell::connect(&url, "test:").unwrap();
-    let began = Instant::now();
-    assert!(bell.ring(&send(AccountId::new())).await.is_err());
-    assert!(began.elapsed() < Duration::from_millis(400), "{:?}", began.elapsed());
 }

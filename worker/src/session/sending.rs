@@ -1,0 +1,96 @@
+//! What a session does about its sender: starts and stops it, hears its reports, and gives up what is never answered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::clock::BootTime;
+use common::id::MessageId;
+use common::store::outbox;
+use tokio_util::sync::CancellationToken;
+
+use super::actor::Actor;
+use super::outbox::{Report, Sender};
+use super::state::{Event, State};
+
+/// Without an acknowledgement for this long the connection is dead, whatever it says (R62).
+const ACK_TIMEOUT: Duration = Duration::from_secs(15);
+/// A message is not alone to blame when another one has waited for an answer this long as well.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Tries of one message, each on a connection of its own that was in order otherwise, before it is given up.
+const TRIES: i32 = 5;
+
+impl Actor {
+    pub(super) async fn report(&mut self, report: Report) {
+        match report {
+            Report::Refused { whatsapp_id, reason } => self.gathered.refused(&self.in_flight, &whatsapp_id, reason),
+            Report::Stale { serial, message } if serial == self.serial => self.stale(message).await,
+            Report::Stale { .. } | Report::Over => {}
+        }
+    }
+
+    pub(super) async fn check(&mut self) {
+        if let Some((message, _)) = self.in_flight.oldest(BootTime::now()).filter(|(_, waited)| *waited > ACK_TIMEOUT) {
+            self.stale(Some(message)).await;
+        }
+    }
+
+    /// The connection is given up. A message that is alone to blame for that has its tries counted, so that it does not
+    /// keep the others of its account from going out for ever.
+    async fn stale(&mut self, message: Option<MessageId>) {
+        self.queue.push_back(Event::Stale);
+        let online = matches!(self.state, State::Online { .. });
+        let Some(id) = message.filter(|id| online && self.in_flight.alone(*id, BootTime::now(), PATIENCE)) else {
+            return;
+        };
+        let tried = self.persist("read tries", move |context, fence| async move {
+            outbox::tries(&context.pool, fence.account, id).await
+        });
+        let Some(before) = tried.await else { return self.queue.push_back(Event::Fenced) };
+        let counted = self.persist("count a try", move |context, fence| async move {
+            outbox::count_try(&context.pool, fence, id, before).await
+        });
+        match counted.await {
+            Some(tries) if tries >= TRIES => {
+                tracing::warn!(account = %self.fence.account, message = %id, tries, "a message is given up");
+                self.gathered.given_up(id, tries);
+            }
+            Some(_) => {}
+            None => self.queue.push_back(Event::Fenced),
+        }
+    }
+
+    pub(super) fn start_sending(&mut self) {
+        let Some(link) = self.link.clone() else { return };
+        let stop = CancellationToken::new();
+        let sender = Sender {
+            context: Arc::clone(&self.context),
+            account: self.fence.account,
+            link,
+            serial: self.serial,
+            in_flight: Arc::clone(&self.in_flight),
+            bell: Arc::clone(&self.bell),
+            reports: self.reports_out.clone(),
+            stop: stop.clone(),
+        };
+        self.bell.notify_one();
+        let (reports, serial) = (self.reports_out.clone(), self.serial);
+        tokio::spawn(async move {
+            let ended = match tokio::spawn(sender.run()).await {
+                Ok(()) => Report::Over,
+                Err(error) => {
+                    tracing::error!(%error, "the sender broke");
+                    Report::Stale { serial, message: None }
+                }
+            };
+            // the actor may have ended meanwhile
+            let _ = reports.send(ended);
+        });
+        self.sender = Some(stop);
+    }
+
+    pub(super) fn stop_sending(&mut self) {
+        if let Some(stop) = self.sender.take() {
+            stop.cancel();
+        }
+    }
+}
