@@ -1,6 +1,7 @@
 //! Pages of lists: a limit, an opaque cursor, and whether there is more.
 
 use chrono::{DateTime, TimeZone as _, Utc};
+use common::store::page::Listed;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -45,6 +46,11 @@ impl<T> Page<T> {
         rows.truncate(limit);
         let next_cursor = rows.last().filter(|_| more).map(cursor);
         Self { data: rows.into_iter().map(show).collect(), next_cursor, empty: None }
+    }
+
+    /// A page as the store cut it.
+    pub fn of<R, C>(listed: Listed<R, C>, cursor: impl Fn(C) -> String, show: impl Fn(R) -> T) -> Self {
+        Self { data: listed.rows.into_iter().map(show).collect(), next_cursor: listed.next.map(cursor), empty: None }
     }
 
     /// Says on an empty page which of these filters were in force (R51).

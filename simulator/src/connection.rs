@@ -229,20 +229,64 @@ impl Connection {
 
     async fn end(mut self, ending: Ending) {
         self.peer.leave(&ending.reason);
-        let last_words = async {
-            if let Some(node) = &ending.last_words {
-                self.peer.send(node);
-            }
-            if let Some(bytes) = self.peer.out.take() {
-                self.ws.send(Message::binary(bytes)).await?;
-            }
-            if ending.close_frame {
-                let close = Message::close(Some(CloseCode::NORMAL_CLOSURE), "");
-                self.ws.send(close).await?;
-            }
-            anyhow::Ok(())
-        };
-        let spoken = tokio::time::timeout(LAST_WORDS_TIMEOUT, last_words).await;
+        if let Some(node) = &ending.last_words {
+            self.peer.send(node);
+        }
+        let spoken = part(&mut self.ws, self.peer.out.take(), ending.close_frame).await;
         tracing::debug!(socket = self.peer.socket.id, reason = ending.reason, ?spoken, "closed");
+    }
+}
+
+/// Says the last words, and waits for the client's answer to a close frame: a client that meets a dropped socket while it
+/// writes takes that for the reason, and does not read what was said (RFC 6455, 7.1.1).
+async fn part(ws: &mut WebSocket, last_words: Option<Bytes>, close_frame: bool) -> anyhow::Result<()> {
+    let speak = async {
+        if let Some(bytes) = last_words {
+            ws.send(Message::binary(bytes)).await?;
+        }
+        if close_frame {
+            ws.send(Message::close(Some(CloseCode::NORMAL_CLOSURE), "")).await?;
+            while let Some(Ok(_)) = ws.next().await {}
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(LAST_WORDS_TIMEOUT, speak).await?
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use tokio::net::TcpListener;
+    use tokio_websockets::ClientBuilder;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_writes_hears_the_last_words() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let client = ClientBuilder::new().uri("ws://localhost/").unwrap();
+        let upgrade = ServerBuilder::new();
+        let (ours, theirs) = tokio::join!(upgrade.accept(server), client.connect_on(tcp));
+        let (mut ours, (mut theirs, _)) = (ours.unwrap().1, theirs.unwrap());
+        let heard = AtomicBool::new(false);
+        let listen = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            for _ in 0..3 {
+                theirs.send(Message::binary("still writing")).await.unwrap();
+            }
+            let words = theirs.next().await.unwrap().unwrap();
+            heard.store(true, Ordering::Relaxed);
+            while theirs.next().await.is_some() {}
+            words.into_payload()
+        };
+        let speak = async {
+            part(&mut ours, Some(Bytes::from_static(b"replaced")), true).await.unwrap();
+            assert!(heard.load(Ordering::Relaxed), "the socket stays open until the client has answered");
+        };
+        let ((), words) = tokio::join!(speak, listen);
+        assert_eq!(&words[..], b"replaced");
     }
 }

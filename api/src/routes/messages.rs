@@ -125,7 +125,7 @@ fn idempotency_key(headers: &HeaderMap, account: AccountId, to: &Jid, request: &
 
 /// List an account's messages
 ///
-/// Newest first.
+/// Newest first. A page ends early after 4 MiB of texts.
 #[utoipa::path(get, path = "/v1/accounts/{account}/messages", tag = "Messages",
     params(("account" = AccountId, Path), Filter),
     responses((status = 200, body = Page<Message>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
@@ -137,8 +137,8 @@ pub async fn list(
 ) -> Result<Json<Page<Message>>> {
     let limit = page::limit(filter.limit)?;
     let before = page::read_number_cursor(filter.cursor.as_deref())?;
-    let rows = messages::list(&context.db, caller.tenant, account, filter.state, before, limit + 1).await?;
-    Ok(Json(Page::cut(rows, limit, |message| message.seq.to_string(), |message| message)))
+    let listed = messages::list(&context.db, caller.tenant, account, filter.state, before, limit).await?;
+    Ok(Json(Page::of(listed, |seq| seq.to_string(), |message| message)))
 }
 
 /// Read a message

@@ -295,7 +295,7 @@ pub async fn create(
 
 /// List reminders
 ///
-/// Oldest first. An empty page says which filter left nothing.
+/// Oldest first. A page ends early after 4 MiB of texts. An empty one says which filter left nothing.
 #[utoipa::path(get, path = "/v1/reminders", tag = "Reminders", params(Filter),
     responses((status = 200, body = Page<Reminder>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
 pub async fn list(
@@ -306,8 +306,8 @@ pub async fn list(
     let limit = page::limit(filter.limit)?;
     let after = page::read_time_cursor(filter.cursor.as_deref())?;
     let chosen = StoreFilter { status: filter.status, account: filter.account_id, after };
-    let rows = reminders::list(&context.db, caller.tenant, chosen, limit + 1).await?;
-    let page = Page::cut(rows, limit, |row| page::time_cursor(row.created_at, row.id.0), Reminder::from);
+    let listed = reminders::list(&context.db, caller.tenant, chosen, limit).await?;
+    let page = Page::of(listed, |(at, id)| page::time_cursor(at, id), Reminder::from);
     Ok(Json(page.say_if_empty(&[
         ("status", filter.status.map(|status| status.as_str().to_owned())),
         ("account_id", filter.account_id.map(|id| id.to_string())),

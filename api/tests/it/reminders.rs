@@ -271,3 +271,40 @@ async fn reminders_are_listed(db: PgPool) {
     let page = tenant.get("/v1/reminders?limit=2").await.expect(200).json();
     assert_eq!(names(&format!("?cursor={}", page["next_cursor"].as_str().unwrap())).await, ["R2"]);
 }
+
+/// R51: what was created in the same instant is listed once each, wherever a page ends.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn pages_end_between_equal_times(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let tenant = api.tenant().await;
+    let account = tenant.account("Sales").await;
+    let mut created = Vec::new();
+    for _ in 0..5 {
+        created.push(tenant.post("/v1/reminders", wish(&account)).await.expect(201).id());
+    }
+    for sql in [
+        "UPDATE reminders SET created_at = '2027-01-01T00:00:00.123456Z'",
+        "INSERT INTO runs (id, tenant_id, reminder_id, account_id, reminder_name, account_label, version, fire_at, bodies)
+         SELECT gen_random_uuid(), tenant_id, id, account_id, name, 'Sales', 1, '2027-01-01T00:00:00.123456Z', '{one}'
+         FROM reminders",
+        "INSERT INTO notifications (id, tenant_id, kind, reminder_id, reminder_name, run_id, body, created_at)
+         SELECT gen_random_uuid(), tenant_id, 'partial', reminder_id, reminder_name, id, '1 of 2', fire_at FROM runs",
+    ] {
+        sqlx::query(sql).execute(&api.db).await.unwrap();
+    }
+    for path in ["/v1/reminders", "/v1/runs", "/v1/notifications"] {
+        let mut seen = std::collections::HashSet::new();
+        let mut query = "?limit=2".to_owned();
+        for page in 1..=3 {
+            let rows = tenant.get(&format!("{path}{query}")).await.expect(200).json();
+            for row in rows["data"].as_array().unwrap() {
+                assert!(seen.insert(row["id"].to_string()), "{path}: {} is there twice", row["id"]);
+            }
+            match rows["next_cursor"].as_str() {
+                Some(next) => query = format!("?limit=2&cursor={next}"),
+                None => assert_eq!(page, 3, "{path}"),
+            }
+        }
+        assert_eq!(seen.len(), 5, "{path}");
+    }
+}

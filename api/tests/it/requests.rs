@@ -53,3 +53,36 @@ async fn a_fault_of_ours_tells_nothing(db: PgPool) {
     assert_eq!(answer.problem(), "internal");
     assert!(!answer.text().contains("broken") && answer.json().get("detail").is_none());
 }
+
+/// A page of long texts ends early, and the next one goes on behind it.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn pages_of_long_texts_end_early(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let tenant = api.tenant().await;
+    let account = tenant.account("Sales").await;
+    for sql in [
+        "INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id)
+         SELECT gen_random_uuid(), tenant_id, id, '1@g.us', repeat('x', 65536), '3EB0' || n
+         FROM accounts, generate_series(1, 100) AS n",
+        "INSERT INTO reminders (id, tenant_id, account_id, name, timezone, start_local)
+         SELECT gen_random_uuid(), tenant_id, id, 'R' || n, 'UTC', '2190-01-04T09:00' FROM accounts, generate_series(1, 10) AS n",
+        "INSERT INTO reminder_messages (tenant_id, reminder_id, position, body)
+         SELECT tenant_id, id, n, repeat('x', 65536) FROM reminders, generate_series(1, 10) AS n",
+    ] {
+        sqlx::query(sql).execute(&api.db).await.unwrap();
+    }
+    for (path, items) in [(format!("/v1/accounts/{account}/messages"), 100), ("/v1/reminders".to_owned(), 10)] {
+        let (mut seen, mut query) = (std::collections::HashSet::new(), "?limit=200".to_owned());
+        let mut pages = 0;
+        loop {
+            let answer = tenant.get(&format!("{path}{query}")).await.expect(200);
+            assert!(answer.text().len() < 5 * 1024 * 1024, "{path}: {} bytes", answer.text().len());
+            let page = answer.json();
+            seen.extend(page["data"].as_array().unwrap().iter().map(|row| row["id"].to_string()));
+            pages += 1;
+            let Some(next) = page["next_cursor"].as_str() else { break };
+            query = format!("?limit=200&cursor={next}");
+        }
+        assert_eq!((seen.len(), pages), (items, 2), "{path}");
+    }
+}

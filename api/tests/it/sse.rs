@@ -142,6 +142,42 @@ async fn a_stream_can_follow_one_account(db: PgPool) {
     assert_eq!((event.name.as_str(), &event.data["account_id"]), ("account.deleted", &json!(two)));
 }
 
+/// R44, R63: an edit, and a delete, that end a run wake the stream.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn an_edit_wakes_the_stream(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let tenant = api.tenant().await;
+    let account = tenant.account("Sales").await;
+    let wish = json!({"account_id": account, "name": "Stand-up", "messages": ["one"], "targets": ["1@g.us"],
+        "start": "2190-01-04T09:00", "timezone": "UTC", "recurrence": {"kind": "daily"}});
+    let id = tenant.post("/v1/reminders", wish.clone()).await.expect(201).id();
+    let path = format!("/v1/reminders/{id}");
+    let mut stream = Stream::open(&tenant, "/v1/events", None).await;
+    stream.next().await;
+    for change in ["edit", "delete"] {
+        sqlx::query(
+            "INSERT INTO runs (id, tenant_id, reminder_id, account_id, reminder_name, account_label, version, fire_at, bodies)
+             SELECT gen_random_uuid(), tenant_id, id, account_id, name, 'Sales', version, clock_timestamp(), '{one}' FROM reminders",
+        )
+        .execute(&api.db)
+        .await
+        .unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await; // the stream has looked, and waits to be woken
+        let started = Instant::now();
+        match change {
+            "edit" => drop(tenant.put(&path, wish.clone()).await.expect(200)),
+            _ => drop(tenant.delete(&path).await.expect(204)),
+        }
+        let event = stream.next().await;
+        assert_eq!(
+            (event.name.as_str(), &event.data["data"]["status"]),
+            ("run.changed", &json!("canceled")),
+            "{change}"
+        );
+        assert!(started.elapsed() < Duration::from_secs(4), "{change}: {:?}", started.elapsed());
+    }
+}
+
 /// R63: without Redis the rows are still told, from this process's own signals.
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn without_redis_the_stream_goes_on(db: PgPool) {

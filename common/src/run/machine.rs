@@ -23,11 +23,8 @@ pub enum Event {
     Resumed,
     /// Somebody asked to leave it at that (R49).
     Canceled,
-    /// Its reminder was edited or deleted (R44).
-    Superseded {
-        /// At least one target was sent.
-        sent: bool,
-    },
+    /// Its reminder was edited or deleted (R44). So stand its targets then.
+    Superseded(Tally),
 }
 
 /// What becomes of a run.
@@ -63,8 +60,12 @@ pub fn decide(status: Status, event: Event, resumed: bool) -> Option<Step> {
         }
         (Status::Paused, Event::Resumed) => Some(Step::to(Status::Running)),
         (Status::Paused, Event::Canceled) => Some(Step::to(Status::Partial).telling(life::Event::RunOver)),
-        (Status::Pending | Status::Running | Status::Paused, Event::Superseded { sent }) => {
-            Some(Step::to(if sent { Status::Partial } else { Status::Canceled }))
+        (Status::Pending | Status::Running | Status::Paused, Event::Superseded(tally)) => {
+            Some(Step::to(match tally.sent {
+                0 => Status::Canceled,
+                sent if sent == tally.total() => Status::Success,
+                _ => Status::Partial,
+            }))
         }
         (Status::Pending, Event::Settled(_) | Event::WindowClosed { .. } | Event::Resumed | Event::Canceled)
         | (Status::Running, Event::Expanded | Event::Unsendable | Event::Resumed | Event::Canceled)

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::idempotency::Key;
+use super::page::{self, Listed};
 use super::{Error, Result};
 use crate::account::Status;
 use crate::id::{AccountId, MessageId, RunId, TenantId};
@@ -207,15 +208,11 @@ pub async fn list(
     state: Option<State>,
     before: Option<i64>,
     limit: i64,
-) -> Result<Vec<Message>> {
+) -> Result<Listed<Message, i64>> {
     super::accounts::get(db, tenant, account).await?;
-    let messages = sqlx::query_as!(
-        Message,
+    let found = sqlx::query!(
         r#"
-        SELECT id AS "id: MessageId", account_id AS "account_id: AccountId", chat AS "to", body AS "text",
-            state AS "state: State", reason, whatsapp_id, attempts, run_id AS "run_id: RunId", expires_at, created_at,
-            sent_at, delivered_at, read_at, failed_at, seq
-        FROM messages
+        SELECT seq, octet_length(body)::bigint AS "bytes!" FROM messages
         WHERE tenant_id = $1 AND account_id = $2 AND ($3::text IS NULL OR state = $3) AND ($4::bigint IS NULL OR seq < $4)
         ORDER BY seq DESC LIMIT $5
         "#,
@@ -223,9 +220,28 @@ pub async fn list(
         account.0,
         state.map(State::as_str),
         before,
-        limit
+        limit + 1
     )
     .fetch_all(db)
     .await?;
-    Ok(messages)
+    let fits = page::fit(found.iter().map(|row| row.bytes), limit);
+    let next = page::next(&found, fits).map(|row| row.seq);
+    let shown: Vec<i64> = found.iter().take(fits).map(|row| row.seq).collect();
+    let rows = sqlx::query_as!(
+        Message,
+        r#"
+        SELECT id AS "id: MessageId", account_id AS "account_id: AccountId", chat AS "to", body AS "text",
+            state AS "state: State", reason, whatsapp_id, attempts, run_id AS "run_id: RunId", expires_at, created_at,
+            sent_at, delivered_at, read_at, failed_at, seq
+        FROM messages
+        WHERE tenant_id = $1 AND account_id = $2 AND seq = ANY($3)
+        ORDER BY seq DESC
+        "#,
+        tenant.0,
+        account.0,
+        &shown
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(Listed { rows, next })
 }

@@ -24,6 +24,7 @@ pub mod messages;
 pub mod neglected;
 pub mod notifications;
 pub mod outbox;
+pub mod page;
 pub mod pairing;
 pub mod passkeys;
 pub mod reminders;

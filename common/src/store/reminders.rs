@@ -7,6 +7,7 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::page::{self, Listed};
 use super::{Error, Result, due, runs};
 use crate::id::{AccountId, ReminderId, TenantId};
 pub use crate::reminder::life::Status;
@@ -239,7 +240,7 @@ async fn try_delete(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Resu
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such reminder.
 pub async fn get(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Reminder> {
-    let found = read(db, tenant, Some(reminder), Filter::default(), 1).await?;
+    let found = read(db, tenant, &[reminder.0]).await?;
     found.into_iter().next().ok_or(Error::NotFound)
 }
 
@@ -258,18 +259,40 @@ pub struct Filter {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn list(db: &PgPool, tenant: TenantId, filter: Filter, limit: i64) -> Result<Vec<Reminder>> {
-    read(db, tenant, None, filter, limit).await
-}
-
-async fn read(
+pub async fn list(
     db: &PgPool,
     tenant: TenantId,
-    reminder: Option<ReminderId>,
     filter: Filter,
     limit: i64,
-) -> Result<Vec<Reminder>> {
+) -> Result<Listed<Reminder, (DateTime<Utc>, Uuid)>> {
     let (at, id) = filter.after.unzip();
+    let found = sqlx::query!(
+        r#"
+        SELECT id, created_at,
+            (SELECT coalesce(sum(octet_length(body)), 0) FROM reminder_messages m WHERE m.reminder_id = r.id)
+            + (SELECT coalesce(sum(octet_length(chat)), 0) FROM reminder_targets t WHERE t.reminder_id = r.id) AS "bytes!"
+        FROM reminders r
+        WHERE tenant_id = $1 AND ($2::text IS NULL OR status = $2) AND ($3::uuid IS NULL OR account_id = $3)
+          AND ($4::timestamptz IS NULL OR (created_at, id) > ($4, $5::uuid))
+          AND EXISTS (SELECT FROM accounts a WHERE a.id = r.account_id AND a.wanted <> 'erased')
+        ORDER BY created_at, id LIMIT $6
+        "#,
+        tenant.0,
+        filter.status.map(Status::as_str),
+        filter.account.map(|account| account.0),
+        at,
+        id,
+        limit + 1
+    )
+    .fetch_all(db)
+    .await?;
+    let fits = page::fit(found.iter().map(|row| row.bytes), limit);
+    let next = page::next(&found, fits).map(|row| (row.created_at, row.id));
+    let shown: Vec<Uuid> = found.iter().take(fits).map(|row| row.id).collect();
+    Ok(Listed { rows: read(db, tenant, &shown).await?, next })
+}
+
+async fn read(db: &PgPool, tenant: TenantId, reminders: &[Uuid]) -> Result<Vec<Reminder>> {
     let reminders = sqlx::query_as!(
         Reminder,
         r#"
@@ -279,19 +302,12 @@ async fn read(
             ARRAY(SELECT m.body FROM reminder_messages m WHERE m.reminder_id = r.id ORDER BY m.position) AS "messages!",
             ARRAY(SELECT t.chat FROM reminder_targets t WHERE t.reminder_id = r.id ORDER BY t.position) AS "targets!"
         FROM reminders r
-        WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id = $2) AND ($3::text IS NULL OR status = $3)
-          AND ($4::uuid IS NULL OR account_id = $4)
-          AND ($5::timestamptz IS NULL OR (created_at, id) > ($5, $6::uuid))
+        WHERE tenant_id = $1 AND id = ANY($2)
           AND EXISTS (SELECT FROM accounts a WHERE a.id = r.account_id AND a.wanted <> 'erased')
-        ORDER BY created_at, id LIMIT $7
+        ORDER BY created_at, id
         "#,
         tenant.0,
-        reminder.map(|reminder| reminder.0),
-        filter.status.map(Status::as_str),
-        filter.account.map(|account| account.0),
-        at,
-        id,
-        limit
+        reminders
     )
     .fetch_all(db)
     .await?;

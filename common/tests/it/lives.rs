@@ -26,8 +26,9 @@ fn run_events() -> Vec<(&'static str, Event)> {
         ("closed: all sent", Event::WindowClosed { tally: tally(2, 0, 0), delivered: true }),
         ("resumed", Event::Resumed),
         ("canceled", Event::Canceled),
-        ("superseded: some sent", Event::Superseded { sent: true }),
-        ("superseded: none sent", Event::Superseded { sent: false }),
+        ("superseded: all sent", Event::Superseded(tally(2, 0, 0))),
+        ("superseded: some sent", Event::Superseded(tally(1, 1, 0))),
+        ("superseded: none sent", Event::Superseded(tally(0, 2, 0))),
     ]
 }
 
@@ -47,6 +48,7 @@ fn every_pair_of_run_and_event() {
     let table = [
         (Pending, "expanded", "running"),
         (Pending, "unsendable", "failed"),
+        (Pending, "superseded: all sent", "success"),
         (Pending, "superseded: some sent", "partial"),
         (Pending, "superseded: none sent", "canceled"),
         (Running, "settled: all sent", "success"),
@@ -56,10 +58,12 @@ fn every_pair_of_run_and_event() {
         (Running, "closed: one text", "paused WindowClosed"),
         (Running, "closed: none sent", "failed WindowClosed"),
         (Running, "closed: all sent", "success"),
+        (Running, "superseded: all sent", "success"),
         (Running, "superseded: some sent", "partial"),
         (Running, "superseded: none sent", "canceled"),
         (Paused, "resumed", "running"),
         (Paused, "canceled", "partial RunOver"),
+        (Paused, "superseded: all sent", "success"),
         (Paused, "superseded: some sent", "partial"),
         (Paused, "superseded: none sent", "canceled"),
     ];

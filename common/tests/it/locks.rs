@@ -7,7 +7,7 @@ use common::store::outbox::{self, Outcome};
 use common::store::{Fence, MIGRATOR, reminders, runs};
 use sqlx::{PgPool, Postgres, Transaction};
 
-use crate::due::{account, count, leave_outbox, reminder};
+use crate::due::{account, count, leave_outbox, reminder, text};
 use crate::runs::under_way;
 
 const DAILY: Option<&str> = Some("FREQ=DAILY");
@@ -104,6 +104,47 @@ async fn acknowledging_beside_a_delete_is_no_deadlock(db: PgPool) {
     acknowledging.await.unwrap().unwrap();
     assert_eq!(deadlocks(&db).await, 0);
     assert_eq!(count(&db, "SELECT count(*) FROM messages WHERE state = 'sent'").await, 2);
+}
+
+/// R44, R47: a run that is settled while its reminder is deleted is over once, and the reminder is gone, whoever came first.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn settling_beside_a_delete(db: PgPool) {
+    const TARGETS: &str = "SELECT position FROM run_targets WHERE run_id = $1 FOR UPDATE";
+    const REMINDER: &str = "SELECT id FROM reminders WHERE id = $1 FOR UPDATE";
+    for delete_first in [true, false] {
+        let of = account(&db, "connected").await;
+        let (reminder, run) = under_way(&db, of, 1).await;
+        leave_outbox(&db, run, 0, "sent").await;
+        let delete = || {
+            let db = db.clone();
+            tokio::spawn(async move { reminders::delete(&db, of.0, reminder).await })
+        };
+        if delete_first {
+            let holding = hold(&db, REMINDER, reminder.0).await;
+            let deleting = delete(); // it has the run, and waits for the reminder
+            waiting(&db, 1).await;
+            assert_eq!(settle_runs(&db, &[run]).await.unwrap(), [], "the settler does not wait for it");
+            drop(holding);
+            deleting.await.unwrap().unwrap();
+        } else {
+            let holding = hold(&db, TARGETS, run.0).await;
+            let settling = tokio::spawn({
+                let db = db.clone();
+                async move { settle_runs(&db, &[run]).await }
+            }); // it has the run, and waits for a target
+            waiting(&db, 1).await;
+            let deleting = delete();
+            waiting(&db, 2).await;
+            drop(holding);
+            assert_eq!(settling.await.unwrap().unwrap().len(), 1);
+            deleting.await.unwrap().unwrap();
+        }
+        assert_eq!(text(&db, "SELECT status FROM runs WHERE id = $1", run.0).await.as_deref(), Some("success"));
+        let told = "SELECT count(*)::text FROM events WHERE kind = 'run.changed' AND data ->> 'run_id' = $1::text";
+        assert_eq!(text(&db, told, run.0).await.as_deref(), Some("1"), "its end is told once");
+    }
+    assert_eq!(count(&db, "SELECT count(*) FROM reminders").await, 0);
+    assert_eq!(deadlocks(&db).await, 0);
 }
 
 /// R44: a delete that loses a deadlock is tried again; the person never hears of it.

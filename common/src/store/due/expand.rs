@@ -14,9 +14,9 @@ use crate::account;
 use crate::id::{AccountId, MessageId, ReminderId, RunId, TenantId};
 use crate::message::{ID_ENTROPY, whatsapp_id};
 use crate::reminder::{Overlap, window};
-use crate::run::Status;
 use crate::run::machine::{Event, decide};
 use crate::run::notice::Kind;
+use crate::run::{Status, Tally};
 use crate::store::Result;
 
 /// What became of a run that was to be expanded.
@@ -156,7 +156,7 @@ async fn plan(transaction: &mut PgConnection, id: RunId, run: &Run) -> Result<Pl
     .await?;
     let now = sqlx::query_scalar!(r#"SELECT now() AS "now!""#).fetch_one(&mut *transaction).await?;
     let refuse = |event, reason: &str| Ok(Plan::Drop(event, reason.to_owned()));
-    let superseded = Event::Superseded { sent: false };
+    let superseded = Event::Superseded(Tally::default());
     let Some(reminder) = reminder else { return refuse(superseded, "the reminder was deleted") };
     if reminder.version != run.version {
         return refuse(superseded, "the reminder was edited");

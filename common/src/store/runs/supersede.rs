@@ -130,9 +130,12 @@ async fn finish_runs(transaction: &mut PgConnection, tenant: TenantId, runs: &[U
     let (mut ids, mut statuses, mut summaries) = (Vec::new(), Vec::new(), Vec::new());
     for run in rows {
         let tally = tallies.get(&run.id).copied().unwrap_or_default();
-        let event = Event::Superseded { sent: tally.sent > 0 };
+        let event = Event::Superseded(tally);
         let Some(step) = machine::decide(run.status, event, false) else { continue };
-        let summary = format!("{}: {reason}", tally.summary());
+        let summary = match step.status {
+            Status::Success => tally.summary(), // nothing was left to call back
+            _ => format!("{}: {reason}", tally.summary()),
+        };
         let data = serde_json::json!({"run_id": run.id, "reminder_id": run.reminder, "status": step.status,
             "summary": summary, "sent": tally.sent, "total": tally.total()});
         events.push(tenant, run.account, RUN_CHANGED, data);
