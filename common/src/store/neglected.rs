@@ -28,24 +28,27 @@ pub async fn park_stale_pairings(db: &PgPool, age: Duration, limit: i64) -> Resu
     )
     .fetch_all(&mut *transaction)
     .await?;
-    sqlx::query!("UPDATE leases SET epoch = epoch + 1, owner = NULL WHERE account_id = ANY($1)", &stale)
-        .execute(&mut *transaction)
-        .await?;
     let parked = sqlx::query!(
         r#"
         UPDATE accounts SET status = 'unpaired', status_reason = 'the pairing was abandoned', wanted = 'offline',
                generation = generation + 1, phone_number = NULL, jid = NULL, lid = NULL, pairing_method = NULL,
                pairing_phone = NULL, pairing_expires_at = NULL, qr_text = NULL, qr_number = NULL, qr_expires_at = NULL,
                pairing_code = NULL, updated_at = now()
-        WHERE id = ANY($1) AND status = 'pending'
+        -- asked again: a new pairing may have begun since
+        WHERE id = ANY($1) AND status = 'pending' AND wanted <> 'erased'
+          AND pairing_expires_at < now() - make_interval(secs => $2)
         RETURNING id, tenant_id AS "tenant: TenantId", label
         "#,
-        &stale
+        &stale,
+        age.as_secs_f64()
     )
     .fetch_all(&mut *transaction)
     .await?;
-    sqlx::query!("DELETE FROM credentials WHERE account_id = ANY($1)", &stale).execute(&mut *transaction).await?;
     let (ids, tenants): (Vec<Uuid>, Vec<Uuid>) = parked.iter().map(|row| (row.id, row.tenant.0)).unzip();
+    sqlx::query!("UPDATE leases SET epoch = epoch + 1, owner = NULL WHERE account_id = ANY($1)", &ids)
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query!("DELETE FROM credentials WHERE account_id = ANY($1)", &ids).execute(&mut *transaction).await?;
     let labels: Vec<String> = parked.iter().map(|row| row.label.clone()).collect();
     let audits: Vec<Uuid> = parked.iter().map(|_| Uuid::now_v7()).collect();
     sqlx::query!(

@@ -158,6 +158,33 @@ async fn stale_pairings_are_parked(db: PgPool) {
     assert_eq!(epoch, 1);
 }
 
+/// R20: a pairing that is begun anew while the stale one is being parked stays, whole.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_pairing_that_begins_meanwhile_is_not_parked(db: PgPool) {
+    let tenant = tenant(&db).await;
+    let stale = account(&db, tenant, "pending", "online", None).await;
+    sqlx::query("UPDATE accounts SET pairing_expires_at = now() - interval '61 minutes'").execute(&db).await.unwrap();
+    let mut beginning = db.begin().await.unwrap();
+    sqlx::query("UPDATE accounts SET pairing_expires_at = now() + interval '5 minutes'")
+        .execute(&mut *beginning)
+        .await
+        .unwrap();
+    let parking = tokio::spawn({
+        let db = db.clone();
+        async move { neglected::park_stale_pairings(&db, Duration::from_secs(3_600), 10).await }
+    });
+    crate::locks::waiting(&db, 1).await;
+    beginning.commit().await.unwrap();
+    assert_eq!(parking.await.unwrap().unwrap(), []);
+    let left: (String, i64) =
+        sqlx::query_as("SELECT a.status, l.epoch FROM accounts a JOIN leases l ON l.account_id = a.id WHERE a.id = $1")
+            .bind(stale)
+            .fetch_one(&db)
+            .await
+            .unwrap();
+    assert_eq!(left, ("pending".to_owned(), 0));
+}
+
 /// Old events and workers go, in small steps; what is in use stays.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn old_rows_are_removed_in_small_steps(db: PgPool) {

@@ -84,6 +84,23 @@ async fn a_second_attempt_replaces_the_first(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
+/// R26: a 515 before the scan does not end the pairing: another code is shown, and it pairs.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_restart_before_the_scan_goes_on(pool: PgPool) {
+    let (cluster, workers) = Cluster::start(pool, 1).await;
+    let own = cluster.phone("Ada").await;
+    let account = cluster.account("Front desk").await;
+    cluster.post(&format!("/v1/accounts/{account}/pair"), json!({})).await;
+    let old = cluster.qr(&account).await;
+    cluster.admin(Method::POST, "/faults", Some(json!({"kind": "stream_error", "code": 515}))).await;
+    let new =
+        cluster.until("another code", async || Some(cluster.qr(&account).await).filter(|code| *code != old)).await;
+    let (status, text) = cluster.scan(&own, &new).await;
+    assert!(status.is_success(), "{text}");
+    cluster.status(&account, "connected").await;
+    cluster.stop(workers).await;
+}
+
 /// R18, R25: a first pairing whose connection is lost ends as `unpaired`, with its event, and never starts over by itself.
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn a_first_pairing_never_loops(pool: PgPool) {

@@ -34,7 +34,10 @@ pub(super) fn closed(state: State, reason: CloseReason, now: BootTime) -> (State
         // it is not ours to read: whoever has the key takes it over as it is, and this worker stops
         _ if matches!(reason, CloseReason::UnknownKey(_)) => (State::Ended(End::Released), vec![]),
         State::Fresh | State::Backoff { .. } | State::Rechecking { .. } => (state, vec![]),
-        State::Pairing { .. } | State::Opening { purpose: Purpose::Pair { .. }, .. } => pairing_closed(&reason),
+        State::Pairing { until, code_for, tries, .. }
+        | State::Opening { purpose: Purpose::Pair { until, code_for }, tries, .. } => {
+            pairing_closed(&reason, until, code_for, tries, now)
+        }
         State::Accepted { .. } => accepted_closed(&reason, now),
         State::Opening { purpose: Purpose::Erase, tries, .. } => erase_closed(&reason, tries, now),
         State::Opening { purpose: Purpose::FirstLogin, tries, .. } => {
@@ -46,9 +49,22 @@ pub(super) fn closed(state: State, reason: CloseReason, now: BootTime) -> (State
     }
 }
 
-/// Before a phone accepted: the attempt is over, and no new one starts by itself (R18).
-fn pairing_closed(reason: &CloseReason) -> (State, Vec<Action>) {
+/// Before a phone accepted: the attempt is over, and no new one starts by itself (R18). Only where WhatsApp asks for a new
+/// connection (515) the attempt goes on with one, at once the first time, as long as its window lasts (R25).
+fn pairing_closed(
+    reason: &CloseReason,
+    until: BootTime,
+    code_for: Option<String>,
+    before: u32,
+    now: BootTime,
+) -> (State, Vec<Action>) {
     let why = match reason {
+        CloseReason::RestartRequired if now + backoff(before) < until => {
+            let (state, mut open) = again(Purpose::Pair { until, code_for }, backoff(before), before + 1, now);
+            let mut actions = vec![Action::Restart { cause: reason.name() }];
+            actions.append(&mut open);
+            return (state, actions);
+        }
         CloseReason::Fenced => return (State::Ended(End::Fenced), vec![]),
         CloseReason::UnknownKey(_) => return (State::Ended(End::Released), vec![]),
         CloseReason::PairingExpired => "nobody scanned a code in time".to_owned(),

@@ -211,9 +211,9 @@ fn give_up(reason: &str, now: BootTime) -> (State, Vec<Action>) {
 }
 
 fn show(state: State, code: String, lifetime: Duration, now: BootTime) -> (State, Vec<Action>) {
-    let (until, code_for, shown) = match state {
-        State::Opening { purpose: Purpose::Pair { until, code_for }, .. } => (until, code_for, 0),
-        State::Pairing { until, code_for, shown } => (until, code_for, shown),
+    let (until, code_for, shown, tries) = match state {
+        State::Opening { purpose: Purpose::Pair { until, code_for }, tries, .. } => (until, code_for, 0, tries),
+        State::Pairing { until, code_for, shown, tries } => (until, code_for, shown, tries),
         // a code where a login was expected: what is stored was never linked
         State::Opening { purpose: Purpose::FirstLogin, .. } => {
             return give_up("the link was lost before it was stored", now);
@@ -242,7 +242,7 @@ fn show(state: State, code: String, lifetime: Duration, now: BootTime) -> (State
         Some(phone) if shown == 0 => vec![Action::AskCode { phone: phone.clone() }],
         Some(_) => vec![],
     };
-    (State::Pairing { until, code_for, shown: number }, action)
+    (State::Pairing { until, code_for, shown: number, tries }, action)
 }
 
 fn code_stale(state: State) -> (State, Vec<Action>) {

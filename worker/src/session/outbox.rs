@@ -29,6 +29,8 @@ const FRESH: Duration = Duration::from_millis(100);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// After a failed look at the rows.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// A connection that says for so long that it is none, and does not end, is not to be trusted (R62).
+const UNCONNECTED: Duration = Duration::from_secs(3);
 
 /// What the sender tells the actor.
 #[derive(Debug)]
@@ -44,7 +46,7 @@ pub enum Report {
     Stale {
         /// The connection.
         serial: i64,
-        /// The message; none when the sender itself broke.
+        /// The message; none when it is not about one: the connection takes none, or the sender itself broke.
         message: Option<MessageId>,
     },
     /// The sender has ended: nothing is handed over by it any more.
@@ -76,6 +78,8 @@ enum Drained {
     All,
     /// Look again after this.
     Again(Duration),
+    /// The connection takes nothing: it is about to end, or ought to be.
+    Unconnected,
     /// The connection is of no more use.
     Gone,
 }
@@ -90,6 +94,7 @@ impl Sender {
     /// Sends until stopped.
     pub async fn run(self) {
         let mut pause = LOOK_EVERY;
+        let mut unconnected = None;
         loop {
             let drained = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -99,8 +104,15 @@ impl Sender {
             pause = match drained {
                 Drained::All => LOOK_EVERY,
                 Drained::Again(pause) => pause,
+                Drained::Unconnected => RETRY_AFTER,
                 Drained::Gone => return,
             };
+            if !matches!(drained, Drained::Unconnected) {
+                unconnected = None;
+            } else if BootTime::now().since(*unconnected.get_or_insert_with(BootTime::now)) >= UNCONNECTED {
+                let _ = self.reports.send(Report::Stale { serial: self.serial, message: None });
+                return;
+            }
         }
     }
 
@@ -167,7 +179,7 @@ impl Sender {
             Ok(()) => None,
             Err(SendError::NotConnected) => {
                 self.in_flight.forget(row.id);
-                Some(Drained::Gone)
+                Some(Drained::Unconnected)
             }
             Err(SendError::Rejected(reason)) => {
                 // it stays among those on their way until the actor has written it, so that it is not read again

@@ -11,7 +11,8 @@ use crate::link::CloseReason;
 /// What a connection is opened for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Purpose {
-    /// To show codes until a phone accepts one. It never loops by itself (R18).
+    /// To show codes until a phone accepts one. It never loops by itself (R18); where WhatsApp asks for a new connection (515)
+    /// it gets one, within the window.
     Pair {
         /// End of the pairing window, the single authority (R25).
         until: BootTime,
@@ -48,6 +49,8 @@ pub enum State {
         code_for: Option<String>,
         /// Codes shown so far.
         shown: i32,
+        /// Restarts in a row before.
+        tries: u32,
     },
     /// A phone accepted the device; WhatsApp's close (515) is the next step (R26).
     Accepted {
@@ -350,13 +353,13 @@ impl State {
     pub const fn restarts(&self) -> u32 {
         match self {
             Self::Opening { tries, .. }
+            | Self::Pairing { tries, .. }
             | Self::Linking { tries }
             | Self::Online { tries, .. }
             | Self::Backoff { tries, .. }
             | Self::Rechecking { tries }
             | Self::Closing { then: After::Reopen { tries, .. }, .. } => *tries,
             Self::Fresh
-            | Self::Pairing { .. }
             | Self::Accepted { .. }
             | Self::Finishing { .. }
             | Self::LoggingOut { .. }

@@ -1,11 +1,16 @@
 //! One session against rows and a link that the test drives.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::clock::BootTime;
+use common::store::Fence;
 use sqlx::PgPool;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use worker::link::fake::Call;
-use worker::link::{CloseReason, InboundMessage, LinkEvent, MessageKind, SendError};
+use worker::link::{CloseReason, Connector as _, InboundMessage, LinkEvent, MessageKind, OpenSpec, SendError, channel};
+use worker::session::outbox::Sender;
 use worker::session::state::End;
 
 use crate::house::{House, ack, sent, until};
@@ -183,6 +188,52 @@ async fn nothing_is_sent_after_the_end_of_trust(pool: PgPool) {
     assert_eq!(link.sent().len(), 1);
     assert!(link.is_over());
     assert_eq!(house.state(second).await.0, "queued");
+}
+
+/// R02: the sender itself asks before each send, whatever else holds a session back: nothing goes out while the right to act
+/// is not certain.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn the_sender_asks_for_trust(pool: PgPool) {
+    let house = House::with_leases_of(Duration::from_secs(3), pool).await;
+    let account = house.account(15_550_001).await;
+    house.message(account, 15_559_999).await;
+    let (events, _inbox) = channel();
+    let spec = OpenSpec { fence: Fence { account, epoch: 1 }, generation: 1, label: "Ada".into() };
+    let link = house.switch.open(spec, events).await.unwrap();
+    let fake = house.switch.links.last().unwrap();
+    until("the end of trust", async || (!house.context.trust.holds(BootTime::now())).then_some(())).await;
+    let (reports, _reports) = tokio::sync::mpsc::unbounded_channel();
+    let (context, stop, bell) = (Arc::clone(&house.context), CancellationToken::new(), Arc::new(Notify::new()));
+    let sender =
+        Sender { context, account, link, serial: 1, in_flight: Arc::default(), bell, reports, stop: stop.clone() };
+    sender.bell.notify_one();
+    let sending = tokio::spawn(sender.run());
+    tokio::time::sleep(Duration::from_millis(1_500)).await; // it has looked, and looked again
+    assert_eq!(fake.sent().len(), 0);
+    house.context.trust.renewed(BootTime::now());
+    sent(&fake, 1).await;
+    stop.cancel();
+    sending.await.unwrap();
+}
+
+/// R62: a connection that stays open and takes no messages is given up, and the message goes out on the next one.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_connection_that_takes_nothing_is_given_up(pool: PgPool) {
+    let house = House::new(pool).await;
+    let account = house.account(15_550_001).await;
+    let (orders, session) = house.session(account);
+    let link = house.online(0).await;
+    for _ in 0..20 {
+        link.next_send(Err(SendError::NotConnected));
+    }
+    let message = house.message(account, 15_559_999).await;
+    orders.look.notify_one();
+    let next = house.online(1).await;
+    assert!(link.calls().contains(&Call::Close), "{:?}", link.calls());
+    next.emit(ack(&sent(&next, 1).await[0]));
+    until("a sent message", async || (house.state(message).await.0 == "sent").then_some(())).await;
+    orders.release.cancel();
+    assert_eq!(session.await.unwrap(), End::Released);
 }
 
 /// A received message that the database refuses is left out alone: those that came with it are stored.

@@ -27,7 +27,7 @@ pub(super) fn who() -> Who {
 }
 
 pub(super) fn pairing() -> State {
-    State::Pairing { until: NOW + WINDOW, code_for: None, shown: 1 }
+    State::Pairing { until: NOW + WINDOW, code_for: None, shown: 1, tries: 0 }
 }
 
 pub(super) fn pair() -> Purpose {
@@ -58,7 +58,7 @@ pub(super) fn every_state() -> Vec<State> {
     let mut states = vec![
         State::Fresh,
         pairing(),
-        State::Pairing { until: NOW + WINDOW, code_for: Some("15550001".into()), shown: 0 },
+        State::Pairing { until: NOW + WINDOW, code_for: Some("15550001".into()), shown: 0, tries: 0 },
         accepted(),
         State::Linking { tries: 0 },
         online(),
@@ -77,7 +77,7 @@ pub(super) fn every_state() -> Vec<State> {
     for purpose in [pair(), Purpose::FirstLogin, Purpose::Resume, Purpose::Erase] {
         states.push(opening(purpose));
     }
-    for purpose in [Purpose::FirstLogin, Purpose::Resume, Purpose::Erase] {
+    for purpose in [pair(), Purpose::FirstLogin, Purpose::Resume, Purpose::Erase] {
         states.push(State::Backoff { until: later(5), purpose, tries: 1 });
     }
     states

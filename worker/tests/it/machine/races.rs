@@ -120,3 +120,41 @@ fn a_delete_while_reconnecting_is_not_forgotten() {
     let (state, actions) = decide(state, Event::Closed(CloseReason::Requested), NOW);
     assert_eq!((state, actions), (opening(Purpose::Erase), vec![Action::Open]));
 }
+
+/// R25, R26: a 515 before the scan does not end the pairing: it goes on with a new connection and new codes, at once the first
+/// time, then ever more slowly, and no longer than its window.
+#[test]
+fn a_restart_before_the_scan_goes_on_within_the_window() {
+    for code_for in [None, Some("15550001".to_owned())] {
+        let purpose = Purpose::Pair { until: NOW + WINDOW, code_for: code_for.clone() };
+        let (mut state, mut now, mut opened) = (opening(purpose.clone()), NOW, 0);
+        loop {
+            let code = Event::Code { code: "a".into(), lifetime: Duration::from_secs(60) };
+            let (pairing, actions) = decide(state, code, now);
+            match code_for {
+                None => assert!(matches!(actions.as_slice(), [Action::ShowQr { number: 1, .. }])),
+                Some(_) => assert!(matches!(actions.as_slice(), [Action::AskCode { .. }])),
+            }
+            now = now + Duration::from_secs(1);
+            let (next, actions) = decide(pairing, Event::Closed(CloseReason::RestartRequired), now);
+            state = match next {
+                State::Ended(end) => {
+                    assert_eq!(end, End::Settled);
+                    assert!(matches!(actions.as_slice(), [Action::GiveUp(_)]), "{actions:?}");
+                    break;
+                }
+                State::Backoff { until, .. } => {
+                    now = until;
+                    decide(next, Event::Tick, now).0
+                }
+                next => {
+                    assert_eq!((opened, actions.last()), (0, Some(&Action::Open)), "at once the first time");
+                    next
+                }
+            };
+            opened += 1;
+            assert_eq!(state, State::Opening { purpose: purpose.clone(), tries: opened, until: None });
+        }
+        assert!(now < NOW + WINDOW && (5..20).contains(&opened), "{opened} connections");
+    }
+}
