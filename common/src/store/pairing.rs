@@ -6,7 +6,8 @@ use super::audit::{self, Entry, Operator};
 use super::{Error, Fence, Result};
 use crate::id::TenantId;
 
-/// Shows a QR code: text, running number, and how many seconds it lives (R25, R30). The event is a signal and carries no code.
+/// Shows a QR code: text, running number, and how many seconds it lives (R25, R30). The event is a signal and carries no code;
+/// an equal code is told once.
 ///
 /// # Errors
 /// `Fenced` under an old epoch or when no pairing is under way; else when the database fails.
@@ -15,13 +16,14 @@ pub async fn show_qr(pool: &PgPool, fence: Fence, text: &str, number: i32, for_s
         sqlx::query_scalar!(
             r#"
             WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+            old AS (SELECT q.id AS account, q.qr_text AS shown FROM accounts q JOIN f ON f.account_id = q.id FOR UPDATE OF q),
             a AS (
                 UPDATE accounts SET qr_text = $3, qr_number = $4, qr_expires_at = now() + make_interval(secs => $5), updated_at = now()
-                FROM f WHERE id = f.account_id AND status = 'pending' RETURNING id, tenant_id, qr_expires_at
+                FROM old WHERE id = old.account AND status = 'pending' RETURNING id, tenant_id, qr_expires_at, old.shown
             ), told AS (
                 INSERT INTO events (tenant_id, account_id, kind, data)
                 SELECT tenant_id, id, 'session.qr', jsonb_build_object('account_id', id, 'number', $4::int, 'expires_at', qr_expires_at)
-                FROM a
+                FROM a WHERE shown IS DISTINCT FROM $3
             )
             SELECT count(*) AS "n!" FROM a
             "#,
@@ -36,7 +38,7 @@ pub async fn show_qr(pool: &PgPool, fence: Fence, text: &str, number: i32, for_s
     )
 }
 
-/// Shows the eight-character pairing code (R31).
+/// Shows the eight-character pairing code (R31); an equal one is told once.
 ///
 /// # Errors
 /// As [`show_qr`].
@@ -45,12 +47,14 @@ pub async fn show_code(pool: &PgPool, fence: Fence, code: &str) -> Result<()> {
         sqlx::query_scalar!(
             r#"
             WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+            old AS (SELECT q.id AS account, q.pairing_code AS shown FROM accounts q JOIN f ON f.account_id = q.id FOR UPDATE OF q),
             a AS (
                 UPDATE accounts SET pairing_code = $3, updated_at = now()
-                FROM f WHERE id = f.account_id AND status = 'pending' RETURNING id, tenant_id
+                FROM old WHERE id = old.account AND status = 'pending' RETURNING id, tenant_id, old.shown
             ), told AS (
                 INSERT INTO events (tenant_id, account_id, kind, data)
                 SELECT tenant_id, id, 'session.pairing_code', jsonb_build_object('account_id', id) FROM a
+                WHERE shown IS DISTINCT FROM $3
             )
             SELECT count(*) AS "n!" FROM a
             "#,

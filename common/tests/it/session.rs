@@ -7,6 +7,7 @@ use common::account::Status;
 use common::id::MessageId;
 use common::store::MIGRATOR;
 use common::store::outbox::{self, Inbound};
+use common::store::pairing;
 use common::store::session::{self, StatusChange};
 use sqlx::PgPool;
 
@@ -71,4 +72,24 @@ async fn a_try_is_counted_once(pool: PgPool) {
         assert_eq!(outbox::count_try(&pool, fence, message, before).await.unwrap(), 1);
     }
     assert_eq!(outbox::count_try(&pool, fence, message, 1).await.unwrap(), 2);
+}
+
+/// R25: an equal code is told once, though it is written again.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn an_equal_code_is_told_once(pool: PgPool) {
+    let fence = account(&pool).await;
+    sqlx::query(
+        "UPDATE accounts SET status = 'pending', wanted = 'online', pairing_method = 'qr', pairing_expires_at = now()",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    for code in ["2@a", "2@a", "2@b"] {
+        pairing::show_qr(&pool, fence, code, 1, 60.0).await.unwrap();
+        pairing::show_code(&pool, fence, code).await.unwrap();
+    }
+    for kind in ["session.qr", "session.pairing_code"] {
+        let told = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM events WHERE kind = $1").bind(kind);
+        assert_eq!(told.fetch_one(&pool).await.unwrap(), 2, "{kind}");
+    }
 }
