@@ -11,6 +11,7 @@ mod floating;
 pub mod life;
 mod limits;
 mod real_time;
+pub mod rearm;
 pub mod recurrence;
 mod rule;
 pub mod schedule;
@@ -23,6 +24,7 @@ mod words;
 pub mod zone;
 
 pub use catch_up::{Misfire, Overlap};
+pub use rearm::Past;
 pub use recurrence::{End, Kind, Recurrence, Weekday};
 pub use schedule::{OnGap, Schedule, Start};
 pub use spec::{Accepted, Spec};
