@@ -1,6 +1,6 @@
 //! Pages of lists: a limit, an opaque cursor, and whether there is more.
 
-use chrono::{DateTime, TimeZone as _, Utc};
+use chrono::{DateTime, Datelike as _, TimeZone as _, Utc};
 use common::store::page::Listed;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -65,6 +65,21 @@ impl<T> Page<T> {
     }
 }
 
+/// An instant that a client gave, if no database or client stumbles over its year.
+///
+/// # Errors
+/// A problem that names `field`.
+pub fn instant(field: &str, asked: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>> {
+    match asked {
+        Some(at) if !is_common(at) => Err(Problem::field(field, "must lie between the years 0 and 9999")),
+        asked => Ok(asked),
+    }
+}
+
+fn is_common(at: DateTime<Utc>) -> bool {
+    (0..=9999).contains(&at.year())
+}
+
 /// A cursor for lists in order of time and id.
 pub fn time_cursor(at: DateTime<Utc>, id: Uuid) -> String {
     format!("{:x}-{}", at.timestamp_micros(), id.simple())
@@ -78,7 +93,7 @@ pub fn read_time_cursor(text: Option<&str>) -> Result<Option<(DateTime<Utc>, Uui
     let Some(text) = text else { return Ok(None) };
     let read = || {
         let (at, id) = text.split_once('-')?;
-        let at = Utc.timestamp_micros(i64::from_str_radix(at, 16).ok()?).single()?;
+        let at = Utc.timestamp_micros(i64::from_str_radix(at, 16).ok()?).single().filter(|at| is_common(*at))?;
         Some((at, Uuid::try_parse(id).ok()?))
     };
     read().map(Some).ok_or_else(no_cursor)
@@ -115,9 +130,24 @@ mod tests {
         let id = Uuid::from_u128(7);
         assert_eq!(read_time_cursor(Some(&time_cursor(at, id))), Ok(Some((at, id))));
         assert_eq!(read_time_cursor(None), Ok(None));
-        for text in ["", "x", "12", "zz-7", "12-zz"] {
+        for text in ["", "x", "12", "zz-7", "12-zz", "-12-7", "7000000000000000-00000000000000000000000000000007"] {
             assert!(read_time_cursor(Some(text)).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_instant_has_a_year_of_four_digits() {
+        for (text, ok) in [
+            ("0000-01-01T00:00:00Z", true),
+            ("9999-12-31T23:59:59Z", true),
+            ("-0001-12-31T23:59:59Z", false),
+            ("+10000-01-01T00:00:00Z", false),
+        ] {
+            let at = Some(text.parse().unwrap_or_default());
+            let no = Problem::field("since", "must lie between the years 0 and 9999");
+            assert_eq!(instant("since", at), if ok { Ok(at) } else { Err(no) }, "{text}");
+        }
+        assert_eq!(instant("since", None), Ok(None));
     }
 
     #[test]

@@ -97,6 +97,8 @@ fn checked(request: &Send) -> Result<Jid> {
     }
     if request.expires_at.is_some_and(|at| at <= common::clock::now()) {
         note("expires_at", "must lie in the future".to_owned());
+    } else if let Err(Problem::Invalid(wrong)) = page::instant("expires_at", request.expires_at) {
+        errors.extend(wrong);
     }
     match to {
         Some(to) if errors.is_empty() => Ok(to),

@@ -1,13 +1,16 @@
 //! When a reminder would fire, before there is one.
 
 use axum::Json;
+use axum::extract::State;
 use chrono::{DateTime, FixedOffset, NaiveDateTime, Utc};
 use common::reminder::schedule::{Clocks, Occurrence};
 use common::reminder::{Accepted, OnGap, Recurrence, Spec, summary, window};
+use common::store::reminders;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::auth::Caller;
+use crate::context::Context;
 use crate::extract;
 use crate::problem::{Body, Problem, Result};
 
@@ -54,7 +57,8 @@ pub struct Preview {
     rrule: Option<String>,
     /// What it repeats on; null when only an RRULE can say it.
     recurrence: Option<Recurrence>,
-    /// The next occurrences, in order; fewer than asked for when there are no more.
+    /// The next occurrences, in order; fewer than asked for when there are no more, or when finding more would cost too much:
+    /// the search ends after 100,000 days, hours and occurrences that it looked at.
     occurrences: Vec<Firing>,
     /// Wall-clock times among them that clocks skip, and at which `on_gap: skip` does not fire.
     skipped: Vec<NaiveDateTime>,
@@ -118,6 +122,10 @@ impl Wish {
 /// refused when creating it is refused here with the same words.
 #[utoipa::path(post, path = "/v1/reminders/preview", tag = "Reminders", request_body = Wish,
     responses((status = 200, body = Preview), (status = "4XX", body = Body, content_type = "application/problem+json")))]
-pub async fn preview(_caller: Caller, extract::Json(wish): extract::Json<Wish>) -> Result<Json<Preview>> {
-    Ok(Json(wish.answer(common::clock::now())?))
+pub async fn preview(
+    State(context): State<Context>,
+    _caller: Caller,
+    extract::Json(wish): extract::Json<Wish>,
+) -> Result<Json<Preview>> {
+    Ok(Json(wish.answer(reminders::now(&context.db).await?)?))
 }

@@ -67,14 +67,17 @@ pub struct Wish {
     /// What becomes of a time that clocks skip: `shift` fires later by the gap (02:30 at 03:30), `skip` does not fire.
     #[serde(default)]
     on_gap: OnGap,
-    /// The hour in `timezone`, 1 to 24, at which sending stops for the day.
+    /// The hour in `timezone`, 1 to 24, at which sending stops for the day, also of what fired in time and waits for the
+    /// account.
     #[schema(example = 18)]
     window_end: Option<u8>,
     /// What becomes of occurrences that came due while nobody could fire them: `latest` fires the newest within the
     /// catch-up window, `all` the newest ten, `skip` none that is more than a minute late. What does not fire is `missed`.
     #[serde(default)]
     misfire: Misfire,
-    /// How late an occurrence may still fire, in seconds: 60 to 86,400; 3,600 if not given.
+    /// How late an occurrence may still fire, in seconds: 60 to 86,400; 3,600 if not given. It says nothing of sending: what
+    /// has fired while the account was offline is sent when that is online again, however much later, unless `window_end`
+    /// ends it.
     #[schema(example = 3600)]
     catchup_window_s: Option<i32>,
     /// What becomes of an occurrence while the run before is in progress: `skip` misses it, `queue` lets it wait, `allow`
@@ -117,7 +120,7 @@ pub struct Reminder {
     window_end: Option<i16>,
     /// What becomes of late occurrences.
     misfire: Misfire,
-    /// How late an occurrence may still fire, in seconds.
+    /// How late an occurrence may still fire, in seconds; what has fired is sent until `window_end`, if there is one.
     catchup_window_s: i32,
     /// What becomes of an occurrence while the run before is in progress.
     overlap: Overlap,
@@ -163,9 +166,12 @@ impl From<reminders::Reminder> for Reminder {
 }
 
 impl Wish {
-    /// Checks everything, for a new reminder or for one that is edited; the problem names every field that is wrong by
-    /// itself.
-    fn checked(&self, edited: Option<&reminders::Reminder>) -> Result<Plan> {
+    /// Checks everything; `schedule` checks when it fires, for a new reminder or for one that is edited. The problem names
+    /// every field that is wrong by itself.
+    fn checked(
+        &self,
+        schedule: impl FnOnce(&Spec<'_>) -> std::result::Result<Accepted, reminder::Error>,
+    ) -> Result<Plan> {
         let mut errors = Vec::new();
         let name = name(&self.name, MAX_NAME).map_err(|error| note(&mut errors, "name", error)).unwrap_or_default();
         self.check_messages(&mut errors);
@@ -183,7 +189,7 @@ impl Wish {
                 format_args!("must have at most {most} KiB in all for {} targets", targets.len()),
             );
         }
-        let plan = self.schedule(edited).map_err(|error| note(&mut errors, error.field, error.message)).ok();
+        let plan = schedule(&self.spec()).map_err(|error| note(&mut errors, error.field, error.message)).ok();
         match plan {
             Some(when) if errors.is_empty() => Ok(Plan {
                 account: self.account_id,
@@ -233,8 +239,8 @@ impl Wish {
         targets
     }
 
-    fn schedule(&self, edited: Option<&reminders::Reminder>) -> std::result::Result<Accepted, reminder::Error> {
-        let spec = Spec {
+    fn spec(&self) -> Spec<'_> {
+        Spec {
             start: &self.start,
             timezone: &self.timezone,
             recurrence: self.recurrence.as_ref(),
@@ -242,11 +248,6 @@ impl Wish {
             exdates: &self.exdates,
             on_gap: self.on_gap,
             window_end: self.window_end,
-        };
-        let now = common::clock::now();
-        match edited {
-            None => spec.check(now, 1),
-            Some(edited) => spec.check_again(now, edited.last_fired_at),
         }
     }
 }
@@ -288,7 +289,9 @@ pub async fn create(
     caller: Caller,
     extract::Json(wish): extract::Json<Wish>,
 ) -> Result<(StatusCode, Json<Reminder>)> {
-    let created = reminders::create(&context.db, caller.tenant, &wish.checked(None)?).await;
+    let now = reminders::now(&context.db).await?;
+    let plan = wish.checked(|spec| spec.check(now, 1))?;
+    let created = reminders::create(&context.db, caller.tenant, &plan).await;
     let reminder = created.map_err(no_such_account)?;
     Ok((StatusCode::CREATED, Json(reminder.into())))
 }
@@ -328,7 +331,9 @@ pub async fn get(
 /// Replace a reminder
 ///
 /// Whole, texts and targets included. It is armed anew, one that recurs with its first occurrence from now on: what was
-/// pending under the old plan never fires, and what of it was being sent ends where it is.
+/// pending under the old plan never fires, and what of it was being sent ends where it is. An occurrence that had come due,
+/// of which nothing was sent yet, goes out at the next full minute as it was edited, if the new plan has it too and its
+/// window is open.
 #[utoipa::path(put, path = "/v1/reminders/{reminder}", tag = "Reminders", params(("reminder" = ReminderId, Path)),
     request_body = Wish,
     responses((status = 200, body = Reminder), (status = "4XX", body = Body, content_type = "application/problem+json")))]
@@ -339,8 +344,8 @@ pub async fn update(
     extract::Json(wish): extract::Json<Wish>,
 ) -> Result<Json<Reminder>> {
     // Whether it is theirs goes first: a stranger learns nothing from what is wrong with the rest.
-    let before = reminders::get(&context.db, caller.tenant, reminder).await?;
-    let plan = wish.checked(Some(&before))?;
+    let past = reminders::past(&context.db, caller.tenant, reminder).await?;
+    let plan = wish.checked(|spec| spec.check_again(&past))?;
     let updated = reminders::update(&context.db, caller.tenant, reminder, &plan).await;
     let updated = updated.map_err(no_such_account)?;
     context.bus.signal(caller.tenant);

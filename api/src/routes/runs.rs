@@ -84,8 +84,8 @@ pub async fn list(
         reminder: filter.reminder_id,
         account: filter.account_id,
         status: filter.status,
-        since: filter.since,
-        until: filter.until,
+        since: page::instant("since", filter.since)?,
+        until: page::instant("until", filter.until)?,
         before: page::read_time_cursor(filter.cursor.as_deref())?,
     };
     let rows = runs::list(&context.db, caller.tenant, chosen, limit + 1).await?;

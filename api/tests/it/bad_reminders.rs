@@ -13,6 +13,10 @@ fn with(wish: &Value, changes: &Value) -> Value {
     wish
 }
 
+fn far_exdate(exdate: &str, zone: &str) -> Value {
+    json!({"rrule": "FREQ=DAILY", "exdates": [exdate], "timezone": zone})
+}
+
 fn rule(rrule: &str) -> Value {
     json!({"rrule": rrule})
 }
@@ -64,6 +68,19 @@ async fn a_bad_schedule_is_named_wherever_it_is_given(db: PgPool) {
         (json!({"start": "2020-01-01T09:00"}), "start"),
         (json!({"start": ago(62)}), "start"),
         (json!({"start": "1900-01-01T09:00"}), "start"),
+        // years that no clock can be read in
+        (json!({"start": "+262142-12-31T23:59", "timezone": "America/New_York"}), "start"),
+        (json!({"start": "-262143-01-01T00:00", "timezone": "Asia/Tokyo"}), "start"),
+        (json!({"start": "+262142-12-31T23:59:59Z", "timezone": "Asia/Tokyo"}), "start"),
+        (far_exdate("+262142-12-31T23:59", "America/New_York"), "exdates"),
+        (far_exdate("-262143-01-01T00:00", "Asia/Tokyo"), "exdates"),
+        (far_exdate("+262142-12-31", "UTC"), "exdates"),
+        (json!({"recurrence": {"kind": "daily", "end": {"until": "+262142-12-31"}}}), "recurrence.end"),
+        // what no text of a database holds
+        (json!({"timezone": "Europe/Berlin\u{0}"}), "timezone"),
+        (rule("FREQ=DAILY\u{0}"), "rrule"),
+        (json!({"rrule": "FREQ=DAILY", "exdates": ["2190-02-01\u{0}"]}), "exdates"),
+        (json!({"start": "2190-01-04T09:00\u{0}"}), "start"),
         // too often, too much, or two at once
         (rule("FREQ=MINUTELY;INTERVAL=4"), "rrule"),
         (rule("FREQ=HOURLY;BYMINUTE=0,2"), "rrule"),
@@ -105,9 +122,9 @@ async fn a_bad_schedule_is_named_wherever_it_is_given(db: PgPool) {
     }
 }
 
-/// R13, R40: as many targets as no reminder may have, and an account of somebody else.
+/// R13, R40: as many targets as no reminder may have, names that can't be shown or stored, and an account of somebody else.
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
-async fn bad_targets_and_accounts_are_named(db: PgPool) {
+async fn bad_targets_names_and_accounts_are_named(db: PgPool) {
     let api = TestApi::start(db).await;
     let (tenant, other) = (api.tenant().await, api.tenant().await);
     let wish = json!({"start": "2190-01-04T09:00", "timezone": "Europe/Berlin", "account_id": tenant.account("Sales").await,
@@ -119,6 +136,11 @@ async fn bad_targets_and_accounts_are_named(db: PgPool) {
         (json!({"targets": many}), 422, "targets"),
         (json!({"targets": []}), 422, "targets"),
         (json!({"targets": ["120363041234567890@g.us", "120363041234567890@g.us"]}), 422, "targets[1]"),
+        (json!({"targets": ["120363041234567890@g.us\u{0}"]}), 422, "targets[0]"),
+        (json!({"messages": ["one\u{0}"]}), 422, "messages[0]"),
+        (json!({"name": "Stand\u{0}up"}), 422, "name"),
+        (json!({"name": "Stand\u{1b}up"}), 422, "name"),
+        (json!({"name": "é".repeat(201)}), 422, "name"),
         (json!({"account_id": other.account("Theirs").await}), 404, "account_id"),
         (json!({"account_id": "0199c0de-0000-7000-8000-000000000000"}), 404, "account_id"),
         (json!({"account_id": 7}), 422, "account_id"),
@@ -129,4 +151,15 @@ async fn bad_targets_and_accounts_are_named(db: PgPool) {
     }
     assert_eq!(tenant.get(&path).await.expect(200).json(), before, "nothing of it was kept");
     assert_eq!(api.count("SELECT count(*) FROM reminders").await, 1);
+}
+
+/// What is shown again of a wrong field is no longer than a person reads.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_long_zone_is_not_echoed(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let tenant = api.tenant().await;
+    let asked = json!({"start": "2190-01-04T09:00", "timezone": "x".repeat(200_000)});
+    let refused = tenant.post("/v1/reminders/preview", asked).await.expect(422);
+    assert_eq!(refused.fields(), ["timezone"]);
+    assert!(refused.bytes.len() < 1_000, "{} bytes", refused.bytes.len());
 }

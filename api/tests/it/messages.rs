@@ -86,6 +86,7 @@ async fn what_is_wrong_with_a_message_is_named(db: PgPool) {
         (json!({"to": "status@broadcast", "text": ""}), vec!["to", "text"]),
         (json!({"to": "0170", "text": "x", "expires_at": past}), vec!["to", "expires_at"]),
         (json!({"to": "4917012345678", "text": "x", "expires_at": "soon"}), vec!["expires_at"]),
+        (json!({"to": "4917012345678", "text": "x", "expires_at": "+200000-01-01T00:00:00Z"}), vec!["expires_at"]),
         (json!({"to": "4917012345678", "text": "a\u{0}b"}), vec!["text"]),
         (json!({"to": "4917012345678", "text": "x".repeat(65_537)}), vec!["text"]),
         (json!({"to": "4917012345678", "text": "x", "txt": "y"}), vec!["txt"]),

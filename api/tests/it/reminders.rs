@@ -146,6 +146,26 @@ async fn a_click_too_late_is_forgiven(db: PgPool) {
     assert!(next > common::clock::now() && next.timestamp() % 60 == 0, "{next}");
 }
 
+/// R43: past and future are told by the database's clock, by which reminders fire; an api's own may be minutes ahead.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn an_api_whose_clock_is_ahead_loses_nothing(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let tenant = api.tenant().await;
+    let account = tenant.account("Sales").await;
+    let now = common::clock::now();
+    common::clock::skew(300); // each test is a process of its own
+    let start = (now - chrono::Duration::seconds(2)).to_rfc3339();
+    let asked = json!({"start": start, "timezone": "UTC", "recurrence": {"kind": "daily"}});
+    tenant.post("/v1/reminders/preview", asked.clone()).await.expect(200);
+    let wish = with(with(wish(&account), asked), json!({"window_end": null}));
+    let made = tenant.post("/v1/reminders", wish.clone()).await.expect(201);
+    let changed = tenant.put(&format!("/v1/reminders/{}", made.id()), wish).await.expect(200).json();
+    for reminder in [made.json(), changed] {
+        let next: chrono::DateTime<chrono::Utc> = reminder["next_fire_at"].as_str().unwrap().parse().unwrap();
+        assert!(next > now && next <= now + chrono::Duration::seconds(70), "{next}");
+    }
+}
+
 /// R43, R44: what recurs is edited long after its start, as it was read, and goes on; a start that passed is refused still for
 /// what fires once.
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
@@ -264,6 +284,14 @@ async fn reminders_are_listed(db: PgPool) {
     assert_eq!(names("").await, ["R0", "R1", "R2"]);
     assert_eq!(names("?status=active").await, ["R0", "R2"]);
     assert_eq!(names("?status=paused").await, Vec::<String>::new());
+    assert_eq!(names("?status=ended").await, ["R1"]);
+    assert_eq!(names("?status=failed").await, Vec::<String>::new());
+    sqlx::query("UPDATE reminders SET status = 'failed', next_fire_at = NULL WHERE name = 'R2'")
+        .execute(&api.db)
+        .await
+        .unwrap();
+    assert_eq!(names("?status=failed").await, ["R2"]);
+    assert_eq!(names(&format!("?status=failed&account_id={account}")).await, Vec::<String>::new());
     let empty = tenant.get("/v1/reminders?status=paused").await.expect(200).json();
     assert_eq!(empty["empty"], "nothing with status=paused");
     assert_eq!(tenant.get("/v1/reminders").await.expect(200).json().get("empty"), None);

@@ -135,12 +135,15 @@ async fn what_can_not_be_resumed(db: PgPool) {
     api.set_status(&account.to_string(), "logged_out").await;
     assert_eq!(resume().await.expect(409).problem(), "account-not-connected");
     api.set_status(&account.to_string(), "disconnected").await;
-    let hour = i16::try_from(common::clock::now().hour()).unwrap();
-    if hour > 0 {
-        sqlx::query("UPDATE reminders SET window_end = $1").bind(hour).execute(&api.db).await.unwrap();
-        let closed = resume().await.expect(409);
-        assert_eq!(closed.json()["detail"], "the delivery window is closed until midnight in UTC");
-    }
+    // no window of hour 0 has closed; it is noon then in another zone
+    let (zone, hour) = match i16::try_from(common::clock::now().hour()).unwrap() {
+        0 => ("Etc/GMT-12", 12),
+        hour => ("UTC", hour),
+    };
+    let window = "UPDATE reminders SET window_end = $1, timezone = $2";
+    sqlx::query(window).bind(hour).bind(zone).execute(&api.db).await.unwrap();
+    let closed = resume().await.expect(409);
+    assert_eq!(closed.json()["detail"], format!("the delivery window is closed until midnight in {zone}"));
     assert_eq!(api.count("SELECT count(*) FROM runs WHERE status = 'paused'").await, 1);
     for path in ["/v1/runs/nonsense/resume", "/v1/runs/nonsense/cancel"] {
         tenant.post_empty(path).await.expect(404);
@@ -229,7 +232,15 @@ async fn the_history_is_listed_and_cleared(db: PgPool) {
     assert_eq!(empty["empty"], "nothing with status=missed and until=2020-01-01T00:00:00+00:00");
     let page = tenant.get("/v1/runs?limit=2").await.expect(200).json();
     assert_eq!(list(&format!("?limit=2&cursor={}", page["next_cursor"].as_str().unwrap())).await.len(), 1);
-    for (query, field) in [("status=lost", "status"), ("limit=0", "limit"), ("since=monday", "since"), ("x=1", "x")] {
+    for (query, field) in [
+        ("status=lost", "status"),
+        ("limit=0", "limit"),
+        ("since=monday", "since"),
+        ("since=-200000-01-01T00:00:00Z", "since"),
+        ("until=-200000-01-01T00:00:00Z", "until"),
+        ("until=%2B200000-01-01T00:00:00Z", "until"),
+        ("x=1", "x"),
+    ] {
         assert_eq!(tenant.get(&format!("/v1/runs?{query}")).await.expect(422).fields(), [field], "{query}");
     }
     let dashboard = tenant.get("/v1/dashboard").await.expect(200).json();

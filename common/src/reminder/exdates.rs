@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use chrono::{NaiveDate, NaiveDateTime};
 use chrono_tz::Tz;
 
-use super::Error;
 use super::schedule::Start;
+use super::{Error, within_range};
 
 /// Most of a reminder.
 pub const EXDATES_MAX: usize = 500;
@@ -30,20 +30,15 @@ impl Exdates {
         }
         let mut exdates = Self::default();
         for (place, text) in texts.iter().enumerate() {
-            if let Ok(day) = NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d") {
-                exdates.days.insert(day);
-            } else {
-                let start = Start::parse(text, tz).map_err(|_| {
-                    let number = place + 1;
-                    Error::new(
-                        "exdates",
-                        format_args!(
-                            "number {number} must be like 2026-12-25 or 2026-12-24T17:00, between 1970 and 2199"
-                        ),
-                    )
-                })?;
-                exdates.times.insert(start.local);
-            }
+            let bad = || {
+                let words = "must be like 2026-12-25 or 2026-12-24T17:00, between 1970 and 2199";
+                Error::new("exdates", format_args!("number {} {words}", place + 1))
+            };
+            match NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d") {
+                Ok(day) if within_range(day) => exdates.days.insert(day),
+                Ok(_) => return Err(bad()),
+                Err(_) => exdates.times.insert(Start::parse(text, tz).map_err(|_| bad())?.local),
+            };
         }
         Ok(exdates)
     }

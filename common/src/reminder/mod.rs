@@ -11,6 +11,7 @@ mod floating;
 pub mod life;
 mod limits;
 mod real_time;
+pub mod rearm;
 pub mod recurrence;
 mod rule;
 pub mod schedule;
@@ -23,6 +24,7 @@ mod words;
 pub mod zone;
 
 pub use catch_up::{Misfire, Overlap};
+pub use rearm::Past;
 pub use recurrence::{End, Kind, Recurrence, Weekday};
 pub use schedule::{OnGap, Schedule, Start};
 pub use spec::{Accepted, Spec};
@@ -44,13 +46,18 @@ impl Error {
     }
 }
 
+/// How much of an unknown zone's name is shown again, in characters; the longest known has 32.
+const ZONE_SHOWN: usize = 64;
+
 /// Parses an IANA zone name such as `Europe/Berlin`.
 ///
 /// # Errors
 /// When the zone's name is not known; names of Windows zones are not.
 pub fn timezone(name: &str) -> Result<chrono_tz::Tz, Error> {
-    name.parse()
-        .map_err(|_| Error::new("timezone", format_args!("`{name}` is not a known IANA zone such as Europe/Berlin")))
+    name.parse().map_err(|_| {
+        let name: String = name.chars().take(ZONE_SHOWN).collect();
+        Error::new("timezone", format_args!("`{name}` is not a known IANA zone such as Europe/Berlin"))
+    })
 }
 
 /// Dates that are computed with at all.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Days, Duration, NaiveDateTime, TimeZone as _, Timelike as _, Utc};
+use chrono::{DateTime, Datelike as _, Days, Duration, NaiveDateTime, TimeZone as _, Timelike as _, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -64,9 +64,14 @@ impl Start {
     /// When it is neither, or lies outside 1970 to 2199; the error's field is `start`.
     pub fn parse(text: &str, tz: Tz) -> Result<Self, Error> {
         let text = text.trim();
+        let outside = || Error::new("start", "must lie between 1970 and 2199");
         let start = if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
             let at = instant.with_timezone(&Utc);
             let at = at.with_nanosecond(0).unwrap_or(at);
+            // far beyond it no zone's clock can be read; its own clock may show the next year or the last
+            if !(1969..=2200).contains(&at.year()) {
+                return Err(outside());
+            }
             Self { local: at.with_timezone(&tz).naive_local(), at }
         } else {
             let formats = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"];
@@ -74,13 +79,12 @@ impl Start {
             let local = local
                 .ok_or_else(|| Error::new("start", "must be like 2026-12-01T09:00 or 2026-12-01T09:00:00+01:00"))?;
             let local = local.with_nanosecond(0).unwrap_or(local);
+            if !within_range(local.date()) {
+                return Err(outside());
+            }
             Self { local, at: instant_of(local, tz) }
         };
-        if within_range(start.local.date()) {
-            Ok(start)
-        } else {
-            Err(Error::new("start", "must lie between 1970 and 2199"))
-        }
+        if within_range(start.local.date()) { Ok(start) } else { Err(outside()) }
     }
 
     /// A start that was stored as wall-clock time.
@@ -128,7 +132,7 @@ pub struct Following {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     start: NaiveDateTime,
-    tz: Tz,
+    pub(super) tz: Tz,
     rule: Option<Rule>,
     exdates: Exdates,
     on_gap: OnGap,

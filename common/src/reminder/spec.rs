@@ -1,13 +1,14 @@
 //! Pure. The part of a request that says when a reminder fires: checked as a whole, for creating one and for a preview.
 
-use chrono::{DateTime, DurationRound as _, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use chrono_tz::Tz;
 
 use super::exdates::Exdates;
 use super::recurrence::{End, Recurrence, accept_rrule};
 use super::rule::{FIELD, Rule};
-use super::schedule::{Following, GRACE, OnGap, Schedule, Start};
-use super::{Error, window};
+use super::schedule::{Following, OnGap, Schedule, Start};
+use super::zone::instant_of;
+use super::{Error, Past, window};
 
 /// As it was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -66,29 +67,38 @@ impl Spec<'_> {
         let schedule = Schedule::new(start.local, tz, rrule.as_deref(), exdates, self.on_gap)?;
         let following = schedule.first(start, now, want.max(1)).map_err(|error| self.named(error))?;
         let first = following.occurrences.first().ok_or_else(|| Error::new(FIELD, "has no occurrence at all"))?;
+        let due = instant_of(first.nominal, tz);
+        if first.at > due && !window::is_open(self.window_end, tz, due, first.at) {
+            let message =
+                "has passed by the minute at which the first occurrence can still fire: nothing would be sent";
+            return Err(Error::new("window_end", message));
+        }
         Ok(Accepted { start, tz, rrule, exdates: texts, first_fire: first.at, following })
     }
 
-    /// Checks an edit at `now` of a reminder that fired last at `fired` (R44). One that recurs is armed with its first
-    /// occurrence from now on, wherever its start lies; one of the last minute that has not fired is taken as the next full
-    /// minute. One for once is checked as a new one.
+    /// Checks an edit of a reminder (R44). One that recurs is armed with its first occurrence from now on, wherever its start
+    /// lies. An occurrence of the last minute that has not fired, or one that fired and of which nothing was sent, is taken
+    /// as the next full minute. Else one for once is checked as a new one.
     ///
     /// # Errors
-    /// As [`Self::check`]; and when no occurrence is left.
-    pub fn check_again(&self, now: DateTime<Utc>, fired: Option<DateTime<Utc>>) -> Result<Accepted, Error> {
+    /// As [`Self::check`]; and when no occurrence is left, or what is for once has fired.
+    pub fn check_again(&self, past: &Past) -> Result<Accepted, Error> {
         let accepted = self.check(DateTime::UNIX_EPOCH, 1)?;
-        let Some(rrule) = accepted.rrule.as_deref() else { return self.check(now, 1) };
-        if accepted.first_fire > now {
+        if accepted.first_fire > past.now {
             return Ok(accepted);
         }
+        let rrule = accepted.rrule.as_deref();
         let exdates = Exdates::parse(&accepted.exdates, accepted.tz)?;
-        let schedule = Schedule::new(accepted.start.local, accepted.tz, Some(rrule), exdates, self.on_gap)?;
-        let since = fired.map_or(now - GRACE, |fired| fired.max(now - GRACE));
-        let next = schedule.next_after(since).map_err(|error| self.named(error))?;
-        let next = next.ok_or_else(|| self.named(Error::new(FIELD, "has no occurrence left")))?;
-        let minute = now.duration_trunc(TimeDelta::minutes(1)).unwrap_or(now);
-        let first_fire = if next > now { next } else { minute + TimeDelta::minutes(1) };
-        Ok(Accepted { first_fire, ..accepted })
+        let schedule = Schedule::new(accepted.start.local, accepted.tz, rrule, exdates, self.on_gap)?;
+        match past.first_fire(&schedule, self.window_end).map_err(|error| self.named(error))? {
+            Some(first_fire) => Ok(Accepted { first_fire, ..accepted }),
+            None if rrule.is_some() => Err(self.named(Error::new(FIELD, "has no occurrence left"))),
+            None if past.fired.is_some_and(|fired| fired >= accepted.first_fire) => {
+                let local = accepted.first_fire.with_timezone(&accepted.tz).format("%Y-%m-%d %H:%M %Z");
+                Err(Error::new("start", format_args!("{local} has passed, and it fired: give a later one")))
+            }
+            None => self.check(past.now, 1),
+        }
     }
 
     fn rrule(&self, start: NaiveDateTime, tz: Tz) -> Result<Option<String>, Error> {

@@ -11,7 +11,8 @@ use super::page::{self, Listed};
 use super::{Error, Result, due, runs};
 use crate::id::{AccountId, ReminderId, TenantId};
 pub use crate::reminder::life::Status;
-use crate::reminder::{Misfire, OnGap, Overlap, zone};
+use crate::reminder::rearm::{Past, Run};
+use crate::reminder::{Misfire, OnGap, Overlap, Schedule, zone};
 
 /// A reminder as stored.
 #[derive(Clone)]
@@ -178,7 +179,7 @@ async fn try_update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
     // A run may have been fired and expanded just before the reminder was locked. One that is locked now is about to
     // read the new version, and ends by itself.
     runs::cancel_open(&mut transaction, tenant, reminder, runs::Locked::Skip, reason).await?;
-    rearm_canceled(&mut transaction, tenant, reminder).await?;
+    rearm(&mut transaction, tenant, reminder, plan).await?;
     sqlx::query!("DELETE FROM reminder_messages WHERE tenant_id = $1 AND reminder_id = $2", tenant.0, reminder.0)
         .execute(&mut *transaction)
         .await?;
@@ -191,20 +192,66 @@ async fn try_update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
     Ok(())
 }
 
-/// An occurrence that fired while it was being edited was called back with its run, and has no second run: the edited one
-/// fires at the next full minute instead (R43), unless something of the old one was sent.
-async fn rearm_canceled(transaction: &mut PgConnection, tenant: TenantId, reminder: ReminderId) -> Result<()> {
+/// An occurrence whose run was called back before anything of it was sent has no second run: if the edited reminder has it
+/// as well, it fires at the next full minute (R43). What was sent while it was being edited does not go out again.
+async fn rearm(transaction: &mut PgConnection, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<()> {
+    let past = read_past(transaction, tenant, reminder).await?;
+    let window_end = plan.window_end.and_then(|end| u8::try_from(end).ok());
+    let rrule = plan.rrule.as_deref();
+    let armed = Schedule::read(plan.start_local, &plan.timezone, rrule, &plan.exdates, plan.on_gap)
+        .and_then(|schedule| past.rearm(&schedule, window_end, plan.next_fire_at))
+        .map_err(|error| Error::Conflict(error.to_string()))?;
+    let Some(armed) = armed else {
+        return Err(Error::Conflict("it fired while it was being edited, and has no occurrence left".to_owned()));
+    };
     sqlx::query!(
-        "UPDATE reminders r SET next_fire_at = date_trunc('minute', clock_timestamp()) + interval '1 minute'
-         WHERE r.tenant_id = $1 AND r.id = $2 AND EXISTS (
-             SELECT FROM runs WHERE reminder_id = r.id AND fire_at = r.next_fire_at
-                AND (status = 'canceled' OR finished_at IS NULL))",
+        "UPDATE reminders SET next_fire_at = $3 WHERE tenant_id = $1 AND id = $2",
         tenant.0,
-        reminder.0
+        reminder.0,
+        armed
     )
     .execute(transaction)
     .await?;
     Ok(())
+}
+
+/// The database's clock, by which reminders fire.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn now(db: &PgPool) -> Result<DateTime<Utc>> {
+    Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(db).await?)
+}
+
+/// What a reminder has done until now, for who is about to edit it.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such reminder.
+pub async fn past(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Past> {
+    read_past(&mut *db.acquire().await?, tenant, reminder).await
+}
+
+async fn read_past(connection: &mut PgConnection, tenant: TenantId, reminder: ReminderId) -> Result<Past> {
+    let found = sqlx::query!(
+        r#"SELECT last_fired_at, clock_timestamp() AS "now!" FROM reminders r WHERE tenant_id = $1 AND id = $2
+           AND EXISTS (SELECT FROM accounts a WHERE a.id = r.account_id AND a.wanted <> 'erased')"#,
+        tenant.0,
+        reminder.0
+    );
+    let found = found.fetch_optional(&mut *connection).await?.ok_or(Error::NotFound)?;
+    let runs = sqlx::query_as!(
+        Run,
+        r#"
+        SELECT fire_at, finished_at, (status = 'canceled' OR finished_at IS NULL) AND NOT EXISTS (
+            SELECT FROM messages m WHERE m.run_id = r.id AND m.state IN ('sent', 'delivered', 'read')) AS "is_unsent!"
+        FROM runs r WHERE tenant_id = $1 AND reminder_id = $2 AND status <> 'missed'
+        ORDER BY fire_at DESC LIMIT 10
+        "#,
+        tenant.0,
+        reminder.0
+    );
+    let runs = runs.fetch_all(connection).await?;
+    Ok(Past { now: found.now, fired: found.last_fired_at, runs })
 }
 
 /// Deletes a reminder; what was pending never fires, and the history of its runs stays.

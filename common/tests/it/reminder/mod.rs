@@ -13,6 +13,7 @@ mod minutes;
 mod moved;
 mod oracle;
 mod properties;
+mod rearm;
 mod rfc5545;
 mod spec;
 mod structured;

@@ -63,6 +63,32 @@ fn a_start_is_read_with_and_without_offset() {
         assert_eq!(Start::parse(text, york).unwrap_err().field, "start", "{text}");
     }
     assert_eq!(timezone("W. Europe Standard Time").unwrap_err().field, "timezone");
+    assert!(timezone(&"é".repeat(1_000_000)).unwrap_err().message.len() < 256);
+}
+
+/// R40, R43: years that calendars have and clocks don't are refused wherever a date is given, before any clock is read.
+#[test]
+fn a_year_far_away_is_refused() {
+    let daily = Spec { rrule: Some("FREQ=DAILY"), ..SPEC };
+    for zone_name in ["America/New_York", "Asia/Tokyo"] {
+        for text in [
+            "+262142-12-31T23:59",
+            "-262143-01-01T00:00",
+            "+262142-12-31T23:59:59Z",
+            "-262143-01-01T00:00:00Z",
+            "2200-01-01T00:00",
+            "1969-12-31T23:59",
+        ] {
+            assert_eq!(Start::parse(text, zone(zone_name)).unwrap_err().field, "start", "{text}");
+            for exdate in [text, text.split('T').next().unwrap()] {
+                let exdates = [exdate.to_owned()];
+                let spec = Spec { timezone: zone_name, exdates: &exdates, ..daily };
+                assert_eq!(check(&spec, 1).unwrap_err().field, "exdates", "{exdate}");
+            }
+        }
+    }
+    let tokyo = Start::parse("1970-01-01T00:00:00+09:00", zone("Asia/Tokyo")).unwrap();
+    assert_eq!(tokyo.at, utc("1969-12-31 15:00"));
 }
 
 /// A start with an offset fires at that instant, though the rule goes on at the first of two equal times.
