@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 use crate::check::{Device, Evidence, Verdict, check};
 use crate::claims;
 use crate::cluster::{Cluster, Setup};
-use crate::load::{Book, Ledger, Pace, go_on};
+use crate::ledger::{Book, Ledger};
+use crate::load::{Pace, go_on};
+use crate::occurrences::Fired;
 use crate::people::People;
 use crate::takeover::{Takeover, quantile, takeovers};
 use crate::{faults, plan};
@@ -42,7 +44,10 @@ pub(crate) struct Outcome {
 /// Runs one.
 pub(crate) async fn run(setup: &Setup, scale: Scale) -> anyhow::Result<Outcome> {
     let cluster = Cluster::start(setup).await?;
-    cluster.journal.say(format_args!("the cluster is up; seed {}", scale.seed));
+    cluster.journal.say(format_args!(
+        "the cluster is up; seed {}; the clock of worker-2 is wrong by {} s",
+        scale.seed, setup.skew_s
+    ));
     let mut dice = StdRng::seed_from_u64(scale.seed);
     let people = Arc::new(People::gather(&cluster, scale.steady, scale.fickle, scale.phones, &mut dice).await?);
     let (steady, fickle) = (people.steady.len(), people.fickle.len());
@@ -51,12 +56,13 @@ pub(crate) async fn run(setup: &Setup, scale: Scale) -> anyhow::Result<Outcome> 
 
     let stop = CancellationToken::new();
     let book = Book::default();
-    let load = go_on(Arc::clone(&cluster), Arc::clone(&people), book.clone(), scale.pace, scale.seed, stop.clone());
-    let load = tokio::spawn(load);
-    let minder = tokio::spawn(Arc::clone(&cluster).mind());
     let lasts = Duration::from_secs_f64(scale.minutes * 60.0);
+    let (clustered, known) = (Arc::clone(&cluster), Arc::clone(&people));
+    let load = tokio::spawn(go_on(clustered, known, book.clone(), scale.pace, scale.seed, lasts, stop.clone()));
+    let minder = tokio::spawn(Arc::clone(&cluster).mind());
     let start = tokio::time::Instant::now();
-    faults::carry_out(&cluster, plan::plan(scale.seed, lasts)).await;
+    let everybody: Vec<_> = people.steady.iter().chain(&people.fickle).collect();
+    faults::carry_out(&cluster, &everybody, plan::plan(scale.seed, lasts)).await;
     tokio::time::sleep_until(start + lasts).await;
     cluster.journal.say("nothing goes wrong any more: mending, and waiting until all is calm");
     faults::mend(&cluster).await?;
@@ -104,19 +110,32 @@ async fn gather(cluster: &Cluster, setup: &Setup, book: &Book) -> anyhow::Result
     let audit = cluster.phones.call(Method::GET, "/audit", None).await?;
     let devices: Vec<Device> = serde_json::from_value(audit["devices"].clone())?;
     let ttl_us = i64::try_from(setup.lease_ttl_ms * 1_000)?;
+    let ledger = book.read();
+    let mut fired = HashMap::new();
+    for recurring in &ledger.recurring {
+        fired.insert(recurring.id.clone(), runs(cluster, &recurring.id).await?);
+    }
     let (changes, beats) = (cluster.witness.lease_changes().await?, cluster.witness.beats().await?);
     Ok(Evidence {
-        ledger: book.read(),
+        ledger,
         inboxes,
         devices,
         journal: cluster.journal.entries(),
         messages: cluster.witness.messages().await?,
         runs: cluster.witness.runs().await?,
+        fired,
         received: cluster.witness.received().await?,
         accounts: cluster.witness.accounts().await?,
         steady: vec![],
         stolen: claims::stolen(&changes, &beats, ttl_us),
     })
+}
+
+/// The runs of a reminder that repeats, as its tenant sees them; there are fewer than a page holds.
+async fn runs(cluster: &Cluster, reminder: &str) -> anyhow::Result<Vec<Fired>> {
+    let path = format!("/v1/reminders/{reminder}/runs?limit=200");
+    let mut page = cluster.gateway.demand(Method::GET, &path, None, CALM).await?;
+    Ok(serde_json::from_value(page["data"].take())?)
 }
 
 /// The lines that a person reads at the end; the last one is for machines, too.
@@ -150,14 +169,20 @@ pub(crate) fn report(outcome: &Outcome, scale: Scale) {
         );
     }
     println!(
-        "also: reminders={} received={} churned={} arrived_again={} inbound_lost={} inbound_doubled={} wrong_status={} unanswered={}",
+        "also: reminders={} repeating={} received={} churned={} arrived_again={} inbound_lost={} inbound_doubled={} \
+         wrong_status={} refused={} broken={} not_injected={} died={} unanswered={}",
         ledger.promised.len(),
+        ledger.recurring.len(),
         ledger.written.len(),
         ledger.churned,
         verdict.repeated,
         verdict.inbound_lost,
         verdict.inbound_doubled,
         verdict.wrong_status,
+        verdict.refused,
+        verdict.broken,
+        verdict.not_injected,
+        verdict.died,
         ledger.open
     );
     let gaps: Vec<u64> = outcome.takeovers.iter().map(|takeover| takeover.gap_us).collect();

@@ -7,7 +7,9 @@ use common::testing::witness::{AccountRow, MessageRow, RunRow};
 use serde::Deserialize;
 
 use crate::journal::{Entry, What};
-use crate::load::Ledger;
+use crate::ledger::Ledger;
+use crate::occurrences::{Fired, reminders};
+use crate::owners::owners;
 
 /// A message as a phone shows it.
 #[derive(Debug, Clone, Deserialize)]
@@ -55,6 +57,8 @@ pub(crate) struct Evidence {
     pub(crate) journal: Vec<Entry>,
     pub(crate) messages: Vec<MessageRow>,
     pub(crate) runs: Vec<RunRow>,
+    /// What the reminders that repeat came to, by id.
+    pub(crate) fired: HashMap<String, Vec<Fired>>,
     /// Texts of received messages, as often as there are events.
     pub(crate) received: Vec<String>,
     pub(crate) accounts: HashMap<String, AccountRow>,
@@ -64,9 +68,11 @@ pub(crate) struct Evidence {
     pub(crate) stolen: Vec<String>,
 }
 
-/// What came of it. Every count but the last four must be 0.
+/// What came of it. Every count between the first and the last two must be 0.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
+    /// Messages that were accepted: a run without is no proof of anything.
+    pub(crate) sends: u64,
     pub(crate) double_owner: u64,
     pub(crate) lost: u64,
     pub(crate) seen_twice: u64,
@@ -77,6 +83,14 @@ pub(crate) struct Verdict {
     pub(crate) wrong_status: u64,
     pub(crate) inbound_lost: u64,
     pub(crate) inbound_doubled: u64,
+    /// Requests that were right, and refused.
+    pub(crate) refused: u64,
+    /// Parts of the load that broke.
+    pub(crate) broken: u64,
+    /// Faults of the plan that could not be carried out.
+    pub(crate) not_injected: u64,
+    /// Processes that ended by themselves.
+    pub(crate) died: u64,
     /// Overlaps with an excuse: WhatsApp could not know that the first socket was given up.
     pub(crate) excused: Vec<(u64, String)>,
     /// Messages that arrived more than once under one id: shown once.
@@ -88,7 +102,7 @@ pub(crate) struct Verdict {
 impl Verdict {
     /// Whether every promise was kept.
     pub(crate) fn is_clean(&self) -> bool {
-        [
+        let wrong = [
             self.double_owner,
             self.lost,
             self.seen_twice,
@@ -99,9 +113,12 @@ impl Verdict {
             self.wrong_status,
             self.inbound_lost,
             self.inbound_doubled,
-        ]
-        .iter()
-        .all(|count| *count == 0)
+            self.refused,
+            self.broken,
+            self.not_injected,
+            self.died,
+        ];
+        self.sends > 0 && wrong.iter().all(|count| *count == 0)
     }
 }
 
@@ -114,61 +131,16 @@ pub(crate) fn check(evidence: &Evidence) -> Verdict {
     reminders(evidence, &mut verdict);
     accounts(evidence, &mut verdict);
     inbound(evidence, &mut verdict);
+    troubles(evidence, &mut verdict);
     verdict
-}
-
-/// Two sockets of one device: by two boots without an excuse it is a double owner. One boot may reconnect before WhatsApp
-/// has noticed that the socket before is dead.
-fn owners(evidence: &Evidence, verdict: &mut Verdict) {
-    for stolen in &evidence.stolen {
-        verdict.double_owner += 1;
-        verdict.details.push(format!("double owner: {stolen}"));
-    }
-    for device in &evidence.devices {
-        let via =
-            |id: u64| device.sockets.iter().find(|s| s.socket_id == id).and_then(|s| s.via.clone()).unwrap_or_default();
-        for overlap in &device.overlaps {
-            let (first, second) = (via(overlap.first_socket_id), via(overlap.second_socket_id));
-            let words = format!(
-                "{}:{} by {first} and {second} for {:.1} ms, ended by {}",
-                device.number,
-                device.device,
-                overlap.lasted_us as f64 / 1_000.0,
-                overlap.ended_by.as_deref().unwrap_or("nobody")
-            );
-            match excuse(evidence, &first, &second, overlap) {
-                Some(why) => verdict.excused.push((overlap.lasted_us, format!("{words} ({why})"))),
-                None => {
-                    verdict.double_owner += 1;
-                    verdict.details.push(format!("double owner: {words}"));
-                }
-            }
-        }
-    }
-}
-
-/// After a fault has ended, so long may its traces last: what was written into a line that was silent still flows.
-const AFTERMATH_US: u64 = 3_000_000;
-
-fn excuse(evidence: &Evidence, first: &str, second: &str, overlap: &Overlap) -> Option<&'static str> {
-    if first == second {
-        return Some("one owner reconnected");
-    }
-    let part = first.split('.').next().unwrap_or(first);
-    evidence.journal.iter().find_map(|entry| {
-        let covers =
-            entry.from_us <= overlap.began_at_us && overlap.began_at_us <= entry.until_us.saturating_add(AFTERMATH_US);
-        match &entry.what {
-            What::Frozen(boot) if covers && boot == first => Some("the first owner was frozen"),
-            What::Silent(who) if covers && who == part => Some("the first owner's line was silent"),
-            What::Silenced if covers => Some("WhatsApp did not read"),
-            What::Frozen(_) | What::Silent(_) | What::Silenced | What::Ended { .. } => None,
-        }
-    })
 }
 
 /// Every message accepted is shown by every reader, once.
 fn sends(evidence: &Evidence, verdict: &mut Verdict) {
+    verdict.sends = u64::try_from(evidence.ledger.sent.len()).unwrap_or(u64::MAX);
+    if verdict.sends == 0 {
+        verdict.details.push("no message was accepted at all".to_owned());
+    }
     let states: HashMap<&str, &MessageRow> = evidence.messages.iter().map(|row| (row.body.as_str(), row)).collect();
     let shown = shown(evidence);
     for sent in &evidence.ledger.sent {
@@ -200,7 +172,7 @@ fn sends(evidence: &Evidence, verdict: &mut Verdict) {
 }
 
 /// By reader and text: how many bubbles, how many arrivals.
-fn shown(evidence: &Evidence) -> BTreeMap<(&str, &str), (u64, u64)> {
+pub(crate) fn shown(evidence: &Evidence) -> BTreeMap<(&str, &str), (u64, u64)> {
     let mut shown = BTreeMap::new();
     for (reader, inbox) in &evidence.inboxes {
         for bubble in inbox {
@@ -226,54 +198,6 @@ fn order(evidence: &Evidence, verdict: &mut Verdict) {
                 verdict.details.push(format!("disorder: {reader} shows {} after number {before}", bubble.text));
             }
             *before = (*before).max(*n);
-        }
-    }
-}
-
-/// Every reminder that was promised fired once, and its text is shown by every reader as often as that reader is a target.
-fn reminders(evidence: &Evidence, verdict: &mut Verdict) {
-    let mut runs: HashMap<&str, Vec<&RunRow>> = HashMap::new();
-    for run in &evidence.runs {
-        runs.entry(run.name.as_str()).or_default().push(run);
-    }
-    let shown = shown(evidence);
-    for promised in &evidence.ledger.promised {
-        let fired = runs.get(promised.name.as_str()).map_or(&[][..], Vec::as_slice);
-        match fired {
-            [run] if run.status == "success" => {}
-            [] => {
-                verdict.occurrences_lost += 1;
-                verdict.details.push(format!("occurrence lost: {} never fired", promised.name));
-                continue;
-            }
-            [run] => {
-                verdict.occurrences_lost += 1;
-                verdict
-                    .details
-                    .push(format!("occurrence lost: the run of {} is {} {:?}", promised.name, run.status, run.summary));
-            }
-            more => {
-                verdict.occurrences_doubled += 1;
-                verdict.details.push(format!("occurrence doubled: {} fired {} times", promised.name, more.len()));
-            }
-        }
-        let mut wanted: BTreeMap<&str, u64> = BTreeMap::new();
-        for reader in &promised.readers {
-            *wanted.entry(reader.as_str()).or_default() += 1;
-        }
-        for (reader, times) in wanted {
-            let seen = shown.get(&(reader, promised.name.as_str())).map_or(0, |seen| seen.0);
-            if seen < times {
-                verdict.occurrences_lost += 1;
-                verdict
-                    .details
-                    .push(format!("occurrence lost: {reader} shows {} {seen} times of {times}", promised.name));
-            } else if seen > times {
-                verdict.occurrences_doubled += 1;
-                verdict
-                    .details
-                    .push(format!("occurrence doubled: {reader} shows {} {seen} times, not {times}", promised.name));
-            }
         }
     }
 }
@@ -323,6 +247,25 @@ fn inbound(evidence: &Evidence, verdict: &mut Verdict) {
             }
         }
     }
+}
+
+/// What the load and the injection of faults saw go wrong themselves.
+fn troubles(evidence: &Evidence, verdict: &mut Verdict) {
+    let ledger = &evidence.ledger;
+    let mut count = |what: &str, all: Vec<&String>| {
+        verdict.details.extend(all.iter().map(|words| format!("{what}: {words}")));
+        u64::try_from(all.len()).unwrap_or(u64::MAX)
+    };
+    let wrong_status = count("wrong status", ledger.wrong.iter().collect());
+    let refused = count("refused", ledger.refused.iter().collect());
+    let broken = count("broken", ledger.broken.iter().collect());
+    let journal = |is: fn(&What) -> Option<&String>| evidence.journal.iter().filter_map(move |e| is(&e.what)).collect();
+    let not_injected = journal(|what| if let What::NotInjected(words) = what { Some(words) } else { None });
+    let died = journal(|what| if let What::Died(words) = what { Some(words) } else { None });
+    let (not_injected, died) = (count("not injected", not_injected), count("died", died));
+    verdict.wrong_status += wrong_status;
+    (verdict.refused, verdict.broken) = (refused, broken);
+    (verdict.not_injected, verdict.died) = (not_injected, died);
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Each promise broken once: the checker finds it, and nothing else.
 
 use super::*;
-use crate::load::{Promised, Sent};
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::ledger::{Promised, Recurring, Sent};
 
 fn bubble(text: &str) -> Bubble {
     Bubble { text: text.to_owned(), times_arrived: 1 }
@@ -112,6 +114,70 @@ fn occurrences_lost_and_doubled_are_found() {
     assert_eq!(check(&evidence).occurrences_doubled, 1);
 }
 
+/// A run in which a reminder fired twice, five minutes apart.
+fn repeated() -> Evidence {
+    let at = |n: i32| DateTime::UNIX_EPOCH + TimeDelta::minutes(5) * n;
+    let mut evidence = clean();
+    let (id, name) = ("x".to_owned(), "r|again|1".to_owned());
+    evidence.ledger.recurring =
+        vec![Recurring { id: id.clone(), name, readers: vec!["7".to_owned()], due: vec![at(0), at(1)] }];
+    evidence.fired = HashMap::from([(id, vec![fired(at(1)), fired(at(0))])]);
+    evidence.inboxes = inbox(&["s|1|0|1", "r|1", "r|again|1", "s|1|0|2", "r|again|1"]);
+    evidence
+}
+
+fn fired(fire_at: DateTime<Utc>) -> Fired {
+    Fired { fire_at, status: "success".to_owned(), summary: None }
+}
+
+/// What a repeated run comes to after a change: occurrences lost and doubled.
+fn occurrences(change: impl FnOnce(&mut Vec<Fired>)) -> (u64, u64) {
+    let mut evidence = repeated();
+    change(evidence.fired.get_mut("x").unwrap());
+    let verdict = check(&evidence);
+    (verdict.occurrences_lost, verdict.occurrences_doubled)
+}
+
+#[test]
+fn each_occurrence_of_a_reminder_that_repeats_is_looked_for() {
+    let verdict = check(&repeated());
+    assert!(verdict.is_clean(), "{verdict:?}");
+    // it did not fire, and its text is shown all the same
+    assert_eq!(occurrences(|fired| drop(fired.pop())), (1, 1));
+    assert_eq!(occurrences(|fired| fired[0].status = "missed".to_owned()), (1, 0));
+    assert_eq!(occurrences(|fired| fired[0].fire_at = fired[1].fire_at), (1, 2));
+    assert_eq!(occurrences(|fired| fired.push(self::fired(DateTime::UNIX_EPOCH + TimeDelta::minutes(2)))), (0, 1));
+    let mut evidence = repeated();
+    evidence.inboxes = inbox(&["s|1|0|1", "r|1", "r|again|1", "s|1|0|2"]);
+    assert_eq!(check(&evidence).occurrences_lost, 1);
+}
+
+#[test]
+fn what_was_seen_to_go_wrong_is_counted() {
+    let counts = |change: fn(&mut Evidence)| {
+        let mut evidence = clean();
+        change(&mut evidence);
+        let verdict = check(&evidence);
+        assert!(!verdict.is_clean() && !verdict.details.is_empty());
+        (verdict.wrong_status, verdict.refused, verdict.broken, verdict.not_injected, verdict.died)
+    };
+    fn journal(what: What) -> Vec<Entry> {
+        vec![Entry { from_us: 1, until_us: 1, what }]
+    }
+    assert_eq!(counts(|e| e.ledger.wrong.push("a".to_owned())), (1, 0, 0, 0, 0));
+    assert_eq!(counts(|e| e.ledger.refused.push("a".to_owned())), (0, 1, 0, 0, 0));
+    assert_eq!(counts(|e| e.ledger.broken.push("a".to_owned())), (0, 0, 1, 0, 0));
+    assert_eq!(counts(|e| e.journal = journal(What::NotInjected("a".to_owned()))), (0, 0, 0, 1, 0));
+    assert_eq!(counts(|e| e.journal = journal(What::Died("a".to_owned()))), (0, 0, 0, 0, 1));
+}
+
+#[test]
+fn a_run_in_which_nothing_was_accepted_proves_nothing() {
+    let mut evidence = clean();
+    evidence.ledger.sent.clear();
+    assert!(!check(&evidence).is_clean());
+}
+
 #[test]
 fn lost_credentials_and_wrong_statuses_are_found() {
     let mut evidence = clean();
@@ -135,20 +201,80 @@ fn inbound_lost_and_doubled_are_found() {
     assert_eq!(check(&evidence).inbound_doubled, 1);
 }
 
+/// Double owners and excused overlaps of a device whose first socket was opened at 10 us by `worker-1.1`, and overlaps with
+/// one of `second` from 100 us on.
+fn owners_of(second: &str, change: impl FnOnce(&mut Device), journal: Vec<Entry>) -> (u64, usize) {
+    let mut device = device(Some(second), Some(100));
+    change(&mut device);
+    let verdict = check(&Evidence { devices: vec![device], journal, ..clean() });
+    (verdict.double_owner, verdict.excused.len())
+}
+
+fn from_50_to_90(what: What) -> Vec<Entry> {
+    vec![Entry { from_us: 50, until_us: 90, what }]
+}
+
+const FOUND: (u64, usize) = (1, 0);
+const EXCUSED: (u64, usize) = (0, 1);
+
 /// R02: two boots at one device are a double owner, unless the first could not let go.
 #[test]
 fn a_double_owner_is_found_and_an_excuse_is_heard() {
-    let mut evidence = clean();
-    evidence.devices = vec![device(Some("worker-2.1"), Some(100))];
-    assert_eq!(check(&evidence).double_owner, 1);
-    for what in [What::Frozen("worker-1.1".to_owned()), What::Silent("worker-1".to_owned()), What::Silenced] {
-        evidence.journal = vec![Entry { from_us: 50, until_us: 90, what }];
-        let verdict = check(&evidence);
-        assert_eq!((verdict.double_owner, verdict.excused.len()), (0, 1));
+    assert_eq!(owners_of("worker-2.1", |_| {}, vec![]), FOUND);
+    let excuses = ["worker-1.1", "worker-1", "1"].map(str::to_owned);
+    let [boot, part, number] = excuses;
+    for what in [What::Frozen(boot), What::Silent(part), What::Silenced(number)] {
+        assert_eq!(owners_of("worker-2.1", |_| {}, from_50_to_90(what.clone())), EXCUSED, "{what:?}");
+        let late = |device: &mut Device| device.overlaps[0].began_at_us = 90 + 3_000_001;
+        assert_eq!(owners_of("worker-2.1", late, from_50_to_90(what.clone())), FOUND, "long after {what:?}");
+        let before = |device: &mut Device| device.overlaps[0].began_at_us = 49;
+        assert_eq!(owners_of("worker-2.1", before, from_50_to_90(what.clone())), FOUND, "before {what:?}");
     }
-    evidence.journal = vec![Entry { from_us: 50, until_us: 90, what: What::Frozen("worker-2.1".to_owned()) }];
-    assert_eq!(check(&evidence).double_owner, 1);
-    evidence.journal.clear();
-    evidence.devices = vec![device(Some("worker-1.1"), Some(100))];
-    assert_eq!(check(&evidence).double_owner, 0);
+}
+
+#[test]
+fn an_excuse_is_only_for_whom_it_is() {
+    for what in [
+        What::Frozen("worker-2.1".to_owned()),
+        What::Frozen("worker-1.2".to_owned()),
+        What::Silent("worker-2".to_owned()),
+        What::Silent("worker".to_owned()),
+        What::Silenced("2".to_owned()),
+        What::Died("worker-1.1".to_owned()),
+    ] {
+        assert_eq!(owners_of("worker-2.1", |_| {}, from_50_to_90(what.clone())), FOUND, "{what:?}");
+    }
+}
+
+/// The socket of a boot that came when the fault was over has no part in it.
+#[test]
+fn a_socket_that_was_opened_later_has_no_excuse() {
+    for (what, opened_us) in [
+        (What::Frozen("worker-1.1".to_owned()), 91),
+        (What::Silent("worker-1".to_owned()), 91),
+        (What::Silenced("1".to_owned()), 50 + 1_000_001),
+    ] {
+        let later = |device: &mut Device| {
+            device.sockets[0].login_ok_at_us = opened_us;
+            device.overlaps[0].began_at_us = opened_us + 1;
+        };
+        assert_eq!(owners_of("worker-2.1", later, from_50_to_90(what.clone())), FOUND, "{what:?}");
+    }
+}
+
+#[test]
+fn one_boot_may_reconnect_and_no_more() {
+    assert_eq!(owners_of("worker-1.1", |_| {}, vec![]), EXCUSED);
+    let long = |device: &mut Device| device.overlaps[0].lasted_us = 5_000_001;
+    assert_eq!(owners_of("worker-1.1", long, vec![]), FOUND);
+    assert_eq!(owners_of("worker-1.1", long, from_50_to_90(What::Silent("worker-1".to_owned()))), EXCUSED);
+    assert_eq!(owners_of("worker-1.2", |_| {}, vec![]), FOUND);
+}
+
+#[test]
+fn sockets_of_nobody_are_not_of_one_owner() {
+    let nobody = |device: &mut Device| device.sockets.iter_mut().for_each(|socket| socket.via = None);
+    assert_eq!(owners_of("worker-1.1", nobody, vec![]), FOUND);
+    let frozen = from_50_to_90(What::Frozen(String::new()));
+    assert_eq!(owners_of("worker-1.1", nobody, frozen), FOUND);
 }

@@ -14,14 +14,12 @@ use tokio::sync::Mutex;
 
 use crate::http::{Gateway, Phones};
 use crate::journal::Journal;
-use crate::part::{Part, Running, Site, free_port};
+use crate::part::{Part, Site, free_port};
 use crate::plan::{APIS, SCHEDULERS, WORKERS, Who};
 use crate::postgres::Postgres;
 
 /// Every process answers its readiness check within this time.
 const READY: Duration = Duration::from_secs(60);
-/// How wrong a wall clock may be.
-const SKEW_S: i64 = 300;
 
 /// What the cluster is made of.
 #[derive(Debug, Clone)]
@@ -33,8 +31,8 @@ pub(crate) struct Setup {
     /// Workers that are started at once; the others are started by whoever wants them.
     pub(crate) booted: usize,
     pub(crate) lease_ttl_ms: u64,
-    /// The wall clock of the second worker is wrong by five minutes.
-    pub(crate) skewed: bool,
+    /// Seconds by which the wall clock of the second worker is wrong.
+    pub(crate) skew_s: i64,
 }
 
 pub(crate) struct Cluster {
@@ -80,7 +78,7 @@ impl Cluster {
             .chain((0..setup.workers).map(Who::Worker))
             .chain((0..SCHEDULERS).map(Who::Scheduler));
         for who in all {
-            let skew = if setup.skewed && who == Who::Worker(1) { SKEW_S } else { 0 };
+            let skew = if who == Who::Worker(1) { setup.skew_s } else { 0 };
             let part = Arc::new(Part::new(who, Arc::clone(&site), skew).await?);
             if !matches!(who, Who::Worker(n) if n >= setup.booted) {
                 *part.take().await = Some(part.boot()?);
@@ -118,7 +116,7 @@ impl Cluster {
         (0..WORKERS.max(self.parts.len())).filter_map(|n| self.parts.iter().find(|part| part.who == Who::Worker(n)))
     }
 
-    /// What an orchestrator does: a process that has ended by itself is started again, and that is said. Until dropped.
+    /// What an orchestrator does: a process that has ended by itself is started again. Until dropped.
     pub(crate) async fn mind(self: Arc<Self>) {
         loop {
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -126,9 +124,7 @@ impl Cluster {
                 let Ok(mut running) = tokio::time::timeout(Duration::from_millis(10), part.take()).await else {
                     continue;
                 };
-                let ended = running.as_mut().and_then(Running::ended);
-                if let (Some(how), Some(gone)) = (ended, running.as_ref()) {
-                    self.journal.say(format_args!("{} ended by itself ({how}); it is started again", gone.boot));
+                if running.as_mut().is_some_and(|running| running.has_ended(&self.journal)) {
                     match part.boot() {
                         Ok(next) => *running = Some(next),
                         Err(error) => self.journal.say(format_args!("it does not start: {error:#}")),

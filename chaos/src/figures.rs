@@ -49,7 +49,7 @@ fn row(words: &str, values: &[u64]) {
 }
 
 fn small(setup: &Setup, workers: usize, booted: usize, lease_ttl_ms: u64) -> Setup {
-    Setup { workers, booted, lease_ttl_ms, skewed: false, ..setup.clone() }
+    Setup { workers, booted, lease_ttl_ms, skew_s: 0, ..setup.clone() }
 }
 
 /// Ends workers in turn until enough devices have changed hands.

@@ -1,5 +1,6 @@
 //! The two interfaces that the campaign talks to: the gateway's API, and the phones of the simulated WhatsApp.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -12,8 +13,32 @@ use crate::part::Part;
 
 /// One try; a server that is frozen or cut off must not hold the load up.
 const TRY: Duration = Duration::from_secs(5);
+/// One try of what must not be carried out late, after somebody has gone on: longer than any fault, so that it ends with its
+/// answer or with its server.
+const LONG_TRY: Duration = Duration::from_secs(60);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// An answer that says no.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) status: u16,
+    words: String,
+}
+
+impl Refused {
+    pub(crate) fn new(status: u16, words: String) -> Self {
+        Self { status, words }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status, self.words)
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// The gateway, behind as many apis as run.
 #[derive(Clone)]
@@ -43,9 +68,21 @@ impl Gateway {
         body: Option<&Value>,
         once: Option<&str>,
     ) -> anyhow::Result<(u16, String)> {
+        self.try_for(TRY, method, path, body, once).await
+    }
+
+    async fn try_for(
+        &self,
+        limit: Duration,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        once: Option<&str>,
+    ) -> anyhow::Result<(u16, String)> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let api = self.apis.get(turn % self.apis.len().max(1)).context("no api")?;
-        let mut request = self.http.request(method, format!("{}{path}", api.url())).bearer_auth(&self.key);
+        let mut request =
+            self.http.request(method, format!("{}{path}", api.url())).bearer_auth(&self.key).timeout(limit);
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -66,8 +103,10 @@ impl Gateway {
         limit: Duration,
     ) -> anyhow::Result<(u16, Value)> {
         let start = Instant::now();
+        let harmless = method == Method::GET || once.is_some();
+        let each = if harmless { TRY } else { LONG_TRY };
         loop {
-            let why = match self.ask(method.clone(), path, body, once).await {
+            let why = match self.try_for(each, method.clone(), path, body, once).await {
                 Ok((status, text)) if status < 500 => {
                     return Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))));
                 }
@@ -91,7 +130,7 @@ impl Gateway {
     ) -> anyhow::Result<Value> {
         let (status, answer) = self.insist(method.clone(), path, body, None, limit).await?;
         if status >= 300 {
-            bail!("{method} {path}: {status} {answer}");
+            return Err(Refused::new(status, format!("{method} {path}: {answer}")).into());
         }
         Ok(answer)
     }
@@ -124,7 +163,7 @@ impl Gateway {
             return Ok(true);
         }
         if status >= 300 {
-            bail!("{path}: {status} {answer}");
+            return Err(Refused::new(status, format!("{path}: {answer}")).into());
         }
         let mut scanned = String::new();
         while start.elapsed() < limit {
@@ -172,7 +211,7 @@ impl Phones {
         let status = answer.status();
         let text = answer.text().await?;
         if !status.is_success() {
-            bail!("{method} {path}: {status} {text}");
+            return Err(Refused::new(status.as_u16(), format!("{method} {path}: {text}")).into());
         }
         Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
     }
@@ -189,8 +228,9 @@ impl Phones {
         self.call(Method::POST, "/phones", Some(json!({"number": number, "name": name}))).await.map(drop)
     }
 
-    /// Switches a fault on.
-    pub(crate) async fn fault(&self, order: Value) -> anyhow::Result<()> {
-        self.call(Method::POST, "/faults", Some(order)).await.map(drop)
+    /// Switches a fault on; answers how many sockets it hit at once.
+    pub(crate) async fn fault(&self, order: Value) -> anyhow::Result<u64> {
+        let fault = self.call(Method::POST, "/faults", Some(order)).await?;
+        Ok(fault["fired"].as_u64().unwrap_or(0))
     }
 }

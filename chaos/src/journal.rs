@@ -21,8 +21,19 @@ pub(crate) enum What {
     Silent(String),
     /// This boot of a worker was killed (`asked`: told to stop). It holds no connection when it has ended.
     Ended { boot: String, asked: bool },
-    /// WhatsApp's sockets were silenced.
-    Silenced,
+    /// WhatsApp neither read from nor wrote to the sockets of this number.
+    Silenced(String),
+    /// This part could not reach Postgres; nobody could, if none is named.
+    NoPostgres(Option<String>),
+    /// A process ended by itself, in words.
+    Died(String),
+    /// A fault of the plan could not be carried out, in words.
+    NotInjected(String),
+}
+
+/// Whether `worker-1.3` is a boot of `worker-1`.
+pub(crate) fn is_of(boot: &str, part: &str) -> bool {
+    boot.split_once('.').is_some_and(|(name, _)| name == part)
 }
 
 /// The journal of a run.
@@ -48,9 +59,20 @@ impl Journal {
 
     /// Something begins; the answer ends it.
     pub(crate) fn begin(&self, what: What) -> usize {
+        self.begun(now_us(), what)
+    }
+
+    /// Something has begun then; the answer ends it.
+    pub(crate) fn begun(&self, from_us: u64, what: What) -> usize {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.push(Entry { from_us: now_us(), until_us: u64::MAX, what });
+        entries.push(Entry { from_us, until_us: u64::MAX, what });
         entries.len() - 1
+    }
+
+    /// Something has happened.
+    pub(crate) fn note(&self, what: What) {
+        let entry = self.begin(what);
+        self.end(entry);
     }
 
     /// It has ended.

@@ -1,74 +1,34 @@
-//! What tenants and their people do meanwhile: they write, set reminders, answer, unpair and pair again. Whatever was
-//! accepted is written into the ledger, for the checker.
+//! What tenants and their people do meanwhile: they write, set reminders and answer (`churn.rs`: they unpair and pair again).
+//! Whatever was accepted is written into the ledger, for the checker.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use common::clock;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::churn::churn;
 use crate::cluster::Cluster;
+use crate::http::Refused;
+use crate::ledger::{Book, Promised, Recurring, Sent};
 use crate::people::{People, Person};
 
 /// How long a caller tries before it leaves a request open: nobody knows then whether it was accepted.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a fickle account may take to be connected again before it is asked once more.
-const PAIRING: Duration = Duration::from_secs(45);
-/// How long the phone's own logout may take to be noticed.
-const NOTICING: Duration = Duration::from_secs(90);
-
-/// A message that was answered with 2xx.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Sent {
-    pub(crate) sender: String,
-    pub(crate) text: String,
-    /// Place within its chat.
-    pub(crate) n: u64,
-    pub(crate) readers: Vec<String>,
-}
-
-/// A reminder that was answered with 2xx.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Promised {
-    /// Its name, and its text.
-    pub(crate) name: String,
-    pub(crate) readers: Vec<String>,
-}
-
-/// What was accepted.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Ledger {
-    pub(crate) sent: Vec<Sent>,
-    pub(crate) promised: Vec<Promised>,
-    /// Texts that phones wrote to accounts.
-    pub(crate) written: Vec<String>,
-    /// Requests of which nobody knows whether they were accepted.
-    pub(crate) open: u64,
-    /// What each fickle account should be at the end, by id.
-    pub(crate) fickle: Vec<(String, &'static str)>,
-    /// Unpairs, logouts and pairings that were carried through.
-    pub(crate) churned: u64,
-}
-
-/// The ledger, shared.
-#[derive(Clone, Default)]
-pub(crate) struct Book(Arc<Mutex<Ledger>>);
-
-impl Book {
-    fn note(&self, write: impl FnOnce(&mut Ledger)) {
-        write(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    /// What it holds now.
-    pub(crate) fn read(&self) -> Ledger {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Reminders that repeat.
+const RECURRING: usize = 10;
+/// From one occurrence of theirs to the next: nothing may repeat more often.
+const EVERY: TimeDelta = TimeDelta::minutes(5);
+/// Shorter runs have none: two occurrences must come to their end.
+const LONG: TimeDelta = TimeDelta::minutes(12);
+/// Their last occurrence is so long before the end, or longer.
+const LAST: TimeDelta = TimeDelta::seconds(45);
 
 /// How much of it.
 #[derive(Debug, Clone, Copy)]
@@ -85,6 +45,7 @@ pub(crate) async fn go_on(
     book: Book,
     pace: Pace,
     seed: u64,
+    lasts: Duration,
     stop: CancellationToken,
 ) {
     let mut tasks = JoinSet::new();
@@ -98,17 +59,19 @@ pub(crate) async fn go_on(
         tasks.spawn(churn(Arc::clone(&cluster), person.clone(), book.clone(), dice, stop.clone()));
     }
     let dice = || StdRng::seed_from_u64(seed ^ 200_001);
+    tasks.spawn(recur(Arc::clone(&cluster), Arc::clone(&people), book.clone(), lasts, dice()));
     tasks.spawn(remind(Arc::clone(&cluster), Arc::clone(&people), book.clone(), pace, dice(), stop.clone()));
-    tasks.spawn(answer(cluster, people, book, pace, dice(), stop));
+    tasks.spawn(answer(Arc::clone(&cluster), people, book.clone(), pace, dice(), stop));
     while let Some(done) = tasks.join_next().await {
         if let Err(error) = done {
-            println!("a part of the load broke: {error}");
+            cluster.journal.say(format_args!("a part of the load broke: {error}"));
+            book.note(|ledger| ledger.broken.push(format!("a part of the load: {error}")));
         }
     }
 }
 
 /// Waits about `mean_s` seconds; false when it is time to stop.
-async fn pause(mean_s: f64, dice: &mut StdRng, stop: &CancellationToken) -> bool {
+pub(crate) async fn pause(mean_s: f64, dice: &mut StdRng, stop: &CancellationToken) -> bool {
     let wait = Duration::from_secs_f64(mean_s * dice.random_range(0.2..1.8));
     tokio::time::timeout(wait, stop.cancelled()).await.is_err()
 }
@@ -133,7 +96,7 @@ async fn write(
             Ok((200..=299, _)) => book.note(|ledger| {
                 ledger.sent.push(Sent { sender: person.number.clone(), text, n: *n, readers: chat.readers.clone() });
             }),
-            Ok((status, answer)) => cluster.journal.say(format_args!("a message was refused: {status} {answer}")),
+            Ok((status, answer)) => refused(&cluster, &book, format!("a message: {status} {answer}")),
             Err(_) => book.note(|ledger| ledger.open += 1),
         }
     }
@@ -164,9 +127,54 @@ async fn remind(
                 ledger.promised.push(Promised { name, readers });
             }),
             Ok((500.., _)) | Err(_) => book.note(|ledger| ledger.open += 1),
-            Ok((status, answer)) => cluster.journal.say(format_args!("a reminder was refused: {status} {answer}")),
+            Ok((status, answer)) => refused(&cluster, &book, format!("a reminder: {status} {answer}")),
         }
     }
+}
+
+/// At the start of a long run, reminders that fire every five minutes until it is nearly over.
+async fn recur(cluster: Arc<Cluster>, people: Arc<People>, book: Book, lasts: Duration, mut dice: StdRng) {
+    let begun = clock::now();
+    for n in 1..=RECURRING {
+        let start = clock::now() + Duration::from_millis(dice.random_range(2_000..15_000));
+        let due = occurrences(start, begun, lasts);
+        let Some(person) = people.steady.get(dice.random_range(0..people.steady.len())) else { return };
+        if due.is_empty() {
+            return;
+        }
+        let name = format!("r|again|{n}");
+        let targets: Vec<&str> = person.chats.iter().map(|chat| chat.to.as_str()).collect();
+        // each occurrence is promised: none is left out because the one before is late
+        let body = json!({"name": name, "account_id": person.account, "messages": [name], "targets": targets,
+                          "start": start.to_rfc3339(), "timezone": "Europe/London", "misfire": "all", "overlap": "queue",
+                          "rrule": format!("FREQ=MINUTELY;INTERVAL={};COUNT={}", EVERY.num_minutes(), due.len())});
+        match cluster.gateway.ask(Method::POST, "/v1/reminders", Some(&body), None).await {
+            Ok((200..=299, answer)) => book.note(|ledger| {
+                let made: Value = serde_json::from_str(&answer).unwrap_or_default();
+                let id = made["id"].as_str().unwrap_or_default().to_owned();
+                let readers = person.chats.iter().flat_map(|chat| chat.readers.clone()).collect();
+                ledger.recurring.push(Recurring { id, name, readers, due });
+            }),
+            Ok((500.., _)) | Err(_) => book.note(|ledger| ledger.open += 1),
+            Ok((status, answer)) => refused(&cluster, &book, format!("a reminder: {status} {answer}")),
+        }
+    }
+}
+
+/// Pure. The times at which a reminder fires that starts then and repeats until the run is nearly over; none of a short run.
+fn occurrences(start: DateTime<Utc>, begun: DateTime<Utc>, lasts: Duration) -> Vec<DateTime<Utc>> {
+    let lasts = TimeDelta::from_std(lasts).unwrap_or_default();
+    if lasts < LONG {
+        return vec![];
+    }
+    let times = std::iter::successors(Some(start.trunc_subsecs(0)), |at| Some(*at + EVERY));
+    times.take_while(|at| *at <= begun + lasts - LAST).collect()
+}
+
+/// Says and writes down that somebody was refused who was in the right.
+fn refused(cluster: &Cluster, book: &Book, words: String) {
+    cluster.journal.say(format_args!("refused: {words}"));
+    book.note(|ledger| ledger.refused.push(words));
 }
 
 /// Phones write to accounts.
@@ -187,61 +195,29 @@ async fn answer(
         let path = format!("/phones/{}/send", friend.to);
         match cluster.phones.call(Method::POST, &path, Some(json!({"to": person.number, "text": text}))).await {
             Ok(_) => book.note(|ledger| ledger.written.push(text)),
-            Err(error) => cluster.journal.say(format_args!("a phone could not write: {error:#}")),
-        }
-    }
-}
-
-/// Unpairs (or is logged out by its phone, or deleted and made anew) and pairs again, over and over.
-async fn churn(cluster: Arc<Cluster>, mut person: Person, book: Book, mut dice: StdRng, stop: CancellationToken) {
-    while pause(6.0, &mut dice, &stop).await {
-        let gone = match dice.random_range(0..4) {
-            0 => log_out(&cluster, &person).await,
-            1 => replace(&cluster, &mut person).await,
-            _ => unpair(&cluster, &person).await,
-        };
-        if let Err(error) = gone {
-            cluster.journal.say(format_args!("{}: {error:#}", person.label));
-        }
-        // what is begun is brought to its end, also when it is time to stop: faults are over soon
-        for _ in 0..8 {
-            match cluster.gateway.pair(&cluster.phones, &person.account, &person.number, PAIRING).await {
-                Ok(true) => break,
-                Ok(false) => {}
-                Err(error) => cluster.journal.say(format_args!("{} is not paired yet: {error:#}", person.label)),
+            Err(error) if error.is::<Refused>() => refused(&cluster, &book, format!("a phone: {error:#}")),
+            Err(error) => {
+                cluster.journal.say(format_args!("a phone could not write: {error:#}"));
+                book.note(|ledger| ledger.broken.push(format!("a phone could not write: {error:#}")));
             }
         }
-        book.note(|ledger| ledger.churned += 1);
     }
-    book.note(|ledger| ledger.fickle.push((person.account.clone(), "connected")));
 }
 
-async fn unpair(cluster: &Cluster, person: &Person) -> anyhow::Result<()> {
-    let path = format!("/v1/accounts/{}/unpair", person.account);
-    cluster.gateway.demand(Method::POST, &path, None, PATIENCE).await?;
-    let status = cluster.gateway.status(&person.account).await?;
-    anyhow::ensure!(status == "unpaired", "it was unpaired and is {status}");
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-async fn log_out(cluster: &Cluster, person: &Person) -> anyhow::Result<()> {
-    let phone = cluster.phones.call(Method::GET, &format!("/phones/{}", person.number), None).await?;
-    let devices = phone["linked_devices"].as_array().cloned().unwrap_or_default();
-    for device in devices.iter().filter_map(|device| device["device"].as_u64()) {
-        cluster.phones.call(Method::DELETE, &format!("/phones/{}/devices/{device}", person.number), None).await?;
+    /// A long run has two occurrences of a reminder at the least, and time for the last one; a short run has none.
+    #[test]
+    fn reminders_repeat_in_long_runs() {
+        let begun = DateTime::UNIX_EPOCH;
+        for (start_ms, minutes, times) in [(2_700, 11, 0), (2_700, 12, 3), (14_900, 12, 3), (14_900, 20, 4)] {
+            let lasts = Duration::from_secs(minutes * 60);
+            let due = occurrences(begun + TimeDelta::milliseconds(start_ms), begun, lasts);
+            assert_eq!(due.len(), times, "{minutes} minutes");
+            assert!(due.first().is_none_or(|at| at.timestamp_millis() == start_ms / 1_000 * 1_000));
+            assert!(due.windows(2).all(|pair| pair[1] - pair[0] == EVERY));
+        }
     }
-    let start = std::time::Instant::now();
-    while cluster.gateway.status(&person.account).await? != "logged_out" {
-        anyhow::ensure!(start.elapsed() < NOTICING, "its phone logged it out {NOTICING:?} ago, and nobody noticed");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    Ok(())
-}
-
-async fn replace(cluster: &Cluster, person: &mut Person) -> anyhow::Result<()> {
-    let path = format!("/v1/accounts/{}", person.account);
-    let (status, answer) = cluster.gateway.insist(Method::DELETE, &path, None, None, PATIENCE).await?;
-    anyhow::ensure!(status < 300 || status == 404, "it could not be deleted: {status} {answer}");
-    person.account = cluster.gateway.account(&person.label).await?;
-    Ok(())
 }

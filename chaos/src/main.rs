@@ -4,13 +4,17 @@
 
 mod campaign;
 mod check;
+mod churn;
 mod claims;
 mod cluster;
 mod faults;
 mod figures;
 mod http;
 mod journal;
+mod ledger;
 mod load;
+mod occurrences;
+mod owners;
 mod part;
 mod people;
 mod plan;
@@ -83,7 +87,7 @@ async fn main() -> ExitCode {
         workers: plan::WORKERS,
         booted: plan::WORKERS,
         lease_ttl_ms: args.lease_ttl_ms,
-        skewed: true,
+        skew_s: plan::skew_s(seed),
     };
     if args.figures {
         return match figures::measure(&setup).await {

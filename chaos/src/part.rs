@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,11 +14,16 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::journal::{Journal, What};
+use crate::journal::{Entry, Journal, What, is_of, now_us};
 use crate::plan::{Far, Who};
 
 /// A stop that takes longer is said, and ended by force.
 const STOP_LIMIT: Duration = Duration::from_secs(40);
+
+/// A process that finds no Postgres when it starts gives up within this time: that is no fault of its own.
+const STARTING_US: u64 = 45_000_000;
+/// What it exits with then.
+const GAVE_UP: i32 = 1;
 
 /// Where everything is that a process must know.
 pub(crate) struct Site {
@@ -36,9 +41,9 @@ pub(crate) struct Site {
 pub(crate) struct Part {
     pub(crate) who: Who,
     site: Arc<Site>,
-    redis: Proxy,
-    postgres: Proxy,
-    whatsapp: Proxy,
+    redis: Wire,
+    postgres: Wire,
+    whatsapp: Wire,
     port: AtomicU64,
     boots: AtomicU32,
     release: AtomicU32,
@@ -47,19 +52,32 @@ pub(crate) struct Part {
     running: Mutex<Option<Running>>,
 }
 
+/// A line, and the right to harm it: one fault at a time.
+pub(crate) struct Wire {
+    pub(crate) proxy: Proxy,
+    pub(crate) hand: Mutex<()>,
+}
+
+impl Wire {
+    async fn to(target: SocketAddr) -> std::io::Result<Self> {
+        Ok(Self { proxy: Proxy::start(target).await?, hand: Mutex::default() })
+    }
+}
+
 /// A boot that runs.
 pub(crate) struct Running {
     /// Such as `worker-1.3`; WhatsApp's audit knows its sockets by it.
     pub(crate) boot: String,
+    started_us: u64,
     child: Child,
 }
 
 impl Part {
     pub(crate) async fn new(who: Who, site: Arc<Site>, skew_s: i64) -> anyhow::Result<Self> {
         Ok(Self {
-            redis: Proxy::start(site.redis).await?,
-            postgres: Proxy::start(site.postgres).await?,
-            whatsapp: Proxy::start(site.whatsapp).await?,
+            redis: Wire::to(site.redis).await?,
+            postgres: Wire::to(site.postgres).await?,
+            whatsapp: Wire::to(site.whatsapp).await?,
             who,
             site,
             port: AtomicU64::new(0),
@@ -71,7 +89,7 @@ impl Part {
     }
 
     /// The line to one of the others.
-    pub(crate) fn line(&self, far: Far) -> &Proxy {
+    pub(crate) fn line(&self, far: Far) -> &Wire {
         match far {
             Far::Redis => &self.redis,
             Far::Postgres => &self.postgres,
@@ -108,13 +126,13 @@ impl Part {
             OpenOptions::new().create(true).append(true).open(self.site.logs.join(format!("{}.log", self.who)))?;
         let path = self.site.bin.join(program);
         let database =
-            self.site.database.replace(&self.site.postgres.to_string(), &self.postgres.address().to_string());
+            self.site.database.replace(&self.site.postgres.to_string(), &self.postgres.proxy.address().to_string());
         let mut command = Command::new(&path);
         command
             .envs(self.site.envs.iter().map(|(name, value)| (name, value)))
             .env("DATABASE_URL", database)
-            .env("REDIS_URL", format!("redis://{}", self.redis.address()))
-            .env("WHATSAPP_URL", format!("ws://{}/ws/chat?{boot}", self.whatsapp.address()))
+            .env("REDIS_URL", format!("redis://{}", self.redis.proxy.address()))
+            .env("WHATSAPP_URL", format!("ws://{}/ws/chat?{boot}", self.whatsapp.proxy.address()))
             .env("WORKER_RELEASE", format!("release-{}", self.release.load(Ordering::Relaxed)))
             .env(variable, listen.to_string())
             .stdin(Stdio::null())
@@ -125,7 +143,7 @@ impl Part {
             command.env("CLOCK_SKEW_S", self.skew_s.to_string());
         }
         let child = command.spawn().with_context(|| format!("starting {}", path.display()))?;
-        Ok(Running { boot, child })
+        Ok(Running { boot, started_us: now_us(), child })
     }
 }
 
@@ -141,6 +159,7 @@ impl Running {
 
     /// Kills it, and waits until it is gone.
     pub(crate) async fn kill(mut self, journal: &Journal) {
+        self.has_ended(journal);
         let entry = journal.begin(What::Ended { boot: self.boot.clone(), asked: false });
         if let Err(error) = self.child.kill().await {
             journal.say(format_args!("{} could not be killed: {error}", self.boot));
@@ -150,6 +169,7 @@ impl Running {
 
     /// Asks it to stop, and waits for its end; answers how long that took.
     pub(crate) async fn stop(mut self, journal: &Journal) -> Duration {
+        self.has_ended(journal);
         let entry = journal.begin(What::Ended { boot: self.boot.clone(), asked: true });
         let start = std::time::Instant::now();
         self.signal(Signal::TERM);
@@ -166,13 +186,55 @@ impl Running {
         start.elapsed()
     }
 
-    /// How it ended, if it has ended by itself.
-    pub(crate) fn ended(&mut self) -> Option<String> {
-        self.child.try_wait().ok().flatten().map(|status| status.to_string())
+    /// Whether it has ended by itself, which is said, and written down unless it could not even start.
+    pub(crate) fn has_ended(&mut self, journal: &Journal) -> bool {
+        let Ok(Some(status)) = self.child.try_wait() else { return false };
+        if gave_up(status, &self.boot, (self.started_us, now_us()), &journal.entries()) {
+            journal.say(format_args!("{} could not start ({status})", self.boot));
+        } else {
+            journal.say(format_args!("{} ended by itself ({status})", self.boot));
+            journal.note(What::Died(format!("{}: {status}", self.boot)));
+        }
+        true
     }
+}
+
+/// Pure. Whether this is the end of a process that found no Postgres when it started; not a panic, not a signal.
+fn gave_up(status: ExitStatus, boot: &str, (from_us, until_us): (u64, u64), journal: &[Entry]) -> bool {
+    let without = |entry: &Entry| match &entry.what {
+        What::NoPostgres(part) => {
+            let meanwhile = entry.from_us <= until_us && entry.until_us >= from_us;
+            meanwhile && part.as_deref().is_none_or(|part| is_of(boot, part))
+        }
+        _ => false,
+    };
+    status.code() == Some(GAVE_UP) && until_us.saturating_sub(from_us) < STARTING_US && journal.iter().any(without)
 }
 
 /// A free port of the loopback interface.
 pub(crate) fn free_port() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, common::testing::free_port()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_cannot_start_has_not_died() {
+        let gave_up = |code: i32, lived_s: u64, part: Option<&str>| {
+            let what = What::NoPostgres(part.map(str::to_owned));
+            let journal = [Entry { from_us: 1_000_000, until_us: 5_000_000, what }];
+            let lived = (2_000_000, 2_000_000 + lived_s * 1_000_000);
+            gave_up(ExitStatus::from_raw(code), "worker-1.2", lived, &journal)
+        };
+        assert!(gave_up(1 << 8, 12, None) && gave_up(1 << 8, 12, Some("worker-1")));
+        assert!(!gave_up(1 << 8, 12, Some("worker-2")), "another's line");
+        assert!(!gave_up(1 << 8, 60, None), "it had started");
+        assert!(!gave_up(101 << 8, 12, None), "a panic");
+        assert!(!gave_up(6, 12, None), "an abort");
+        assert!(!gave_up(0, 12, None), "nobody asked it to stop");
+    }
 }

@@ -54,17 +54,38 @@ pub(crate) enum Harm {
     Slow(Duration),
 }
 
+/// What happens to an open socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blow {
+    Drop,
+    StreamError(u16),
+    Replace,
+    Silence(Duration),
+}
+
 /// What the simulated WhatsApp does wrong; numbers are how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Whim {
-    Drop(u64),
-    StreamError { code: u16, count: u64 },
-    Replace(u64),
-    Silence { count: u64, lasts: Duration },
+    /// Open sockets, those of pairings under way first if `pairing`; `pick` chooses the others ([`targets`]).
+    Strike {
+        blow: Blow,
+        count: u64,
+        pairing: bool,
+        pick: u64,
+    },
     SwallowAcks(u64),
-    DelayAcks { by: Duration, lasts: Duration },
-    AckError { code: u16, count: u64 },
-    RefuseLogins { code: u16, count: u64 },
+    DelayAcks {
+        by: Duration,
+        lasts: Duration,
+    },
+    AckError {
+        code: u16,
+        count: u64,
+    },
+    RefuseLogins {
+        code: u16,
+        count: u64,
+    },
     DoubleReceipts(u64),
 }
 
@@ -100,6 +121,18 @@ pub(crate) struct Step {
     pub(crate) fault: Fault,
 }
 
+/// Seconds by which a wall clock is wrong: five minutes, fast or slow.
+pub(crate) fn skew_s(seed: u64) -> i64 {
+    if seed.is_multiple_of(2) { 300 } else { -300 }
+}
+
+/// Whom a strike is for, one after the other until it has hit often enough: all of so many, by their places.
+pub(crate) fn targets(pick: u64, of: usize) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..of).collect();
+    places.shuffle(&mut StdRng::seed_from_u64(pick));
+    places
+}
+
 /// The schedule of a run: every kind comes before one comes again, in an order drawn anew each time.
 pub(crate) fn plan(seed: u64, lasts: Duration) -> Vec<Step> {
     let mut dice = StdRng::seed_from_u64(seed);
@@ -121,60 +154,59 @@ pub(crate) fn plan(seed: u64, lasts: Duration) -> Vec<Step> {
     steps
 }
 
-const KINDS: usize = 26;
+const KINDS: usize = 35;
 
 fn draw(kind: usize, long: bool, left: Duration, dice: &mut StdRng) -> Fault {
     let cap = |seconds: f64| Duration::from_secs_f64(seconds).min(left.max(Duration::from_secs(2)));
     let worker = Who::Worker(dice.random_range(0..WORKERS));
+    let api = Who::Api(dice.random_range(0..APIS));
+    let scheduler = Who::Scheduler(dice.random_range(0..SCHEDULERS));
+    let other = if dice.random() { api } else { scheduler };
     let some = Duration::from_secs_f64(dice.random_range(0.5..4.0));
     let while_ = cap(dice.random_range(4.0..if long { 25.0 } else { 12.0 }));
     let few = dice.random_range(1..6);
     match kind {
         0 | 1 => Fault::Kill { who: worker, back_after: some },
-        2 => Fault::Kill { who: Who::Api(dice.random_range(0..APIS)), back_after: some },
-        3 => Fault::Kill { who: Who::Scheduler(dice.random_range(0..SCHEDULERS)), back_after: some },
+        2 => Fault::Kill { who: api, back_after: some },
+        3 => Fault::Kill { who: scheduler, back_after: some },
         4 => Fault::Restart(worker),
         5 => Fault::Freeze { who: worker, lasts: cap(dice.random_range(8.0..if long { 60.0 } else { 14.0 })) },
-        6 => Fault::Freeze { who: Who::Scheduler(dice.random_range(0..SCHEDULERS)), lasts: while_ },
-        7 => Fault::Roll,
-        8 => Fault::RedisLost { back_after: some },
-        9 => Fault::RedisEmptied,
-        10 => Fault::RedisPaused(cap(20.0)),
-        11 => Fault::PostgresRestart,
-        12 => line(worker, Far::Redis, Harm::Cut, while_),
-        13 => line(worker, Far::Redis, Harm::Silent, while_),
-        14 => line(worker, Far::Postgres, Harm::Cut, while_),
-        15 => line(worker, Far::Postgres, Harm::Silent, while_),
-        16 => line(worker, Far::WhatsApp, Harm::Silent, while_),
-        17 => {
-            let (far, harm) = if dice.random() {
-                (Far::WhatsApp, Harm::Cut)
-            } else {
-                (Far::Postgres, Harm::Slow(Duration::from_millis(50)))
-            };
-            line(worker, far, harm, while_)
-        }
-        18 => {
-            let far = if dice.random() { Far::Redis } else { Far::Postgres };
-            let who = if dice.random() {
-                Who::Api(dice.random_range(0..APIS))
-            } else {
-                Who::Scheduler(dice.random_range(0..SCHEDULERS))
-            };
-            line(who, far, if dice.random() { Harm::Cut } else { Harm::Silent }, while_)
-        }
-        19 => Fault::WhatsApp(Whim::Drop(few * 4)),
-        20 => Fault::WhatsApp(Whim::StreamError { code: if dice.random() { 515 } else { 503 }, count: few * 2 }),
-        21 => Fault::WhatsApp(Whim::Replace(few)),
-        22 => Fault::WhatsApp(Whim::SwallowAcks(few * 2)),
-        23 => Fault::WhatsApp(Whim::DelayAcks { by: some, lasts: while_ }),
-        24 => Fault::WhatsApp(Whim::AckError { code: if dice.random() { 463 } else { 503 }, count: few }),
-        _ => Fault::WhatsApp(match dice.random_range(0..3) {
-            0 => Whim::Silence { count: few, lasts: while_ },
-            1 => Whim::RefuseLogins { code: 503, count: few },
-            _ => Whim::DoubleReceipts(few * 10),
-        }),
+        6 => Fault::Freeze { who: scheduler, lasts: while_ },
+        7 => Fault::Freeze { who: api, lasts: while_ },
+        8 => Fault::Roll,
+        9 => Fault::RedisLost { back_after: some },
+        10 => Fault::RedisEmptied,
+        11 => Fault::RedisPaused(cap(20.0)),
+        12 => Fault::PostgresRestart,
+        13 => line(worker, Far::Redis, Harm::Cut, while_),
+        14 => line(worker, Far::Redis, Harm::Silent, while_),
+        15 => line(worker, Far::Postgres, Harm::Cut, while_),
+        16 => line(worker, Far::Postgres, Harm::Silent, while_),
+        17 => line(worker, Far::Postgres, Harm::Slow(Duration::from_millis(50)), while_),
+        18 => line(worker, Far::WhatsApp, Harm::Cut, while_),
+        19 => line(worker, Far::WhatsApp, Harm::Silent, while_),
+        20 => line(other, Far::Redis, Harm::Cut, while_),
+        21 => line(other, Far::Redis, Harm::Silent, while_),
+        22 => line(other, Far::Postgres, Harm::Cut, while_),
+        23 => line(other, Far::Postgres, Harm::Silent, while_),
+        24 => strike(Blow::Drop, few * 4, dice),
+        25 => strike(Blow::StreamError(515), few * 2, dice),
+        26 => strike(Blow::StreamError(503), few * 2, dice),
+        27 => strike(Blow::Replace, few, dice),
+        28 => strike(Blow::Silence(while_), few, dice),
+        29 => Fault::WhatsApp(Whim::SwallowAcks(few * 2)),
+        30 => Fault::WhatsApp(Whim::DelayAcks { by: some, lasts: while_ }),
+        31 => Fault::WhatsApp(Whim::AckError { code: 463, count: few }),
+        32 => Fault::WhatsApp(Whim::AckError { code: 503, count: few }),
+        33 => Fault::WhatsApp(Whim::RefuseLogins { code: 503, count: few }),
+        _ => Fault::WhatsApp(Whim::DoubleReceipts(few * 10)),
     }
+}
+
+/// Some of those that end sockets meet pairings under way.
+fn strike(blow: Blow, count: u64, dice: &mut StdRng) -> Fault {
+    let pairing = matches!(blow, Blow::Drop | Blow::StreamError(_)) && dice.random_bool(0.4);
+    Fault::WhatsApp(Whim::Strike { blow, count, pairing, pick: dice.random() })
 }
 
 fn line(who: Who, far: Far, harm: Harm, lasts: Duration) -> Fault {
@@ -203,6 +235,8 @@ impl fmt::Display for Fault {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     /// The same seed is the same campaign; another is another.
@@ -213,20 +247,110 @@ mod tests {
         assert_ne!(plan(7, lasts), plan(8, lasts));
     }
 
+    /// What a fault is, but for whom exactly it hits, how often and how long.
+    fn kind(fault: &Fault) -> String {
+        let sort = |who: &Who| match who {
+            Who::Api(_) => "api",
+            Who::Worker(_) => "worker",
+            Who::Scheduler(_) => "scheduler",
+        };
+        match fault {
+            Fault::Kill { who, .. } => format!("kill {}", sort(who)),
+            Fault::Restart(who) => format!("restart {}", sort(who)),
+            Fault::Freeze { who, .. } => format!("freeze {}", sort(who)),
+            Fault::Roll => "roll".to_owned(),
+            Fault::RedisLost { .. } => "Redis lost".to_owned(),
+            Fault::RedisEmptied => "Redis emptied".to_owned(),
+            Fault::RedisPaused(_) => "Redis paused".to_owned(),
+            Fault::PostgresRestart => "Postgres restart".to_owned(),
+            Fault::Line { who, far, harm, .. } => {
+                let who = if matches!(who, Who::Worker(_)) { "worker" } else { "other" };
+                format!("{who} {far:?} {harm:?}")
+            }
+            Fault::WhatsApp(Whim::Strike { blow: Blow::Silence(_), .. }) => "Silence".to_owned(),
+            Fault::WhatsApp(Whim::Strike { blow, .. }) => format!("{blow:?}"),
+            Fault::WhatsApp(Whim::SwallowAcks(_)) => "swallow".to_owned(),
+            Fault::WhatsApp(Whim::DelayAcks { .. }) => "delay".to_owned(),
+            Fault::WhatsApp(Whim::AckError { code, .. }) => format!("ack {code}"),
+            Fault::WhatsApp(Whim::RefuseLogins { code, .. }) => format!("refuse {code}"),
+            Fault::WhatsApp(Whim::DoubleReceipts(_)) => "double".to_owned(),
+        }
+    }
+
+    const ALL: [&str; 34] = [
+        "kill worker",
+        "kill api",
+        "kill scheduler",
+        "restart worker",
+        "freeze worker",
+        "freeze api",
+        "freeze scheduler",
+        "roll",
+        "Redis lost",
+        "Redis emptied",
+        "Redis paused",
+        "Postgres restart",
+        "worker Redis Cut",
+        "worker Redis Silent",
+        "worker Postgres Cut",
+        "worker Postgres Silent",
+        "worker Postgres Slow(50ms)",
+        "worker WhatsApp Cut",
+        "worker WhatsApp Silent",
+        "other Redis Cut",
+        "other Redis Silent",
+        "other Postgres Cut",
+        "other Postgres Silent",
+        "Drop",
+        "StreamError(515)",
+        "StreamError(503)",
+        "Replace",
+        "Silence",
+        "swallow",
+        "delay",
+        "ack 463",
+        "ack 503",
+        "refuse 503",
+        "double",
+    ];
+
     /// A long run has every kind of fault, and leaves time to mend at its end.
     #[test]
     fn every_kind_comes() {
         let lasts = Duration::from_secs(1_200);
+        let all: BTreeSet<String> = ALL.iter().map(|kind| (*kind).to_owned()).collect();
         for seed in 0..20 {
             let steps = plan(seed, lasts);
-            let has = |is: fn(&Fault) -> bool| assert!(steps.iter().any(|step| is(&step.fault)), "seed {seed}");
-            has(|f| matches!(f, Fault::Kill { who: Who::Worker(_), .. }));
-            has(|f| matches!(f, Fault::Freeze { who: Who::Worker(_), .. }));
-            has(|f| matches!(f, Fault::Roll));
-            has(|f| matches!(f, Fault::RedisPaused(_)));
-            has(|f| matches!(f, Fault::PostgresRestart));
-            has(|f| matches!(f, Fault::WhatsApp(Whim::AckError { code: 463, .. })));
+            let came: BTreeSet<String> = steps.iter().map(|step| kind(&step.fault)).collect();
+            assert_eq!(came, all, "seed {seed}");
             assert!(steps.iter().all(|step| step.at + QUIET < lasts));
         }
+    }
+
+    /// Short runs have some kinds each; together they have all.
+    #[test]
+    fn short_runs_together_have_every_kind() {
+        let steps = (0..20).flat_map(|seed| plan(seed, Duration::from_secs(72)));
+        let came: BTreeSet<String> = steps.map(|step| kind(&step.fault)).collect();
+        assert_eq!(came.len(), ALL.len());
+    }
+
+    /// Strikes hit different sockets, some of them of pairings; clocks are fast and slow.
+    #[test]
+    fn targets_and_clocks_are_drawn() {
+        assert_eq!(targets(1, 88), targets(1, 88));
+        assert_ne!(targets(1, 88), targets(2, 88));
+        assert_eq!(targets(1, 88).into_iter().collect::<BTreeSet<_>>().len(), 88);
+        let strikes: Vec<(bool, u64)> = plan(1, Duration::from_secs(1_200))
+            .iter()
+            .filter_map(|step| match step.fault {
+                Fault::WhatsApp(Whim::Strike { pairing, pick, .. }) => Some((pairing, pick)),
+                _ => None,
+            })
+            .collect();
+        let picks: BTreeSet<u64> = strikes.iter().map(|strike| strike.1).collect();
+        assert_eq!(picks.len(), strikes.len());
+        assert!(strikes.iter().any(|strike| strike.0) && strikes.iter().any(|strike| !strike.0));
+        assert_eq!((skew_s(2), skew_s(3)), (300, -300));
     }
 }

@@ -40,6 +40,9 @@ pub(crate) enum Kind {
 pub(crate) struct Target {
     pub(crate) number: Option<String>,
     pub(crate) device: Option<u16>,
+    /// Only sockets that are pairing; faults that act later find none of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) pairing: bool,
 }
 
 /// What a delay holds up.
@@ -116,7 +119,9 @@ impl Kind {
 impl Order {
     fn hits(&self, number: &str, device: u16) -> bool {
         self.target.as_ref().is_none_or(|target| {
-            target.number.as_deref().is_none_or(|n| n == number) && target.device.is_none_or(|d| d == device)
+            !target.pairing
+                && target.number.as_deref().is_none_or(|n| n == number)
+                && target.device.is_none_or(|d| d == device)
         })
     }
 
@@ -222,10 +227,11 @@ fn strike(world: &World, order: &Order) -> u64 {
             }
         }
     }
-    // Connections that are still pairing belong to nobody: only an untargeted fault finds them.
-    if order.target.is_none() && order.kind != Kind::LogoutDevice {
+    // Connections that are still pairing belong to nobody: only a fault for everybody or for pairings finds them.
+    let pairing = order.target.as_ref().is_some_and(|target| target.pairing);
+    if (order.target.is_none() || pairing) && order.kind != Kind::LogoutDevice {
         let others: Vec<_> = lock(&world.sockets).values().cloned().collect();
-        for socket in others.into_iter().filter(|s| !hit.contains(&s.id)) {
+        for socket in others.into_iter().filter(|s| !hit.contains(&s.id) && (!pairing || s.is_pairing())) {
             if fired < most && socket.tell(blow(order)) {
                 fired += 1;
             }

@@ -160,6 +160,7 @@ impl Peer {
     pub(crate) fn leave(&mut self, reason: &str) {
         self.world.audit.closed(self.socket.id, reason);
         self.world.withdraw_offers(self.socket.id);
+        self.socket.set_pairing(false);
         match std::mem::replace(&mut self.role, Role::Unknown) {
             Role::Companion(account, device) => {
                 self.world.detach(&account, device, self.socket.id);

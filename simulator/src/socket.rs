@@ -1,6 +1,7 @@
 //! The handle by which the rest of the simulator reaches one open connection.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
@@ -37,16 +38,26 @@ pub(crate) struct Socket {
     pub(crate) id: u64,
     commands: mpsc::Sender<Command>,
     wake: Arc<Notify>,
+    pairing: Arc<AtomicBool>,
 }
 
 impl Socket {
     pub(crate) fn new(id: u64, commands: mpsc::Sender<Command>, wake: Arc<Notify>) -> Self {
-        Self { id, commands, wake }
+        Self { id, commands, wake, pairing: Arc::default() }
     }
 
     /// Tells the connection something; false if it is gone or far behind.
     pub(crate) fn tell(&self, command: Command) -> bool {
         self.commands.try_send(command).is_ok()
+    }
+
+    /// Whether its client is pairing now.
+    pub(crate) fn is_pairing(&self) -> bool {
+        self.pairing.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_pairing(&self, pairing: bool) {
+        self.pairing.store(pairing, Ordering::Relaxed);
     }
 
     /// Says that the device's queue has something new.

@@ -20,6 +20,7 @@ pub(crate) fn admit(peer: &mut Peer, introduction: &Introduction) -> Result<(), 
         let pairing = Pairing::new(introduction, registration)
             .map_err(|error| Box::new(Ending::closed(format!("registration: {error}"))))?;
         peer.role = Role::Pairing(Box::new(pairing));
+        peer.socket.set_pairing(true);
         pair::offer_references(peer);
         return Ok(());
     }

@@ -42,6 +42,19 @@ async fn a_stream_error_ends_it_with_a_code() {
 }
 
 #[tokio::test]
+async fn a_fault_can_be_for_pairings_alone() {
+    let simulation = Simulation::start().await;
+    let linked = simulation.linked("492117").await;
+    let order = json!({ "kind": "drop", "target": { "pairing": true } });
+    assert_eq!(simulation.fault(order.clone()).await["fired"], 0);
+    let mut pairing = Store::new().connect(simulation.simulator.addr).await;
+    pairing.qr().await;
+    assert_eq!(simulation.fault(order.clone()).await["fired"], 1);
+    assert_eq!(simulation.get("/phones/492117").await["sockets_now"], 1);
+    drop(linked);
+}
+
+#[tokio::test]
 async fn silence_swallows_what_is_sent_and_passes() {
     let simulation = Simulation::start().await;
     let mut client = simulation.linked("492104").await;
