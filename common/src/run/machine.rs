@@ -82,3 +82,16 @@ fn ended(status: Status, resumed: bool) -> Option<Step> {
         over => Some(Step::to(over)),
     }
 }
+
+/// What a run that is over becomes once more of its targets turn out to have been sent; so stand they now. None: it stays
+/// as it is.
+#[must_use]
+pub fn corrected(status: Status, tally: Tally) -> Option<Status> {
+    match status {
+        Status::Canceled | Status::Partial | Status::Failed if tally.sent > 0 => {
+            Some(if tally.sent == tally.total() { Status::Success } else { Status::Partial })
+        }
+        Status::Canceled | Status::Partial | Status::Failed => None,
+        Status::Pending | Status::Running | Status::Paused | Status::Success | Status::Missed => None,
+    }
+}

@@ -43,13 +43,18 @@ pub fn fired(at: DateTime<Utc>) -> String {
     format!("Fired for {}.", instant(at))
 }
 
-/// What is told when a run rests or ends; none: nothing to tell, it went well or was called back.
+/// What is told when a run rests or ends; none: nothing to tell, it went well or was called back. A run that failed with
+/// targets pending is one whose delivery window closed: its reminder rests (R46).
 #[must_use]
 pub fn ended(status: Status, tally: Tally) -> Option<(Kind, String)> {
     let delivered = format!("{} of {} {} delivered", tally.sent, tally.total(), groups(tally.total()));
     match status {
         Status::Paused => Some((Kind::Paused, format!("{delivered}. Resume or cancel."))),
         Status::Partial => Some((Kind::Partial, format!("{delivered}{}.", rest(tally)))),
+        Status::Failed if tally.pending > 0 => {
+            let closed = "the delivery window closed. The reminder is paused until you resume it";
+            Some((Kind::Failed, format!("{delivered}{}: {closed}.", rest(tally))))
+        }
         Status::Failed => Some((Kind::Failed, format!("{delivered}{}.", rest(tally)))),
         Status::Pending | Status::Running | Status::Success | Status::Canceled | Status::Missed => None,
     }

@@ -181,13 +181,19 @@ pub async fn answered<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(ANSWER, call).await.unwrap_or_else(|_| Err(silent()))
 }
 
+/// How long a transaction may wait for its own client. One whose host has vanished, or was frozen, holds its locks no longer
+/// than that, and does not commit hours later by a clock that stood still.
+const IDLE_IN_TRANSACTION: &str = "30s";
+
 /// Opens the pool. `acquire` waits at most five seconds, so that an exhausted pool shows as an error and not as a hang; a
 /// connection whose far end is silent leaves the pool instead of keeping its place.
 ///
 /// # Errors
 /// When the URL is malformed or the database can't be reached.
 pub async fn connect(url: &str, max_connections: u32) -> Result<PgPool> {
-    let options = PgConnectOptions::from_str(url)?.application_name(env!("CARGO_PKG_NAME"));
+    let options = PgConnectOptions::from_str(url)?
+        .application_name(env!("CARGO_PKG_NAME"))
+        .options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION)]);
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(Duration::from_secs(5))

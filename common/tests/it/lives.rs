@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use common::reminder::catch_up::{self, Misfire, Overlap, Sorted, Why};
 use common::reminder::life::{self, Ahead, State};
-use common::run::machine::{Event, Step, decide};
+use common::run::machine::{self, Event, Step, decide};
 use common::run::notice::{self, Kind};
 use common::run::{Status, Tally};
 
@@ -82,6 +82,24 @@ fn every_pair_of_run_and_event() {
         }
     }
     assert_eq!(seen, table.len(), "every row of the table names a pair");
+}
+
+/// R45, R46: a run that is over is corrected by what turns out to have been sent; any other is left alone.
+#[test]
+fn late_acknowledgements_correct_what_is_over() {
+    for status in Status::ALL {
+        for (tally, becomes) in [
+            (tally(0, 0, 2), None),
+            (tally(0, 1, 0), None),
+            (tally(0, 0, 0), None),
+            (tally(1, 0, 1), Some(Status::Partial)),
+            (tally(1, 1, 0), Some(Status::Partial)),
+            (tally(2, 0, 0), Some(Status::Success)),
+        ] {
+            let expected = becomes.filter(|_| [Status::Canceled, Status::Partial, Status::Failed].contains(&status));
+            assert_eq!(machine::corrected(status, tally), expected, "{status}, {tally:?}");
+        }
+    }
 }
 
 /// R44, R46, R48, R49: every state of a reminder with every event and whatever lies ahead.
@@ -257,6 +275,11 @@ fn what_a_person_is_told() {
     assert_eq!(
         said(Status::Failed, tally(0, 1, 0)),
         Some((Kind::Failed, "0 of 1 group delivered, 1 failed.".to_owned()))
+    );
+    let closed = "the delivery window closed. The reminder is paused until you resume it.";
+    assert_eq!(
+        said(Status::Failed, tally(0, 0, 3)),
+        Some((Kind::Failed, format!("0 of 3 groups delivered, 3 not tried: {closed}")))
     );
     assert_eq!(said(Status::Success, tally(2, 0, 0)), None);
     assert_eq!(

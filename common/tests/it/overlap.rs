@@ -89,8 +89,8 @@ async fn two_resumes_are_one(db: PgPool) {
     );
 }
 
-/// R44: edits beside firing and expanding: nothing of an old text is left to be sent, no old run waits, and each reminder has
-/// a next time.
+/// R44, R03: edits beside firing and expanding: nothing of an old text is left to be sent, no old run waits, each reminder has
+/// a next time, and no occurrence is lost: it has one run that was not called back, or is armed again within the next minute.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn edits_beside_firing(db: PgPool) {
     let of = account(&db, "connected").await;
@@ -126,6 +126,12 @@ async fn edits_beside_firing(db: PgPool) {
             0,
         ),
         ("SELECT count(*) FROM reminders WHERE status = 'active' AND next_fire_at IS NOT NULL AND version = 2", 20),
+        (
+            "SELECT count(*) FROM reminders m
+             WHERE (SELECT count(*) FROM runs r WHERE r.reminder_id = m.id AND r.status NOT IN ('canceled', 'missed'))
+                   + (next_fire_at < now() + interval '2 minutes')::int = 1",
+            20,
+        ),
     ] {
         assert_eq!(count(&db, sql).await, left, "{sql}");
     }

@@ -1,5 +1,6 @@
 //! Fires what is due: an occurrence becomes a run, once, and its reminder is armed again (R03, R45).
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,7 +10,7 @@ use common::store::due;
 use crate::context::Context;
 use crate::duty::{Duty, Round};
 
-/// Occurrences of one transaction.
+/// Occurrences of one transaction, at most.
 const BATCH: i64 = 500;
 /// Transactions of one round; the next round comes at once when that was not enough.
 const BATCHES: usize = 20;
@@ -23,7 +24,22 @@ const LOCKED: Duration = Duration::from_millis(50);
 const PAST: Duration = Duration::from_millis(1);
 
 /// The duty.
-pub struct FireReminders;
+pub struct FireReminders {
+    /// Occurrences of the next transaction: fewer after one that failed or took too long, so that the oldest are not tried in
+    /// vain for ever.
+    pub batch: AtomicI64,
+}
+
+impl Default for FireReminders {
+    fn default() -> Self {
+        Self { batch: BATCH.into() }
+    }
+}
+
+/// Pure. How many the next transaction takes, after one of so many that was carried out, or was not.
+fn next_batch(batch: i64, carried_out: bool) -> i64 {
+    if carried_out { (batch * 2).min(BATCH) } else { (batch / 2).max(1) }
+}
 
 #[async_trait]
 impl Duty for FireReminders {
@@ -46,7 +62,12 @@ impl Duty for FireReminders {
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
         let mut done = 0;
         for _ in 0..BATCHES {
-            let firing = due::fire_due(&context.db, BATCH).await?;
+            let batch = self.batch.load(Ordering::Relaxed);
+            self.batch.store(next_batch(batch, false), Ordering::Relaxed); // the round may be given up at any moment
+            let firing = due::fire_due(&context.db, batch).await?;
+            // nothing due says nothing: the server may still be busy with the batch that was given up
+            let next = if firing.due == 0 { batch } else { next_batch(batch, true) };
+            self.batch.store(next, Ordering::Relaxed);
             if firing.due == 0 {
                 break;
             }
@@ -58,5 +79,26 @@ impl Duty for FireReminders {
         let next_in = due::next_due_in(&context.db).await?;
         let next_in = next_in.map(|next| if done == 0 && next.is_zero() { LOCKED } else { next + PAST });
         Ok(Round { done, next_in })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_that_is_too_large_shrinks_and_grows_again() {
+        for (batch, carried_out, next) in [
+            (500, true, 500),
+            (500, false, 250),
+            (125, false, 62),
+            (3, false, 1),
+            (1, false, 1),
+            (1, true, 2),
+            (62, true, 124),
+            (300, true, 500),
+        ] {
+            assert_eq!(next_batch(batch, carried_out), next, "{batch}, {carried_out}");
+        }
     }
 }

@@ -19,7 +19,7 @@ pub mod settle_runs;
 #[must_use]
 pub fn all(config: &Config) -> Vec<Arc<dyn Duty>> {
     vec![
-        Arc::new(fire_reminders::FireReminders),
+        Arc::new(fire_reminders::FireReminders::default()),
         Arc::new(refresh_zone_data::RefreshZoneData),
         Arc::new(ring_again::RingAgain { age: config.ring_again() }),
         Arc::new(settle_runs::SettleRuns),

@@ -1,5 +1,6 @@
 //! Each duty's round, against real rows and a real Redis.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use common::id::RunId;
@@ -21,14 +22,48 @@ async fn fire_reminders_fires_and_rings(db: PgPool) {
     let of = house::account(&db).await;
     house::reminder(&db, of, -10).await;
     house::reminder(&db, of, 300).await;
-    let round = FireReminders.run_once(&context).await.unwrap();
+    let round = FireReminders::default().run_once(&context).await.unwrap();
     assert_eq!(round.done, 1);
     let next = round.next_in.unwrap();
     assert!(next < Duration::from_millis(302), "{next:?}");
     assert_eq!(context.doorbell.due(Queue::FireReminder).await.unwrap(), 1);
     tokio::time::sleep(next).await;
-    assert_eq!(FireReminders.run_once(&context).await.unwrap().done, 1);
-    assert_eq!(FireReminders.run_once(&context).await.unwrap().next_in, None);
+    assert_eq!(FireReminders::default().run_once(&context).await.unwrap().done, 1);
+    assert_eq!(FireReminders::default().run_once(&context).await.unwrap().next_in, None);
+}
+
+/// R03: a batch that takes too long is tried again with half as many, and larger ones follow once it went well.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn fire_reminders_takes_fewer_after_a_failure(db: PgPool) {
+    let context = house::context(&db).await;
+    let of = house::account(&db).await;
+    for _ in 0..3 {
+        house::reminder(&db, of, -10).await;
+    }
+    let duty = FireReminders { batch: 4.into() };
+    let unlocked = async || {
+        let began = Instant::now();
+        let free = "SELECT count(*) FROM (SELECT id FROM reminders FOR UPDATE SKIP LOCKED) AS free";
+        while sqlx::query_scalar::<_, i64>(free).fetch_one(&db).await.unwrap() < 3 {
+            assert!(began.elapsed() < Duration::from_secs(10), "the batch that was given up is not rolled back");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    for fewer in [2, 1, 1] {
+        unlocked().await;
+        let mut holding = db.begin().await.unwrap();
+        sqlx::query("LOCK TABLE runs IN ACCESS EXCLUSIVE MODE").execute(&mut *holding).await.unwrap();
+        let round = tokio::time::timeout(Duration::from_millis(500), duty.run_once(&context)).await;
+        assert!(round.is_err(), "it waits for the table");
+        if fewer == 2 {
+            assert_eq!(duty.run_once(&context).await.unwrap().done, 0, "the server is still busy with all of them");
+        }
+        assert_eq!(duty.batch.load(Ordering::Relaxed), fewer);
+        holding.rollback().await.unwrap();
+    }
+    unlocked().await;
+    assert_eq!(duty.run_once(&context).await.unwrap().done, 3);
+    assert_eq!(duty.batch.load(Ordering::Relaxed), 4, "one, then two");
 }
 
 /// R05: what nobody answered is rung for again, once per bell that lies there.
@@ -155,7 +190,7 @@ async fn firing_goes_on_without_redis(db: PgPool) {
     let of = house::account(&db).await;
     house::reminder(&db, of, -10).await;
     let began = Instant::now();
-    assert_eq!(FireReminders.run_once(&context).await.unwrap().done, 1);
+    assert_eq!(FireReminders::default().run_once(&context).await.unwrap().done, 1);
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 

@@ -1,4 +1,5 @@
-//! Correcting runs that are over: what was called back while it was on its way, and was acknowledged all the same, was sent.
+//! Correcting runs that are over: what was called back or had expired while it was on its way, and was acknowledged all the
+//! same, was sent.
 
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -6,7 +7,7 @@ use uuid::Uuid;
 use super::settle::tallies;
 use super::{Events, RUN_CHANGED};
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
-use crate::run::Status;
+use crate::run::{Status, machine};
 use crate::store::Result;
 
 /// Corrects targets of these runs whose texts have all been sent after the run had ended, and the runs with them.
@@ -21,14 +22,14 @@ pub(in crate::store) async fn correct(db: &PgPool, runs: &[Uuid]) -> Result<()> 
     let over = sqlx::query!(
         r#"SELECT id AS "id: RunId", tenant_id AS "tenant: TenantId", account_id AS "account: AccountId",
                   reminder_id AS "reminder: ReminderId", status AS "status: Status", coalesce(summary, '') AS "summary!"
-           FROM runs WHERE id = ANY($1) AND status IN ('canceled', 'partial') ORDER BY id FOR NO KEY UPDATE"#,
+           FROM runs WHERE id = ANY($1) AND status IN ('canceled', 'partial', 'failed') ORDER BY id FOR NO KEY UPDATE"#,
         runs
     )
     .fetch_all(&mut *transaction)
     .await?;
     let corrected = sqlx::query_scalar!(
-        r#"UPDATE run_targets t SET state = 'sent', reason = NULL
-           WHERE t.run_id = ANY($1) AND t.state IN ('failed', 'skipped')
+        r#"UPDATE run_targets t SET state = 'sent', reason = NULL, finished_at = coalesce(t.finished_at, now())
+           WHERE t.run_id = ANY($1) AND t.state IN ('failed', 'skipped', 'pending')
              AND EXISTS (SELECT FROM messages m WHERE m.run_id = t.run_id AND m.run_position = t.position)
              AND NOT EXISTS (SELECT FROM messages m WHERE m.run_id = t.run_id AND m.run_position = t.position
                              AND m.state NOT IN ('sent', 'delivered', 'read'))
@@ -37,12 +38,16 @@ pub(in crate::store) async fn correct(db: &PgPool, runs: &[Uuid]) -> Result<()> 
     )
     .fetch_all(&mut *transaction)
     .await?;
+    if corrected.is_empty() {
+        return Ok(());
+    }
     let tallies = tallies(&mut transaction, runs).await?;
     let mut events = Events::default();
     for run in over.iter().filter(|run| corrected.contains(&run.id)) {
         let tally = tallies.get(&run.id).copied().unwrap_or_default();
-        let why = run.summary.split_once(": ").map(|(_, why)| format!(": {why}")).unwrap_or_default();
-        let (status, summary) = (Status::Partial, format!("{}{why}", tally.summary()));
+        let Some(status) = machine::corrected(run.status, tally) else { continue };
+        let why = run.summary.split_once(": ").filter(|_| status != Status::Success); // else nothing is left to explain
+        let summary = format!("{}{}", tally.summary(), why.map(|(_, why)| format!(": {why}")).unwrap_or_default());
         sqlx::query!("UPDATE runs SET status = $2, summary = $3 WHERE id = $1", run.id.0, status.as_str(), summary)
             .execute(&mut *transaction)
             .await?;

@@ -148,7 +148,8 @@ async fn plan(transaction: &mut PgConnection, id: RunId, run: &Run) -> Result<Pl
     .fetch_optional(&mut *transaction)
     .await?;
     let account = sqlx::query_scalar!(
-        r#"SELECT status AS "status: account::Status" FROM accounts WHERE tenant_id = $1 AND id = $2 FOR SHARE"#,
+        r#"SELECT status AS "status: account::Status" FROM accounts
+           WHERE tenant_id = $1 AND id = $2 AND wanted <> 'erased' FOR SHARE"#,
         run.tenant.0,
         run.account.map(|account| account.0)
     )
@@ -162,7 +163,7 @@ async fn plan(transaction: &mut PgConnection, id: RunId, run: &Run) -> Result<Pl
         return refuse(superseded, "the reminder was edited");
     }
     let (Some(account), Some(status)) = (run.account, account) else {
-        return refuse(Event::Unsendable, "the account was deleted");
+        return refuse(superseded, "the account was deleted");
     };
     if let Some(reason) = unable(status) {
         return refuse(Event::Unsendable, reason);

@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::Result;
+use super::{Result, page};
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::reminder::catch_up::{self, Sorted};
 use crate::reminder::life::{self, Ahead};
@@ -95,6 +95,10 @@ struct Due {
     last_fired_at: Option<DateTime<Utc>>,
     tzdb_version: Option<String>,
     now: DateTime<Utc>,
+    /// Its account is being deleted, and the reminder with it.
+    erased: bool,
+    /// Its texts and targets.
+    bytes: i64,
 }
 
 /// What is left of a reminder after an event.
@@ -110,6 +114,7 @@ enum Next {
 /// Of occurrences that came due while no scheduler ran, those fire that the reminder's `misfire` and `catchup_window_s`
 /// let through; of the others the first ten have a run `missed` each, and an event tells of all. The next occurrence lies
 /// in the future again. What was planned with older zone data than this program's, and is not due by today's, does not fire.
+/// What belongs to an account that is being deleted is disarmed without a word. Where texts are long, fewer fire at once.
 ///
 /// # Errors
 /// When the database does not do it; nothing is fired then.
@@ -119,6 +124,9 @@ pub async fn fire_due(db: &PgPool, limit: i64) -> Result<Firing> {
     if due.is_empty() {
         return Ok(Firing::default());
     }
+    due.truncate(page::fit(due.iter().map(|due| due.bytes), limit));
+    let (erased, mut due): (Vec<Due>, Vec<Due>) = due.into_iter().partition(|due| due.erased);
+    disarm(&mut transaction, &erased).await?;
     zone_data::replan(&mut due).write(&mut transaction).await?;
     let open = fire::open_runs(&mut transaction, &due).await?;
     let sorted: Vec<Sorted> = due.iter().map(|due| sort(due).beside(due.overlap, open.count(due.id))).collect();
@@ -132,7 +140,8 @@ pub async fn fire_due(db: &PgPool, limit: i64) -> Result<Firing> {
         let due = &due[run.due];
         Fired { run: run.id, account: due.account, tenant: due.tenant }
     });
-    Ok(Firing { due: due.len(), fired: fired.collect(), tenants: due.iter().map(|due| due.tenant).collect() })
+    let seen = erased.len() + due.len();
+    Ok(Firing { due: seen, fired: fired.collect(), tenants: due.iter().map(|due| due.tenant).collect() })
 }
 
 /// How long until the next occurrence of any tenant is due; zero when one is, none when none is armed.
@@ -156,16 +165,28 @@ async fn lock_due(transaction: &mut PgConnection, limit: i64) -> Result<Vec<Due>
         SELECT id AS "id: ReminderId", tenant_id AS "tenant: TenantId", account_id AS "account: AccountId",
                name, start_local, timezone, rrule, exdates, on_gap AS "on_gap: OnGap", misfire AS "misfire: Misfire",
                catchup_window_s, overlap AS "overlap: Overlap", next_fire_at AS "fire_at!", last_fired_at,
-               tzdb_version, now() AS "now!"
-        FROM reminders WHERE next_fire_at <= now()
+               tzdb_version, now() AS "now!",
+               EXISTS (SELECT FROM accounts a WHERE a.id = r.account_id AND a.wanted = 'erased') AS "erased!",
+               (SELECT coalesce(sum(octet_length(body)), 0) FROM reminder_messages m WHERE m.reminder_id = r.id)
+               + (SELECT coalesce(sum(octet_length(chat)), 0) FROM reminder_targets t WHERE t.reminder_id = r.id) AS "bytes!"
+        FROM reminders r WHERE next_fire_at <= now()
         ORDER BY next_fire_at LIMIT $1
-        FOR UPDATE SKIP LOCKED
+        FOR UPDATE OF r SKIP LOCKED
         "#,
         limit
     )
     .fetch_all(transaction)
     .await?;
     Ok(due)
+}
+
+/// They fire no more; their account's end removes them.
+async fn disarm(transaction: &mut PgConnection, erased: &[Due]) -> Result<()> {
+    if !erased.is_empty() {
+        let ids: Vec<Uuid> = erased.iter().map(|due| due.id.0).collect();
+        sqlx::query!("UPDATE reminders SET next_fire_at = NULL WHERE id = ANY($1)", &ids).execute(transaction).await?;
+    }
+    Ok(())
 }
 
 /// Which of the occurrences due fire, and what comes after. A rule that can't be computed, or panics, ends its reminder and

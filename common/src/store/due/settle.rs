@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::events::About;
-use super::{Events, Notices, REMINDER_PAUSED, RUN_CHANGED, RUN_PROGRESS, lift};
+use super::{Events, Notices, REMINDER_PAUSED, RUN_CHANGED, RUN_PROGRESS, correct, lift};
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::reminder::life;
 use crate::run::machine::{Event, decide};
@@ -76,12 +76,22 @@ pub async fn unsettled_runs(db: &PgPool, limit: i64) -> Result<Vec<RunId>> {
 ///
 /// A target of which a text was not sent before the delivery window closed stays pending: the run is then `paused` if
 /// something was sent, else `failed`, and its reminder rests. The end of a run that was resumed lifts its reminder (R48).
+/// A run that is over already is corrected by what was acknowledged since.
 ///
 /// # Errors
 /// When the database does not do it; nothing is settled then.
 pub async fn settle_runs(db: &PgPool, runs: &[RunId]) -> Result<Vec<Settled>> {
     let mut transaction = db.begin().await?;
-    let runs = lock_runs(&mut transaction, runs).await?;
+    let running = lock_runs(&mut transaction, runs).await?;
+    let settled = settle(transaction, &running).await?;
+    let others = runs.iter().filter(|run| running.iter().all(|running| running.id != **run)).map(|run| run.0);
+    if let Err(error) = correct(db, &others.collect::<Vec<_>>()).await {
+        tracing::warn!(%error, "runs that are over could not be corrected");
+    }
+    Ok(settled)
+}
+
+async fn settle(mut transaction: Transaction<'_, Postgres>, runs: &[Run]) -> Result<Vec<Settled>> {
     if runs.is_empty() {
         return Ok(Vec::new());
     }
@@ -91,7 +101,7 @@ pub async fn settle_runs(db: &PgPool, runs: &[RunId]) -> Result<Vec<Settled>> {
     let tallies = tallies(&mut transaction, &ids).await?;
     let mut told = Told::default();
     let (mut settled, mut going_on, mut closed, mut lifted) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for run in &runs {
+    for run in runs {
         let tally = tallies.get(&run.id).copied().unwrap_or_default();
         let own: Vec<&Target> = targets.iter().filter(|target| target.run == run.id).collect();
         let step = event(&own, tally).and_then(|event| decide(Status::Running, event, run.resumed));

@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Due, Events, REMINDER_RESCHEDULED};
+use super::{Due, Events, REMINDER_RESCHEDULED, wake};
 use crate::id::{AccountId, ReminderId, TenantId};
 use crate::reminder::{OnGap, Schedule, zone};
 use crate::store::Result;
@@ -67,6 +67,9 @@ pub async fn refresh_zone_data(db: &PgPool, version: &str, limit: i64) -> Result
     .execute(&mut *transaction)
     .await?;
     events.write(&mut transaction).await?;
+    if !refreshed.moved.is_empty() {
+        wake(&mut transaction).await?;
+    }
     transaction.commit().await?;
     Ok(refreshed)
 }

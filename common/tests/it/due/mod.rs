@@ -8,8 +8,13 @@ use common::store::due::{Expansion, expand_run, fire_due, next_due_in, settle_ru
 use common::store::{MIGRATOR, neglected};
 use sqlx::PgPool;
 
+mod crash;
+mod erased;
 mod late;
+mod late_acks;
+mod long;
 mod progress;
+mod zones;
 
 /// A tenant with an account in the given status.
 pub(crate) async fn account(db: &PgPool, status: &str) -> (TenantId, AccountId) {
@@ -163,34 +168,6 @@ async fn many_schedulers_fire_each_occurrence_once(db: PgPool) {
     assert_eq!((fired.len(), runs.len()), (300, 300));
     assert_eq!(count(&db, "SELECT count(*) FROM runs").await, 300);
     assert_eq!(count(&db, "SELECT count(DISTINCT reminder_id) FROM runs").await, 300);
-}
-
-/// R03: a scheduler that dies between its steps leaves nothing behind, and the next one fires; an occurrence that has its
-/// run already gets no second one.
-#[sqlx::test(migrator = "MIGRATOR")]
-async fn a_crash_between_the_steps_loses_nothing(db: PgPool) {
-    let of = account(&db, "connected").await;
-    let reminder = reminder(&db, of, Some("FREQ=DAILY"), 2, 1).await;
-    let mut dying = db.begin().await.unwrap();
-    let locked = "SELECT id FROM reminders WHERE next_fire_at <= now() FOR UPDATE SKIP LOCKED";
-    sqlx::query(locked).execute(&mut *dying).await.unwrap();
-    sqlx::query("UPDATE reminders SET next_fire_at = NULL, status = 'ended'").execute(&mut *dying).await.unwrap();
-    assert!(fire_due(&db, 10).await.unwrap().fired.is_empty(), "locked by the other");
-    drop(dying); // its connection ends without a commit
-    let mut fired = Vec::new();
-    while fired.is_empty() {
-        fired = fire_due(&db, 10).await.unwrap().fired;
-    }
-    assert_eq!(fired.len(), 1);
-
-    // set back by hand to the occurrence that has fired: armed again, not fired again
-    sqlx::query("UPDATE reminders SET next_fire_at = (SELECT fire_at FROM runs)").execute(&db).await.unwrap();
-    assert!(fire_due(&db, 10).await.unwrap().fired.is_empty());
-    assert_eq!(count(&db, "SELECT count(*) FROM runs").await, 1);
-    assert_eq!(
-        text(&db, "SELECT (next_fire_at > now())::text FROM reminders WHERE id = $1", reminder.0).await.unwrap(),
-        "true"
-    );
 }
 
 /// A rule that can't be computed ends its reminder, not the tick: the others fire.
