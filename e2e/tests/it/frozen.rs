@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -159,7 +158,7 @@ fn through<'a>(sockets: &'a [Value], via: &str) -> Vec<&'a Value> {
 }
 
 /// R02: a worker process is frozen for longer than its leases live; another one takes its account over and sends what was
-/// accepted meanwhile. When the frozen one wakes, with a bell for that message before it and a connection that looks open, it
+/// accepted meanwhile. When the frozen one wakes, with a bell, a message that is queued still, and a connection that looks open, it
 /// sends nothing, ends its connection and opens no other; then it serves again.
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn a_frozen_worker_sends_nothing_when_it_wakes(pool: PgPool) {
@@ -193,14 +192,20 @@ async fn a_frozen_worker_sends_nothing_when_it_wakes(pool: PgPool) {
     cluster.send(&account, &bob, "accepted meanwhile").await;
     cluster.shows(&bob, &["accepted meanwhile"]).await;
     cluster.status(&account, "connected").await;
-    // until its bell, too, is older than the right to act
-    tokio::time::sleep(Duration::from_millis(cluster.lease_ttl_ms)).await;
+    // one that has arrived and still waits for its acknowledgement when the frozen one wakes: there is something to send
+    let late = json!({"kind": "delay", "scope": "acks", "ms": 4_000, "target": {"number": own}});
+    cluster.admin(Method::POST, "/faults", Some(late)).await;
+    let waiting = cluster.send(&account, &bob, "still waiting").await;
+    cluster.shows(&bob, &["still waiting"]).await;
     assert_eq!((tap.said(), tap.connections()), (said, connections), "it is frozen");
 
     signal(&cluster, &child, "-CONT").await;
+    assert_eq!(cluster.get(&format!("/v1/messages/{waiting}")).await["state"], "queued");
     let (opened, _) = connections;
     cluster.until("the end of its connection", async || (tap.connections() == (opened, opened)).then_some(())).await;
     serves(&cluster, &ready).await;
+    cluster.message(&waiting, "sent").await;
+    cluster.admin(Method::DELETE, "/faults", None).await;
     let id = cluster.send(&account, &bob, "afterwards").await;
     cluster.message(&id, "sent").await;
 
@@ -211,14 +216,14 @@ async fn a_frozen_worker_sends_nothing_when_it_wakes(pool: PgPool) {
     let inbox = cluster.inbox(&bob).await;
     let seen: Vec<_> =
         inbox.iter().map(|shown| (shown["text"].as_str().unwrap(), shown["times_arrived"].as_u64())).collect();
-    let texts = ["warm", "measured", "measured again", "accepted meanwhile", "afterwards"];
+    let texts = ["warm", "measured", "measured again", "accepted meanwhile", "still waiting", "afterwards"];
     assert_eq!(seen, texts.map(|text| (text, Some(1))));
     let sockets = cluster.sockets(&own).await;
     let its = through(&sockets, "frozen");
     assert!(!its.is_empty() && its.iter().all(|socket| socket["closed_at_us"].is_u64()), "{sockets:?}");
     let [others] = through(&sockets, "next")[..] else { panic!("one socket of the new owner: {sockets:?}") };
     assert!(others["closed_at_us"].is_null(), "{others}");
-    let arrived = inbox.iter().find(|shown| shown["text"] == "accepted meanwhile").unwrap();
+    let arrived = &inbox[3];
     assert!(
         arrived["server_received_at_us"].as_u64() > others["login_ok_at_us"].as_u64(),
         "through the new owner's socket"
