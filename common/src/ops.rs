@@ -105,3 +105,75 @@ async fn readyz(State(ops): State<Ops>) -> impl IntoResponse {
 async fn metrics() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], crate::telemetry::metrics::render())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pulse of a process that has been up for so long.
+    fn up_for(up: Duration) -> Pulse {
+        let started = BootTime::at(BootTime::now().since(BootTime::at(up)));
+        Pulse(Arc::new(PulseInner { started, last_ms: AtomicU64::new(0), ready: AtomicBool::new(true) }))
+    }
+
+    /// Serves the routes with a readiness check that answers this, or never.
+    async fn serve(pulse: &Pulse, answer: Option<Result<(), &'static str>>) -> std::net::SocketAddr {
+        let ready: ReadyCheck = Arc::new(move || {
+            Box::pin(async move {
+                match answer {
+                    Some(answer) => answer,
+                    None => std::future::pending().await,
+                }
+            })
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(axum::serve(listener, router(pulse.clone(), ready)).into_future());
+        address
+    }
+
+    /// Status and text of an answer.
+    async fn get(address: std::net::SocketAddr, path: &str) -> (u16, String) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, text) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), text.to_owned())
+    }
+
+    /// R60: a loop that has not moved for a minute is stuck, and liveness says so; it lives again when the loop moves.
+    #[tokio::test]
+    async fn a_loop_that_is_stuck_is_not_alive() {
+        let pulse = up_for(Duration::from_secs(59));
+        let address = serve(&pulse, Some(Ok(()))).await;
+        assert_eq!(get(address, "/livez").await, (200, "ok\n".to_owned()), "not for so long yet");
+
+        let pulse = up_for(Duration::from_secs(75));
+        let address = serve(&pulse, Some(Ok(()))).await;
+        let (status, text) = get(address, "/livez").await;
+        assert_eq!(status, 503);
+        assert!(text.starts_with("stuck for 75 s") || text.starts_with("stuck for 76 s"), "{text}");
+        assert_eq!(get(address, "/readyz").await.0, 200, "readiness does not ask for it");
+        pulse.beat();
+        assert_eq!(get(address, "/livez").await, (200, "ok\n".to_owned()));
+    }
+
+    /// R60: what is missing, or does not answer, or a stop that is under way, makes a process not ready; it is alive.
+    #[tokio::test]
+    async fn a_process_that_is_not_ready_is_alive() {
+        for (answer, says) in [(Some(Err("no database")), "no database\n"), (None, "no answer within 2 s\n")] {
+            let address = serve(&Pulse::default(), answer).await;
+            assert_eq!(get(address, "/readyz").await, (503, says.to_owned()));
+            assert_eq!(get(address, "/livez").await.0, 200);
+        }
+        let pulse = Pulse::default();
+        let address = serve(&pulse, Some(Ok(()))).await;
+        assert_eq!(get(address, "/readyz").await, (200, "ok\n".to_owned()));
+        pulse.set_ready(false);
+        assert_eq!(get(address, "/readyz").await, (503, "stopping\n".to_owned()));
+        assert_eq!(get(address, "/livez").await.0, 200);
+    }
+}

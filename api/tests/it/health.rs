@@ -1,9 +1,15 @@
 //! Health, readiness, liveness and metrics.
 
-use serde_json::json;
-use sqlx::PgPool;
+use std::time::{Duration, Instant};
 
-use crate::test_api::TestApi;
+use common::config::{Database, Redis, Telemetry, Webhooks};
+use common::testing::{Line, Proxy};
+use serde_json::{Value, json};
+use sqlx::{ConnectOptions as _, PgPool};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::test_api::{TestApi, redis_url};
 
 /// R60: `/health` counts the sessions that should be and those that are; liveness and readiness are apart.
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
@@ -35,4 +41,55 @@ async fn without_redis_it_is_degraded(db: PgPool) {
     let ready = anyone.get("/readyz").await;
     assert_eq!((ready.status.as_u16(), ready.text().as_str()), (503, "redis does not answer\n"));
     anyone.get("/livez").await.expect(200);
+}
+
+/// R60: with Postgres cut off, or silent, the process lives, says that it is down, and is not ready; it comes back by itself.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn without_postgres_it_is_down(db: PgPool) {
+    let mut url = db.connect_options().to_url_lossy();
+    let far = (url.host_str().unwrap().to_owned(), url.port().unwrap());
+    let line = Proxy::start(tokio::net::lookup_host(far).await.unwrap().next().unwrap()).await.unwrap();
+    url.set_ip_host(line.address().ip()).unwrap();
+    url.set_port(Some(line.address().port())).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let config = api::Config {
+        listen: address,
+        database: Database { url: url.to_string(), max_connections: 4 },
+        redis: Redis { url: redis_url(), prefix: format!("test-{}:", uuid::Uuid::new_v4().simple()) },
+        telemetry: Telemetry { log_format: "text".to_owned(), otlp_endpoint: None },
+        webhooks: Webhooks { allow_private: vec![], allow_http: false },
+    };
+    let stop = CancellationToken::new();
+    let _stop = stop.clone().drop_guard();
+    tokio::spawn(api::run(config, listener, stop));
+
+    let get = async |path: &str| {
+        let answer = reqwest::get(format!("http://{address}{path}")).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let until_ready = async |wanted: u16| {
+        let began = Instant::now();
+        loop {
+            assert_eq!(get("/livez").await, (200, "ok\n".to_owned()));
+            let (status, text) = get("/readyz").await;
+            if status == wanted {
+                return text;
+            }
+            assert!(began.elapsed() < Duration::from_secs(30), "still {status} {text}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    until_ready(200).await;
+    line.set(Line::Cut);
+    let says = until_ready(503).await;
+    assert!(["postgres does not answer\n", "no answer within 2 s\n"].contains(&says.as_str()), "{says}");
+    let (status, health) = get("/health").await;
+    assert_eq!((status, &serde_json::from_str::<Value>(&health).unwrap()["status"]), (503, &json!("down")));
+    line.set(Line::Through);
+    until_ready(200).await;
+    line.set(Line::Silent);
+    until_ready(503).await;
+    line.set(Line::Through);
+    until_ready(200).await;
 }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 mod durability;
+mod flapping;
+mod frozen;
 mod keys;
 mod lifecycle;
 mod main_job;

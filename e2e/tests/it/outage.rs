@@ -1,6 +1,6 @@
 //! Stores that go away, one or both, cut or half open: what a worker goes on doing, what it stops, and that it comes back.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use common::testing::{Line, RedisServer};
 use sqlx::PgPool;
@@ -9,6 +9,10 @@ use e2e::{Cluster, DEADLINE, Lines, Part};
 
 /// The lease's life in these tests.
 const TTL: Duration = Duration::from_secs(6);
+/// How long a worker may act from the start of its last successful renewal.
+const TRUST: Duration = Duration::from_secs(4);
+/// For the close itself, on a loaded machine.
+const CLOSE: Duration = Duration::from_millis(750);
 
 /// A cluster, a worker behind lines that serves an account, and a second worker that would take it.
 struct Scene {
@@ -104,20 +108,25 @@ async fn postgres_goes_away(pool: PgPool, line: Line) {
     scene.end().await;
 }
 
-/// R02: nothing confirms the right to act: the socket is closed before the lease could end, another worker takes over, and
-/// the first one serves again without a restart when its lines are mended.
+/// R02: nothing confirms the right to act: the socket is closed two thirds of the lease's life after the last renewal, long
+/// before the lease could end, another worker takes over, and the first one serves again without a restart when its lines are
+/// mended.
 async fn both_go_away(pool: PgPool, line: Line) {
     let scene = Scene::new(pool).await;
     let before = scene.cluster.sockets(&scene.own).await.len();
-    let cut_us = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros()).unwrap();
-    scene.lines.postgres.set(line);
+    // Redis first: a renewal that comes between is one that Postgres knows of
     scene.lines.redis.set(line);
+    scene.lines.postgres.set(line);
+    let renewed =
+        "SELECT (extract(epoch FROM w.last_seen) * 1000000)::bigint FROM workers w JOIN leases l ON l.owner = w.id";
+    let renewed_us: i64 = sqlx::query_scalar(renewed).fetch_one(&scene.cluster.pool).await.unwrap();
     scene.cluster.send(&scene.account, &scene.bob, "by the other").await;
     scene.unready("the right to act has run out").await;
     scene.arrives("by the other").await;
     let sockets = scene.cluster.sockets(&scene.own).await;
     let closed_us = sockets[before - 1]["closed_at_us"].as_u64().unwrap();
-    assert!(Duration::from_micros(closed_us - cut_us) < TTL, "closed only {} µs after the cut", closed_us - cut_us);
+    let closed = Duration::from_micros(closed_us - u64::try_from(renewed_us).unwrap());
+    assert!(closed <= TRUST + CLOSE, "closed only {closed:?} after the last renewal");
     assert_ne!(sockets[before - 1]["close_reason"], "replaced");
     assert!(sockets.len() > before, "the other one has its own");
 

@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests")]
 mod duties;
 mod duty;
+mod health;
 mod house;
 mod run;
