@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::cluster::{Cluster, ready};
 use crate::journal::{What, now_us};
-use crate::part::Part;
+use crate::part::{Part, Running};
 use crate::people::Person;
 use crate::plan::{Blow, Far, Fault, Harm, Step, Whim, Who, targets};
 
@@ -97,8 +97,14 @@ async fn roll(cluster: &Cluster) -> anyhow::Result<()> {
     for part in cluster.workers() {
         part.set_release(release);
         let mut running = part.take().await;
-        let next = part.boot()?;
-        let is_ready = ready(part).await;
+        let mut next = part.boot()?;
+        // one that could not start, since its line was cut just then, is started again
+        let is_ready = loop {
+            tokio::select! {
+                is_ready = ready(part) => break is_ready,
+                () = ended(&mut next, cluster) => next = part.boot()?,
+            }
+        };
         if let Some(old) = running.replace(next) {
             let took = old.stop(&cluster.journal).await;
             cluster.journal.say(format_args!(
@@ -110,6 +116,13 @@ async fn roll(cluster: &Cluster) -> anyhow::Result<()> {
         is_ready?;
     }
     Ok(())
+}
+
+/// Waits until a process has ended by itself.
+async fn ended(running: &mut Running, cluster: &Cluster) {
+    while !running.has_ended(&cluster.journal) {
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 async fn line(cluster: &Cluster, part: &Part, far: Far, harm: Harm, lasts: Duration) {
