@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use common::testing::witness::{Beat, LeaseChange};
 
-/// Every claim of an account whose owner before had neither given it back nor stopped, and whose last heartbeat was younger
-/// than a lease lives. In words.
+/// Every claim of an account whose owner before had neither given it back nor stopped, and whose last heartbeat, as far as the
+/// claim could see it, was younger than a lease lives. In words.
 pub(crate) fn stolen(changes: &[LeaseChange], beats: &[Beat], ttl_us: i64) -> Vec<String> {
     let mut before: HashMap<_, &LeaseChange> = HashMap::new();
     let mut stolen = Vec::new();
@@ -16,8 +16,9 @@ pub(crate) fn stolen(changes: &[LeaseChange], beats: &[Beat], ttl_us: i64) -> Ve
             }
             if let (Some(old), Some(new)) = (last.owner, change.owner)
                 && old != new
-                && let Some(beat) = beats.iter().rev().find(|beat| beat.worker == old && beat.at_us < change.at_us)
-                && !beat.stopped
+                && let mut before = beats.iter().rev().filter(|beat| beat.worker == old && beat.at_us < change.at_us)
+                && !before.clone().any(|beat| beat.stopped)
+                && let Some(beat) = before.find(|beat| beat.at_us < change.at_us - UNSEEN_US)
                 && change.at_us - beat.at_us < ttl_us - TOLERANCE_US
             {
                 let age_ms = (change.at_us - beat.at_us) / 1_000;
@@ -30,6 +31,10 @@ pub(crate) fn stolen(changes: &[LeaseChange], beats: &[Beat], ttl_us: i64) -> Ve
 
 /// A heartbeat is stamped by its transaction's start, and seen here by the moment at which its trigger ran.
 const TOLERANCE_US: i64 = 500_000;
+
+/// A heartbeat so young may not have been committed when the claim looked. One that is alive has sent others before, each
+/// third of a lease's life; one that comes back after a lease's life at the very moment of the claim has lost its right.
+const UNSEEN_US: i64 = 1_000_000;
 
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests")]
@@ -57,6 +62,17 @@ mod tests {
         assert_eq!(stolen(&changes, &[beat(1, false, 12)], TTL).len(), 1);
         assert!(stolen(&changes, &[beat(1, false, 4)], TTL).is_empty());
         assert!(stolen(&changes, &[beat(1, false, 12), beat(1, true, 19)], TTL).is_empty());
+        assert!(
+            stolen(&changes, &[beat(1, false, 4), beat(1, false, 19)], TTL).is_empty(),
+            "it came back with the claim"
+        );
+        assert_eq!(
+            stolen(&changes, &[beat(1, false, 14), beat(1, false, 19)], TTL).len(),
+            1,
+            "it was there all the time"
+        );
+        let left = [beat(1, false, 18), Beat { at_us: 19_900_000, ..beat(1, true, 0) }];
+        assert!(stolen(&changes, &left, TTL).is_empty(), "it has just stopped");
         let released = [change(1, Some(1), 10), change(1, None, 19), change(2, Some(2), 20)];
         assert!(stolen(&released, &[beat(1, false, 18)], TTL).is_empty());
     }

@@ -8,10 +8,11 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgPool, Row as _};
 use uuid::Uuid;
 
-/// Remembers every change of an owner or epoch, and every heartbeat, by the clock of the moment.
+/// Remembers every change of an owner or epoch by the start of its transaction, which is what it could see, and every
+/// heartbeat by the clock of the moment.
 const INSTALL: &str = "
     CREATE TABLE witness_leases (n bigint GENERATED ALWAYS AS IDENTITY, account_id uuid, epoch bigint, owner uuid,
-                                 at timestamptz DEFAULT clock_timestamp());
+                                 at timestamptz DEFAULT now());
     CREATE TABLE witness_beats (n bigint GENERATED ALWAYS AS IDENTITY, worker uuid, stopped boolean,
                                 at timestamptz DEFAULT clock_timestamp());
     CREATE FUNCTION witness_lease() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
