@@ -12,31 +12,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use e2e::Cluster;
 
 /// For credentials: both workers have them.
 const KEYS: &str = "1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
-/// Makes [`the_process`] a worker.
-const IS_THE_PROCESS: &str = "E2E_FROZEN_WORKER";
-
-/// Not a test: the worker process that the test below starts, stops and continues. Like the binary it takes its settings from
-/// variables.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "it is started by a_frozen_worker_sends_nothing_when_it_wakes"]
-async fn the_process() {
-    if std::env::var_os(IS_THE_PROCESS).is_none() {
-        return;
-    }
-    let Ok(worker::Command::Work(config)) = worker::Command::read(["switchboard-worker".into()]) else {
-        panic!("its settings are wrong");
-    };
-    let connector = worker::link::whatsapp::from_config(&config).await.unwrap();
-    let listener = TcpListener::bind(config.listen).await.unwrap();
-    worker::run(*config, connector, listener, CancellationToken::new()).await.unwrap();
-}
-
 /// The line between the process and WhatsApp: counts what the process says, and can keep from it what WhatsApp says, the end of
 /// the connection included.
 #[derive(Clone)]
@@ -115,9 +95,7 @@ impl Tap {
 fn start(cluster: &Cluster, tap: &Tap) -> (Child, String) {
     let listen = format!("127.0.0.1:{}", common::testing::free_port());
     let redis = std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--ignored", "--nocapture", "frozen::the_process"])
-        .env(IS_THE_PROCESS, "yes")
+    let child = Command::new(env!("CARGO_BIN_EXE_e2e-worker"))
         .env("DATABASE_URL", cluster.pool.connect_options().to_url_lossy().as_str())
         .env("REDIS_URL", redis)
         .env("REDIS_PREFIX", &cluster.prefix)

@@ -1,0 +1,16 @@
+//! A worker as a process of its own, for tests that stop and continue one. It takes its settings from variables, as
+//! `switchboard-worker` does, which a test of this package can't rely on to be built.
+
+use anyhow::bail;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let worker::Command::Work(config) = worker::Command::read(std::env::args_os())? else {
+        bail!("it only works");
+    };
+    let connector = worker::link::whatsapp::from_config(&config).await?;
+    let listener = TcpListener::bind(config.listen).await?;
+    worker::run(*config, connector, listener, CancellationToken::new()).await
+}
