@@ -16,7 +16,7 @@ RELEASE, NAMESPACE = "sb", "messaging-ns"
 counts = {"renders": 0, "invariants": 0, "refusals": 0}
 
 
-class Loader(yaml.SafeLoader):
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """YAML in which a key must not stand twice: Kubernetes would keep one of the two and say nothing."""
 
     def construct_mapping(self, node, deep=False):
@@ -116,3 +116,8 @@ def selects(selector, labels):
     if any(labels.get(key) != value for key, value in selector.get("matchLabels", {}).items()):
         return False
     return all(labels.get(rule["key"]) in rule["values"] for rule in selector.get("matchExpressions", []))
+
+
+def copy_to(folder):
+    """A copy of the chart that a test may change; what it links to is copied too."""
+    return pathlib.Path(shutil.copytree(CHART, folder / "switchboard"))

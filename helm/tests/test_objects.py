@@ -135,6 +135,27 @@ def test_networks_are_closed(objects, scenario):
     assert len(deny) == (scenario in ("ha", "gateway"))
 
 
+def test_a_trials_pods_reach_each_other():
+    """R06: with networks closed on both sides, each of ours reaches the trial's servers that it needs, and nobody else does."""
+    objects = chart.objects_of("trial")
+    policies = [item["spec"] for item in chart.of_kind(objects, "NetworkPolicy")]
+    labels = {chart.component(item): labels for item, labels, _, _ in chart.pods(objects)}
+
+    def allows(owner, direction, key, other, port):
+        (policy,) = [policy for policy in policies if chart.selects(policy["podSelector"], labels[owner])]
+        return any(
+            port in [one["port"] for one in rule["ports"]] and any(chart.selects(peer["podSelector"], labels[other]) for peer in rule.get(key, []))
+            for rule in policy[direction]
+        )
+
+    users = {"dev-postgres": {*OWN, "migrations", "test"}, "dev-redis": {*OWN, "test"}, "dev-simulator": {"worker"}}
+    for server, wanted in users.items():
+        port = {"dev-postgres": 5432, "dev-redis": 6379, "dev-simulator": 7700}[server]
+        for role in set(labels) - set(users):
+            both = allows(role, "egress", "to", server, port) and allows(server, "ingress", "from", role, port)
+            assert both == (role in wanted), (role, server)
+
+
 def needs(role, scenario):
     """The ports that a component connects to."""
     if role.startswith("dev-"):
