@@ -90,11 +90,11 @@ def test_values_become_settings():
         "api": {"LOG_FORMAT": "text", "RUST_LOG": "info,worker=debug", "OTEL_TRACES_SAMPLER_ARG": "0.25", "TRACE_PARENT": "child"}
         | {"WEBHOOK_ALLOW_PRIVATE": "10.1.0.0/16,fd00::/8", "WEBHOOK_ALLOW_HTTP": "true", "DATABASE_CONNECTIONS": "8"}
         | {"REDIS_PREFIX": "one:", "PGSSLMODE": "require", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.monitoring:4318"}
-        | {"API_LISTEN": "0.0.0.0:8080", "OPS_LISTEN": "0.0.0.0:9090"},
+        | {"API_LISTEN": "[::]:8080", "OPS_LISTEN": "[::]:9090"},
         "worker": {"WORKER_CAPACITY": "1000000", "CONNECTS_PER_S": "150", "STOP_TIMEOUT_S": "45", "LEASE_TTL_MS": "20000", "PRE_KEYS": "50"}
         | {"REACHOUT_HOLD_S": "600", "WHATSAPP_VERSION": "2.3000.1023223821", "ALLOW_PUBLIC_SIMULATOR": "true"}
-        | {"WHATSAPP_URL": "wss://web.whatsapp.com/ws/chat", "DATABASE_CONNECTIONS": "32", "OPS_LISTEN": "0.0.0.0:9091"},
-        "scheduler": {"RING_AGAIN_S": "10", "EVENTS_KEPT_DAYS": "30", "RUNS_KEPT_DAYS": "365", "OPS_LISTEN": "0.0.0.0:9092"},
+        | {"WHATSAPP_URL": "wss://web.whatsapp.com/ws/chat", "DATABASE_CONNECTIONS": "32", "OPS_LISTEN": "[::]:9091"},
+        "scheduler": {"RING_AGAIN_S": "10", "EVENTS_KEPT_DAYS": "30", "RUNS_KEPT_DAYS": "365", "OPS_LISTEN": "[::]:9092"},
     }
     for name, pairs in wanted.items():
         container = chart.deployment(everything, name)["spec"]["template"]["spec"]["containers"][0]
