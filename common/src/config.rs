@@ -98,3 +98,34 @@ impl std::fmt::Debug for Redis {
         f.debug_struct("Redis").field("prefix", &self.prefix).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser, Debug)]
+    struct Cli {
+        #[command(flatten)]
+        telemetry: Telemetry,
+    }
+
+    /// R06: a share of traces that is none, or a word that is no relation, is refused with the name of its setting.
+    #[test]
+    fn settings_of_traces_are_checked() {
+        let read = |args: &[&str]| Cli::try_parse_from(["test"].iter().chain(args)).map(|cli| cli.telemetry);
+        let settings = read(&["--traces-sampler-arg", "0.25", "--trace-parent", "child"]).unwrap();
+        assert_eq!((settings.traces_sampler_arg, settings.trace_parent), (0.25, TraceParent::Child));
+        for (flag, values) in [
+            ("--traces-sampler-arg", ["1.5", "-0.1", "NaN", "half"].as_slice()),
+            ("--trace-parent", &["parent", ""]),
+            ("--traces-waiting-max", &["0", "many"]),
+        ] {
+            for value in values {
+                let says = read(&[&format!("{flag}={value}")]).unwrap_err().to_string();
+                assert!(says.contains(flag), "{says}");
+            }
+        }
+    }
+}

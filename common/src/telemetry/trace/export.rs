@@ -189,3 +189,140 @@ impl<E: SpanExporter> SpanExporter for Watched<E> {
         self.exporter.set_resource(resource);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use opentelemetry::trace::{SpanId, SpanKind, TraceFlags};
+    use opentelemetry_sdk::error::OTelSdkError;
+    use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
+
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Kept(Mutex<Vec<SpanData>>);
+
+    impl SpanProcessor for Kept {
+        fn on_start(&self, _: &mut Span, _: &Context) {}
+
+        fn on_end(&self, span: SpanData) {
+            self.0.lock().unwrap().push(span);
+        }
+
+        fn force_flush(&self) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+            Ok(())
+        }
+    }
+
+    fn span(trace: u128, sampled: bool, failed: bool) -> SpanData {
+        let flags = TraceFlags::default().with_sampled(sampled);
+        SpanData {
+            span_context: SpanContext::new(TraceId::from(trace), SpanId::from(7), flags, false, TraceState::NONE),
+            parent_span_id: SpanId::INVALID,
+            parent_span_is_remote: false,
+            span_kind: SpanKind::Internal,
+            name: "a step".into(),
+            start_time: std::time::UNIX_EPOCH,
+            end_time: std::time::UNIX_EPOCH,
+            attributes: Vec::new(),
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: if failed { Status::error("database") } else { Status::Unset },
+            instrumentation_scope: opentelemetry::InstrumentationScope::default(),
+        }
+    }
+
+    fn through(gate: &Gate<Kept>) -> Vec<TraceId> {
+        let kept = gate.next.0.lock().unwrap();
+        assert!(kept.iter().all(|span| span.span_context.is_sampled()), "an exporter drops what is not");
+        kept.iter().map(|span| span.span_context.trace_id()).collect()
+    }
+
+    #[test]
+    fn what_failed_leaves_with_what_surrounds_it() {
+        let gate = Gate::new(Kept::default(), Arc::default(), 100);
+        for (trace, sampled, failed) in
+            [(1, false, false), (2, true, false), (3, false, true), (3, false, false), (4, false, false)]
+        {
+            gate.on_end(span(trace, sampled, failed));
+        }
+        assert_eq!(through(&gate), [2, 3, 3].map(TraceId::from));
+    }
+
+    #[test]
+    fn only_the_last_failures_are_remembered() {
+        let gate = Gate::new(Kept::default(), Arc::default(), 10_000);
+        let failures = REMEMBERED as u128 + 1;
+        (1..=failures).for_each(|trace| gate.on_end(span(trace, false, true)));
+        let before = through(&gate).len();
+        gate.on_end(span(1, false, false));
+        gate.on_end(span(failures, false, false));
+        assert_eq!(through(&gate)[before..], [TraceId::from(failures)]);
+    }
+
+    #[test]
+    fn what_finds_no_room_is_dropped_until_there_is_some() {
+        let waiting = Arc::new(Waiting::default());
+        let gate = Gate::new(Kept::default(), Arc::clone(&waiting), 2);
+        let exporter = Watched::new(Moody(Mutex::new(vec![true])), waiting);
+        let before = exported();
+        (1..=5).for_each(|trace| gate.on_end(span(trace, true, false)));
+        assert_eq!(through(&gate), [1, 2].map(TraceId::from));
+        assert!(exported().no_room - before.no_room >= 3);
+        futures::executor::block_on(exporter.export(vec![span(1, true, false), span(2, true, false)])).unwrap();
+        gate.on_end(span(6, true, false));
+        assert_eq!(through(&gate), [1, 2, 6].map(TraceId::from));
+    }
+
+    /// Takes the next batch, or not.
+    #[derive(Debug)]
+    struct Moody(Mutex<Vec<bool>>);
+
+    impl SpanExporter for Moody {
+        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+            let takes = self.0.lock().unwrap().remove(0);
+            if takes { Ok(()) } else { Err(OTelSdkError::InternalFailure("nobody is there".to_owned())) }
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_outage_is_told_once_and_its_end_too() {
+        let moods = vec![false, false, false, true, true, false];
+        let waiting = Arc::new(Waiting(AtomicUsize::new(100)));
+        let exporter = Watched::new(Moody(Mutex::new(moods.clone())), waiting);
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let before = exported();
+        tracing::subscriber::with_default(subscriber, || {
+            for takes in moods {
+                let done = futures::executor::block_on(exporter.export(vec![span(1, true, false), span(2, true, false)]));
+                assert_eq!(done.is_ok(), takes);
+            }
+        });
+        let told = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(told.lines().count(), 3, "{told}");
+        assert_eq!(told.matches("takes no traces").count(), 2, "{told}");
+        assert!(told.contains("takes traces again lost=6"), "{told}");
+        assert!(exported().refused - before.refused >= 8 && exported().sent - before.sent >= 4);
+    }
+}
