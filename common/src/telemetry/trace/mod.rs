@@ -97,7 +97,7 @@ macro_rules! messaging {
 /// Whether this process traces.
 #[must_use]
 pub fn is_on() -> bool {
-    tracing::span_enabled!(target: TARGET, Level::INFO)
+    tracing::span_enabled!(target: TARGET, Level::INFO) && tracing::dispatcher::get_default(provider::exports)
 }
 
 /// What a row that is written now carries: the step that the caller is in, if its trace is kept.

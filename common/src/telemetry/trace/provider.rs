@@ -46,6 +46,11 @@ pub(super) fn parent(dispatch: &Dispatch) -> TraceParent {
     dispatch.downcast_ref::<Parent>().map_or_else(TraceParent::default, |parent| parent.0)
 }
 
+/// Whether steps of this subscriber are exported.
+pub(super) fn exports(dispatch: &Dispatch) -> bool {
+    dispatch.downcast_ref::<Parent>().is_some()
+}
+
 type Layers = Vec<Box<dyn Layer<Registry> + Send + Sync>>;
 
 /// The layers that export this module's spans and no others; none without an endpoint.
