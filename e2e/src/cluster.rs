@@ -38,7 +38,8 @@ impl Part {
     where
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
-        let traces = telemetry.otlp_endpoint.is_some().then(|| common::telemetry::dispatch(service, telemetry).unwrap());
+        let traces =
+            telemetry.otlp_endpoint.is_some().then(|| common::telemetry::dispatch(service, telemetry).unwrap());
         let (subscriber, traces) = traces.unzip();
         let mut builder = Builder::new_multi_thread();
         if let Some(subscriber) = subscriber {
@@ -241,10 +242,9 @@ impl Cluster {
             runs_kept_days: 90,
         };
         let stop = CancellationToken::new();
-        let mut part =
-            Part::start("switchboard-scheduler", &self.telemetry, stop.clone(),
-                async move { scheduler::run(config, TcpListener::from_std(listener)?, stop).await },
-            );
+        let mut part = Part::start("switchboard-scheduler", &self.telemetry, stop.clone(), async move {
+            scheduler::run(config, TcpListener::from_std(listener)?, stop).await
+        });
         part.ops = Some(listen);
         part
     }

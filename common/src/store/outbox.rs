@@ -266,12 +266,7 @@ pub async fn received(pool: &PgPool, fence: Fence, messages: &[Inbound]) -> Resu
     written
 }
 
-async fn write_received(
-    pool: &PgPool,
-    fence: Fence,
-    data: &[serde_json::Value],
-    trace: Option<String>,
-) -> Result<()> {
+async fn write_received(pool: &PgPool, fence: Fence, data: &[serde_json::Value], trace: Option<String>) -> Result<()> {
     let mut transaction = pool.begin().await?;
     // in a statement of its own: the next one sees what the one before us has committed
     sqlx::query!(

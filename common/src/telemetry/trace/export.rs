@@ -128,8 +128,7 @@ impl Failed {
     }
 
     fn knows(&self, trace: TraceId) -> bool {
-        self.any.load(Ordering::Relaxed)
-            && self.last.lock().unwrap_or_else(PoisonError::into_inner).0.contains(&trace)
+        self.any.load(Ordering::Relaxed) && self.last.lock().unwrap_or_else(PoisonError::into_inner).0.contains(&trace)
     }
 }
 
@@ -315,7 +314,8 @@ mod tests {
         let before = exported();
         tracing::subscriber::with_default(subscriber, || {
             for takes in moods {
-                let done = futures::executor::block_on(exporter.export(vec![span(1, true, false), span(2, true, false)]));
+                let done =
+                    futures::executor::block_on(exporter.export(vec![span(1, true, false), span(2, true, false)]));
                 assert_eq!(done.is_ok(), takes);
             }
         });

@@ -200,7 +200,8 @@ pub fn ring(kind: &'static str, after: Option<&str>) -> Step {
 /// Accounts are claimed, within the step that the caller is in, if it is in one.
 #[must_use]
 pub fn claim(accounts: usize) -> Step {
-    Step(tracing::info_span!(target: TARGET, "claim", otel.name = "claim accounts", otel.kind = "internal")).batch(accounts)
+    Step(tracing::info_span!(target: TARGET, "claim", otel.name = "claim accounts", otel.kind = "internal"))
+        .batch(accounts)
 }
 
 impl Step {

@@ -95,7 +95,8 @@ mod tests {
     #[test]
     fn a_share_is_met() {
         let (stories, none) = (Stories::kept(0.1), SpanContext::empty_context());
-        let kept = (0..10_000).filter(|_| stories.keeps(&none, TraceId::from(rand::random::<u128>()), &SpanKind::Server, &[]));
+        let kept =
+            (0..10_000).filter(|_| stories.keeps(&none, TraceId::from(rand::random::<u128>()), &SpanKind::Server, &[]));
         let kept = kept.count();
         assert!((800..1_200).contains(&kept), "{kept} of 10,000"); // six standard deviations
     }

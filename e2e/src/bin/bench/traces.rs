@@ -141,7 +141,10 @@ async fn one_round(
     MIGRATOR.run(&db).await.unwrap();
     let settings = |command: &mut Command| {
         command.env("DATABASE_URL", &url).env("REDIS_PREFIX", format!("bench-{name}:")).env("RUST_LOG", "warn");
-        command.env("WHATSAPP_URL", &whatsapp).env("WHATSAPP_VERSION", "2.3000.1023223821").env("CREDENTIAL_KEYS", KEYS);
+        command
+            .env("WHATSAPP_URL", &whatsapp)
+            .env("WHATSAPP_VERSION", "2.3000.1023223821")
+            .env("CREDENTIAL_KEYS", KEYS);
         command.env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
         if let Some(share) = share {
             command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{collector}"));
@@ -191,7 +194,8 @@ async fn start(program: &str, settings: impl Fn(&mut Command)) -> (Process, Stri
     command.env("OPS_LISTEN", format!("127.0.0.1:{ops}")).env("API_LISTEN", format!("127.0.0.1:{port}"));
     let process = Process(command.stdout(Stdio::null()).spawn().expect("API and WORKER name programs"));
     let begun = Instant::now();
-    while !reqwest::get(format!("http://127.0.0.1:{ops}/readyz")).await.is_ok_and(|answer| answer.status().is_success()) {
+    while !reqwest::get(format!("http://127.0.0.1:{ops}/readyz")).await.is_ok_and(|answer| answer.status().is_success())
+    {
         assert!(begun.elapsed() < Duration::from_secs(30), "{program} is never ready");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

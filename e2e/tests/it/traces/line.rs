@@ -10,8 +10,7 @@ use tracing::Dispatch;
 use super::sink::{Mood, Sink};
 
 fn traced(sink: &Sink, waiting: usize) -> (Dispatch, Guard) {
-    let telemetry =
-        Telemetry { otlp_endpoint: Some(sink.url()), traces_waiting_max: waiting, ..Telemetry::default() };
+    let telemetry = Telemetry { otlp_endpoint: Some(sink.url()), traces_waiting_max: waiting, ..Telemetry::default() };
     dispatch("switchboard-test", &telemetry).unwrap()
 }
 
@@ -22,7 +21,8 @@ fn libraries_say_nothing() {
     let (dispatch, guard) = traced(&sink, 2_048);
     tracing::dispatcher::with_default(&dispatch, || {
         let step = trace::create(Destination::Outbox);
-        let within = tracing::info_span!(target: "whatsapp_rust::client", "handle", jid = "4917012345678@s.whatsapp.net");
+        let within =
+            tracing::info_span!(target: "whatsapp_rust::client", "handle", jid = "4917012345678@s.whatsapp.net");
         let _within = within.enter();
         for _ in 0..3 {
             let query = tracing::info_span!(target: "sqlx::query", "query", sql = "SELECT 'Grace'");

@@ -36,6 +36,16 @@ async fn phone(cluster: &Cluster) -> String {
     number
 }
 
+/// A webhook of these kinds, a connected account and its number. What came before is told already: a follower reads many
+/// events at once, and such a step belongs to the stories of all of them.
+async fn followed(cluster: &Cluster, receiver: &Receiver, kinds: &[&str]) -> (Value, String, String) {
+    let kinds = [kinds, &["account.status_changed"]].concat();
+    let hook = cluster.post("/v1/webhooks", json!({"url": receiver.url(), "kinds": kinds})).await;
+    let (account, own) = cluster.connected("Ada").await;
+    cluster.until("pending and connected", async || (receiver.received().len() >= 2).then_some(())).await;
+    (hook, account, own)
+}
+
 /// Waits until events of these kinds have been posted.
 async fn posted(cluster: &Cluster, receiver: &Receiver, kinds: &[&str]) {
     cluster
@@ -98,10 +108,9 @@ async fn a_message_is_one_story(pool: PgPool) {
     let sink = Sink::start();
     let (cluster, workers) = traced(pool, &sink, 1.0, TraceParent::Link).await;
     let receiver = Receiver::start(&[]).await;
-    let (account, own) = cluster.connected("Ada").await;
-    let bob = phone(&cluster).await;
     let kinds = ["message.sent", "message.delivered"];
-    let hook = cluster.post("/v1/webhooks", json!({"url": receiver.url(), "kinds": kinds})).await;
+    let (hook, account, own) = followed(&cluster, &receiver, &kinds).await;
+    let bob = phone(&cluster).await;
     let sent = cluster.send_traced(&account, &bob, TEXT, CALLER).await;
     posted(&cluster, &receiver, &kinds).await;
     let key = cluster.key.clone();
@@ -112,9 +121,12 @@ async fn a_message_is_one_story(pool: PgPool) {
     let story = Story::from(&all, |span| span.trace == CALLERS_TRACE);
     let request = story.one("api", SEND, SpanKind::Server);
     assert_eq!(request.parent.as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"));
-    for (name, value) in [("http.request.method", "POST"), ("http.route", "/v1/accounts/{account}/messages"),
-        ("http.response.status_code", "202"), ("url.scheme", "http")]
-    {
+    for (name, value) in [
+        ("http.request.method", "POST"),
+        ("http.route", "/v1/accounts/{account}/messages"),
+        ("http.response.status_code", "202"),
+        ("url.scheme", "http"),
+    ] {
         assert_eq!(request.attribute(name), value, "{name}");
     }
     let row = story.one("api", "send outbox", SpanKind::Producer);
@@ -122,10 +134,15 @@ async fn a_message_is_one_story(pool: PgPool) {
     for made in [row, bell] {
         assert_eq!(made.parent.as_ref(), Some(&request.id), "{}", made.name);
     }
-    for (name, value) in [("messaging.system", "switchboard"), ("messaging.operation.name", "send"),
-        ("messaging.operation.type", "send"), ("messaging.destination.name", "outbox"), ("messaging.message.id", sent.as_str()),
-        ("db.system.name", "postgresql"), ("switchboard.account.id", account.as_str())]
-    {
+    for (name, value) in [
+        ("messaging.system", "switchboard"),
+        ("messaging.operation.name", "send"),
+        ("messaging.operation.type", "send"),
+        ("messaging.destination.name", "outbox"),
+        ("messaging.message.id", sent.as_str()),
+        ("db.system.name", "postgresql"),
+        ("switchboard.account.id", account.as_str()),
+    ] {
         assert_eq!(row.attribute(name), value, "{name}");
     }
     let rung = ["rung", "coalesced"];
@@ -142,7 +159,10 @@ async fn a_message_is_one_story(pool: PgPool) {
         assert_eq!((&step.parent, &step.links), (&None, &vec![row.id.clone()]), "{}", step.name);
     }
     assert_eq!(read.attribute("messaging.batch.message_count"), "1");
-    assert_eq!((sending.attribute("messaging.message.id"), &sending.events), (sent.as_str(), &vec!["acknowledged".to_owned()]));
+    assert_eq!(
+        (sending.attribute("messaging.message.id"), &sending.events),
+        (sent.as_str(), &vec!["acknowledged".to_owned()])
+    );
     let handed = story.one("worker", "send whatsapp", SpanKind::Client);
     assert_eq!((handed.parent.as_ref(), handed.attribute("messaging.system")), (Some(&sending.id), "whatsapp"));
     assert!(sending.nanos > handed.nanos, "it lasts until the acknowledgement is written");
@@ -154,7 +174,10 @@ async fn a_message_is_one_story(pool: PgPool) {
     assert_eq!(told.len(), 2, "{:?}", story.names());
     for told in told {
         assert_eq!((told.kind, &told.parent, &told.links), (SpanKind::Consumer, &None, &vec![row.id.clone()]));
-        assert_eq!((told.attribute("switchboard.webhook.id"), told.attribute("switchboard.attempt")), (hook["id"].as_str().unwrap(), "1"));
+        assert_eq!(
+            (told.attribute("switchboard.webhook.id"), told.attribute("switchboard.attempt")),
+            (hook["id"].as_str().unwrap(), "1")
+        );
         let posts = story.all("worker", "POST");
         let post = posts.iter().find(|post| post.parent.as_ref() == Some(&told.id)).expect("it was posted");
         assert_eq!((post.kind, post.attribute("http.response.status_code")), (SpanKind::Client, "200"));
@@ -165,7 +188,20 @@ async fn a_message_is_one_story(pool: PgPool) {
     let named = |span: &Seen, name: &str| span.resource.get(name).is_some_and(|value| !value.is_empty());
     let resource = ["service.name", "service.version", "service.instance.id"];
     assert!(all.iter().all(|span| resource.iter().all(|name| named(span, name))));
-    nothing_is_told(&all, &[&own, &bob, TEXT, "Grace", &key, hook["secret"].as_str().unwrap(), &receiver.url(), "127.0.0.1", "s.whatsapp.net"]);
+    nothing_is_told(
+        &all,
+        &[
+            &own,
+            &bob,
+            TEXT,
+            "Grace",
+            &key,
+            hook["secret"].as_str().unwrap(),
+            &receiver.url(),
+            "127.0.0.1",
+            "s.whatsapp.net",
+        ],
+    );
 
     // the account was claimed because somebody rang: a story of its own
     let pairing = Story::from(&all, |span| span.name == "POST /v1/accounts/{account}/pair");
@@ -210,9 +246,14 @@ async fn a_reminder_is_one_story(pool: PgPool) {
     let fired = story.one("scheduler", "send runs", SpanKind::Client);
     assert_eq!((&fired.links, fired.attribute("messaging.batch.message_count")), (&vec![run.id.clone()], "1"));
     let bells = story.all("scheduler", "send doorbell");
-    assert!(bells.iter().any(|bell| bell.parent.as_ref() == Some(&run.id) && bell.attribute("switchboard.kind") == "fire_reminder"));
+    assert!(
+        bells
+            .iter()
+            .any(|bell| bell.parent.as_ref() == Some(&run.id) && bell.attribute("switchboard.kind") == "fire_reminder")
+    );
     let expansions = story.all("worker", "process runs");
-    let expanded = expansions.iter().find(|step| step.attribute("switchboard.outcome") == "expanded").expect("expanded");
+    let expanded =
+        expansions.iter().find(|step| step.attribute("switchboard.outcome") == "expanded").expect("expanded");
     let heard = story.all("worker", "process doorbell");
     assert_eq!((expanded.kind, &expanded.parent), (SpanKind::Consumer, &None));
     assert!(expanded.links.contains(&run.id));
@@ -235,10 +276,9 @@ async fn a_story_may_be_one_trace(pool: PgPool) {
     let sink = Sink::start();
     let (cluster, workers) = traced(pool, &sink, 1.0, TraceParent::Child).await;
     let receiver = Receiver::start(&[]).await;
-    let (account, _) = cluster.connected("Ada").await;
-    let bob = phone(&cluster).await;
     let kinds = ["message.sent", "message.delivered"];
-    cluster.post("/v1/webhooks", json!({"url": receiver.url(), "kinds": kinds})).await;
+    let (_, account, _) = followed(&cluster, &receiver, &kinds).await;
+    let bob = phone(&cluster).await;
     cluster.send_traced(&account, &bob, TEXT, CALLER).await;
     posted(&cluster, &receiver, &kinds).await;
     cluster.stop(workers).await;
@@ -270,7 +310,8 @@ async fn only_failures_are_told_where_nothing_is_kept(pool: PgPool) {
     cluster.until("the second attempt", async || (receiver.received().len() > 1).then_some(())).await;
     for table in ["messages", "events", "webhook_deliveries"] {
         let count = format!("SELECT count(*), count(trace) FROM {table}");
-        let (rows, carried): (i64, i64) = sqlx::query_as(sqlx::AssertSqlSafe(count)).fetch_one(&cluster.pool).await.unwrap();
+        let (rows, carried): (i64, i64) =
+            sqlx::query_as(sqlx::AssertSqlSafe(count)).fetch_one(&cluster.pool).await.unwrap();
         assert!(rows > 0 && carried == 0, "{table}: {carried} of {rows}");
     }
     cluster.stop(workers).await;
@@ -300,7 +341,8 @@ async fn the_callers_decision_holds(pool: PgPool) {
         cluster.message(sent, "delivered").await;
     }
     let trace = async |id: &str| -> Option<String> {
-        let row = sqlx::query_scalar("SELECT trace FROM messages WHERE id = $1").bind(id.parse::<uuid::Uuid>().unwrap());
+        let row =
+            sqlx::query_scalar("SELECT trace FROM messages WHERE id = $1").bind(id.parse::<uuid::Uuid>().unwrap());
         row.fetch_one(&cluster.pool).await.unwrap()
     };
     assert_eq!(trace(&unkept).await, None);
