@@ -8,7 +8,7 @@ use common::config::Webhooks;
 use common::doorbell::Doorbell;
 use common::job::Bell;
 use common::ops::Pulse;
-use common::telemetry::metrics;
+use common::telemetry::{metrics, trace};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -71,13 +71,13 @@ impl Context {
             return;
         };
         let doorbell = self.doorbell.clone();
-        tokio::spawn(async move {
+        tokio::spawn(trace::carry(async move {
             match tokio::time::timeout(RING_TIMEOUT, doorbell.ring(&bell)).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => tracing::warn!(%bell, %error, "a bell did not ring; the row waits"),
                 Err(_) => tracing::warn!(%bell, "a bell did not ring in time; the row waits"),
             }
             drop(permit);
-        });
+        }));
     }
 }

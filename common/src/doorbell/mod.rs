@@ -35,6 +35,16 @@ pub enum Error {
     Encoding(#[from] serde_json::Error),
 }
 
+impl crate::telemetry::trace::Fault for Error {
+    fn fault(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Timeout(_) => "timeout",
+            Self::Redis(_) | Self::Queue(_) => "redis",
+            Self::Encoding(_) => "encoding",
+        })
+    }
+}
+
 /// The result of a ring.
 pub type Result<T> = std::result::Result<T, Error>;
 

@@ -12,6 +12,7 @@ use super::{Doorbell, Error, Result};
 use crate::id::WorkerId;
 use crate::job::{Bell, Job, LAYOUT, QUEUE_LIMIT, Queue, Rung};
 use crate::telemetry::metrics;
+use crate::telemetry::trace::{self, Step};
 
 /// A script handles at most this many bells: Redis does nothing else meanwhile.
 const BATCH: usize = 200;
@@ -77,17 +78,28 @@ impl Doorbell {
     /// # Errors
     /// As [`Doorbell::ring`]; some of the bells may have rung then.
     pub async fn ring_many(&self, bells: &[Bell]) -> Result<Vec<Rung>> {
-        let jobs: Vec<Job> = bells.iter().map(|bell| Job::new(*bell, None)).collect();
-        self.ring_jobs(&jobs).await
+        self.ring_steps(bells.iter().map(|bell| (*bell, step(bell, None)))).await
     }
 
-    /// As [`Doorbell::ring`], carrying the caller's W3C `traceparent`.
+    /// As [`Doorbell::ring_many`], each bell going on with the story whose W3C `traceparent` is given, if there is one.
     ///
     /// # Errors
-    /// As [`Doorbell::ring`].
-    pub async fn ring_traced(&self, bell: &Bell, trace: Option<String>) -> Result<Rung> {
-        let outcomes = self.ring_jobs(&[Job::new(*bell, trace)]).await?;
-        Ok(outcomes.first().copied().unwrap_or(Rung::Full))
+    /// As [`Doorbell::ring_many`].
+    pub async fn ring_traced(&self, bells: &[(Bell, Option<String>)]) -> Result<Vec<Rung>> {
+        self.ring_steps(bells.iter().map(|(bell, after)| (*bell, step(bell, after.as_deref())))).await
+    }
+
+    async fn ring_steps(&self, bells: impl Iterator<Item = (Bell, Step)>) -> Result<Vec<Rung>> {
+        let (jobs, steps): (Vec<Job>, Vec<Step>) =
+            bells.map(|(bell, step)| (Job::new(bell, step.context()), step)).unzip();
+        let rung = self.ring_jobs(&jobs).await;
+        for (place, step) in steps.iter().enumerate() {
+            step.heard(&rung);
+            if let Some(rung) = rung.as_ref().ok().and_then(|rung| rung.get(place)) {
+                step.outcome(word(*rung));
+            }
+        }
+        rung
     }
 
     /// Rings jobs that may have been passed on before.
@@ -155,6 +167,18 @@ impl Doorbell {
     /// The key that coalesces equal bells of one queue.
     pub(super) fn rung_key(&self, queue: Queue, bell: &Bell) -> String {
         format!("{}rung:{queue}:{bell}", self.prefix)
+    }
+}
+
+fn step(bell: &Bell, after: Option<&str>) -> Step {
+    about(trace::ring(bell.kind(), after), bell)
+}
+
+/// Whom a bell is for.
+pub(super) fn about(step: Step, bell: &Bell) -> Step {
+    match bell {
+        Bell::Pair { account } | Bell::Unpair { account } | Bell::Send { account } => step.account(*account),
+        Bell::FireReminder { run } => step.message(run),
     }
 }
 

@@ -13,6 +13,7 @@ use sqlx::{PgConnection, PgPool};
 use super::Result;
 use crate::account::Status;
 use crate::id::{AccountId, TenantId};
+use crate::telemetry::trace;
 
 /// An account's status changed; data: `account_id`, `status`, `previous`, `reason`.
 pub const STATUS_CHANGED: &str = "account.status_changed";
@@ -62,6 +63,8 @@ pub struct Event {
     pub data: Value,
     /// When.
     pub created_at: DateTime<Utc>,
+    /// The story that it belongs to.
+    pub trace: Option<String>,
 }
 
 /// What happened, as live streams and webhooks show it.
@@ -123,11 +126,12 @@ pub async fn record(
     data: &Value,
 ) -> Result<()> {
     sqlx::query!(
-        "INSERT INTO events (tenant_id, account_id, kind, data) VALUES ($1, $2, $3, $4)",
+        "INSERT INTO events (tenant_id, account_id, kind, data, trace) VALUES ($1, $2, $3, $4, $5)",
         tenant.0,
         account.map(|account| account.0),
         kind,
-        data
+        data,
+        trace::here()
     )
     .execute(transaction)
     .await?;
@@ -182,7 +186,7 @@ pub async fn after(
     let rows = sqlx::query!(
         r#"
         SELECT txid::text::bigint AS "txid!", id, account_id AS "account_id: AccountId", kind, data, created_at,
-            txid < pg_snapshot_xmin(pg_current_snapshot()) AS "settled!"
+            trace, txid < pg_snapshot_xmin(pg_current_snapshot()) AS "settled!"
         FROM events
         WHERE tenant_id = $1 AND (txid, id) > ($2::text::xid8, $3) AND ($4::uuid IS NULL OR account_id = $4)
         ORDER BY tenant_id, txid, id LIMIT $5
@@ -205,6 +209,7 @@ pub async fn after(
             kind: row.kind,
             data: row.data,
             created_at: row.created_at,
+            trace: row.trace,
         })
         .collect();
     Ok(Page { events, held_back })

@@ -137,6 +137,18 @@ impl Error {
     }
 }
 
+impl crate::telemetry::trace::Fault for Error {
+    fn fault(&self) -> Option<&'static str> {
+        match self {
+            Self::NotFound | Self::Conflict(_) => None,
+            Self::Fenced => Some("fenced"),
+            Self::UnknownKey { .. } => Some("unknown_key"),
+            Self::Corrupt(_) => Some("corrupt"),
+            Self::Database(_) | Self::Unavailable(_) => Some("database"),
+        }
+    }
+}
+
 fn in_classes(error: &dyn sqlx::error::DatabaseError, classes: &[&str]) -> bool {
     error.code().is_some_and(|code| classes.iter().any(|class| code.starts_with(class)))
 }

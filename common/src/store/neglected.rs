@@ -84,11 +84,11 @@ pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<V
                 SELECT id FROM messages
                 WHERE state = 'queued' AND expires_at < now() - make_interval(secs => $1)
                 LIMIT $2 FOR UPDATE SKIP LOCKED)
-            RETURNING id, tenant_id, account_id
+            RETURNING id, tenant_id, account_id, trace
         ), told AS (
-            INSERT INTO events (tenant_id, account_id, kind, data)
+            INSERT INTO events (tenant_id, account_id, kind, data, trace)
             SELECT tenant_id, account_id, 'message.expired',
-                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', 'expired') FROM m
+                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', 'expired'), trace FROM m
         )
         SELECT DISTINCT tenant_id AS "tenant: TenantId" FROM m
         "#,
@@ -117,11 +117,12 @@ pub async fn strand_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<T
                     AND q.state = 'queued' AND q.run_id IS NOT NULL
                   ORDER BY q.id LIMIT $2 FOR UPDATE OF q SKIP LOCKED) w
             WHERE m.id = w.id AND m.state = 'queued'
-            RETURNING m.id, m.tenant_id, m.account_id, m.reason
+            RETURNING m.id, m.tenant_id, m.account_id, m.reason, m.trace
         ), told AS (
-            INSERT INTO events (tenant_id, account_id, kind, data)
+            INSERT INTO events (tenant_id, account_id, kind, data, trace)
             SELECT tenant_id, account_id, 'message.failed',
-                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', 'failed', 'reason', reason) FROM m
+                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', 'failed', 'reason', reason), trace
+            FROM m
         )
         SELECT DISTINCT tenant_id AS "tenant: TenantId" FROM m
         "#,

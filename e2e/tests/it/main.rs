@@ -15,4 +15,5 @@ mod receiver;
 mod reminders;
 mod stale;
 mod takeover;
+mod traces;
 mod webhooks;

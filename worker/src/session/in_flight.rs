@@ -9,6 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use common::clock::BootTime;
 use common::id::MessageId;
+use common::telemetry::trace::Step;
 
 /// One message on its way.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub struct Flying {
     pub since: BootTime,
     /// WhatsApp has answered; the row is about to be written.
     pub answered: bool,
+    /// The step of its story that ends with the row.
+    pub step: Step,
 }
 
 #[derive(Debug, Default)]
@@ -90,7 +93,12 @@ impl InFlight {
 
     /// The connection is gone: what was not answered goes out again with the same ids.
     pub fn clear(&self) {
-        self.inner().flying.retain(|_, flying| flying.answered);
+        self.inner().flying.retain(|_, flying| {
+            if !flying.answered {
+                flying.step.fails(&"unacknowledged");
+            }
+            flying.answered
+        });
     }
 
     /// Nothing is to be sent before this instant; an earlier one changes nothing.

@@ -43,10 +43,14 @@ impl Gathered {
     pub fn ack(&mut self, in_flight: &InFlight, whatsapp_id: &str, error: Option<u16>, hold: Duration) {
         // an answer to something that we did not send, or sent before this connection: the row is sent again
         let Some(flying) = in_flight.answered(whatsapp_id) else { return };
+        if let Some(code) = error {
+            flying.step.fails(&code);
+        }
         match error {
             None => {
                 let took = (clock::now() - flying.created_at).to_std().unwrap_or_default();
                 metrics::MESSAGE_ACK_SECONDS.observe(took.as_secs_f64());
+                flying.step.event("acknowledged");
                 self.outcomes.push(Outcome { id: flying.id, failure: None });
             }
             // the row waits, and with it all behind it

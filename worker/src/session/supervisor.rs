@@ -13,7 +13,7 @@ use common::id::AccountId;
 use common::job::Bell;
 use common::lease::Won;
 use common::store::{self, Fence, answered};
-use common::telemetry::metrics;
+use common::telemetry::{metrics, trace};
 use tokio_util::task::TaskTracker;
 
 use super::actor::{Actor, Orders};
@@ -186,9 +186,14 @@ impl Supervisor {
         if reserved.accounts.is_empty() || !self.0.context.trust.holds(BootTime::now()) {
             return Ok(vec![]);
         }
+        let step = trace::claim(reserved.accounts.len());
         let result = self.claim_reserved(&reserved.accounts).await;
         let started = result.as_ref().map_or(0, Vec::len);
         let outcome = if result.is_ok() { "refused" } else { "failed" };
+        match &result {
+            Ok(_) => step.claimed(started),
+            Err(_) => step.fails(&"claim"),
+        }
         metrics::CLAIMS.with_label_values(&[outcome]).inc_by((reserved.accounts.len() - started) as u64);
         metrics::CLAIMS.with_label_values(&["claimed"]).inc_by(started as u64);
         result

@@ -12,6 +12,7 @@ use common::store::webhooks::ends;
 use common::store::webhooks::follow::{self, Due, Held};
 use common::store::{Result, answered, events};
 use common::telemetry::metrics;
+use common::telemetry::trace::{self, Destination};
 use common::webhook::retry::{self, Fault};
 use common::webhook::signature;
 use futures::StreamExt as _;
@@ -157,12 +158,15 @@ impl Follower {
         *version = held.version;
         let mut rest = None;
         if held.waiting < WAITING_MAX {
+            let step = trace::receive(Destination::Events).tenant(*tenant).webhook(*webhook);
             let page = self.ask(events::after(&means.pool, *tenant, held.cursor, None, PAGE)).await?;
             rest = match (page.held_back, page.events.is_empty()) {
                 (true, _) => Some(Rest::Pause(HELD_BACK)),
                 (false, false) => Some(Rest::None),
                 (false, true) => None,
             };
+            let step = step.batch(page.events.len());
+            step.follows_all(page.events.iter().filter_map(|event| event.trace.as_deref()));
             let ours = (*webhook, means.worker);
             let taken = page.events.is_empty()
                 || self.ask(follow::take(&means.pool, *tenant, ours, &held, page.events, PASSED_MAX)).await?;
@@ -257,12 +261,27 @@ impl Follower {
     async fn post(&self, held: &Held, due: Due, room: Room<'_>) -> Result<(Went, Option<i64>)> {
         let Self { means, tenant, webhook, .. } = self;
         let (id, body) = (due.id.to_string(), due.happened.to_json());
+        let step = trace::process(Destination::Events, due.trace.as_deref())
+            .tenant(*tenant)
+            .webhook(*webhook)
+            .message(&due.id)
+            .kind(&due.happened.kind)
+            .attempt(due.attempts.saturating_add(1));
         let timestamp = clock::now().timestamp();
         let secrets = [Some(held.secret.as_str()), held.previous_secret.as_deref()];
         let signature = signature::header(secrets.into_iter().flatten(), &id, timestamp, &body);
         let place = Some(Arc::clone(&room.place));
         let post = Post { url: &held.url, id: &id, timestamp, signature: &signature, body, place };
+        let posting = step.post();
         let answer = means.sender.post(post).await;
+        match &answer {
+            Ok(status) => posting.answered(*status, false),
+            Err(failure) => match failure.status() {
+                Some(status) => posting.answered(status, false),
+                None => posting.fails(&failure.word()),
+            },
+        }
+        drop(posting);
         drop(room);
         let failure = match answer {
             Ok(status) => {
@@ -276,6 +295,7 @@ impl Follower {
             Err(failure) => failure,
         };
         let (status, word) = (failure.status(), failure.word());
+        step.fails(&word);
         let fault = retry::fault(status, failure.retry_after());
         let verdict = retry::verdict(fault, due.attempts, due.age, rand::random());
         let failed = (due.id, due.attempts);

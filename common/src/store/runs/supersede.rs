@@ -78,10 +78,10 @@ async fn cancel_messages(transaction: &mut PgConnection, tenant: TenantId, runs:
          ), m AS (
              UPDATE messages m SET state = 'canceled', reason = $3, failed_at = now()
              FROM q WHERE m.id = q.id AND m.state = 'queued'
-             RETURNING m.id, m.tenant_id, m.account_id, m.reason)
-         INSERT INTO events (tenant_id, account_id, kind, data)
+             RETURNING m.id, m.tenant_id, m.account_id, m.reason, m.trace)
+         INSERT INTO events (tenant_id, account_id, kind, data, trace)
          SELECT tenant_id, account_id, 'message.canceled', jsonb_build_object('account_id', account_id,
-                'message_id', id, 'state', 'canceled', 'reason', reason) FROM m",
+                'message_id', id, 'state', 'canceled', 'reason', reason), trace FROM m",
         tenant.0,
         runs,
         reason
