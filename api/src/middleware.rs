@@ -6,7 +6,8 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use common::telemetry::metrics;
+use common::telemetry::metrics::labels::{CodeClass, Endpoint};
+use common::telemetry::metrics::{self, OneMore};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -28,7 +29,9 @@ pub async fn around(request: Request, next: Next) -> Response {
         .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
     let method = known_method(request.method().as_str());
     let matched = request.extensions().get::<MatchedPath>().cloned();
+    let endpoint = Endpoint::of(matched.as_ref().map(MatchedPath::as_str), method);
     let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let _in_flight = OneMore::of(&metrics::HTTP_REQUESTS_IN_FLIGHT);
     let started = Instant::now();
     let span = tracing::info_span!("request", method, route, request_id = id);
     let answer = REQUEST_ID.scope(id.clone(), async {
@@ -42,8 +45,8 @@ pub async fn around(request: Request, next: Next) -> Response {
     });
     let mut response = answer.instrument(span.clone()).await;
     let (status, seconds) = (response.status(), started.elapsed().as_secs_f64());
-    metrics::HTTP_REQUESTS.with_label_values(&[route, method, status.as_str()]).inc();
-    metrics::HTTP_REQUEST_SECONDS.observe(seconds);
+    metrics::HTTP_REQUESTS.of((endpoint, CodeClass::of(status.as_u16()))).inc();
+    span.in_scope(|| metrics::HTTP_REQUEST_SECONDS.of(endpoint).observe_with_trace(seconds));
     tracing::debug!(parent: &span, status = status.as_u16(), seconds, "answered");
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(X_REQUEST_ID.clone(), id);

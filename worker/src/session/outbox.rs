@@ -146,7 +146,9 @@ impl Sender {
                     continue; // the delivery window closed since it was read (R46); the next look does not find it
                 }
                 if taken.insert(row.chat.clone()) {
-                    if let Some(end) = self.send(row).await {
+                    let age = Duration::try_from_secs_f64(row.age_s).unwrap_or_default();
+                    let accepted = BootTime::at(read_at.since(BootTime::at(age)));
+                    if let Some(end) = self.send(row, accepted).await {
                         return end;
                     }
                     sent = true;
@@ -158,8 +160,8 @@ impl Sender {
         }
     }
 
-    /// Sends one row; an answer ends the drain.
-    async fn send(&self, row: Waiting) -> Option<Drained> {
+    /// Sends one row, which was accepted then; an answer ends the drain.
+    async fn send(&self, row: Waiting, accepted: BootTime) -> Option<Drained> {
         let now = BootTime::now();
         if !self.context.trust.holds(now) {
             return Some(Drained::Again(RETRY_AFTER));
@@ -167,8 +169,7 @@ impl Sender {
         if let Some(left) = self.in_flight.held(now) {
             return Some(Drained::Again(left));
         }
-        let flying =
-            Flying { id: row.id, chat: row.chat.clone(), created_at: row.created_at, since: now, answered: false };
+        let flying = Flying { id: row.id, chat: row.chat.clone(), accepted, since: now, answered: false };
         self.in_flight.put(&row.whatsapp_id, flying);
         // asked after it was put: whoever stops the sender and then finds nothing on its way can rely on that
         if self.stop.is_cancelled() {
