@@ -8,6 +8,7 @@ use common::config::Webhooks;
 use common::doorbell::Doorbell;
 use common::job::Bell;
 use common::ops::Pulse;
+use common::telemetry::metrics::labels::{BellKind, RingOutcome};
 use common::telemetry::{metrics, trace};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
@@ -67,7 +68,7 @@ impl Context {
     /// Rings, after the commit and beside the answer: whether it succeeds changes nothing, as the row is the truth.
     pub fn ring(&self, bell: Bell) {
         let Ok(permit) = self.rings.clone().try_acquire_owned() else {
-            metrics::BELLS_RUNG.with_label_values(&[bell.kind(), "failed"]).inc();
+            metrics::BELLS_RUNG.of((BellKind::from(&bell), RingOutcome::Failed)).inc();
             return;
         };
         let doorbell = self.doorbell.clone();

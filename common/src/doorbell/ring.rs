@@ -12,6 +12,7 @@ use super::{Doorbell, Error, Result};
 use crate::id::WorkerId;
 use crate::job::{Bell, Job, LAYOUT, QUEUE_LIMIT, Queue, Rung};
 use crate::telemetry::metrics;
+use crate::telemetry::metrics::labels::{BellKind, RingOutcome};
 use crate::telemetry::trace::{self, Step};
 
 /// A script handles at most this many bells: Redis does nothing else meanwhile.
@@ -107,9 +108,9 @@ impl Doorbell {
         let mut outcomes = Vec::with_capacity(jobs.len());
         for batch in jobs.chunks(BATCH) {
             let rung = tokio::time::timeout(self.timing.ring, self.ring_batch(batch)).await;
-            let rung = rung.unwrap_or(Err(Error::Timeout(self.timing.ring)));
+            let rung = rung.unwrap_or_else(|_| Err(Error::timeout(self.timing.ring)));
             if rung.is_err() {
-                count(&jobs[outcomes.len()..], "failed");
+                count(&jobs[outcomes.len()..], RingOutcome::Failed);
             }
             outcomes.extend(rung?);
         }
@@ -120,7 +121,7 @@ impl Doorbell {
         let placed = self.place(jobs).await?;
         let mut pushes: HashMap<Queue, Vec<&Job>> = HashMap::new();
         for (job, (rung, queue)) in jobs.iter().zip(&placed) {
-            count(std::slice::from_ref(job), word(*rung));
+            count(std::slice::from_ref(job), RingOutcome::from(*rung));
             if *rung == Rung::Rung {
                 pushes.entry(*queue).or_default().push(job);
             }
@@ -191,16 +192,8 @@ fn placed(job: &Job, outcome: &str, owner: &str) -> (Rung, Queue) {
     (rung, job.bell.queue(owner.parse::<WorkerId>().ok()))
 }
 
-fn word(rung: Rung) -> &'static str {
-    match rung {
-        Rung::Rung => "rung",
-        Rung::Coalesced => "coalesced",
-        Rung::Full => "full",
-    }
-}
-
-fn count(jobs: &[Job], outcome: &str) {
+fn count(jobs: &[Job], outcome: RingOutcome) {
     for job in jobs {
-        metrics::BELLS_RUNG.with_label_values(&[job.bell.kind(), outcome]).inc();
+        metrics::BELLS_RUNG.of((BellKind::from(&job.bell), outcome)).inc();
     }
 }

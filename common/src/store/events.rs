@@ -65,6 +65,8 @@ pub struct Event {
     pub created_at: DateTime<Utc>,
     /// The story that it belongs to.
     pub trace: Option<String>,
+    /// How long ago that was when it was read, in seconds, by the database's clock.
+    pub age_s: f64,
 }
 
 /// What happened, as live streams and webhooks show it.
@@ -186,7 +188,8 @@ pub async fn after(
     let rows = sqlx::query!(
         r#"
         SELECT txid::text::bigint AS "txid!", id, account_id AS "account_id: AccountId", kind, data, created_at,
-            trace, txid < pg_snapshot_xmin(pg_current_snapshot()) AS "settled!"
+            trace, txid < pg_snapshot_xmin(pg_current_snapshot()) AS "settled!",
+            greatest(extract(epoch FROM clock_timestamp() - created_at), 0)::float8 AS "age_s!"
         FROM events
         WHERE tenant_id = $1 AND (txid, id) > ($2::text::xid8, $3) AND ($4::uuid IS NULL OR account_id = $4)
         ORDER BY tenant_id, txid, id LIMIT $5
@@ -210,6 +213,7 @@ pub async fn after(
             data: row.data,
             created_at: row.created_at,
             trace: row.trace,
+            age_s: row.age_s,
         })
         .collect();
     Ok(Page { events, held_back })

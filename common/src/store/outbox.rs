@@ -5,6 +5,7 @@ use sqlx::PgPool;
 
 use super::{Error, Fence, Result, due};
 use crate::id::{AccountId, MessageId, RunId};
+use crate::telemetry::metrics::{self, labels::MessageStage};
 use crate::telemetry::trace::{self, Destination};
 
 /// A message that waits for its turn.
@@ -22,8 +23,8 @@ pub struct Waiting {
     pub whatsapp_id: String,
     /// The run it belongs to, if a reminder made it.
     pub run: Option<RunId>,
-    /// When it was accepted.
-    pub created_at: DateTime<Utc>,
+    /// How long ago it was accepted, in seconds, by the database's clock as it was read.
+    pub age_s: f64,
     /// Seconds until it must not be sent any more, by the database's clock as it was read; none: no limit.
     pub expires_in_s: Option<f64>,
     /// The story that it belongs to.
@@ -38,7 +39,8 @@ pub async fn waiting(pool: &PgPool, account: AccountId, busy: &[String], limit: 
     let rows = sqlx::query_as!(
         Waiting,
         r#"
-        SELECT id AS "id: MessageId", seq, chat, body, whatsapp_id, run_id AS "run: RunId", created_at,
+        SELECT id AS "id: MessageId", seq, chat, body, whatsapp_id, run_id AS "run: RunId",
+               extract(epoch FROM clock_timestamp() - created_at)::float8 AS "age_s!",
                extract(epoch FROM expires_at - clock_timestamp())::float8 AS expires_in_s, trace
         FROM messages
         WHERE account_id = $1 AND state = 'queued' AND chat <> ALL($2) AND (expires_at IS NULL OR expires_at > now())
@@ -201,7 +203,7 @@ pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Resu
             FROM r, old
             WHERE m.id = old.id AND m.account_id = $1 AND m.whatsapp_id = r.whatsapp_id
               AND (old.state IN ('queued', 'sent') OR (old.state = 'delivered' AND r.read))
-            RETURNING m.id, m.tenant_id, m.account_id, m.state, m.trace
+            RETURNING m.id, m.tenant_id, m.account_id, m.state, m.trace, extract(epoch FROM now() - m.sent_at)::float8 AS took
         ), told AS (
             INSERT INTO events (tenant_id, account_id, kind, data, trace)
             SELECT tenant_id, account_id, 'message.' || state,
@@ -209,7 +211,9 @@ pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Resu
             FROM m
         )
         SELECT (SELECT count(*) FROM f) AS "held!",
-               (SELECT coalesce(array_agg(DISTINCT trace::text) FILTER (WHERE trace IS NOT NULL), '{}') FROM m) AS "traces!: Vec<String>"
+               (SELECT coalesce(array_agg(DISTINCT trace::text) FILTER (WHERE trace IS NOT NULL), '{}') FROM m) AS "traces!: Vec<String>",
+               (SELECT coalesce(array_agg(took) FILTER (WHERE state = 'delivered'), '{}') FROM m) AS "delivered!",
+               (SELECT coalesce(array_agg(took) FILTER (WHERE state = 'read'), '{}') FROM m) AS "read!"
         "#,
         fence.account.0,
         fence.epoch,
@@ -223,7 +227,13 @@ pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Resu
     step.heard(&row);
     let row = row?;
     step.follows_all(row.traces.iter().map(String::as_str));
-    if row.held == 0 { Err(Error::Fenced) } else { Ok(()) }
+    if row.held == 0 {
+        return Err(Error::Fenced);
+    }
+    for (stage, times) in [(MessageStage::Delivered, row.delivered), (MessageStage::Read, row.read)] {
+        times.into_iter().for_each(|took| metrics::MESSAGE_STAGE_SECONDS.of(stage).observe_with_trace(took));
+    }
+    Ok(())
 }
 
 /// A message that somebody sent to the account.
@@ -275,7 +285,7 @@ async fn write_received(pool: &PgPool, fence: Fence, data: &[serde_json::Value],
     )
     .execute(&mut *transaction)
     .await?;
-    let held = sqlx::query_scalar!(
+    let row = sqlx::query!(
         r#"
         WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         told AS (
@@ -287,8 +297,9 @@ async fn write_received(pool: &PgPool, fence: Fence, data: &[serde_json::Value],
                 WHERE e.account_id = a.id AND e.kind = 'message.received' AND e.data ->> 'whatsapp_id' = t.data ->> 'whatsapp_id'
                   AND e.data ->> 'chat' = t.data ->> 'chat' AND e.data ->> 'sender' = t.data ->> 'sender')
             ORDER BY t.n
+            RETURNING (data ->> 'from_me')::boolean AS own
         )
-        SELECT count(*) AS "held!" FROM f
+        SELECT (SELECT count(*) FROM f) AS "held!", (SELECT count(*) FILTER (WHERE NOT own) FROM told)::float8 AS "others!"
         "#,
         fence.account.0,
         fence.epoch,
@@ -298,5 +309,6 @@ async fn write_received(pool: &PgPool, fence: Fence, data: &[serde_json::Value],
     .fetch_one(&mut *transaction)
     .await?;
     transaction.commit().await?;
-    if held == 0 { Err(Error::Fenced) } else { Ok(()) }
+    metrics::MESSAGES_RECEIVED.inc_by(row.others);
+    if row.held == 0 { Err(Error::Fenced) } else { Ok(()) }
 }

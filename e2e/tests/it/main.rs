@@ -8,6 +8,7 @@ mod frozen;
 mod keys;
 mod lifecycle;
 mod main_job;
+mod metrics;
 mod outage;
 mod passkey;
 mod placement;

@@ -150,7 +150,9 @@ impl Sender {
                     continue; // the delivery window closed since it was read (R46); the next look does not find it
                 }
                 if taken.insert(row.chat.clone()) {
-                    if let Some(end) = self.send(row).await {
+                    let age = Duration::try_from_secs_f64(row.age_s).unwrap_or_default();
+                    let accepted = BootTime::at(read_at.since(BootTime::at(age)));
+                    if let Some(end) = self.send(row, accepted).await {
                         return end;
                     }
                     sent = true;
@@ -162,8 +164,8 @@ impl Sender {
         }
     }
 
-    /// Sends one row; an answer ends the drain.
-    async fn send(&self, row: Waiting) -> Option<Drained> {
+    /// Sends one row, which was accepted then; an answer ends the drain.
+    async fn send(&self, row: Waiting, accepted: BootTime) -> Option<Drained> {
         let now = BootTime::now();
         if !self.context.trust.holds(now) {
             return Some(Drained::Again(RETRY_AFTER));
@@ -175,7 +177,7 @@ impl Sender {
         let flying = Flying {
             id: row.id,
             chat: row.chat.clone(),
-            created_at: row.created_at,
+            accepted,
             since: now,
             answered: false,
             step: step.clone(),

@@ -9,7 +9,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::events::About;
-use super::{Events, Notices, RUN_CHANGED};
+use super::{Events, Notices, RUN_CHANGED, ended};
 use crate::account;
 use crate::id::{AccountId, MessageId, ReminderId, RunId, TenantId};
 use crate::message::{ID_ENTROPY, whatsapp_id};
@@ -109,6 +109,9 @@ async fn expand(db: &PgPool, run: RunId, step: &Step) -> Result<Expansion> {
         Plan::Drop(event, reason) => drop_run(&mut transaction, run, &found, event, reason).await?,
     };
     transaction.commit().await?;
+    if let Expansion::Dropped { status, .. } = &expansion {
+        ended([*status]);
+    }
     Ok(expansion)
 }
 
@@ -135,15 +138,20 @@ pub async fn give_up_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<
     )
     .fetch_all(&mut *transaction)
     .await?;
-    let mut tenants = Vec::with_capacity(stuck.len());
+    let (mut tenants, mut statuses) = (Vec::with_capacity(stuck.len()), Vec::with_capacity(stuck.len()));
     for id in stuck {
         let Some(run) = lock_run(&mut transaction, id).await? else { continue };
         let reason = "no worker could begin it in time".to_owned();
-        drop_run(&mut transaction, id, &run, Event::Unsendable, reason).await?;
+        if let Expansion::Dropped { status, .. } =
+            drop_run(&mut transaction, id, &run, Event::Unsendable, reason).await?
+        {
+            statuses.push(status);
+        }
         tracing::warn!(run = %id, "a run that could not be begun was given up");
         tenants.push(run.tenant);
     }
     transaction.commit().await?;
+    ended(statuses);
     Ok(tenants)
 }
 

@@ -10,9 +10,10 @@ use super::events::About;
 use super::{Due, Events, Next, Notices, REMINDER_FAILED, REMINDER_FIRED, REMINDER_MISSED};
 use crate::id::{ReminderId, RunId};
 use crate::reminder::catch_up::{MOST, Sorted, Why};
+use crate::run::Status;
 use crate::run::notice::{self, Kind};
 use crate::store::Result;
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, labels::RunEnd};
 use crate::telemetry::trace::{self, Destination, Step};
 
 /// A run that was written.
@@ -162,15 +163,26 @@ pub(super) async fn tell(
     notices.write(transaction).await
 }
 
+/// Counts runs that ended, or rest; once it is committed.
+pub(in crate::store) fn ended(statuses: impl IntoIterator<Item = Status>) {
+    for end in statuses.into_iter().filter_map(RunEnd::of) {
+        metrics::RUNS_ENDED.of(end).inc();
+    }
+}
+
 /// Counts, once it is committed.
 pub(super) fn measure(due: &[Due], runs: &[NewRun]) {
     for run in runs {
         match run.missed {
             None => {
                 metrics::OCCURRENCES_FIRED.inc();
-                metrics::OCCURRENCE_LATENESS_SECONDS.observe((due[run.due].now - run.fire_at).as_seconds_f64());
+                metrics::OCCURRENCE_LATENESS_SECONDS
+                    .observe_with_trace((due[run.due].now - run.fire_at).as_seconds_f64());
             }
-            Some(why) => metrics::OCCURRENCES_MISSED.with_label_values(&[why.as_str()]).inc(),
+            Some(why) => {
+                metrics::OCCURRENCES_MISSED.of(why).inc();
+                ended([Status::Missed]);
+            }
         }
     }
 }

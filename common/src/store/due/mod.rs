@@ -28,6 +28,7 @@ pub(in crate::store) use correct::correct;
 pub(in crate::store) use events::{About, Events, Notices};
 pub(in crate::store) use expand::unable;
 pub use expand::{Expansion, expand_run, give_up_runs};
+pub(in crate::store) use fire::ended;
 pub(in crate::store) use pausing::lift;
 pub use pausing::{pause, resume};
 pub(in crate::store) use settle::tallies;

@@ -6,7 +6,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::events::About;
-use super::{Events, Notices, REMINDER_PAUSED, RUN_CHANGED, RUN_PROGRESS, correct, lift};
+use super::{Events, Notices, REMINDER_PAUSED, RUN_CHANGED, RUN_PROGRESS, correct, ended, lift};
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::reminder::life;
 use crate::run::machine::{Event, decide};
@@ -131,6 +131,7 @@ async fn settle(mut transaction: Transaction<'_, Postgres>, runs: &[Run]) -> Res
     lift(&mut transaction, &lifted.iter().map(|reminder| reminder.0).collect::<Vec<_>>()).await?;
     find_next(&mut transaction, &mut settled).await?;
     transaction.commit().await?;
+    ended(settled.iter().map(|settled| settled.status));
     Ok(settled)
 }
 

@@ -222,6 +222,11 @@ impl Step {
         task.instrument(self.0.clone())
     }
 
+    /// Does something at once within this step, such as an observation whose exemplar names it.
+    pub fn within<T>(&self, task: impl FnOnce() -> T) -> T {
+        self.0.in_scope(task)
+    }
+
     /// Goes on with one message that was made elsewhere: with a link, or as a part of its trace, as the setting says.
     pub fn follows(&self, created: Option<&str>) {
         let Some(created) = created.filter(|_| !self.0.is_disabled()) else { return };
