@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 
 use clap::{Args, Parser, Subcommand};
+use common::account::Status;
 use common::config::{Database, Redis, Telemetry, Webhooks};
-use common::id::{ApiKeyId, TenantId};
+use common::id::{AccountId, ApiKeyId, TenantId};
 use common::probe::Probe;
 
 /// The REST API of Switchboard; without a command it serves
@@ -32,17 +33,47 @@ impl Cli {
 pub enum Command {
     /// Serve the API (the default)
     Serve(Box<Config>),
-    /// Bring the database's schema up to date, and end
-    Migrate {
-        /// Which database
-        #[command(flatten)]
-        database: Database,
-    },
+    /// Bring the database's schema up to date, and end; says what it did
+    Migrate(Migrate),
+    /// Look at everything that Switchboard rests on, and say what to do about what is wrong: 0 well (or warnings), 1 not
+    Doctor(Doctor),
     /// Create, list and revoke keys
     Keys {
         /// What to do with keys
         #[command(subcommand)]
         command: Keys,
+    },
+    /// List and create tenants
+    Tenants {
+        /// What to do with tenants
+        #[command(subcommand)]
+        command: Tenants,
+    },
+    /// List accounts, and move one to another worker
+    Accounts {
+        /// What to do with accounts
+        #[command(subcommand)]
+        command: Accounts,
+    },
+    /// Show which worker has which account
+    Leases {
+        /// What to do with leases
+        #[command(subcommand)]
+        command: Leases,
+    },
+    /// Show the workers
+    Workers {
+        /// What to do with workers
+        #[command(subcommand)]
+        command: Workers,
+    },
+    /// Show what waits: bells in Redis, rows in Postgres
+    Queues(Queues),
+    /// Show what happens
+    Events {
+        /// What to do with events
+        #[command(subcommand)]
+        command: Events,
     },
     /// Print the OpenAPI document
     Openapi,
@@ -57,6 +88,45 @@ pub enum Command {
     },
 }
 
+/// The schema.
+#[derive(Debug, Args)]
+pub struct Migrate {
+    /// Which database
+    #[command(flatten)]
+    pub database: Database,
+    /// Change nothing: wait until the schema is at least this binary's, for init containers
+    #[arg(long)]
+    pub wait: bool,
+    /// Seconds that `--wait` waits, 1 to 86,400; then it ends with 1
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub timeout_s: u64,
+}
+
+/// Which database, and in which form to answer.
+#[derive(Debug, Args)]
+pub struct Rows {
+    /// Which database
+    #[command(flatten)]
+    pub database: Database,
+    /// Answer in JSON, for scripts
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The stores, and in which form to answer.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Which database
+    #[command(flatten)]
+    pub database: Database,
+    /// Which Redis
+    #[command(flatten)]
+    pub redis: Redis,
+    /// Answer in JSON, for scripts
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Work on keys without a key: for the first admin, and for emergencies.
 #[derive(Debug, Subcommand)]
 pub enum Keys {
@@ -64,7 +134,7 @@ pub enum Keys {
     Create {
         /// Which database
         #[command(flatten)]
-        database: Database,
+        rows: Rows,
         /// A key that manages tenants and keys
         #[arg(long, conflicts_with = "tenant", required_unless_present = "tenant")]
         admin: bool,
@@ -79,22 +149,156 @@ pub enum Keys {
     List {
         /// Which database
         #[command(flatten)]
-        database: Database,
+        rows: Rows,
     },
     /// Revoke a key by its id
     Revoke {
         /// Which database
         #[command(flatten)]
-        database: Database,
+        rows: Rows,
         /// The key's id, as `keys list` shows it
         id: ApiKeyId,
     },
 }
 
+/// Tenants.
+#[derive(Debug, Subcommand)]
+pub enum Tenants {
+    /// List all tenants
+    List {
+        /// Which database
+        #[command(flatten)]
+        rows: Rows,
+    },
+    /// Create a tenant; it has no key yet (`keys create --tenant`)
+    Create {
+        /// Which database
+        #[command(flatten)]
+        rows: Rows,
+        /// What people call it
+        #[arg(long)]
+        name: String,
+    },
+}
+
+/// Rows that are shown at most.
+#[derive(Debug, Args)]
+pub struct Limit {
+    /// Rows that are shown at most, 1 to 100,000
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+    pub limit: i64,
+}
+
+/// Accounts.
+#[derive(Debug, Subcommand)]
+pub enum Accounts {
+    /// List accounts, those that changed last first; without numbers
+    List {
+        /// Which database
+        #[command(flatten)]
+        rows: Rows,
+        /// Of this tenant
+        #[arg(long)]
+        tenant: Option<TenantId>,
+        /// In this status
+        #[arg(long, value_parser = status)]
+        status: Option<Status>,
+        /// How many
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// Move an account to another worker: its owner closes the socket and gives it back, the other takes it
+    Move {
+        /// Which database
+        #[command(flatten)]
+        rows: Rows,
+        /// The account's id
+        account: AccountId,
+        /// The worker that is to take it: its id, or its host's name; the one with most room, if not given
+        #[arg(long)]
+        to: Option<String>,
+    },
+    /// Have an account given back by its worker, so that the one with most room takes it
+    Release {
+        /// Which database
+        #[command(flatten)]
+        rows: Rows,
+        /// The account's id
+        account: AccountId,
+    },
+}
+
+/// Leases.
+#[derive(Debug, Subcommand)]
+pub enum Leases {
+    /// List the accounts that workers have, newest claims first, in Postgres and in Redis
+    List {
+        /// Which stores
+        #[command(flatten)]
+        stores: Doctor,
+        /// Of this worker: its id, or its host's name
+        #[arg(long)]
+        worker: Option<String>,
+        /// How many
+        #[command(flatten)]
+        limit: Limit,
+    },
+}
+
+/// Workers.
+#[derive(Debug, Subcommand)]
+pub enum Workers {
+    /// List the workers that have not stopped
+    List {
+        /// Which database
+        #[command(flatten)]
+        rows: Rows,
+    },
+}
+
+/// What waits.
+#[derive(Debug, Args)]
+pub struct Queues {
+    /// Which stores
+    #[command(flatten)]
+    pub stores: Doctor,
+}
+
+/// Events.
+#[derive(Debug, Subcommand)]
+pub enum Events {
+    /// Show the newest events, without their data, which may hold numbers and texts
+    Tail {
+        /// Which database
+        #[command(flatten)]
+        rows: Rows,
+        /// Of this tenant
+        #[arg(long)]
+        tenant: Option<TenantId>,
+        /// Of this kind, such as account.status_changed
+        #[arg(long)]
+        kind: Option<String>,
+        /// Go on with those that follow, until interrupted
+        #[arg(long)]
+        follow: bool,
+        /// With their data: numbers and texts of your tenants' messages
+        #[arg(long)]
+        data: bool,
+        /// How many
+        #[command(flatten)]
+        limit: Limit,
+    },
+}
+
+fn status(text: &str) -> Result<Status, String> {
+    let all = Status::ALL.map(Status::as_str);
+    Status::ALL.into_iter().find(|status| status.as_str() == text).ok_or_else(|| format!("one of {}", all.join(", ")))
+}
+
 /// How to serve.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
-    /// Address to listen on, for tenants
+    /// Where tenants' requests are answered
     #[arg(long, env = "API_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
     /// Health and metrics
@@ -127,24 +331,24 @@ mod tests {
     use super::*;
 
     fn read(args: &[&str]) -> Result<Cli, clap::Error> {
-        let databases = ["--database-url", "postgres://x"];
+        let databases = ["--database-url", "postgres://x/y"];
         let more = if args.first() == Some(&"migrate") { &databases[..] } else { &[] };
         Cli::read(["switchboard-api"].iter().chain(args).chain(more).map(OsString::from))
     }
 
     #[test]
     fn without_a_command_it_serves() {
-        let flags = ["--database-url", "postgres://x", "--redis-url", "redis://x", "--listen", "127.0.0.1:1"];
+        let flags = ["--database-url", "postgres://x/y", "--redis-url", "redis://x", "--listen", "127.0.0.1:1"];
         let Ok(Cli { command: Command::Serve(config) }) = read(&flags) else { panic!("does not serve") };
         assert_eq!(config.listen.port(), 1);
-        assert!(matches!(read(&["migrate"]), Ok(Cli { command: Command::Migrate { .. } })));
+        assert!(matches!(read(&["migrate"]), Ok(Cli { command: Command::Migrate(_) })));
         assert!(read(&["--help"]).is_err_and(|error| !error.use_stderr()));
         assert!(read(&["nonsense"]).is_err_and(|error| error.use_stderr()));
     }
 
     #[test]
     fn a_key_is_either_an_admins_or_a_tenants() {
-        let base = ["keys", "create", "--database-url", "postgres://x", "--name", "n"];
+        let base = ["keys", "create", "--database-url", "postgres://x/y", "--name", "n"];
         let tenant = ["--tenant", "0199c0de-0000-7000-8000-000000000000"];
         assert!(read(&base).is_err());
         assert!(read(&[&base[..], &["--admin"]].concat()).is_ok());

@@ -8,6 +8,7 @@ use common::config::Webhooks;
 use common::doorbell::Doorbell;
 use common::job::Bell;
 use common::ops::Pulse;
+use common::redis_health::RedisHealth;
 use common::telemetry::metrics::labels::{BellKind, RingOutcome};
 use common::telemetry::{metrics, trace};
 use sqlx::PgPool;
@@ -31,6 +32,8 @@ pub struct Context {
     pub db: PgPool,
     /// The live signals.
     pub bus: Bus,
+    /// Whether Redis does what it should.
+    pub redis: RedisHealth,
     /// Who may call.
     pub keys: Arc<KeyCache>,
     /// How long the process has been up.
@@ -46,17 +49,17 @@ pub struct Context {
 }
 
 impl Context {
-    /// Opens what the api needs. Postgres must answer; Redis may be away.
+    /// What the api needs, on an open pool. Redis may be away.
     ///
     /// # Errors
-    /// When a URL is malformed or Postgres can't be reached.
-    pub async fn open(config: &Config, stop: CancellationToken) -> anyhow::Result<Self> {
-        let db = common::store::connect(&config.database.url, config.database.max_connections).await?;
+    /// When a URL is malformed.
+    pub fn new(config: &Config, db: PgPool, pulse: Pulse, stop: CancellationToken) -> anyhow::Result<Self> {
         Ok(Self {
             keys: Arc::new(KeyCache::new(db.clone())),
             db,
             bus: Bus::connect(&config.redis.url, &config.redis.prefix)?,
-            pulse: Pulse::default(),
+            redis: RedisHealth::connect(&config.redis.url, &config.redis.prefix)?,
+            pulse,
             webhooks: Arc::new(config.webhooks.clone()),
             streams: Arc::new(Semaphore::new(STREAMS_LIMIT)),
             stop,

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use axum::serve::ListenerExt as _;
-use common::ops;
+use common::ops::{self, Pulse};
+use common::startup::{Readiness, Startup};
+use common::store::server;
 use common::telemetry::metrics::labels::{Endpoint, Pool};
 use common::telemetry::metrics::{self, Component};
 use tokio::net::TcpListener;
@@ -16,6 +18,7 @@ pub mod config;
 pub mod context;
 pub mod extract;
 pub mod middleware;
+mod not_yet;
 pub mod openapi;
 pub mod page;
 pub mod problem;
@@ -34,21 +37,30 @@ pub struct Listeners {
     pub ops: TcpListener,
 }
 
-/// Serves until `stop` is cancelled; then finishes what was begun.
+/// Serves health at once and the API as soon as it can, until `stop` is cancelled; then finishes what was begun.
 ///
 /// # Errors
-/// When a URL is malformed, Postgres can't be reached at the start, or the listener fails.
+/// When a URL is malformed or the listener fails.
 pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) -> anyhow::Result<()> {
-    let redis_url = config.redis.url.clone();
-    let context = context::Context::open(&config, stop.clone()).await?;
     let Listeners { tenants, ops } = listeners;
-    tracing::info!(address = %tenants.local_addr()?, ops = %ops.local_addr()?, "serving");
-    Endpoint::are(openapi::endpoints());
-    let _watching = metrics::watch(Component::Api, vec![(Pool::Rows, context.db.clone())], &redis_url)?;
-    let beating = tokio::spawn(beat(context.pulse.clone()));
+    let (pulse, readiness) = (Pulse::default(), Readiness::default());
+    let (address, ops_address) = (tenants.local_addr()?, ops.local_addr()?);
     let served = CancellationToken::new(); // health and metrics are served until the last request is answered
-    let ops =
-        tokio::spawn(ops::serve(Component::Api, ops, context.pulse.clone(), ready_check(&context), served.clone()));
+    let _served = served.clone().drop_guard();
+    Endpoint::are(openapi::endpoints());
+    let ops = tokio::spawn(ops::serve(Component::Api, ops, pulse.clone(), readiness.check(), served.clone()));
+    let mut startup = Startup::new("api", pulse.clone(), readiness, stop.clone());
+    let (tenants, meanwhile) = not_yet::serve(tenants)?;
+    let pools = startup.postgres(&config.database, [config.database.max_connections]).await;
+    let Some([db]) = pools else { return Ok(()) };
+    let context = context::Context::new(&config, db, pulse, stop.clone())?;
+    let pools = vec![(Pool::Rows, context.db.clone())];
+    let _watching = metrics::watch(Component::Api, pools, &config.redis.url)?;
+    startup.up(ready_check(&context));
+    meanwhile.end().await;
+    tracing::info!(%address, ops = %ops_address, "serving");
+    let telling = tokio::spawn(context.redis.clone().tell(stop.clone()));
+    let beating = tokio::spawn(beat(context.pulse.clone()));
     let app = routes::router(context.clone());
     let listener = tenants.tap_io(|socket| {
         // Answers are small; waiting to fill a packet only delays them.
@@ -63,6 +75,7 @@ pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) 
     };
     axum::serve(listener, app).with_graceful_shutdown(stopping).await?;
     beating.abort();
+    telling.abort();
     served.cancel();
     ops.abort();
     context.db.close().await;
@@ -70,7 +83,7 @@ pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) 
 }
 
 /// Shows that the runtime still schedules; liveness reads it.
-async fn beat(pulse: ops::Pulse) {
+async fn beat(pulse: Pulse) {
     let mut every = tokio::time::interval(std::time::Duration::from_secs(5));
     loop {
         every.tick().await;
@@ -78,19 +91,14 @@ async fn beat(pulse: ops::Pulse) {
     }
 }
 
-/// What readiness asks: whether Postgres and Redis answer.
+/// What readiness asks: whether Postgres and Redis answer and take writes.
 fn ready_check(context: &context::Context) -> ops::ReadyCheck {
-    let (db, bus) = (context.db.clone(), context.bus.clone());
+    let (db, redis) = (context.db.clone(), context.redis.clone());
     Arc::new(move || {
-        let (db, bus) = (db.clone(), bus.clone());
+        let (db, redis) = (db.clone(), redis.clone());
         Box::pin(async move {
-            let (rows, redis) =
-                tokio::join!(common::store::accounts::count_sessions_of_all_tenants(&db), bus.is_reachable());
-            match (rows, redis) {
-                (Err(_), _) => Err("postgres does not answer"),
-                (Ok(_), false) => Err("redis does not answer"),
-                (Ok(_), true) => Ok(()),
-            }
+            let (rows, bells) = tokio::join!(server::healthy(&db), redis.ask());
+            rows.and(bells).map_err(|trouble| trouble.to_string())
         })
     })
 }

@@ -1,27 +1,23 @@
-//! Reads the configuration and starts what was asked for.
+//! Reads the configuration and starts what was asked for. Bad configuration exits with 64, anything else that ends it with 1.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use api::config::{Cli, Command, Config};
 use api::{Listeners, commands};
-use common::ops;
+use common::{config, ops};
 
-/// What a wrong configuration exits with (`EX_USAGE`).
-const BAD_CONFIG: u8 = 64;
 /// A stop that takes longer is cut off.
 const STOP_DEADLINE: Duration = Duration::from_secs(25);
 
 fn main() -> ExitCode {
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
-        Err(error) => {
-            let code = if error.use_stderr() { ExitCode::from(BAD_CONFIG) } else { ExitCode::SUCCESS };
-            return if error.print().is_ok() { code } else { ExitCode::FAILURE };
-        }
+        Err(error) => return config::report("switchboard-api", &error),
     };
     match start(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("switchboard-api: {error:#}");
             ExitCode::FAILURE
@@ -30,13 +26,11 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main]
-async fn start(cli: Cli) -> anyhow::Result<()> {
+async fn start(cli: Cli) -> anyhow::Result<bool> {
     match cli.command {
-        Command::Serve(config) => serve(*config).await,
-        Command::Migrate { database } => commands::migrate(&database).await,
-        Command::Keys { command } => commands::keys(command).await,
-        Command::Openapi => commands::openapi(),
-        Command::Probe { probe, ops } => probe.ask(ops.listen).await,
+        Command::Serve(config) => serve(*config).await.map(|()| true),
+        Command::Probe { probe, ops } => probe.ask(ops.listen).await.map(|()| true),
+        command => commands::run(command, &mut std::io::stdout()).await,
     }
 }
 

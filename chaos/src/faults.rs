@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::cluster::{Cluster, ready};
 use crate::journal::{What, now_us};
-use crate::part::{Part, Running};
+use crate::part::Part;
 use crate::people::Person;
 use crate::plan::{Blow, Far, Fault, Harm, Step, Whim, Who, targets};
 
@@ -72,7 +72,7 @@ async fn one(cluster: &Arc<Cluster>, numbers: &[String], fault: Fault) -> anyhow
             let ms = u64::try_from(lasts.as_millis())?;
             to_redis(cluster, redis::cmd("CLIENT").arg("PAUSE").arg(ms).arg("ALL")).await?;
         }
-        Fault::PostgresRestart => postgres(cluster).await?,
+        Fault::PostgresRestart => cluster.postgres.restart().await?,
         Fault::Line { who, far, harm, lasts } => line(cluster, cluster.part(who)?, far, harm, lasts).await,
         Fault::WhatsApp(whim) => whatsapp(cluster, numbers, whim).await?,
     }
@@ -97,14 +97,8 @@ async fn roll(cluster: &Cluster) -> anyhow::Result<()> {
     for part in cluster.workers() {
         part.set_release(release);
         let mut running = part.take().await;
-        let mut next = part.boot()?;
-        // one that could not start, since its line was cut just then, is started again
-        let is_ready = loop {
-            tokio::select! {
-                is_ready = ready(part) => break is_ready,
-                () = ended(&mut next, cluster) => next = part.boot()?,
-            }
-        };
+        let next = part.boot()?;
+        let is_ready = ready(part).await; // one whose line is cut just then waits for it
         if let Some(old) = running.replace(next) {
             let took = old.stop(&cluster.journal).await;
             cluster.journal.say(format_args!(
@@ -118,20 +112,12 @@ async fn roll(cluster: &Cluster) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until a process has ended by itself.
-async fn ended(running: &mut Running, cluster: &Cluster) {
-    while !running.has_ended(&cluster.journal) {
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
 async fn line(cluster: &Cluster, part: &Part, far: Far, harm: Harm, lasts: Duration) {
     let wire = part.line(far);
     let _hand = wire.hand.lock().await;
     let who = part.who.to_string();
     let what = match (far, harm) {
         (Far::WhatsApp, Harm::Silent) => Some(What::Silent(who)),
-        (Far::Postgres, Harm::Cut | Harm::Silent) => Some(What::NoPostgres(Some(who))),
         _ => None,
     };
     let entry = what.map(|what| cluster.journal.begin(what));
@@ -146,13 +132,6 @@ async fn line(cluster: &Cluster, part: &Part, far: Far, harm: Harm, lasts: Durat
     if let Some(entry) = entry {
         cluster.journal.end(entry);
     }
-}
-
-async fn postgres(cluster: &Cluster) -> anyhow::Result<()> {
-    let entry = cluster.journal.begin(What::NoPostgres(None));
-    let done = cluster.postgres.restart().await;
-    cluster.journal.end(entry);
-    done
 }
 
 /// Redis may be killed or paused just then: it comes back.

@@ -23,8 +23,6 @@ pub(crate) enum What {
     Ended { boot: String, asked: bool },
     /// WhatsApp neither read from nor wrote to the sockets of this number.
     Silenced(String),
-    /// This part could not reach Postgres; nobody could, if none is named.
-    NoPostgres(Option<String>),
     /// A process ended by itself, in words.
     Died(String),
     /// A fault of the plan could not be carried out, in words.

@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,16 +14,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::journal::{Entry, Journal, What, is_of, now_us};
+use crate::journal::{Journal, What};
 use crate::plan::{Far, Who};
 
 /// A stop that takes longer is said, and ended by force.
 const STOP_LIMIT: Duration = Duration::from_secs(40);
-
-/// A process that finds no Postgres when it starts gives up within this time: that is no fault of its own.
-const STARTING_US: u64 = 45_000_000;
-/// What it exits with then.
-const GAVE_UP: i32 = 1;
 
 /// Where everything is that a process must know.
 pub(crate) struct Site {
@@ -69,7 +64,6 @@ impl Wire {
 pub(crate) struct Running {
     /// Such as `worker-1.3`; WhatsApp's audit knows its sockets by it.
     pub(crate) boot: String,
-    started_us: u64,
     child: Child,
 }
 
@@ -152,7 +146,7 @@ impl Part {
             command.env("CLOCK_SKEW_S", self.skew_s.to_string());
         }
         let child = command.spawn().with_context(|| format!("starting {}", path.display()))?;
-        Ok(Running { boot, started_us: now_us(), child })
+        Ok(Running { boot, child })
     }
 }
 
@@ -195,55 +189,16 @@ impl Running {
         start.elapsed()
     }
 
-    /// Whether it has ended by itself, which is said, and written down unless it could not even start.
+    /// Whether it has ended by itself, which is said and written down: a process waits for what it can't reach.
     pub(crate) fn has_ended(&mut self, journal: &Journal) -> bool {
         let Ok(Some(status)) = self.child.try_wait() else { return false };
-        if gave_up(status, &self.boot, (self.started_us, now_us()), &journal.entries()) {
-            journal.say(format_args!("{} could not start ({status})", self.boot));
-        } else {
-            journal.say(format_args!("{} ended by itself ({status})", self.boot));
-            journal.note(What::Died(format!("{}: {status}", self.boot)));
-        }
+        journal.say(format_args!("{} ended by itself ({status})", self.boot));
+        journal.note(What::Died(format!("{}: {status}", self.boot)));
         true
     }
-}
-
-/// Pure. Whether this is the end of a process that found no Postgres when it started; not a panic, not a signal.
-fn gave_up(status: ExitStatus, boot: &str, (from_us, until_us): (u64, u64), journal: &[Entry]) -> bool {
-    let without = |entry: &Entry| match &entry.what {
-        What::NoPostgres(part) => {
-            let meanwhile = entry.from_us <= until_us && entry.until_us >= from_us;
-            meanwhile && part.as_deref().is_none_or(|part| is_of(boot, part))
-        }
-        _ => false,
-    };
-    status.code() == Some(GAVE_UP) && until_us.saturating_sub(from_us) < STARTING_US && journal.iter().any(without)
 }
 
 /// A free port of the loopback interface.
 pub(crate) fn free_port() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, common::testing::free_port()).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::process::ExitStatusExt as _;
-
-    use super::*;
-
-    #[test]
-    fn a_process_that_cannot_start_has_not_died() {
-        let gave_up = |code: i32, lived_s: u64, part: Option<&str>| {
-            let what = What::NoPostgres(part.map(str::to_owned));
-            let journal = [Entry { from_us: 1_000_000, until_us: 5_000_000, what }];
-            let lived = (2_000_000, 2_000_000 + lived_s * 1_000_000);
-            gave_up(ExitStatus::from_raw(code), "worker-1.2", lived, &journal)
-        };
-        assert!(gave_up(1 << 8, 12, None) && gave_up(1 << 8, 12, Some("worker-1")));
-        assert!(!gave_up(1 << 8, 12, Some("worker-2")), "another's line");
-        assert!(!gave_up(1 << 8, 60, None), "it had started");
-        assert!(!gave_up(101 << 8, 12, None), "a panic");
-        assert!(!gave_up(6, 12, None), "an abort");
-        assert!(!gave_up(0, 12, None), "nobody asked it to stop");
-    }
 }

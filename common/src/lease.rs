@@ -49,6 +49,15 @@ pub struct Won {
     pub young: bool,
 }
 
+/// What an account's key holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// `<worker>:<epoch>`; none: there is no key.
+    pub value: Option<String>,
+    /// Milliseconds until it ends; negative without a key.
+    pub ttl_ms: i64,
+}
+
 /// The leases of one worker.
 #[derive(Clone)]
 pub struct Leases {
@@ -248,6 +257,28 @@ impl Leases {
             gone += call.invoke_async::<i64>(&mut self.connection.clone()).await?;
         }
         Ok(gone)
+    }
+
+    /// What the keys of accounts hold, in order, whoever's they are. Changes nothing.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn look(&self, accounts: &[AccountId]) -> Result<Vec<Key>, Error> {
+        let mut keys = Vec::with_capacity(accounts.len());
+        for batch in accounts.chunks(BATCH) {
+            let mut pipeline = redis::pipe();
+            for account in batch {
+                pipeline.cmd("GET").arg(self.key(*account)).cmd("PTTL").arg(self.key(*account));
+            }
+            let answers: Vec<Value> = pipeline.query_async(&mut self.connection.clone()).await?;
+            let (answers, _) = answers.as_chunks::<2>();
+            for [value, ttl_ms] in answers {
+                let value = redis::from_redis_value_ref(value).map_err(redis::RedisError::from)?;
+                let ttl_ms = redis::from_redis_value_ref(ttl_ms).map_err(redis::RedisError::from)?;
+                keys.push(Key { value, ttl_ms });
+            }
+        }
+        Ok(keys)
     }
 
     /// Whether Redis answers and takes writes.

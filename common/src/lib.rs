@@ -18,13 +18,17 @@ pub mod webhook;
 
 // doors: everything that talks to the outside
 pub mod bus;
+pub mod doctor;
 pub mod doorbell;
 pub mod lease;
 pub mod limiter;
 pub mod ops;
 pub mod probe;
+pub mod redis_health;
+pub mod startup;
 pub mod store;
 pub mod telemetry;
+pub mod trouble;
 
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -70,8 +70,8 @@ impl Pulse {
     }
 }
 
-/// What readiness asks: answers the name of what is missing.
-pub type ReadyCheck = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), &'static str>> + Send>> + Send + Sync>;
+/// What readiness asks: answers what is missing, in one line.
+pub type ReadyCheck = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
 #[derive(Clone)]
 struct Ops {
@@ -144,8 +144,9 @@ mod tests {
     }
 
     /// Serves the routes with a readiness check that answers this, or never.
-    async fn serve(pulse: &Pulse, answer: Option<Result<(), &'static str>>) -> std::net::SocketAddr {
+    async fn serve(pulse: &Pulse, answer: Option<Result<(), String>>) -> std::net::SocketAddr {
         let ready: ReadyCheck = Arc::new(move || {
+            let answer = answer.clone();
             Box::pin(async move {
                 match answer {
                     Some(answer) => answer,
@@ -191,7 +192,8 @@ mod tests {
     /// R60: what is missing, or does not answer, or a stop that is under way, makes a process not ready; it is alive.
     #[tokio::test]
     async fn a_process_that_is_not_ready_is_alive() {
-        for (answer, says) in [(Some(Err("no database")), "no database\n"), (None, "no answer within 2 s\n")] {
+        for (answer, says) in [(Some(Err("no database".to_owned())), "no database\n"), (None, "no answer within 2 s\n")]
+        {
             let address = serve(&Pulse::default(), answer).await;
             assert_eq!(get(address, "/readyz").await, (503, says.to_owned()));
             assert_eq!(get(address, "/livez").await.0, 200);

@@ -93,8 +93,8 @@ pub struct Cluster {
     pub pool: PgPool,
     pub simulator: Simulator,
     pub prefix: String,
-    database_url: String,
-    redis_url: String,
+    pub database_url: String,
+    pub redis_url: String,
     pub(crate) http: reqwest::Client,
     pub(crate) api: SocketAddr,
     pub key: String,
@@ -170,6 +170,16 @@ impl Cluster {
         let mut started = Vec::new();
         for _ in 0..workers {
             started.push(cluster.worker());
+        }
+        let health = format!("http://{}/health", cluster.api);
+        while cluster
+            .http
+            .get(&health)
+            .send()
+            .await
+            .is_ok_and(|answer| answer.status() == StatusCode::SERVICE_UNAVAILABLE)
+        {
+            tokio::time::sleep(Duration::from_millis(50)).await; // it starts
         }
         cluster.key = cluster.tenant().await;
         (cluster, started)
@@ -301,7 +311,7 @@ impl Cluster {
         change(&mut config);
         let stop = CancellationToken::new();
         let mut part = Part::start("switchboard-worker", &self.telemetry, stop.clone(), async move {
-            let connector = worker::link::whatsapp::from_config(&config).await?;
+            let connector = worker::link::whatsapp::from_config(&config)?;
             worker::run(config, connector, TcpListener::from_std(listener)?, stop).await
         });
         part.ops = Some(listen);

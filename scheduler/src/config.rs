@@ -65,13 +65,13 @@ pub struct Config {
     /// Health and metrics
     #[command(flatten)]
     pub ops: Ops,
-    /// Seconds that a row waits before its bell is rung again
+    /// Seconds that a row waits before its bell is rung again, 1 to 3,600
     #[arg(long, env = "RING_AGAIN_S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub ring_again_s: u64,
-    /// Days that events are kept; more than the three after which a webhook that fails is disabled, and its tenant told
+    /// Days that events are kept, 4 to 3,650: more than the three after which a webhook that fails is disabled, and its tenant told
     #[arg(long, env = "EVENTS_KEPT_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(4..=3_650))]
     pub events_kept_days: u64,
-    /// Days that runs are kept after their end, and notifications after they were written
+    /// Days that runs are kept after their end, and notifications after they were written, 1 to 3,650
     #[arg(long, env = "RUNS_KEPT_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=3_650))]
     pub runs_kept_days: u64,
 }

@@ -29,18 +29,17 @@ pub struct Context {
 }
 
 impl Context {
-    /// Opens what the scheduler needs. Postgres must answer; Redis may be away.
+    /// What the scheduler needs, on an open pool. Redis may be away.
     ///
     /// # Errors
-    /// When a URL is malformed or Postgres can't be reached.
-    pub async fn open(config: &Config) -> anyhow::Result<Self> {
-        let db = common::store::connect(&config.database.url, config.database.max_connections).await;
+    /// When a URL is malformed.
+    pub fn new(config: &Config, db: PgPool, pulse: Pulse) -> anyhow::Result<Self> {
         Ok(Self {
-            db: db.context("Postgres")?,
+            db,
             doorbell: Doorbell::connect(&config.redis.url, &config.redis.prefix).context("Redis")?,
             bus: Bus::connect(&config.redis.url, &config.redis.prefix).context("Redis")?,
             armed: Arc::default(),
-            pulse: Pulse::default(),
+            pulse,
         })
     }
 

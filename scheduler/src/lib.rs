@@ -9,7 +9,10 @@ mod wakings;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use common::ops;
+use common::ops::{self, Pulse};
+use common::redis_health::RedisHealth;
+use common::startup::{Readiness, Startup};
+use common::store::server;
 use common::telemetry::metrics::labels::{Duty, Pool};
 use common::telemetry::metrics::{self, Component};
 use tokio::net::TcpListener;
@@ -21,23 +24,24 @@ pub use config::{Cli, Command, Config, Ops};
 pub use context::Context;
 
 /// Runs a scheduler until `stop` is cancelled; rounds under way are finished when it returns. `listener` serves health and
-/// metrics.
+/// metrics, from the first moment. Waits for Postgres and its schema, and goes on through whatever fails afterwards.
 ///
 /// # Errors
-/// When it can't start: a malformed URL, or no database. Afterwards it goes on through whatever fails.
+/// When a URL is malformed.
 pub async fn run(config: Config, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
-    let context = Context::open(&config).await?;
+    let (pulse, readiness) = (Pulse::default(), Readiness::default());
     let all = duties::all(&config);
     Duty::are(all.iter().map(|duty| duty.name()));
+    let ops = tokio::spawn(ops::serve(Component::Scheduler, listener, pulse.clone(), readiness.check(), stop.clone()));
+    let mut startup = Startup::new("scheduler", pulse.clone(), readiness, stop.clone());
+    let pools = startup.postgres(&config.database, [config.database.max_connections]).await;
+    let Some([db]) = pools else { return Ok(()) };
+    let context = Context::new(&config, db, pulse)?;
     let pools = vec![(Pool::Rows, context.db.clone())];
     let _watching = metrics::watch(Component::Scheduler, pools, &config.redis.url).context("Redis")?;
-    let ops = tokio::spawn(ops::serve(
-        Component::Scheduler,
-        listener,
-        context.pulse.clone(),
-        ready_check(&context),
-        stop.clone(),
-    ));
+    startup.up(ready_check(&context));
+    let redis = RedisHealth::connect(&config.redis.url, &config.redis.prefix)?;
+    let telling = tokio::spawn(redis.tell(stop.clone()));
     let wakings = tokio::spawn(wakings::hear(context.clone()));
     tracing::info!("scheduler started");
     let mut duties = JoinSet::new();
@@ -49,19 +53,18 @@ pub async fn run(config: Config, listener: TcpListener, stop: CancellationToken)
     context.pulse.set_ready(false);
     duties.join_all().await;
     wakings.abort();
+    telling.abort();
     ops.abort();
     tracing::info!("scheduler stopped");
     Ok(())
 }
 
-/// What readiness asks: whether Postgres answers. Redis may be away: what is due is written all the same, and rung for later.
+/// What readiness asks: whether Postgres answers and takes writes. Redis may be away: what is due is written all the same, and
+/// rung for later.
 fn ready_check(context: &Context) -> ops::ReadyCheck {
     let db = context.db.clone();
     Arc::new(move || {
         let db = db.clone();
-        Box::pin(async move {
-            let answered = common::store::due::next_due_in(&db).await;
-            answered.map(drop).map_err(|_| "Postgres does not answer")
-        })
+        Box::pin(async move { server::healthy(&db).await.map_err(|trouble| trouble.to_string()) })
     })
 }

@@ -3,23 +3,17 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use common::{ops, shutdown, telemetry};
+use common::{config, ops, shutdown, telemetry};
 use scheduler::{Cli, Command, Config};
 
 /// How long a graceful stop may take: a round of a duty is a short transaction.
 const STOPPING: Duration = Duration::from_secs(15);
 
-/// What a wrong command line exits with (`EX_USAGE`).
-const BAD_CONFIG: u8 = 64;
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { BAD_CONFIG } else { 0 });
-        }
+        Err(error) => return config::report("switchboard-scheduler", &error),
     };
     let done = match cli.command {
         Command::Schedule(config) => schedule(*config).await,

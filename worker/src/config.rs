@@ -4,8 +4,12 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use clap::CommandFactory as _;
 use common::config;
 use common::probe::Probe;
+
+use crate::link::whatsapp::address;
+use crate::link::whatsapp::version::{MalformedVersion, WebVersion};
 
 /// Holds the WhatsApp connections of the accounts that it has claimed
 #[derive(clap::Parser, Debug)]
@@ -22,7 +26,14 @@ impl Cli {
     /// # Errors
     /// When it is wrong, or asks for help.
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        config::read(args, "work")
+        let cli: Self = config::read(args, "work")?;
+        if let Command::Work(config) = &cli.command
+            && let Err(refused) = address::check_url(&config.whatsapp_url, config.allow_public_simulator)
+        {
+            let says = format!("WHATSAPP_URL (or --whatsapp-url): {refused} (ALLOW_PUBLIC_SIMULATOR=true)");
+            return Err(Self::command().error(clap::error::ErrorKind::ValueValidation, says));
+        }
+        Ok(cli)
     }
 }
 
@@ -37,6 +48,8 @@ pub enum Command {
         #[command(subcommand)]
         command: Keys,
     },
+    /// Look at everything that a worker rests on, and say what to do about what is wrong: 0 well (or warnings), 1 not
+    Doctor(Box<Doctor>),
     /// Ask the worker that runs beside this how it is, and end: 0 well, 1 not
     Probe {
         /// What to ask
@@ -46,6 +59,24 @@ pub enum Command {
         #[command(flatten)]
         ops: Ops,
     },
+}
+
+/// What `doctor` looks at.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Doctor {
+    #[command(flatten)]
+    pub database: config::Database,
+    #[command(flatten)]
+    pub redis: config::Redis,
+    /// Keys that seal credentials: `ID:BASE64_OF_32_BYTES[,ID:…]`; the first one seals, each can open
+    #[arg(long, env = "CREDENTIAL_KEYS", hide_env_values = true, value_parser = credential_keys)]
+    pub credential_keys: Secret,
+    /// WhatsApp's address
+    #[arg(long, env = "WHATSAPP_URL", default_value = "wss://web.whatsapp.com/ws/chat", value_parser = whatsapp_url)]
+    pub whatsapp_url: String,
+    /// Answer in JSON, for scripts
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The port for orchestrators and Prometheus.
@@ -63,7 +94,7 @@ pub enum Keys {
     Rotate {
         #[command(flatten)]
         stores: KeyStores,
-        /// Records that are moved in one go
+        /// Records that are moved in one go, 1 to 65,535
         #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..))]
         batch: u16,
     },
@@ -80,7 +111,7 @@ pub struct KeyStores {
     #[command(flatten)]
     pub database: config::Database,
     /// Keys that seal credentials: `ID:BASE64_OF_32_BYTES[,ID:…]`; the first one seals, each can open
-    #[arg(long, env = "CREDENTIAL_KEYS", hide_env_values = true)]
+    #[arg(long, env = "CREDENTIAL_KEYS", hide_env_values = true, value_parser = credential_keys)]
     pub credential_keys: Secret,
 }
 
@@ -98,41 +129,42 @@ pub struct Config {
     #[command(flatten)]
     pub ops: Ops,
     /// Keys that seal credentials: `ID:BASE64_OF_32_BYTES[,ID:…]`; the first one seals, each can open
-    #[arg(long, env = "CREDENTIAL_KEYS", hide_env_values = true)]
+    #[arg(long, env = "CREDENTIAL_KEYS", hide_env_values = true, value_parser = credential_keys)]
     pub credential_keys: Secret,
     /// WhatsApp's address
-    #[arg(long, env = "WHATSAPP_URL", default_value = "wss://web.whatsapp.com/ws/chat")]
+    #[arg(long, env = "WHATSAPP_URL", default_value = "wss://web.whatsapp.com/ws/chat", value_parser = whatsapp_url)]
     pub whatsapp_url: String,
     /// WhatsApp Web version to report, e.g. 2.3000.1023223821; without one the current version is fetched
-    #[arg(long, env = "WHATSAPP_VERSION")]
+    #[arg(long, env = "WHATSAPP_VERSION", value_parser = whatsapp_version)]
     pub whatsapp_version: Option<String>,
     /// A build for the simulator may talk to a public address
     #[arg(long, env = "ALLOW_PUBLIC_SIMULATOR", default_value_t = false)]
     pub allow_public_simulator: bool,
-    /// Accounts that this worker holds at most
-    #[arg(long, env = "WORKER_CAPACITY", default_value_t = 5_000)]
+    /// Accounts that this worker holds at most, 1 to 1,000,000
+    #[arg(long, env = "WORKER_CAPACITY", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub capacity: u32,
     /// What this worker was rolled out with: while workers of several releases run, those of the newest take the accounts
-    #[arg(long, env = "WORKER_RELEASE", default_value = env!("CARGO_PKG_VERSION"))]
+    #[arg(long, env = "WORKER_RELEASE", default_value = env!("CARGO_PKG_VERSION"), value_parser = config::parse::word)]
     pub release: String,
-    /// Accounts per second that the whole cluster brings back online, e.g. after an outage; 0: as fast as it can
-    #[arg(long, env = "CONNECTS_PER_S", default_value_t = 100)]
+    /// Accounts per second that the whole cluster brings back online, e.g. after an outage, 0 to 100,000; 0: as fast as it can
+    #[arg(long, env = "CONNECTS_PER_S", default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub connects_per_s: u32,
-    /// Milliseconds that a lease lives without a renewal
-    #[arg(long, env = "LEASE_TTL_MS", default_value_t = 15_000)]
+    /// Milliseconds that a lease lives without a renewal, 1,500 to 300,000, equal on all workers: it is renewed every third of
+    /// it, so that less leaves no room for one slow answer, and a killed worker's accounts are away for as long as it
+    #[arg(long, env = "LEASE_TTL_MS", default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(1_500..=300_000))]
     pub lease_ttl_ms: u64,
-    /// One-time keys that an account keeps at WhatsApp
-    #[arg(long, env = "PRE_KEYS", default_value_t = 100)]
-    pub pre_keys: usize,
+    /// One-time keys that an account keeps at WhatsApp, 5 to 1,000
+    #[arg(long, env = "PRE_KEYS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(5..=1_000))]
+    pub pre_keys: u32,
     /// Seconds by which this process's wall clock is to be wrong, for fault campaigns
     #[cfg(feature = "simulator")]
     #[arg(long, env = "CLOCK_SKEW_S", default_value_t = 0, allow_negative_numbers = true, hide = true)]
     pub clock_skew_s: i64,
-    /// Seconds for which an account sends nothing after WhatsApp's reach-out time-lock (463)
-    #[arg(long, env = "REACHOUT_HOLD_S", default_value_t = 300)]
+    /// Seconds for which an account sends nothing after WhatsApp's reach-out time-lock (463), 1 to 86,400
+    #[arg(long, env = "REACHOUT_HOLD_S", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub reachout_hold_s: u64,
-    /// Seconds that a graceful stop may take
-    #[arg(long, env = "STOP_TIMEOUT_S", default_value_t = 25)]
+    /// Seconds that a graceful stop may take, 6 to 3,600: five of them are kept for what follows the sessions' end
+    #[arg(long, env = "STOP_TIMEOUT_S", default_value_t = 25, value_parser = clap::value_parser!(u64).range(6..=3_600))]
     pub stop_timeout_s: u64,
 }
 
@@ -156,17 +188,21 @@ impl Config {
     }
 }
 
+fn credential_keys(text: &str) -> Result<Secret, common::seal::KeyError> {
+    common::seal::Sealer::parse(text).map(|_| Secret(text.to_owned()))
+}
+
+fn whatsapp_url(text: &str) -> Result<String, config::parse::Refused> {
+    config::parse::url_of(text, &["wss", "ws"], "wss://web.whatsapp.com/ws/chat")
+}
+
+fn whatsapp_version(text: &str) -> Result<String, MalformedVersion> {
+    WebVersion::parse(text).map(|_| text.to_owned())
+}
+
 /// A text that is never printed.
 #[derive(Clone)]
 pub struct Secret(pub String);
-
-impl std::str::FromStr for Secret {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
-    }
-}
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

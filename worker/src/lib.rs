@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod context;
+pub mod doctor;
 pub mod jobs;
 pub mod keys;
 pub mod link;

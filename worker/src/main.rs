@@ -3,12 +3,10 @@
 
 use std::process::ExitCode;
 
-use common::{ops, shutdown, telemetry};
+use common::{config, ops, shutdown, telemetry};
 use worker::keys::Misfit;
 use worker::{Cli, Command, Config};
 
-/// What a wrong command line exits with (`EX_USAGE`).
-const BAD_CONFIG: u8 = 64;
 /// What keys that don't fit the database exit with (`EX_CONFIG`).
 const BAD_KEYS: u8 = 78;
 
@@ -16,14 +14,12 @@ const BAD_KEYS: u8 = 78;
 async fn main() -> ExitCode {
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { BAD_CONFIG } else { 0 });
-        }
+        Err(error) => return config::report("switchboard-worker", &error),
     };
     let done = match cli.command {
         Command::Work(config) => work(*config).await.map(|()| true),
         Command::Keys { command } => worker::keys::run(command).await,
+        Command::Doctor(doctor) => worker::doctor::run(doctor, &mut std::io::stdout()).await,
         Command::Probe { probe, ops } => probe.ask(ops.listen).await.map(|()| true),
     };
     match done {
@@ -41,7 +37,7 @@ async fn work(config: Config) -> anyhow::Result<()> {
     #[cfg(feature = "simulator")]
     common::clock::skew(config.clock_skew_s);
     let stop = shutdown::in_two_steps(config.stop_timeout())?;
-    let connector = worker::link::whatsapp::from_config(&config).await?;
+    let connector = worker::link::whatsapp::from_config(&config)?;
     let listener = ops::listen(config.ops.listen, "OPS_LISTEN").await?;
     worker::run(config, connector, listener, stop).await
 }

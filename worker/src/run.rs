@@ -11,11 +11,14 @@ use common::id::WorkerId;
 use common::lease::Leases;
 use common::limiter::Limiter;
 use common::ops::{self, Pulse};
+use common::redis_health::RedisHealth;
 use common::seal::Sealer;
 use common::shutdown::Stop;
-use common::store::{self, workers::Boot};
+use common::startup::{Readiness, Startup};
+use common::store::{self, PgPool, server, workers::Boot};
 use common::telemetry::metrics::labels::Pool;
 use common::telemetry::metrics::{self, Component};
+use common::trouble::{self, postgres::Place};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -32,8 +35,6 @@ use crate::session::supervisor::Supervisor;
 use crate::session::trust::Trust;
 use crate::webhook::{self, Means, http::Sender};
 
-/// One question of readiness to one store.
-const READY_ASK: Duration = Duration::from_millis(1_500);
 /// Clients built at the same time by one worker.
 const OPENING: usize = 32;
 /// Connections to Postgres for the heartbeat.
@@ -44,12 +45,12 @@ const LAST: Duration = Duration::from_secs(2);
 const RESERVE: Duration = Duration::from_secs(5);
 
 /// Runs a worker until `stop` is cancelled; then lets every session finish and close, and gives every account back, within
-/// the stop's time, or cuts it short when told to stop at once. `listener` serves health and metrics.
+/// the stop's time, or cuts it short when told to stop at once. `listener` serves health and metrics from the first moment.
+/// Waits for Postgres and its schema before it does anything, and goes on through whatever fails afterwards.
 ///
 /// # Errors
-/// When it can't start: bad configuration, or no database. Afterwards it goes on through whatever fails, with one exception:
-/// [`keys::Misfit`] when credentials are sealed under a key that it was not given, at the start or later. Says at its end if
-/// sockets may be open still.
+/// [`keys::Misfit`] when credentials are sealed under a key that it was not given, at the start or later; a malformed
+/// setting. Says at its end if sockets may be open still.
 pub async fn run(
     config: Config,
     connector: Arc<dyn Connector>,
@@ -57,39 +58,21 @@ pub async fn run(
     stop: impl Into<Stop>,
 ) -> anyhow::Result<()> {
     let Stop { gently: stop, at_once } = stop.into();
-    let worker = WorkerId::new();
-    let pool = store::connect(&config.database.url, config.database.max_connections).await.context("Postgres")?;
-    let keeping = store::connect(&config.database.url, KEEPING).await.context("Postgres")?;
-    keys::check(&pool, &Sealer::parse(&config.credential_keys.0).context("CREDENTIAL_KEYS")?).await?;
-    let sender = Sender::new(config.webhooks.clone()).context("TLS of webhooks")?;
-    let leases =
-        Leases::connect(&config.redis.url, &config.redis.prefix, worker, config.lease_ttl()).context("Redis")?;
-    let context = Arc::new(Context {
-        worker,
-        leases,
-        doorbell: Doorbell::connect(&config.redis.url, &config.redis.prefix).context("Redis")?,
-        bus: Bus::connect(&config.redis.url, &config.redis.prefix).context("Redis")?,
-        board: Board::start(pool.clone()),
-        trust: Arc::new(Trust::new(config.lease_ttl())),
-        reachout_hold: config.reachout_hold(),
-        connector,
-        unknown_key: UnknownKey::default(),
-        opening: Arc::new(Semaphore::new(OPENING)),
-        limiter: Limiter::connect(&config.redis.url, &config.redis.prefix, config.connects_per_s).context("Redis")?,
-        pool,
-        keeping,
-    });
-    let start = BootTime::now();
-    let name = hostname();
-    let capacity = i32::try_from(config.capacity).unwrap_or(i32::MAX);
-    let (version, release) = (env!("CARGO_PKG_VERSION"), config.release.as_str());
-    store::workers::register(&context.pool, worker, Boot { name: &name, version, release, capacity }).await?;
-    context.trust.renewed(start);
-    let supervisor = Supervisor::new(Arc::clone(&context), usize::try_from(config.capacity).unwrap_or(usize::MAX));
-    let pulse = Pulse::default();
-    tracing::info!(%worker, name, release, capacity, "worker started");
-
+    let (worker, pulse, readiness) = (WorkerId::new(), Pulse::default(), Readiness::default());
     let inner = CancellationToken::new(); // keeps leases alive until the last session has closed
+    let ops = tokio::spawn(ops::serve(Component::Worker, listener, pulse.clone(), readiness.check(), inner.clone()));
+    let _served = inner.clone().drop_guard();
+    let mut startup = Startup::new("worker", pulse.clone(), readiness, stop.clone());
+    let Some((pools, start)) = started(&mut startup, &config, worker).await? else { return Ok(()) };
+    let context = Arc::new(context(&config, worker, connector, pools)?);
+    context.trust.renewed(start);
+    let redis = RedisHealth::connect(&config.redis.url, &config.redis.prefix).context("Redis")?;
+    startup.up(ready_check(Arc::clone(&context), redis.clone()));
+    let sender = Sender::new(config.webhooks.clone()).context("TLS of webhooks")?;
+    let supervisor = Supervisor::new(Arc::clone(&context), usize::try_from(config.capacity).unwrap_or(usize::MAX));
+    tracing::info!(%worker, name = hostname(), release = config.release, capacity = config.capacity, "worker started");
+
+    let telling = tokio::spawn(redis.tell(inner.clone()));
     let mut keeper = tokio::spawn(keeper::keep(Arc::clone(&context), supervisor.clone(), pulse.clone(), inner.clone()));
     let mut sweeper = tokio::spawn(keeper::sweep(supervisor.clone(), stop.clone()));
     let jobs = Arc::new(Jobs::new(Arc::clone(&context), supervisor.clone()));
@@ -105,13 +88,6 @@ pub async fn run(
     let _trusted = metrics::at_scrape(Component::Worker, move || {
         metrics::WORKER_TRUSTED.set(if trust.holds(BootTime::now()) { 1.0 } else { 0.0 });
     });
-    let ops = tokio::spawn(ops::serve(
-        Component::Worker,
-        listener,
-        pulse.clone(),
-        ready_check(Arc::clone(&context)),
-        inner.clone(),
-    ));
 
     let broke = tokio::select! {
         biased;
@@ -144,6 +120,7 @@ pub async fn run(
     }
     let _ = tokio::time::timeout(LAST, async { tokio::join!(bells, webhooks) }).await;
     ops.abort();
+    telling.abort();
     anyhow::ensure!(stopped == Stopped::InOrder, "worker stopped: sessions were cut off");
     anyhow::ensure!(!broke, "worker stopped: what keeps its leases or looks for accounts broke");
     tracing::info!("worker stopped");
@@ -153,23 +130,73 @@ pub async fn run(
     }
 }
 
-/// What readiness asks: whether it has the right to act, and both stores answer.
-fn ready_check(context: Arc<Context>) -> ops::ReadyCheck {
+/// Waits until Postgres can be worked with and the keys fit it, and registers. `None`: it was told to stop.
+async fn started(
+    startup: &mut Startup,
+    config: &Config,
+    worker: WorkerId,
+) -> anyhow::Result<Option<([PgPool; 2], BootTime)>> {
+    let sealer = Sealer::parse(&config.credential_keys.0).context("CREDENTIAL_KEYS")?;
+    loop {
+        let pools = startup.postgres(&config.database, [config.database.max_connections, KEEPING]).await;
+        let Some([pool, keeping]) = pools else { return Ok(None) };
+        let start = BootTime::now();
+        let Err(error) = register(&pool, &sealer, config, worker).await else {
+            return Ok(Some(([pool, keeping], start)));
+        };
+        let place = Place::from(&*pool.connect_options());
+        let trouble = match error.downcast::<store::Error>()? {
+            store::Error::Database(error) => trouble::postgres::of(&error, &place),
+            other => return Err(other.into()),
+        };
+        if startup.again(&trouble).await.is_none() {
+            return Ok(None);
+        }
+    }
+}
+
+async fn register(pool: &PgPool, sealer: &Sealer, config: &Config, worker: WorkerId) -> anyhow::Result<()> {
+    keys::check(pool, sealer).await?;
+    let name = hostname();
+    let capacity = i32::try_from(config.capacity).unwrap_or(i32::MAX);
+    let boot = Boot { name: &name, version: env!("CARGO_PKG_VERSION"), release: &config.release, capacity };
+    Ok(store::workers::register(pool, worker, boot).await?)
+}
+
+fn context(
+    config: &Config,
+    worker: WorkerId,
+    connector: Arc<dyn Connector>,
+    [pool, keeping]: [PgPool; 2],
+) -> anyhow::Result<Context> {
+    let (url, prefix) = (&config.redis.url, &config.redis.prefix);
+    Ok(Context {
+        worker,
+        leases: Leases::connect(url, prefix, worker, config.lease_ttl()).context("Redis")?,
+        doorbell: Doorbell::connect(url, prefix).context("Redis")?,
+        bus: Bus::connect(url, prefix).context("Redis")?,
+        board: Board::start(pool.clone()),
+        trust: Arc::new(Trust::new(config.lease_ttl())),
+        reachout_hold: config.reachout_hold(),
+        connector,
+        unknown_key: UnknownKey::default(),
+        opening: Arc::new(Semaphore::new(OPENING)),
+        limiter: Limiter::connect(url, prefix, config.connects_per_s).context("Redis")?,
+        pool,
+        keeping,
+    })
+}
+
+/// What readiness asks: whether it has the right to act, and both stores answer and take writes.
+fn ready_check(context: Arc<Context>, redis: RedisHealth) -> ops::ReadyCheck {
     Arc::new(move || {
-        let context = Arc::clone(&context);
+        let (context, redis) = (Arc::clone(&context), redis.clone());
         Box::pin(async move {
             if !context.trust.holds(BootTime::now()) {
-                return Err("the right to act has run out: neither Postgres nor Redis confirms it");
+                return Err("the right to act has run out: neither Postgres nor Redis confirms it".to_owned());
             }
-            let (rows, leases) = tokio::join!(
-                tokio::time::timeout(READY_ASK, store::ping(&context.pool)),
-                tokio::time::timeout(READY_ASK, context.leases.ping()),
-            );
-            match (rows, leases) {
-                (Ok(Ok(())), Ok(Ok(()))) => Ok(()),
-                (Ok(Ok(())), _) => Err("Redis does not answer"),
-                _ => Err("Postgres does not answer"),
-            }
+            let (rows, leases) = tokio::join!(server::healthy(&context.pool), redis.ask());
+            rows.and(leases).map_err(|trouble| trouble.to_string())
         })
     })
 }

@@ -40,7 +40,8 @@ async fn without_redis_it_is_degraded(db: PgPool) {
     let anyone = api.anonymous();
     assert_eq!(anyone.get("/health").await.expect(200).json()["status"], "degraded");
     let ready = api.ops().get("/readyz").await;
-    assert_eq!((ready.status.as_u16(), ready.text().as_str()), (503, "redis does not answer\n"));
+    assert_eq!(ready.status.as_u16(), 503);
+    assert!(ready.text().starts_with("Redis at 127.0.0.1:1 can't be reached"), "{}", ready.text());
     api.ops().get("/livez").await.expect(200);
 }
 
@@ -99,7 +100,7 @@ async fn without_postgres_it_is_down(db: PgPool) {
     until_ready(200).await;
     line.set(Line::Cut);
     let says = until_ready(503).await;
-    assert!(["postgres does not answer\n", "no answer within 2 s\n"].contains(&says.as_str()), "{says}");
+    assert!(says.starts_with("Postgres at ") || says == "no answer within 2 s\n", "{says}");
     let (status, health) = get("/health").await;
     assert_eq!((status, &serde_json::from_str::<Value>(&health).unwrap()["status"]), (503, &json!("down")));
     line.set(Line::Through);

@@ -4,6 +4,7 @@
 mod accounts;
 mod auth;
 mod bad_reminders;
+mod commands;
 mod groups;
 mod health;
 mod isolation;
@@ -16,6 +17,7 @@ mod probe;
 mod reminders;
 mod requests;
 mod runs;
+mod settings;
 mod sse;
 mod test_api;
 mod webhooks;

@@ -73,6 +73,11 @@ impl TestApi {
         let ops_address = ops.local_addr().unwrap();
         let listeners = api::Listeners { tenants: listener, ops };
         tokio::spawn(api::run(config.config, listeners, stop.clone()));
+        while reqwest::get(format!("http://{address}/health")).await.unwrap().status()
+            == StatusCode::SERVICE_UNAVAILABLE
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await; // it starts
+        }
         Self { db, address, ops_address, redis_prefix, _stop: stop.drop_guard() }
     }
 

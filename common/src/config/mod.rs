@@ -1,29 +1,32 @@
 //! Sections of configuration that several binaries share. Flag, variable, default and meaning stand on one line each;
 //! `--help` is the manual.
 
+pub mod parse;
 mod read;
+mod refusal;
 
 pub use read::{FILE_SUFFIX, read, secret_variable};
+pub use refusal::{BAD_CONFIG, report};
 
 /// Where the rows are.
 #[derive(clap::Args, Clone)]
 pub struct Database {
-    /// Postgres, e.g. postgres://user:password@host/switchboard
-    #[arg(id = "database_url", long = "database-url", env = "DATABASE_URL", hide_env_values = true)]
+    /// Postgres, e.g. postgres://user:password@host/switchboard; TLS by ?sslmode=verify-full&sslrootcert=/path/ca.crt
+    #[arg(id = "database_url", long = "database-url", env = "DATABASE_URL", hide_env_values = true, value_parser = parse::postgres_url)]
     pub url: String,
-    /// Connections this process may hold
-    #[arg(long = "database-connections", env = "DATABASE_CONNECTIONS", default_value_t = 16)]
+    /// Connections to Postgres that this process may hold, 2 to 1,000: one may be kept to listen
+    #[arg(long = "database-connections", env = "DATABASE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=1_000))]
     pub max_connections: u32,
 }
 
 /// Where the bells, leases and live signals are.
 #[derive(clap::Args, Clone)]
 pub struct Redis {
-    /// Redis, e.g. redis://host:6379
-    #[arg(id = "redis_url", long = "redis-url", env = "REDIS_URL", hide_env_values = true)]
+    /// Redis, e.g. redis://:password@host:6379, or rediss:// with TLS
+    #[arg(id = "redis_url", long = "redis-url", env = "REDIS_URL", hide_env_values = true, value_parser = parse::redis_url)]
     pub url: String,
     /// Every key and channel starts with this
-    #[arg(long = "redis-prefix", env = "REDIS_PREFIX", default_value = "switchboard:")]
+    #[arg(long = "redis-prefix", env = "REDIS_PREFIX", default_value = "switchboard:", value_parser = parse::key_prefix)]
     pub prefix: String,
 }
 
@@ -38,14 +41,20 @@ pub struct Webhooks {
     pub allow_http: bool,
 }
 
+/// What is logged if nothing else is said: our own words, and only the warnings of others.
+pub const DEFAULT_LOG: &str = "warn,api=info,worker=info,scheduler=info,common=info,switchboard_api=info,switchboard_worker=info,switchboard_scheduler=info";
+
 /// How the process talks about itself.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Telemetry {
-    /// Log lines as `text` or `json`; their level comes from RUST_LOG
+    /// What is logged, e.g. info or warn,worker=debug; our own words and the warnings of others, if not given
+    #[arg(long = "log", env = "RUST_LOG", default_value = DEFAULT_LOG, hide_default_value = true, value_parser = parse::log_filter)]
+    pub log: String,
+    /// Log lines as `text` or `json`
     #[arg(long, env = "LOG_FORMAT", default_value = "text", value_parser = ["text", "json"])]
     pub log_format: String,
     /// OTLP over HTTP, e.g. http://collector:4318; traces are sent only when it is set
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_parser = parse::http_url)]
     pub otlp_endpoint: Option<String>,
     /// Share of the traces that begin here and are kept, 0 to 1; what fails is sent in any case
     #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", default_value_t = 1.0, value_parser = share)]
@@ -53,7 +62,7 @@ pub struct Telemetry {
     /// How a step goes on with a message that was made elsewhere: with a `link`, or as a `child` in one long trace
     #[arg(long, env = "TRACE_PARENT", value_enum, default_value_t = TraceParent::Link)]
     pub trace_parent: TraceParent,
-    /// Spans that wait for the collector at most; what comes beyond is dropped
+    /// Spans that wait for the collector at most, 1 to 1,000,000; what comes beyond is dropped
     #[arg(id = "traces_waiting_max", long = "traces-waiting-max", env = "OTEL_BSP_MAX_QUEUE_SIZE", default_value_t = 2_048, value_parser = waiting)]
     pub traces_waiting_max: usize,
 }
@@ -62,6 +71,7 @@ impl Default for Telemetry {
     /// As without any setting.
     fn default() -> Self {
         Self {
+            log: DEFAULT_LOG.to_owned(),
             log_format: "text".to_owned(),
             otlp_endpoint: None,
             traces_sampler_arg: 1.0,

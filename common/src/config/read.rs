@@ -5,6 +5,8 @@ use std::ffi::{OsStr, OsString};
 use clap::error::ErrorKind;
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
 
+use super::refusal;
+
 /// Behind the name of a secret's variable: the variable of the file that holds it.
 pub const FILE_SUFFIX: &str = "_FILE";
 
@@ -29,7 +31,9 @@ fn read_in<C: CommandFactory + FromArgMatches>(
 ) -> Result<C, clap::Error> {
     let mut wrong = None;
     let mut command = with_secret_files(C::command(), variable, &mut wrong);
-    let matches = command.try_get_matches_from_mut(with_default_command(args, default))?;
+    let matches = command
+        .try_get_matches_from_mut(with_default_command(args, default))
+        .map_err(|error| refusal::named(error, &mut command))?;
     if let Some(problem) = wrong {
         return Err(command.error(ErrorKind::InvalidValue, problem));
     }

@@ -15,6 +15,7 @@ use crate::telemetry::metrics::labels::RedisUser;
 
 mod answer;
 mod consume;
+mod lengths;
 mod listen;
 mod ring;
 mod subscribe;
@@ -44,6 +45,9 @@ impl crate::telemetry::trace::Fault for Error {
             Self::Redis(_) | Self::Queue(_) => "redis",
             Self::Encoding(_) => "encoding",
         })
+    }
+}
+
 impl From<redis::RedisError> for Error {
     fn from(error: redis::RedisError) -> Self {
         failure::count_redis(RedisUser::Doorbell, &error);

@@ -97,7 +97,7 @@ impl Doorbell {
         for (place, step) in steps.iter().enumerate() {
             step.heard(&rung);
             if let Some(rung) = rung.as_ref().ok().and_then(|rung| rung.get(place)) {
-                step.outcome(word(*rung));
+                step.outcome(RingOutcome::from(*rung).as_str());
             }
         }
         rung

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 use sqlx::postgres::types::PgInterval;
 
-use super::{Error, Result, settings};
+use super::{Error, Result, hand_overs, settings};
 use crate::id::{AccountId, WorkerId};
 
 /// The setting that holds the count of accounts that should be live.
@@ -33,7 +33,8 @@ pub struct Claim {
 }
 
 /// Claims what may be claimed of `accounts`: those that should be online or erased, and whose previous owner is gone,
-/// has stopped, or has not been seen for `stale_after` (R02). Never steals from a living owner.
+/// has stopped, or has not been seen for `stale_after` (R02). Never steals from a living owner, and leaves to its heir what an
+/// operator hands over.
 ///
 /// # Errors
 /// When the database fails; then nothing was claimed.
@@ -54,6 +55,9 @@ pub async fn claim_across_tenants(
             JOIN accounts a ON a.id = l.account_id
             WHERE l.account_id = ANY($2)
               AND a.wanted <> 'offline'
+              AND NOT EXISTS (
+                    SELECT 1 FROM hand_overs h WHERE h.account_id = l.account_id AND h.epoch = l.epoch AND h.heir <> $1
+                        AND h.asked_at > now() - $4::interval)
               AND (l.owner IS NULL OR l.owner = $1 OR NOT EXISTS (
                     SELECT 1 FROM workers w
                     WHERE w.id = l.owner AND w.stopped_at IS NULL AND w.last_seen > now() - $3::interval))
@@ -68,6 +72,7 @@ pub async fn claim_across_tenants(
         worker.0,
         &ids,
         interval(stale_after)?,
+        interval(hand_overs::KEPT)?,
     )
     .fetch_all(pool)
     .await?;

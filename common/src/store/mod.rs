@@ -2,8 +2,9 @@
 
 use sqlx::Connection as _;
 pub use sqlx::PgPool;
-use sqlx::migrate::MigrateError;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::migrate::{MigrateError, Migrator};
+pub use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::PgPoolOptions;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::id::AccountId;
 use crate::telemetry::metrics::failure;
 
 pub mod accounts;
+pub mod admin;
 pub mod api_keys;
 pub mod audit;
 pub mod credentials;
@@ -18,6 +20,7 @@ pub mod dashboard;
 pub mod due;
 pub mod events;
 pub mod groups;
+pub mod hand_overs;
 pub mod idempotency;
 pub mod keys;
 pub mod leases;
@@ -32,6 +35,7 @@ pub mod passkeys;
 pub mod reminders;
 pub mod retention;
 pub mod runs;
+pub mod server;
 pub mod session;
 pub mod settings;
 pub mod tenants;
@@ -40,7 +44,7 @@ pub mod webhooks;
 pub mod workers;
 
 /// The schema, forward only; `switchboard-api migrate` runs it.
-pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+pub static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 
 /// How often a migration is tried that met a table in use.
 const MIGRATION_TRIES: usize = 60;
@@ -56,7 +60,7 @@ pub async fn migrate(url: &str) -> Result<()> {
     let mut tries = 1..MIGRATION_TRIES;
     loop {
         let db = connect(url, 1).await?; // anew each time: a migration that failed keeps the migrator's lock
-        let migrated = MIGRATOR.run(&db).await;
+        let migrated = migrator().run(&db).await;
         db.close().await;
         match migrated {
             Err(error) if is_lock_timeout(&error) && tries.next().is_some() => {
@@ -66,6 +70,13 @@ pub async fn migrate(url: &str) -> Result<()> {
             done => return done.map_err(|error| Error::Database(error.into())),
         }
     }
+}
+
+/// As [`MIGRATOR`], on a schema that may be newer than this program: what it does not know stays as it is.
+fn migrator() -> Migrator {
+    let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
+    migrator.set_ignore_missing(true);
+    migrator
 }
 
 fn is_lock_timeout(error: &MigrateError) -> bool {
@@ -216,10 +227,29 @@ const IDLE_IN_TRANSACTION: &str = "30s";
 /// # Errors
 /// When the URL is malformed or the database can't be reached.
 pub async fn connect(url: &str, max_connections: u32) -> Result<PgPool> {
-    let options = PgConnectOptions::from_str(url)?
+    Ok(pool(max_connections).connect_with(options(url)?).await?)
+}
+
+/// As [`connect`], with its first connection made when it is first needed.
+///
+/// # Errors
+/// When the URL is malformed.
+pub fn connect_lazily(url: &str, max_connections: u32) -> Result<PgPool> {
+    Ok(pool(max_connections).connect_lazy_with(options(url)?))
+}
+
+/// How each connection is made.
+///
+/// # Errors
+/// When the URL is malformed.
+pub fn options(url: &str) -> Result<PgConnectOptions> {
+    Ok(PgConnectOptions::from_str(url)?
         .application_name(env!("CARGO_PKG_NAME"))
-        .options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION)]);
-    let pool = PgPoolOptions::new()
+        .options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION)]))
+}
+
+fn pool(max_connections: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(Duration::from_secs(5))
         .test_before_acquire(false) // a round trip on every call; a connection that broke shows as an error of its query
@@ -229,7 +259,4 @@ pub async fn connect(url: &str, max_connections: u32) -> Result<PgPool> {
                 tokio::time::timeout(RETURN, connection.ping()).await.unwrap_or_else(|_| Err(silent())).map(|()| true)
             })
         })
-        .connect_with(options)
-        .await?;
-    Ok(pool)
 }

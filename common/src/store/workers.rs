@@ -37,13 +37,14 @@ pub struct Live {
     pub started_at: DateTime<Utc>,
 }
 
-/// Writes the row of a new boot.
+/// Writes the row of a new boot. May be called again when the answer was lost.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn register(pool: &PgPool, id: WorkerId, boot: Boot<'_>) -> Result<()> {
     sqlx::query!(
-        "INSERT INTO workers (id, name, version, release, capacity) VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO workers (id, name, version, release, capacity) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (id) DO UPDATE SET last_seen = now() WHERE workers.stopped_at IS NULL",
         id.0,
         boot.name,
         boot.version,

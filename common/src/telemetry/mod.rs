@@ -14,9 +14,6 @@ use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 use crate::config;
 pub use trace::provider::Guard;
 
-/// What is logged when RUST_LOG is not set: our own words, and only the warnings of others.
-const DEFAULT_FILTER: &str = "warn,api=info,worker=info,scheduler=info,common=info,switchboard_api=info,switchboard_worker=info,switchboard_scheduler=info";
-
 /// Starts logging and, when an endpoint is set, tracing. Call it once, in `main`.
 ///
 /// # Errors
@@ -32,7 +29,7 @@ pub fn init(service: &'static str, config: &config::Telemetry) -> anyhow::Result
 /// # Errors
 /// As [`init`].
 pub fn dispatch(service: &'static str, config: &config::Telemetry) -> anyhow::Result<(Dispatch, Guard)> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let filter = EnvFilter::try_new(&config.log)?;
     // traces are told to the collector; what their library says about it we say ourselves, once per outage
     let told = filter_fn(|of| of.target() != trace::TARGET && !of.target().starts_with("opentelemetry"));
     let lines = if config.log_format == "json" {

@@ -2,10 +2,13 @@
 
 pub mod many_due;
 mod port;
+mod postgres_server;
 mod proxy;
 mod redis_server;
+pub mod settings;
 pub mod witness;
 
 pub use port::free_port;
+pub use postgres_server::{PASSWORD, PostgresServer};
 pub use proxy::{Line, Proxy};
 pub use redis_server::RedisServer;

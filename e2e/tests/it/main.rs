@@ -2,9 +2,11 @@
 //! library over real sockets.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
+mod configuration;
 mod durability;
 mod flapping;
 mod frozen;
+mod hand_over;
 mod keys;
 mod lifecycle;
 mod main_job;
@@ -15,6 +17,7 @@ mod placement;
 mod receiver;
 mod reminders;
 mod stale;
+mod startup;
 mod takeover;
 mod traces;
 mod webhooks;

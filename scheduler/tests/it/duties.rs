@@ -186,7 +186,7 @@ async fn finish_deletes_removes_what_nobody_logs_out(db: PgPool) {
 async fn firing_goes_on_without_redis(db: PgPool) {
     let mut config = house::config(&house::url_of(&db).await);
     config.redis.url = "redis://127.0.0.1:1".to_owned();
-    let context = scheduler::Context::open(&config).await.unwrap();
+    let context = scheduler::Context::new(&config, db.clone(), common::ops::Pulse::default()).unwrap();
     let of = house::account(&db).await;
     house::reminder(&db, of, -10).await;
     let began = Instant::now();

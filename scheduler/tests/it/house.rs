@@ -32,7 +32,8 @@ pub(crate) async fn url_of(db: &PgPool) -> String {
 
 pub(crate) async fn context(db: &PgPool) -> Context {
     let config = config(&url_of(db).await);
-    Context::open(&config).await.unwrap()
+    let pool = common::store::connect(&config.database.url, config.database.max_connections).await.unwrap();
+    Context::new(&config, pool, common::ops::Pulse::default()).unwrap()
 }
 
 /// A connected account of a new tenant.

@@ -5,3 +5,5 @@ mod duty;
 mod health;
 mod house;
 mod run;
+mod settings;
+mod startup;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use common::seal::Sealer;
-use common::store::{self, PgPool, keys};
+use common::store::{self, PgPool, keys, server};
+use common::trouble::postgres::{self, Place};
 use common::{clock, shutdown};
 use tokio_util::sync::CancellationToken;
 
@@ -146,8 +147,10 @@ pub async fn run(command: Keys) -> anyhow::Result<bool> {
 
 async fn open(stores: &KeyStores) -> anyhow::Result<(PgPool, Sealer)> {
     let sealer = Sealer::parse(&stores.credential_keys.0).context("CREDENTIAL_KEYS")?;
-    let pool = store::connect(&stores.database.url, CONNECTIONS).await.context("Postgres")?;
-    Ok((pool, sealer))
+    let options = store::options(&stores.database.url)?;
+    let reached = server::connect(&options).await;
+    reached.map_err(|error| postgres::of(&error, &Place::from(&options)))?;
+    Ok((store::connect_lazily(&stores.database.url, CONNECTIONS)?, sealer))
 }
 
 /// Which keys are in use, and what becomes of each: a line per key.

@@ -90,6 +90,7 @@ pub async fn sweep(supervisor: Supervisor, stop: CancellationToken) {
         let pause = if swept.is_ok_and(|claimed| claimed == CLAIM_BATCH) {
             Duration::ZERO // there may be more
         } else {
+            supervisor.hand_over().await;
             supervisor.shed(SWEEP).await;
             SWEEP
         };

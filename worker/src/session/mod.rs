@@ -8,6 +8,7 @@ pub mod board;
 mod close;
 pub mod figures;
 pub mod fleet;
+pub mod hand_over;
 pub mod in_flight;
 pub mod inbound;
 pub mod keeper;

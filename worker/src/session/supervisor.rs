@@ -346,6 +346,17 @@ impl Supervisor {
         }
     }
 
+    /// Has the account's session end in order, and gives it back, if it is held under this epoch and stays so far.
+    pub(super) fn give_back(&self, account: AccountId, epoch: i64) -> bool {
+        match self.held().get(&account) {
+            Some(Hold::Live(held)) if held.epoch == epoch && held.stays() => {
+                held.orders.release.cancel();
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The right to act is gone for all.
     pub fn fence_all(&self) {
         for orders in self.orders() {

@@ -8,6 +8,9 @@ fn read(args: &[&str]) -> Result<Command, clap::Error> {
     Cli::read(args).map(|cli| cli.command)
 }
 
+/// 32 bytes.
+const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
 /// Every flag is declared once, and what must be given must be given.
 #[test]
 fn the_command_line_is_sound() {
@@ -21,21 +24,24 @@ fn debug_output_holds_no_secret() {
     let command = read(&[
         "--database-url=postgres://user:hunter2@localhost/x",
         "--redis-url=redis://:hunter2@localhost",
-        "--credential-keys=1:hunter2",
+        &format!("--credential-keys=1:{KEY}"),
+        "--whatsapp-url=ws://127.0.0.1:1/ws/chat",
     ])
     .unwrap();
-    assert!(!format!("{command:?}").contains("hunter2"));
+    let shown = format!("{command:?}");
+    assert!(!shown.contains("hunter2") && !shown.contains(KEY), "{shown}");
 }
 
 /// Without a command it works, as ever; `keys` needs no more than the rows and the keys.
 #[test]
 fn a_command_looks_after_keys() {
-    let stores = ["--database-url=postgres://x", "--credential-keys=1:x"];
-    let work = read(&[&stores[..], &["--redis-url=redis://x"]].concat());
+    let keys = format!("--credential-keys=1:{KEY}");
+    let stores = ["--database-url=postgres://x/y", keys.as_str()];
+    let work = read(&[&stores[..], &["--redis-url=redis://x", "--whatsapp-url=ws://127.0.0.1:1/ws/chat"]].concat());
     assert!(matches!(work, Ok(Command::Work(_))), "{work:?}");
     for command in ["rotate", "list"] {
-        let keys = read(&[&["keys", command], &stores[..]].concat());
-        assert!(matches!(keys, Ok(Command::Keys { .. })), "{keys:?}");
+        let read = read(&[&["keys", command], &stores[..]].concat());
+        assert!(matches!(read, Ok(Command::Keys { .. })), "{read:?}");
     }
     assert!(read(&["keys", "rotate", "--batch=0", stores[0], stores[1]]).is_err());
 }

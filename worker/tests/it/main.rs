@@ -9,6 +9,8 @@ mod machine;
 mod model;
 mod placement;
 mod session;
+mod settings;
+mod startup;
 mod stop;
 mod supervisor;
 mod trust;

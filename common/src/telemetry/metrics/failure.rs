@@ -4,6 +4,7 @@
 use std::io;
 
 use redis::ServerErrorKind;
+use sqlx::migrate::MigrateError;
 
 use super::labels::{PostgresError, RedisError, RedisUser};
 use super::{POSTGRES_ERRORS, REDIS_ERRORS};
@@ -19,6 +20,10 @@ pub fn of_postgres(error: &sqlx::Error) -> Option<PostgresError> {
             Some(PostgresError::Unreachable)
         }
         sqlx::Error::Database(error) => Some(error.code().map_or(PostgresError::Other, |code| of_sqlstate(&code))),
+        sqlx::Error::Migrate(error) => match &**error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => of_postgres(error),
+            _ => Some(PostgresError::Other),
+        },
         _ => Some(PostgresError::Other),
     }
 }
@@ -71,7 +76,7 @@ fn of_redis_code(code: &str) -> RedisError {
     match code {
         "OOM" => RedisError::OutOfMemory,
         "NOAUTH" | "WRONGPASS" | "NOPERM" => RedisError::Auth,
-        "READONLY" => RedisError::ReadOnly,
+        "READONLY" | "NOREPLICAS" | "MISCONF" => RedisError::ReadOnly,
         "LOADING" | "MASTERDOWN" => RedisError::Unreachable,
         _ => RedisError::Other,
     }

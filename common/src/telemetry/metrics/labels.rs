@@ -95,7 +95,7 @@ labels! {
     /// Tables that grow with use.
     Table {
         Accounts = "accounts", ApiKeys = "api_keys", Audit = "audit", Credentials = "credentials", Events = "events",
-        Groups = "groups", IdempotencyKeys = "idempotency_keys", Leases = "leases", Messages = "messages",
+        Groups = "groups", HandOvers = "hand_overs", IdempotencyKeys = "idempotency_keys", Leases = "leases", Messages = "messages",
         Notifications = "notifications", Passkeys = "passkeys", ReminderMessages = "reminder_messages",
         ReminderTargets = "reminder_targets", Reminders = "reminders", RunTargets = "run_targets", Runs = "runs",
         Settings = "settings", Tenants = "tenants", WebhookDeliveries = "webhook_deliveries", Webhooks = "webhooks",

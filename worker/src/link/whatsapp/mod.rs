@@ -165,15 +165,15 @@ impl Connector for WhatsApp {
 /// The connector that a configuration describes, on a pool of its own.
 ///
 /// # Errors
-/// When the configuration names a refused address, a malformed version or bad keys, or the database is not there.
-pub async fn from_config(config: &Config) -> anyhow::Result<Arc<dyn Connector>> {
+/// When the configuration names a refused address, a malformed version or bad keys.
+pub fn from_config(config: &Config) -> anyhow::Result<Arc<dyn Connector>> {
     address::check_url(&config.whatsapp_url, config.allow_public_simulator)?;
     let sealer = Arc::new(Sealer::parse(&config.credential_keys.0).context("CREDENTIAL_KEYS")?);
     let version = match &config.whatsapp_version {
         Some(text) => WebVersion::parse(text).context("WHATSAPP_VERSION")?,
         None => WebVersion::fetched(),
     };
-    let pool = store::connect(&config.database.url, config.database.max_connections).await.context("Postgres")?;
-    let settings = Settings { url: config.whatsapp_url.clone(), version, pre_keys: config.pre_keys };
+    let pool = store::connect_lazily(&config.database.url, config.database.max_connections).context("DATABASE_URL")?;
+    let settings = Settings { url: config.whatsapp_url.clone(), version, pre_keys: usize::try_from(config.pre_keys)? };
     Ok(Arc::new(WhatsApp::new(pool, sealer, settings)?))
 }

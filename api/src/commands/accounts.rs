@@ -1,0 +1,177 @@
+//! Accounts: what there is, and moving one from worker to worker.
+//!
+//! A move is asked for in a row and done by the workers: the owner finishes what is on its way, closes the socket and gives the
+//! account back; the heir claims it under a new epoch. So there is never more than one socket, whatever dies meanwhile.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use common::clock::BootTime;
+use common::config::Database;
+use common::id::{AccountId, WorkerId};
+use common::store::{PgPool, admin, hand_overs};
+use serde_json::json;
+
+use super::table::{instant, or_dash, show};
+use super::{SILENT_AFTER, open, plainly};
+use crate::config::{Accounts, Rows};
+
+/// A worker looks for such wishes every two seconds, and a session takes some seconds to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The wait between two looks.
+const PAUSE: Duration = Duration::from_millis(250);
+
+pub(super) async fn run(command: Accounts, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+    match command {
+        Accounts::List { rows, tenant, status, limit } => {
+            let db = open(&rows.database).await?;
+            let found = admin::accounts_of_all_tenants(&db, tenant, status, limit.limit).await;
+            let found = found.map_err(|error| plainly(error, &rows.database))?;
+            let heads = ["ID", "TENANT", "STATUS", "WORKER", "QUEUED", "CHANGED", "LABEL", "REASON"];
+            show(out, rows.json, &found, heads, |account| {
+                [
+                    account.id.to_string(),
+                    account.tenant.clone(),
+                    account.status.as_str().to_owned(),
+                    or_dash(account.worker.clone()),
+                    account.queued.to_string(),
+                    instant(account.updated_at),
+                    account.label.clone(),
+                    or_dash(account.reason.clone()),
+                ]
+            })
+        }
+        Accounts::Move { rows, account, to } => hand_over(&rows, account, to.as_deref(), out).await,
+        Accounts::Release { rows, account } => hand_over(&rows, account, None, out).await,
+    }
+}
+
+async fn hand_over(
+    rows: &Rows,
+    account: AccountId,
+    to: Option<&str>,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    let db = open(&rows.database).await?;
+    let before = owner(&db, account, &rows.database).await?;
+    if !before.wanted {
+        bail!("account {account} is not to be online: no worker has it (pair it first)");
+    }
+    let Some(from) = before.worker else {
+        bail!("no worker has account {account} just now: whoever has room takes it within seconds");
+    };
+    let workers = admin::workers(&db, SILENT_AFTER, SILENT_AFTER).await;
+    let workers = workers.map_err(|error| plainly(error, &rows.database))?;
+    let heir = match to {
+        Some(named) => named_worker(&workers, named)?,
+        None => roomiest(&workers, from).context("no other worker is alive and has room: start one")?,
+    };
+    let asked = hand_overs::ask_across_tenants(&db, account, heir, SILENT_AFTER).await;
+    asked.map_err(|error| plainly(error, &rows.database))?;
+    let began = BootTime::now();
+    loop {
+        let now = owner(&db, account, &rows.database).await?;
+        let took = BootTime::now().since(began);
+        match now.worker {
+            Some(worker) if now.epoch != before.epoch => {
+                let name = name_of(&workers, worker);
+                if rows.json {
+                    let said = json!({"account_id": account, "from": from, "to": worker, "epoch": now.epoch,
+                        "took_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX)});
+                    writeln!(out, "{said}")?;
+                } else {
+                    let from = name_of(&workers, from);
+                    writeln!(out, "{account} went from {from} to {name} in {:.1} s", took.as_secs_f64())?;
+                }
+                return Ok(());
+            }
+            _ if !now.wanted => bail!("account {account} was unpaired meanwhile"),
+            _ if took > PATIENCE => bail!(
+                "it was asked for and has not happened within {} s: see the logs of {} and {}",
+                PATIENCE.as_secs(),
+                name_of(&workers, from),
+                name_of(&workers, heir)
+            ),
+            _ => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+async fn owner(db: &PgPool, account: AccountId, database: &Database) -> anyhow::Result<admin::Owner> {
+    let found = admin::owner_across_tenants(db, account).await.map_err(|error| plainly(error, database))?;
+    found.with_context(|| format!("there is no account {account}: `accounts list` shows them"))
+}
+
+/// Pure. The live worker with this id or host.
+fn named_worker(workers: &[admin::Worker], named: &str) -> anyhow::Result<WorkerId> {
+    let mut found = workers.iter().filter(|worker| worker.id.to_string() == named || worker.name == named);
+    let Some(worker) = found.find(|worker| worker.state == "live") else {
+        bail!("there is no live worker `{named}`: `workers list` shows them");
+    };
+    if found.any(|worker| worker.state == "live") {
+        bail!("several workers run on host `{named}`: name one by its id (`workers list`)");
+    }
+    Ok(worker.id)
+}
+
+/// Pure. The live worker, other than this one, whose share of capacity in use is smallest.
+fn roomiest(workers: &[admin::Worker], but: WorkerId) -> Option<WorkerId> {
+    let used = |worker: &&admin::Worker| i64::from(worker.held) * 1_000_000 / i64::from(worker.capacity.max(1));
+    let with_room = workers.iter().filter(|w| w.id != but && w.state == "live" && w.held < w.capacity);
+    with_room.min_by_key(used).map(|worker| worker.id)
+}
+
+fn name_of(workers: &[admin::Worker], id: WorkerId) -> String {
+    let found = workers.iter().find(|worker| worker.id == id);
+    found.map_or_else(|| id.to_string(), |worker| format!("{} ({id})", worker.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worker(name: &str, state: &str, held: i32, capacity: i32) -> admin::Worker {
+        admin::Worker {
+            id: WorkerId::new(),
+            name: name.to_owned(),
+            state: state.to_owned(),
+            release: "1".to_owned(),
+            version: "1".to_owned(),
+            held,
+            capacity,
+            started_at: common::clock::now(),
+            last_seen: common::clock::now(),
+        }
+    }
+
+    #[test]
+    fn the_heir_is_the_one_with_most_room() {
+        let workers = [
+            worker("a", "live", 1, 10),
+            worker("b", "live", 5, 100),
+            worker("c", "leaving", 0, 100),
+            worker("d", "live", 3, 3),
+            worker("e", "live", 50, 100),
+        ];
+        assert_eq!(roomiest(&workers, workers[0].id), Some(workers[1].id));
+        assert_eq!(roomiest(&workers, workers[1].id), Some(workers[0].id));
+        assert_eq!(roomiest(&workers[..1], workers[0].id), None);
+        assert_eq!(roomiest(&workers[2..4], workers[0].id), None);
+    }
+
+    #[test]
+    fn a_worker_is_named_by_id_or_host() {
+        let workers = [
+            worker("a", "live", 0, 1),
+            worker("b", "live", 0, 1),
+            worker("b", "live", 0, 1),
+            worker("c", "silent", 0, 1),
+        ];
+        assert_eq!(named_worker(&workers, "a").unwrap(), workers[0].id);
+        assert_eq!(named_worker(&workers, &workers[2].id.to_string()).unwrap(), workers[2].id);
+        for wrong in ["b", "c", "d"] {
+            assert!(named_worker(&workers, wrong).is_err(), "{wrong}");
+        }
+    }
+}

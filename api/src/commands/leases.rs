@@ -1,0 +1,76 @@
+//! Who has which account, as Postgres and Redis say it.
+
+use std::io::Write;
+
+use common::id::WorkerId;
+use common::lease::{self, Leases as Door};
+use common::store::admin;
+use serde::Serialize;
+
+use super::table::{instant, or_dash, show};
+use super::{SILENT_AFTER, open, plainly};
+use crate::config::Leases;
+
+/// A row, with what Redis says.
+#[derive(Serialize)]
+struct Row {
+    #[serde(flatten)]
+    lease: admin::Lease,
+    /// `held` by the same owner under the same epoch, `missing`, `other` (somebody else's), or `unknown` (Redis is away).
+    redis: &'static str,
+    /// Milliseconds until Redis forgets it.
+    redis_ttl_ms: Option<i64>,
+}
+
+pub(super) async fn run(command: Leases, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+    let Leases::List { stores, worker, limit } = command;
+    let db = open(&stores.database).await?;
+    let leases = admin::leases_across_tenants(&db, worker.as_deref(), SILENT_AFTER, limit.limit);
+    let leases = leases.await.map_err(|error| plainly(error, &stores.database))?;
+    let door = Door::connect(&stores.redis.url, &stores.redis.prefix, WorkerId::new(), SILENT_AFTER)?;
+    let accounts: Vec<_> = leases.iter().map(|lease| lease.account_id).collect();
+    let keys = match door.look(&accounts).await {
+        Ok(keys) => Some(keys),
+        Err(error) => {
+            eprintln!("Redis was not asked: {error}");
+            None
+        }
+    };
+    let rows: Vec<Row> = leases
+        .into_iter()
+        .enumerate()
+        .map(|(place, lease)| {
+            let key = keys.as_ref().map(|keys| keys.get(place));
+            let (redis, redis_ttl_ms) = judge(&lease, key);
+            Row { lease, redis, redis_ttl_ms }
+        })
+        .collect();
+    let heads = ["ACCOUNT", "STATUS", "WORKER", "HOST", "ALIVE", "EPOCH", "CLAIMED", "REDIS"];
+    show(out, stores.json, &rows, heads, |row| {
+        [
+            row.lease.account_id.to_string(),
+            row.lease.status.as_str().to_owned(),
+            or_dash(row.lease.worker_id),
+            or_dash(row.lease.worker.clone()),
+            (if row.lease.alive { "yes" } else { "no" }).to_owned(),
+            row.lease.epoch.to_string(),
+            or_dash(row.lease.claimed_at.map(instant)),
+            row.redis.to_owned(),
+        ]
+    })
+}
+
+/// Pure. What Redis says of a lease; outer `None`: it was not asked.
+fn judge(lease: &admin::Lease, key: Option<Option<&lease::Key>>) -> (&'static str, Option<i64>) {
+    match key {
+        None => ("unknown", None),
+        Some(None) => ("missing", None),
+        Some(Some(key)) => match &key.value {
+            None => ("missing", None),
+            Some(value) if lease.worker_id.is_some_and(|worker| *value == format!("{worker}:{}", lease.epoch)) => {
+                ("held", Some(key.ttl_ms))
+            }
+            Some(_) => ("other", Some(key.ttl_ms)),
+        },
+    }
+}

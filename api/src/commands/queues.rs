@@ -1,0 +1,59 @@
+//! What waits: bells in Redis, which may be lost, and rows in Postgres, which may not.
+
+use std::io::Write;
+
+use common::doorbell::Doorbell;
+use common::job::Queue;
+use common::store::admin;
+use serde::Serialize;
+
+use super::table::show;
+use super::{SILENT_AFTER, open, plainly};
+use crate::config::Queues;
+
+/// One queue, or one kind of rows.
+#[derive(Serialize)]
+struct Row {
+    /// `redis` or `postgres`.
+    r#where: &'static str,
+    what: String,
+    waiting: i64,
+    oldest_s: Option<f64>,
+}
+
+pub(super) async fn run(queues: Queues, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+    let stores = queues.stores;
+    let db = open(&stores.database).await?;
+    let workers = admin::workers(&db, SILENT_AFTER, SILENT_AFTER).await;
+    let workers = workers.map_err(|error| plainly(error, &stores.database))?;
+    let inboxes = workers.iter().map(|worker| Queue::Inbox(worker.id));
+    let queues: Vec<Queue> = [Queue::Claim, Queue::FireReminder].into_iter().chain(inboxes).collect();
+    let doorbell = Doorbell::connect(&stores.redis.url, &stores.redis.prefix)?;
+    let mut rows = Vec::new();
+    match doorbell.lengths(&queues).await {
+        Ok(lengths) => rows.extend(queues.iter().zip(lengths).map(|(queue, waiting)| Row {
+            r#where: "redis",
+            what: match queue {
+                Queue::Inbox(id) => {
+                    let host = workers.iter().find(|worker| worker.id == *id).map_or("?", |worker| &worker.name);
+                    format!("inbox of {host} ({id})")
+                }
+                shared => shared.to_string(),
+            },
+            waiting,
+            oldest_s: None,
+        })),
+        Err(error) => eprintln!("Redis was not asked: {error}"),
+    }
+    let waiting = admin::waiting_across_tenants(&db).await.map_err(|error| plainly(error, &stores.database))?;
+    rows.extend(waiting.into_iter().map(|kind| Row {
+        r#where: "postgres",
+        what: kind.what,
+        waiting: kind.count,
+        oldest_s: kind.oldest_s,
+    }));
+    show(out, stores.json, &rows, ["WHERE", "WHAT", "WAITING", "OLDEST"], |row| {
+        let oldest = row.oldest_s.map_or_else(|| "-".to_owned(), |s| format!("{s:.1} s"));
+        [row.r#where.to_owned(), row.what.clone(), row.waiting.to_string(), oldest]
+    })
+}

@@ -1,0 +1,38 @@
+//! Tenants.
+
+use std::io::Write;
+
+use common::account::{MAX_LABEL, name};
+use common::id::TenantId;
+use common::store::tenants;
+
+use super::table::{instant, show};
+use super::{open, plainly};
+use crate::config::Tenants;
+
+/// Tenants in one answer.
+const LIMIT: i64 = 100_000;
+
+pub(super) async fn run(command: Tenants, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+    match command {
+        Tenants::List { rows } => {
+            let db = open(&rows.database).await?;
+            let found = tenants::list(&db, None, LIMIT).await.map_err(|error| plainly(error, &rows.database))?;
+            show(out, rows.json, &found, ["ID", "CREATED", "NAME"], |tenant| {
+                [tenant.id.to_string(), instant(tenant.created_at), tenant.name.clone()]
+            })
+        }
+        Tenants::Create { rows, name: text } => {
+            let name = name(&text, MAX_LABEL).map_err(|error| anyhow::anyhow!("--name {error}"))?;
+            let db = open(&rows.database).await?;
+            let created = tenants::create(&db, TenantId::new(), &name).await;
+            let tenant = created.map_err(|error| plainly(error, &rows.database))?;
+            if rows.json {
+                writeln!(out, "{}", serde_json::to_string(&tenant)?)?;
+            } else {
+                writeln!(out, "{}", tenant.id)?;
+            }
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What a wrong command line or variable is told: the setting by its variable's name, what is wrong, and never a secret.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command, Error};
+
+use super::{FILE_SUFFIX, secret_variable};
+
+/// What a wrong command line or variable exits with (`EX_USAGE`).
+pub const BAD_CONFIG: u8 = 64;
+
+/// Says what is wrong with the command line or a variable, in one line where it is a setting; or prints the help that was
+/// asked for. Answers what to exit with.
+#[must_use]
+pub fn report(binary: &str, error: &Error) -> ExitCode {
+    if !error.use_stderr() {
+        return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    let text = error.to_string();
+    let settings = [ErrorKind::MissingRequiredArgument, ErrorKind::InvalidValue, ErrorKind::ValueValidation];
+    if settings.contains(&error.kind()) {
+        let line = text.lines().next().unwrap_or_default();
+        eprintln!("{binary}: {}", line.strip_prefix("error: ").unwrap_or(line));
+    } else {
+        eprint!("{text}");
+    }
+    ExitCode::from(BAD_CONFIG)
+}
+
+/// The same error in words that name the setting by its variable, in one line. What concerns no setting stays as it is.
+pub(super) fn named(mut error: Error, command: &mut Command) -> Error {
+    command.build(); // an argument can't be shown before
+    let args = all_args(command);
+    let find = |shown: &str| args.iter().find(|arg| arg.to_string() == shown);
+    let says = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(shown))) => {
+            let missing: Vec<String> = shown.iter().map(|shown| find(shown).map_or(shown.clone(), missing)).collect();
+            format!("missing: {}", missing.join("; "))
+        }
+        (ErrorKind::InvalidValue | ErrorKind::ValueValidation, Some(ContextValue::String(shown))) => {
+            let Some(arg) = find(shown) else { return hidden(error, None) };
+            if arg.get_env().is_none() {
+                return hidden(error, Some(arg));
+            }
+            wrong(arg, &error)
+        }
+        _ => return error,
+    };
+    let kind = error.kind();
+    error = command.error(kind, says);
+    error.remove(ContextKind::Usage);
+    error
+}
+
+/// A secret's value is not shown.
+fn hidden(mut error: Error, arg: Option<&Arg>) -> Error {
+    if arg.is_some_and(Arg::is_hide_env_values_set) {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("…".to_owned()));
+    }
+    error
+}
+
+/// How the setting is given: `DATABASE_URL (or --database-url)`.
+fn name(arg: &Arg) -> String {
+    let variable = arg.get_env().map(|name| name.to_string_lossy().into_owned());
+    let flag = arg.get_long().map(|long| format!("--{long}"));
+    match (variable, flag) {
+        (Some(variable), Some(flag)) => format!("{variable} (or {flag})"),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => arg.to_string(),
+    }
+}
+
+fn missing(arg: &Arg) -> String {
+    let mut text = name(arg);
+    if let Some(variable) = secret_variable(arg) {
+        let _ = write!(text, ", or a file that holds it in {variable}{FILE_SUFFIX}");
+    }
+    if let Some(help) = arg.get_help() {
+        let _ = write!(text, ": {help}");
+    }
+    text
+}
+
+fn wrong(arg: &Arg, error: &Error) -> String {
+    use std::error::Error as _;
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) if !texts.is_empty() => Some(texts.join(", ")),
+        _ => None,
+    };
+    let value = match text(ContextKind::InvalidValue) {
+        _ if arg.is_hide_env_values_set() => "its value is not taken".to_owned(),
+        Some(value) if value.is_empty() => "it is empty".to_owned(),
+        Some(value) => format!("`{}` is not taken", value.escape_debug()),
+        None => "its value is not taken".to_owned(),
+    };
+    let why = match (error.source(), text(ContextKind::ValidValue)) {
+        (Some(source), _) => format!(": {source}"),
+        (None, Some(valid)) => format!(": it must be one of {valid}"),
+        (None, None) => String::new(),
+    };
+    format!("{}: {value}{why}", name(arg))
+}
+
+fn all_args(command: &Command) -> Vec<Arg> {
+    let below = command.get_subcommands().flat_map(all_args);
+    command.get_arguments().cloned().chain(below).collect()
+}

@@ -1,0 +1,101 @@
+//! Every setting of a binary, walked from its command line: what is wrong with a value is found at the start.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "test support: a failure is a panic")]
+
+use std::process::{Command as Process, Stdio};
+
+use clap::{Arg, Command};
+
+/// What no setting takes, with a word in it that no message may repeat where the setting is a secret.
+const GARBAGE: &str = "\u{1}=s3cret=\u{7}";
+/// What a bad setting exits with.
+const BAD_CONFIG: i32 = 64;
+
+/// A setting of one command: the words of the command, and what takes the value.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// `["keys", "rotate"]`.
+    pub command: Vec<String>,
+    /// What takes the value.
+    pub arg: Arg,
+}
+
+impl Setting {
+    /// The variable's name.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        self.arg.get_env().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// What its help says of the least and the most, `1 to 3,600`.
+    #[must_use]
+    pub fn bounds(&self) -> Option<(i64, i64)> {
+        let help = self.arg.get_help().map(ToString::to_string).unwrap_or_default();
+        let number = |word: &str| word.trim_end_matches([':', ';', ',', '.']).replace(',', "").parse::<i64>().ok();
+        let words: Vec<&str> = help.split_whitespace().collect();
+        words.windows(3).find_map(|three| match three {
+            [least, "to", most] => Some((number(least)?, number(most)?)),
+            _ => None,
+        })
+    }
+}
+
+/// Every setting that has a variable, of every command; hidden ones, which are for fault campaigns, left out.
+#[must_use]
+pub fn all(cli: &Command) -> Vec<Setting> {
+    let mut found = Vec::new();
+    walk(cli, &mut Vec::new(), &mut found);
+    found
+}
+
+fn walk(command: &Command, words: &mut Vec<String>, found: &mut Vec<Setting>) {
+    for arg in command.get_arguments().filter(|arg| arg.get_env().is_some() && !arg.is_hide_set()) {
+        found.push(Setting { command: words.clone(), arg: arg.clone() });
+    }
+    for below in command.get_subcommands() {
+        words.push(below.get_name().to_owned());
+        walk(below, words, found);
+        words.pop();
+    }
+}
+
+/// Runs the binary with each setting of each command wrong in each way: empty, garbage, below and above its bounds. It must
+/// exit with 64 and one line that names the variable, and never show a secret. A number must tell its bounds. Answers how many
+/// were tried.
+///
+/// # Panics
+/// When it does not.
+pub fn refuses_bad_values(program: &str, cli: &Command) -> usize {
+    let mut tried = 0;
+    for setting in all(cli) {
+        let variable = setting.variable();
+        let default = setting.arg.get_default_values().first().and_then(|default| default.to_str());
+        let is_number = default.is_some_and(|default| default.parse::<i64>().is_ok());
+        let bounds = setting.bounds();
+        assert_eq!(
+            is_number,
+            bounds.is_some(),
+            "{variable}: a number tells its bounds, `1 to 9`, and nothing else does"
+        );
+        let mut bad = vec![String::new(), GARBAGE.to_owned()];
+        if let Some((least, most)) = bounds {
+            bad.extend([(least - 1).to_string(), (most + 1).to_string()]);
+        }
+        for value in bad {
+            tried += 1;
+            let done = Process::new(program)
+                .args(&setting.command)
+                .env_clear()
+                .env(&variable, &value)
+                .stdin(Stdio::null())
+                .output()
+                .unwrap_or_else(|error| panic!("{program}: {error}"));
+            let said = String::from_utf8_lossy(&done.stderr);
+            let what = format!("{:?} {variable}={value:?} says: {said}", setting.command);
+            assert_eq!(done.status.code(), Some(BAD_CONFIG), "{what}");
+            assert!(said.contains(&variable), "{what}");
+            assert_eq!(said.trim_end().lines().count(), 1, "{what}");
+            assert!(!setting.arg.is_hide_env_values_set() || !said.contains("s3cret"), "{what}");
+        }
+    }
+    tried
+}

@@ -1,0 +1,57 @@
+//! `switchboard-worker doctor`: what every process rests on, and what only workers need: the keys, and a way to WhatsApp.
+
+use std::io::Write;
+use std::time::Duration;
+
+use common::doctor::{self, Check};
+use common::seal::Sealer;
+use common::store;
+use tokio::net::TcpStream;
+use url::Url;
+
+use crate::config::Doctor;
+use crate::keys::{self, Misfit};
+
+/// A way that takes longer is none.
+const REACH: Duration = Duration::from_secs(5);
+
+/// Looks, says what was found, and answers whether nothing has failed.
+///
+/// # Errors
+/// When standard output is closed.
+pub async fn run(asked: Box<Doctor>, out: &mut (dyn Write + Send)) -> anyhow::Result<bool> {
+    let mut checks = doctor::stores(&asked.database, &asked.redis).await;
+    checks.push(keys(&asked).await);
+    checks.push(whatsapp(&asked.whatsapp_url).await);
+    Ok(doctor::show(&checks, asked.json, out)?)
+}
+
+/// Whether each key in use is configured and opens what is sealed under it.
+async fn keys(asked: &Doctor) -> Check {
+    const NAME: &str = "credential keys";
+    let fix = "see `switchboard-worker keys list`";
+    let sealer = match Sealer::parse(&asked.credential_keys.0) {
+        Ok(sealer) => sealer,
+        Err(error) => return Check::failed(NAME, error.to_string(), "correct CREDENTIAL_KEYS"),
+    };
+    let Ok(pool) = store::connect_lazily(&asked.database.url, 1) else { return Check::skipped(NAME, "postgres") };
+    match keys::check(&pool, &sealer).await {
+        Ok(()) => Check::ok(NAME, format!("key `{}` seals; every record opens", sealer.key_id())),
+        Err(error) if error.is::<Misfit>() => Check::failed(NAME, error.to_string(), fix),
+        Err(_) => Check::skipped(NAME, "postgres"),
+    }
+}
+
+/// Whether a connection to WhatsApp's host can be made.
+async fn whatsapp(url: &str) -> Check {
+    const NAME: &str = "whatsapp";
+    let found = Url::parse(url).ok();
+    let host = found.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
+    let Some((host, port)) = host else { return Check::failed(NAME, "WHATSAPP_URL names no host", "correct it") };
+    let fix = "let workers through to it and to DNS (firewall, NetworkPolicy); a proxy is not used";
+    match tokio::time::timeout(REACH, TcpStream::connect((host, port))).await {
+        Ok(Ok(_)) => Check::ok(NAME, format!("{host}:{port} can be reached")),
+        Ok(Err(error)) => Check::failed(NAME, format!("{host}:{port} can't be reached: {error}"), fix),
+        Err(_) => Check::failed(NAME, format!("{host}:{port} does not answer within {} s", REACH.as_secs()), fix),
+    }
+}

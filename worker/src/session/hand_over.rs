@@ -1,0 +1,32 @@
+//! Does what an operator asked for: gives single accounts back, and takes those that were given back for this worker.
+
+use common::store::{answered, hand_overs};
+
+use super::supervisor::Supervisor;
+
+impl Supervisor {
+    /// One look at what is asked of this worker.
+    pub async fn hand_over(&self) {
+        let context = &self.0.context;
+        let asked = match answered(hand_overs::of(&context.pool, context.worker)).await {
+            Ok(asked) => asked,
+            Err(error) => {
+                tracing::debug!(%error, "could not look for accounts to hand over");
+                return;
+            }
+        };
+        for ask in &asked {
+            if ask.owned && self.give_back(ask.account, ask.epoch) {
+                tracing::info!(account = %ask.account, "giving an account back, as an operator asked");
+            }
+        }
+        let mine: Vec<_> = asked.iter().filter(|ask| !ask.owned).map(|ask| ask.account).collect();
+        if mine.is_empty() {
+            return;
+        }
+        match self.claim(&mine, usize::MAX).await {
+            Ok(claimed) => tracing::info!(count = claimed.len(), "took accounts that an operator handed over"),
+            Err(error) => tracing::warn!(%error, "could not take what an operator handed over"),
+        }
+    }
+}
