@@ -102,7 +102,7 @@ class Agreement(unittest.TestCase):
 
     def test_prometheus_scrapes_the_ports_that_the_images_expose(self):
         scraped = {}
-        for job in parsed("grafana/provisioning/prometheus.yaml")["scrape_configs"]:
+        for job in parsed("grafana/provisioning/prometheus.yml")["scrape_configs"]:
             for found in job.get("dns_sd_configs", []):
                 scraped[found["names"][0]] = str(found["port"])
         for name in ("api", "worker", "scheduler"):
