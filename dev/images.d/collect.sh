@@ -4,19 +4,26 @@
 set -eu
 [ "$PROFILE" = dev ] && built=debug || built=$PROFILE
 mkdir -p /out/bin /out/symbols /out/licenses
+seen=$(mktemp -d)
 sources=$(echo "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/)
 
-# The licence texts of one package, or the word that it declares where it ships none.
+# The licence texts of one package, or the word that it declares where it ships none. A text that stood above is named.
 notices() {
   found=no
   for text in "$1"/LICENSE* "$1"/LICENCE* "$1"/COPYING* "$1"/COPYRIGHT* "$1"/NOTICE* "$1"/license*; do
     [ -f "$text" ] || continue
     found=yes
-    echo "--- ${text##*/}"
-    cat "$text"
+    sum=$(cksum <"$text" | tr ' ' -)
+    if [ -f "$seen/$name-$sum" ]; then
+      echo "--- ${text##*/}: as that of $(cat "$seen/$name-$sum")"
+    else
+      echo "${1##*/}" >"$seen/$name-$sum"
+      echo "--- ${text##*/}"
+      cat "$text"
+    fi
   done
   [ $found = yes ] || echo "It ships no licence text. Its manifest says: $(sed -n 's/^license = //p' "$1/Cargo.toml" | head -n 1)"
-  headers=$(grep -rhE 'Copyright .*(Signal|Whisper)|SPDX-License-Identifier: .*GPL' "$1/src" | sed 's/^[/* ]*//' | sort | uniq -c) || true
+  headers=$(grep -rhE 'Copyright .*(Signal|Whisper)|SPDX-License-Identifier: .*GPL' "$1/src" 2>/dev/null | sed 's/^[/* ]*//' | sort | uniq -c) || true
   [ -z "$headers" ] || printf -- '--- said by its source files (files, line)\n%s\n' "$headers"
 }
 

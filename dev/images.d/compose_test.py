@@ -27,8 +27,8 @@ def call(url, method="GET", body=None, key=None):
     return json.loads(text) if text[:1] in "{[" else text
 
 
-def until(what, ask, limit=120):
-    """Asks until there is an answer that counts."""
+def until(what, ask, limit=300, tell=str):
+    """Asks until there is an answer that counts; `tell` adds to the complaint."""
     end, seen = time.monotonic() + limit, None
     while time.monotonic() < end:
         try:
@@ -38,7 +38,7 @@ def until(what, ask, limit=120):
         except (OSError, KeyError, ValueError) as error:
             seen = error
         time.sleep(0.5)
-    raise AssertionError(f"{what}: not within {limit} s; last seen: {seen}")
+    raise AssertionError(f"{what}: not within {limit} s; last seen: {seen}\n{tell()}")
 
 
 def container(service):
@@ -69,7 +69,8 @@ class Trial(unittest.TestCase):
         start = time.monotonic()
         cls.compose("up", "--detach", "--no-build", *cls.services)
         for service in set(cls.services) - ONE_SHOT - {"town"}:
-            until(f"{service} is healthy", lambda: podman("healthcheck", "run", container(service), check=False).returncode == 0)
+            until(f"{service} is healthy", lambda: podman("healthcheck", "run", container(service), check=False).returncode == 0,
+                  tell=lambda: logs(service)[-2000:])
         print(f"all healthy after {time.monotonic() - start:.0f} s")
 
     @classmethod

@@ -107,6 +107,10 @@ class Images(unittest.TestCase):
             podman("rm", made)
             shutil.rmtree(folder)
 
+    def readelf(self, *args):
+        done = subprocess.run(["readelf", *args], capture_output=True, text=True, errors="replace", check=True)
+        return done.stdout
+
     def test_what_it_says_of_itself(self):
         for name in MEMORY:
             with self.subTest(name):
@@ -147,14 +151,12 @@ class Images(unittest.TestCase):
             podman("cp", f"{made}:/usr/local/bin/switchboard-{name}", str(folder))
             podman("rm", made)
             binary, debug = folder / f"switchboard-{name}", folder / f"switchboard-{name}.debug"
-            sections = subprocess.run(["readelf", "--sections", "--wide", binary], capture_output=True, text=True, check=True).stdout
+            sections = self.readelf("--sections", "--wide", binary)
             self.assertNotIn(".debug_info", sections)
             self.assertNotIn(".symtab", sections)
-            link = subprocess.run(["readelf", "--string-dump=.gnu_debuglink", binary], capture_output=True, text=True, check=True).stdout
-            self.assertIn(debug.name, link)
-            ids = [re.search(r"Build ID: (\w+)", subprocess.run(["readelf", "--notes", path], capture_output=True, text=True).stdout)
-                   for path in (binary, debug)]
-            self.assertEqual(ids[0].group(1), ids[1].group(1), name)
+            self.assertIn(debug.name, self.readelf("--string-dump=.gnu_debuglink", binary))
+            ids = [re.search(r"Build ID: (\w+)", self.readelf("--notes", path))[1] for path in (binary, debug)]
+            self.assertEqual(ids[0], ids[1], name)
             self.assertGreater(debug.stat().st_size, binary.stat().st_size / 2)
 
 
