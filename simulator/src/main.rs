@@ -1,10 +1,12 @@
 //! The simulator as a program: flags in, one line out when it is ready, a clean stop on a signal.
 
-use std::io::Write;
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::Parser;
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
 use simulator::Config;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -13,6 +15,10 @@ use tracing_subscriber::EnvFilter;
 #[derive(Parser)]
 #[command(name = "switchboard-simulator", version)]
 struct Flags {
+    /// What to do; without a command it serves
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// Where to listen, for clients and for the admin API; port 0 takes any free port.
     #[arg(long, env = "SIMULATOR_LISTEN", default_value = "127.0.0.1:7700")]
     listen: SocketAddr,
@@ -26,9 +32,34 @@ struct Flags {
     qr_refs: usize,
 }
 
+#[derive(Subcommand)]
+enum Command {
+    /// Ask the simulator that listens there whether it is up: exits with 0 or 1, for the health check of images
+    Probe,
+}
+
+/// Asks the admin API on this machine for its health.
+fn probe(mut at: SocketAddr) -> anyhow::Result<()> {
+    if at.ip().is_unspecified() {
+        at.set_ip(if at.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    let limit = Duration::from_secs(3);
+    let mut stream = TcpStream::connect_timeout(&at, limit).with_context(|| format!("nobody listens at {at}"))?;
+    stream.set_read_timeout(Some(limit))?;
+    write!(stream, "GET /admin/health HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let status = answer.lines().next().unwrap_or_default();
+    anyhow::ensure!(status.starts_with("HTTP/1.1 200 "), "{at} answered {status:?}");
+    Ok(())
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
+    if let Some(Command::Probe) = flags.command {
+        return probe(flags.listen);
+    }
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn")))
         .with_writer(std::io::stderr)

@@ -11,6 +11,7 @@ mod servers;
 mod show;
 mod stack;
 mod story;
+mod town;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cluster::Cluster;
 use crate::place::Place;
+use crate::town::Town;
 
 /// Starts Switchboard on this machine; the make targets `demo`, `up` and `stack` run it.
 #[derive(Parser)]
@@ -53,14 +55,42 @@ enum Mode {
     Stack,
 }
 
+/// `switchboard-demo town`: virtual people who use a cluster that already runs
+#[derive(Parser)]
+#[command(name = "switchboard-demo town")]
+struct TownOptions {
+    #[command(flatten)]
+    town: Town,
+    /// The programs
+    #[arg(long, default_value = "/usr/local/bin")]
+    bin: PathBuf,
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = Options::parse();
-    match run(options).await {
+    let mut args: Vec<_> = std::env::args_os().collect();
+    let outcome = if args.get(1).is_some_and(|first| first == "town") {
+        args.remove(1);
+        live(TownOptions::parse_from(args)).await
+    } else {
+        run(Options::parse()).await
+    };
+    match outcome {
         Ok(code) => code,
         Err(error) => {
             eprintln!("\n✗ {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// A town never ends by itself.
+async fn live(options: TownOptions) -> anyhow::Result<ExitCode> {
+    tokio::select! {
+        ended = options.town.live(&options.bin) => ended.map(|()| ExitCode::SUCCESS),
+        name = asked_to_stop() => {
+            println!("{name}: the town rests");
+            Ok(ExitCode::SUCCESS)
         }
     }
 }

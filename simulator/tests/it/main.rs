@@ -8,5 +8,6 @@ mod faults;
 mod groups;
 mod messages;
 mod pairing;
+mod probe;
 mod sessions;
 mod simulation;

@@ -1,0 +1,134 @@
+//! `switchboard-demo town`: virtual people who go on using a cluster that already runs, so that its dashboards move.
+//!
+//! What fails is told and tried again: whoever breaks the cluster under a town sees both sides of it.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde_json::json;
+
+use crate::http::{Http, field};
+use crate::show::{step, until};
+
+const READY_LIMIT: Duration = Duration::from_secs(180);
+const PAIR_LIMIT: Duration = Duration::from_secs(60);
+
+/// Where the cluster is, and how lively the town.
+#[derive(Args, Clone)]
+pub(crate) struct Town {
+    /// The api
+    #[arg(long, env = "API_URL", default_value = "http://api:8080")]
+    api: String,
+    /// The simulator
+    #[arg(long, env = "SIMULATOR_URL", default_value = "http://simulator:7700")]
+    simulator: String,
+    /// Accounts, each with a phone and a group
+    #[arg(long, env = "TOWN_ACCOUNTS", default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=2_000))]
+    accounts: u16,
+    /// Messages that the town sends each second
+    #[arg(long, env = "TOWN_SENDS_PER_S", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=500))]
+    sends_per_s: u16,
+}
+
+/// One account, and the addresses that it writes to.
+struct Household {
+    account: String,
+    number: String,
+    friend: String,
+    group: String,
+}
+
+impl Town {
+    /// Settles the town and lives on until the process is ended.
+    pub(crate) async fn live(&self, bin: &Path) -> anyhow::Result<()> {
+        let (admin, simulator) = (Http::new(&self.api, None)?, Http::new(&self.simulator, None)?);
+        step("The api and the simulator answer", async {
+            until("the api", READY_LIMIT, || async { Ok(admin.is_ok("/health").await) }).await?;
+            until("the simulator", READY_LIMIT, || async { Ok(simulator.is_ok("/admin/health").await) }).await
+        })
+        .await?;
+        let admin = Http::new(&self.api, Some(&admin_key(bin.join("switchboard-api")).await?))?;
+        let tenant = field(&admin.post("/v1/tenants", json!({ "name": "Town" })).await?, "id")?;
+        let key = admin.post(&format!("/v1/tenants/{tenant}/keys"), json!({ "name": "town" })).await?;
+        let api = Http::new(&self.api, Some(&field(&key, "secret")?))?;
+
+        // New numbers in each run, from the seed that the standard library draws for its hash maps.
+        let draw = RandomState::new().hash_one(0) % 90_000 + 10_000;
+        let mut households = Vec::new();
+        for number in 0..self.accounts {
+            let house = format!("4479{draw}{number:04}");
+            let household = step(&format!("Account {number} moves in"), move_in(&api, &simulator, &house)).await?;
+            households.push(household);
+        }
+        println!("{} accounts send {} messages a second from now on", self.accounts, self.sends_per_s);
+        self.talk(&api, &simulator, &households).await
+    }
+
+    async fn talk(&self, api: &Http, simulator: &Http, households: &[Household]) -> anyhow::Result<()> {
+        let mut beat = tokio::time::interval(Duration::from_secs(1) / u32::from(self.sends_per_s));
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        for (number, household) in households.iter().cycle().enumerate() {
+            beat.tick().await;
+            // Each fourth message goes to the group; after each third the friend writes back.
+            let to = if number % 4 == 3 { &household.group } else { &household.friend };
+            let path = format!("/v1/accounts/{}/messages", household.account);
+            if let Err(error) = api.post(&path, json!({ "to": to, "text": format!("Message {number}") })).await {
+                println!("✗ not accepted: {error:#}");
+            }
+            if number % 3 == 2 {
+                let path = format!("/admin/phones/{}/send", household.friend);
+                let answer = json!({ "to": household.number, "text": format!("Answer {number}") });
+                if let Err(error) = simulator.post(&path, answer).await {
+                    println!("✗ not answered: {error:#}");
+                }
+            }
+        }
+        bail!("a town without households")
+    }
+}
+
+/// Phones, a group, a linked account, and a reminder every five minutes.
+async fn move_in(api: &Http, simulator: &Http, house: &str) -> anyhow::Result<Household> {
+    let (owner, friend) = (format!("{house}1"), format!("{house}2"));
+    for (phone, name) in [(&owner, "Olive"), (&friend, "Ada")] {
+        simulator.post("/admin/phones", json!({ "number": phone, "name": name })).await?;
+    }
+    let group = json!({ "subject": "The street", "owner": owner, "members": [friend] });
+    let group = field(&simulator.post("/admin/groups", group).await?, "jid")?;
+
+    let account = field(&api.post("/v1/accounts", json!({ "label": format!("House {house}") })).await?, "id")?;
+    let path = format!("/v1/accounts/{account}");
+    api.post(&format!("{path}/pair"), json!({ "method": "qr" })).await?;
+    let code = until("a QR code", PAIR_LIMIT, || async {
+        let code = api.get_text(&format!("{path}/qr?format=text")).await?;
+        Ok(code.ok_or_else(|| "no code yet".to_owned()))
+    })
+    .await?;
+    simulator.post_text(&format!("/admin/mock-phone/scan-qr?phone={owner}"), &code).await?;
+    until("the account to be connected", PAIR_LIMIT, || async {
+        let now = api.get(&path).await?;
+        Ok(if now["status"] == "connected" { Ok(()) } else { Err(now.to_string()) })
+    })
+    .await?;
+
+    let reminder = json!({
+        "name": "The street", "account_id": account, "messages": ["Every five minutes"], "targets": [group],
+        "start": "2026-01-01T00:00", "timezone": "UTC", "rrule": "FREQ=MINUTELY;INTERVAL=5",
+    });
+    api.post("/v1/reminders", reminder).await?;
+    Ok(Household { account, number: owner, friend, group })
+}
+
+/// The api's own program makes it, with the database's address that this process was given.
+async fn admin_key(program: PathBuf) -> anyhow::Result<String> {
+    let mut command = tokio::process::Command::new(&program);
+    command.args(["keys", "create", "--admin", "--name", "town"]).stdin(std::process::Stdio::null());
+    let done = command.output().await.with_context(|| format!("running {}", program.display()))?;
+    if !done.status.success() {
+        bail!("{}: {}", program.display(), String::from_utf8_lossy(&done.stderr));
+    }
+    Ok(String::from_utf8(done.stdout)?.trim().to_owned())
+}

@@ -1,0 +1,17 @@
+#!/bin/sh
+# Empty sources for every manifest of the workspace, as its binaries and benches are named there, so that cargo can
+# build the dependencies before it has seen a line of ours. Run in the image build only.
+set -eu
+for manifest in */Cargo.toml */*/Cargo.toml; do
+  home=$(dirname "$manifest")
+  mkdir -p "$home/src"
+  : >"$home/src/lib.rs"
+  sed -n 's/^path = "\(src\/.*\.rs\)"$/\1/p' "$manifest" | while read -r path; do
+    mkdir -p "$home/$(dirname "$path")"
+    echo 'fn main() {}' >"$home/$path"
+  done
+  sed -n '/^\[\[bench\]\]$/,/^\[/s/^name = "\(.*\)"$/\1/p' "$manifest" | while read -r name; do
+    mkdir -p "$home/benches"
+    echo 'fn main() {}' >"$home/benches/$name.rs"
+  done
+done
