@@ -40,26 +40,26 @@ kubernetes_ldflags() {
   printf '%s' "-X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=${minor%%.*}"
 }
 
-build_control_plane() {
-  ldflags=$(kubernetes_ldflags) build_module kubernetes ./control-plane ./node
+# Kubernetes, and what shares its libraries: CoreDNS and kwok cost seconds here, and minutes in modules of their own.
+build_kubernetes() {
+  local out
+  ldflags=$(kubernetes_ldflags) build_module kubernetes ./control-plane ./node ./coredns sigs.k8s.io/kwok/cmd/kwok
+  out=$(built kubernetes)
+  [ -f "$out/stages.yaml" ] || kwok_stages "$out/stages.yaml"
 }
 
-build_node() {
-  local containerd=github.com/containerd/containerd/v2/cmd
-  build_module containerd $containerd/containerd $containerd/containerd-shim-runc-v2 $containerd/ctr
-  build_module coredns .
-  build_module pause .
-}
-
-# kwok, and the files that tell it how nodes and pods become Ready.
-build_kwok() {
-  local out stages
-  build_module kwok sigs.k8s.io/kwok/cmd/kwok
-  out=$(built kwok)
-  [ -f "$out/stages.yaml" ] && return
-  stages=$(cd "$here/go/kwok" && go list -m -f '{{.Dir}}' sigs.k8s.io/kwok)/kustomize/stage
+# The files that tell kwok how nodes and pods become Ready.
+kwok_stages() {
+  local stages file
+  stages=$(cd "$here/go/kubernetes" && go list -m -f '{{.Dir}}' sigs.k8s.io/kwok)/kustomize/stage
   for file in "$stages"/node/fast/*.yaml "$stages"/node/heartbeat-with-lease/*.yaml "$stages"/pod/fast/*.yaml; do
     case $file in *kustomization.yaml) ;; *) printf -- '---\n'; cat "$file" ;; esac
-  done >"$out/stages.new"
-  mv "$out/stages.new" "$out/stages.yaml"
+  done >"$1.new"
+  mv "$1.new" "$1"
+}
+
+build_containers() {
+  local containerd=github.com/containerd/containerd/v2/cmd
+  build_module containerd $containerd/containerd $containerd/containerd-shim-runc-v2 $containerd/ctr
+  build_module pause .
 }

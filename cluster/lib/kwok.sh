@@ -3,5 +3,5 @@
 
 start_kwok() {
   part kwok kwok --kubeconfig "$state/kubeconfig" --manage-nodes-with-annotation-selector kwok.x-k8s.io/node=fake \
-    --node-lease-duration-seconds 40 --config "$kwok_stages" --server-address 127.0.0.1:10247
+    --node-lease-duration-seconds 40 --config "$stages" --server-address 127.0.0.1:10247
 }

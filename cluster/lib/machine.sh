@@ -13,6 +13,7 @@ own_mounts() {
   mount -t overlay -o "lowerdir=/var/lib,upperdir=$scratch/lib,workdir=$scratch/work" cluster /var/lib
   mount -t tmpfs -o mode=755 cluster /run
   mount -t tmpfs -o mode=755 cluster /var/log
+  umount -R -l /sys/fs/cgroup
   mount -t sysfs sysfs /sys # this network's devices, not the machine's
   # The kubelet sets these for the whole machine; here it sets what nobody reads.
   for file in vm/overcommit_memory kernel/panic kernel/panic_on_oops; do

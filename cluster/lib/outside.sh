@@ -80,7 +80,7 @@ start_cluster() {
   cgroups=$(cgroup_kind)
   (
     enter_groups
-    export cgroups kwok_stages PATH
+    export cgroups stages PATH
     unset KUBECONFIG
     # setsid: a Ctrl-C in this terminal is for us; we tell the cluster ourselves.
     exec setsid unshare --net --mount --pid --cgroup --fork --kill-child --mount-proc \

@@ -15,7 +15,7 @@ BY_THE_CHART = [
     (["worker.strategy.maxUnavailable=1"], "maxUnavailable"),
     (["credentialKeys.existingSecret="], "credentialKeys"),
     (["postgres.existingSecret="], "postgres"),
-    (["production=true"], "production"),
+    (["production=true"], "/dev/simulator/enabled"),
     (["dev.postgres.enabled=true"], "postgres"),
     (["api.autoscaling.enabled=true", "api.autoscaling.minReplicas=5", "api.autoscaling.maxReplicas=2"], "maxReplicas"),
     (["worker.autoscaling.enabled=true"], "serverAddress"),
@@ -31,7 +31,7 @@ BY_THE_SERVER = [
     ("replicas in words", "keda.sh/v1alpha1", "ScaledObject", "{scaleTargetRef: {name: x}, maxReplicaCount: ten, triggers: []}", "maxReplicaCount"),
     ("a rule without an expression", "monitoring.coreos.com/v1", "PrometheusRule", "{groups: [{name: g, rules: [{alert: A}]}]}", "expr"),
     ("a route with a port out of range", "gateway.networking.k8s.io/v1", "HTTPRoute", "{rules: [{backendRefs: [{name: x, port: 70000}]}]}", "port"),
-    ("a budget that contradicts itself", "policy/v1", "PodDisruptionBudget", "{minAvailable: 1, maxUnavailable: 1, selector: {}}", "mutually exclusive"),
+    ("a budget that contradicts itself", "policy/v1", "PodDisruptionBudget", "{minAvailable: 1, maxUnavailable: 1, selector: {}}", "both set"),
     ("a pod as root", "v1", "Pod", "{containers: [{name: c, image: x}]}", "restricted"),
 ]
 

@@ -76,10 +76,10 @@ def scraped(release: Release, components: dict[str, int]) -> None:
             total = sum(components.values())
             until(f"{total} targets up", lambda: len(ask("up == 1")) == total, 60, 1)
             check(len(ask("up")) == total, f"Prometheus scrapes {total} pods, and nothing else")
+            spoken = {sample["metric"]["pod"] for sample in ask('count by (pod) ({__name__=~"switchboard_.+"})')}
             for component, count in components.items():
-                pods = {sample["metric"]["pod"] for sample in ask(f'switchboard_build_info{{component="{component}"}}')}
                 wanted = {pod["metadata"]["name"] for pod in release.pods(component)}
-                check(pods == wanted and len(pods) == count, f"the monitors select all {count} {component} pods")
+                check(len(wanted) == count and wanted <= spoken, f"all {count} {component} pods give metrics of ours")
         finally:
             prometheus.terminate()
             prometheus.wait()
