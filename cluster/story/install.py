@@ -108,7 +108,7 @@ def desks(api: Gateway, world: Phones, count: int) -> list[Desk]:
 
 def sent(api: Gateway, world: Phones, desk: Desk) -> None:
     message = api.send(desk.account, desk.reader, "Good morning")
-    until("the message is read", lambda: api.ask("GET", f"/v1/messages/{message}")["status"] == "read")
+    until("the message is read", lambda: api.ask("GET", f"/v1/messages/{message}")["state"] == "read")
     check([bubble["text"] for bubble in world.inbox(desk.reader)] == ["Good morning"], "a message is sent, shown and read")
 
 
