@@ -1,16 +1,17 @@
-# The images of a cluster of our own, as OCI archives in $state/images. Sourced, never run.
+# The images of a cluster of our own, as OCI archives below $state/images. Sourced, never run.
 # shellcheck shell=bash disable=SC2154
 #
 # IMAGES=dockerfile takes those that dev/images builds from the Dockerfile; IMAGES=checkout (the default) puts this
 # checkout's own binaries, as `cargo build` makes them, into images of the same names: seconds instead of a release build.
 
-registry=switchboard.invalid # no registry has this name, so nothing is ever pulled
+# All are named localhost/NAME:dev, as dev/images names its own: no registry answers to that, so nothing is ever pulled.
 
 make_images() {
-  mkdir -p "$state/images"
-  oci pause pause:1 "$(built pause)/pause" --entrypoint /pause --program "$(built pause)/pause:/pause"
+  images=${IMAGES:-checkout}
+  mkdir -p "$state/images/base" "$state/images/$images"
+  oci base/pause pause "$(built pause)/pause" --entrypoint /pause --program "$(built pause)/pause:/pause"
   make_store_images
-  case ${IMAGES:-checkout} in
+  case $images in
     checkout) make_checkout_images ;;
     dockerfile) make_dockerfile_images ;;
     *) fail "IMAGES is dockerfile or checkout" ;;
@@ -19,7 +20,7 @@ make_images() {
 
 # `oci FILE NAME NEWEST ARGUMENT…`: an archive, unless it is newer than what it is made of.
 oci() {
-  local out=$state/images/$1.tar name=$registry/$2 newest=$3
+  local out=$state/images/$1.tar name=localhost/$2:dev newest=$3
   shift 3
   if [ "$out" -nt "$newest" ] && [ "$out" -nt "$here/images/oci.py" ]; then return; fi
   nice -n 5 python3 -B "$here/images/oci.py" "$out" "$name" "$@"
@@ -48,14 +49,14 @@ make_checkout_images() {
 # `image BINARY IMAGE`
 image() {
   local program=/usr/local/bin/switchboard-$1
-  oci "switchboard-$2" "switchboard-$2:trial" "$state/stripped/switchboard-$1" --entrypoint "$program" \
+  oci "checkout/switchboard-$2" "switchboard-$2" "$state/stripped/switchboard-$1" --entrypoint "$program" \
     --program "$state/stripped/switchboard-$1:$program"
 }
 
-# From the Dockerfile, by podman; only their names are made ours.
+# From the Dockerfile, by podman.
 make_dockerfile_images() {
   say "Building the images from the Dockerfile"
-  "$root/dev/images" archives "$state/images" || fail "dev/images could not build the images"
+  { "$root/dev/images" build && "$root/dev/images" archives "$state/images/dockerfile"; } || fail "dev/images could not build the images"
 }
 
 # Postgres and Redis of this machine (installed from Debian's packages), each with its libraries.
@@ -69,8 +70,8 @@ make_store_images() {
   bin=$(postgres_bin)
   share=$("$bin/pg_config" --sharedir 2>/dev/null || printf '/usr/share/postgresql/%s' "$("$bin/postgres" --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')")
   # The binaries keep their places: they look for lib and share from there. (Of lib only what initdb loads: the JIT would bring LLVM.)
-  oci postgres postgres:trial "$here/images/postgres.sh" --user 999 --entrypoint /usr/local/bin/postgres.sh \
+  oci base/postgres postgres "$here/images/postgres.sh" --user 999 --entrypoint /usr/local/bin/postgres.sh \
     --text "/usr/local/bin/postgres.sh=$here/images/postgres.sh" --program "$(command -v bash):/bin/bash" --program "$(command -v dash || command -v bash):/bin/sh" \
     --program "$bin/postgres" --program "$bin/initdb" --program "$(dirname "$bin")/lib/plpgsql.so" --program "$(dirname "$bin")/lib/dict_snowball.so" --tree "$share" --tree /usr/share/zoneinfo --link "/usr/lib/postgresql/bin=$bin"
-  oci redis redis:trial "$(command -v redis-server)" --user 999 --env PATH=/usr/bin --program "$(readlink -f "$(command -v redis-server)"):/usr/bin/redis-server"
+  oci base/redis redis "$(command -v redis-server)" --user 999 --env PATH=/usr/bin --program "$(readlink -f "$(command -v redis-server)"):/usr/bin/redis-server"
 }

@@ -2,11 +2,10 @@
 # The first process of the cluster's own namespaces (network, mounts, processes, cgroups): starts every part and waits.
 # When it ends, the kernel ends everything else in them, and with the namespaces go mounts, addresses and rules.
 #
-# Usage: inside.sh STATE; PATH leads to the parts.
+# Usage: inside.sh STATE; from the environment: nodes, cgroups, stages, images (lib/outside.sh), and PATH leads to the parts.
 set -euo pipefail
 
 state=$1 node_ip=10.99.0.1
-nodes="1 2"
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 # shellcheck source=dev/lib/common.sh
 . "$here/../dev/lib/common.sh"

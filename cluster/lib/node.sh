@@ -11,7 +11,7 @@ start_nodes() {
   for n in $nodes; do start_containerd "$n"; done
   for n in $nodes; do
     within 30 containerd_answers "$n" || give_up "containerd-$n" "containerd does not answer"
-    import_images "$n"
+    import_images "$n" || give_up images "could not import the images"
     start_kubelet "$n"
   done
   for n in $nodes; do within 60 node_is_ready "node-$n" || give_up "kubelet-$n" "node-$n does not get ready"; done
@@ -23,12 +23,12 @@ runtime() { printf '/run/containerd/node-%s.sock' "$1"; }
 
 containerd_answers() { ctr --address "$(runtime "$1")" version; }
 
+# `import_images NODE`: also again, when the images are newer ones of the same names.
 import_images() {
   local archive
-  for archive in "$state/images"/*.tar; do
-    ctr --address "$(runtime "$1")" --namespace k8s.io images import "$archive" >>"$state/logs/images.log" 2>&1 ||
-      give_up images "could not import $archive"
-  done
+  for archive in "$state/images/base"/*.tar "$state/images/$images"/*.tar; do
+    ctr --address "$(runtime "$1")" --namespace k8s.io images import "$archive" || return 1
+  done >>"$state/logs/images.log" 2>&1
 }
 
 # Root here may lack CAP_SYS_RESOURCE: then a container's OOM score can't be lowered, and containerd must know.
@@ -44,7 +44,7 @@ state = "/run/containerd/node-$1"
 [grpc]
   address = "$(runtime "$1")"
 [plugins."io.containerd.cri.v1.images".pinned_images]
-  sandbox = "switchboard.invalid/pause:1"
+  sandbox = "localhost/pause:dev"
 [plugins."io.containerd.cri.v1.runtime"]
   restrict_oom_score_adj = true
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]

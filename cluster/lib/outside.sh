@@ -25,6 +25,11 @@ inside() {
   nsenter --target "$pid" --net -- "$@"
 }
 
+nodes="1 2"
+
+# From outside, a node's containerd is reached in the cluster's mounts.
+ctr() { nsenter --target "$(cluster_pid)" --mount -- "$(type -P ctr)" "$@"; }
+
 # The control groups that are the cluster's own, one in each hierarchy of this machine.
 group=switchboard-$(printf '%s' "$data" | cksum | cut -d' ' -f1)
 
@@ -72,6 +77,7 @@ start_cluster() {
   local started=$SECONDS
   if cluster_pid >/dev/null; then
     [ -f "$state/ready" ] || fail "the cluster is there but not ready; stop it with: dev/cluster down"
+    for n in $nodes; do import_images "$n" || fail "could not import the images; see $state/logs/images.log"; done
     say "Cluster:  runs already, pid $(cluster_pid)"
     return
   fi
@@ -80,7 +86,7 @@ start_cluster() {
   cgroups=$(cgroup_kind)
   (
     enter_groups
-    export cgroups stages PATH
+    export cgroups stages images nodes PATH
     unset KUBECONFIG
     # setsid: a Ctrl-C in this terminal is for us; we tell the cluster ourselves.
     exec setsid unshare --net --mount --pid --cgroup --fork --kill-child --mount-proc \

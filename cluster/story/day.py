@@ -127,11 +127,11 @@ def scaled(release: Release, world: Phones, count: int) -> None:
 def online(release: Release, world: Phones) -> None:
     """Every linked device has its socket again."""
 
-    def away() -> bool:
-        devices = [device for phone in world.ask("GET", "/phones") for device in phone["linked_devices"]]
-        return bool(devices) and all(device["connected"] for device in devices)
+    def back() -> bool:
+        linked = [phone for phone in world.ask("GET", "/phones") if phone["linked_devices"]]
+        return bool(linked) and all(phone["sockets_now"] == phone["linked_devices"] for phone in linked)
 
-    until("all devices online", away, 90)
+    until("all devices online", back, 90)
 
 
 def store_away(release: Release, stores: Namespace, name: str, program: str) -> None:

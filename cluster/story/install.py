@@ -28,7 +28,7 @@ def custom_resources() -> None:
 
 def stores() -> Namespace:
     """Postgres and Redis, as a company has them already."""
-    own = {"POSTGRES": "switchboard.invalid/postgres:trial", "REDIS": "switchboard.invalid/redis:trial", "NODE_SELECTOR": "kubernetes.io/hostname: node-1"}
+    own = {"POSTGRES": "localhost/postgres:dev", "REDIS": "localhost/redis:dev", "NODE_SELECTOR": "kubernetes.io/hostname: node-1"}
     away = {"POSTGRES": "docker.io/library/postgres:17", "REDIS": "docker.io/library/redis:7", "NODE_SELECTOR": "kubernetes.io/os: linux"}
     text = (HERE / "stores.yaml").read_text()
     for word, meaning in (own if OWN else away).items():
