@@ -75,7 +75,7 @@ helm.sh/hook-delete-policy: {{ .delete }}
 {{- with concat (.Values.global.imagePullSecrets | default list) .Values.image.pullSecrets | uniq }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ kindIs "map" . | ternary (get . "name") . }}
+  - name: {{ if kindIs "map" . }}{{ .name }}{{ else }}{{ . }}{{ end }}
   {{- end }}
 {{- end }}
 {{- end -}}

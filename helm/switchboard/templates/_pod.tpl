@@ -144,7 +144,7 @@ spec:
       env:
         {{- include "switchboard.env" . | nindent 8 }}
         - name: OPS_LISTEN
-          value: 0.0.0.0:{{ $ops }}
+          value: {{ printf "%s:%s" $root.Values.config.listenAddress $ops | quote }}
         {{- with $values.extraEnv }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
