@@ -124,12 +124,14 @@ def test_networks_are_closed(objects, scenario):
         (policy,) = [policy["spec"] for policy in policies if chart.selects(policy["spec"]["podSelector"], labels)]
         assert policy["policyTypes"] == ["Ingress", "Egress"], chart.title(item)
         has = {port["containerPort"] for container in spec["containers"] for port in container.get("ports", [])}
-        opened = {port["port"] for rule in policy.get("ingress") or [] for port in rule.get("ports", [])}
+        own = {"from": [{"podSelector": {"matchLabels": {"app": "probe"}}}]}
+        assert all(rule.get("ports") for rule in policy["ingress"] + policy["egress"] if rule != own), f"{chart.title(item)}: all ports"
+        opened = {port["port"] for rule in policy["ingress"] for port in rule.get("ports", [])}
         if scenario == "gateway":
             has -= {9090, 9091, 9092}  # nobody may read metrics there
         assert opened == has, chart.title(item)
         needed = needs(chart.component(item), scenario)
-        leaves = {port["port"] for rule in policy.get("egress") or [] for port in rule.get("ports", [])}
+        leaves = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
         assert leaves == needed, f"{chart.title(item)} reaches {sorted(leaves)}, needs {sorted(needed)}"
     deny = [item for item in chart.of_kind(objects, "NetworkPolicy") if not item["spec"]["podSelector"]]
     assert len(deny) == (scenario in ("ha", "gateway"))
@@ -183,6 +185,7 @@ def test_monitors_scrape_ports_that_are_there(objects, scenario):
     }
     for item in monitors:
         assert item["metadata"]["labels"]["release"] in ("kube-prometheus-stack", "prometheus")
+        assert item["spec"]["namespaceSelector"] == {"matchNames": [item["metadata"]["namespace"]]}
         (end,) = item["spec"].get("endpoints") or item["spec"]["podMetricsEndpoints"]
         assert (end["port"], end["path"]) == ("ops", "/metrics")
     services = {item["metadata"]["name"].rpartition("-")[2]: item["spec"] for item in chart.of_kind(objects, "Service")}
