@@ -11,7 +11,7 @@ certificate() {
 make_certificates() (
   mkdir -p "$state/pki"
   chmod 700 "$state/pki"
-  cd "$state/pki"
+  cd "$state/pki" || return 1
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -keyout authority.key -out authority.crt -subj /CN=trial 2>/dev/null
   openssl genrsa -out service-accounts.key 2048 2>/dev/null # their tokens are signed with RSA
   certificate apiserver /CN=apiserver \

@@ -1,5 +1,5 @@
 # The images of a cluster of our own, as OCI archives below $state/images. Sourced, never run.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 #
 # IMAGES=dockerfile takes those that dev/images builds from the Dockerfile; IMAGES=checkout (the default) puts this
 # checkout's own binaries, as `cargo build` makes them, into images of the same names: seconds instead of a release build.

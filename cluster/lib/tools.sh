@@ -1,5 +1,5 @@
 # The system's packages that the cluster needs, and where its programs are. Sourced, never run.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 
 install_packages() {
   local missing=""
