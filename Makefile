@@ -2,7 +2,7 @@
 # The work is done by the scripts in dev/; private servers and logs live in .data/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up stack down clean test chaos bench fmt lint docs prepare
+.PHONY: help demo up stack down clean test chaos cluster bench fmt lint docs prepare
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: ## Check everything: format, lints, dependencies, docs, all tests
 
 chaos: ## Run the fault campaign on a whole cluster (SEED=n repeats one; MINUTES=m, 20 if not given)
 	@exec dev/chaos
+
+cluster: ## Take the Helm chart through its story on a real Kubernetes (KUBECONFIG: on that one; ACCOUNTS=n; KEEP=yes: it stays)
+	@exec dev/cluster story
 
 bench: ## Run the benchmarks
 	@exec dev/bench

@@ -1,0 +1,3 @@
+module switchboard.invalid/cluster/pause
+
+go 1.26.0
