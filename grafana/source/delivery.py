@@ -92,10 +92,10 @@ ALERTS = [
         "More than one in twenty messages fails: {{ $labels.reason }}",
         "{{ $value | humanize }} messages failed for this reason within half an hour.",
         ("accounts", 12),
-        fires=[Case({'switchboard_messages_failed_total{reason="unknown_recipient"}': "0+2x60", SENT: "0+10x60"}, "40m", {"reason": "unknown_recipient"})],
+        fires=[Case({'switchboard_messages_failed_total{reason="no_such_group"}': "0+2x60", SENT: "0+10x60"}, "40m", {"reason": "no_such_group"})],
         silent=[
-            Case({'switchboard_messages_failed_total{reason="unknown_recipient"}': "0+2x60", SENT: "0+100x60"}, "40m", why="two in a hundred"),
-            Case({'switchboard_messages_failed_total{reason="unknown_recipient"}': "0x30 3x30", SENT: "0x30 1x30"}, "40m", why="three of four are few"),
+            Case({'switchboard_messages_failed_total{reason="no_such_group"}': "0+2x60", SENT: "0+100x60"}, "40m", why="two in a hundred"),
+            Case({'switchboard_messages_failed_total{reason="no_such_group"}': "0x30 3x30", SENT: "0x30 1x30"}, "40m", why="three of four are few"),
         ],
     ),
     Alert(

@@ -3,7 +3,7 @@
 from .schema import GREEN, RED, YELLOW, Dashboard, Panel, Query, Row, oldest, quantile, quantiles, rate, whole
 
 ERRORS = 'sum(rate(switchboard_http_requests_total{code="5xx",$S}[$__rate_interval]))'
-LEFT = "1 - switchboard:slo_errors:ratio30d{$S} / on (slo) group_left (1 - switchboard:slo:objective)"
+LEFT = "1 - switchboard:slo_errors:ratio30d{$S} / on (slo) group_left () (1 - switchboard:slo:objective)"
 FAR = ((10, YELLOW), (60, RED))
 
 NOW = Row(
@@ -85,7 +85,7 @@ OBJECTIVES = Row(
             11, "Burn rate, last hour", "line", "none",
             "How many times faster than allowed the budget is used up. 14.4 for an hour pages, 6 for six hours pages.",
             "every line below 1",
-            [Query("switchboard:slo_errors:ratio1h{$S} / on (slo) group_left (1 - switchboard:slo:objective)", "{{slo}}")],
+            [Query("switchboard:slo_errors:ratio1h{$S} / on (slo) group_left () (1 - switchboard:slo:objective)", "{{slo}}")],
             width=8, steps=((6, YELLOW), (14.4, RED)),
         ),
         Panel(

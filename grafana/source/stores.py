@@ -73,10 +73,10 @@ POSTGRES_ALERTS = [
         "Nine in ten connections are in use, or questions gave up waiting for one ({{ $value | humanize }}).",
         ("capacity", 32),
         fires=[
-            Case({'switchboard_postgres_connections{job="switchboard-api",pool="main",state="in_use"}': "10x40", 'switchboard_postgres_connections_max{job="switchboard-api",pool="main"}': "10x40"}, "20m", {"job": "switchboard-api", "pool": "main"}),
-            Case({'switchboard_postgres_connections{job="switchboard-api",pool="main",state="in_use"}': "5x40", 'switchboard_postgres_connections_max{job="switchboard-api",pool="main"}': "10x40", PG % "pool_timeout": "0+3x40"}, "25m", {"job": "switchboard-api", "pool": "main"}),
+            Case({'switchboard_postgres_connections{job="switchboard-api",pool="rows",state="in_use"}': "10x40", 'switchboard_postgres_connections_max{job="switchboard-api",pool="rows"}': "10x40"}, "20m", {"job": "switchboard-api", "pool": "rows"}),
+            Case({'switchboard_postgres_connections{job="switchboard-api",pool="rows",state="in_use"}': "5x40", 'switchboard_postgres_connections_max{job="switchboard-api",pool="rows"}': "10x40", PG % "pool_timeout": "0+3x40"}, "25m", {"job": "switchboard-api", "pool": "rows"}),
         ],
-        silent=[Case({'switchboard_postgres_connections{job="switchboard-api",pool="main",state="in_use"}': "8x40", 'switchboard_postgres_connections{job="switchboard-api",pool="main",state="idle"}': "2x40", 'switchboard_postgres_connections_max{job="switchboard-api",pool="main"}': "10x40", PG % "pool_timeout": "3x40"}, "20m")],
+        silent=[Case({'switchboard_postgres_connections{job="switchboard-api",pool="rows",state="in_use"}': "8x40", 'switchboard_postgres_connections{job="switchboard-api",pool="rows",state="idle"}': "2x40", 'switchboard_postgres_connections_max{job="switchboard-api",pool="rows"}': "10x40", PG % "pool_timeout": "3x40"}, "20m")],
     ),
     Alert(
         "PostgresSlow", "ticket", "10m",
