@@ -21,7 +21,7 @@ COLOURS = {"green": "#56A64B", "yellow": "#E0B400", "red": "#E02F44", "blue": "#
 LINES = ["#56A64B", "#E0B400", "#3274D9", "#E55400", "#E02F44", "#8F3BB8", "#37872D", "#5794F2", "#FF9830", "#A352CC", "#00A3A3", "#7A7A7A"]
 INK, FAINT, GROUND, EDGE = "#24292E", "#6E7680", "#F4F5F5", "#DCDEE0"
 DPI, WIDTH, UNIT, GAP = 100, 15.4, 0.30, 0.055  # inches; UNIT: height of one of Grafana's units
-LEGENDS = 9  # names below a panel, at most
+LARGEST = 250 * 1024  # bytes of a picture
 
 
 def dashboard(one, series, start, end, path, names=None):
@@ -45,8 +45,17 @@ def dashboard(one, series, start, end, path, names=None):
         Panel(figure, panel, box, height, found, start, end, names or {}).draw()
     figure.savefig(path, facecolor=GROUND)
     plt.close(figure)
+    shrink(path)
+
+
+def shrink(path):
+    """Fewer colours until the file is small enough for a repository."""
     with Image.open(path) as picture:
-        picture.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
+        whole = picture.convert("RGB")
+    for colours in (64, 32, 20, 12):
+        whole.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+        if path.stat().st_size <= LARGEST:
+            return
 
 
 def clock(moment):
@@ -149,12 +158,12 @@ class Panel:
         most, least = (seen.max(), seen.min()) if len(seen) else (1, 0)
         bottom = low if low is not None else min(least * 1.1, 0)
         top = high if high is not None else (most * 1.12 if most > bottom else bottom + 1)
-        axes.set_ylim(bottom, top)
+        axes.set_ylim(bottom, top + (top - bottom) * (0.04 if high is not None else 0))
         for step in self.steps[1:] if self.defaults["custom"]["thresholdsStyle"]["mode"] == "line" else []:
             if step["value"] <= top:
                 axes.axhline(step["value"], color=COLOURS[step["color"]], linewidth=1, linestyle=(0, (4, 2)))
         axes.set_xlim(*(datetime.datetime.fromtimestamp(at, datetime.timezone.utc) for at in (self.start, self.end)))
-        axes.xaxis.set_major_locator(matplotlib.dates.AutoDateLocator(minticks=3, maxticks=6))
+        axes.xaxis.set_major_locator(matplotlib.dates.AutoDateLocator(minticks=4, maxticks=8))
         axes.xaxis.set_major_formatter(matplotlib.dates.DateFormatter("%H:%M"))
         axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
         axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: units.text(value, self.unit, 0 if self.unit == "percentunit" and top >= 0.05 else None)))

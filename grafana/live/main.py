@@ -20,8 +20,6 @@ from catalogue import asked, served  # noqa: E402
 from load import Load  # noqa: E402
 from stack import GRAFANA, Prometheus, Stack  # noqa: E402
 
-LARGEST = 250 * 1024  # bytes of a picture
-
 
 def flat(panels):
     for panel in panels:
@@ -110,8 +108,8 @@ def pictures(stack, dashboards, questions, folder):
         draw.dashboard(one, questions.found.series, questions.start, questions.end, path, names)
         size = path.stat().st_size
         print(f"{path} ({size // 1024} KiB)")
-        if size > LARGEST:
-            raise SystemExit(f"{path} is larger than {LARGEST // 1024} KiB")
+        if size > draw.LARGEST:
+            raise SystemExit(f"{path} is larger than {draw.LARGEST // 1024} KiB")
 
 
 if __name__ == "__main__":
