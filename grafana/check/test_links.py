@@ -3,7 +3,7 @@
 import re
 
 import yaml
-from catalogue import faults
+from catalogue import asked, faults
 from conftest import GRAFANA, parse_all
 
 HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
@@ -30,12 +30,27 @@ def test_each_alert_has_its_runbook_and_each_runbook_its_alert(alerts, runbooks)
         assert alert["annotations"]["runbook_url"].endswith(f"/grafana/runbooks/{alert['alert']}.md")
 
 
-def test_each_alert_leads_to_a_panel_that_shows_it(alerts, panels):
-    """R06: the panel is there, and asks for a metric that the alert asks for."""
+def roots(expression, rules):
+    """The metrics behind an expression: what records are made of, and a histogram for its series."""
+    found = set()
+    for name, _ in asked(expression):
+        if ":" in name:
+            for rule in rules:
+                if rule.get("record") == name and rule["expr"] != expression:
+                    found |= roots(rule["expr"], rules)
+        else:
+            found.add(re.sub(r"_(bucket|sum|count)$", "", name))
+    return found
+
+
+def test_each_alert_leads_to_a_panel_that_shows_it(alerts, panels, rules):
+    """R06: the panel is there, and draws a metric that the alert is about."""
     there = {(uid, str(panel["id"])): panel for uid, panel in panels}
     for alert in alerts:
         uid, number = re.search(r"/d/([\w-]+)\?viewPanel=(\d+)$", alert["annotations"]["dashboard_url"]).groups()
         assert (uid, number) in there, f"{alert['alert']} leads to {uid}/{number}, which is not there"
+        drawn = set().union(*(roots(target["expr"], rules) for target in there[uid, number]["targets"]))
+        assert drawn & roots(alert["expr"], rules), f"{alert['alert']} leads to {uid}/{number}, which draws {drawn}"
 
 
 def test_each_alert_has_cases(alerts):

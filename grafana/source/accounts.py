@@ -204,6 +204,11 @@ WEBHOOKS = Row(
             steps=((10, RED),),
         ),
         Panel(
+            27, "Oldest delivery that waits, by reason", "line", "s",
+            "`ready` could be posted at once; `retry` waits for its next attempt, for a day at most.", "ready below 10 s",
+            [Query(oldest("switchboard_waiting_oldest_seconds", "reason", 'kind="delivery"'), "{{reason}}")],
+        ),
+        Panel(
             26, "Live streams open", "line", "none",
             "Connections to GET /v1/events, by api process.", "about even over the processes",
             [Query("sum by (instance) (switchboard_event_streams{$S})", "{{instance}}")],

@@ -52,7 +52,6 @@ def variables():
             "type": "query",
             "datasource": SOURCE,
             "query": {"qryType": 1, "query": f"label_values({series}, {name})", "refId": name},
-            "definition": f"label_values({series}, {name})",
             "refresh": 2,
             "sort": 1,
             "includeAll": True,
@@ -67,6 +66,7 @@ def variables():
 
 def annotations():
     """A mark where a version was seen for the first time within the last ten minutes: a deploy."""
+    expr = f"{VERSIONS} unless {VERSIONS.replace('})', '} offset 10m)')}"
     return [
         {
             "name": "Deploys",
@@ -74,7 +74,8 @@ def annotations():
             "enable": True,
             "hide": False,
             "iconColor": "blue",
-            "expr": f"{VERSIONS} unless {VERSIONS.replace('})', '} offset 10m)')}",
+            "target": {"refId": "Deploys", "expr": expr, "interval": "60s"},
+            "expr": expr,  # where Grafana before 11 looks
             "step": "60s",
             "titleFormat": "{{component}} {{version}}",
             "textFormat": "a version that was not there ten minutes before",

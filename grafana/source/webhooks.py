@@ -60,7 +60,7 @@ ALERTS = [
         'max by ($BY) (switchboard_waiting_oldest_seconds{kind="delivery",reason="ready"}) > 120',
         "Webhook deliveries wait though their receivers are fine",
         "The oldest delivery that is ready to be posted has waited for {{ $value | humanizeDuration }}.",
-        ("accounts", 23),
+        ("accounts", 27),
         fires=[Case({AGE % "ready": "0x5 130+60x30"}, "15m")],
         silent=[Case({AGE % "ready": "5x40", AGE % "retry": "0+60x40"}, "15m", why="what is old waits for its next attempt")],
     ),
