@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use clap::{Args, Parser, Subcommand};
 use common::config::{Database, Redis, Telemetry, Webhooks};
 use common::id::{ApiKeyId, TenantId};
+use common::probe::Probe;
 
 /// The REST API of Switchboard; without a command it serves
 #[derive(Debug, Parser)]
@@ -22,16 +23,7 @@ impl Cli {
     /// # Errors
     /// When it is wrong, or asks for help.
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let mut args: Vec<OsString> = args.into_iter().collect();
-        let about = ["-h", "--help", "-V", "--version"];
-        let names_a_command = args.get(1).is_some_and(|first| {
-            let first = first.to_string_lossy();
-            !first.starts_with('-') || about.contains(&first.as_ref())
-        });
-        if !names_a_command {
-            args.insert(1.min(args.len()), "serve".into());
-        }
-        Self::try_parse_from(args)
+        common::config::read(args, "serve")
     }
 }
 
@@ -54,6 +46,15 @@ pub enum Command {
     },
     /// Print the OpenAPI document
     Openapi,
+    /// Ask the api that runs beside this how it is, and end: 0 well, 1 not
+    Probe {
+        /// What to ask
+        #[command(flatten)]
+        probe: Probe,
+        /// Where it serves health and metrics
+        #[command(flatten)]
+        ops: Ops,
+    },
 }
 
 /// Work on keys without a key: for the first admin, and for emergencies.
@@ -93,9 +94,12 @@ pub enum Keys {
 /// How to serve.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
-    /// Address to listen on; health and metrics are served there, too
+    /// Address to listen on, for tenants
     #[arg(long, env = "API_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
+    /// Health and metrics
+    #[command(flatten)]
+    pub ops: Ops,
     /// The rows
     #[command(flatten)]
     pub database: Database,
@@ -108,6 +112,14 @@ pub struct Config {
     /// Where webhooks may lead
     #[command(flatten)]
     pub webhooks: Webhooks,
+}
+
+/// The port for orchestrators and Prometheus.
+#[derive(Debug, Clone, Args)]
+pub struct Ops {
+    /// Where /livez, /readyz and /metrics are served, apart from tenants
+    #[arg(id = "ops_listen", long = "ops-listen", env = "OPS_LISTEN", default_value = "0.0.0.0:9090")]
+    pub listen: SocketAddr,
 }
 
 #[cfg(test)]

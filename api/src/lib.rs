@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::serve::ListenerExt as _;
+use common::ops;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -23,16 +24,27 @@ pub mod sse;
 pub use config::Config;
 pub use openapi::document;
 
+/// Where the api listens.
+pub struct Listeners {
+    /// For tenants: the API itself.
+    pub tenants: TcpListener,
+    /// For orchestrators and Prometheus: health and metrics.
+    pub ops: TcpListener,
+}
+
 /// Serves until `stop` is cancelled; then finishes what was begun.
 ///
 /// # Errors
 /// When a URL is malformed, Postgres can't be reached at the start, or the listener fails.
-pub async fn run(config: Config, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) -> anyhow::Result<()> {
     let context = context::Context::open(&config, stop.clone()).await?;
-    tracing::info!(address = %listener.local_addr()?, "serving");
+    let Listeners { tenants, ops } = listeners;
+    tracing::info!(address = %tenants.local_addr()?, ops = %ops.local_addr()?, "serving");
     let beating = tokio::spawn(beat(context.pulse.clone()));
+    let served = CancellationToken::new(); // health and metrics are served until the last request is answered
+    let ops = tokio::spawn(ops::serve(ops, context.pulse.clone(), ready_check(&context), served.clone()));
     let app = routes::router(context.clone());
-    let listener = listener.tap_io(|socket| {
+    let listener = tenants.tap_io(|socket| {
         // Answers are small; waiting to fill a packet only delays them.
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was refused");
@@ -45,12 +57,14 @@ pub async fn run(config: Config, listener: TcpListener, stop: CancellationToken)
     };
     axum::serve(listener, app).with_graceful_shutdown(stopping).await?;
     beating.abort();
+    served.cancel();
+    ops.abort();
     context.db.close().await;
     Ok(())
 }
 
 /// Shows that the runtime still schedules; liveness reads it.
-async fn beat(pulse: common::ops::Pulse) {
+async fn beat(pulse: ops::Pulse) {
     let mut every = tokio::time::interval(std::time::Duration::from_secs(5));
     loop {
         every.tick().await;
@@ -59,7 +73,7 @@ async fn beat(pulse: common::ops::Pulse) {
 }
 
 /// What readiness asks: whether Postgres and Redis answer.
-fn ready_check(context: &context::Context) -> common::ops::ReadyCheck {
+fn ready_check(context: &context::Context) -> ops::ReadyCheck {
     let (db, bus) = (context.db.clone(), context.bus.clone());
     Arc::new(move || {
         let (db, bus) = (db.clone(), bus.clone());

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use api::commands;
 use api::config::{Cli, Command, Config};
+use api::{Listeners, commands};
+use common::ops;
 
 /// What a wrong configuration exits with (`EX_USAGE`).
 const BAD_CONFIG: u8 = 64;
@@ -36,14 +36,14 @@ async fn start(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate { database } => commands::migrate(&database).await,
         Command::Keys { command } => commands::keys(command).await,
         Command::Openapi => commands::openapi(),
+        Command::Probe { probe, ops } => probe.ask(ops.listen).await,
     }
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     let _flushes_at_the_end = common::telemetry::init("switchboard-api", &config.telemetry)?;
     let stop = common::shutdown::on_signal(STOP_DEADLINE)?;
-    let listener = tokio::net::TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("can't listen on {}", config.listen))?;
-    api::run(config, listener, stop).await
+    let tenants = ops::listen(config.listen, "API_LISTEN").await?;
+    let ops = ops::listen(config.ops.listen, "OPS_LISTEN").await?;
+    api::run(config, Listeners { tenants, ops }, stop).await
 }

@@ -150,7 +150,7 @@ pub(crate) async fn ready(part: &Part) -> anyhow::Result<()> {
     let start = Instant::now();
     let http = reqwest::Client::builder().timeout(Duration::from_secs(2)).no_proxy().build()?;
     loop {
-        let answer = http.get(format!("{}/readyz", part.url())).send().await;
+        let answer = http.get(format!("{}/readyz", part.ops_url())).send().await;
         if answer.is_ok_and(|answer| answer.status().is_success()) {
             return Ok(());
         }

@@ -45,6 +45,7 @@ pub(crate) struct Part {
     postgres: Wire,
     whatsapp: Wire,
     port: AtomicU64,
+    ops_port: AtomicU64,
     boots: AtomicU32,
     release: AtomicU32,
     /// Seconds by which the wall clock of this process is wrong.
@@ -81,6 +82,7 @@ impl Part {
             who,
             site,
             port: AtomicU64::new(0),
+            ops_port: AtomicU64::new(0),
             boots: AtomicU32::new(0),
             release: AtomicU32::new(1),
             skew_s,
@@ -97,9 +99,14 @@ impl Part {
         }
     }
 
-    /// Where it serves.
+    /// Where it serves tenants, if it does.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port.load(Ordering::Relaxed))
+    }
+
+    /// Where it serves health and metrics.
+    pub(crate) fn ops_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ops_port.load(Ordering::Relaxed))
     }
 
     /// From now on boots are of this release.
@@ -115,12 +122,13 @@ impl Part {
     /// Starts a boot.
     pub(crate) fn boot(&self) -> anyhow::Result<Running> {
         let boot = format!("{}.{}", self.who, self.boots.fetch_add(1, Ordering::Relaxed) + 1);
-        let listen = free_port();
+        let (listen, ops_listen) = (free_port(), free_port());
         self.port.store(u64::from(listen.port()), Ordering::Relaxed);
-        let (program, variable) = match self.who {
-            Who::Api(_) => ("switchboard-api", "API_LISTEN"),
-            Who::Worker(_) => ("switchboard-worker", "WORKER_LISTEN"),
-            Who::Scheduler(_) => ("switchboard-scheduler", "SCHEDULER_LISTEN"),
+        self.ops_port.store(u64::from(ops_listen.port()), Ordering::Relaxed);
+        let program = match self.who {
+            Who::Api(_) => "switchboard-api",
+            Who::Worker(_) => "switchboard-worker",
+            Who::Scheduler(_) => "switchboard-scheduler",
         };
         let log =
             OpenOptions::new().create(true).append(true).open(self.site.logs.join(format!("{}.log", self.who)))?;
@@ -134,7 +142,8 @@ impl Part {
             .env("REDIS_URL", format!("redis://{}", self.redis.proxy.address()))
             .env("WHATSAPP_URL", format!("ws://{}/ws/chat?{boot}", self.whatsapp.proxy.address()))
             .env("WORKER_RELEASE", format!("release-{}", self.release.load(Ordering::Relaxed)))
-            .env(variable, listen.to_string())
+            .env("API_LISTEN", listen.to_string())
+            .env("OPS_LISTEN", ops_listen.to_string())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

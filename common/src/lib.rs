@@ -22,6 +22,7 @@ pub mod doorbell;
 pub mod lease;
 pub mod limiter;
 pub mod ops;
+pub mod probe;
 pub mod store;
 pub mod telemetry;
 

@@ -4,16 +4,20 @@
 //! every pod. Readiness asks whether work would succeed now.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::BootTime;
 
@@ -74,8 +78,23 @@ struct Ops {
     ready: ReadyCheck,
 }
 
-/// The three routes, to be served on a port of their own or merged into another router.
-pub fn router(pulse: Pulse, ready: ReadyCheck) -> Router {
+/// Binds a port. `setting` is the name of the variable that says where.
+///
+/// # Errors
+/// When the address is taken or not ours; the text names the setting.
+pub async fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("can't listen on {address} ({setting})"))
+}
+
+/// Serves the three routes on a port of their own, apart from tenants, until `stop` is cancelled.
+pub async fn serve(listener: TcpListener, pulse: Pulse, ready: ReadyCheck, stop: CancellationToken) {
+    let served = axum::serve(listener, router(pulse, ready)).with_graceful_shutdown(stop.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the ops port broke");
+    }
+}
+
+fn router(pulse: Pulse, ready: ReadyCheck) -> Router {
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
@@ -128,7 +147,7 @@ mod tests {
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(axum::serve(listener, router(pulse.clone(), ready)).into_future());
+        tokio::spawn(super::serve(listener, pulse.clone(), ready, CancellationToken::new()));
         address
     }
 

@@ -38,7 +38,7 @@ impl Part {
         Self { stop, task: runtime.spawn(run), runtime: Some(runtime), ops: None }
     }
 
-    /// What a worker's `/readyz` or `/livez` says.
+    /// What its ops port says at `/readyz`, `/livez` or `/metrics`.
     pub async fn health(&self, path: &str) -> (StatusCode, String) {
         let answer = reqwest::get(format!("http://{}{path}", self.ops.unwrap())).await.unwrap();
         (answer.status(), answer.text().await.unwrap())
@@ -189,17 +189,25 @@ impl Cluster {
     }
 
     fn api(&mut self) -> Part {
-        let (listener, address) = listener();
+        let (tenants, address) = listener();
         self.api = address;
+        let (ops, ops_address) = listener();
         let config = api::Config {
             listen: self.api,
+            ops: api::config::Ops { listen: ops_address },
             database: self.database(),
             redis: self.redis(),
             telemetry: Self::telemetry(),
             webhooks: Self::webhooks(),
         };
         let stop = CancellationToken::new();
-        Part::start(stop.clone(), async move { api::run(config, TcpListener::from_std(listener)?, stop).await })
+        let mut part = Part::start(stop.clone(), async move {
+            let listeners =
+                api::Listeners { tenants: TcpListener::from_std(tenants)?, ops: TcpListener::from_std(ops)? };
+            api::run(config, listeners, stop).await
+        });
+        part.ops = Some(ops_address);
+        part
     }
 
     /// One more scheduler.
@@ -210,13 +218,19 @@ impl Cluster {
             database: self.database(),
             redis: self.redis(),
             telemetry: Self::telemetry(),
-            listen,
+            ops: scheduler::Ops { listen },
             ring_again_s: 1,
             events_kept_days: 7,
             runs_kept_days: 90,
         };
         let stop = CancellationToken::new();
-        Part::start(stop.clone(), async move { scheduler::run(config, TcpListener::from_std(listener)?, stop).await })
+        let mut part =
+            Part::start(
+                stop.clone(),
+                async move { scheduler::run(config, TcpListener::from_std(listener)?, stop).await },
+            );
+        part.ops = Some(listen);
+        part
     }
 
     /// One more worker.
@@ -254,7 +268,7 @@ impl Cluster {
             redis: self.redis(),
             telemetry: Self::telemetry(),
             webhooks: Self::webhooks(),
-            listen,
+            ops: worker::config::Ops { listen },
             credential_keys: worker::config::Secret(KEYS.to_owned()),
             whatsapp_url: self.whatsapp_url(),
             whatsapp_version: Some("2.3000.1023223821".to_owned()),

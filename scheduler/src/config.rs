@@ -1,13 +1,57 @@
 //! The scheduler's configuration: flag, variable, default and meaning on one line each.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::config;
+use common::probe::Probe;
 
-/// Fires reminders and rings again for rows that wait. Run as many as you like: none of them leads.
-#[derive(clap::Parser, Clone, Debug)]
+/// Fires reminders and rings again for rows that wait. Run as many as you like: none of them leads
+#[derive(clap::Parser, Debug)]
 #[command(name = "switchboard-scheduler", version)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Cli {
+    /// Reads a command line. One that names no command means `schedule`.
+    ///
+    /// # Errors
+    /// When it is wrong, or asks for help.
+    pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        config::read(args, "schedule")
+    }
+}
+
+/// What the binary does.
+#[derive(clap::Subcommand, Debug)]
+pub enum Command {
+    /// Do what the clock calls for (the default)
+    Schedule(Box<Config>),
+    /// Ask the scheduler that runs beside this how it is, and end: 0 well, 1 not
+    Probe {
+        /// What to ask
+        #[command(flatten)]
+        probe: Probe,
+        /// Where it serves health and metrics
+        #[command(flatten)]
+        ops: Ops,
+    },
+}
+
+/// The port for orchestrators and Prometheus.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Ops {
+    /// Where /livez, /readyz and /metrics are served
+    #[arg(id = "ops_listen", long = "ops-listen", env = "OPS_LISTEN", default_value = "0.0.0.0:9092")]
+    pub listen: SocketAddr,
+}
+
+/// How to schedule.
+#[derive(clap::Args, Clone, Debug)]
 pub struct Config {
     /// The rows
     #[command(flatten)]
@@ -18,9 +62,9 @@ pub struct Config {
     /// The logs
     #[command(flatten)]
     pub telemetry: config::Telemetry,
-    /// Where /livez, /readyz and /metrics are served
-    #[arg(long, env = "SCHEDULER_LISTEN", default_value = "0.0.0.0:9092")]
-    pub listen: SocketAddr,
+    /// Health and metrics
+    #[command(flatten)]
+    pub ops: Ops,
     /// Seconds that a row waits before its bell is rung again
     #[arg(long, env = "RING_AGAIN_S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub ring_again_s: u64,

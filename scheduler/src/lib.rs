@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use config::Config;
+pub use config::{Cli, Command, Config, Ops};
 pub use context::Context;
 
 /// Runs a scheduler until `stop` is cancelled; rounds under way are finished when it returns. `listener` serves health and
@@ -24,7 +24,7 @@ pub use context::Context;
 /// When it can't start: a malformed URL, or no database. Afterwards it goes on through whatever fails.
 pub async fn run(config: Config, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
     let context = Context::open(&config).await?;
-    let ops = tokio::spawn(serve(listener, context.clone(), stop.clone()));
+    let ops = tokio::spawn(ops::serve(listener, context.pulse.clone(), ready_check(&context), stop.clone()));
     let wakings = tokio::spawn(wakings::hear(context.clone()));
     tracing::info!("scheduler started");
     let mut duties = JoinSet::new();
@@ -41,19 +41,14 @@ pub async fn run(config: Config, listener: TcpListener, stop: CancellationToken)
     Ok(())
 }
 
-async fn serve(listener: TcpListener, context: Context, stop: CancellationToken) {
+/// What readiness asks: whether Postgres answers. Redis may be away: what is due is written all the same, and rung for later.
+fn ready_check(context: &Context) -> ops::ReadyCheck {
     let db = context.db.clone();
-    let ready: ops::ReadyCheck = Arc::new(move || {
+    Arc::new(move || {
         let db = db.clone();
         Box::pin(async move {
-            // Redis may be away: what is due is written all the same, and rung for later
             let answered = common::store::due::next_due_in(&db).await;
             answered.map(drop).map_err(|_| "Postgres does not answer")
         })
-    });
-    let router = ops::router(context.pulse, ready);
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the ops port broke");
-    }
+    })
 }

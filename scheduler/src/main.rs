@@ -3,35 +3,40 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
-use common::{shutdown, telemetry};
-use scheduler::Config;
+use common::{ops, shutdown, telemetry};
+use scheduler::{Cli, Command, Config};
 
 /// How long a graceful stop may take: a round of a duty is a short transaction.
 const STOPPING: Duration = Duration::from_secs(15);
 
+/// What a wrong command line exits with (`EX_USAGE`).
+const BAD_CONFIG: u8 = 64;
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = match Config::try_parse() {
-        Ok(config) => config,
+    let cli = match Cli::read(std::env::args_os()) {
+        Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
+            return ExitCode::from(if error.use_stderr() { BAD_CONFIG } else { 0 });
         }
     };
-    match start(config).await {
+    let done = match cli.command {
+        Command::Schedule(config) => schedule(*config).await,
+        Command::Probe { probe, ops } => probe.ask(ops.listen).await,
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
             eprintln!("switchboard-scheduler: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn start(config: Config) -> anyhow::Result<()> {
+async fn schedule(config: Config) -> anyhow::Result<()> {
     let _telemetry = telemetry::init("switchboard-scheduler", &config.telemetry)?;
     let stop = shutdown::on_signal(STOPPING)?;
-    let listener = tokio::net::TcpListener::bind(config.listen).await?;
+    let listener = ops::listen(config.ops.listen, "OPS_LISTEN").await?;
     scheduler::run(config, listener, stop).await
 }

@@ -4,39 +4,56 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::Parser as _;
 use common::config;
+use common::probe::Probe;
 
-/// What the binary does.
-#[derive(Debug)]
-pub enum Command {
-    /// Work: what it does when no command is named.
-    Work(Box<Config>),
-    /// Look after the keys that seal credentials, and end.
-    Keys(Keys),
+/// Holds the WhatsApp connections of the accounts that it has claimed
+#[derive(clap::Parser, Debug)]
+#[command(name = "switchboard-worker", version)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
 }
 
-impl Command {
-    /// Reads a command line.
+impl Cli {
+    /// Reads a command line. One that names no command means `work`.
     ///
     /// # Errors
     /// When it is wrong, or asks for help.
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let args: Vec<OsString> = args.into_iter().collect();
-        if args.get(1).is_some_and(|first| first == "keys") {
-            let args = std::iter::once("switchboard-worker keys".into()).chain(args.into_iter().skip(2));
-            return KeysCli::try_parse_from(args).map(|cli| Self::Keys(cli.command));
-        }
-        Config::try_parse_from(args).map(|config| Self::Work(Box::new(config)))
+        config::read(args, "work")
     }
 }
 
-/// Look after the keys that seal credentials
-#[derive(clap::Parser)]
-#[command(name = "switchboard-worker keys", version)]
-struct KeysCli {
-    #[command(subcommand)]
-    command: Keys,
+/// What the binary does.
+#[derive(clap::Subcommand, Debug)]
+pub enum Command {
+    /// Work (the default)
+    Work(Box<Config>),
+    /// Look after the keys that seal credentials, and end
+    Keys {
+        /// What to do with keys
+        #[command(subcommand)]
+        command: Keys,
+    },
+    /// Ask the worker that runs beside this how it is, and end: 0 well, 1 not
+    Probe {
+        /// What to ask
+        #[command(flatten)]
+        probe: Probe,
+        /// Where it serves health and metrics
+        #[command(flatten)]
+        ops: Ops,
+    },
+}
+
+/// The port for orchestrators and Prometheus.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Ops {
+    /// Where /livez, /readyz and /metrics are served
+    #[arg(id = "ops_listen", long = "ops-listen", env = "OPS_LISTEN", default_value = "0.0.0.0:9091")]
+    pub listen: SocketAddr,
 }
 
 /// What to do with keys.
@@ -67,13 +84,8 @@ pub struct KeyStores {
     pub credential_keys: Secret,
 }
 
-/// A worker holds the WhatsApp connections of the accounts that it has claimed.
-#[derive(clap::Parser, Clone, Debug)]
-#[command(
-    name = "switchboard-worker",
-    version,
-    after_help = "`switchboard-worker keys --help`: list and change the keys that seal credentials"
-)]
+/// How to work.
+#[derive(clap::Args, Clone, Debug)]
 pub struct Config {
     #[command(flatten)]
     pub database: config::Database,
@@ -83,9 +95,8 @@ pub struct Config {
     pub telemetry: config::Telemetry,
     #[command(flatten)]
     pub webhooks: config::Webhooks,
-    /// Where /livez, /readyz and /metrics are served
-    #[arg(long, env = "WORKER_LISTEN", default_value = "0.0.0.0:9091")]
-    pub listen: SocketAddr,
+    #[command(flatten)]
+    pub ops: Ops,
     /// Keys that seal credentials: `ID:BASE64_OF_32_BYTES[,ID:…]`; the first one seals, each can open
     #[arg(long, env = "CREDENTIAL_KEYS", hide_env_values = true)]
     pub credential_keys: Secret,

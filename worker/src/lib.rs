@@ -9,5 +9,5 @@ pub mod run;
 pub mod session;
 pub mod webhook;
 
-pub use config::{Command, Config};
+pub use config::{Cli, Command, Config};
 pub use run::run;

@@ -3,9 +3,9 @@
 
 use std::process::ExitCode;
 
-use common::{shutdown, telemetry};
+use common::{ops, shutdown, telemetry};
 use worker::keys::Misfit;
-use worker::{Command, Config};
+use worker::{Cli, Command, Config};
 
 /// What a wrong command line exits with (`EX_USAGE`).
 const BAD_CONFIG: u8 = 64;
@@ -14,38 +14,34 @@ const BAD_KEYS: u8 = 78;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let command = match Command::read(std::env::args_os()) {
-        Ok(command) => command,
+    let cli = match Cli::read(std::env::args_os()) {
+        Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { BAD_CONFIG } else { 0 });
         }
     };
-    match command {
-        Command::Work(config) => match start(*config).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                tracing::error!("{error:#}");
-                if error.is::<Misfit>() { ExitCode::from(BAD_KEYS) } else { ExitCode::FAILURE }
-            }
-        },
-        Command::Keys(command) => match worker::keys::run(command).await {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::FAILURE,
-            Err(error) => {
-                eprintln!("switchboard-worker: {error:#}");
-                ExitCode::FAILURE
-            }
-        },
+    let done = match cli.command {
+        Command::Work(config) => work(*config).await.map(|()| true),
+        Command::Keys { command } => worker::keys::run(command).await,
+        Command::Probe { probe, ops } => probe.ask(ops.listen).await.map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("switchboard-worker: {error:#}");
+            if error.is::<Misfit>() { ExitCode::from(BAD_KEYS) } else { ExitCode::FAILURE }
+        }
     }
 }
 
-async fn start(config: Config) -> anyhow::Result<()> {
+async fn work(config: Config) -> anyhow::Result<()> {
     let _telemetry = telemetry::init("switchboard-worker", &config.telemetry)?;
     #[cfg(feature = "simulator")]
     common::clock::skew(config.clock_skew_s);
     let stop = shutdown::in_two_steps(config.stop_timeout())?;
     let connector = worker::link::whatsapp::from_config(&config).await?;
-    let listener = tokio::net::TcpListener::bind(config.listen).await?;
+    let listener = ops::listen(config.ops.listen, "OPS_LISTEN").await?;
     worker::run(config, connector, listener, stop).await
 }

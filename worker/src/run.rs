@@ -97,7 +97,7 @@ pub async fn run(
     let bells = tokio::spawn(async move { doorbell.listen(worker, jobs, bells_stop, inbox_stop).await });
     let means = Means::new(context.pool.clone(), context.bus.clone(), worker, config.lease_ttl(), sender);
     let webhooks = tokio::spawn(webhook::keep(Arc::new(means), stop.clone()));
-    let ops = tokio::spawn(serve(listener, pulse.clone(), Arc::clone(&context), inner.clone()));
+    let ops = tokio::spawn(ops::serve(listener, pulse.clone(), ready_check(Arc::clone(&context)), inner.clone()));
 
     let broke = tokio::select! {
         biased;
@@ -139,8 +139,9 @@ pub async fn run(
     }
 }
 
-async fn serve(listener: TcpListener, pulse: Pulse, context: Arc<Context>, stop: CancellationToken) {
-    let ready: ops::ReadyCheck = Arc::new(move || {
+/// What readiness asks: whether it has the right to act, and both stores answer.
+fn ready_check(context: Arc<Context>) -> ops::ReadyCheck {
+    Arc::new(move || {
         let context = Arc::clone(&context);
         Box::pin(async move {
             if !context.trust.holds(BootTime::now()) {
@@ -156,11 +157,7 @@ async fn serve(listener: TcpListener, pulse: Pulse, context: Arc<Context>, stop:
                 _ => Err("Postgres does not answer"),
             }
         })
-    });
-    let served = axum::serve(listener, ops::router(pulse, ready)).with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the ops port broke");
-    }
+    })
 }
 
 fn hostname() -> String {

@@ -30,7 +30,6 @@ pub mod webhooks;
 
 /// Every route, with what surrounds them.
 pub fn router(context: Context) -> Router {
-    let ops = common::ops::router(context.pulse.clone(), crate::ready_check(&context));
     Router::new()
         // for admins
         .route("/v1/tenants", post(tenants::create).get(tenants::list))
@@ -83,7 +82,6 @@ pub fn router(context: Context) -> Router {
         .route("/openapi.json", get(openapi::json))
         .route("/docs", get(openapi::page))
         .with_state(context)
-        .merge(ops)
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(extract::BODY_LIMIT))

@@ -23,9 +23,10 @@ async fn health_counts_sessions(db: PgPool) {
     let health = anyone.get("/health").await.expect(200).json();
     assert_eq!((&health["status"], &health["sessions"]), (&json!("ok"), &json!({"total": 3, "connected": 2})));
     assert!(health["uptime_s"].is_u64());
-    assert_eq!(anyone.get("/livez").await.expect(200).text(), "ok\n");
-    assert_eq!(anyone.get("/readyz").await.expect(200).text(), "ok\n");
-    let metrics = anyone.get("/metrics").await.expect(200).text();
+    let ops = api.ops();
+    assert_eq!(ops.get("/livez").await.expect(200).text(), "ok\n");
+    assert_eq!(ops.get("/readyz").await.expect(200).text(), "ok\n");
+    let metrics = ops.get("/metrics").await.expect(200).text();
     assert!(
         metrics.contains(r#"switchboard_http_requests_total{method="POST",route="/v1/accounts",status="201"}"#),
         "{metrics}"
@@ -38,9 +39,20 @@ async fn without_redis_it_is_degraded(db: PgPool) {
     let api = TestApi::start_with_redis(db, "redis://127.0.0.1:1").await;
     let anyone = api.anonymous();
     assert_eq!(anyone.get("/health").await.expect(200).json()["status"], "degraded");
-    let ready = anyone.get("/readyz").await;
+    let ready = api.ops().get("/readyz").await;
     assert_eq!((ready.status.as_u16(), ready.text().as_str()), (503, "redis does not answer\n"));
-    anyone.get("/livez").await.expect(200);
+    api.ops().get("/livez").await.expect(200);
+}
+
+/// R06: health and metrics are for operators: tenants' port does not serve them.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn tenants_do_not_see_the_ops_port(db: PgPool) {
+    let api = TestApi::start(db).await;
+    for path in ["/livez", "/readyz", "/metrics"] {
+        api.anonymous().get(path).await.expect(404);
+        api.ops().get(path).await.expect(200);
+    }
+    assert_eq!(api.ops().get("/v1/accounts").await.status.as_u16(), 404);
 }
 
 /// R60: with Postgres cut off, or silent, the process lives, says that it is down, and is not ready; it comes back by itself.
@@ -53,8 +65,11 @@ async fn without_postgres_it_is_down(db: PgPool) {
     url.set_port(Some(line.address().port())).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    let ops = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let ops_address = ops.local_addr().unwrap();
     let config = api::Config {
         listen: address,
+        ops: api::config::Ops { listen: ops_address },
         database: Database { url: url.to_string(), max_connections: 4 },
         redis: Redis { url: redis_url(), prefix: format!("test-{}:", uuid::Uuid::new_v4().simple()) },
         telemetry: Telemetry { log_format: "text".to_owned(), otlp_endpoint: None },
@@ -62,9 +77,10 @@ async fn without_postgres_it_is_down(db: PgPool) {
     };
     let stop = CancellationToken::new();
     let _stop = stop.clone().drop_guard();
-    tokio::spawn(api::run(config, listener, stop));
+    tokio::spawn(api::run(config, api::Listeners { tenants: listener, ops }, stop));
 
     let get = async |path: &str| {
+        let address = if path == "/health" { address } else { ops_address };
         let answer = reqwest::get(format!("http://{address}{path}")).await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     };

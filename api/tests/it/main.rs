@@ -11,6 +11,7 @@ mod messages;
 mod openapi;
 mod pairing;
 mod preview;
+mod probe;
 mod reminders;
 mod requests;
 mod runs;

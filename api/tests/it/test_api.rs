@@ -16,6 +16,7 @@ use uuid::Uuid;
 pub struct TestApi {
     pub db: PgPool,
     pub address: SocketAddr,
+    pub ops_address: SocketAddr,
     pub redis_prefix: String,
     _stop: DropGuard,
 }
@@ -68,13 +69,21 @@ impl TestApi {
             "--redis-prefix",
             &redis_prefix,
         ]);
-        tokio::spawn(api::run(config.config, listener, stop.clone()));
-        Self { db, address, redis_prefix, _stop: stop.drop_guard() }
+        let ops = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let ops_address = ops.local_addr().unwrap();
+        let listeners = api::Listeners { tenants: listener, ops };
+        tokio::spawn(api::run(config.config, listeners, stop.clone()));
+        Self { db, address, ops_address, redis_prefix, _stop: stop.drop_guard() }
     }
 
     fn client(&self, key: Option<String>, tenant: Option<TenantId>) -> Client {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         Client { http, base: format!("http://{}", self.address), key, tenant }
+    }
+
+    /// Who asks for health and metrics.
+    pub fn ops(&self) -> Client {
+        Client { base: format!("http://{}", self.ops_address), ..self.anonymous() }
     }
 
     pub fn anonymous(&self) -> Client {

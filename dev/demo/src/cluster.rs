@@ -116,16 +116,14 @@ impl Cluster {
 
         let listen = format!("127.0.0.1:{}", free_port(8080)?);
         at.api = format!("http://{listen}");
-        let mut api = envs.clone();
-        api.push(("API_LISTEN", listen));
-        self.children.start(place, "api", "switchboard-api", &api)?;
+        envs.push(("API_LISTEN", listen));
 
-        let workers = (1..=self.workers).map(|n| (format!("worker-{n}"), "switchboard-worker", "WORKER_LISTEN"));
-        let scheduler = ("scheduler".to_owned(), "switchboard-scheduler", "SCHEDULER_LISTEN");
-        for (name, program, variable) in workers.chain([scheduler]) {
+        let api = ("api".to_owned(), "switchboard-api");
+        let workers = (1..=self.workers).map(|n| (format!("worker-{n}"), "switchboard-worker"));
+        let scheduler = ("scheduler".to_owned(), "switchboard-scheduler");
+        for (name, program) in std::iter::once(api).chain(workers).chain([scheduler]) {
             let listen = format!("127.0.0.1:{}", free_port(0)?);
             let mut envs = envs.clone();
-            envs.push((variable, listen.clone()));
             envs.push(("OPS_LISTEN", listen.clone()));
             self.children.start(place, &name, program, &envs)?;
             at.ops.push((name, format!("http://{listen}")));
@@ -134,8 +132,7 @@ impl Cluster {
     }
 
     async fn wait_until_ready(&mut self, at: &Addresses) -> anyhow::Result<()> {
-        let mut questions = vec![("api".to_owned(), at.api.clone(), "/readyz")];
-        questions.extend(at.ops.iter().map(|(name, base)| (name.clone(), base.clone(), "/readyz")));
+        let mut questions: Vec<_> = at.ops.iter().map(|(name, base)| (name.clone(), base.clone(), "/readyz")).collect();
         if self.simulated {
             questions.push(("simulator".to_owned(), at.simulator.clone(), "/admin/health"));
         }

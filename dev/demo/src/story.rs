@@ -80,7 +80,6 @@ pub(crate) fn print_addresses(at: &Addresses) {
         ("api docs", format!("{}/docs", at.api)),
         ("openapi", format!("{}/openapi.json", at.api)),
         ("health", format!("{}/health", at.api)),
-        ("metrics", format!("{}/metrics", at.api)),
     ];
     let others: Vec<(String, String)> =
         at.ops.iter().map(|(name, base)| (format!("{name} metrics"), format!("{base}/metrics"))).collect();

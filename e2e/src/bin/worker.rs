@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let worker::Command::Work(config) = worker::Command::read(std::env::args_os())? else {
+    let worker::Command::Work(config) = worker::Cli::read(std::env::args_os())?.command else {
         bail!("it only works");
     };
     let connector = worker::link::whatsapp::from_config(&config).await?;
-    let listener = TcpListener::bind(config.listen).await?;
+    let listener = TcpListener::bind(config.ops.listen).await?;
     worker::run(*config, connector, listener, CancellationToken::new()).await
 }

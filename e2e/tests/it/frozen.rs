@@ -100,7 +100,7 @@ fn start(cluster: &Cluster, tap: &Tap) -> (Child, String) {
         .env("REDIS_URL", redis)
         .env("REDIS_PREFIX", &cluster.prefix)
         .env("CREDENTIAL_KEYS", KEYS)
-        .env("WORKER_LISTEN", &listen)
+        .env("OPS_LISTEN", &listen)
         .env("WHATSAPP_URL", format!("ws://{}/ws/chat?frozen", tap.address))
         .env("WHATSAPP_VERSION", "2.3000.1023223821")
         .env("LEASE_TTL_MS", cluster.lease_ttl_ms.to_string())

@@ -215,7 +215,7 @@ async fn prune_tells_what_a_webhook_lost(db: PgPool) {
     assert_eq!(told, 1);
     for (days, accepted) in [("3", false), ("4", true)] {
         let given = ["scheduler", "--database-url", "x", "--redis-url", "x", "--events-kept-days", days];
-        let read = <scheduler::Config as clap::Parser>::try_parse_from(given);
+        let read = scheduler::Cli::read(given.map(Into::into));
         assert_eq!(read.is_ok(), accepted, "{days}: {:?}", read.err());
     }
 }

@@ -45,7 +45,7 @@ async fn without_its_database_it_lives_and_is_not_ready(db: PgPool) {
     url.set_ip_host(line.address().ip()).unwrap();
     url.set_port(Some(line.address().port())).unwrap();
     let config = house::config(url.as_str());
-    let listener = TcpListener::bind(config.listen).await.unwrap();
+    let listener = TcpListener::bind(config.ops.listen).await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     let scheduler = tokio::spawn(scheduler::run(config, listener, stop.clone()));

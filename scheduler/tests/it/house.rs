@@ -2,7 +2,7 @@
 
 use common::config::{Database, Redis, Telemetry};
 use common::id::{AccountId, ReminderId, TenantId};
-use scheduler::{Config, Context};
+use scheduler::{Config, Context, Ops};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ pub(crate) fn config(database_url: &str) -> Config {
             prefix: format!("test:{}:", Uuid::new_v4()),
         },
         telemetry: Telemetry { log_format: "text".to_owned(), otlp_endpoint: None },
-        listen: ([127, 0, 0, 1], 0).into(),
+        ops: Ops { listen: ([127, 0, 0, 1], 0).into() },
         ring_again_s: 1,
         events_kept_days: 7,
         runs_kept_days: 90,

@@ -20,7 +20,7 @@ async fn two_schedulers(db: &PgPool, stop: &CancellationToken) -> Vec<JoinHandle
     let mut schedulers = Vec::new();
     for _ in 0..2 {
         let config = house::config(&house::url_of(db).await);
-        let listener = TcpListener::bind(config.listen).await.unwrap();
+        let listener = TcpListener::bind(config.ops.listen).await.unwrap();
         schedulers.push(tokio::spawn(scheduler::run(config, listener, stop.clone())));
     }
     schedulers
@@ -141,7 +141,7 @@ async fn an_idle_scheduler_does_not_poll(db: PgPool) {
     house::reminder(&db, of, 3_600_000).await;
     let stop = CancellationToken::new();
     let config = scheduler::Config { ring_again_s: 60, ..house::config(&house::url_of(&db).await) };
-    let listener = TcpListener::bind(config.listen).await.unwrap();
+    let listener = TcpListener::bind(config.ops.listen).await.unwrap();
     let scheduler = tokio::spawn(scheduler::run(config, listener, stop.clone()));
     tokio::time::sleep(Duration::from_secs(2)).await; // the first round of each duty
     let before: i64 = sqlx::query_scalar(TRANSACTIONS).fetch_one(&db).await.unwrap();
@@ -180,5 +180,5 @@ async fn two_schedulers_fire_once_and_on_time(db: PgPool) {
 /// Flags and variables of all sections go together.
 #[test]
 fn the_command_line_is_sound() {
-    <scheduler::Config as clap::CommandFactory>::command().debug_assert();
+    <scheduler::Cli as clap::CommandFactory>::command().debug_assert();
 }

@@ -116,7 +116,7 @@ async fn process(pool: &PgPool, keys: &str, args: &[&str]) -> Output {
         .env("DATABASE_URL", pool.connect_options().to_url_lossy().to_string())
         .env("CREDENTIAL_KEYS", keys)
         .env("REDIS_URL", "redis://127.0.0.1:1")
-        .env("WORKER_LISTEN", "127.0.0.1:0")
+        .env("OPS_LISTEN", "127.0.0.1:0")
         .env("WHATSAPP_URL", "ws://127.0.0.1:1/ws/chat")
         .env("WHATSAPP_VERSION", "2.3000.1")
         .stdin(Stdio::null());

@@ -23,7 +23,7 @@ async fn process(pool: &PgPool) -> (Child, Proxy) {
         .env("CREDENTIAL_KEYS", KEYS)
         .env("REDIS_URL", std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned()))
         .env("REDIS_PREFIX", format!("test-{}:", uuid::Uuid::new_v4().simple()))
-        .env("WORKER_LISTEN", "127.0.0.1:0")
+        .env("OPS_LISTEN", "127.0.0.1:0")
         .env("WHATSAPP_URL", "ws://127.0.0.1:1/ws/chat")
         .env("WHATSAPP_VERSION", "2.3000.1")
         .stdin(Stdio::null())

@@ -51,7 +51,7 @@ impl Scheduler {
         let child = Command::new(variable("SCHEDULER"))
             .env("DATABASE_URL", database)
             .env("REDIS_PREFIX", prefix)
-            .env("SCHEDULER_LISTEN", format!("127.0.0.1:{port}"))
+            .env("OPS_LISTEN", format!("127.0.0.1:{port}"))
             .env("RING_AGAIN_S", "3600") // nobody answers: every bell would ring again
             .env("RUST_LOG", "warn")
             .stdout(Stdio::null())

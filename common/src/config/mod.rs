@@ -1,6 +1,10 @@
 //! Sections of configuration that several binaries share. Flag, variable, default and meaning stand on one line each;
 //! `--help` is the manual.
 
+mod read;
+
+pub use read::{FILE_SUFFIX, read, secret_variable};
+
 /// Where the rows are.
 #[derive(clap::Args, Clone)]
 pub struct Database {
