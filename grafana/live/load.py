@@ -113,6 +113,12 @@ class Load:
             with contextlib.suppress(Exception):
                 self.remind("Stand-up", self.draw.randrange(3, 8))
 
+    def probe(self):
+        """Asks every process whether it is ready, as a kubelet would."""
+        while not self.over.wait(2):
+            for page in self.stack.pages.values():
+                ask(f"http://{page}/readyz", timeout=3)
+
     def in_background(self, *what):
         for one in what:
             thread = threading.Thread(target=one, daemon=True)
@@ -131,6 +137,7 @@ class Load:
         self.over.set()
 
     def people(self):
+        self.in_background(self.probe)
         self.tell(f"{ACCOUNTS} accounts are paired; a phone scans twice, another code is never scanned")
         self.accounts = [self.pair(index) for index in range(ACCOUNTS)]
         until("all accounts to be connected", 90, lambda: all(map(self.connected, self.accounts)))

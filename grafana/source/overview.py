@@ -34,7 +34,7 @@ NOW = Row(
             width=3, height=4, base=RED, steps=((1, YELLOW), (2, GREEN)),
         ),
         Panel(
-            5, "Oldest message ready to go", "stat", "s",
+            5, "Oldest ready message", "stat", "s",
             "Age of the oldest message whose account is online and which has not been handed over.", "below 10 s",
             [Query(oldest("switchboard_waiting_oldest_seconds", match='kind="message",reason="ready"'), "age")],
             width=3, height=4, steps=FAR,
@@ -52,7 +52,7 @@ NOW = Row(
             width=3, height=4, steps=((5, YELLOW), (60, RED)),
         ),
         Panel(
-            8, "Processes that are not ready", "stat", "none",
+            8, "Not ready", "stat", "none",
             "Processes that answer 503 at /readyz, or do not answer Prometheus at all.", "zero, or one during a rollout",
             [
                 Query(
