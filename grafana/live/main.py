@@ -65,6 +65,7 @@ def main():
         wrong = play_and_ask(stack, prometheus, dashboards, rules, runbooks, options)
     finally:
         prometheus.stop()
+        stack.stop_children()
     for line in wrong:
         print(f"!! {line}")
     return 1 if wrong else 0

@@ -83,16 +83,24 @@ class Process:
         self.pid = self.child.pid
 
 
+def variables(path):
+    """A file of shell variables; of two equal names the first."""
+    found = {}
+    for pair in shlex.split(path.read_text()):
+        name, value = pair.split("=", 1)
+        found.setdefault(name, value)
+    return found
+
+
 class Stack:
     """What runs."""
 
     def __init__(self, data):
         self.data = Path(data).resolve()
-        self.env = dict(pair.split("=", 1) for pair in shlex.split((self.data / "stack.env").read_text()))
-        self.servers = dict(pair.split("=", 1) for pair in shlex.split((self.data / "servers.env").read_text()))
+        self.env, self.servers = variables(self.data / "stack.env"), variables(self.data / "servers.env")
         self.api, self.key = self.env["API_URL"], self.env["TENANT_KEY"]
         self.simulator = self.env["SIMULATOR_ADMIN_URL"] + "/admin"
-        names = [line.split()[:2] for line in next(self.data.glob("*pids")).read_text().splitlines()]
+        names = [line.split()[:2] for line in (self.data / "pids").read_text().splitlines()]
         self.processes = {
             name: Process(name, int(pid)) for pid, name in names if re.match(r"(api|scheduler|worker-\d+)$", name)
         }
@@ -105,6 +113,16 @@ class Stack:
     def play(self, path, body=None, method=None, text=None):
         """The simulator's admin API."""
         return http(f"{self.simulator}{path}", None, body, method, text)
+
+    def stop_children(self):
+        """Those that were started again here; the rest is stopped by dev/down."""
+        for one in self.processes.values():
+            if one.child and one.child.poll() is None:
+                one.child.terminate()
+                try:
+                    one.child.wait(30)
+                except subprocess.TimeoutExpired:
+                    one.child.kill()
 
     def log(self, name):
         return open(self.data / "logs" / f"{name}.again.log", "ab")
