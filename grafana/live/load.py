@@ -6,6 +6,7 @@ Every step is told with its moment, so that a picture can be read beside it.
 import contextlib
 import datetime
 import http.server
+import os
 import random
 import signal
 import subprocess
@@ -126,7 +127,9 @@ class Load:
             self.threads.append(thread)
 
     def psql(self, text):
-        subprocess.run(["psql", "-X", "-q", self.stack.servers["DATABASE_URL"], "-c", text], capture_output=True, timeout=30)
+        command = ["psql", "-X", "-q", self.stack.servers["DATABASE_URL"], "-c", text]
+        writing = {**os.environ, "PGOPTIONS": "-c default_transaction_read_only=off"}
+        subprocess.run(command, capture_output=True, timeout=30, env=writing)
 
     # the story
 
@@ -210,8 +213,8 @@ class Load:
         self.psql(f"alter database {database} set default_transaction_read_only = on")
         self.psql(end)
         time.sleep(8)
-        self.psql(f"set default_transaction_read_only = off; alter database {database} reset default_transaction_read_only")
-        self.psql(f"set default_transaction_read_only = off; {end}")
+        self.psql(f"alter database {database} reset default_transaction_read_only")
+        self.psql(end)
         time.sleep(20)
 
     def scheduler_dies(self):
