@@ -116,13 +116,14 @@ class Stack:
 
     def stop_children(self):
         """Those that were started again here; the rest is stopped by dev/down."""
-        for one in self.processes.values():
-            if one.child and one.child.poll() is None:
-                one.child.terminate()
-                try:
-                    one.child.wait(30)
-                except subprocess.TimeoutExpired:
-                    one.child.kill()
+        started = [one.child for one in self.processes.values() if one.child and one.child.poll() is None]
+        for child in started:
+            child.terminate()
+        for child in started:
+            try:
+                child.wait(10)
+            except subprocess.TimeoutExpired:
+                child.kill()
 
     def log(self, name):
         return open(self.data / "logs" / f"{name}.again.log", "ab")
