@@ -8,7 +8,8 @@ use common::config::Webhooks;
 use common::doorbell::Doorbell;
 use common::job::Bell;
 use common::ops::Pulse;
-use common::telemetry::metrics;
+use common::telemetry::metrics::labels::{BellKind, RingOutcome};
+use common::telemetry::{metrics, trace};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -67,17 +68,17 @@ impl Context {
     /// Rings, after the commit and beside the answer: whether it succeeds changes nothing, as the row is the truth.
     pub fn ring(&self, bell: Bell) {
         let Ok(permit) = self.rings.clone().try_acquire_owned() else {
-            metrics::BELLS_RUNG.with_label_values(&[bell.kind(), "failed"]).inc();
+            metrics::BELLS_RUNG.of((BellKind::from(&bell), RingOutcome::Failed)).inc();
             return;
         };
         let doorbell = self.doorbell.clone();
-        tokio::spawn(async move {
+        tokio::spawn(trace::carry(async move {
             match tokio::time::timeout(RING_TIMEOUT, doorbell.ring(&bell)).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => tracing::warn!(%bell, %error, "a bell did not ring; the row waits"),
                 Err(_) => tracing::warn!(%bell, "a bell did not ring in time; the row waits"),
             }
             drop(permit);
-        });
+        }));
     }
 }

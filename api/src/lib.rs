@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use axum::serve::ListenerExt as _;
 use common::ops;
+use common::telemetry::metrics::labels::{Endpoint, Pool};
+use common::telemetry::metrics::{self, Component};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -37,12 +39,16 @@ pub struct Listeners {
 /// # Errors
 /// When a URL is malformed, Postgres can't be reached at the start, or the listener fails.
 pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) -> anyhow::Result<()> {
+    let redis_url = config.redis.url.clone();
     let context = context::Context::open(&config, stop.clone()).await?;
     let Listeners { tenants, ops } = listeners;
     tracing::info!(address = %tenants.local_addr()?, ops = %ops.local_addr()?, "serving");
+    Endpoint::are(openapi::endpoints());
+    let _watching = metrics::watch(Component::Api, vec![(Pool::Rows, context.db.clone())], &redis_url)?;
     let beating = tokio::spawn(beat(context.pulse.clone()));
     let served = CancellationToken::new(); // health and metrics are served until the last request is answered
-    let ops = tokio::spawn(ops::serve(ops, context.pulse.clone(), ready_check(&context), served.clone()));
+    let ops =
+        tokio::spawn(ops::serve(Component::Api, ops, context.pulse.clone(), ready_check(&context), served.clone()));
     let app = routes::router(context.clone());
     let listener = tenants.tap_io(|socket| {
         // Answers are small; waiting to fill a packet only delays them.

@@ -6,7 +6,9 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use common::telemetry::metrics;
+use common::telemetry::metrics::labels::{CodeClass, Endpoint};
+use common::telemetry::metrics::{self, OneMore};
+use common::telemetry::trace;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -16,6 +18,10 @@ use crate::problem::{Problem, REQUEST_ID};
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Carries the request's id, both ways.
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The W3C Trace Context of a caller that traces. It is taken, and not answered: no finished standard says how.
+const TRACEPARENT: &str = "traceparent";
+/// Asked by machines every few seconds: no story.
+const UNTRACED: [&str; 3] = ["/health", "/openapi.json", "/docs"];
 
 /// Outermost: gives the request an id (a client's own is kept if it is short and plain), measures it, and ends it in time.
 /// Spans hold the route's pattern, never a number or a text.
@@ -28,8 +34,14 @@ pub async fn around(request: Request, next: Next) -> Response {
         .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
     let method = known_method(request.method().as_str());
     let matched = request.extensions().get::<MatchedPath>().cloned();
+    let endpoint = Endpoint::of(matched.as_ref().map(MatchedPath::as_str), method);
     let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let _in_flight = OneMore::of(&metrics::HTTP_REQUESTS_IN_FLIGHT);
     let started = Instant::now();
+    let step = match matched.as_ref().map(MatchedPath::as_str) {
+        Some(route) if UNTRACED.contains(&route) => trace::Step::none(),
+        route => trace::request(method, route, request.headers().get(TRACEPARENT).and_then(|text| text.to_str().ok())),
+    };
     let span = tracing::info_span!("request", method, route, request_id = id);
     let answer = REQUEST_ID.scope(id.clone(), async {
         match tokio::time::timeout(TIMEOUT, next.run(request)).await {
@@ -40,10 +52,11 @@ pub async fn around(request: Request, next: Next) -> Response {
             }
         }
     });
-    let mut response = answer.instrument(span.clone()).await;
+    let mut response = step.around(answer.instrument(span.clone())).await;
     let (status, seconds) = (response.status(), started.elapsed().as_secs_f64());
-    metrics::HTTP_REQUESTS.with_label_values(&[route, method, status.as_str()]).inc();
-    metrics::HTTP_REQUEST_SECONDS.observe(seconds);
+    step.answered(status.as_u16(), true);
+    metrics::HTTP_REQUESTS.of((endpoint, CodeClass::of(status.as_u16()))).inc();
+    step.within(|| metrics::HTTP_REQUEST_SECONDS.of(endpoint).observe_with_trace(seconds));
     tracing::debug!(parent: &span, status = status.as_u16(), seconds, "answered");
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(X_REQUEST_ID.clone(), id);

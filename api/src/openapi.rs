@@ -110,6 +110,20 @@ pub fn document() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }
 
+/// Routes that the document does not hold: it describes what programs call.
+pub const UNDOCUMENTED: [(&str, &str); 2] = [("/openapi.json", "GET"), ("/docs", "GET")];
+
+/// Every route of the tenants' port with each of its methods.
+pub fn endpoints() -> impl Iterator<Item = (String, &'static str)> {
+    let documented = document().paths.paths.into_iter().flat_map(|(path, item)| {
+        let operations =
+            [("GET", item.get), ("POST", item.post), ("PUT", item.put), ("PATCH", item.patch), ("DELETE", item.delete)];
+        let methods = operations.into_iter().filter(|(_, operation)| operation.is_some());
+        methods.map(|(method, _)| (path.clone(), method)).collect::<Vec<_>>()
+    });
+    documented.chain(UNDOCUMENTED.map(|(path, method)| (path.to_owned(), method)))
+}
+
 /// `/openapi.json`.
 pub async fn json() -> Json<utoipa::openapi::OpenApi> {
     Json(document())

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use common::bus::Subscription;
 use common::id::AccountId;
 use common::store::events::{self, Cursor, Happened};
+use common::telemetry::metrics::{self, OneMore};
 use futures::{Stream, StreamExt as _, stream};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
@@ -87,6 +88,8 @@ pub async fn get(
         cursor: begin,
         signals,
         pause: Pause::None,
+        live: false,
+        _open: OneMore::of(&metrics::EVENT_STREAMS),
         _room: room,
     };
     let events = stream::once(async { Ok(opened) }).chain(follower.events()).take_until(stop.cancelled_owned());
@@ -103,6 +106,9 @@ struct Follower {
     cursor: Cursor,
     signals: Subscription,
     pause: Pause,
+    /// It has seen all there was: what comes now has just happened, and is not caught up on.
+    live: bool,
+    _open: OneMore,
     _room: OwnedSemaphorePermit,
 }
 
@@ -144,6 +150,9 @@ impl Follower {
             };
             if let Some(last) = page.events.last() {
                 self.cursor = last.cursor;
+                if self.live {
+                    page.events.iter().for_each(|event| metrics::EVENT_STREAM_LAG_SECONDS.observe(event.age_s));
+                }
                 return Some(page.events.into_iter().map(|event| Ok(show(event))).collect());
             }
         }
@@ -154,6 +163,7 @@ impl Follower {
             Pause::None => {}
             Pause::Short => tokio::time::sleep(HELD_BACK).await,
             Pause::UntilSignaled => {
+                self.live = true;
                 if tokio::time::timeout(SLOW_POLL, self.signals.signaled()).await.is_err() {
                     // A database that is away for a moment is no reason to cut a stream off.
                     let identity = self.context.keys.identify(&self.caller.digest).await;

@@ -8,9 +8,12 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
 use tokio::sync::{Notify, watch};
+use tokio::time::error::Elapsed;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::id::TenantId;
+use crate::telemetry::metrics::failure;
+use crate::telemetry::metrics::labels::RedisUser;
 
 /// Tenants whose signal may wait for Redis at one time; what is beyond is left to the readers' slow poll.
 const PENDING_LIMIT: usize = 10_000;
@@ -113,7 +116,7 @@ impl Bus {
         let mut redis = self.inner.manager.clone();
         let ping = redis::cmd("PING");
         let answer = tokio::time::timeout(REDIS_TIMEOUT, ping.query_async::<()>(&mut redis)).await;
-        matches!(answer, Ok(Ok(())))
+        !failed(answer)
     }
 }
 
@@ -165,6 +168,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Whether Redis did not do it; counts that.
+fn failed<T>(answer: Result<redis::RedisResult<T>, Elapsed>) -> bool {
+    match answer {
+        Ok(Ok(_)) => return false,
+        Ok(Err(error)) => failure::count_redis(RedisUser::Bus, &error),
+        Err(_) => failure::count_redis_timeout(RedisUser::Bus),
+    }
+    true
+}
+
 /// Sends out what was signaled, each tenant once per round.
 async fn publish(bus: Arc<Inner>) {
     loop {
@@ -176,7 +189,7 @@ async fn publish(bus: Arc<Inner>) {
         }
         let mut redis = bus.manager.clone();
         let sent = tokio::time::timeout(REDIS_TIMEOUT * 2, pipeline.query_async::<()>(&mut redis)).await;
-        if !matches!(sent, Ok(Ok(()))) {
+        if failed(sent) {
             tracing::debug!(signals = batch.len(), "signals were lost: Redis is away");
         }
     }
@@ -185,10 +198,16 @@ async fn publish(bus: Arc<Inner>) {
 /// Keeps the one subscribing connection alive.
 async fn listen(bus: Arc<Inner>) {
     loop {
-        if let Ok(Ok(connection)) = tokio::time::timeout(REDIS_TIMEOUT, bus.client.get_async_pubsub()).await
-            && let Err(error) = follow(&bus, connection).await
-        {
-            tracing::debug!(%error, "the connection for signals ended");
+        match tokio::time::timeout(REDIS_TIMEOUT, bus.client.get_async_pubsub()).await {
+            Ok(Ok(connection)) => {
+                if let Err(error) = follow(&bus, connection).await {
+                    failure::count_redis(RedisUser::Bus, &error);
+                    tracing::debug!(%error, "the connection for signals ended");
+                }
+            }
+            refused => {
+                failed(refused);
+            }
         }
         tokio::time::sleep(RETRY_AFTER).await;
     }

@@ -207,3 +207,33 @@ pub enum Rung {
     /// The queue is full. Whoever listens has heard it; otherwise the row waits until the duty rings again.
     Full,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R06: a job that an older release laid down, which knows of no trace, is answered; and one that tells its story is
+    /// read by it, which leaves out what it does not know.
+    #[test]
+    fn a_job_may_tell_its_story_or_not() {
+        let account: AccountId = "0199b2f0-4f6e-7cc1-9d6a-0123456789ab".parse().unwrap();
+        let bell = Bell::Send { account };
+        for older in [
+            r#"{"bell":{"kind":"send","account":"0199b2f0-4f6e-7cc1-9d6a-0123456789ab"}}"#,
+            r#"{"bell":{"kind":"send","account":"0199b2f0-4f6e-7cc1-9d6a-0123456789ab"},"hops":0}"#,
+            r#"{"bell":{"kind":"send","account":"0199b2f0-4f6e-7cc1-9d6a-0123456789ab"},"trace":null,"hops":0}"#,
+        ] {
+            assert_eq!(serde_json::from_str::<Job>(older).unwrap(), Job::new(bell, None), "{older}");
+        }
+        #[derive(Deserialize)]
+        struct Older {
+            bell: Bell,
+            hops: u8,
+        }
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned();
+        let newer = serde_json::to_string(&Job::new(bell, Some(trace))).unwrap();
+        let read: Older = serde_json::from_str(&newer).unwrap();
+        assert_eq!((read.bell, read.hops), (bell, 0));
+        assert!(newer.len() < 200, "{newer}");
+    }
+}

@@ -9,6 +9,8 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Script, Value};
 
 use crate::id::{AccountId, WorkerId};
+use crate::telemetry::metrics::failure;
+use crate::telemetry::metrics::labels::RedisUser;
 
 /// Accounts in one round trip; one Lua call of this size stalls Redis for about two milliseconds.
 const BATCH: usize = 1_000;
@@ -16,7 +18,14 @@ const BATCH: usize = 1_000;
 /// Redis did not answer, or not in words that we know. It never means that a lease is lost.
 #[derive(Debug, thiserror::Error)]
 #[error("leases: {0}")]
-pub struct Error(#[from] redis::RedisError);
+pub struct Error(#[source] redis::RedisError);
+
+impl From<redis::RedisError> for Error {
+    fn from(error: redis::RedisError) -> Self {
+        failure::count_redis(RedisUser::Lease, &error);
+        Self(error)
+    }
+}
 
 /// What a renewal found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

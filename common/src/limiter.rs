@@ -11,7 +11,8 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use tokio::sync::Mutex;
 
 use crate::clock::BootTime;
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::labels::{Counted, RedisUser};
+use crate::telemetry::metrics::{self, failure};
 
 /// Redis is asked this long at most; then the process counts by itself.
 const ASK: Duration = Duration::from_millis(500);
@@ -27,7 +28,14 @@ const AHEAD_MAX: Duration = Duration::from_secs(120);
 /// Redis did not answer.
 #[derive(Debug, thiserror::Error)]
 #[error("limiter: {0}")]
-pub struct Error(#[from] redis::RedisError);
+pub struct Error(#[source] redis::RedisError);
+
+impl From<redis::RedisError> for Error {
+    fn from(error: redis::RedisError) -> Self {
+        failure::count_redis(RedisUser::Limiter, &error);
+        Self(error)
+    }
+}
 
 /// Tokens of the cluster's bucket, usable together from an instant on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +108,7 @@ impl Limiter {
         if self.rate == 0 {
             return;
         }
+        let began = BootTime::now();
         let _waiting = Waiting::new(&self.waiting);
         let mut booked = self.booked.lock().await;
         let left_over = BootTime::now().since(booked.from) > LEFT_OVER;
@@ -109,6 +118,7 @@ impl Limiter {
         }
         tokio::time::sleep(booked.from.since(BootTime::now())).await;
         booked.tokens -= 1;
+        metrics::CONNECT_WAIT_SECONDS.observe_with_trace(BootTime::now().since(began).as_secs_f64());
     }
 
     async fn refill(&self, booked: &mut Booked, tokens: u32) {
@@ -118,12 +128,13 @@ impl Limiter {
                 Ok(Ok(booking)) => {
                     (booked.tokens, booked.from) = (tokens, BootTime::now() + booking.wait);
                     booked.alone_until = None;
-                    metrics::CONNECTS.with_label_values(&["cluster"]).inc_by(u64::from(tokens));
+                    metrics::CONNECTS.of(Counted::Cluster).inc_by(f64::from(tokens));
                     return;
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "connects are counted by this worker alone for a while"),
                 Err(_) => {
-                    tracing::debug!("connects are counted by this worker alone for a while: Redis does not answer")
+                    failure::count_redis_timeout(RedisUser::Limiter);
+                    tracing::debug!("connects are counted by this worker alone for a while: Redis does not answer");
                 }
             }
             booked.alone_until = Some(BootTime::now() + ALONE);
@@ -131,7 +142,7 @@ impl Limiter {
         let per_token = self.per_token() * self.peers.load(Ordering::Relaxed);
         let now = BootTime::now();
         (booked.tokens, booked.from) = (1, now + booked.local.book(now, per_token));
-        metrics::CONNECTS.with_label_values(&["alone"]).inc();
+        metrics::CONNECTS.of(Counted::Alone).inc();
     }
 
     fn per_token(&self) -> Duration {

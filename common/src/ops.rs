@@ -13,13 +13,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::BootTime;
+use crate::telemetry::metrics::{self, Component, Format};
 
 /// A loop that has not moved for this long is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
@@ -74,6 +75,7 @@ pub type ReadyCheck = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), &'s
 
 #[derive(Clone)]
 struct Ops {
+    of: Component,
     pulse: Pulse,
     ready: ReadyCheck,
 }
@@ -86,20 +88,18 @@ pub async fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpLis
     TcpListener::bind(address).await.with_context(|| format!("can't listen on {address} ({setting})"))
 }
 
-/// Serves the three routes on a port of their own, apart from tenants, until `stop` is cancelled.
-pub async fn serve(listener: TcpListener, pulse: Pulse, ready: ReadyCheck, stop: CancellationToken) {
-    let served = axum::serve(listener, router(pulse, ready)).with_graceful_shutdown(stop.cancelled_owned()).await;
+/// Serves the three routes of this binary on a port of their own, apart from tenants, until `stop` is cancelled.
+pub async fn serve(of: Component, listener: TcpListener, pulse: Pulse, ready: ReadyCheck, stop: CancellationToken) {
+    metrics::start(of);
+    let served =
+        axum::serve(listener, router(Ops { of, pulse, ready })).with_graceful_shutdown(stop.cancelled_owned()).await;
     if let Err(error) = served {
         tracing::error!(%error, "the ops port broke");
     }
 }
 
-fn router(pulse: Pulse, ready: ReadyCheck) -> Router {
-    Router::new()
-        .route("/livez", get(livez))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .with_state(Ops { pulse, ready })
+fn router(ops: Ops) -> Router {
+    Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).route("/metrics", get(page)).with_state(ops)
 }
 
 async fn livez(State(ops): State<Ops>) -> impl IntoResponse {
@@ -111,6 +111,12 @@ async fn livez(State(ops): State<Ops>) -> impl IntoResponse {
 }
 
 async fn readyz(State(ops): State<Ops>) -> impl IntoResponse {
+    let (status, text) = readiness(ops).await;
+    metrics::READY.set(if status == StatusCode::OK { 1.0 } else { 0.0 });
+    (status, text)
+}
+
+async fn readiness(ops: Ops) -> (StatusCode, String) {
     if !ops.pulse.0.ready.load(Ordering::Relaxed) {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
     }
@@ -121,8 +127,10 @@ async fn readyz(State(ops): State<Ops>) -> impl IntoResponse {
     }
 }
 
-async fn metrics() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], crate::telemetry::metrics::render())
+async fn page(State(ops): State<Ops>, headers: HeaderMap) -> impl IntoResponse {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let format = Format::accepted(accept);
+    ([(header::CONTENT_TYPE, format.content_type())], metrics::render(ops.of, format))
 }
 
 #[cfg(test)]
@@ -147,7 +155,7 @@ mod tests {
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(super::serve(listener, pulse.clone(), ready, CancellationToken::new()));
+        tokio::spawn(super::serve(Component::Worker, listener, pulse.clone(), ready, CancellationToken::new()));
         address
     }
 

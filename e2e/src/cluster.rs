@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use common::config::{Database, Redis, Telemetry, Webhooks};
+use common::telemetry::Guard;
 use common::testing::Proxy;
 use reqwest::StatusCode;
 use simulator::Simulator;
@@ -27,15 +28,25 @@ pub struct Part {
     runtime: Option<Runtime>,
     /// Where its health can be asked for.
     ops: Option<SocketAddr>,
+    /// The export of its traces.
+    _traces: Option<Guard>,
 }
 
 impl Part {
-    fn start<F>(stop: CancellationToken, run: F) -> Self
+    /// Its traces are its own as well: each of its threads has a subscriber that knows the name of the part.
+    fn start<F>(service: &'static str, telemetry: &Telemetry, stop: CancellationToken, run: F) -> Self
     where
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        Self { stop, task: runtime.spawn(run), runtime: Some(runtime), ops: None }
+        let traces =
+            telemetry.otlp_endpoint.is_some().then(|| common::telemetry::dispatch(service, telemetry).unwrap());
+        let (subscriber, traces) = traces.unzip();
+        let mut builder = Builder::new_multi_thread();
+        if let Some(subscriber) = subscriber {
+            builder.on_thread_start(move || std::mem::forget(tracing::dispatcher::set_default(&subscriber)));
+        }
+        let runtime = builder.worker_threads(1).enable_all().build().unwrap();
+        Self { stop, task: runtime.spawn(run), runtime: Some(runtime), ops: None, _traces: traces }
     }
 
     /// What its ops port says at `/readyz`, `/livez` or `/metrics`.
@@ -93,6 +104,7 @@ pub struct Cluster {
     pub(crate) numbers: AtomicU64,
     /// Of the workers that are started from now on.
     pub lease_ttl_ms: u64,
+    telemetry: Telemetry,
 }
 
 /// The lines between one worker and its stores.
@@ -124,6 +136,15 @@ impl Cluster {
 
     /// As [`Cluster::start`], on a Redis of the test's own.
     pub async fn start_on(pool: PgPool, workers: usize, redis_url: String) -> (Self, Vec<Part>) {
+        Self::start_with(pool, workers, redis_url, Telemetry::default()).await
+    }
+
+    /// As [`Cluster::start`], with traces as these settings say.
+    pub async fn start_traced(pool: PgPool, workers: usize, telemetry: Telemetry) -> (Self, Vec<Part>) {
+        Self::start_with(pool, workers, redis_url(), telemetry).await
+    }
+
+    async fn start_with(pool: PgPool, workers: usize, redis_url: String, telemetry: Telemetry) -> (Self, Vec<Part>) {
         let prefix = format!("test-{}:", uuid::Uuid::new_v4().simple());
         let simulator = simulator::start(simulator::Config::default()).await.unwrap();
         let database_url = pool.connect_options().to_url_lossy().to_string();
@@ -140,6 +161,7 @@ impl Cluster {
             line: None,
             numbers: AtomicU64::new(15_550_000_001),
             lease_ttl_ms: 3_000,
+            telemetry,
         };
         let api = cluster.api();
         cluster.parts.push(api);
@@ -179,10 +201,6 @@ impl Cluster {
         Redis { url: self.redis_url.clone(), prefix: self.prefix.clone() }
     }
 
-    fn telemetry() -> Telemetry {
-        Telemetry { log_format: "text".to_owned(), otlp_endpoint: None }
-    }
-
     /// A test's receivers stand on this machine.
     fn webhooks() -> Webhooks {
         Webhooks { allow_private: vec!["127.0.0.0/8".parse().unwrap()], allow_http: true }
@@ -197,11 +215,11 @@ impl Cluster {
             ops: api::config::Ops { listen: ops_address },
             database: self.database(),
             redis: self.redis(),
-            telemetry: Self::telemetry(),
+            telemetry: self.telemetry.clone(),
             webhooks: Self::webhooks(),
         };
         let stop = CancellationToken::new();
-        let mut part = Part::start(stop.clone(), async move {
+        let mut part = Part::start("switchboard-api", &self.telemetry, stop.clone(), async move {
             let listeners =
                 api::Listeners { tenants: TcpListener::from_std(tenants)?, ops: TcpListener::from_std(ops)? };
             api::run(config, listeners, stop).await
@@ -217,18 +235,16 @@ impl Cluster {
         let config = scheduler::Config {
             database: self.database(),
             redis: self.redis(),
-            telemetry: Self::telemetry(),
+            telemetry: self.telemetry.clone(),
             ops: scheduler::Ops { listen },
             ring_again_s: 1,
             events_kept_days: 7,
             runs_kept_days: 90,
         };
         let stop = CancellationToken::new();
-        let mut part =
-            Part::start(
-                stop.clone(),
-                async move { scheduler::run(config, TcpListener::from_std(listener)?, stop).await },
-            );
+        let mut part = Part::start("switchboard-scheduler", &self.telemetry, stop.clone(), async move {
+            scheduler::run(config, TcpListener::from_std(listener)?, stop).await
+        });
         part.ops = Some(listen);
         part
     }
@@ -266,7 +282,7 @@ impl Cluster {
         let mut config = worker::Config {
             database: self.database(),
             redis: self.redis(),
-            telemetry: Self::telemetry(),
+            telemetry: self.telemetry.clone(),
             webhooks: Self::webhooks(),
             ops: worker::config::Ops { listen },
             credential_keys: worker::config::Secret(KEYS.to_owned()),
@@ -284,7 +300,7 @@ impl Cluster {
         };
         change(&mut config);
         let stop = CancellationToken::new();
-        let mut part = Part::start(stop.clone(), async move {
+        let mut part = Part::start("switchboard-worker", &self.telemetry, stop.clone(), async move {
             let connector = worker::link::whatsapp::from_config(&config).await?;
             worker::run(config, connector, TcpListener::from_std(listener)?, stop).await
         });

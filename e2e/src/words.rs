@@ -161,6 +161,16 @@ impl Cluster {
         answer["id"].as_str().unwrap().to_owned()
     }
 
+    /// As [`Cluster::send`], by a caller that traces.
+    pub async fn send_traced(&self, account: &str, to: &str, text: &str, traceparent: &str) -> String {
+        let url = format!("http://{}/v1/accounts/{account}/messages", self.api);
+        let request = self.http.post(url).bearer_auth(&self.key).header("traceparent", traceparent);
+        let answer = request.json(&json!({"to": to, "text": text})).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        assert!(answer.headers().get("traceparent").is_none(), "a caller has its own");
+        answer.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned()
+    }
+
     /// Waits until a message has come this far.
     pub async fn message(&self, id: &str, state: &str) -> Value {
         self.until(state, async || {

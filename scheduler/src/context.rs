@@ -47,7 +47,13 @@ impl Context {
     /// Rings after the rows were committed; answers how many bells were new. When it fails, the rows wait for
     /// `ring_again`.
     pub async fn ring(&self, bells: &[Bell]) -> usize {
-        match self.doorbell.ring_many(bells).await {
+        let bells: Vec<_> = bells.iter().map(|bell| (*bell, None)).collect();
+        self.ring_traced(&bells).await
+    }
+
+    /// As [`Context::ring`], each bell going on with a story.
+    pub async fn ring_traced(&self, bells: &[(Bell, Option<String>)]) -> usize {
+        match self.doorbell.ring_traced(bells).await {
             Ok(outcomes) => outcomes.iter().filter(|outcome| **outcome == Rung::Rung).count(),
             Err(error) => {
                 tracing::warn!(%error, bells = bells.len(), "bells did not ring; the rows wait");

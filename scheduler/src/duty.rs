@@ -1,10 +1,11 @@
 //! What a duty is, and the loop that does it again and again: a round that fails is logged, and the next one comes.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use common::telemetry::metrics;
+use common::telemetry::metrics::labels::{self as label, DutyOutcome};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -91,11 +92,15 @@ pub async fn keep_doing(duty: Arc<dyn Duty>, context: Context, rounds: watch::Se
 /// One round in a task of its own, so that a panic ends the round and not the duty; none: it failed.
 async fn do_once(duty: &Arc<dyn Duty>, context: &Context) -> Option<Round> {
     let name = duty.name();
+    let began = Instant::now();
     let (doing, with) = (Arc::clone(duty), context.clone());
     let round = tokio::spawn(async move { tokio::time::timeout(ROUND_MAX, doing.run_once(&with)).await });
-    let failure = match round.await {
+    let round = round.await;
+    metrics::DUTY_SECONDS.of(label::Duty(name)).observe_with_trace(began.elapsed().as_secs_f64());
+    let failure = match round {
         Ok(Ok(Ok(round))) => {
-            metrics::DUTY_RUNS.with_label_values(&[name, "ok"]).inc();
+            metrics::DUTY_RUNS.of((label::Duty(name), DutyOutcome::Ok)).inc();
+            metrics::DUTY_LAST_SUCCESS.of(label::Duty(name)).set(metrics::epoch_seconds());
             if round.done > 0 {
                 tracing::debug!(duty = name, done = round.done, "done");
             }
@@ -105,7 +110,7 @@ async fn do_once(duty: &Arc<dyn Duty>, context: &Context) -> Option<Round> {
         Ok(Err(_)) => format!("took longer than {ROUND_MAX:?}"),
         Err(error) => error.to_string(),
     };
-    metrics::DUTY_RUNS.with_label_values(&[name, "error"]).inc();
+    metrics::DUTY_RUNS.of((label::Duty(name), DutyOutcome::Error)).inc();
     tracing::warn!(duty = name, failure, "a round failed; the next one comes");
     None
 }

@@ -8,7 +8,10 @@ mod wakings;
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use common::ops;
+use common::telemetry::metrics::labels::{Duty, Pool};
+use common::telemetry::metrics::{self, Component};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -24,11 +27,21 @@ pub use context::Context;
 /// When it can't start: a malformed URL, or no database. Afterwards it goes on through whatever fails.
 pub async fn run(config: Config, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
     let context = Context::open(&config).await?;
-    let ops = tokio::spawn(ops::serve(listener, context.pulse.clone(), ready_check(&context), stop.clone()));
+    let all = duties::all(&config);
+    Duty::are(all.iter().map(|duty| duty.name()));
+    let pools = vec![(Pool::Rows, context.db.clone())];
+    let _watching = metrics::watch(Component::Scheduler, pools, &config.redis.url).context("Redis")?;
+    let ops = tokio::spawn(ops::serve(
+        Component::Scheduler,
+        listener,
+        context.pulse.clone(),
+        ready_check(&context),
+        stop.clone(),
+    ));
     let wakings = tokio::spawn(wakings::hear(context.clone()));
     tracing::info!("scheduler started");
     let mut duties = JoinSet::new();
-    for duty in duties::all(&config) {
+    for duty in all {
         let (rounds, _) = watch::channel(duty::Rounds::default());
         duties.spawn(duty::keep_doing(duty, context.clone(), rounds, stop.clone()));
     }

@@ -14,6 +14,8 @@ use common::ops::{self, Pulse};
 use common::seal::Sealer;
 use common::shutdown::Stop;
 use common::store::{self, workers::Boot};
+use common::telemetry::metrics::labels::Pool;
+use common::telemetry::metrics::{self, Component};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -97,7 +99,19 @@ pub async fn run(
     let bells = tokio::spawn(async move { doorbell.listen(worker, jobs, bells_stop, inbox_stop).await });
     let means = Means::new(context.pool.clone(), context.bus.clone(), worker, config.lease_ttl(), sender);
     let webhooks = tokio::spawn(webhook::keep(Arc::new(means), stop.clone()));
-    let ops = tokio::spawn(ops::serve(listener, pulse.clone(), ready_check(Arc::clone(&context)), inner.clone()));
+    let pools = vec![(Pool::Rows, context.pool.clone()), (Pool::Keeping, context.keeping.clone())];
+    let _watching = metrics::watch(Component::Worker, pools, &config.redis.url).context("Redis")?;
+    let trust = Arc::clone(&context.trust);
+    let _trusted = metrics::at_scrape(Component::Worker, move || {
+        metrics::WORKER_TRUSTED.set(if trust.holds(BootTime::now()) { 1.0 } else { 0.0 });
+    });
+    let ops = tokio::spawn(ops::serve(
+        Component::Worker,
+        listener,
+        pulse.clone(),
+        ready_check(Arc::clone(&context)),
+        inner.clone(),
+    ));
 
     let broke = tokio::select! {
         biased;

@@ -11,6 +11,7 @@ use common::job::Bell;
 use common::message::{State as MessageState, check_text};
 use common::store::idempotency::{Key, MAX_KEY};
 use common::store::messages::{self, Accepted, Draft, Message};
+use common::telemetry::metrics;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -77,6 +78,7 @@ pub async fn send(
     let draft = Draft { to: &to, text: &request.text, expires_at: request.expires_at, key: key.as_ref() };
     match messages::accept(&context.db, caller.tenant, account, &draft).await? {
         Accepted::Queued(message) => {
+            metrics::MESSAGES_ACCEPTED.inc();
             context.ring(Bell::Send { account });
             Ok((StatusCode::ACCEPTED, Json(message)).into_response())
         }

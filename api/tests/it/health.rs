@@ -72,7 +72,7 @@ async fn without_postgres_it_is_down(db: PgPool) {
         ops: api::config::Ops { listen: ops_address },
         database: Database { url: url.to_string(), max_connections: 4 },
         redis: Redis { url: redis_url(), prefix: format!("test-{}:", uuid::Uuid::new_v4().simple()) },
-        telemetry: Telemetry { log_format: "text".to_owned(), otlp_endpoint: None },
+        telemetry: Telemetry::default(),
         webhooks: Webhooks { allow_private: vec![], allow_http: false },
     };
     let stop = CancellationToken::new();

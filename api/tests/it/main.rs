@@ -8,6 +8,7 @@ mod groups;
 mod health;
 mod isolation;
 mod messages;
+mod metrics;
 mod openapi;
 mod pairing;
 mod preview;

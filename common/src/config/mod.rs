@@ -47,6 +47,48 @@ pub struct Telemetry {
     /// OTLP over HTTP, e.g. http://collector:4318; traces are sent only when it is set
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     pub otlp_endpoint: Option<String>,
+    /// Share of the traces that begin here and are kept, 0 to 1; what fails is sent in any case
+    #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", default_value_t = 1.0, value_parser = share)]
+    pub traces_sampler_arg: f64,
+    /// How a step goes on with a message that was made elsewhere: with a `link`, or as a `child` in one long trace
+    #[arg(long, env = "TRACE_PARENT", value_enum, default_value_t = TraceParent::Link)]
+    pub trace_parent: TraceParent,
+    /// Spans that wait for the collector at most; what comes beyond is dropped
+    #[arg(id = "traces_waiting_max", long = "traces-waiting-max", env = "OTEL_BSP_MAX_QUEUE_SIZE", default_value_t = 2_048, value_parser = waiting)]
+    pub traces_waiting_max: usize,
+}
+
+impl Default for Telemetry {
+    /// As without any setting.
+    fn default() -> Self {
+        Self {
+            log_format: "text".to_owned(),
+            otlp_endpoint: None,
+            traces_sampler_arg: 1.0,
+            trace_parent: TraceParent::Link,
+            traces_waiting_max: 2_048,
+        }
+    }
+}
+
+/// How a step goes on with a message that was made elsewhere.
+#[derive(clap::ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TraceParent {
+    /// It begins a trace of its own, with a link to what made the message.
+    #[default]
+    Link,
+    /// It is a part of the trace in which the message was made, where it is about one message.
+    Child,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("must lie between 0 and 1".to_owned()) }
+}
+
+fn waiting(text: &str) -> Result<usize, String> {
+    let spans: usize = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (1..=1_000_000).contains(&spans) { Ok(spans) } else { Err("must lie between 1 and 1000000".to_owned()) }
 }
 
 impl std::fmt::Debug for Database {
@@ -58,5 +100,36 @@ impl std::fmt::Debug for Database {
 impl std::fmt::Debug for Redis {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Redis").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser, Debug)]
+    struct Cli {
+        #[command(flatten)]
+        telemetry: Telemetry,
+    }
+
+    /// R06: a share of traces that is none, or a word that is no relation, is refused with the name of its setting.
+    #[test]
+    fn settings_of_traces_are_checked() {
+        let read = |args: &[&str]| Cli::try_parse_from(["test"].iter().chain(args)).map(|cli| cli.telemetry);
+        let settings = read(&["--traces-sampler-arg", "0.25", "--trace-parent", "child"]).unwrap();
+        assert_eq!((settings.traces_sampler_arg, settings.trace_parent), (0.25, TraceParent::Child));
+        for (flag, values) in [
+            ("--traces-sampler-arg", ["1.5", "-0.1", "NaN", "half"].as_slice()),
+            ("--trace-parent", &["parent", ""]),
+            ("--traces-waiting-max", &["0", "many"]),
+        ] {
+            for value in values {
+                let says = read(&[&format!("{flag}={value}")]).unwrap_err().to_string();
+                assert!(says.contains(flag), "{says}");
+            }
+        }
     }
 }

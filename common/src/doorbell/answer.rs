@@ -11,9 +11,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::ring::about;
 use super::{Doorbell, Handler, Noted, Path};
 use crate::id::WorkerId;
 use crate::job::{Answer, HOPS_MAX, Job, Queue};
+use crate::telemetry::trace::{self, Destination, Step};
 
 /// Bells answered at the same time from channels; above that their jobs wait in the queue.
 const AT_ONCE: usize = 512;
@@ -92,7 +94,8 @@ impl Answering {
     async fn respond(&self, job: &Job, path: Path) -> Answer {
         let limit = self.bell.timing.handling;
         let began = Instant::now();
-        let handling = AssertUnwindSafe(self.handler.answer(job.clone())).catch_unwind();
+        let step = step(job, path);
+        let handling = step.around(AssertUnwindSafe(self.handler.answer(job.clone())).catch_unwind());
         let answer = match tokio::time::timeout(limit, handling).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(panic)) => {
@@ -101,6 +104,10 @@ impl Answering {
             }
             Err(_) => Answer::Retry(format!("the handler took longer than {limit:?}")),
         };
+        step.outcome(answer.word());
+        if matches!(answer, Answer::Retry(_) | Answer::GiveUp(_)) {
+            step.fails(&answer.word());
+        }
         self.handler.noted(&Noted::Answered { bell: job.bell, path, answer: answer.clone(), took: began.elapsed() });
         answer
     }
@@ -140,6 +147,11 @@ impl Answering {
             drop(place);
         });
     }
+}
+
+fn step(job: &Job, path: Path) -> Step {
+    let step = trace::process(Destination::Doorbell, job.trace.as_deref()).kind(job.bell.kind()).path(path.word());
+    about(step, &job.bell)
 }
 
 fn words(panic: &(dyn Any + Send)) -> &str {

@@ -10,6 +10,8 @@ use std::time::Duration;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 
 use crate::job::{Answer, Bell, Job, Queue};
+use crate::telemetry::metrics::failure;
+use crate::telemetry::metrics::labels::RedisUser;
 
 mod answer;
 mod consume;
@@ -26,13 +28,35 @@ pub enum Error {
     Timeout(Duration),
     /// Redis refused.
     #[error("redis: {0}")]
-    Redis(#[from] redis::RedisError),
+    Redis(#[source] redis::RedisError),
     /// The queue refused.
     #[error("queue: {0}")]
     Queue(#[from] apalis_redis::Error),
     /// A bell could not be written down.
     #[error("bell: {0}")]
     Encoding(#[from] serde_json::Error),
+}
+
+impl crate::telemetry::trace::Fault for Error {
+    fn fault(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Timeout(_) => "timeout",
+            Self::Redis(_) | Self::Queue(_) => "redis",
+            Self::Encoding(_) => "encoding",
+        })
+impl From<redis::RedisError> for Error {
+    fn from(error: redis::RedisError) -> Self {
+        failure::count_redis(RedisUser::Doorbell, &error);
+        Self::Redis(error)
+    }
+}
+
+impl Error {
+    /// Redis did not answer within this time.
+    fn timeout(after: Duration) -> Self {
+        failure::count_redis_timeout(RedisUser::Doorbell);
+        Self::Timeout(after)
+    }
 }
 
 /// The result of a ring.

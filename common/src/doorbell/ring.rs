@@ -12,6 +12,8 @@ use super::{Doorbell, Error, Result};
 use crate::id::WorkerId;
 use crate::job::{Bell, Job, LAYOUT, QUEUE_LIMIT, Queue, Rung};
 use crate::telemetry::metrics;
+use crate::telemetry::metrics::labels::{BellKind, RingOutcome};
+use crate::telemetry::trace::{self, Step};
 
 /// A script handles at most this many bells: Redis does nothing else meanwhile.
 const BATCH: usize = 200;
@@ -77,17 +79,28 @@ impl Doorbell {
     /// # Errors
     /// As [`Doorbell::ring`]; some of the bells may have rung then.
     pub async fn ring_many(&self, bells: &[Bell]) -> Result<Vec<Rung>> {
-        let jobs: Vec<Job> = bells.iter().map(|bell| Job::new(*bell, None)).collect();
-        self.ring_jobs(&jobs).await
+        self.ring_steps(bells.iter().map(|bell| (*bell, step(bell, None)))).await
     }
 
-    /// As [`Doorbell::ring`], carrying the caller's W3C `traceparent`.
+    /// As [`Doorbell::ring_many`], each bell going on with the story whose W3C `traceparent` is given, if there is one.
     ///
     /// # Errors
-    /// As [`Doorbell::ring`].
-    pub async fn ring_traced(&self, bell: &Bell, trace: Option<String>) -> Result<Rung> {
-        let outcomes = self.ring_jobs(&[Job::new(*bell, trace)]).await?;
-        Ok(outcomes.first().copied().unwrap_or(Rung::Full))
+    /// As [`Doorbell::ring_many`].
+    pub async fn ring_traced(&self, bells: &[(Bell, Option<String>)]) -> Result<Vec<Rung>> {
+        self.ring_steps(bells.iter().map(|(bell, after)| (*bell, step(bell, after.as_deref())))).await
+    }
+
+    async fn ring_steps(&self, bells: impl Iterator<Item = (Bell, Step)>) -> Result<Vec<Rung>> {
+        let (jobs, steps): (Vec<Job>, Vec<Step>) =
+            bells.map(|(bell, step)| (Job::new(bell, step.context()), step)).unzip();
+        let rung = self.ring_jobs(&jobs).await;
+        for (place, step) in steps.iter().enumerate() {
+            step.heard(&rung);
+            if let Some(rung) = rung.as_ref().ok().and_then(|rung| rung.get(place)) {
+                step.outcome(word(*rung));
+            }
+        }
+        rung
     }
 
     /// Rings jobs that may have been passed on before.
@@ -95,9 +108,9 @@ impl Doorbell {
         let mut outcomes = Vec::with_capacity(jobs.len());
         for batch in jobs.chunks(BATCH) {
             let rung = tokio::time::timeout(self.timing.ring, self.ring_batch(batch)).await;
-            let rung = rung.unwrap_or(Err(Error::Timeout(self.timing.ring)));
+            let rung = rung.unwrap_or_else(|_| Err(Error::timeout(self.timing.ring)));
             if rung.is_err() {
-                count(&jobs[outcomes.len()..], "failed");
+                count(&jobs[outcomes.len()..], RingOutcome::Failed);
             }
             outcomes.extend(rung?);
         }
@@ -108,7 +121,7 @@ impl Doorbell {
         let placed = self.place(jobs).await?;
         let mut pushes: HashMap<Queue, Vec<&Job>> = HashMap::new();
         for (job, (rung, queue)) in jobs.iter().zip(&placed) {
-            count(std::slice::from_ref(job), word(*rung));
+            count(std::slice::from_ref(job), RingOutcome::from(*rung));
             if *rung == Rung::Rung {
                 pushes.entry(*queue).or_default().push(job);
             }
@@ -158,6 +171,18 @@ impl Doorbell {
     }
 }
 
+fn step(bell: &Bell, after: Option<&str>) -> Step {
+    about(trace::ring(bell.kind(), after), bell)
+}
+
+/// Whom a bell is for.
+pub(super) fn about(step: Step, bell: &Bell) -> Step {
+    match bell {
+        Bell::Pair { account } | Bell::Unpair { account } | Bell::Send { account } => step.account(*account),
+        Bell::FireReminder { run } => step.message(run),
+    }
+}
+
 fn placed(job: &Job, outcome: &str, owner: &str) -> (Rung, Queue) {
     let rung = match outcome {
         "rung" => Rung::Rung,
@@ -167,16 +192,8 @@ fn placed(job: &Job, outcome: &str, owner: &str) -> (Rung, Queue) {
     (rung, job.bell.queue(owner.parse::<WorkerId>().ok()))
 }
 
-fn word(rung: Rung) -> &'static str {
-    match rung {
-        Rung::Rung => "rung",
-        Rung::Coalesced => "coalesced",
-        Rung::Full => "full",
-    }
-}
-
-fn count(jobs: &[Job], outcome: &str) {
+fn count(jobs: &[Job], outcome: RingOutcome) {
     for job in jobs {
-        metrics::BELLS_RUNG.with_label_values(&[job.bell.kind(), outcome]).inc();
+        metrics::BELLS_RUNG.of((BellKind::from(&job.bell), outcome)).inc();
     }
 }

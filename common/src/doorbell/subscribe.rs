@@ -102,6 +102,6 @@ async fn takes(answering: &Answering, published: &Published) -> bool {
 async fn patiently<T>(doing: impl Future<Output = redis::RedisResult<T>>) -> Result<T> {
     match tokio::time::timeout(PATIENCE, doing).await {
         Ok(done) => Ok(done?),
-        Err(_) => Err(Error::Timeout(PATIENCE)),
+        Err(_) => Err(Error::timeout(PATIENCE)),
     }
 }

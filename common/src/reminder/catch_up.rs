@@ -86,6 +86,9 @@ pub enum Why {
 }
 
 impl Why {
+    /// Each of them.
+    pub const ALL: [Self; 5] = [Self::TooLate, Self::Late, Self::Superseded, Self::Overlap, Self::QueueFull];
+
     /// In words for a person.
     #[must_use]
     pub const fn words(self) -> &'static str {

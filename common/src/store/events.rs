@@ -13,6 +13,7 @@ use sqlx::{PgConnection, PgPool};
 use super::Result;
 use crate::account::Status;
 use crate::id::{AccountId, TenantId};
+use crate::telemetry::trace;
 
 /// An account's status changed; data: `account_id`, `status`, `previous`, `reason`.
 pub const STATUS_CHANGED: &str = "account.status_changed";
@@ -62,6 +63,10 @@ pub struct Event {
     pub data: Value,
     /// When.
     pub created_at: DateTime<Utc>,
+    /// The story that it belongs to.
+    pub trace: Option<String>,
+    /// How long ago that was when it was read, in seconds, by the database's clock.
+    pub age_s: f64,
 }
 
 /// What happened, as live streams and webhooks show it.
@@ -123,11 +128,12 @@ pub async fn record(
     data: &Value,
 ) -> Result<()> {
     sqlx::query!(
-        "INSERT INTO events (tenant_id, account_id, kind, data) VALUES ($1, $2, $3, $4)",
+        "INSERT INTO events (tenant_id, account_id, kind, data, trace) VALUES ($1, $2, $3, $4, $5)",
         tenant.0,
         account.map(|account| account.0),
         kind,
-        data
+        data,
+        trace::here()
     )
     .execute(transaction)
     .await?;
@@ -182,7 +188,8 @@ pub async fn after(
     let rows = sqlx::query!(
         r#"
         SELECT txid::text::bigint AS "txid!", id, account_id AS "account_id: AccountId", kind, data, created_at,
-            txid < pg_snapshot_xmin(pg_current_snapshot()) AS "settled!"
+            trace, txid < pg_snapshot_xmin(pg_current_snapshot()) AS "settled!",
+            greatest(extract(epoch FROM clock_timestamp() - created_at), 0)::float8 AS "age_s!"
         FROM events
         WHERE tenant_id = $1 AND (txid, id) > ($2::text::xid8, $3) AND ($4::uuid IS NULL OR account_id = $4)
         ORDER BY tenant_id, txid, id LIMIT $5
@@ -205,6 +212,8 @@ pub async fn after(
             kind: row.kind,
             data: row.data,
             created_at: row.created_at,
+            trace: row.trace,
+            age_s: row.age_s,
         })
         .collect();
     Ok(Page { events, held_back })

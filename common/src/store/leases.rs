@@ -20,6 +20,18 @@ pub struct Claimed {
     pub epoch: i64,
 }
 
+/// What a claim found: how an account had become free. None of this decides anything; it is measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Claim {
+    /// What was won.
+    pub claimed: Claimed,
+    /// Its last owner fell silent; else it had given the account back, or there was none.
+    pub silent: bool,
+    /// For how many seconds nobody has had it: since it was given back, or since the last heartbeat of the silent owner. None where
+    /// that is not known.
+    pub free_s: Option<f64>,
+}
+
 /// Claims what may be claimed of `accounts`: those that should be online or erased, and whose previous owner is gone,
 /// has stopped, or has not been seen for `stale_after` (R02). Never steals from a living owner.
 ///
@@ -30,13 +42,14 @@ pub async fn claim_across_tenants(
     worker: WorkerId,
     accounts: &[AccountId],
     stale_after: Duration,
-) -> Result<Vec<Claimed>> {
+) -> Result<Vec<Claim>> {
     let ids: Vec<uuid::Uuid> = accounts.iter().map(|a| a.0).collect();
-    let rows = sqlx::query_as!(
-        Claimed,
+    let rows = sqlx::query!(
         r#"
         WITH free AS (
-            SELECT l.account_id
+            SELECT l.account_id, l.owner IS NOT NULL AND l.owner <> $1 AS silent,
+                   CASE WHEN l.owner IS NULL THEN l.released_at
+                        WHEN l.owner <> $1 THEN (SELECT w.last_seen FROM workers w WHERE w.id = l.owner) END AS since
             FROM leases l
             JOIN accounts a ON a.id = l.account_id
             WHERE l.account_id = ANY($2)
@@ -49,7 +62,8 @@ pub async fn claim_across_tenants(
         )
         UPDATE leases l SET epoch = l.epoch + 1, owner = $1, claimed_at = now()
         FROM free WHERE l.account_id = free.account_id
-        RETURNING l.account_id AS "account: AccountId", l.epoch
+        RETURNING l.account_id AS "account: AccountId", l.epoch, free.silent AS "silent!",
+                  extract(epoch FROM now() - free.since)::float8 AS free_s
         "#,
         worker.0,
         &ids,
@@ -57,7 +71,11 @@ pub async fn claim_across_tenants(
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows)
+    let claims = rows.into_iter().map(|row| {
+        let claimed = Claimed { account: row.account, epoch: row.epoch };
+        Claim { claimed, silent: row.silent, free_s: row.free_s }
+    });
+    Ok(claims.collect())
 }
 
 /// Up to `limit` accounts that should be live and have had no living owner for `unowned_for`. In no order, so that workers

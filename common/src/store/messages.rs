@@ -10,6 +10,7 @@ use crate::account::Status;
 use crate::id::{AccountId, MessageId, RunId, TenantId};
 use crate::jid::Jid;
 use crate::message::{State, whatsapp_id};
+use crate::telemetry::trace::{self, Destination, Step};
 
 /// What a person is told who wants to send through an account without a phone (R36).
 pub const NOT_CONNECTED: &str = "Account not connected: pair it again";
@@ -88,7 +89,10 @@ pub enum Accepted {
 pub async fn accept(db: &PgPool, tenant: TenantId, account: AccountId, draft: &Draft<'_>) -> Result<Accepted> {
     for _ in 0..TRIES {
         let message = MessageId::new();
-        let row = insert(db, tenant, account, message, draft).await?;
+        let step = trace::send(Destination::Outbox).tenant(tenant).account(account).message(&message);
+        let row = insert(db, tenant, account, message, draft, &step).await;
+        step.heard(&row);
+        let row = row?;
         if let (Some(seq), Some(whatsapp_id), Some(created_at)) = (row.seq, row.whatsapp_id, row.created_at) {
             return Ok(Accepted::Queued(Message {
                 id: message,
@@ -137,6 +141,7 @@ async fn insert(
     account: AccountId,
     message: MessageId,
     draft: &Draft<'_>,
+    step: &Step,
 ) -> Result<Inserted> {
     sqlx::query_as!(
         Inserted,
@@ -149,8 +154,8 @@ async fn insert(
             SELECT $1, $8, $9, $3 FROM account WHERE may_send AND $8::text IS NOT NULL
             ON CONFLICT DO NOTHING RETURNING key
         ), message AS (
-            INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id, expires_at)
-            SELECT $3, $1, $2, $4, $5, $6, $7 FROM account
+            INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id, expires_at, trace)
+            SELECT $3, $1, $2, $4, $5, $6, $7, $10 FROM account
             WHERE may_send AND ($8 IS NULL OR EXISTS (SELECT FROM claim))
             RETURNING seq, whatsapp_id, created_at
         ), known AS (
@@ -169,7 +174,8 @@ async fn insert(
         whatsapp_id(rand::random()),
         draft.expires_at,
         draft.key.map(|key| key.key.as_str()),
-        draft.key.map(|key| key.fingerprint.as_slice())
+        draft.key.map(|key| key.fingerprint.as_slice()),
+        step.context()
     )
     .fetch_optional(db)
     .await?

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::id::AccountId;
+use crate::telemetry::metrics::failure;
 
 pub mod accounts;
 pub mod api_keys;
@@ -20,6 +21,7 @@ pub mod groups;
 pub mod idempotency;
 pub mod keys;
 pub mod leases;
+pub mod measure;
 pub mod messages;
 pub mod neglected;
 pub mod notifications;
@@ -94,7 +96,7 @@ pub enum Error {
     Conflict(String),
     /// The database did not do it.
     #[error("database: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
     /// The database was away, busy or restarting when somebody asked on our behalf.
     #[error("database: {0}")]
     Unavailable(String),
@@ -107,6 +109,14 @@ pub enum Error {
     /// A stored value could not be read back.
     #[error("stored value: {0}")]
     Corrupt(String),
+}
+
+/// Every failure of the database comes through here, once, and is counted by its kind.
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        failure::count_postgres(&error);
+        Self::Database(error)
+    }
 }
 
 impl Error {
@@ -134,6 +144,18 @@ impl Error {
     #[must_use]
     pub fn is_unstorable(&self) -> bool {
         matches!(self, Self::Database(sqlx::Error::Database(error)) if in_classes(&**error, &["22", "23", "54"]))
+    }
+}
+
+impl crate::telemetry::trace::Fault for Error {
+    fn fault(&self) -> Option<&'static str> {
+        match self {
+            Self::NotFound | Self::Conflict(_) => None,
+            Self::Fenced => Some("fenced"),
+            Self::UnknownKey { .. } => Some("unknown_key"),
+            Self::Corrupt(_) => Some("corrupt"),
+            Self::Database(_) | Self::Unavailable(_) => Some("database"),
+        }
     }
 }
 
@@ -177,7 +199,10 @@ const RETURN: Duration = Duration::from_secs(2);
 /// # Errors
 /// `Unavailable` when there is none in time; else what the call says.
 pub async fn answered<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
-    let silent = || Error::Unavailable(format!("no answer within {ANSWER:?}"));
+    let silent = || {
+        failure::count_postgres_timeout();
+        Error::Unavailable(format!("no answer within {ANSWER:?}"))
+    };
     tokio::time::timeout(ANSWER, call).await.unwrap_or_else(|_| Err(silent()))
 }
 

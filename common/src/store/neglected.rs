@@ -8,6 +8,8 @@ use uuid::Uuid;
 use super::Result;
 use super::waiting::OWNER_SILENT_S;
 use crate::id::TenantId;
+use crate::telemetry::metrics;
+use crate::telemetry::metrics::labels::{FailReason, MessageOutcome};
 
 /// Parks pairings that began more than `age` ago and have no live owner: `unpaired` again, never deleted (R20). Whoever still
 /// holds the account is fenced by a higher epoch. Answers whose they are, for the bus.
@@ -76,7 +78,7 @@ pub async fn park_stale_pairings(db: &PgPool, age: Duration, limit: i64) -> Resu
 /// # Errors
 /// When the database does not do it.
 pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<TenantId>> {
-    let tenants = sqlx::query_scalar!(
+    let tenants = sqlx::query!(
         r#"
         WITH m AS (
             UPDATE messages SET state = 'expired', reason = 'not sent before expires_at', failed_at = now()
@@ -84,20 +86,21 @@ pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<V
                 SELECT id FROM messages
                 WHERE state = 'queued' AND expires_at < now() - make_interval(secs => $1)
                 LIMIT $2 FOR UPDATE SKIP LOCKED)
-            RETURNING id, tenant_id, account_id
+            RETURNING id, tenant_id, account_id, trace
         ), told AS (
-            INSERT INTO events (tenant_id, account_id, kind, data)
+            INSERT INTO events (tenant_id, account_id, kind, data, trace)
             SELECT tenant_id, account_id, 'message.expired',
-                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', 'expired') FROM m
+                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', 'expired'), trace FROM m
         )
-        SELECT DISTINCT tenant_id AS "tenant: TenantId" FROM m
+        SELECT tenant_id AS "tenant: TenantId", count(*)::float8 AS "messages!" FROM m GROUP BY tenant_id
         "#,
         age.as_secs_f64(),
         limit
     )
     .fetch_all(db)
     .await?;
-    Ok(tenants)
+    metrics::MESSAGES.of(MessageOutcome::Expired).inc_by(tenants.iter().map(|row| row.messages).sum());
+    Ok(tenants.into_iter().map(|row| row.tenant).collect())
 }
 
 /// Ends queued messages of runs whose account has had no phone for `age`: a run that nobody can send would never be over,
@@ -107,7 +110,7 @@ pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<V
 /// # Errors
 /// When the database does not do it.
 pub async fn strand_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<TenantId>> {
-    let tenants = sqlx::query_scalar!(
+    let tenants = sqlx::query!(
         r#"
         WITH m AS (
             UPDATE messages m SET state = 'failed', failed_at = now(), reason = CASE w.status
@@ -117,18 +120,26 @@ pub async fn strand_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<T
                     AND q.state = 'queued' AND q.run_id IS NOT NULL
                   ORDER BY q.id LIMIT $2 FOR UPDATE OF q SKIP LOCKED) w
             WHERE m.id = w.id AND m.state = 'queued'
-            RETURNING m.id, m.tenant_id, m.account_id, m.reason
+            RETURNING m.id, m.tenant_id, m.account_id, m.reason, m.trace, w.status
         ), told AS (
-            INSERT INTO events (tenant_id, account_id, kind, data)
+            INSERT INTO events (tenant_id, account_id, kind, data, trace)
             SELECT tenant_id, account_id, 'message.failed',
-                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', 'failed', 'reason', reason) FROM m
+                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', 'failed', 'reason', reason), trace
+            FROM m
         )
-        SELECT DISTINCT tenant_id AS "tenant: TenantId" FROM m
+        SELECT tenant_id AS "tenant: TenantId", count(*)::float8 AS "messages!",
+               count(*) FILTER (WHERE status = 'logged_out')::float8 AS "logged_out!"
+        FROM m GROUP BY tenant_id
         "#,
         age.as_secs_f64(),
         limit
     )
     .fetch_all(db)
     .await?;
-    Ok(tenants)
+    for row in &tenants {
+        metrics::MESSAGES.of(MessageOutcome::Failed).inc_by(row.messages);
+        metrics::MESSAGES_FAILED.of(FailReason::LoggedOut).inc_by(row.logged_out);
+        metrics::MESSAGES_FAILED.of(FailReason::Unpaired).inc_by(row.messages - row.logged_out);
+    }
+    Ok(tenants.into_iter().map(|row| row.tenant).collect())
 }

@@ -5,6 +5,8 @@ use sqlx::PgPool;
 
 use super::{Error, Fence, Result, due};
 use crate::id::{AccountId, MessageId, RunId};
+use crate::telemetry::metrics::{self, labels::MessageStage};
+use crate::telemetry::trace::{self, Destination};
 
 /// A message that waits for its turn.
 #[derive(Debug, Clone)]
@@ -21,10 +23,12 @@ pub struct Waiting {
     pub whatsapp_id: String,
     /// The run it belongs to, if a reminder made it.
     pub run: Option<RunId>,
-    /// When it was accepted.
-    pub created_at: DateTime<Utc>,
+    /// How long ago it was accepted, in seconds, by the database's clock as it was read.
+    pub age_s: f64,
     /// Seconds until it must not be sent any more, by the database's clock as it was read; none: no limit.
     pub expires_in_s: Option<f64>,
+    /// The story that it belongs to.
+    pub trace: Option<String>,
 }
 
 /// The account's oldest queued messages in order, without those to chats that are `busy` now and those that have expired.
@@ -35,8 +39,9 @@ pub async fn waiting(pool: &PgPool, account: AccountId, busy: &[String], limit: 
     let rows = sqlx::query_as!(
         Waiting,
         r#"
-        SELECT id AS "id: MessageId", seq, chat, body, whatsapp_id, run_id AS "run: RunId", created_at,
-               extract(epoch FROM expires_at - clock_timestamp())::float8 AS expires_in_s
+        SELECT id AS "id: MessageId", seq, chat, body, whatsapp_id, run_id AS "run: RunId",
+               extract(epoch FROM clock_timestamp() - created_at)::float8 AS "age_s!",
+               extract(epoch FROM expires_at - clock_timestamp())::float8 AS expires_in_s, trace
         FROM messages
         WHERE account_id = $1 AND state = 'queued' AND chat <> ALL($2) AND (expires_at IS NULL OR expires_at > now())
         ORDER BY seq
@@ -68,6 +73,13 @@ pub struct Outcome {
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails. Nothing was written then.
 pub async fn finish(pool: &PgPool, fence: Fence, outcomes: &[Outcome]) -> Result<Vec<RunId>> {
+    let step = trace::settle(Destination::Outbox).account(fence.account).batch(outcomes.len());
+    let finished = write_ends(pool, fence, outcomes, &step).await;
+    step.heard(&finished);
+    finished
+}
+
+async fn write_ends(pool: &PgPool, fence: Fence, outcomes: &[Outcome], step: &trace::Step) -> Result<Vec<RunId>> {
     let ids: Vec<uuid::Uuid> = outcomes.iter().map(|o| o.id.0).collect();
     let failures: Vec<Option<String>> = outcomes.iter().map(|o| o.failure.clone()).collect();
     let row = sqlx::query!(
@@ -86,17 +98,18 @@ pub async fn finish(pool: &PgPool, fence: Fence, outcomes: &[Outcome]) -> Result
                 sent_at = CASE WHEN o.failure IS NULL THEN now() ELSE m.sent_at END,
                 failed_at = CASE WHEN o.failure IS NULL THEN NULL ELSE now() END
             FROM old o WHERE m.id = o.id AND m.account_id = $1
-            RETURNING m.id, m.tenant_id, m.account_id, m.state, m.reason, m.run_id, o.state AS was
+            RETURNING m.id, m.tenant_id, m.account_id, m.state, m.reason, m.run_id, m.trace, o.state AS was
         ), told AS (
-            INSERT INTO events (tenant_id, account_id, kind, data)
+            INSERT INTO events (tenant_id, account_id, kind, data, trace)
             SELECT tenant_id, account_id, 'message.' || state,
-                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', state, 'reason', reason)
+                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', state, 'reason', reason), trace
             FROM m
         )
         SELECT (SELECT count(*) FROM f) AS "held!",
                (SELECT coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL), '{}') FROM m) AS "runs!: Vec<uuid::Uuid>",
                (SELECT coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL AND was = 'canceled'), '{}')
-                FROM m) AS "over!: Vec<uuid::Uuid>"
+                FROM m) AS "over!: Vec<uuid::Uuid>",
+               (SELECT coalesce(array_agg(DISTINCT trace::text) FILTER (WHERE trace IS NOT NULL), '{}') FROM m) AS "traces!: Vec<String>"
         "#,
         fence.account.0,
         fence.epoch,
@@ -108,6 +121,7 @@ pub async fn finish(pool: &PgPool, fence: Fence, outcomes: &[Outcome]) -> Result
     if row.held == 0 {
         return Err(Error::Fenced);
     }
+    step.follows_all(row.traces.iter().map(String::as_str));
     if let Err(error) = due::correct(pool, &row.over).await {
         tracing::warn!(account = %fence.account, %error, "a run that was called back could not be corrected");
     }
@@ -170,7 +184,8 @@ pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Resu
     let ids: Vec<String> = receipts.iter().map(|r| r.whatsapp_id.clone()).collect();
     let read: Vec<bool> = receipts.iter().map(|r| r.read).collect();
     let at: Vec<DateTime<Utc>> = receipts.iter().map(|r| r.at).collect();
-    let held = sqlx::query_scalar!(
+    let step = trace::settle(Destination::Outbox).account(fence.account).kind("receipt").batch(receipts.len());
+    let row = sqlx::query!(
         r#"
         WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         r AS (
@@ -188,14 +203,17 @@ pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Resu
             FROM r, old
             WHERE m.id = old.id AND m.account_id = $1 AND m.whatsapp_id = r.whatsapp_id
               AND (old.state IN ('queued', 'sent') OR (old.state = 'delivered' AND r.read))
-            RETURNING m.id, m.tenant_id, m.account_id, m.state
+            RETURNING m.id, m.tenant_id, m.account_id, m.state, m.trace, extract(epoch FROM now() - m.sent_at)::float8 AS took
         ), told AS (
-            INSERT INTO events (tenant_id, account_id, kind, data)
+            INSERT INTO events (tenant_id, account_id, kind, data, trace)
             SELECT tenant_id, account_id, 'message.' || state,
-                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', state)
+                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', state), trace
             FROM m
         )
-        SELECT count(*) AS "held!" FROM f
+        SELECT (SELECT count(*) FROM f) AS "held!",
+               (SELECT coalesce(array_agg(DISTINCT trace::text) FILTER (WHERE trace IS NOT NULL), '{}') FROM m) AS "traces!: Vec<String>",
+               (SELECT coalesce(array_agg(took) FILTER (WHERE state = 'delivered'), '{}') FROM m) AS "delivered!",
+               (SELECT coalesce(array_agg(took) FILTER (WHERE state = 'read'), '{}') FROM m) AS "read!"
         "#,
         fence.account.0,
         fence.epoch,
@@ -204,8 +222,18 @@ pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Resu
         &at
     )
     .fetch_one(pool)
-    .await?;
-    if held == 0 { Err(Error::Fenced) } else { Ok(()) }
+    .await
+    .map_err(Error::from);
+    step.heard(&row);
+    let row = row?;
+    step.follows_all(row.traces.iter().map(String::as_str));
+    if row.held == 0 {
+        return Err(Error::Fenced);
+    }
+    for (stage, times) in [(MessageStage::Delivered, row.delivered), (MessageStage::Read, row.read)] {
+        times.into_iter().for_each(|took| metrics::MESSAGE_STAGE_SECONDS.of(stage).observe_with_trace(took));
+    }
+    Ok(())
 }
 
 /// A message that somebody sent to the account.
@@ -242,6 +270,13 @@ pub async fn received(pool: &PgPool, fence: Fence, messages: &[Inbound]) -> Resu
             })
         })
         .collect();
+    let step = trace::create(Destination::Events).account(fence.account).kind("message.received").batch(messages.len());
+    let written = write_received(pool, fence, &data, step.context()).await;
+    step.heard(&written);
+    written
+}
+
+async fn write_received(pool: &PgPool, fence: Fence, data: &[serde_json::Value], trace: Option<String>) -> Result<()> {
     let mut transaction = pool.begin().await?;
     // in a statement of its own: the next one sees what the one before us has committed
     sqlx::query!(
@@ -250,27 +285,30 @@ pub async fn received(pool: &PgPool, fence: Fence, messages: &[Inbound]) -> Resu
     )
     .execute(&mut *transaction)
     .await?;
-    let held = sqlx::query_scalar!(
+    let row = sqlx::query!(
         r#"
         WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         told AS (
-            INSERT INTO events (tenant_id, account_id, kind, data)
-            SELECT a.tenant_id, a.id, 'message.received', t.data
+            INSERT INTO events (tenant_id, account_id, kind, data, trace)
+            SELECT a.tenant_id, a.id, 'message.received', t.data, $4
             FROM f JOIN accounts a ON a.id = f.account_id, unnest($3::jsonb[]) WITH ORDINALITY AS t(data, n)
             WHERE NOT EXISTS (
                 SELECT 1 FROM events e
                 WHERE e.account_id = a.id AND e.kind = 'message.received' AND e.data ->> 'whatsapp_id' = t.data ->> 'whatsapp_id'
                   AND e.data ->> 'chat' = t.data ->> 'chat' AND e.data ->> 'sender' = t.data ->> 'sender')
             ORDER BY t.n
+            RETURNING (data ->> 'from_me')::boolean AS own
         )
-        SELECT count(*) AS "held!" FROM f
+        SELECT (SELECT count(*) FROM f) AS "held!", (SELECT count(*) FILTER (WHERE NOT own) FROM told)::float8 AS "others!"
         "#,
         fence.account.0,
         fence.epoch,
-        &data
+        data,
+        trace
     )
     .fetch_one(&mut *transaction)
     .await?;
     transaction.commit().await?;
-    if held == 0 { Err(Error::Fenced) } else { Ok(()) }
+    metrics::MESSAGES_RECEIVED.inc_by(row.others);
+    if row.held == 0 { Err(Error::Fenced) } else { Ok(()) }
 }

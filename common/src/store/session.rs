@@ -30,6 +30,8 @@ pub struct SessionRow {
     pub groups_wanted_at: Option<DateTime<Utc>>,
     /// Seconds for which nothing is to be sent (reach-out time-lock), by the database's clock; zero or less: none.
     pub held_left_s: f64,
+    /// A code to pair with stands in the row.
+    pub code_shown: bool,
     /// A phone accepted the credentials that are stored.
     pub registered: bool,
     /// The phone's owner has answered WhatsApp's demand for a passkey, and nobody has taken the answer yet.
@@ -52,6 +54,7 @@ pub async fn load(pool: &PgPool, fence: Fence) -> Result<SessionRow> {
         r#"
         SELECT a.tenant_id AS "tenant: TenantId", a.label, a.wanted, a.status AS "status: Status", a.generation,
                a.pairing_method, a.pairing_phone, a.phone_number, a.groups_wanted_at,
+               (a.qr_text IS NOT NULL OR a.pairing_code IS NOT NULL) AS "code_shown!",
                coalesce(extract(epoch FROM a.held_until - now()), 0)::float8 AS "held_left_s!",
                (a.jid IS NOT NULL AND EXISTS (SELECT 1 FROM credentials c WHERE c.account_id = a.id)) AS "registered!",
                coalesce(extract(epoch FROM a.pairing_expires_at - now()), 0)::float8 AS "window_left_s!", l.epoch,

@@ -37,7 +37,7 @@ async fn worker(pool: &PgPool) -> WorkerId {
 
 async fn claim(pool: &PgPool, worker: WorkerId, account: AccountId) -> Option<i64> {
     let claimed = leases::claim_across_tenants(pool, worker, &[account], STALE).await.unwrap();
-    claimed.first().map(|claimed| claimed.epoch)
+    claimed.first().map(|claim| claim.claimed.epoch)
 }
 
 /// The worker was last seen so long ago.
@@ -87,7 +87,7 @@ async fn a_silent_owner_is_left_alone_where_heartbeats_do_not_count(pool: PgPool
     assert_eq!(claimed, []);
     leases::release_across_tenants(&pool, owner, &[account]).await.unwrap();
     let claimed = leases::claim_across_tenants(&pool, other, &[account], never).await.unwrap();
-    assert_eq!(claimed, [Claimed { account, epoch: 2 }]);
+    assert_eq!(claimed.iter().map(|claim| claim.claimed).collect::<Vec<_>>(), [Claimed { account, epoch: 2 }]);
 }
 
 /// R61: what was given back, by release or by a stop in order, may be claimed at once.
@@ -135,7 +135,7 @@ async fn exactly_one_of_eight_claims(pool: PgPool) {
     }
     let mut claimed: Vec<Claimed> = Vec::new();
     for task in tasks {
-        claimed.extend(task.await.unwrap());
+        claimed.extend(task.await.unwrap().iter().map(|claim| claim.claimed));
     }
     assert!(claimed.iter().all(|claimed| claimed.epoch == 1), "{claimed:?}");
     let mut won: Vec<AccountId> = claimed.iter().map(|claimed| claimed.account).collect();

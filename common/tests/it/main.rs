@@ -9,6 +9,8 @@ mod lease;
 mod limiter;
 mod lives;
 mod locks;
+mod measure;
+mod metrics;
 mod overlap;
 mod reminder;
 mod run;

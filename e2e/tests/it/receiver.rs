@@ -24,6 +24,10 @@ impl Received {
         self.headers[name].to_str().unwrap()
     }
 
+    pub(crate) fn maybe(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }

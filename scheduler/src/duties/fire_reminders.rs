@@ -73,8 +73,8 @@ impl Duty for FireReminders {
             }
             done += firing.due;
             context.signal(firing.tenants);
-            let bells: Vec<Bell> = firing.fired.iter().map(|fired| Bell::FireReminder { run: fired.run }).collect();
-            context.ring(&bells).await;
+            let bells = firing.fired.into_iter().map(|fired| (Bell::FireReminder { run: fired.run }, fired.trace));
+            context.ring_traced(&bells.collect::<Vec<_>>()).await;
         }
         let next_in = due::next_due_in(&context.db).await?;
         let next_in = next_in.map(|next| if done == 0 && next.is_zero() { LOCKED } else { next + PAST });

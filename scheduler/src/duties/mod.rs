@@ -9,6 +9,7 @@ pub mod drop_inboxes;
 pub mod expire_messages;
 pub mod finish_deletes;
 pub mod fire_reminders;
+pub mod measure;
 pub mod park_stale_pairings;
 pub mod prune;
 pub mod refresh_zone_data;
@@ -27,6 +28,7 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Duty>> {
         Arc::new(finish_deletes::FinishDeletes),
         Arc::new(park_stale_pairings::ParkStalePairings),
         Arc::new(drop_inboxes::DropInboxes),
+        Arc::new(measure::Measure),
         Arc::new(prune::Prune { events_kept: config.events_kept(), runs_kept: config.runs_kept() }),
     ]
 }

@@ -14,7 +14,7 @@ pub(crate) fn config(database_url: &str) -> Config {
             url: std::env::var("REDIS_URL").expect("REDIS_URL names a Redis for tests"),
             prefix: format!("test:{}:", Uuid::new_v4()),
         },
-        telemetry: Telemetry { log_format: "text".to_owned(), otlp_endpoint: None },
+        telemetry: Telemetry::default(),
         ops: Ops { listen: ([127, 0, 0, 1], 0).into() },
         ring_again_s: 1,
         events_kept_days: 7,

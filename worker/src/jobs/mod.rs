@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use common::doorbell::{Handler, Noted};
 use common::job::{Answer, Bell, Job};
 use common::telemetry::metrics;
+use common::telemetry::metrics::labels::{BellAnswer, BellKind, QueueKind};
 
 use crate::context::Context;
 use crate::session::supervisor::{Knock, Supervisor, Waits};
@@ -53,10 +54,10 @@ impl Handler for Jobs {
     fn noted(&self, what: &Noted) {
         match what {
             Noted::Answered { bell, answer, .. } => {
-                metrics::BELLS_ANSWERED.with_label_values(&[bell.kind(), answer.word()]).inc();
+                metrics::BELLS_ANSWERED.of((BellKind::from(bell), BellAnswer::from(answer))).inc();
             }
             Noted::ConsumerEnded { queue, reason } => {
-                metrics::CONSUMER_RESTARTS.with_label_values(&[queue.kind()]).inc();
+                metrics::CONSUMER_RESTARTS.of(QueueKind::from(*queue)).inc();
                 tracing::warn!(queue = queue.kind(), reason, "a queue's consumer ended; it is started anew");
             }
             Noted::Unsubscribed { reason } => tracing::warn!(reason, "bells are not heard at once for a while"),

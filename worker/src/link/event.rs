@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use common::telemetry::metrics::labels::LinkEnd;
 
 /// Something that happened on a link. `Debug` prints the kind alone: codes, numbers and texts stay out of logs.
 #[derive(Clone, PartialEq, Eq)]
@@ -246,21 +247,27 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    /// The reason's name, for metrics.
+    /// The reason's name, for logs.
     #[must_use]
     pub fn name(&self) -> &'static str {
+        self.word().as_str()
+    }
+
+    /// The reason in one word, for metrics.
+    #[must_use]
+    pub fn word(&self) -> LinkEnd {
         match self {
-            Self::RestartRequired => "restart_required",
-            Self::Replaced => "replaced",
-            Self::LoggedOut { .. } => "logged_out",
-            Self::Banned { .. } => "banned",
-            Self::Outdated => "outdated",
-            Self::Refused { .. } => "refused",
-            Self::Dropped(_) => "dropped",
-            Self::PairingExpired => "pairing_expired",
-            Self::Requested => "requested",
-            Self::Fenced => "fenced",
-            Self::UnknownKey(_) => "unknown_key",
+            Self::RestartRequired => LinkEnd::RestartRequired,
+            Self::Replaced => LinkEnd::Replaced,
+            Self::LoggedOut { .. } => LinkEnd::LoggedOut,
+            Self::Banned { .. } => LinkEnd::Banned,
+            Self::Outdated => LinkEnd::Outdated,
+            Self::Refused { .. } => LinkEnd::Refused,
+            Self::Dropped(_) => LinkEnd::Dropped,
+            Self::PairingExpired => LinkEnd::PairingExpired,
+            Self::Requested => LinkEnd::Requested,
+            Self::Fenced => LinkEnd::Fenced,
+            Self::UnknownKey(_) => LinkEnd::UnknownKey,
         }
     }
 }

@@ -139,6 +139,16 @@ pub enum SendError {
     Unknown(String),
 }
 
+impl common::telemetry::trace::Fault for SendError {
+    fn fault(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::NotConnected => "not_connected",
+            Self::Rejected(_) => "rejected",
+            Self::Unknown(_) => "unknown",
+        })
+    }
+}
+
 /// Why a link could not be opened or did not answer. The texts name no number and no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {

@@ -9,18 +9,18 @@ use std::time::Duration;
 use common::clock::BootTime;
 use common::store::session::{self, SessionRow};
 use common::store::{Error, Fence, answered};
-use common::telemetry::metrics;
+use common::telemetry::metrics::{self, labels::SessionState};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::figures::Figures;
 use super::in_flight::InFlight;
 use super::inbound::Gathered;
 use super::machine::decide;
 use super::outbox::Report;
-use super::restart::UNSTABLE;
 use super::state::{End, Event, Facts, Passkey, State, Wanted, Who};
 use super::trust::while_trusted;
 use crate::context::Context;
@@ -89,6 +89,7 @@ pub struct Actor {
     pub(super) reports_out: mpsc::UnboundedSender<Report>,
     pub(super) sender: Option<CancellationToken>,
     pub(super) gathered: Gathered,
+    pub(super) figures: Figures,
 }
 
 impl Actor {
@@ -122,6 +123,7 @@ impl Actor {
             reports_out,
             sender: None,
             gathered: Gathered::default(),
+            figures: Figures::begin(),
         }
     }
 
@@ -179,17 +181,17 @@ impl Actor {
         if let Event::Closed(CloseReason::UnknownKey(key)) = &event {
             self.context.unknown_key.met(key);
         }
-        let (before, restarts) = (self.state.name(), self.state.restarts());
+        let before = self.state.word();
         let (state, actions) = decide(std::mem::replace(&mut self.state, State::Fresh), event, BootTime::now());
         self.state = state;
-        if before != self.state.name() {
-            tracing::debug!(account = %self.fence.account, from = before, to = self.state.name(), "session");
-            metrics::SESSIONS.with_label_values(&[before]).dec();
-            metrics::SESSIONS.with_label_values(&[self.state.name()]).inc();
-            self.orders.online.store(matches!(self.state, State::Online { .. }), Ordering::Relaxed);
+        if before != self.state.word() {
+            let from = before.map_or("ended", SessionState::as_str);
+            tracing::debug!(account = %self.fence.account, from, to = self.state.name(), "session");
+            let online = matches!(self.state, State::Online { .. });
+            self.orders.online.store(online, Ordering::Relaxed);
+            self.in_flight.is_online(online, BootTime::now());
         }
-        let unstable = i64::from(self.state.restarts() >= UNSTABLE) - i64::from(restarts >= UNSTABLE);
-        metrics::SESSIONS_UNSTABLE.add(unstable);
+        self.figures.stepped(before, &self.state);
         if !matches!(self.state, State::Online { .. }) {
             self.stop_sending();
         }
@@ -210,6 +212,7 @@ impl Actor {
                     self.in_flight.hold(BootTime::now() + left);
                 }
                 let answered = row.passkey_answered;
+                self.figures.looked(&row);
                 self.row = Some(row);
                 self.queue.push_back(Event::Row(facts));
                 if answered {
@@ -290,7 +293,7 @@ impl Actor {
                 Event::Connected(Who { number, jid, lid, push_name })
             }
             LinkEvent::Closed(reason) => {
-                metrics::LINKS_CLOSED.with_label_values(&[reason.name()]).inc();
+                metrics::LINKS_CLOSED.of(reason.word()).inc();
                 self.link = None;
                 self.in_flight.clear();
                 Event::Closed(reason)

@@ -19,7 +19,7 @@ impl Supervisor {
     async fn plan(&self, since: Option<BootTime>) -> store::Result<Plan> {
         let held = self.held().len();
         let plan = self.0.view.plan(&self.0.context, held, since).await?;
-        metrics::PLACEMENT_TARGET.set(i64::from(plan.target));
+        metrics::PLACEMENT_TARGET.set(f64::from(plan.target));
         Ok(plan)
     }
 
@@ -97,7 +97,7 @@ impl Supervisor {
         let context = &self.0.context;
         let movable = store::leases::movable_across_tenants(&context.pool, context.worker, i64::from(limit));
         let accounts = answered(movable).await?;
-        let mut count = 0;
+        let mut count = 0_u32;
         for account in &accounts {
             if let Some(Hold::Live(held)) = self.held().get(account)
                 && held.stays()
@@ -106,9 +106,9 @@ impl Supervisor {
                 count += 1;
             }
         }
-        metrics::SESSIONS_SHED.inc_by(count as u64);
+        metrics::SESSIONS_SHED.inc_by(f64::from(count));
         tracing::info!(count, held = staying, target = plan.target, "handing sessions over: other workers hold fewer");
-        Ok(count)
+        Ok(size(count))
     }
 }
 

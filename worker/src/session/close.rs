@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use common::account::Status;
 use common::clock::BootTime;
+use common::telemetry::metrics::labels::RestartCause;
 
 use super::machine::{after, closing, opening, status};
 use super::restart::{again, backoff, counted, told};
-use super::state::{Action, After, End, Purpose, State};
+use super::state::{Action, After, End, NOT_SCANNED, Purpose, State};
 use crate::link::CloseReason;
 
 /// How long an outdated client waits for a newer version to be configured or fetched.
@@ -61,13 +62,13 @@ fn pairing_closed(
     let why = match reason {
         CloseReason::RestartRequired if now + backoff(before) < until => {
             let (state, mut open) = again(Purpose::Pair { until, code_for }, backoff(before), before + 1, now);
-            let mut actions = vec![Action::Restart { cause: reason.name() }];
+            let mut actions = vec![Action::Restart { cause: reason.word().into() }];
             actions.append(&mut open);
             return (state, actions);
         }
         CloseReason::Fenced => return (State::Ended(End::Fenced), vec![]),
         CloseReason::UnknownKey(_) => return (State::Ended(End::Released), vec![]),
-        CloseReason::PairingExpired => "nobody scanned a code in time".to_owned(),
+        CloseReason::PairingExpired => NOT_SCANNED.to_owned(),
         CloseReason::LoggedOut { reason } => format!("WhatsApp refused the pairing: {reason}"),
         CloseReason::Outdated => "WhatsApp wants a newer client version".to_owned(),
         CloseReason::Refused { code } => format!("WhatsApp refused the connection (code {code})"),
@@ -125,7 +126,7 @@ fn erase_closed(reason: &CloseReason, tries: u32, now: BootTime) -> (State, Vec<
 
 /// `before`: restarts in a row before this end.
 fn live_closed(reason: CloseReason, purpose: Purpose, before: u32, now: BootTime) -> (State, Vec<Action>) {
-    let (cause, tries) = (reason.name(), before + 1);
+    let (cause, tries) = (reason.word().into(), before + 1);
     let (pause, words) = match reason {
         CloseReason::Fenced => return (State::Ended(End::Fenced), vec![]),
         CloseReason::UnknownKey(_) => return (State::Ended(End::Released), vec![]),
@@ -160,7 +161,7 @@ fn live_closed(reason: CloseReason, purpose: Purpose, before: u32, now: BootTime
 }
 
 /// A connection that gets nowhere, or says nothing any more: it is open still, so it is closed first (R62).
-pub(super) fn unanswered(cause: &'static str, purpose: Purpose, before: u32, now: BootTime) -> (State, Vec<Action>) {
+pub(super) fn unanswered(cause: RestartCause, purpose: Purpose, before: u32, now: BootTime) -> (State, Vec<Action>) {
     let tries = before + 1;
     if purpose == Purpose::Erase && tries >= ERASE_TRIES {
         return closing(After::End(End::Removed), vec![Action::Close], now);

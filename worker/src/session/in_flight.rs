@@ -2,13 +2,16 @@
 //!
 //! An answered message stays here until its row says so: otherwise the sender could read the row, still queued, once more.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use common::clock::BootTime;
 use common::id::MessageId;
+use common::telemetry::trace::Step;
+
+/// Logins of a session that are remembered: messages of an older one have left, or wait for something else.
+const LOGINS: usize = 16;
 
 /// One message on its way.
 #[derive(Debug, Clone)]
@@ -18,17 +21,21 @@ pub struct Flying {
     /// The chat: its next message waits for this one.
     pub chat: String,
     /// When it was accepted.
-    pub created_at: DateTime<Utc>,
+    pub accepted: BootTime,
     /// When it was handed over.
     pub since: BootTime,
     /// WhatsApp has answered; the row is about to be written.
     pub answered: bool,
+    /// The step of its story that ends with the row.
+    pub step: Step,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     flying: HashMap<String, Flying>,
     held_until: Option<BootTime>,
+    /// When the session was logged in, the latest last; open where it is now.
+    online: VecDeque<(BootTime, Option<BootTime>)>,
 }
 
 /// The messages of one session by their WhatsApp id, bounded by the sender's window; and until when nothing is to be sent.
@@ -90,13 +97,44 @@ impl InFlight {
 
     /// The connection is gone: what was not answered goes out again with the same ids.
     pub fn clear(&self) {
-        self.inner().flying.retain(|_, flying| flying.answered);
+        self.inner().flying.retain(|_, flying| {
+            if !flying.answered {
+                flying.step.fails(&"unacknowledged");
+            }
+            flying.answered
+        });
     }
 
     /// Nothing is to be sent before this instant; an earlier one changes nothing.
     pub fn hold(&self, until: BootTime) {
         let mut inner = self.inner();
         inner.held_until = Some(inner.held_until.map_or(until, |before| before.max(until)));
+    }
+
+    /// The session is logged in, or is no more.
+    pub fn is_online(&self, online: bool, now: BootTime) {
+        let mut inner = self.inner();
+        if !online {
+            if let Some((_, until)) = inner.online.back_mut() {
+                until.get_or_insert(now);
+            }
+            return;
+        }
+        inner.online.push_back((now, None));
+        if inner.online.len() > LOGINS {
+            inner.online.pop_front();
+        }
+    }
+
+    /// Whether nothing stood between a message and the socket: this session was logged in when it was accepted, and no hold
+    /// has reached beyond that.
+    #[must_use]
+    pub fn is_straight(&self, accepted: BootTime) -> bool {
+        let inner = self.inner();
+        let online = |(since, until): &(BootTime, Option<BootTime>)| {
+            *since <= accepted && until.is_none_or(|until| accepted <= until)
+        };
+        inner.held_until.is_none_or(|until| until <= accepted) && inner.online.iter().any(online)
     }
 
     /// How long nothing is to be sent, if so.

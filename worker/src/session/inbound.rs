@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::clock::{self, BootTime};
+use common::clock::BootTime;
 use common::id::{MessageId, RunId};
 use common::job::Bell;
 use common::store::due;
 use common::store::outbox::{self, Inbound, Outcome, Receipt};
 use common::store::{Fence, Result};
-use common::telemetry::metrics;
+use common::telemetry::metrics::labels::FailReason;
 
+use super::figures;
 use super::in_flight::InFlight;
 use crate::context::Context;
 use crate::link::{Commit, InboundMessage, ReceiptKind};
@@ -30,7 +31,7 @@ pub fn storable(text: String) -> String {
 /// What a batch of events adds up to.
 #[derive(Default)]
 pub struct Gathered {
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<(Outcome, Option<FailReason>)>,
     receipts: Vec<Receipt>,
     messages: Vec<Inbound>,
     commits: Vec<Commit>,
@@ -43,11 +44,14 @@ impl Gathered {
     pub fn ack(&mut self, in_flight: &InFlight, whatsapp_id: &str, error: Option<u16>, hold: Duration) {
         // an answer to something that we did not send, or sent before this connection: the row is sent again
         let Some(flying) = in_flight.answered(whatsapp_id) else { return };
+        if let Some(code) = error {
+            flying.step.fails(&code);
+        }
         match error {
             None => {
-                let took = (clock::now() - flying.created_at).to_std().unwrap_or_default();
-                metrics::MESSAGE_ACK_SECONDS.observe(took.as_secs_f64());
-                self.outcomes.push(Outcome { id: flying.id, failure: None });
+                flying.step.within(|| figures::acknowledged(&flying, in_flight.is_straight(flying.accepted)));
+                flying.step.event("acknowledged");
+                self.outcomes.push((Outcome { id: flying.id, failure: None }, None));
             }
             // the row waits, and with it all behind it
             Some(463) => {
@@ -60,21 +64,28 @@ impl Gathered {
                 in_flight.hold(BootTime::now() + PAUSE);
                 in_flight.forget(flying.id);
             }
-            Some(code) => self.outcomes.push(Outcome { id: flying.id, failure: Some(refusal(code)) }),
+            Some(code) => {
+                let (why, words) = refusal(code);
+                self.failed(flying.id, why, words);
+            }
         }
     }
 
     /// The client refused a message before it went out.
     pub fn refused(&mut self, in_flight: &InFlight, whatsapp_id: &str, reason: String) {
         if let Some(flying) = in_flight.answered(whatsapp_id) {
-            self.outcomes.push(Outcome { id: flying.id, failure: Some(reason) });
+            self.failed(flying.id, FailReason::Client, reason);
         }
+    }
+
+    fn failed(&mut self, id: MessageId, why: FailReason, words: String) {
+        self.outcomes.push((Outcome { id, failure: Some(words) }, Some(why)));
     }
 
     /// It was tried again and again, and nothing ever said what became of it.
     pub fn given_up(&mut self, id: MessageId, tries: i32) {
         let reason = format!("given up after {tries} tries: WhatsApp never confirmed it, though it may have arrived");
-        self.outcomes.push(Outcome { id, failure: Some(reason) });
+        self.failed(id, FailReason::Unconfirmed, reason);
     }
 
     /// A recipient's phone has it, or showed it.
@@ -142,11 +153,11 @@ impl Gathered {
             commit.confirm();
         }
         if !self.outcomes.is_empty() {
-            let runs = outbox::finish(&context.pool, fence, &self.outcomes).await?;
-            for outcome in self.outcomes.drain(..) {
+            let outcomes: Vec<Outcome> = self.outcomes.iter().map(|(outcome, _)| outcome.clone()).collect();
+            let runs = outbox::finish(&context.pool, fence, &outcomes).await?;
+            for (outcome, why) in self.outcomes.drain(..) {
                 in_flight.forget(outcome.id);
-                let word = if outcome.failure.is_none() { "sent" } else { "failed" };
-                metrics::MESSAGES.with_label_values(&[word]).inc();
+                figures::left(why);
             }
             if !runs.is_empty() {
                 settle(context, &runs).await;
@@ -186,13 +197,16 @@ async fn settle(context: &Context, runs: &[RunId]) {
     });
 }
 
-/// WhatsApp's refusal in words.
-fn refusal(code: u16) -> String {
+/// WhatsApp's refusal, in one word and in words for a person.
+fn refusal(code: u16) -> (FailReason, String) {
     match code {
-        403 => "WhatsApp refused it: this account may not write there (code 403)".to_owned(),
-        404 => "Group not found (code 404)".to_owned(),
-        420 | 479 => format!("WhatsApp refused it: the recipient's keys were out of date (code {code})"),
-        0 => "WhatsApp refused it without saying why".to_owned(),
-        code => format!("WhatsApp refused it (code {code})"),
+        403 => (FailReason::Forbidden, "WhatsApp refused it: this account may not write there (code 403)".to_owned()),
+        404 => (FailReason::NoSuchGroup, "Group not found (code 404)".to_owned()),
+        420 | 479 => {
+            let words = format!("WhatsApp refused it: the recipient's keys were out of date (code {code})");
+            (FailReason::StaleKeys, words)
+        }
+        0 => (FailReason::Refused, "WhatsApp refused it without saying why".to_owned()),
+        code => (FailReason::Refused, format!("WhatsApp refused it (code {code})")),
     }
 }

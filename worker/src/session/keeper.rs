@@ -13,6 +13,7 @@ use common::lease::Renewal;
 use common::ops::Pulse;
 use common::store::leases::Claimed;
 use common::store::{self, Error};
+use common::telemetry::metrics::{self, labels::Store};
 use tokio_util::sync::CancellationToken;
 
 use super::balance::CLAIM_BATCH;
@@ -125,7 +126,7 @@ async fn renew(context: &Context, supervisor: &Supervisor) -> Round {
     }
     let before = supervisor.accounts();
     let claims = supervisor.claims();
-    let heard = tokio::time::timeout(ask, heartbeat(context, before.len())).await;
+    let heard = timed(Store::Postgres, tokio::time::timeout(ask, heartbeat(context, before.len()))).await;
     let owned = match heard {
         Ok(Ok(owned)) => Some(owned),
         Ok(Err(Error::NotFound)) => return Round::Over,
@@ -152,7 +153,8 @@ async fn renew(context: &Context, supervisor: &Supervisor) -> Round {
     if owned.is_some() {
         context.trust.renewed(start);
     }
-    let renewed = tokio::time::timeout(ask, context.leases.renew(&mine, owned.is_some())).await;
+    let renewal = context.leases.renew(&mine, owned.is_some());
+    let renewed = timed(Store::Redis, tokio::time::timeout(ask, renewal)).await;
     release_revived(context, supervisor, &mine, ask).await;
     let redis = match renewed {
         Ok(Ok(renewals)) => {
@@ -193,6 +195,14 @@ async fn release_revived(context: &Context, supervisor: &Supervisor, renewed: &[
     if !gone.is_empty() && !matches!(tokio::time::timeout(ask, context.leases.release_claims(&gone)).await, Ok(Ok(_))) {
         tracing::debug!(count = gone.len(), "leases of ended sessions run out by themselves");
     }
+}
+
+/// Measures a question to one store, whatever is answered.
+async fn timed<T>(store: Store, question: impl Future<Output = T>) -> T {
+    let began = BootTime::now();
+    let answer = question.await;
+    metrics::RENEWAL_SECONDS.of(store).observe(BootTime::now().since(began).as_secs_f64());
+    answer
 }
 
 /// One question to one store: two of them and the pause between rounds fit into the trust window.

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use common::account::Status;
 use common::clock::BootTime;
+use common::telemetry::metrics::labels::RestartCause;
 
 use super::close::{closed, unanswered};
 use super::restart::{UNSTABLE, again, backoff, counted, unstable};
-use super::state::{Action, After, End, Event, Facts, Passkey, Purpose, State, Wanted, Who};
+use super::state::{Action, After, End, Event, Facts, NOT_SCANNED, Passkey, Purpose, State, WINDOW_OVER, Wanted, Who};
 
 /// A close that we asked for is taken for done after this.
 const CLOSING: Duration = Duration::from_secs(10);
@@ -116,7 +117,7 @@ fn row(state: State, facts: Facts, now: BootTime) -> (State, Vec<Action>) {
 fn start(facts: Facts, now: BootTime) -> (State, Vec<Action>) {
     match (facts.status, facts.registered) {
         (Status::Pending, false) if facts.window_left.is_zero() => {
-            (State::Ended(End::Settled), vec![Action::GiveUp("the pairing window is over".to_owned())])
+            (State::Ended(End::Settled), vec![Action::GiveUp(WINDOW_OVER.to_owned())])
         }
         (Status::Pending, false) => {
             opening(Purpose::Pair { until: now + facts.window_left, code_for: facts.code_for }, 0)
@@ -182,10 +183,8 @@ fn tick(state: State, now: BootTime) -> (State, Vec<Action>) {
         State::Opening { purpose: Purpose::Pair { until, .. }, .. } if now < until => {
             give_up("WhatsApp did not answer", now)
         }
-        State::Pairing { .. } | State::Opening { purpose: Purpose::Pair { .. }, .. } => {
-            give_up("nobody scanned a code in time", now)
-        }
-        State::Opening { purpose, tries, .. } => unanswered("no_answer", purpose, tries, now),
+        State::Pairing { .. } | State::Opening { purpose: Purpose::Pair { .. }, .. } => give_up(NOT_SCANNED, now),
+        State::Opening { purpose, tries, .. } => unanswered(RestartCause::NoAnswer, purpose, tries, now),
         // the credentials are good: the next login decides, as after any other end (R26)
         State::Accepted { .. } => {
             closing(After::Reopen { purpose: Purpose::FirstLogin, tries: 0 }, vec![Action::Close], now)
@@ -347,7 +346,9 @@ fn finish(end: End) -> Vec<Action> {
 
 fn stale(state: State, now: BootTime) -> (State, Vec<Action>) {
     match state {
-        State::Online { since, tries } => unanswered("stale", Purpose::Resume, counted(since, tries, now), now),
+        State::Online { since, tries } => {
+            unanswered(RestartCause::Stale, Purpose::Resume, counted(since, tries, now), now)
+        }
         // no answer is to be waited for
         state @ State::Finishing { .. } => idle(state, now),
         state => (state, vec![]),

@@ -6,6 +6,7 @@ pub mod actor;
 pub mod balance;
 pub mod board;
 mod close;
+pub mod figures;
 pub mod fleet;
 pub mod in_flight;
 pub mod inbound;

@@ -12,6 +12,7 @@ use common::clock::BootTime;
 use common::id::{AccountId, MessageId};
 use common::store::answered;
 use common::store::outbox::{self, Waiting};
+use common::telemetry::trace::{self, Destination};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -126,9 +127,11 @@ impl Sender {
             }
             let limit = i64::try_from(room).unwrap_or(1);
             let read_at = BootTime::now();
+            let step = trace::receive(Destination::Outbox).account(self.account);
             let rows = match answered(outbox::waiting(&self.context.pool, self.account, &busy, limit)).await {
                 Ok(rows) => rows,
                 Err(error) => {
+                    step.heard(&Err::<(), _>(&error));
                     tracing::warn!(account = %self.account, %error, "the outbox could not be read");
                     return Drained::Again(RETRY_AFTER);
                 }
@@ -136,6 +139,7 @@ impl Sender {
             if rows.is_empty() {
                 return Drained::All;
             }
+            step.batch(rows.len()).follows_all(rows.iter().filter_map(|row| row.trace.as_deref()));
             let (mut taken, mut sent) = (HashSet::new(), false);
             let here_at = BootTime::now();
             for row in rows {
@@ -146,7 +150,9 @@ impl Sender {
                     continue; // the delivery window closed since it was read (R46); the next look does not find it
                 }
                 if taken.insert(row.chat.clone()) {
-                    if let Some(end) = self.send(row).await {
+                    let age = Duration::try_from_secs_f64(row.age_s).unwrap_or_default();
+                    let accepted = BootTime::at(read_at.since(BootTime::at(age)));
+                    if let Some(end) = self.send(row, accepted).await {
                         return end;
                     }
                     sent = true;
@@ -158,8 +164,8 @@ impl Sender {
         }
     }
 
-    /// Sends one row; an answer ends the drain.
-    async fn send(&self, row: Waiting) -> Option<Drained> {
+    /// Sends one row, which was accepted then; an answer ends the drain.
+    async fn send(&self, row: Waiting, accepted: BootTime) -> Option<Drained> {
         let now = BootTime::now();
         if !self.context.trust.holds(now) {
             return Some(Drained::Again(RETRY_AFTER));
@@ -167,15 +173,26 @@ impl Sender {
         if let Some(left) = self.in_flight.held(now) {
             return Some(Drained::Again(left));
         }
-        let flying =
-            Flying { id: row.id, chat: row.chat.clone(), created_at: row.created_at, since: now, answered: false };
+        let step = trace::process(Destination::Outbox, row.trace.as_deref()).account(self.account).message(&row.id);
+        let flying = Flying {
+            id: row.id,
+            chat: row.chat.clone(),
+            accepted,
+            since: now,
+            answered: false,
+            step: step.clone(),
+        };
         self.in_flight.put(&row.whatsapp_id, flying);
         // asked after it was put: whoever stops the sender and then finds nothing on its way can rely on that
         if self.stop.is_cancelled() {
             self.in_flight.forget(row.id);
             return Some(Drained::Gone);
         }
-        match self.link.send_text(&row.chat, &row.whatsapp_id, &row.body).await {
+        let handing = step.hand_over();
+        let handed = self.link.send_text(&row.chat, &row.whatsapp_id, &row.body).await;
+        handing.heard(&handed);
+        step.heard(&handed);
+        match handed {
             Ok(()) => None,
             Err(SendError::NotConnected) => {
                 self.in_flight.forget(row.id);

@@ -13,6 +13,7 @@ use common::telemetry::metrics;
 use tokio_util::sync::CancellationToken;
 
 use super::actor::{Actor, Reported};
+use super::figures;
 use super::inbound::storable;
 use super::state::{Action, Event, Purpose, State, Who};
 use crate::link::{CloseReason, Group, Link, LinkError, OpenSpec};
@@ -30,30 +31,26 @@ impl Actor {
             Action::Recheck => self.look().await,
             Action::ShowQr { code, number, lifetime } => {
                 let for_s = lifetime.as_secs_f64();
-                self.write("show a code", |context, fence| {
+                let shown = self.write("show a code", |context, fence| {
                     let code = code.clone();
                     async move { pairing::show_qr(&context.pool, fence, &code, number, for_s).await }
-                })
-                .await;
+                });
+                if shown.await {
+                    self.figures.code_shown();
+                }
             }
             Action::AskCode { phone } => self.ask_code(phone),
             Action::Advise(wanted) => self.advise(wanted).await,
             Action::Accept { jid } => {
-                self.write("note the phone's yes", |context, fence| {
+                let noted = self.write("note the phone's yes", |context, fence| {
                     let jid = jid.clone();
                     async move { pairing::accepted(&context.pool, fence, &jid).await }
-                })
-                .await;
+                });
+                if noted.await {
+                    self.figures.scanned();
+                }
             }
-            Action::GiveUp(reason) => {
-                let reason = self.why(reason);
-                tracing::info!(account = %self.fence.account, reason, "pairing ended without a link");
-                self.write("end the pairing", |context, fence| {
-                    let reason = reason.clone();
-                    async move { pairing::give_up(&context.pool, fence, &reason).await }
-                })
-                .await;
-            }
+            Action::GiveUp(reason) => self.give_up(reason).await,
             Action::Link(who) => self.link_account(who).await,
             Action::Status { status, reason, banned_for } => self.status(status, reason, banned_for).await,
             Action::Scrub => {
@@ -65,7 +62,7 @@ impl Actor {
             Action::Remove => self.remove().await,
             Action::SyncGroups => self.sync_groups(),
             Action::Drain => self.bell.notify_one(),
-            Action::Restart { cause } => metrics::SESSION_RESTARTS.with_label_values(&[cause]).inc(),
+            Action::Restart { cause } => metrics::SESSION_RESTARTS.of(cause).inc(),
             Action::Unstable { restarts, reason } => {
                 tracing::warn!(account = %self.fence.account, restarts, reason, "an account is restarted again and again");
                 self.write("tell that it is unstable", |context, fence| {
@@ -84,15 +81,34 @@ impl Actor {
         }
     }
 
-    /// Writes something and tells the live streams; fenced becomes an event.
-    pub(super) async fn write<F, Fut>(&mut self, what: &'static str, attempt: F)
+    async fn give_up(&mut self, reason: String) {
+        let word = figures::gave_up(&reason);
+        let reason = self.why(reason);
+        tracing::info!(account = %self.fence.account, reason, "pairing ended without a link");
+        let written = self.write("end the pairing", |context, fence| {
+            let reason = reason.clone();
+            async move { pairing::give_up(&context.pool, fence, &reason).await }
+        });
+        if written.await {
+            metrics::PAIRINGS.of(word).inc();
+        }
+    }
+
+    /// Writes something and tells the live streams; fenced becomes an event. Whether it was written.
+    pub(super) async fn write<F, Fut>(&mut self, what: &'static str, attempt: F) -> bool
     where
         F: Fn(Arc<crate::context::Context>, common::store::Fence) -> Fut,
         Fut: Future<Output = common::store::Result<()>>,
     {
         match self.persist(what, attempt).await {
-            Some(()) => self.tell(),
-            None => self.queue.push_back(Event::Fenced),
+            Some(()) => {
+                self.tell();
+                true
+            }
+            None => {
+                self.queue.push_back(Event::Fenced);
+                false
+            }
         }
     }
 
@@ -218,11 +234,13 @@ impl Actor {
     pub(super) async fn pairing_code(&mut self, code: Result<String, LinkError>) {
         match code {
             Ok(code) => {
-                self.write("show the pairing code", |context, fence| {
+                let shown = self.write("show the pairing code", |context, fence| {
                     let code = code.clone();
                     async move { pairing::show_code(&context.pool, fence, &code).await }
-                })
-                .await;
+                });
+                if shown.await {
+                    self.figures.code_shown();
+                }
             }
             Err(error) => self.queue.push_back(Event::PairFailed(format!("WhatsApp gave no pairing code: {error}"))),
         }
@@ -243,6 +261,7 @@ impl Actor {
             .await;
         match linked {
             Some(linked) => {
+                self.figures.linked(&linked);
                 self.tell();
                 let other = match linked {
                     Linked::Connected => None,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use common::account::Status;
 use common::clock::BootTime;
+use common::telemetry::metrics::labels::RestartCause;
 
 use super::machine::{opening, status};
 use super::state::{Action, Purpose, State};
@@ -41,7 +42,7 @@ fn worth_telling(tries: u32) -> bool {
 
 /// What a restart leaves behind: a count, the status with its reason, and now and then an event. Until the first login has
 /// been written the row stays `pending` (R26), and a removal has no status of its own.
-pub(super) fn told(purpose: &Purpose, cause: &'static str, tries: u32, words: &str) -> Vec<Action> {
+pub(super) fn told(purpose: &Purpose, cause: RestartCause, tries: u32, words: &str) -> Vec<Action> {
     let mut actions = vec![Action::Restart { cause }];
     if *purpose == Purpose::Resume {
         let reason = unstable(tries).map_or_else(|| words.to_owned(), |often| format!("{often}: {words}"));

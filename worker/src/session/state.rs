@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use common::account::Status;
 use common::clock::BootTime;
+use common::telemetry::metrics::labels::{RestartCause, SessionState};
 
 use super::restart::STEADY;
 use crate::link::CloseReason;
@@ -232,6 +233,11 @@ pub enum Event {
     Fenced,
 }
 
+/// Why a pairing is given up that began too late.
+pub const WINDOW_OVER: &str = "the pairing window is over";
+/// Why a pairing is given up that nobody answered.
+pub const NOT_SCANNED: &str = "nobody scanned a code in time";
+
 /// Something to do. The actor does them in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -289,8 +295,8 @@ pub enum Action {
     Drain,
     /// Count a restart of the connection.
     Restart {
-        /// Why, in one word of a bounded set.
-        cause: &'static str,
+        /// Why, in one word.
+        cause: RestartCause,
     },
     /// Tell the tenant that the account is restarted again and again.
     Unstable {
@@ -309,23 +315,32 @@ pub enum Action {
 }
 
 impl State {
-    /// The state's name, for logs and metrics.
+    /// The state's name, for logs.
     #[must_use]
     pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Fresh => "fresh",
-            Self::Opening { .. } => "opening",
-            Self::Pairing { .. } => "pairing",
-            Self::Accepted { .. } => "accepted",
-            Self::Linking { .. } => "linking",
-            Self::Online { .. } => "online",
-            Self::Finishing { .. } => "finishing",
-            Self::Backoff { .. } => "backoff",
-            Self::Rechecking { .. } => "rechecking",
-            Self::LoggingOut { .. } => "logging_out",
-            Self::Closing { .. } => "closing",
-            Self::Ended(_) => "ended",
+        match self.word() {
+            Some(word) => word.as_str(),
+            None => "ended",
         }
+    }
+
+    /// The state in one word, for metrics; none once it has ended.
+    #[must_use]
+    pub const fn word(&self) -> Option<SessionState> {
+        Some(match self {
+            Self::Fresh => SessionState::Fresh,
+            Self::Opening { .. } => SessionState::Opening,
+            Self::Pairing { .. } => SessionState::Pairing,
+            Self::Accepted { .. } => SessionState::Accepted,
+            Self::Linking { .. } => SessionState::Linking,
+            Self::Online { .. } => SessionState::Online,
+            Self::Finishing { .. } => SessionState::Finishing,
+            Self::Backoff { .. } => SessionState::Backoff,
+            Self::Rechecking { .. } => SessionState::Rechecking,
+            Self::LoggingOut { .. } => SessionState::LoggingOut,
+            Self::Closing { .. } => SessionState::Closing,
+            Self::Ended(_) => return None,
+        })
     }
 
     /// When [`Event::Tick`] is due. A state that waits for something outside of us has such an instant, or stands for

@@ -13,10 +13,12 @@ use common::id::AccountId;
 use common::job::Bell;
 use common::lease::Won;
 use common::store::{self, Fence, answered};
-use common::telemetry::metrics;
+use common::telemetry::metrics::{self, labels::ClaimOutcome};
+use common::telemetry::trace;
 use tokio_util::task::TaskTracker;
 
 use super::actor::{Actor, Orders};
+use super::figures::Gap;
 use super::fleet::View;
 use super::state::End;
 use crate::context::Context;
@@ -99,6 +101,7 @@ impl Supervisor {
     /// For at most `capacity` sessions.
     #[must_use]
     pub fn new(context: Arc<Context>, capacity: usize) -> Self {
+        metrics::LEASE_CAPACITY.set(capacity as f64);
         Self(Arc::new(Inner {
             context,
             capacity,
@@ -186,11 +189,16 @@ impl Supervisor {
         if reserved.accounts.is_empty() || !self.0.context.trust.holds(BootTime::now()) {
             return Ok(vec![]);
         }
+        let step = trace::claim(reserved.accounts.len());
         let result = self.claim_reserved(&reserved.accounts).await;
         let started = result.as_ref().map_or(0, Vec::len);
-        let outcome = if result.is_ok() { "refused" } else { "failed" };
-        metrics::CLAIMS.with_label_values(&[outcome]).inc_by((reserved.accounts.len() - started) as u64);
-        metrics::CLAIMS.with_label_values(&["claimed"]).inc_by(started as u64);
+        let outcome = if result.is_ok() { ClaimOutcome::Refused } else { ClaimOutcome::Failed };
+        match &result {
+            Ok(_) => step.claimed(started),
+            Err(_) => step.fails(&"claim"),
+        }
+        metrics::CLAIMS.of(outcome).inc_by((reserved.accounts.len() - started) as f64);
+        metrics::CLAIMS.of(ClaimOutcome::Claimed).inc_by(started as f64);
         result
     }
 
@@ -207,14 +215,15 @@ impl Supervisor {
             }
         };
         let lost: Vec<AccountId> =
-            won.iter().copied().filter(|account| !claimed.iter().any(|c| c.account == *account)).collect();
+            won.iter().copied().filter(|account| !claimed.iter().any(|c| c.claimed.account == *account)).collect();
         self.give_up_keys(&lost).await;
         let mut started = Vec::with_capacity(claimed.len());
-        for claim in claimed {
+        for found in claimed {
+            let claim = found.claimed;
             // one that can't be confirmed is forgotten alone: the others have sessions already
             match context.leases.confirm(claim.account, claim.epoch).await {
                 Ok(true) => {
-                    self.start(Fence { account: claim.account, epoch: claim.epoch });
+                    self.start(Fence { account: claim.account, epoch: claim.epoch }, Gap::of(&found));
                     started.push(claim.account);
                 }
                 Ok(false) => self.give_up_claim(claim).await,
@@ -266,23 +275,23 @@ impl Supervisor {
         for account in accounts {
             held.remove(account);
         }
-        metrics::LEASES_HELD.set(i64::try_from(held.len()).unwrap_or(i64::MAX));
+        metrics::LEASES_HELD.set(held.len() as f64);
     }
 
-    fn start(&self, fence: Fence) {
+    fn start(&self, fence: Fence, gap: Option<Gap>) {
         let orders = Orders::default();
         {
             let mut held = self.held();
             held.insert(fence.account, Hold::Live(Held { epoch: fence.epoch, orders: orders.clone() }));
-            metrics::LEASES_HELD.set(i64::try_from(held.len()).unwrap_or(i64::MAX));
+            metrics::LEASES_HELD.set(held.len() as f64);
         }
         if self.0.stopping.load(Ordering::Acquire) {
             orders.release.cancel();
         }
         let supervisor = self.clone();
-        let actor = Actor::new(Arc::clone(&self.0.context), fence, orders);
+        let mut actor = Actor::new(Arc::clone(&self.0.context), fence, orders);
+        actor.figures.gap = gap;
         self.0.tasks.spawn(async move {
-            metrics::SESSIONS.with_label_values(&["fresh"]).inc();
             let end = match supervisor.0.actors.spawn(actor.run()).await {
                 Ok(end) => end,
                 Err(error) => {
@@ -290,7 +299,6 @@ impl Supervisor {
                     End::Released
                 }
             };
-            metrics::SESSIONS.with_label_values(&["ended"]).set(0);
             supervisor.ended(fence, end).await;
         });
     }

@@ -12,6 +12,8 @@ use common::store::webhooks::ends;
 use common::store::webhooks::follow::{self, Due, Held};
 use common::store::{Result, answered, events};
 use common::telemetry::metrics;
+use common::telemetry::metrics::labels::{AttemptOutcome, DisabledReason};
+use common::telemetry::trace::{self, Destination};
 use common::webhook::retry::{self, Fault};
 use common::webhook::signature;
 use futures::StreamExt as _;
@@ -157,12 +159,18 @@ impl Follower {
         *version = held.version;
         let mut rest = None;
         if held.waiting < WAITING_MAX {
+            let step = trace::receive(Destination::Events).tenant(*tenant).webhook(*webhook);
             let page = self.ask(events::after(&means.pool, *tenant, held.cursor, None, PAGE)).await?;
+            for event in &page.events {
+                metrics::WEBHOOK_EVENT_LAG_SECONDS.observe(event.age_s);
+            }
             rest = match (page.held_back, page.events.is_empty()) {
                 (true, _) => Some(Rest::Pause(HELD_BACK)),
                 (false, false) => Some(Rest::None),
                 (false, true) => None,
             };
+            let step = step.batch(page.events.len());
+            step.follows_all(page.events.iter().filter_map(|event| event.trace.as_deref()));
             let ours = (*webhook, means.worker);
             let taken = page.events.is_empty()
                 || self.ask(follow::take(&means.pool, *tenant, ours, &held, page.events, PASSED_MAX)).await?;
@@ -184,14 +192,14 @@ impl Follower {
     /// What the ends of a round's attempts mean for the next.
     async fn after(&self, held: &Held, ends: &[Went]) -> Result<Rest> {
         if ends.contains(&Went::Gone) {
-            self.disable("gone", Duration::ZERO).await?;
+            self.disable(DisabledReason::Gone, Duration::ZERO).await?;
             return Ok(Rest::None);
         }
         let answered = ends.iter().any(|went| matches!(went, Went::Well | Went::Refused));
         let failing_for = held.failing_since.map(|since| (clock::now() - since).to_std().unwrap_or_default());
         // one that failed just once tells of a hiccup, however long ago the last success was
         if !answered && ends.contains(&Went::Badly) && failing_for >= Some(retry::DISABLED_AFTER) {
-            self.disable("failing", retry::DISABLED_AFTER).await?;
+            self.disable(DisabledReason::Failing, retry::DISABLED_AFTER).await?;
         }
         let failures = held.failures.saturating_add(i32::try_from(ends.len()).unwrap_or(i32::MAX));
         let pause = if answered { Duration::ZERO } else { retry::pause(failures) };
@@ -200,11 +208,12 @@ impl Follower {
         Ok(if pause.is_zero() { Rest::None } else { Rest::Pause(pause) })
     }
 
-    async fn disable(&self, reason: &str, failing_for: Duration) -> Result<()> {
+    async fn disable(&self, why: DisabledReason, failing_for: Duration) -> Result<()> {
+        let reason = why.as_str();
         let disabled = ends::disable(&self.means.pool, self.tenant, self.webhook, reason, failing_for);
         if self.ask(disabled).await? {
             tracing::info!(webhook = %self.webhook, reason, "a webhook was disabled");
-            metrics::WEBHOOKS_DISABLED.with_label_values(&[reason]).inc();
+            metrics::WEBHOOKS_DISABLED.of(why).inc();
             self.means.bus.signal(self.tenant);
         }
         Ok(())
@@ -257,32 +266,49 @@ impl Follower {
     async fn post(&self, held: &Held, due: Due, room: Room<'_>) -> Result<(Went, Option<i64>)> {
         let Self { means, tenant, webhook, .. } = self;
         let (id, body) = (due.id.to_string(), due.happened.to_json());
+        let step = trace::process(Destination::Events, due.trace.as_deref())
+            .tenant(*tenant)
+            .webhook(*webhook)
+            .message(&due.id)
+            .kind(&due.happened.kind)
+            .attempt(due.attempts.saturating_add(1));
         let timestamp = clock::now().timestamp();
         let secrets = [Some(held.secret.as_str()), held.previous_secret.as_deref()];
         let signature = signature::header(secrets.into_iter().flatten(), &id, timestamp, &body);
         let place = Some(Arc::clone(&room.place));
         let post = Post { url: &held.url, id: &id, timestamp, signature: &signature, body, place };
+        let posting = step.post();
         let answer = means.sender.post(post).await;
+        match &answer {
+            Ok(status) => posting.answered(*status, false),
+            Err(failure) => match failure.status() {
+                Some(status) => posting.answered(status, false),
+                None => posting.fails(&failure.word()),
+            },
+        }
+        drop(posting);
         drop(room);
         let failure = match answer {
             Ok(status) => {
                 let ended = self.ask(ends::delivered(&means.pool, *tenant, due.id, status)).await?;
-                metrics::WEBHOOK_ATTEMPTS.with_label_values(&["delivered"]).inc();
+                metrics::WEBHOOK_ATTEMPTS.of(AttemptOutcome::Delivered).inc();
                 if let Some((seconds, _)) = ended {
-                    metrics::WEBHOOK_DELIVERY_SECONDS.observe(seconds);
+                    metrics::WEBHOOK_DELIVERY_SECONDS.observe_with_trace(seconds);
                 }
                 return Ok((Went::Well, ended.and_then(|(_, version)| version)));
             }
             Err(failure) => failure,
         };
         let (status, word) = (failure.status(), failure.word());
+        step.fails(&word);
         let fault = retry::fault(status, failure.retry_after());
         let verdict = retry::verdict(fault, due.attempts, due.age, rand::random());
         let failed = (due.id, due.attempts);
         let counts = fault != Fault::Event;
         let version = self.ask(ends::failed(&means.pool, *tenant, failed, (status, word), verdict, counts)).await?;
-        let outcome = if verdict.again_in.is_some() { "retry" } else { "failed" };
-        metrics::WEBHOOK_ATTEMPTS.with_label_values(&[outcome]).inc();
+        let outcome = if verdict.again_in.is_some() { AttemptOutcome::Retry } else { AttemptOutcome::Failed };
+        metrics::WEBHOOK_ATTEMPTS.of(outcome).inc();
+        let outcome = outcome.as_str();
         tracing::debug!(%webhook, delivery = %due.id, attempts = verdict.attempts, status, word, outcome, "an attempt failed");
         let went = match fault {
             Fault::Gone => Went::Gone,

@@ -87,7 +87,7 @@ pub async fn keep(means: Arc<Means>, stop: CancellationToken) {
         if looks.is_multiple_of(COUNTED_EVERY)
             && let Ok(backlog) = answered(follow::backlog_across_tenants(&means.pool, means.worker)).await
         {
-            metrics::WEBHOOK_BACKLOG.set(backlog);
+            metrics::WEBHOOK_BACKLOG.set(backlog as f64);
         }
         looks = looks.wrapping_add(1);
         if tokio::time::timeout(LOOK, stop.cancelled()).await.is_ok() {
@@ -98,7 +98,8 @@ pub async fn keep(means: Arc<Means>, stop: CancellationToken) {
     if tokio::time::timeout(STOP_MAX, ended).await.is_err() {
         followers.tasks.abort_all();
     }
-    metrics::WEBHOOKS_HELD.set(0);
+    metrics::WEBHOOKS_HELD.set(0.0);
+    metrics::WEBHOOK_BACKLOG.set(0.0);
     if let Err(error) = answered(follow::release_across_tenants(&means.pool, means.worker)).await {
         tracing::warn!(%error, "webhooks were not given back; others take them when this worker has stopped");
     }
@@ -130,6 +131,6 @@ impl Followers {
                 self.of.insert(webhook, task);
             }
         }
-        metrics::WEBHOOKS_HELD.set(i64::try_from(self.of.len()).unwrap_or(i64::MAX));
+        metrics::WEBHOOKS_HELD.set(self.of.len() as f64);
     }
 }

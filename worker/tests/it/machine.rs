@@ -112,7 +112,7 @@ fn a_lost_connection_says_disconnected_and_reconnects() {
     assert!(matches!(state, State::Backoff { purpose: Purpose::Resume, tries: 1, .. }));
     assert!(matches!(
         actions.as_slice(),
-        [Action::Restart { cause: "dropped" }, Action::Status { status: Status::Disconnected, .. }]
+        [Action::Restart { cause: RestartCause::Dropped }, Action::Status { status: Status::Disconnected, .. }]
     ));
     let (state, actions) = decide(state, Event::Tick, later(100));
     assert_eq!(state, State::Opening { purpose: Purpose::Resume, tries: 1, until: None });
@@ -359,7 +359,7 @@ fn backoff_grows_to_a_minute() {
 fn a_stale_connection_backs_off() {
     for (tries, seconds) in [(0, 1), (1, 2), (4, 20), (98, 60)] {
         let (state, actions) = decide(State::Online { since: NOW, tries }, Event::Stale, NOW);
-        assert_eq!(actions[..2], [Action::Close, Action::Restart { cause: "stale" }]);
+        assert_eq!(actions[..2], [Action::Close, Action::Restart { cause: RestartCause::Stale }]);
         let (state, actions) = decide(state, Event::Closed(CloseReason::Requested), NOW);
         assert!(!opens(&actions));
         assert!(matches!(state, State::Backoff { until, .. } if until == later(seconds)), "{state:?}");

@@ -21,7 +21,7 @@ pub(in crate::store) async fn correct(db: &PgPool, runs: &[Uuid]) -> Result<()> 
     let mut transaction = db.begin().await?;
     let over = sqlx::query!(
         r#"SELECT id AS "id: RunId", tenant_id AS "tenant: TenantId", account_id AS "account: AccountId",
-                  reminder_id AS "reminder: ReminderId", status AS "status: Status", coalesce(summary, '') AS "summary!"
+                  reminder_id AS "reminder: ReminderId", status AS "status: Status", coalesce(summary, '') AS "summary!", trace
            FROM runs WHERE id = ANY($1) AND status IN ('canceled', 'partial', 'failed') ORDER BY id FOR NO KEY UPDATE"#,
         runs
     )
@@ -53,7 +53,7 @@ pub(in crate::store) async fn correct(db: &PgPool, runs: &[Uuid]) -> Result<()> 
             .await?;
         let data = serde_json::json!({"run_id": run.id, "reminder_id": run.reminder, "status": status,
             "summary": summary, "sent": tally.sent, "total": tally.total()});
-        events.push(run.tenant, run.account, RUN_CHANGED, data);
+        events.push_of(run.trace.clone(), run.tenant, run.account, RUN_CHANGED, data);
     }
     events.write(&mut transaction).await?;
     transaction.commit().await?;

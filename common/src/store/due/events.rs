@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::run::notice::Kind;
 use crate::store::Result;
+use crate::telemetry::trace;
 
 /// Events for live streams.
 #[derive(Default)]
@@ -14,12 +15,25 @@ pub(in crate::store) struct Events {
     accounts: Vec<Option<Uuid>>,
     kinds: Vec<String>,
     data: Vec<serde_json::Value>,
+    traces: Vec<Option<String>>,
 }
 
 impl Events {
-    /// Adds one.
+    /// Adds one; it belongs to the story that the caller is in.
     pub(in crate::store) fn push(
         &mut self,
+        tenant: TenantId,
+        account: Option<AccountId>,
+        kind: &str,
+        data: serde_json::Value,
+    ) {
+        self.push_of(trace::here(), tenant, account, kind, data);
+    }
+
+    /// Adds one that belongs to the story of a run, if that is told.
+    pub(in crate::store) fn push_of(
+        &mut self,
+        trace: Option<String>,
         tenant: TenantId,
         account: Option<AccountId>,
         kind: &str,
@@ -29,6 +43,7 @@ impl Events {
         self.accounts.push(account.map(|account| account.0));
         self.kinds.push(kind.to_owned());
         self.data.push(data);
+        self.traces.push(trace);
     }
 
     /// Writes all of them, in order.
@@ -40,12 +55,13 @@ impl Events {
             return Ok(());
         }
         sqlx::query!(
-            "INSERT INTO events (tenant_id, account_id, kind, data)
-             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[])",
+            "INSERT INTO events (tenant_id, account_id, kind, data, trace)
+             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[], $5::text[])",
             &self.tenants,
             &self.accounts as &[Option<Uuid>],
             &self.kinds,
-            &self.data
+            &self.data,
+            &self.traces as &[Option<String>]
         )
         .execute(transaction)
         .await?;

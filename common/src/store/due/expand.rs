@@ -9,7 +9,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::events::About;
-use super::{Events, Notices, RUN_CHANGED};
+use super::{Events, Notices, RUN_CHANGED, ended};
 use crate::account;
 use crate::id::{AccountId, MessageId, ReminderId, RunId, TenantId};
 use crate::message::{ID_ENTROPY, whatsapp_id};
@@ -18,6 +18,7 @@ use crate::run::machine::{Event, decide};
 use crate::run::notice::Kind;
 use crate::run::{Status, Tally};
 use crate::store::Result;
+use crate::telemetry::trace::{self, Destination, Step};
 
 /// What became of a run that was to be expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,19 @@ pub enum Expansion {
     Gone,
 }
 
+impl Expansion {
+    /// The word, for traces.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Expanded { .. } => "expanded",
+            Self::Already(_) => "already",
+            Self::Dropped { .. } => "dropped",
+            Self::Waits => "waits",
+            Self::Gone => "gone",
+        }
+    }
+}
+
 struct Run {
     tenant: TenantId,
     reminder: Option<ReminderId>,
@@ -57,6 +71,7 @@ struct Run {
     fire_at: DateTime<Utc>,
     name: String,
     texts: i32,
+    trace: Option<String>,
 }
 
 /// What is to become of a pending run.
@@ -72,17 +87,31 @@ enum Plan {
 /// # Errors
 /// When the database does not do it; the run is then pending still.
 pub async fn expand_run(db: &PgPool, run: RunId) -> Result<Expansion> {
+    let step = trace::process(Destination::Runs, None).message(&run);
+    let expansion = expand(db, run, &step).await;
+    step.heard(&expansion);
+    if let Ok(expansion) = &expansion {
+        step.outcome(expansion.word());
+    }
+    expansion
+}
+
+async fn expand(db: &PgPool, run: RunId, step: &Step) -> Result<Expansion> {
     let mut transaction = db.begin().await?;
     let Some(found) = lock_run(&mut transaction, run).await? else { return Ok(Expansion::Gone) };
+    step.follows(found.trace.as_deref());
     if found.status != Status::Pending {
         return Ok(Expansion::Already(found.status));
     }
     let expansion = match plan(&mut transaction, run, &found).await? {
-        Plan::Send(account, expires_at) => queue(&mut transaction, run, &found, account, expires_at).await?,
+        Plan::Send(account, expires_at) => queue(&mut transaction, run, &found, (account, expires_at), step).await?,
         Plan::Wait => return Ok(Expansion::Waits),
         Plan::Drop(event, reason) => drop_run(&mut transaction, run, &found, event, reason).await?,
     };
     transaction.commit().await?;
+    if let Expansion::Dropped { status, .. } = &expansion {
+        ended([*status]);
+    }
     Ok(expansion)
 }
 
@@ -109,15 +138,20 @@ pub async fn give_up_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<
     )
     .fetch_all(&mut *transaction)
     .await?;
-    let mut tenants = Vec::with_capacity(stuck.len());
+    let (mut tenants, mut statuses) = (Vec::with_capacity(stuck.len()), Vec::with_capacity(stuck.len()));
     for id in stuck {
         let Some(run) = lock_run(&mut transaction, id).await? else { continue };
         let reason = "no worker could begin it in time".to_owned();
-        drop_run(&mut transaction, id, &run, Event::Unsendable, reason).await?;
+        if let Expansion::Dropped { status, .. } =
+            drop_run(&mut transaction, id, &run, Event::Unsendable, reason).await?
+        {
+            statuses.push(status);
+        }
         tracing::warn!(run = %id, "a run that could not be begun was given up");
         tenants.push(run.tenant);
     }
     transaction.commit().await?;
+    ended(statuses);
     Ok(tenants)
 }
 
@@ -127,7 +161,7 @@ async fn lock_run(transaction: &mut PgConnection, run: RunId) -> Result<Option<R
         r#"
         SELECT tenant_id AS "tenant: TenantId", reminder_id AS "reminder: ReminderId",
                account_id AS "account: AccountId", status AS "status: Status", version, fire_at,
-               reminder_name AS name, cardinality(bodies) AS "texts!"
+               reminder_name AS name, cardinality(bodies) AS "texts!", trace
         FROM runs WHERE id = $1 FOR UPDATE
         "#,
         run.0
@@ -209,8 +243,8 @@ async fn queue(
     transaction: &mut PgConnection,
     id: RunId,
     run: &Run,
-    account: AccountId,
-    expires_at: Option<DateTime<Utc>>,
+    (account, expires_at): (AccountId, Option<DateTime<Utc>>),
+    step: &Step,
 ) -> Result<Expansion> {
     let targets = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM run_targets WHERE tenant_id = $1 AND run_id = $2 AND state = 'pending'"#,
@@ -232,10 +266,11 @@ async fn queue(
             whatsapp_id(entropy)
         })
         .collect();
+    let step = step.send(Destination::Outbox).tenant(run.tenant).account(account).batch(messages);
     // the texts stay where they are: all of them for all targets may be a thousand times the reminder
     sqlx::query!(
-        "INSERT INTO messages (id, tenant_id, account_id, run_id, run_position, chat, body, whatsapp_id, expires_at)
-         SELECT k.id, $1, $2, $3, m.position, m.chat, m.body, k.whatsapp_id, $4
+        "INSERT INTO messages (id, tenant_id, account_id, run_id, run_position, chat, body, whatsapp_id, expires_at, trace)
+         SELECT k.id, $1, $2, $3, m.position, m.chat, m.body, k.whatsapp_id, $4, $7
          FROM (SELECT t.position, t.chat, b.body, row_number() OVER (ORDER BY t.position, b.place) AS place
                FROM runs r CROSS JOIN unnest(r.bodies) WITH ORDINALITY AS b (body, place)
                     JOIN run_targets t ON t.tenant_id = r.tenant_id AND t.run_id = r.id AND t.state = 'pending'
@@ -247,7 +282,8 @@ async fn queue(
         id.0,
         expires_at,
         &ids as &[Uuid],
-        &whatsapp_ids
+        &whatsapp_ids,
+        step.context()
     )
     .execute(&mut *transaction)
     .await?;
@@ -281,7 +317,7 @@ async fn drop_run(
     .await?;
     let data = serde_json::json!({"run_id": id, "reminder_id": run.reminder, "status": status, "summary": reason});
     let mut events = Events::default();
-    events.push(run.tenant, run.account, RUN_CHANGED, data);
+    events.push_of(run.trace.clone(), run.tenant, run.account, RUN_CHANGED, data);
     events.write(&mut *transaction).await?;
     if status == Status::Failed {
         let mut notices = Notices::default();

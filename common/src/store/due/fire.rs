@@ -10,9 +10,11 @@ use super::events::About;
 use super::{Due, Events, Next, Notices, REMINDER_FAILED, REMINDER_FIRED, REMINDER_MISSED};
 use crate::id::{ReminderId, RunId};
 use crate::reminder::catch_up::{MOST, Sorted, Why};
+use crate::run::Status;
 use crate::run::notice::{self, Kind};
 use crate::store::Result;
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, labels::RunEnd};
+use crate::telemetry::trace::{self, Destination, Step};
 
 /// A run that was written.
 pub(super) struct NewRun {
@@ -22,6 +24,15 @@ pub(super) struct NewRun {
     pub(super) fire_at: DateTime<Utc>,
     /// Why it is not sent; none: it is.
     pub(super) missed: Option<Why>,
+    /// It is made: the beginning of its story.
+    step: Step,
+}
+
+impl NewRun {
+    /// The story that it begins.
+    pub(super) fn trace(&self) -> Option<String> {
+        self.step.context()
+    }
 }
 
 /// How many runs of each reminder are in progress or wait.
@@ -50,22 +61,25 @@ pub(super) async fn open_runs(transaction: &mut PgConnection, due: &[Due]) -> Re
 
 /// Writes runs and targets. An occurrence that has a run already gets no second one: `(reminder_id, fire_at)` is unique.
 pub(super) async fn insert_runs(transaction: &mut PgConnection, due: &[Due], sorted: &[Sorted]) -> Result<Vec<NewRun>> {
-    let wanted: Vec<NewRun> = sorted.iter().enumerate().flat_map(|(place, sorted)| runs_of(place, sorted)).collect();
+    let wanted = due.iter().zip(sorted).enumerate().flat_map(|(place, (due, sorted))| runs_of(place, due, sorted));
+    let wanted: Vec<NewRun> = wanted.collect();
     let ids: Vec<Uuid> = wanted.iter().map(|run| run.id.0).collect();
     let reminders: Vec<Uuid> = wanted.iter().map(|run| due[run.due].id.0).collect();
     let times: Vec<DateTime<Utc>> = wanted.iter().map(|run| run.fire_at).collect();
     let reasons: Vec<Option<&str>> = wanted.iter().map(|run| run.missed.map(Why::words)).collect();
+    let traces: Vec<Option<String>> = wanted.iter().map(NewRun::trace).collect();
     let written = sqlx::query_scalar!(
         r#"
         INSERT INTO runs (id, tenant_id, reminder_id, account_id, reminder_name, account_label, version, fire_at, bodies,
-            status, summary, finished_at)
+            status, summary, finished_at, trace)
         SELECT n.run_id, r.tenant_id, r.id, r.account_id, r.name, a.label, r.version, n.fire_at,
                CASE WHEN n.reason IS NULL THEN coalesce(
                    (SELECT array_agg(m.body ORDER BY m.position) FROM reminder_messages m
                     WHERE m.tenant_id = r.tenant_id AND m.reminder_id = r.id), '{}') ELSE '{}' END,
                CASE WHEN n.reason IS NULL THEN 'pending' ELSE 'missed' END, n.reason,
-               CASE WHEN n.reason IS NOT NULL THEN now() END
-        FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[]) AS n (run_id, reminder_id, fire_at, reason)
+               CASE WHEN n.reason IS NOT NULL THEN now() END, n.trace
+        FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[])
+            AS n (run_id, reminder_id, fire_at, reason, trace)
         JOIN reminders r ON r.id = n.reminder_id
         JOIN accounts a ON a.tenant_id = r.tenant_id AND a.id = r.account_id
         ON CONFLICT (reminder_id, fire_at) DO NOTHING
@@ -74,7 +88,8 @@ pub(super) async fn insert_runs(transaction: &mut PgConnection, due: &[Due], sor
         &ids,
         &reminders,
         &times,
-        &reasons as &[Option<&str>]
+        &reasons as &[Option<&str>],
+        &traces as &[Option<String>]
     )
     .fetch_all(&mut *transaction)
     .await?;
@@ -94,10 +109,17 @@ pub(super) async fn insert_runs(transaction: &mut PgConnection, due: &[Due], sor
 }
 
 /// The first missed ones have a row each; the event tells how many there were.
-fn runs_of(due: usize, sorted: &Sorted) -> impl Iterator<Item = NewRun> {
+fn runs_of(place: usize, due: &Due, sorted: &Sorted) -> impl Iterator<Item = NewRun> {
     let missed = sorted.missed.iter().take(MOST).map(|(at, why)| (*at, Some(*why)));
     let fire = sorted.fire.iter().map(|at| (*at, None));
-    missed.chain(fire).map(move |(fire_at, missed)| NewRun { id: RunId::new(), due, fire_at, missed })
+    missed.chain(fire).map(move |(fire_at, missed)| {
+        let id = RunId::new();
+        let step = trace::create(Destination::Runs).tenant(due.tenant).account(due.account).message(&id);
+        if let Some(why) = missed {
+            step.outcome(why.as_str());
+        }
+        NewRun { id, due: place, fire_at, missed, step }
+    })
 }
 
 /// Writes events and notifications. Only what was written newly is told.
@@ -116,14 +138,14 @@ pub(super) async fn tell(
         match run.missed {
             None => {
                 let data = serde_json::json!({"reminder_id": due.id, "run_id": run.id, "fire_at": run.fire_at});
-                events.push(due.tenant, Some(due.account), REMINDER_FIRED, data);
+                events.push_of(run.trace(), due.tenant, Some(due.account), REMINDER_FIRED, data);
                 notices.push(about, Kind::Fired, notice::fired(run.fire_at));
             }
             Some(why) if told_missed.insert(run.due) => {
                 let (count, more) = (sorted.missed.len(), sorted.uncounted);
                 let data = serde_json::json!({"reminder_id": due.id, "run_id": run.id, "fire_at": run.fire_at,
                     "count": count, "more": more, "reason": why.words()});
-                events.push(due.tenant, Some(due.account), REMINDER_MISSED, data);
+                events.push_of(run.trace(), due.tenant, Some(due.account), REMINDER_MISSED, data);
                 notices.push(about, Kind::Missed, notice::missed(count, more, run.fire_at, why.words()));
             }
             Some(_) => {}
@@ -141,15 +163,26 @@ pub(super) async fn tell(
     notices.write(transaction).await
 }
 
+/// Counts runs that ended, or rest; once it is committed.
+pub(in crate::store) fn ended(statuses: impl IntoIterator<Item = Status>) {
+    for end in statuses.into_iter().filter_map(RunEnd::of) {
+        metrics::RUNS_ENDED.of(end).inc();
+    }
+}
+
 /// Counts, once it is committed.
 pub(super) fn measure(due: &[Due], runs: &[NewRun]) {
     for run in runs {
         match run.missed {
             None => {
                 metrics::OCCURRENCES_FIRED.inc();
-                metrics::OCCURRENCE_LATENESS_SECONDS.observe((due[run.due].now - run.fire_at).as_seconds_f64());
+                metrics::OCCURRENCE_LATENESS_SECONDS
+                    .observe_with_trace((due[run.due].now - run.fire_at).as_seconds_f64());
             }
-            Some(why) => metrics::OCCURRENCES_MISSED.with_label_values(&[why.as_str()]).inc(),
+            Some(why) => {
+                metrics::OCCURRENCES_MISSED.of(why).inc();
+                ended([Status::Missed]);
+            }
         }
     }
 }

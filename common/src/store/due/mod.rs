@@ -13,6 +13,7 @@ use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::reminder::catch_up::{self, Sorted};
 use crate::reminder::life::{self, Ahead};
 use crate::reminder::{self, Misfire, OnGap, Overlap, Schedule, zone};
+use crate::telemetry::trace::{self, Destination};
 
 mod correct;
 mod events;
@@ -27,6 +28,7 @@ pub(in crate::store) use correct::correct;
 pub(in crate::store) use events::{About, Events, Notices};
 pub(in crate::store) use expand::unable;
 pub use expand::{Expansion, expand_run, give_up_runs};
+pub(in crate::store) use fire::ended;
 pub(in crate::store) use pausing::lift;
 pub use pausing::{pause, resume};
 pub(in crate::store) use settle::tallies;
@@ -57,7 +59,7 @@ pub const RUN_CHANGED: &str = "run.changed";
 const STEPS: u32 = 10 * reminder::STEPS_MAX;
 
 /// An occurrence that was fired just now: ring for its run, and signal its tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fired {
     /// The new run.
     pub run: RunId,
@@ -65,6 +67,8 @@ pub struct Fired {
     pub account: AccountId,
     /// Whose.
     pub tenant: TenantId,
+    /// Its story.
+    pub trace: Option<String>,
 }
 
 /// What a step of firing did.
@@ -119,6 +123,13 @@ enum Next {
 /// # Errors
 /// When the database does not do it; nothing is fired then.
 pub async fn fire_due(db: &PgPool, limit: i64) -> Result<Firing> {
+    let step = trace::write(Destination::Runs);
+    let firing = fire(db, limit, &step).await;
+    step.heard(&firing);
+    firing
+}
+
+async fn fire(db: &PgPool, limit: i64, step: &trace::Step) -> Result<Firing> {
     let mut transaction = db.begin().await?;
     let mut due = lock_due(&mut transaction, limit).await?;
     if due.is_empty() {
@@ -138,10 +149,13 @@ pub async fn fire_due(db: &PgPool, limit: i64) -> Result<Firing> {
     fire::measure(&due, &runs);
     let fired = runs.iter().filter(|run| run.missed.is_none()).map(|run| {
         let due = &due[run.due];
-        Fired { run: run.id, account: due.account, tenant: due.tenant }
+        Fired { run: run.id, account: due.account, tenant: due.tenant, trace: run.trace() }
     });
+    let fired: Vec<Fired> = fired.collect();
+    let step = step.clone().batch(fired.len());
+    step.follows_all(fired.iter().filter_map(|fired| fired.trace.as_deref()));
     let seen = erased.len() + due.len();
-    Ok(Firing { due: seen, fired: fired.collect(), tenants: due.iter().map(|due| due.tenant).collect() })
+    Ok(Firing { due: seen, fired, tenants: due.iter().map(|due| due.tenant).collect() })
 }
 
 /// How long until the next occurrence of any tenant is due; zero when one is, none when none is armed.

@@ -6,7 +6,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::events::About;
-use super::{Events, Notices, REMINDER_PAUSED, RUN_CHANGED, RUN_PROGRESS, correct, lift};
+use super::{Events, Notices, REMINDER_PAUSED, RUN_CHANGED, RUN_PROGRESS, correct, ended, lift};
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::reminder::life;
 use crate::run::machine::{Event, decide};
@@ -33,6 +33,7 @@ struct Run {
     reminder: Option<ReminderId>,
     name: String,
     resumed: bool,
+    trace: Option<String>,
 }
 
 /// One pending target and what became of its messages.
@@ -130,6 +131,7 @@ async fn settle(mut transaction: Transaction<'_, Postgres>, runs: &[Run]) -> Res
     lift(&mut transaction, &lifted.iter().map(|reminder| reminder.0).collect::<Vec<_>>()).await?;
     find_next(&mut transaction, &mut settled).await?;
     transaction.commit().await?;
+    ended(settled.iter().map(|settled| settled.status));
     Ok(settled)
 }
 
@@ -171,7 +173,7 @@ async fn lock_runs(transaction: &mut PgConnection, runs: &[RunId]) -> Result<Vec
         Run,
         r#"
         SELECT id AS "id: RunId", tenant_id AS "tenant: TenantId", account_id AS "account: AccountId",
-               reminder_id AS "reminder: ReminderId", reminder_name AS name, resumed_at IS NOT NULL AS "resumed!"
+               reminder_id AS "reminder: ReminderId", reminder_name AS name, resumed_at IS NOT NULL AS "resumed!", trace
         FROM runs WHERE id = ANY($1) AND status = 'running' ORDER BY id FOR UPDATE SKIP LOCKED
         "#,
         &ids
@@ -261,7 +263,7 @@ async fn finish_run(
     .await?;
     let data = serde_json::json!({"run_id": run.id, "reminder_id": run.reminder, "status": status, "summary": summary,
         "sent": tally.sent, "total": tally.total()});
-    told.events.push(run.tenant, run.account, RUN_CHANGED, data);
+    told.events.push_of(run.trace.clone(), run.tenant, run.account, RUN_CHANGED, data);
     if let Some((kind, body)) = notice::ended(status, tally) {
         let about = About { tenant: run.tenant, reminder: run.reminder, name: &run.name, run: Some(run.id) };
         told.notices.push(about, kind, body);
@@ -286,7 +288,7 @@ async fn tell_progress(transaction: &mut PgConnection, runs: &[(&Run, Tally)], e
     for (run, tally) in runs.iter().filter(|(run, _)| due.contains(&run.id)) {
         let data = serde_json::json!({"run_id": run.id, "reminder_id": run.reminder, "sent": tally.sent,
             "failed": tally.failed, "skipped": tally.skipped, "total": tally.total()});
-        events.push(run.tenant, run.account, RUN_PROGRESS, data);
+        events.push_of(run.trace.clone(), run.tenant, run.account, RUN_PROGRESS, data);
     }
     Ok(())
 }
@@ -334,7 +336,7 @@ async fn pause_reminder(transaction: &mut PgConnection, run: &Run, events: &mut 
     if paused.rows_affected() > 0 {
         let reason = "the delivery window closed before everything was sent";
         let data = serde_json::json!({"reminder_id": run.reminder, "run_id": run.id, "reason": reason});
-        events.push(run.tenant, run.account, REMINDER_PAUSED, data);
+        events.push_of(run.trace.clone(), run.tenant, run.account, REMINDER_PAUSED, data);
     }
     Ok(())
 }

@@ -179,6 +179,7 @@ pub async fn cancel(db: &PgPool, tenant: TenantId, run: RunId) -> Result<()> {
     let reminders: Vec<_> = found.reminder.iter().map(|reminder| reminder.0).collect();
     due::lift(&mut transaction, &reminders).await?;
     transaction.commit().await?;
+    due::ended([step.status]);
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::run::machine::{self, Event};
 use crate::run::{Status, notice};
 use crate::store::Result;
-use crate::store::due::{About, Events, Notices, RUN_CHANGED, tallies};
+use crate::store::due::{About, Events, Notices, RUN_CHANGED, ended, tallies};
 
 /// What to do about a run that someone else holds locked.
 #[derive(Debug, Clone, Copy)]
@@ -78,10 +78,10 @@ async fn cancel_messages(transaction: &mut PgConnection, tenant: TenantId, runs:
          ), m AS (
              UPDATE messages m SET state = 'canceled', reason = $3, failed_at = now()
              FROM q WHERE m.id = q.id AND m.state = 'queued'
-             RETURNING m.id, m.tenant_id, m.account_id, m.reason)
-         INSERT INTO events (tenant_id, account_id, kind, data)
+             RETURNING m.id, m.tenant_id, m.account_id, m.reason, m.trace)
+         INSERT INTO events (tenant_id, account_id, kind, data, trace)
          SELECT tenant_id, account_id, 'message.canceled', jsonb_build_object('account_id', account_id,
-                'message_id', id, 'state', 'canceled', 'reason', reason) FROM m",
+                'message_id', id, 'state', 'canceled', 'reason', reason), trace FROM m",
         tenant.0,
         runs,
         reason
@@ -127,7 +127,7 @@ async fn finish_runs(transaction: &mut PgConnection, tenant: TenantId, runs: &[U
     .await?;
     let tallies = tallies(transaction, runs).await?;
     let (mut events, mut notices) = (Events::default(), Notices::default());
-    let (mut ids, mut statuses, mut summaries) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ids, mut ends, mut summaries) = (Vec::new(), Vec::new(), Vec::new());
     for run in rows {
         let tally = tallies.get(&run.id).copied().unwrap_or_default();
         let event = Event::Superseded(tally);
@@ -144,9 +144,10 @@ async fn finish_runs(transaction: &mut PgConnection, tenant: TenantId, runs: &[U
             notices.push(about, kind, body);
         }
         ids.push(run.id.0);
-        statuses.push(step.status.as_str().to_owned());
+        ends.push(step.status);
         summaries.push(summary);
     }
+    let statuses: Vec<String> = ends.iter().map(|status| status.as_str().to_owned()).collect();
     sqlx::query!(
         "UPDATE runs r SET finished_at = now(), status = n.status, summary = n.summary
          FROM unnest($2::uuid[], $3::text[], $4::text[]) AS n (id, status, summary)
@@ -159,5 +160,7 @@ async fn finish_runs(transaction: &mut PgConnection, tenant: TenantId, runs: &[U
     .execute(&mut *transaction)
     .await?;
     events.write(&mut *transaction).await?;
-    notices.write(transaction).await
+    notices.write(transaction).await?;
+    ended(ends); // the caller's commit is all that is left
+    Ok(())
 }

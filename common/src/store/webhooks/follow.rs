@@ -51,6 +51,8 @@ pub struct Due {
     pub age: Duration,
     /// What the receiver is told.
     pub happened: Happened,
+    /// The event's story.
+    pub trace: Option<String>,
 }
 
 /// Claims up to `limit` webhooks that no living worker owns, and answers all that this worker owns. One worker at a time
@@ -188,6 +190,7 @@ pub async fn take(
         carried.iter().map(|event| (event.cursor.txid, event.cursor.id)).unzip();
     let accounts: Vec<Option<Uuid>> = carried.iter().map(|event| event.account.map(|account| account.0)).collect();
     let times: Vec<DateTime<Utc>> = carried.iter().map(|event| event.created_at).collect();
+    let traces: Vec<Option<String>> = carried.iter().map(|event| event.trace.clone()).collect();
     let (kinds, data): (Vec<String>, Vec<Value>) = carried.into_iter().map(|event| (event.kind, event.data)).unzip();
     let moved = sqlx::query_scalar!(
         r#"
@@ -196,10 +199,12 @@ pub async fn take(
             WHERE tenant_id = $1 AND id = $2 AND owner = $3 AND (cursor_txid, cursor_id) = ($6, $7)
             RETURNING tenant_id, id),
         made AS (
-            INSERT INTO webhook_deliveries (id, tenant_id, webhook_id, event_txid, event_id, account_id, kind, data, happened_at)
-            SELECT e.id, moved.tenant_id, moved.id, e.txid, e.event_id, e.account_id, e.kind, e.data, e.happened_at
-            FROM moved, unnest($8::uuid[], $9::bigint[], $10::bigint[], $11::uuid[], $12::text[], $13::jsonb[], $14::timestamptz[])
-                AS e(id, txid, event_id, account_id, kind, data, happened_at)
+            INSERT INTO webhook_deliveries
+                (id, tenant_id, webhook_id, event_txid, event_id, account_id, kind, data, happened_at, trace)
+            SELECT e.id, moved.tenant_id, moved.id, e.txid, e.event_id, e.account_id, e.kind, e.data, e.happened_at, e.trace
+            FROM moved, unnest($8::uuid[], $9::bigint[], $10::bigint[], $11::uuid[], $12::text[], $13::jsonb[],
+                    $14::timestamptz[], $16::text[])
+                AS e(id, txid, event_id, account_id, kind, data, happened_at, trace)
             ORDER BY e.txid, e.event_id),
         given_up AS (
             UPDATE webhook_deliveries SET state = 'failed', last_error = 'overflow', finished_at = now()
@@ -224,7 +229,8 @@ pub async fn take(
         &kinds,
         &data,
         &times,
-        passed_max
+        passed_max,
+        &traces as &[Option<String>]
     )
     .fetch_one(db)
     .await?;
@@ -246,7 +252,7 @@ pub async fn due(
     let rows = sqlx::query!(
         r#"
         SELECT id AS "id: DeliveryId", lane, attempts, extract(epoch FROM now() - created_at)::float8 AS "age!", event_txid,
-            event_id, kind, account_id AS "account_id: AccountId", data AS "data!", happened_at
+            event_id, kind, account_id AS "account_id: AccountId", data AS "data!", happened_at, trace
         FROM webhook_deliveries d
         WHERE tenant_id = $1 AND webhook_id = $2 AND state = 'pending' AND next_attempt_at <= now() AND NOT EXISTS (
             SELECT FROM webhook_deliveries o
@@ -276,7 +282,7 @@ pub async fn due(
         let (id, account_id, created_at) =
             (cursor.unwrap_or_else(|| row.id.to_string()), row.account_id, row.happened_at);
         let happened = Happened { id, kind: row.kind, account_id, data: row.data, created_at };
-        Due { id: row.id, lane: row.lane, attempts: row.attempts, age: since(row.age), happened }
+        Due { id: row.id, lane: row.lane, attempts: row.attempts, age: since(row.age), happened, trace: row.trace }
     });
     Ok((due.collect(), next.map(since)))
 }

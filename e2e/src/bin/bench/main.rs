@@ -1,5 +1,5 @@
 //! The figures of `docs/benchmarks.md`, measured on a running stack (`make stack`): its addresses come from `.data/stack.env`.
-//! `switchboard-bench reminders` measures schedulers of its own instead.
+//! `switchboard-bench reminders` and `switchboard-bench traces` measure processes of their own instead.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,6 +9,7 @@
 )]
 
 mod reminders;
+mod traces;
 
 use std::time::{Duration, Instant};
 
@@ -84,7 +85,8 @@ async fn main() {
     match std::env::args().nth(1).as_deref() {
         None => measure_stack().await,
         Some("reminders") => reminders::measure().await,
-        Some(other) => panic!("`{other}` is unknown: nothing, or `reminders`"),
+        Some("traces") => traces::measure().await,
+        Some(other) => panic!("`{other}` is unknown: nothing, `reminders`, or `traces`"),
     }
 }
 

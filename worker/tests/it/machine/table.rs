@@ -47,7 +47,7 @@ fn of(state: &State) -> String {
 fn deed(action: &Action) -> String {
     match action {
         Action::Status { status, .. } => format!("Status {}", status.as_str()),
-        Action::Restart { cause } => format!("Restart {cause}"),
+        Action::Restart { cause } => format!("Restart {}", cause.as_str()),
         Action::Unstable { restarts, .. } => format!("Unstable {restarts}"),
         Action::Recovered { restarts } => format!("Recovered {restarts}"),
         Action::ShowQr { number, .. } => format!("ShowQr {number}"),

@@ -1,0 +1,409 @@
+//! Traces: the steps of a story, from the request to the webhook. Call sites say what they do; kinds and attributes are named
+//! here alone, by the semantic conventions of OpenTelemetry 1.44 (messaging: in development; HTTP: stable).
+//!
+//! Only spans of [`TARGET`] are exported, and only this module makes them: what libraries and log lines say never leaves with
+//! a trace. No attribute holds a number, an address, a text, a host or a key. Where nobody traces, a step costs a look at a
+//! flag.
+
+use std::fmt::Display;
+
+use opentelemetry::trace::{FutureExt as _, Status, TraceContextExt as _};
+use opentelemetry::{Context, Value};
+use tracing::{Instrument as _, Level, Span};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use crate::config::TraceParent;
+use crate::id::{AccountId, TenantId, WebhookId};
+
+pub mod carried;
+pub mod collector;
+pub mod export;
+pub mod provider;
+pub mod sampler;
+
+pub use export::{Exported, exported};
+
+/// The target of the spans that are exported; no others are.
+pub const TARGET: &str = "switchboard::story";
+
+/// `messaging.system` of rows and bells; there is no well-known value for them.
+const SYSTEM: &str = "switchboard";
+
+/// Where messages, in the sense of the conventions, lie: a table, or the bells' queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// Messages on their way to WhatsApp.
+    Outbox,
+    /// Bells.
+    Doorbell,
+    /// Runs of reminders.
+    Runs,
+    /// What happened, on its way to webhooks and streams.
+    Events,
+}
+
+impl Destination {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Outbox => "outbox",
+            Self::Doorbell => "doorbell",
+            Self::Runs => "runs",
+            Self::Events => "events",
+        }
+    }
+
+    fn store(self) -> &'static str {
+        match self {
+            Self::Outbox | Self::Runs | Self::Events => "postgresql",
+            Self::Doorbell => "redis",
+        }
+    }
+}
+
+/// An error that a step may end with.
+pub trait Fault {
+    /// One word of few; none when the caller has asked for what can't be, which is no fault of ours.
+    fn fault(&self) -> Option<&'static str>;
+}
+
+impl<E: Fault> Fault for &E {
+    fn fault(&self) -> Option<&'static str> {
+        (**self).fault()
+    }
+}
+
+/// A step of a story. It ends when its last clone is dropped; nothing comes of one in a process that does not trace.
+#[derive(Debug, Clone)]
+pub struct Step(Span);
+
+/// A span of the messaging conventions; without `root` it stands within the step that the caller is in.
+macro_rules! messaging {
+    ($(root: $root:expr,)? $operation:literal, $kind:literal, $destination:expr) => {
+        tracing::info_span!(
+            target: TARGET,
+            $(parent: $root,)?
+            $operation,
+            otel.name = %format_args!("{} {}", $operation, $destination.name()),
+            otel.kind = $kind,
+            messaging.system = SYSTEM,
+            messaging.operation.name = $operation,
+            messaging.operation.r#type = $operation,
+            messaging.destination.name = $destination.name(),
+            db.system.name = $destination.store(),
+        )
+    };
+}
+
+/// Whether this process traces.
+#[must_use]
+pub fn is_on() -> bool {
+    tracing::span_enabled!(target: TARGET, Level::INFO) && tracing::dispatcher::get_default(provider::exports)
+}
+
+/// What a row that is written now carries: the step that the caller is in, if its trace is kept.
+#[must_use]
+pub fn here() -> Option<String> {
+    Context::map_current(|context| carried::write(context.span().span_context()))
+}
+
+/// The id of the trace that the caller is in, if it is kept: for log lines and exemplars.
+#[must_use]
+pub fn id() -> Option<String> {
+    Context::map_current(|context| {
+        let span = context.span();
+        let context = span.span_context();
+        context.is_sampled().then(|| context.trace_id().to_string())
+    })
+}
+
+/// Lets a task of its own go on with the step that the caller is in.
+pub fn carry<F: Future>(task: F) -> impl Future<Output = F::Output> {
+    task.with_context(Context::current())
+}
+
+/// A request to the API: the beginning of a story, or a part of the caller's, whose `traceparent` is given.
+#[must_use]
+pub fn request(method: &str, route: Option<&str>, traceparent: Option<&str>) -> Step {
+    let (method, name) = if method == "OTHER" { ("_OTHER", "HTTP") } else { (method, method) };
+    let step = Step(tracing::info_span!(
+        target: TARGET,
+        parent: None,
+        "request",
+        otel.name = %format_args!("{name}{}{}", route.map_or("", |_| " "), route.unwrap_or_default()),
+        otel.kind = "server",
+        http.request.method = method,
+        http.route = route,
+        url.scheme = "http",
+    ));
+    if !step.0.is_disabled()
+        && let Some(caller) = traceparent.and_then(carried::read)
+    {
+        step.is_part_of(caller);
+    }
+    step
+}
+
+/// A message is made, the first of its story; where it is written, and with which others, is another step.
+#[must_use]
+pub fn create(destination: Destination) -> Step {
+    Step(messaging!(root: None, "create", "producer", destination))
+}
+
+/// Messages are written, within the step that the caller is in.
+#[must_use]
+pub fn send(destination: Destination) -> Step {
+    Step(messaging!("send", "producer", destination))
+}
+
+/// Messages that were made one by one are written together.
+#[must_use]
+pub fn write(destination: Destination) -> Step {
+    Step(messaging!(root: None, "send", "client", destination))
+}
+
+/// Messages are read. Without one the step tells nothing, unless it fails.
+#[must_use]
+pub fn receive(destination: Destination) -> Step {
+    Step(messaging!(root: None, "receive", "client", destination))
+}
+
+/// Something is done about a message.
+#[must_use]
+pub fn process(destination: Destination, created: Option<&str>) -> Step {
+    let step = Step(messaging!(root: None, "process", "consumer", destination));
+    step.follows(created);
+    step.follows_by_link(here().as_deref());
+    step
+}
+
+/// What became of messages is written.
+#[must_use]
+pub fn settle(destination: Destination) -> Step {
+    Step(messaging!(root: None, "settle", "client", destination))
+}
+
+/// A bell is rung, within the step that the caller is in or after the one that `after` names. One that belongs to no story
+/// tells nothing.
+#[must_use]
+pub fn ring(kind: &'static str, after: Option<&str>) -> Step {
+    let after = after.and_then(carried::read);
+    if !is_on() || (after.is_none() && !Context::map_current(|context| context.span().span_context().is_valid())) {
+        return Step(Span::none());
+    }
+    let step = send(Destination::Doorbell);
+    if let Some(after) = after {
+        step.is_part_of(after);
+    }
+    step.kind(kind)
+}
+
+/// Accounts are claimed, within the step that the caller is in, if it is in one.
+#[must_use]
+pub fn claim(accounts: usize) -> Step {
+    Step(tracing::info_span!(target: TARGET, "claim", otel.name = "claim accounts", otel.kind = "internal"))
+        .batch(accounts)
+}
+
+impl Step {
+    /// None at all.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(Span::none())
+    }
+
+    /// What a row or a job carries that this step makes, if its trace is kept.
+    #[must_use]
+    pub fn context(&self) -> Option<String> {
+        if self.0.is_disabled() { None } else { carried::write(self.0.context().span().span_context()) }
+    }
+
+    /// Does something within this step.
+    pub fn around<F: Future>(&self, task: F) -> impl Future<Output = F::Output> {
+        task.instrument(self.0.clone())
+    }
+
+    /// Does something at once within this step, such as an observation whose exemplar names it.
+    pub fn within<T>(&self, task: impl FnOnce() -> T) -> T {
+        self.0.in_scope(task)
+    }
+
+    /// Goes on with one message that was made elsewhere: with a link, or as a part of its trace, as the setting says.
+    pub fn follows(&self, created: Option<&str>) {
+        let Some(created) = created.filter(|_| !self.0.is_disabled()) else { return };
+        match (self.parent(), carried::read(created)) {
+            (TraceParent::Child, Some(created)) => self.is_part_of(created),
+            (TraceParent::Link, Some(created)) => self.0.add_link(created),
+            (_, None) => {}
+        }
+    }
+
+    /// Goes on with many messages: with a link to each that is another's. Of one alone it may be a part.
+    pub fn follows_all<'a>(&self, created: impl IntoIterator<Item = &'a str>) {
+        if self.0.is_disabled() {
+            return;
+        }
+        let mut created: Vec<&str> = created.into_iter().collect();
+        created.sort_unstable();
+        created.dedup();
+        match *created {
+            [one] => self.follows(Some(one)),
+            _ => created.into_iter().for_each(|one| self.follows_by_link(Some(one))),
+        }
+    }
+
+    fn follows_by_link(&self, created: Option<&str>) {
+        if let Some(created) = created.and_then(carried::read) {
+            self.0.add_link(created);
+        }
+    }
+
+    fn is_part_of(&self, created: opentelemetry::trace::SpanContext) {
+        // refused only when the step has begun already or is not exported: then it stays as it is
+        let _ = self.0.set_parent(Context::new().with_remote_span_context(created));
+    }
+
+    fn parent(&self) -> TraceParent {
+        self.0.with_subscriber(|(_, dispatch)| provider::parent(dispatch)).unwrap_or_default()
+    }
+
+    /// Messages are written, within this step.
+    #[must_use]
+    pub fn send(&self, destination: Destination) -> Self {
+        Self(messaging!(root: &self.0, "send", "producer", destination))
+    }
+
+    /// The message is handed to WhatsApp, within this step.
+    #[must_use]
+    pub fn hand_over(&self) -> Self {
+        Self(tracing::info_span!(
+            target: TARGET,
+            parent: &self.0,
+            "send",
+            otel.name = "send whatsapp",
+            otel.kind = "client",
+            messaging.system = "whatsapp",
+            messaging.operation.name = "send",
+            messaging.operation.r#type = "send",
+        ))
+    }
+
+    /// An event is posted to a webhook, within this step. Where to is the tenant's secret.
+    #[must_use]
+    pub fn post(&self) -> Self {
+        Self(tracing::info_span!(
+            target: TARGET,
+            parent: &self.0,
+            "POST",
+            otel.kind = "client",
+            http.request.method = "POST",
+        ))
+    }
+
+    /// The status that a request was answered with. Of those that we answer, 4xx is the caller's fault; of those that we
+    /// are answered, it is an error (HTTP conventions, "Status").
+    pub fn answered(&self, status: u16, by_us: bool) {
+        self.note("http.response.status_code", || i64::from(status).into());
+        if status >= 500 || (status >= 400 && !by_us) {
+            self.fails(&status);
+        }
+    }
+
+    /// About which message: the id of its row.
+    #[must_use]
+    pub fn message(self, id: &impl Display) -> Self {
+        self.note("messaging.message.id", || id.to_string().into());
+        self
+    }
+
+    /// About how many.
+    #[must_use]
+    pub fn batch(self, messages: usize) -> Self {
+        self.note("messaging.batch.message_count", || number(messages));
+        self
+    }
+
+    /// Whose.
+    #[must_use]
+    pub fn tenant(self, tenant: TenantId) -> Self {
+        self.note("switchboard.tenant.id", || tenant.to_string().into());
+        self
+    }
+
+    /// At which account.
+    #[must_use]
+    pub fn account(self, account: AccountId) -> Self {
+        self.note("switchboard.account.id", || account.to_string().into());
+        self
+    }
+
+    /// To which webhook.
+    #[must_use]
+    pub fn webhook(self, webhook: WebhookId) -> Self {
+        self.note("switchboard.webhook.id", || webhook.to_string().into());
+        self
+    }
+
+    /// The how many-th attempt this is, from 1.
+    #[must_use]
+    pub fn attempt(self, attempt: i32) -> Self {
+        self.note("switchboard.attempt", || i64::from(attempt).into());
+        self
+    }
+
+    /// Which kind of bell, or of event.
+    #[must_use]
+    pub fn kind(self, kind: &str) -> Self {
+        self.note("switchboard.kind", || kind.to_owned().into());
+        self
+    }
+
+    /// How a bell was heard.
+    #[must_use]
+    pub fn path(self, word: &'static str) -> Self {
+        self.note("switchboard.bell.path", || word.into());
+        self
+    }
+
+    /// How many of the accounts are ours now.
+    pub fn claimed(&self, accounts: usize) {
+        self.note("switchboard.claimed", || number(accounts));
+    }
+
+    /// What came of it, in one word of few.
+    pub fn outcome(&self, word: &'static str) {
+        self.note("switchboard.outcome", || word.into());
+    }
+
+    /// Something happened on the way.
+    pub fn event(&self, what: &'static str) {
+        if !self.0.is_disabled() {
+            self.0.add_event(what, Vec::new());
+        }
+    }
+
+    /// It ends with an error: one word of few, or a code.
+    pub fn fails(&self, error: &impl Display) {
+        if !self.0.is_disabled() {
+            let word = error.to_string();
+            self.0.set_attribute("error.type", word.clone());
+            self.0.set_status(Status::error(word));
+        }
+    }
+
+    /// It ends with an error if this is one of ours.
+    pub fn heard<T, E: Fault>(&self, result: &Result<T, E>) {
+        if let Some(word) = result.as_ref().err().and_then(Fault::fault) {
+            self.fails(&word);
+        }
+    }
+
+    fn note(&self, name: &'static str, value: impl FnOnce() -> Value) {
+        if !self.0.is_disabled() {
+            self.0.set_attribute(name, value());
+        }
+    }
+}
+
+fn number(count: usize) -> Value {
+    i64::try_from(count).unwrap_or(i64::MAX).into()
+}

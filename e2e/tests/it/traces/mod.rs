@@ -1,0 +1,5 @@
+//! Traces, as a collector receives them.
+
+mod line;
+mod sink;
+mod story;

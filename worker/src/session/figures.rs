@@ -1,0 +1,143 @@
+//! What a session tells the metrics: where it is, how its account came here, how its pairing goes, what its messages take.
+
+use std::time::Duration;
+
+use common::account::{PAIRING_WINDOW_S, Status};
+use common::clock::BootTime;
+use common::store::leases::Claim;
+use common::store::pairing::Linked;
+use common::store::session::SessionRow;
+use common::telemetry::metrics::labels::{
+    FailReason, GapCause, MessageOutcome, MessagePath, MessageStage, PairingStep, SessionState,
+};
+use common::telemetry::metrics::{self, Held};
+
+use super::in_flight::Flying;
+use super::restart::UNSTABLE;
+use super::state::{NOT_SCANNED, Purpose, State, WINDOW_OVER};
+
+/// Since when a linked account has had no socket, and why.
+#[derive(Debug, Clone, Copy)]
+pub struct Gap {
+    cause: GapCause,
+    since: BootTime,
+}
+
+impl Gap {
+    /// What a claim found; none where nobody knows.
+    #[must_use]
+    pub fn of(claim: &Claim) -> Option<Self> {
+        let free = Duration::try_from_secs_f64(claim.free_s?).unwrap_or_default();
+        let since = BootTime::at(BootTime::now().since(BootTime::at(free)));
+        Some(Self { cause: if claim.silent { GapCause::Silent } else { GapCause::Released }, since })
+    }
+}
+
+/// The figures of one session.
+#[derive(Debug)]
+pub(super) struct Figures {
+    counted: Held,
+    /// Until the first login, or something else that explains why there was none.
+    pub(super) gap: Option<Gap>,
+    asked: Option<BootTime>,
+    shown: bool,
+    scanned: Option<BootTime>,
+}
+
+impl Figures {
+    /// Of a session that begins.
+    pub(super) fn begin() -> Self {
+        Self { counted: Held::begins(SessionState::Fresh), gap: None, asked: None, shown: false, scanned: None }
+    }
+
+    /// The row was read. What an owner before us has shown was counted by that one.
+    pub(super) fn looked(&mut self, row: &SessionRow) {
+        if self.asked.is_none() && row.status == Status::Pending && !row.registered {
+            let gone = f64::from(PAIRING_WINDOW_S) - row.window_left_s;
+            let gone = Duration::try_from_secs_f64(gone).unwrap_or_default();
+            self.asked = Some(BootTime::at(BootTime::now().since(BootTime::at(gone))));
+            self.shown = row.code_shown;
+        }
+    }
+
+    /// The machine went on.
+    pub(super) fn stepped(&mut self, before: Option<SessionState>, state: &State) {
+        self.counted.moved(state.word());
+        self.counted.is_unstable(state.restarts() >= UNSTABLE);
+        match state {
+            State::Opening { purpose: Purpose::Pair { .. }, .. } => {
+                self.gap = None;
+                if before == Some(SessionState::Fresh) && !self.shown {
+                    metrics::PAIRINGS.of(PairingStep::Started).inc();
+                }
+            }
+            // a ban, which nobody here could have shortened; every other wait has tries
+            State::Backoff { tries: 0, .. } | State::Linking { .. } => self.gap = None,
+            State::Opening { purpose: Purpose::FirstLogin | Purpose::Erase, .. } => self.gap = None,
+            State::Online { .. } => {
+                if let Some(gap) = self.gap.take() {
+                    let seconds = BootTime::now().since(gap.since).as_secs_f64();
+                    metrics::TAKEOVER_GAP_SECONDS.of(gap.cause).observe_with_trace(seconds);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A code stands in the row.
+    pub(super) fn code_shown(&mut self) {
+        if std::mem::replace(&mut self.shown, true) {
+            return;
+        }
+        metrics::PAIRINGS.of(PairingStep::CodeShown).inc();
+        if let Some(asked) = self.asked {
+            metrics::PAIRING_FIRST_CODE_SECONDS.observe_with_trace(BootTime::now().since(asked).as_secs_f64());
+        }
+    }
+
+    /// A phone said yes.
+    pub(super) fn scanned(&mut self) {
+        metrics::PAIRINGS.of(PairingStep::Scanned).inc();
+        self.scanned = Some(BootTime::now());
+    }
+
+    /// The first login was written.
+    pub(super) fn linked(&mut self, linked: &Linked) {
+        match linked {
+            Linked::Connected => {
+                metrics::PAIRINGS.of(PairingStep::Connected).inc();
+                if let Some(scanned) = self.scanned.take() {
+                    metrics::PAIRING_SCAN_SECONDS.observe_with_trace(BootTime::now().since(scanned).as_secs_f64());
+                }
+            }
+            Linked::Duplicate { .. } => metrics::PAIRINGS.of(PairingStep::Duplicate).inc(),
+        }
+    }
+}
+
+/// What is counted of a pairing that ended without a link.
+pub(super) fn gave_up(reason: &str) -> PairingStep {
+    if reason == NOT_SCANNED || reason == WINDOW_OVER { PairingStep::Timeout } else { PairingStep::Failed }
+}
+
+/// WhatsApp's server has a message.
+pub(super) fn acknowledged(message: &Flying, straight: bool) {
+    let now = BootTime::now();
+    let path = if straight { MessagePath::Straight } else { MessagePath::Waited };
+    let whole = now.since(message.accepted).as_secs_f64();
+    let stages = &metrics::MESSAGE_STAGE_SECONDS;
+    metrics::MESSAGE_END_TO_END_SECONDS.of(path).observe_with_trace(whole);
+    stages.of(MessageStage::HandedOver).observe_with_trace(message.since.since(message.accepted).as_secs_f64());
+    stages.of(MessageStage::Server).observe_with_trace(now.since(message.since).as_secs_f64());
+}
+
+/// A message's end is written: sent, or failed for a reason.
+pub(super) fn left(failed: Option<FailReason>) {
+    match failed {
+        None => metrics::MESSAGES.of(MessageOutcome::Sent).inc(),
+        Some(why) => {
+            metrics::MESSAGES.of(MessageOutcome::Failed).inc();
+            metrics::MESSAGES_FAILED.of(why).inc();
+        }
+    }
+}
