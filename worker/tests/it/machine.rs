@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use common::account::Status;
 use common::clock::BootTime;
+use common::telemetry::metrics::labels::RestartCause;
 use worker::link::CloseReason;
 use worker::session::machine::decide;
 use worker::session::restart::{STEADY, backoff};
