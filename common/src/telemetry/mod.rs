@@ -6,7 +6,7 @@ pub mod trace;
 use std::io::IsTerminal as _;
 
 use tracing::Dispatch;
-use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::filter::{FilterExt as _, dynamic_filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
@@ -31,7 +31,9 @@ pub fn init(service: &'static str, config: &config::Telemetry) -> anyhow::Result
 pub fn dispatch(service: &'static str, config: &config::Telemetry) -> anyhow::Result<(Dispatch, Guard)> {
     let filter = EnvFilter::try_new(&config.log)?;
     // traces are told to the collector; what their library says about it we say ourselves, once per outage
-    let told = filter_fn(|of| of.target() != trace::TARGET && !of.target().starts_with("opentelemetry"));
+    // dynamic, so that each line is asked for: where a place's interest is settled for good, a question in between that asked
+    // and wrote nothing (sqlx's, with each query) has the next line of its thread thrown away
+    let told = dynamic_filter_fn(|of, _| of.target() != trace::TARGET && !of.target().starts_with("opentelemetry"));
     let lines = if config.log_format == "json" {
         fmt::layer().json().flatten_event(true).boxed()
     } else {
