@@ -2,7 +2,7 @@
 # The work is done by the scripts in dev/; private servers and logs live in .data/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up stack down clean test chaos cluster bench fmt lint docs prepare
+.PHONY: help demo up stack down clean test chaos cluster images bench fmt lint docs prepare
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ chaos: ## Run the fault campaign on a whole cluster (SEED=n repeats one; MINUTES
 
 cluster: ## Take the Helm chart through its story on a real Kubernetes (KUBECONFIG: on that one; ACCOUNTS=n; KEEP=yes: it stays)
 	@exec dev/cluster story
+
+images: ## Build the images and start them for real, alone and by compose (PROFILE=dev: quick and large)
+	@dev/images build && dev/images run && dev/images compose
 
 bench: ## Run the benchmarks
 	@exec dev/bench

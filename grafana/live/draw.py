@@ -142,8 +142,7 @@ class Panel:
             colour = LINES[index % len(LINES)]
             if stacked:
                 top = base + numpy.nan_to_num(values)
-                axes.fill_between(moments, base, top, color=colour, alpha=0.75 if custom["drawStyle"] == "bars" else 0.3, linewidth=0)
-                axes.plot(moments, top, color=colour, linewidth=0.8)
+                axes.fill_between(moments, base, top, color=colour, alpha=custom["fillOpacity"] / 100, linewidth=0)
                 base = top
             else:
                 axes.plot(moments, values, color=colour, linewidth=1.1)
@@ -165,7 +164,9 @@ class Panel:
         axes.set_xlim(*(datetime.datetime.fromtimestamp(at, datetime.timezone.utc) for at in (self.start, self.end)))
         axes.xaxis.set_major_locator(matplotlib.dates.AutoDateLocator(minticks=4, maxticks=8))
         axes.xaxis.set_major_formatter(matplotlib.dates.DateFormatter("%H:%M"))
-        axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+        distance = units.ticks(top, self.unit)
+        nice = matplotlib.ticker.MaxNLocator(4, steps=[1, 2, 2.5, 5, 10])
+        axes.yaxis.set_major_locator(matplotlib.ticker.MultipleLocator(distance) if distance else nice)
         axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: units.text(value, self.unit, 0 if self.unit == "percentunit" and top >= 0.05 else None)))
         axes.grid(True, color="#ECEDEE", linewidth=0.7)
         axes.set_axisbelow(True)
@@ -176,7 +177,7 @@ class Panel:
         left, row, room = x + 0.08 / WIDTH, 0, w * WIDTH - 0.16
         used, shown = 0.0, 0
         for index, name in enumerate(names):
-            length = 0.19 + 0.056 * len(name)
+            length = 0.21 + 0.060 * len(name)
             if used + length > room:
                 row, used = row + 1, 0.0
             if row > 1 or (row == 1 and used + length > room - 0.5 and index < len(names) - 1):
@@ -221,7 +222,7 @@ class Panel:
             return self.nothing()
         if "sort_desc" in self.panel["targets"][0]["expr"]:
             values.sort(key=lambda pair: -pair[1])
-        axes = self.axes(left=1.05, right=0.7, bottom=0.15)
+        axes = self.axes(left=1.05, right=0.85, bottom=0.15)
         most = self.defaults.get("max") or max(max(value for _, value in values), 1)
         for index, (name, value) in enumerate(reversed(values)):
             axes.barh(index, most, color="#F0F1F2", height=0.7)

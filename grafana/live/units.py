@@ -26,6 +26,16 @@ def seconds(value):
     return "0 s" if value == 0 else f"{value * 1e6:.3g} µs"
 
 
+def ticks(top, unit):
+    """A distance of marks on an axis that reads well: minutes are sixty seconds, and a KiB is 1,024 bytes. None: let others choose."""
+    if unit == "s" and top > 20:
+        steps = [5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400]
+        return next((step for step in steps if top / step <= 5), None)
+    if unit == "bytes" and top > 0:
+        return 2.0 ** math.ceil(math.log2(top / 5))
+    return None
+
+
 def scaled(value, base, names, decimals=None):
     power = 0
     while abs(value) >= base and power < len(names) - 1:

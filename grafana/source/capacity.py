@@ -80,7 +80,7 @@ ROLLOUT = Row(
             11, "Take-over: time without a socket", "line", "s",
             "From the last owner's end (released, or the last heartbeat of a silent one) to the next owner's login.",
             "released below 2 s, silent below 20 s",
-            quantiles("switchboard_takeover_gap_seconds", "cause", shares=(0.5, 0.99)), steps=((30, RED),),
+            quantiles("switchboard_takeover_gap_seconds", "cause", shares=(0.5, 0.99)), steps=((60, RED),),
         ),
         Panel(
             12, "Claims, by outcome", "stack", "ops",

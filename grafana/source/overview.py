@@ -66,7 +66,7 @@ NOW = Row(
             "Each alert of Switchboard with its state and labels; the alert itself links to its runbook.",
             "an empty table",
             [Query('ALERTS{alertname=~"Switchboard.*",$S}', "{{alertname}}", table=True)],
-            width=24, height=6, hidden=("Value", "cluster", "job"),
+            width=24, height=7, hidden=("Value", "cluster", "job"),
         ),
     ],
 )
@@ -79,7 +79,7 @@ OBJECTIVES = Row(
             "What is left of each objective's budget of errors over 30 days; below zero the objective is missed.",
             "more than half",
             [Query(LEFT, "{{slo}}")],
-            width=8, base=RED, steps=((0, YELLOW), (0.5, GREEN)), low=0, high=1, decimals=1,
+            width=8, base=RED, steps=((0, YELLOW), (0.5, GREEN)), low=0, high=1, decimals=0,
         ),
         Panel(
             11, "Burn rate, last hour", "line", "none",

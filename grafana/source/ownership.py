@@ -133,20 +133,20 @@ ALERTS = [
     Alert(
         "TakeoverSlow", "ticket", "0m",
         """
-        histogram_quantile(0.99, sum by ($BY, cause, le) (rate(switchboard_takeover_gap_seconds_bucket{cause="released"}[15m]))) > 10
+        histogram_quantile(0.99, sum by ($BY, cause, le) (rate(switchboard_takeover_gap_seconds_bucket{cause="released"}[15m]))) > 15
         or
-        histogram_quantile(0.99, sum by ($BY, cause, le) (rate(switchboard_takeover_gap_seconds_bucket{cause="silent"}[15m]))) > 45
+        histogram_quantile(0.99, sum by ($BY, cause, le) (rate(switchboard_takeover_gap_seconds_bucket{cause="silent"}[15m]))) > 60
         """,
         "Take-overs are slow: {{ $labels.cause }}",
         "One in a hundred accounts was without a socket for {{ $value | humanizeDuration }} or longer between two owners.",
         ("capacity", 11),
         fires=[
-            Case({f'switchboard_takeover_gap_seconds_bucket{{cause="released",le="{le}"}}': values for le, values in [("1", "0x30"), ("30", "0+10x30"), ("+Inf", "0+10x30")]}, "20m", {"cause": "released"}),
-            Case({f'switchboard_takeover_gap_seconds_bucket{{cause="silent",le="{le}"}}': values for le, values in [("30", "0x30"), ("120", "0+10x30"), ("+Inf", "0+10x30")]}, "20m", {"cause": "silent"}),
+            Case({f'switchboard_takeover_gap_seconds_bucket{{cause="released",le="{le}"}}': values for le, values in [("15", "0x30"), ("60", "0+10x30"), ("+Inf", "0+10x30")]}, "20m", {"cause": "released"}),
+            Case({f'switchboard_takeover_gap_seconds_bucket{{cause="silent",le="{le}"}}': values for le, values in [("60", "0x30"), ("300", "0+10x30"), ("+Inf", "0+10x30")]}, "20m", {"cause": "silent"}),
         ],
         silent=[
-            Case({f'switchboard_takeover_gap_seconds_bucket{{cause="silent",le="{le}"}}': values for le, values in [("5", "0x30"), ("30", "0+10x30"), ("+Inf", "0+10x30")]}, "20m"),
-            Case({f'switchboard_takeover_gap_seconds_bucket{{cause="released",le="{le}"}}': values for le, values in [("1", "5x30"), ("30", "9x30"), ("+Inf", "9x30")]}, "20m", why="none of late"),
+            Case({f'switchboard_takeover_gap_seconds_bucket{{cause="silent",le="{le}"}}': values for le, values in [("15", "0x30"), ("60", "0+10x30"), ("+Inf", "0+10x30")]}, "20m"),
+            Case({f'switchboard_takeover_gap_seconds_bucket{{cause="released",le="{le}"}}': values for le, values in [("15", "5x30"), ("60", "9x30"), ("+Inf", "9x30")]}, "20m", why="none of late"),
         ],
     ),
     Alert(
@@ -160,12 +160,12 @@ ALERTS = [
     ),
     Alert(
         "RenewalSlow", "ticket", "10m",
-        "histogram_quantile(0.99, sum by ($BY, store, le) (rate(switchboard_renewal_seconds_bucket[10m]))) > 2",
+        "histogram_quantile(0.99, sum by ($BY, store, le) (rate(switchboard_renewal_seconds_bucket[10m]))) > 2.5",
         "Renewing the right to act is slow at {{ $labels.store }}",
         "One in a hundred renewals takes {{ $value | humanizeDuration }} or longer; a worker gives its accounts up after 10 s without one.",
         ("internals", 10),
-        fires=[Case({f'switchboard_renewal_seconds_bucket{{store="postgres",le="{le}"}}': values for le, values in [("0.1", "0x40"), ("5", "0+12x40"), ("+Inf", "0+12x40")]}, "30m", {"store": "postgres"})],
-        silent=[Case({f'switchboard_renewal_seconds_bucket{{store="redis",le="{le}"}}': values for le, values in [("0.1", "0+12x40"), ("5", "0+12x40"), ("+Inf", "0+12x40")]}, "30m")],
+        fires=[Case({f'switchboard_renewal_seconds_bucket{{store="postgres",le="{le}"}}': values for le, values in [("2.5", "0x40"), ("5", "0+12x40"), ("+Inf", "0+12x40")]}, "30m", {"store": "postgres"})],
+        silent=[Case({f'switchboard_renewal_seconds_bucket{{store="redis",le="{le}"}}': values for le, values in [("2.5", "0+12x40"), ("5", "0+12x40"), ("+Inf", "0+12x40")]}, "30m")],
     ),
 ]
 

@@ -174,8 +174,8 @@ def defaults(panel):
         found["color"] = {"mode": "palette-classic"}
         found["custom"] = {
             "drawStyle": "bars" if panel.kind == "bars" else "line",
-            "lineWidth": 1,
-            "fillOpacity": {"line": 0, "stack": 30, "bars": 60}[panel.kind],
+            "lineWidth": 0 if panel.kind == "stack" else 1,
+            "fillOpacity": {"line": 0, "stack": 70, "bars": 70}[panel.kind],
             "showPoints": "never",
             "spanNulls": False,
             "stacking": {"mode": "none" if panel.kind == "line" else "normal", "group": "A"},

@@ -25,7 +25,10 @@ pub(super) async fn run(command: Events, out: &mut (dyn Write + Send)) -> anyhow
     let mut last = events.iter().map(|event| event.cursor).max();
     let mut looked = BootTime::now();
     write(out, rows.json, &events, true)?;
-    while follow {
+    if !follow {
+        return Ok(());
+    }
+    loop {
         out.flush()?;
         tokio::time::sleep(PAUSE).await;
         let now = BootTime::now();
@@ -35,7 +38,6 @@ pub(super) async fn run(command: Events, out: &mut (dyn Write + Send)) -> anyhow
         last = events.iter().map(|event| event.cursor).max().or(last);
         write(out, rows.json, &events, false)?;
     }
-    Ok(())
 }
 
 fn write(out: &mut (dyn Write + Send), json: bool, events: &[Event], heads: bool) -> anyhow::Result<()> {

@@ -28,7 +28,7 @@ async fn health_counts_sessions(db: PgPool) {
     assert_eq!(ops.get("/readyz").await.expect(200).text(), "ok\n");
     let metrics = ops.get("/metrics").await.expect(200).text();
     assert!(
-        metrics.contains(r#"switchboard_http_requests_total{method="POST",route="/v1/accounts",status="201"}"#),
+        metrics.contains(r#"switchboard_http_requests_total{code="2xx",method="POST",route="/v1/accounts"}"#),
         "{metrics}"
     );
 }

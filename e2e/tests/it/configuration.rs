@@ -141,7 +141,7 @@ fn document() -> String {
     ];
     let mut all = BTreeSet::new();
     for (default, cli) in &binaries {
-        let running = cli.find_subcommand(default).expect("a default command");
+        let running = cli.find_subcommand(default).unwrap();
         all.extend(settings(running).map(variable));
         write!(text, "\n## {}\n{}\n\n{}", cli.get_name(), help(cli.get_about()), table(running)).unwrap();
         let mut list = String::new();

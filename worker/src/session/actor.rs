@@ -208,7 +208,9 @@ impl Actor {
         {
             Some(row) => {
                 let facts = facts(&row);
-                if let Ok(left) = Duration::try_from_secs_f64(row.held_left_s) {
+                if let Ok(left) = Duration::try_from_secs_f64(row.held_left_s)
+                    && !left.is_zero()
+                {
                     self.in_flight.hold(BootTime::now() + left);
                 }
                 let answered = row.passkey_answered;

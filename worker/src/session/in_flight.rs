@@ -143,3 +143,38 @@ impl InFlight {
         self.inner().held_until.map(|until| until.since(now)).filter(|left| !left.is_zero())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> BootTime {
+        BootTime::at(Duration::from_secs(seconds))
+    }
+
+    /// R06: a message went straight when its session was logged in at its acceptance, then or on an earlier connection, and no
+    /// hold reached beyond that.
+    #[test]
+    fn a_message_goes_straight_or_waits() {
+        let in_flight = InFlight::default();
+        assert!(!in_flight.is_straight(at(5)), "never logged in");
+        in_flight.is_online(true, at(10));
+        in_flight.is_online(false, at(20));
+        in_flight.is_online(false, at(25));
+        in_flight.is_online(true, at(30));
+        for (accepted, straight) in
+            [(9, false), (10, true), (15, true), (20, true), (22, false), (30, true), (99, true)]
+        {
+            assert_eq!(in_flight.is_straight(at(accepted)), straight, "accepted at {accepted}");
+        }
+        in_flight.hold(at(50));
+        for (accepted, straight) in [(15, false), (49, false), (50, true), (60, true)] {
+            assert_eq!(in_flight.is_straight(at(accepted)), straight, "accepted at {accepted}, held until 50");
+        }
+        for login in 0..2 * LOGINS as u64 {
+            in_flight.is_online(false, at(100 + 2 * login));
+            in_flight.is_online(true, at(101 + 2 * login));
+        }
+        assert_eq!(in_flight.inner().online.len(), LOGINS);
+    }
+}
