@@ -214,7 +214,8 @@ async fn prune_tells_what_a_webhook_lost(db: PgPool) {
     let told = sqlx::query_scalar::<_, i64>(told).bind(webhook.id.0.to_string()).fetch_one(&db).await.unwrap();
     assert_eq!(told, 1);
     for (days, accepted) in [("3", false), ("4", true)] {
-        let given = ["scheduler", "--database-url", "x", "--redis-url", "x", "--events-kept-days", days];
+        let given =
+            ["scheduler", "--database-url", "postgres://x/y", "--redis-url", "redis://x", "--events-kept-days", days];
         let read = scheduler::Cli::read(given.map(Into::into));
         assert_eq!(read.is_ok(), accepted, "{days}: {:?}", read.err());
     }
