@@ -191,7 +191,7 @@ page! {
     SCHEDULER ACCOUNTS_WANTED: Gauge = "accounts_wanted", "Accounts of the cluster that are linked, should be online and are not banned";
     SCHEDULER ACCOUNTS_ONLINE: Gauge = "accounts_online", "Of accounts_wanted, those that are connected and whose owner lives";
     SCHEDULER WAITING: Gauge<Waiting> = "waiting" by "kind" "reason",
-        "Rows of the cluster that wait; messages are counted up to 50,000, deliveries up to 20,000, runs and reminders up to 10,000";
+        "Rows of the cluster that wait; messages and deliveries are counted up to 20,000, runs and reminders up to 10,000";
     SCHEDULER WAITING_OLDEST_SECONDS: Gauge<Waiting> = "waiting_oldest_seconds" by "kind" "reason",
         "How long the oldest of them has waited; 0: none waits. Of messages the first of each of up to 2,500 accounts is looked \
          at; else of those that are counted";
