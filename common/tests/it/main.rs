@@ -11,6 +11,7 @@ mod lives;
 mod locks;
 mod measure;
 mod metrics;
+mod operate;
 mod overlap;
 mod redis_health;
 mod reminder;
