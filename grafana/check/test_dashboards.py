@@ -3,7 +3,7 @@
 import re
 
 from catalogue import asked, faults, kind
-from conftest import flat, parse_all
+from conftest import GRAFANA, flat, parse_all
 
 UNITS = {"none", "s", "percentunit", "ops", "reqps", "bytes"}
 
@@ -100,6 +100,13 @@ def test_expressions_follow_the_rules_of_the_house(panels):
             if panel["type"] == "timeseries":
                 for window in re.findall(r"\brate\([^[]*\[([^\]]+)\]", text):
                     assert window == "$__rate_interval", where
+
+
+def test_there_is_a_small_picture_of_each_dashboard(dashboards):
+    """R06: drawn by `dev/grafana live` from a real run; small enough for a repository."""
+    for one in dashboards:
+        picture = GRAFANA.parent / "docs" / "pictures" / f"{one['uid']}.png"
+        assert 20_000 < picture.stat().st_size <= 250 * 1024, picture
 
 
 MEASURED = {
