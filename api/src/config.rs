@@ -35,6 +35,12 @@ pub enum Command {
     Serve(Box<Config>),
     /// Bring the database's schema up to date, and end; says what it did
     Migrate(Migrate),
+    /// Let events and streams go on after Postgres was restored or lost transactions, and end; harmless otherwise
+    AfterRestore {
+        /// Which database
+        #[command(flatten)]
+        database: Database,
+    },
     /// Look at everything that Switchboard rests on, and say what to do about what is wrong: 0 well (or warnings), 1 not
     Doctor(Doctor),
     /// Create, list and revoke keys

@@ -264,8 +264,24 @@ async fn open<const N: usize>(
         server::healthy(&pool).await?;
         opened.push(pool);
     }
-    let pools = opened.try_into().map_err(|_| Trouble::in_time("other", "a pool is missing", "report this"))?;
+    let pools: [PgPool; N] =
+        opened.try_into().map_err(|_| Trouble::in_time("other", "a pool is missing", "report this"))?;
+    if let Some(pool) = pools.first() {
+        store::era::keep_up(pool).await.map_err(|error| no_era(error, &found.place))?;
+    }
     Ok((found, pools))
+}
+
+/// Why events can't go on in a database that came from another cluster.
+fn no_era(error: store::Error, place: &Place) -> Trouble {
+    let what = "events came from another cluster, as after a restore, and their era can't begin";
+    match error {
+        store::Error::Database(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42501") => {
+            Trouble::by_hand("permission", what, "run `switchboard-api after-restore` as the owner of the tables")
+        }
+        store::Error::Database(error) => postgres::of(&error, place),
+        error => Trouble::in_time("other", format!("{what} ({error})"), "run `switchboard-api after-restore`"),
+    }
 }
 
 #[cfg(test)]

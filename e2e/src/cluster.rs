@@ -171,18 +171,18 @@ impl Cluster {
         for _ in 0..workers {
             started.push(cluster.worker());
         }
-        let health = format!("http://{}/health", cluster.api);
-        while cluster
-            .http
-            .get(&health)
-            .send()
-            .await
-            .is_ok_and(|answer| answer.status() == StatusCode::SERVICE_UNAVAILABLE)
-        {
-            tokio::time::sleep(Duration::from_millis(50)).await; // it starts
-        }
+        cluster.starts().await;
         cluster.key = cluster.tenant().await;
         (cluster, started)
+    }
+
+    /// Waits while the api says that it starts.
+    async fn starts(&self) {
+        let health = format!("http://{}/health", self.api);
+        while self.http.get(&health).send().await.is_ok_and(|answer| answer.status() == StatusCode::SERVICE_UNAVAILABLE)
+        {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// As [`Cluster::start`], with one worker behind a [`Proxy`].
@@ -316,6 +316,17 @@ impl Cluster {
         });
         part.ops = Some(listen);
         part
+    }
+
+    /// Everything that is started from now on works with another database and an empty Redis, as after a restore; api and
+    /// scheduler are started at once. What ran must have ended.
+    pub async fn move_to(&mut self, pool: PgPool) {
+        self.database_url = pool.connect_options().to_url_lossy().to_string();
+        self.pool = pool;
+        self.prefix = format!("test-{}:", uuid::Uuid::new_v4().simple());
+        let (api, scheduler) = (self.api(), self.scheduler());
+        self.parts.extend([api, scheduler]);
+        self.starts().await;
     }
 
     /// Stops everything.

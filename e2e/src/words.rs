@@ -75,6 +75,11 @@ impl Cluster {
         self.ok(Method::POST, path, Some(body)).await
     }
 
+    /// A `GET` with the tenant's key, to be sent.
+    pub fn request(&self, path: &str) -> reqwest::RequestBuilder {
+        self.http.get(format!("http://{}{path}", self.api)).bearer_auth(&self.key)
+    }
+
     /// Bytes and content type of a `GET`.
     pub async fn raw(&self, path: &str) -> (StatusCode, reqwest::header::HeaderMap, Vec<u8>) {
         let url = format!("http://{}{path}", self.api);

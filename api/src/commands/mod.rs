@@ -10,6 +10,7 @@ use common::trouble::postgres::{self, Place};
 use crate::config::Command;
 
 mod accounts;
+mod after_restore;
 mod doctor;
 mod events;
 mod keys;
@@ -32,6 +33,7 @@ pub async fn run(command: Command, out: &mut (dyn Write + Send)) -> anyhow::Resu
     match command {
         Command::Serve(_) | Command::Probe { .. } => anyhow::bail!("this is no command of the stores"),
         Command::Migrate(migrate) => migrate::run(migrate, out).await?,
+        Command::AfterRestore { database } => after_restore::run(&database, out).await?,
         Command::Doctor(stores) => return doctor::run(stores, out).await,
         Command::Keys { command } => keys::run(command, out).await?,
         Command::Tenants { command } => tenants::run(command, out).await?,

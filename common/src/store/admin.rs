@@ -315,7 +315,7 @@ pub async fn events_of_all_tenants(
                 CASE WHEN $3 THEN data END AS data
             FROM events
             WHERE ($1::uuid IS NULL OR tenant_id = $1) AND ($2::text IS NULL OR kind = $2)
-              AND txid < pg_snapshot_xmin(pg_current_snapshot())
+              AND txid < events_settled_below()
               AND ($4::text IS NULL OR ((txid, id) > ($4::text::xid8, $5) AND created_at > now() - make_interval(secs => $6)))
             ORDER BY created_at DESC, txid DESC, id DESC LIMIT $7) newest
         ORDER BY 1, 2

@@ -1,7 +1,8 @@
 //! Events: what happened, in an order that a reader can follow without gaps.
 //!
 //! Rows of concurrent transactions become visible out of order, so a reader sees only those of transactions that are
-//! older than every running one; `(txid, id)` is then a position that nothing is ever added before.
+//! older than every running one; `(txid, id)` is then a position that nothing is ever added before. The transaction's number is
+//! counted from the start of the era ([`super::era`]), so that a position outlives a restore into another cluster.
 
 use std::fmt;
 use std::str::FromStr;
@@ -164,7 +165,7 @@ pub async fn end(db: &PgPool, tenant: TenantId) -> Result<Cursor> {
     let last = sqlx::query!(
         r#"
         SELECT txid::text::bigint AS "txid!", id FROM events
-        WHERE tenant_id = $1 AND txid < pg_snapshot_xmin(pg_current_snapshot())
+        WHERE tenant_id = $1 AND txid < events_settled_below()
         ORDER BY tenant_id DESC, txid DESC, id DESC LIMIT 1
         "#,
         tenant.0
@@ -188,7 +189,7 @@ pub async fn after(
     let rows = sqlx::query!(
         r#"
         SELECT txid::text::bigint AS "txid!", id, account_id AS "account_id: AccountId", kind, data, created_at,
-            trace, txid < pg_snapshot_xmin(pg_current_snapshot()) AS "settled!",
+            trace, txid < (SELECT events_settled_below()) AS "settled!",
             greatest(extract(epoch FROM clock_timestamp() - created_at), 0)::float8 AS "age_s!"
         FROM events
         WHERE tenant_id = $1 AND (txid, id) > ($2::text::xid8, $3) AND ($4::uuid IS NULL OR account_id = $4)

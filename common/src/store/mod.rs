@@ -18,6 +18,7 @@ pub mod audit;
 pub mod credentials;
 pub mod dashboard;
 pub mod due;
+pub mod era;
 pub mod events;
 pub mod groups;
 pub mod hand_overs;

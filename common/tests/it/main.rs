@@ -4,6 +4,7 @@ mod claims;
 mod credentials;
 mod doorbell;
 mod due;
+mod era;
 mod keys;
 mod lease;
 mod limiter;

@@ -16,6 +16,7 @@ mod passkey;
 mod placement;
 mod receiver;
 mod reminders;
+mod restore;
 mod stale;
 mod startup;
 mod takeover;

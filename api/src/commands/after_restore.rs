@@ -1,0 +1,18 @@
+//! What an operator runs once Postgres is back from a backup.
+
+use std::io::Write;
+
+use common::config::Database;
+use common::store::{self, era};
+
+use super::{open, plainly};
+
+/// Brings the schema up to date and begins a new era of events, so that no position that a client holds lies among those
+/// which are given out next.
+pub(super) async fn run(database: &Database, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+    store::migrate(&database.url).await.map_err(|error| plainly(error, database))?;
+    let db = open(database).await?;
+    let starts = era::begin(&db).await.map_err(|error| plainly(error, database))?;
+    writeln!(out, "a new era of events begins at {starts}: everything may start")?;
+    Ok(())
+}
