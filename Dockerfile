@@ -73,6 +73,8 @@ LABEL org.opencontainers.image.title="switchboard-api" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /out/licenses/api /licenses/third-party.txt
 COPY --from=build /out/bin/switchboard-api /usr/local/bin/
+ARG SOURCE=https://github.com/switchboard/switchboard
+ENV SOURCE_URL=${SOURCE}
 EXPOSE 8080 9090
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["/usr/local/bin/switchboard-api", "probe"]
 ENTRYPOINT ["/usr/local/bin/switchboard-api"]

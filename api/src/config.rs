@@ -322,6 +322,18 @@ pub struct Config {
     /// Where webhooks may lead
     #[command(flatten)]
     pub webhooks: Webhooks,
+    /// Where the source of these binaries is to be had, as /health tells everybody; set it to yours if you changed them
+    #[arg(long, env = "SOURCE_URL", default_value = env!("CARGO_PKG_REPOSITORY"), value_parser = source)]
+    pub source_url: String,
+}
+
+/// A place that a browser opens.
+fn source(text: &str) -> Result<String, String> {
+    let url = text.parse::<axum::http::Uri>().map_err(|error| error.to_string())?;
+    match url.scheme_str() {
+        Some("http" | "https") => Ok(text.to_owned()),
+        _ => Err("it begins with https:// or http://".to_owned()),
+    }
 }
 
 /// The port for orchestrators and Prometheus.

@@ -40,6 +40,8 @@ pub struct Context {
     pub pulse: Pulse,
     /// Where webhooks may lead.
     pub webhooks: Arc<Webhooks>,
+    /// Where the source of these binaries is to be had.
+    pub source_url: Arc<str>,
     /// Room for live streams.
     pub streams: Arc<Semaphore>,
     /// Cancelled when the process is to stop.
@@ -57,6 +59,7 @@ impl Context {
         Ok(Self {
             keys: Arc::new(KeyCache::new(db.clone())),
             db,
+            source_url: config.source_url.as_str().into(),
             bus: Bus::connect(&config.redis.url, &config.redis.prefix)?,
             redis: RedisHealth::connect(&config.redis.url, &config.redis.prefix)?,
             pulse,

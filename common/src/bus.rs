@@ -183,6 +183,9 @@ async fn publish(bus: Arc<Inner>) {
     loop {
         bus.pending_added.notified().await;
         let batch = std::mem::take(&mut *lock(&bus.pending));
+        if batch.is_empty() {
+            continue;
+        }
         let mut pipeline = redis::pipe();
         for tenant in &batch {
             pipeline.cmd("PUBLISH").arg(bus.channel(*tenant)).arg("").ignore();

@@ -227,6 +227,7 @@ impl Cluster {
             redis: self.redis(),
             telemetry: self.telemetry.clone(),
             webhooks: Self::webhooks(),
+            source_url: env!("CARGO_PKG_REPOSITORY").to_owned(),
         };
         let stop = CancellationToken::new();
         let mut part = Part::start("switchboard-api", &self.telemetry, stop.clone(), async move {

@@ -112,7 +112,7 @@ def test_there_is_a_small_picture_of_each_dashboard(dashboards):
 MEASURED = {
     f"switchboard_{name}"
     for name in (
-        "accounts accounts_wanted accounts_online waiting waiting_oldest_seconds workers capacity webhooks tenants queue_jobs "
+        "accounts accounts_wanted accounts_online accounts_unowned waiting waiting_oldest_seconds workers capacity webhooks tenants queue_jobs "
         "table_bytes measured_timestamp_seconds"
     ).split()
 }

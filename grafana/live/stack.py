@@ -104,7 +104,7 @@ class Stack:
         self.processes = {
             name: Process(name, int(pid)) for pid, name in names if re.match(r"(api|scheduler|worker-\d+)$", name)
         }
-        address = lambda name: self.env.get(f"{name.replace('-', '_').upper()}_URL", self.api)  # noqa: E731
+        address = lambda name: self.env[f"{name.replace('-', '_').upper()}_OPS_URL"]  # noqa: E731
         self.pages = {name: one.page(address(name)) for name, one in self.processes.items()}
 
     def ask(self, path, body=None, method=None, key=None):

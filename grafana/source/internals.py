@@ -247,6 +247,12 @@ RUNTIME = Row(
             "Time that Prometheus needed for a page.", "below 50 ms",
             [Query(f"scrape_duration_seconds{{{JOB}}}", "{{job}} {{instance}}")],
         ),
+        Panel(
+            33, "Spans, by what became of them", "line", "ops",
+            "Spans that were to be exported. `refused`: the collector did not take them; `no_room`: too many were waiting.",
+            "sent alone, or nothing where nobody traces",
+            [Query(rate("switchboard_trace_spans_total", "outcome"), "{{outcome}}")],
+        ),
     ],
     collapsed=True,
 )

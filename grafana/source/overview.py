@@ -146,11 +146,12 @@ LINES = Row(
     [
         Panel(
             19, "Accounts: wanted and online", "line", "none",
-            "Accounts that should be online, and those that are.", "two lines on top of each other",
+            "Accounts that should be online, those that are, those that a worker holds, and those that no live one does.", "three lines on top of each other, and zero",
             [
                 Query(whole("switchboard_accounts_wanted"), "wanted"),
                 Query(whole("switchboard_accounts_online"), "online"),
                 Query("sum(switchboard_leases_held{$S})", "owned"),
+                Query(whole("switchboard_accounts_unowned"), "without an owner"),
             ],
         ),
         Panel(

@@ -3,7 +3,8 @@
 from .alerting import Alert, Case, Theme
 
 OWN = "requested|restart_required|pairing_expired|fenced"
-WANTED, HELD = "switchboard_accounts_wanted", 'switchboard_leases_held{instance="w1"}'
+WANTED, UNOWNED = "switchboard_accounts_wanted", "switchboard_accounts_unowned"
+HELD = 'switchboard_leases_held{instance="w1"}'
 ENDS = 'switchboard_links_closed_total{instance="w1",reason="%s"}'
 
 ALERTS = [
@@ -52,15 +53,12 @@ ALERTS = [
     ),
     Alert(
         "AccountsWithoutOwner", "page", "3m",
-        "max by ($BY) (switchboard_accounts_wanted) - sum by ($BY) (switchboard_leases_held) > 0",
+        "max by ($BY) (switchboard_accounts_unowned) > 0",
         "Accounts that should be online have no owner",
-        "{{ $value | humanize }} accounts are held by no worker. After the end of a worker they should have a new owner within 20 s.",
+        "{{ $value | humanize }} accounts are held by no live worker. After the end of a worker they should have a new owner within 20 s.",
         ("overview", 19),
-        fires=[Case({WANTED: "100x30", HELD: "100x5 90x20"}, "10m")],
-        silent=[
-            Case({WANTED: "100x30", HELD: "100x5 90x1 100x20"}, "10m", why="taken over at once"),
-            Case({WANTED: "100x30", HELD: "60x30", 'switchboard_leases_held{instance="w2"}': "43x30"}, "10m", why="some more are being paired"),
-        ],
+        fires=[Case({UNOWNED: "0x5 10x20"}, "10m")],
+        silent=[Case({UNOWNED: "0x5 10x1 0x20"}, "10m", why="taken over at once")],
     ),
     Alert(
         "AccountsOffline", "ticket", "10m",

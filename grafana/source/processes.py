@@ -16,6 +16,8 @@ def absent(component):
     return f'absent(switchboard_build_info{{component="{component}"}})'
 
 
+SPANS = 'switchboard_trace_spans_total{instance="w1",outcome="%s"}'
+
 ALERTS = [
     Alert(
         "TargetDown", "page", "2m",
@@ -152,6 +154,22 @@ ALERTS = [
         ("internals", 28),
         fires=[Case({f'switchboard_tokio_timer_lag_seconds_bucket{{instance="w1",job="switchboard-worker",le="{le}"}}': values for le, values in [("0.5", "0x30"), ("5", "0+60x30"), ("+Inf", "0+60x30")]}, "20m", {"instance": "w1", "job": "switchboard-worker"})],
         silent=[Case({f'switchboard_tokio_timer_lag_seconds_bucket{{instance="w1",job="switchboard-worker",le="{le}"}}': values for le, values in [("0.5", "0+60x30"), ("5", "0+60x30"), ("+Inf", "0+60x30")]}, "20m")],
+    ),
+    Alert(
+        "TracesDropped", "ticket", "15m",
+        """
+        sum by ($BY) (rate(switchboard_trace_spans_total{outcome!="sent"}[10m]))
+          / (sum by ($BY) (rate(switchboard_trace_spans_total[10m])) > 0) > 0.05
+        """,
+        "Traces do not reach their collector",
+        "{{ $value | humanizePercentage }} of the spans that were to be exported are dropped. Messages are not touched; stories in the traces have holes.",
+        ("internals", 33),
+        fires=[Case({SPANS % "sent": "0+90x40", SPANS % "refused": "0+10x40"}, "30m"), Case({SPANS % "sent": "0x40", SPANS % "no_room": "0+10x40"}, "30m", why="none at all get through")],
+        silent=[
+            Case({SPANS % "sent": "0+99x40", SPANS % "no_room": "0+1x40"}, "30m"),
+            Case({SPANS % "sent": "0x40", SPANS % "refused": "0x40"}, "30m", why="nobody traces"),
+            Case({SPANS % "sent": "0+90x40", SPANS % "refused": "0+60x4 240x40"}, "30m", why="the collector was started anew"),
+        ],
     ),
 ]
 

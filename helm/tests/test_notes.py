@@ -32,10 +32,11 @@ def test_the_next_three_commands_are_told():
         ("trial", "NOT FOR PRODUCTION: dev.* runs Postgres, Redis, a virtual WhatsApp"),
         ("bare", "Pods wait until you have run `switchboard-api migrate`"),
         ("ha", "https://switchboard.example.com/docs"),
+        ("default", "It may hold 248 connections to Postgres"),
     ],
 )
 def test_notes_fit_the_values(scenario, words):
-    """R06: trials are warned, whoever migrates by hand is told, and an Ingress is where the page is."""
+    """R06: trials are warned, whoever migrates by hand is told, so is who needs more connections than Postgres has by default, and an Ingress is where the page is."""
     assert words in notes(scenario)
 
 

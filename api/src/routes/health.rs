@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use common::store::accounts;
+use common::telemetry::metrics;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -19,6 +20,15 @@ pub struct Health {
     sessions: Sessions,
     /// How long this replica has been up, in seconds.
     uptime_s: u64,
+    /// The release.
+    #[schema(example = "1.4.0")]
+    version: &'static str,
+    /// The git revision that it was built from; `unknown` where the build did not say.
+    revision: &'static str,
+    /// Where its source is to be had, and with it the corresponding source of the worker, which is distributed under
+    /// AGPL-3.0-only terms.
+    #[schema(example = "https://github.com/switchboard/switchboard")]
+    source: String,
 }
 
 /// Sessions of all tenants together.
@@ -41,5 +51,13 @@ pub async fn get(State(context): State<Context>) -> (StatusCode, Json<Health>) {
         (Ok(_), true) => (StatusCode::OK, "ok"),
     };
     let sessions = count.map(|(total, connected)| Sessions { total, connected }).unwrap_or_default();
-    (code, Json(Health { status, sessions, uptime_s: context.pulse.uptime().as_secs() }))
+    let health = Health {
+        status,
+        sessions,
+        uptime_s: context.pulse.uptime().as_secs(),
+        version: env!("CARGO_PKG_VERSION"),
+        revision: metrics::REVISION,
+        source: context.source_url.to_string(),
+    };
+    (code, Json(health))
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use common::config::{Database, Redis, Telemetry, Webhooks};
+use common::telemetry::metrics::REVISION;
 use common::testing::{Line, Proxy};
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions as _, PgPool};
@@ -23,6 +24,8 @@ async fn health_counts_sessions(db: PgPool) {
     let health = anyone.get("/health").await.expect(200).json();
     assert_eq!((&health["status"], &health["sessions"]), (&json!("ok"), &json!({"total": 3, "connected": 2})));
     assert!(health["uptime_s"].is_u64());
+    let build = (&health["version"], &health["revision"], &health["source"]);
+    assert_eq!(build, (&json!(env!("CARGO_PKG_VERSION")), &json!(REVISION), &json!(env!("CARGO_PKG_REPOSITORY"))));
     let ops = api.ops();
     assert_eq!(ops.get("/livez").await.expect(200).text(), "ok\n");
     assert_eq!(ops.get("/readyz").await.expect(200).text(), "ok\n");
@@ -75,6 +78,7 @@ async fn without_postgres_it_is_down(db: PgPool) {
         redis: Redis { url: redis_url(), prefix: format!("test-{}:", uuid::Uuid::new_v4().simple()) },
         telemetry: Telemetry::default(),
         webhooks: Webhooks { allow_private: vec![], allow_http: false },
+        source_url: env!("CARGO_PKG_REPOSITORY").to_owned(),
     };
     let stop = CancellationToken::new();
     let _stop = stop.clone().drop_guard();

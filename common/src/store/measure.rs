@@ -28,7 +28,7 @@ const DELIVERIES: (i64, i64) = (1_000, 20_000);
 /// One figure of the cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
-    /// Which: `accounts`, `wanted`, `waiting`, `workers`, `capacity`, `webhooks` or `tenants`.
+    /// Which: `accounts`, `wanted`, `unowned`, `waiting`, `workers`, `capacity`, `webhooks` or `tenants`.
     pub what: String,
     /// Of which kind, where there are several.
     pub kind: String,
@@ -95,6 +95,8 @@ pub async fn cluster(db: &PgPool) -> Result<Vec<Figure>> {
             FROM a GROUP BY status
             UNION ALL SELECT 'wanted', '', '', count(*), count(*) FILTER (WHERE status = 'connected' AND alive)
             FROM a WHERE wanted = 'online' AND status IN ('connected', 'disconnected')
+            UNION ALL SELECT 'unowned', '', '', count(*), 0
+            FROM a WHERE wanted = 'online' AND status IN ('connected', 'disconnected') AND NOT alive
             UNION ALL SELECT 'waiting', 'message', a.reason, coalesce(sum(counted.messages), 0),
                 max(extract(epoch FROM now() - oldest.created_at))
             FROM a LEFT JOIN oldest ON oldest.account_id = a.id LEFT JOIN counted ON counted.account_id = a.id

@@ -244,9 +244,15 @@ pub fn connect_lazily(url: &str, max_connections: u32) -> Result<PgPool> {
 /// # Errors
 /// When the URL is malformed.
 pub fn options(url: &str) -> Result<PgConnectOptions> {
-    Ok(PgConnectOptions::from_str(url)?
-        .application_name(env!("CARGO_PKG_NAME"))
-        .options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION)]))
+    let options = PgConnectOptions::from_str(url)?;
+    let options = if options.get_application_name().is_some() { options } else { options.application_name(&program()) };
+    Ok(options.options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION)]))
+}
+
+/// Who holds a connection, as `pg_stat_activity` shows it: the name of the running program, at most as long as Postgres keeps.
+fn program() -> String {
+    let path = std::env::current_exe().unwrap_or_default();
+    path.file_name().unwrap_or_default().to_string_lossy().chars().take(63).collect()
 }
 
 fn pool(max_connections: u32) -> PgPoolOptions {

@@ -45,6 +45,8 @@ const WAITS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.
 const ANSWERS: &[f64] = &[0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 /// From an instant to what should follow at once; 5 and 60 are goals.
 const LAGS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0];
+/// Accounts between two owners; 5 and 60 are goals, and a lease of 15 s ends 15 s after its owner fell silent.
+const GAPS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 300.0];
 /// What people do, and what others' machines take; 5 and 60 are goals.
 const LONG: &[f64] = &[0.05, 0.25, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 36_000.0, 86_400.0];
 
@@ -86,6 +88,8 @@ page! {
         "Time of a ping of Redis, tried every 5 s; one that failed counts with the time until then";
     EVERY REDIS_ERRORS: Counter<(RedisUser, RedisError)> = "redis_errors_total" by "user" "kind",
         "Questions to Redis that failed";
+    EVERY TRACE_SPANS: Counter<SpanEnd> = "trace_spans_total" by "outcome",
+        "Spans that were to be exported, by what became of them; those that were not sent are dropped";
     EVERY TOKIO_WORKERS: Gauge = "tokio_workers", "Threads of the runtime";
     EVERY TOKIO_ALIVE_TASKS: Gauge = "tokio_alive_tasks", "Tasks that have begun and not ended";
     EVERY TOKIO_GLOBAL_QUEUE_DEPTH: Gauge = "tokio_global_queue_depth", "Tasks that wait for any thread of the runtime";
@@ -142,7 +146,7 @@ page! {
     WORKER LEASES_HELD: Gauge = "leases_held", "Accounts that this worker holds";
     WORKER LEASE_CAPACITY: Gauge = "lease_capacity", "Accounts that this worker holds at most";
     WORKER CLAIMS: Counter<ClaimOutcome> = "claims_total" by "outcome", "Tries to claim an account";
-    WORKER TAKEOVER_GAP_SECONDS: Histogram<GapCause> = "takeover_gap_seconds" by "cause" in LAGS,
+    WORKER TAKEOVER_GAP_SECONDS: Histogram<GapCause> = "takeover_gap_seconds" by "cause" in GAPS,
         "How long a linked account was without a socket when it changed its owner: from the instant at which the last one gave it \
          back (released), or from the last heartbeat of one that fell silent, until the login here. Bans are left out";
     WORKER PLACEMENT_TARGET: Gauge = "placement_target", "Accounts that this worker should hold for the cluster to be in balance";
@@ -190,6 +194,7 @@ page! {
     SCHEDULER ACCOUNTS: Gauge<AccountStatus> = "accounts" by "status", "Accounts of the cluster";
     SCHEDULER ACCOUNTS_WANTED: Gauge = "accounts_wanted", "Accounts of the cluster that are linked, should be online and are not banned";
     SCHEDULER ACCOUNTS_ONLINE: Gauge = "accounts_online", "Of accounts_wanted, those that are connected and whose owner lives";
+    SCHEDULER ACCOUNTS_UNOWNED: Gauge = "accounts_unowned", "Of accounts_wanted, those that no live worker holds";
     SCHEDULER WAITING: Gauge<Waiting> = "waiting" by "kind" "reason",
         "Rows of the cluster that wait; messages and deliveries are counted up to 20,000, runs and reminders up to 10,000";
     SCHEDULER WAITING_OLDEST_SECONDS: Gauge<Waiting> = "waiting_oldest_seconds" by "kind" "reason",

@@ -109,6 +109,7 @@ async fn messages_wait_for_a_reason(db: PgPool) {
     assert_eq!(of(&figures, "accounts", "banned", ""), (2, 0));
     // linked, to be online and not banned: seven connected and one not; five of them have an owner who lives
     assert_eq!(of(&figures, "wanted", "", ""), (8, 5));
+    assert_eq!(of(&figures, "unowned", "", ""), (2, 0));
     assert_eq!(of(&figures, "tenants", "", ""), (1, 0));
 
     run(&db, "UPDATE messages SET state = 'sent', sent_at = now() WHERE $1::uuid IS NOT NULL", &[tenant.0]).await;

@@ -39,7 +39,7 @@ pub(crate) async fn finish(cluster: &Cluster, at: &Addresses) -> anyhow::Result<
         lines.push((format!("{}_PID", name.to_uppercase()), pid.clone()));
     }
     for (name, base) in &at.ops {
-        lines.push((format!("{}_URL", name.replace('-', "_").to_uppercase()), base.clone()));
+        lines.push((format!("{}_OPS_URL", name.replace('-', "_").to_uppercase()), base.clone()));
     }
 
     let text: String = lines.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect();

@@ -75,7 +75,7 @@ impl Stream {
             }
             let chunk = tokio::time::timeout(DEADLINE, self.response.chunk()).await;
             let chunk = chunk.unwrap_or_else(|_| panic!("waited in vain for {kind}: {events:?}")).unwrap();
-            self.text.push_str(std::str::from_utf8(&chunk.expect("the stream goes on")).unwrap());
+            self.text.push_str(std::str::from_utf8(&chunk.unwrap()).unwrap());
         }
     }
 }

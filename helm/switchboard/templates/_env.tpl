@@ -80,3 +80,11 @@
 {{ . }}
 {{- end }}
 {{- end -}}
+
+{{/* Connections to Postgres that all pods may hold at most, with one more pod of each while a rollout goes on (docs/operate.md, Capacity). */}}
+{{- define "switchboard.connections" -}}
+{{- $api := ternary .Values.api.autoscaling.maxReplicas .Values.api.replicas .Values.api.autoscaling.enabled | int -}}
+{{- $workers := ternary .Values.worker.autoscaling.maxReplicas .Values.worker.replicas .Values.worker.autoscaling.enabled | int -}}
+{{- $ofWorker := add (mul 2 (int .Values.worker.databaseConnections)) 2 -}}
+{{- add (mul (add $api 1) (int .Values.api.databaseConnections)) (mul (add $workers 1) $ofWorker) (mul (add (int .Values.scheduler.replicas) 1) (int .Values.scheduler.databaseConnections)) -}}
+{{- end -}}

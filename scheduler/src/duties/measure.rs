@@ -59,6 +59,7 @@ fn show(figures: &[Figure]) {
     let (wanted, online) = of("wanted", "", "");
     metrics::ACCOUNTS_WANTED.set(wanted);
     metrics::ACCOUNTS_ONLINE.set(online);
+    metrics::ACCOUNTS_UNOWNED.set(of("unowned", "", "").0);
     for waiting in Waiting::ALL {
         let (count, oldest) = of("waiting", waiting.kind(), waiting.reason());
         metrics::WAITING.of(*waiting).set(count);

@@ -88,6 +88,8 @@ labels! {
     }
     /// How the database's schema differs from the one that this binary knows.
     SchemaGap { Pending = "pending", Unknown = "unknown" }
+    /// What became of a span that was to be exported: the collector took it, did not take it, or too many were waiting.
+    SpanEnd { Sent = "sent", Refused = "refused", NoRoom = "no_room" }
     /// Workers, by their heartbeat.
     WorkerState { Live = "live", Leaving = "leaving", Silent = "silent" }
     /// Webhooks, by how their receiver does.

@@ -12,30 +12,10 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 
+use crate::telemetry::metrics::{self, labels::SpanEnd};
+
 /// Traces that are remembered for an error in them: the spans around it end soon after it.
 const REMEMBERED: usize = 256;
-
-static SENT: AtomicU64 = AtomicU64::new(0);
-static NO_ROOM: AtomicU64 = AtomicU64::new(0);
-static REFUSED: AtomicU64 = AtomicU64::new(0);
-
-/// Spans of this process so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exported {
-    /// The collector took them.
-    pub sent: u64,
-    /// Dropped, as too many were waiting.
-    pub no_room: u64,
-    /// Dropped, as the collector did not take them.
-    pub refused: u64,
-}
-
-/// How many spans of this process were sent and dropped so far.
-#[must_use]
-pub fn exported() -> Exported {
-    let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    Exported { sent: load(&SENT), no_room: load(&NO_ROOM), refused: load(&REFUSED) }
-}
 
 /// Spans between their end and the collector's answer.
 #[derive(Debug, Default)]
@@ -81,7 +61,7 @@ impl<P: SpanProcessor> SpanProcessor for Gate<P> {
         }
         if self.waiting.0.fetch_add(1, Ordering::Relaxed) >= self.room {
             self.waiting.0.fetch_sub(1, Ordering::Relaxed);
-            NO_ROOM.fetch_add(1, Ordering::Relaxed);
+            metrics::TRACE_SPANS.of(SpanEnd::NoRoom).inc();
             return;
         }
         self.next.on_end(span);
@@ -147,18 +127,18 @@ impl<E> Watched<E> {
         Self { exporter, waiting, away: AtomicBool::new(false), lost: AtomicU64::new(0) }
     }
 
-    fn note(&self, spans: u64, answer: &OTelSdkResult) {
+    fn note(&self, spans: u32, answer: &OTelSdkResult) {
         match answer {
             Ok(()) => {
-                SENT.fetch_add(spans, Ordering::Relaxed);
+                metrics::TRACE_SPANS.of(SpanEnd::Sent).inc_by(f64::from(spans));
                 if self.away.swap(false, Ordering::Relaxed) {
                     let lost = self.lost.swap(0, Ordering::Relaxed);
                     tracing::info!(lost, "the collector takes traces again");
                 }
             }
             Err(error) => {
-                REFUSED.fetch_add(spans, Ordering::Relaxed);
-                self.lost.fetch_add(spans, Ordering::Relaxed);
+                metrics::TRACE_SPANS.of(SpanEnd::Refused).inc_by(f64::from(spans));
+                self.lost.fetch_add(u64::from(spans), Ordering::Relaxed);
                 if !self.away.swap(true, Ordering::Relaxed) {
                     tracing::warn!(%error, "the collector takes no traces; they are dropped until it does");
                 }
@@ -172,7 +152,7 @@ impl<E: SpanExporter> SpanExporter for Watched<E> {
         let spans = batch.len();
         let answer = self.exporter.export(batch).await;
         self.waiting.0.fetch_sub(spans, Ordering::Relaxed);
-        self.note(spans as u64, &answer);
+        self.note(u32::try_from(spans).unwrap_or(u32::MAX), &answer);
         answer
     }
 
@@ -270,10 +250,11 @@ mod tests {
         let waiting = Arc::new(Waiting::default());
         let gate = Gate::new(Kept::default(), Arc::clone(&waiting), 2);
         let exporter = Watched::new(Moody(Mutex::new(vec![true])), waiting);
-        let before = exported();
+        let dropped = || metrics::TRACE_SPANS.of(SpanEnd::NoRoom).get();
+        let before = dropped();
         (1..=5).for_each(|trace| gate.on_end(span(trace, true, false)));
         assert_eq!(through(&gate), [1, 2].map(TraceId::from));
-        assert!(exported().no_room - before.no_room >= 3);
+        assert!(dropped() - before >= 3.0);
         futures::executor::block_on(exporter.export(vec![span(1, true, false), span(2, true, false)])).unwrap();
         gate.on_end(span(6, true, false));
         assert_eq!(through(&gate), [1, 2, 6].map(TraceId::from));
@@ -311,7 +292,8 @@ mod tests {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        let before = exported();
+        let counted = |end| metrics::TRACE_SPANS.of(end).get();
+        let (sent, refused) = (counted(SpanEnd::Sent), counted(SpanEnd::Refused));
         tracing::subscriber::with_default(subscriber, || {
             for takes in moods {
                 let done =
@@ -323,6 +305,6 @@ mod tests {
         assert_eq!(told.lines().count(), 3, "{told}");
         assert_eq!(told.matches("takes no traces").count(), 2, "{told}");
         assert!(told.contains("takes traces again lost=6"), "{told}");
-        assert!(exported().refused - before.refused >= 8 && exported().sent - before.sent >= 4);
+        assert!(counted(SpanEnd::Refused) - refused >= 8.0 && counted(SpanEnd::Sent) - sent >= 4.0);
     }
 }

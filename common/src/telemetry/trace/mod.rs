@@ -21,8 +21,6 @@ pub mod export;
 pub mod provider;
 pub mod sampler;
 
-pub use export::{Exported, exported};
-
 /// The target of the spans that are exported; no others are.
 pub const TARGET: &str = "switchboard::story";
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use common::config::Telemetry;
+use common::telemetry::metrics::{self, labels::SpanEnd};
 use common::telemetry::trace::{self, Destination};
 use common::telemetry::{Guard, dispatch};
 use tracing::Dispatch;
@@ -68,6 +69,11 @@ fn a_step_finds_the_step_around_it() {
     assert_eq!(named("send outbox").parent.as_ref(), Some(&named("create runs").id));
 }
 
+/// Spans of this process that ended so.
+fn spans(end: SpanEnd) -> f64 {
+    metrics::TRACE_SPANS.of(end).get()
+}
+
 /// R06: a collector that takes the connection and says nothing holds nobody up: what finds no room is dropped and counted,
 /// and the end of the process waits for it two seconds.
 #[test]
@@ -75,13 +81,13 @@ fn a_collector_that_hangs_holds_up_nobody() {
     let sink = Sink::start();
     sink.is(Mood::SaysNothing);
     let (dispatch, guard) = traced(&sink, 64);
-    let before = trace::exported();
+    let before = spans(SpanEnd::NoRoom);
     let start = Instant::now();
     tracing::dispatcher::with_default(&dispatch, || (0..10_000).for_each(|_| drop(trace::create(Destination::Outbox))));
     let took = start.elapsed();
     println!("10,000 steps in {took:?}");
     assert!(took < Duration::from_secs(5), "{took:?}");
-    assert!(trace::exported().no_room - before.no_room >= 10_000 - 64);
+    assert!(spans(SpanEnd::NoRoom) - before >= 10_000.0 - 64.0);
     let start = Instant::now();
     drop(guard);
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
@@ -93,13 +99,13 @@ fn a_collector_that_comes_back_is_used_again() {
     let sink = Sink::start();
     sink.is(Mood::Refuses);
     let (dispatch, guard) = traced(&sink, 512);
-    let before = trace::exported();
+    let before = spans(SpanEnd::Refused);
     tracing::dispatcher::with_default(&dispatch, || {
         // a batch is posted when it is full
         (0..512).for_each(|_| drop(trace::create(Destination::Outbox)));
         let start = Instant::now();
-        while trace::exported().refused - before.refused < 512 {
-            assert!(start.elapsed() < Duration::from_secs(20), "{:?}", trace::exported());
+        while spans(SpanEnd::Refused) - before < 512.0 {
+            assert!(start.elapsed() < Duration::from_secs(20), "{}", spans(SpanEnd::Refused));
             std::thread::sleep(Duration::from_millis(10));
         }
         assert!(sink.requests() > 0);
