@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::answer::Answering;
+use super::paced::{Line, Paced};
 use super::{Noted, tidy};
 use crate::job::{Job, Queue};
 
@@ -59,10 +60,12 @@ pub(super) async fn supervise(answering: Arc<Answering>, queue: Queue) {
 async fn consume(answering: &Arc<Answering>, queue: Queue, start: u32) -> Result<(), String> {
     let name = format!("{}-{start}", answering.worker);
     let bell = &answering.bell;
-    let storage = RedisStorage::<Value>::new(bell.consuming.clone()).with_config(bell.config(queue));
+    let line = Line::new(bell.consuming.clone());
+    let open = line.open();
+    let storage = RedisStorage::<Value, Line>::new(line).with_config(bell.config(queue));
     let answers = Arc::clone(answering);
     let worker = WorkerBuilder::new(&*name)
-        .backend(storage.poll_with_interval(bell.timing.poll))
+        .backend(Paced::new(storage, open, bell.timing.poll))
         .concurrency(AT_ONCE)
         .build(move |payload: Value| {
             let answers = Arc::clone(&answers);

@@ -17,6 +17,7 @@ mod answer;
 mod consume;
 mod lengths;
 mod listen;
+mod paced;
 mod ring;
 mod subscribe;
 mod tidy;

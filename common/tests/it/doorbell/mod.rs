@@ -14,6 +14,7 @@ use common::job::{Answer, Bell, Job, QUEUE_LIMIT, Queue, Rung};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+mod costs;
 mod outages;
 
 /// For tests that count outcomes on a machine that may be busy.
