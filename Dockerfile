@@ -37,6 +37,8 @@ RUN sh dev/images.d/skeleton.sh \
 
 # ---- Our own code. Cargo goes by times of files: what is new here must be newer than the skeleton that it replaces.
 FROM dependencies AS build
+# An argument is not handed on from stage to stage by every builder.
+ARG PROFILE=release
 COPY dev/images.d/collect.sh dev/images.d/
 COPY .sqlx .sqlx
 COPY migrations migrations
@@ -134,6 +136,7 @@ HEALTHCHECK NONE
 
 # ---- For trials: the worker that speaks to the simulator. Never for the real WhatsApp: it checks no certificate chain.
 FROM build AS build-simulator
+ARG PROFILE=release
 RUN cargo build --locked --profile "$PROFILE" $PACKAGES --features worker/simulator \
  && sh dev/images.d/collect.sh worker
 

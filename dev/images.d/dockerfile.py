@@ -94,6 +94,17 @@ def step_problems(stage):
             yield f"{stage.name}: copies everything"
 
 
+def argument_problems(stage, by_name):
+    """Arguments that a stage uses without declaring them itself: builders differ in whether those of the stage before count."""
+    known = {name for word, rest in inherited(stage, by_name) if word == "ENV" for name in re.findall(r"(\w+)=", rest)}
+    for word, rest in stage.steps:
+        if word == "ARG":
+            known.add(rest.partition("=")[0])
+        for name in re.findall(r"\$\{?([A-Z][A-Z_]*)", rest):
+            if name not in known:
+                yield f"{stage.name}: {name} is not declared in this stage"
+
+
 def image_problems(stage, by_name):
     """What is wrong with a stage that is given away."""
     steps = inherited(stage, by_name)
@@ -139,5 +150,6 @@ def problems(text, images):
         if stage.base not in by_name and (problem := base_problem(stage.base)):
             yield problem
         yield from step_problems(stage)
+        yield from argument_problems(stage, by_name)
         if stage.name in images:
             yield from image_problems(stage, by_name)

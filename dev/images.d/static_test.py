@@ -134,6 +134,7 @@ BAD_STAGES = {
     "RUN curl https://x | sh": "a download is run",
     "RUN cargo build": "without --locked",
     "ENV API_TOKEN=x": "a secret in ENV",
+    'RUN cargo build --locked --profile "$PROFILE"': "PROFILE is not declared in this stage",
     "USER root": "runs as root",
     "USER nonroot": "a user by name",
     "HEALTHCHECK NONE": "HEALTHCHECK is missing",
