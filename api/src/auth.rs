@@ -20,8 +20,9 @@ use crate::problem::{Problem, Result};
 
 /// Random bytes of a key.
 const SECRET_BYTES: usize = 32;
-/// A looked-up key is believed for this long; so a revocation takes effect within it.
-const CACHED_FOR: Duration = Duration::from_secs(5);
+/// A looked-up key is believed for this long. A revocation takes effect within it, and where a stream is open within this and
+/// the time between two checks of it: five seconds in all (R75).
+const CACHED_FOR: Duration = Duration::from_millis(2_500);
 /// Keys remembered at one time.
 const CACHE_LIMIT: usize = 10_000;
 /// `last_used_at` is kept to this precision.

@@ -2,6 +2,7 @@
 //! is missed however often the connection breaks.
 
 use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -15,6 +16,7 @@ use common::telemetry::metrics::{self, OneMore};
 use futures::{Stream, StreamExt as _, stream};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use utoipa::IntoParams;
 
 use crate::auth::Caller;
@@ -26,8 +28,11 @@ use crate::problem::{Body, Problem, Result};
 const PAGE: i64 = 100;
 /// Streams of one tenant at one replica.
 const STREAMS_PER_TENANT: usize = 64;
-/// Rows are looked at this often when no signal comes; also how soon a revoked key loses its stream.
+/// Rows are looked at this often when no signal comes.
 const SLOW_POLL: Duration = Duration::from_secs(10);
+/// How often a stream asks whether its key still opens this door, however busy it is; with the time for which an answer is kept
+/// ([`crate::auth::KeyCache`]) a revoked key is out within five seconds.
+const KEY_CHECK: Duration = Duration::from_secs(2);
 /// Rows are looked at again after this when a running transaction holds newer ones back.
 const HELD_BACK: Duration = Duration::from_millis(20);
 /// A comment is sent this often when nothing happens, so that nobody in between takes the connection for dead.
@@ -89,6 +94,8 @@ pub async fn get(
         signals,
         pause: Pause::None,
         live: false,
+        key_checked: Instant::now(),
+        is_over: false,
         _open: OneMore::of(&metrics::EVENT_STREAMS),
         _room: room,
     };
@@ -108,6 +115,9 @@ struct Follower {
     pause: Pause,
     /// It has seen all there was: what comes now has just happened, and is not caught up on.
     live: bool,
+    key_checked: Instant,
+    /// Its last word was said.
+    is_over: bool,
     _open: OneMore,
     _room: OwnedSemaphorePermit,
 }
@@ -131,10 +141,18 @@ impl Follower {
         .flatten()
     }
 
-    /// Waits for the next events. Ends when the key was revoked or the database is away: the client then comes again.
+    /// Waits for the next events. Ends with a word when the key was revoked, and without one when the database is away: the
+    /// client then comes again.
     async fn next_page(&mut self) -> Option<Vec<std::result::Result<Event, Infallible>>> {
+        if self.is_over {
+            return None;
+        }
         loop {
-            self.wait().await?;
+            if self.is_revoked().await || self.wait().await.is_break() {
+                self.is_over = true;
+                let data = serde_json::json!({"reason": "the key was revoked"});
+                return Some(vec![Ok(Event::default().event("stream.closed").data(data.to_string()))]);
+            }
             let Self { context, caller, cursor, account, .. } = self;
             let page = match events::after(&context.db, caller.tenant, *cursor, *account, PAGE).await {
                 Ok(page) => page,
@@ -158,22 +176,36 @@ impl Follower {
         }
     }
 
-    async fn wait(&mut self) -> Option<()> {
+    /// Whether the key was revoked, asked when it is time to.
+    async fn is_revoked(&mut self) -> bool {
+        if self.key_checked.elapsed() < KEY_CHECK {
+            return false;
+        }
+        self.key_checked = Instant::now();
+        // a database that is away for a moment is no reason to cut a stream off
+        matches!(self.context.keys.identify(&self.caller.digest).await, Ok(None))
+    }
+
+    /// Waits until the rows are to be looked at; breaks off when the key was revoked meanwhile.
+    async fn wait(&mut self) -> ControlFlow<()> {
         match self.pause {
             Pause::None => {}
             Pause::Short => tokio::time::sleep(HELD_BACK).await,
             Pause::UntilSignaled => {
                 self.live = true;
-                if tokio::time::timeout(SLOW_POLL, self.signals.signaled()).await.is_err() {
-                    // A database that is away for a moment is no reason to cut a stream off.
-                    let identity = self.context.keys.identify(&self.caller.digest).await;
-                    if let Ok(None) = identity {
-                        return None;
+                let look = Instant::now() + SLOW_POLL;
+                while Instant::now() < look {
+                    let until = look.min(self.key_checked + KEY_CHECK);
+                    if tokio::time::timeout_at(until, self.signals.signaled()).await.is_ok() {
+                        break;
+                    }
+                    if self.is_revoked().await {
+                        return ControlFlow::Break(());
                     }
                 }
             }
         }
-        Some(())
+        ControlFlow::Continue(())
     }
 }
 

@@ -178,6 +178,40 @@ async fn an_edit_wakes_the_stream(db: PgPool) {
     }
 }
 
+/// R75: a revoked key is out within five seconds, also when its stream has something to tell all the time: it ends with a word.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_revoked_key_loses_its_busy_stream(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let (admin, tenant) = (api.admin().await, api.tenant().await);
+    let path = format!("/v1/tenants/{}/keys", tenant.tenant.unwrap());
+    let other = admin.post(&path, json!({"name": "other"})).await.expect(201).json();
+    let other = api.client(Some(other["secret"].as_str().unwrap().to_owned()), None);
+    let account = tenant.account("Sales").await;
+    let mut stream = Stream::open(&tenant, "/v1/events", None).await;
+    stream.next().await;
+    let busy = tokio::spawn(async move {
+        loop {
+            other.post(&format!("/v1/accounts/{account}/pair"), json!({"method": "qr"})).await.expect(202);
+        }
+    });
+    assert_eq!(stream.next().await.name, "account.status_changed");
+    let keys = admin.get(&path).await.expect(200).json();
+    let own = keys["data"].as_array().unwrap().iter().find(|key| key["name"] != "other").unwrap();
+    admin.delete(&format!("{path}/{}", own["id"].as_str().unwrap())).await.expect(204);
+    let start = Instant::now();
+    let last = loop {
+        let event = stream.next().await;
+        if event.name == "stream.closed" {
+            break event;
+        }
+        assert!(start.elapsed() < Duration::from_secs(5), "the stream goes on");
+    };
+    assert_eq!(last.data, json!({"reason": "the key was revoked"}));
+    let ended = tokio::time::timeout(Duration::from_secs(2), stream.read()).await;
+    assert_eq!(ended.expect("it ends"), None);
+    busy.abort();
+}
+
 /// R63: without Redis the rows are still told, from this process's own signals.
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn without_redis_the_stream_goes_on(db: PgPool) {

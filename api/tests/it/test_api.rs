@@ -81,7 +81,7 @@ impl TestApi {
         Self { db, address, ops_address, redis_prefix, _stop: stop.drop_guard() }
     }
 
-    fn client(&self, key: Option<String>, tenant: Option<TenantId>) -> Client {
+    pub fn client(&self, key: Option<String>, tenant: Option<TenantId>) -> Client {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         Client { http, base: format!("http://{}", self.address), key, tenant }
     }
@@ -118,6 +118,7 @@ impl TestApi {
         sqlx::query(
             "UPDATE accounts SET status = $2, wanted = CASE WHEN $2 IN ('pending', 'connected', 'disconnected') THEN 'online'
                  ELSE 'offline' END, phone_number = $3, jid = $4,
+                 linked_at = CASE WHEN $3 IS NULL THEN linked_at ELSE coalesce(linked_at, now()) END,
                  pairing_method = CASE WHEN $2 = 'pending' THEN 'qr' END,
                  pairing_expires_at = CASE WHEN $2 = 'pending' THEN now() + interval '5 minutes' END
              WHERE id = $1",
