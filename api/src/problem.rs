@@ -46,7 +46,7 @@ pub enum Problem {
     /// The thing's present state does not allow this.
     Conflict(String),
     /// The account has no phone.
-    NotConnected,
+    NotConnected(String),
     /// The idempotency key belongs to another request.
     KeyReused,
     /// The body is too long.
@@ -119,7 +119,7 @@ impl Problem {
             Self::NotFound | Self::NoSuch(_) => (StatusCode::NOT_FOUND, "not-found", "Not found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", "Not possible right now"),
-            Self::NotConnected => (StatusCode::CONFLICT, "account-not-connected", "The account has no phone"),
+            Self::NotConnected(_) => (StatusCode::CONFLICT, "account-not-connected", "The account has no phone"),
             Self::KeyReused => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency-key-reused",
@@ -141,7 +141,7 @@ impl Problem {
         match self {
             Self::Malformed(detail) | Self::Conflict(detail) => Some(detail.clone()),
             Self::Forbidden(detail) | Self::NotAcceptable(detail) | Self::TooMany(detail) => Some((*detail).to_owned()),
-            Self::NotConnected => Some(store::messages::NOT_CONNECTED.to_owned()),
+            Self::NotConnected(detail) => Some(detail.clone()),
             Self::Unauthorized => Some("Send it as `Authorization: Bearer <key>` or `X-Api-Key: <key>`".to_owned()),
             Self::UnsupportedMediaType => Some("Send `Content-Type: application/json`".to_owned()),
             Self::Timeout | Self::Unavailable => Some("Try again in a moment".to_owned()),
@@ -160,7 +160,7 @@ impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::NotFound | store::Error::Fenced => Self::NotFound,
-            store::Error::Conflict(detail) if detail == store::messages::NOT_CONNECTED => Self::NotConnected,
+            store::Error::Conflict(detail) if store::messages::is_not_connected(&detail) => Self::NotConnected(detail),
             store::Error::Conflict(detail) => Self::Conflict(detail),
             error if error.is_transient() => {
                 tracing::warn!(%error, "the database is away, or asks to try again");

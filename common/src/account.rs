@@ -1,5 +1,6 @@
 //! Pure. An account's life: its states, what a client may do in each, and what a label may be.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -63,7 +64,8 @@ impl Status {
         }
     }
 
-    /// Whether a message may be queued: only while the account is going to be online without anyone's doing.
+    /// Whether a message may be queued: only while the account is going to be online without anyone's doing. While a pairing is
+    /// under way this holds if a phone was linked before.
     #[must_use]
     pub const fn may_send(self) -> bool {
         match self {
@@ -71,6 +73,56 @@ impl Status {
             Self::Unpaired | Self::LoggedOut | Self::Banned => false,
         }
     }
+}
+
+/// What keeps an account from sending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitReason {
+    /// No phone is linked: pair it.
+    Unpaired,
+    /// A pairing is under way.
+    Pairing,
+    /// It has no connection to WhatsApp; it comes back by itself.
+    Offline,
+    /// The phone removed this device: pair it anew, with the same phone.
+    LoggedOut,
+    /// WhatsApp banned it.
+    Banned,
+    /// WhatsApp holds back messages to people who never wrote; it goes on by itself.
+    Held,
+}
+
+/// Why what is queued does not go out now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Wait {
+    /// What it waits for.
+    pub reason: WaitReason,
+    /// Until when at least, where that is known.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// What keeps an account from sending at this moment; none: nothing does. A ban stands in the way longest and is named first.
+#[must_use]
+pub fn waits(
+    status: Status,
+    banned_until: Option<DateTime<Utc>>,
+    held_until: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Option<Wait> {
+    let ahead = |until: Option<DateTime<Utc>>| until.filter(|until| *until > now);
+    let (reason, until) = match status {
+        Status::Banned => (WaitReason::Banned, ahead(banned_until)),
+        Status::Unpaired => (WaitReason::Unpaired, None),
+        Status::LoggedOut => (WaitReason::LoggedOut, None),
+        Status::Pending => (WaitReason::Pairing, None),
+        Status::Connected | Status::Disconnected if ahead(held_until).is_some() => {
+            (WaitReason::Held, ahead(held_until))
+        }
+        Status::Disconnected => (WaitReason::Offline, None),
+        Status::Connected => return None,
+    };
+    Some(Wait { reason, until })
 }
 
 /// What a client may do with an account; each is a button.
@@ -98,7 +150,7 @@ pub const fn actions(status: Status) -> &'static [Action] {
     use Action::{Delete, Pair, Rename, Send, Sync, Unpair};
     match status {
         Status::Unpaired => &[Pair, Rename, Delete],
-        Status::Pending => &[Pair, Unpair, Send, Rename, Delete],
+        Status::Pending => &[Pair, Unpair, Rename, Delete],
         Status::Connected => &[Send, Sync, Unpair, Rename, Delete],
         Status::Disconnected => &[Pair, Send, Unpair, Rename, Delete],
         Status::LoggedOut | Status::Banned => &[Pair, Unpair, Rename, Delete],
@@ -199,10 +251,35 @@ mod tests {
         for status in Status::ALL {
             let actions = actions(status);
             assert_eq!(actions.contains(&Action::Pair), status.may_pair(), "{status:?}");
-            assert_eq!(actions.contains(&Action::Send), status.may_send(), "{status:?}");
+            // while a phone is being linked it is not known whether it is the first
+            let sends = status.may_send() && status != Status::Pending;
+            assert_eq!(actions.contains(&Action::Send), sends, "{status:?}");
             assert_eq!(actions.contains(&Action::Sync), status == Status::Connected, "{status:?}");
             assert_eq!(actions.contains(&Action::Unpair), status != Status::Unpaired, "{status:?}");
             assert!(actions.contains(&Action::Delete) && actions.contains(&Action::Rename), "{status:?}");
+        }
+    }
+
+    /// R74: who waits is told for what and until when; what lies behind is no reason.
+    #[test]
+    fn what_an_account_waits_for() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let (before, after) = (now - chrono::TimeDelta::hours(1), now + chrono::TimeDelta::hours(1));
+        for (status, banned, held, expected) in [
+            (Status::Connected, None, None, None),
+            (Status::Connected, Some(before), Some(before), None),
+            (Status::Connected, None, Some(after), Some((WaitReason::Held, Some(after)))),
+            (Status::Disconnected, None, None, Some((WaitReason::Offline, None))),
+            (Status::Disconnected, None, Some(before), Some((WaitReason::Offline, None))),
+            (Status::Disconnected, None, Some(after), Some((WaitReason::Held, Some(after)))),
+            (Status::Banned, Some(after), Some(after), Some((WaitReason::Banned, Some(after)))),
+            (Status::Banned, None, None, Some((WaitReason::Banned, None))),
+            (Status::LoggedOut, None, Some(after), Some((WaitReason::LoggedOut, None))),
+            (Status::Unpaired, None, None, Some((WaitReason::Unpaired, None))),
+            (Status::Pending, None, None, Some((WaitReason::Pairing, None))),
+        ] {
+            let expected = expected.map(|(reason, until)| Wait { reason, until });
+            assert_eq!(waits(status, banned, held, now), expected, "{status:?} {banned:?} {held:?}");
         }
     }
 

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use common::account::{self, Action, Status, Step};
+use common::clock;
 use common::id::AccountId;
 use common::job::Bell;
 use common::store::accounts::{self, Deletion};
@@ -24,6 +25,8 @@ pub struct Account {
     row: accounts::Account,
     /// The pairing under way, while it waits for somebody; more of it at `pairing`.
     pairing: Option<Waiting>,
+    /// Why what is queued does not go out now, and until when; null when nothing keeps it.
+    waiting: Option<account::Wait>,
     /// What may be done with it now; each is a button.
     actions: &'static [Action],
 }
@@ -40,7 +43,8 @@ pub struct Waiting {
 impl From<accounts::Account> for Account {
     fn from(row: accounts::Account) -> Self {
         let pairing = row.step.map(|step| Waiting { step, advice: row.advice.clone() });
-        Self { actions: account::actions(row.status), pairing, row }
+        let waiting = account::waits(row.status, row.banned_until, row.held_until, clock::now());
+        Self { actions: account::actions(row.status), pairing, waiting, row }
     }
 }
 

@@ -70,7 +70,7 @@ async fn the_actions_follow_the_status(db: PgPool) {
     let id = tenant.account("Sales").await;
     for (status, expected) in [
         ("unpaired", vec!["pair", "rename", "delete"]),
-        ("pending", vec!["pair", "unpair", "send", "rename", "delete"]),
+        ("pending", vec!["pair", "unpair", "rename", "delete"]),
         ("connected", vec!["send", "sync", "unpair", "rename", "delete"]),
         ("disconnected", vec!["pair", "send", "unpair", "rename", "delete"]),
         ("logged_out", vec!["pair", "unpair", "rename", "delete"]),

@@ -60,18 +60,52 @@ async fn an_account_without_a_phone_takes_no_messages(db: PgPool) {
         ("unpaired", 409),
         ("logged_out", 409),
         ("banned", 409),
-        ("pending", 202),
+        ("pending", 409), // no phone was ever linked
         ("disconnected", 202),
+        ("pending", 202), // it is being paired anew
         ("connected", 202),
     ] {
         api.set_status(&id, status).await;
         let answer = tenant.post(&path, json!({"to": "4917012345678", "text": "x"})).await.expect(expected);
         if expected == 409 {
             assert_eq!(answer.problem(), "account-not-connected");
-            assert_eq!(answer.json()["detail"], "Account not connected: pair it again");
+            let words = if status == "pending" { "it is being paired for the first time" } else { "pair it again" };
+            assert_eq!(answer.json()["detail"], format!("Account not connected: {words}"));
         }
     }
     assert_eq!(api.count("SELECT count(*) FROM messages").await, 3);
+}
+
+/// R74: what waits says for what and until when: the account, and each message when it is accepted, read and listed.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn what_waits_says_why(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let tenant = api.tenant().await;
+    let id = connected(&api, &tenant).await;
+    let path = format!("/v1/accounts/{id}/messages");
+    let send = async || tenant.post(&path, json!({"to": "4917012345678", "text": "x"})).await.expect(202);
+    assert_eq!(send().await.json()["waiting"], Value::Null);
+    assert_eq!(tenant.get(&format!("/v1/accounts/{id}")).await.expect(200).json()["waiting"], Value::Null);
+
+    sqlx::query("UPDATE accounts SET held_until = date_trunc('second', now() + interval '1 hour')")
+        .execute(&api.db)
+        .await
+        .unwrap();
+    let account = tenant.get(&format!("/v1/accounts/{id}")).await.expect(200).json();
+    let held = json!({"reason": "held", "until": account["held_until"]});
+    assert_eq!(account["waiting"], held);
+    let sent = send().await;
+    assert_eq!(sent.json()["waiting"], held);
+    assert_eq!(tenant.get(&format!("/v1/messages/{}", sent.id())).await.expect(200).json()["waiting"], held);
+    let listed = tenant.get(&path).await.expect(200).json();
+    assert!(listed["data"].as_array().unwrap().iter().all(|message| message["waiting"] == held), "{listed}");
+
+    sqlx::query("UPDATE accounts SET held_until = NULL").execute(&api.db).await.unwrap();
+    api.set_status(&id, "logged_out").await;
+    let waiting = tenant.get(&format!("/v1/messages/{}", sent.id())).await.expect(200).json()["waiting"].clone();
+    assert_eq!(waiting, json!({"reason": "logged_out", "until": null}));
+    sqlx::query("UPDATE messages SET state = 'sent', sent_at = now()").execute(&api.db).await.unwrap();
+    assert_eq!(tenant.get(&format!("/v1/messages/{}", sent.id())).await.expect(200).json()["waiting"], Value::Null);
 }
 
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
@@ -176,8 +210,7 @@ async fn messages_are_listed_newest_first(db: PgPool) {
 async fn without_redis_everything_is_accepted(db: PgPool) {
     let api = TestApi::start_with_redis(db, "redis://127.0.0.1:1").await;
     let tenant = api.tenant().await;
-    let account = tenant.account("Sales").await;
-    tenant.post_empty(&format!("/v1/accounts/{account}/pair")).await.expect(202);
+    let account = connected(&api, &tenant).await;
     let path = format!("/v1/accounts/{account}/messages");
     tenant.post(&path, json!({"to": "4917012345678", "text": "warm"})).await.expect(202);
     let started = Instant::now();

@@ -2,11 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
+use sqlx::types::Json;
 
+use super::accounts::{self, Account};
 use super::idempotency::Key;
 use super::page::{self, Listed};
 use super::{Error, Result};
-use crate::account::Status;
+use crate::account::{self, Status, Wait};
+use crate::clock;
 use crate::id::{AccountId, MessageId, RunId, TenantId};
 use crate::jid::Jid;
 use crate::message::{State, whatsapp_id};
@@ -14,6 +17,8 @@ use crate::telemetry::trace::{self, Destination, Step};
 
 /// What a person is told who wants to send through an account without a phone (R36).
 pub const NOT_CONNECTED: &str = "Account not connected: pair it again";
+/// What a person is told who wants to send through an account that never had a phone, while its first one is being linked.
+pub const FIRST_PAIRING: &str = "Account not connected: it is being paired for the first time";
 /// How often an acceptance is tried that lost a race for its idempotency key.
 const TRIES: usize = 3;
 
@@ -33,6 +38,9 @@ pub struct Message {
     pub state: State,
     /// Why it will not be sent, in words for a person.
     pub reason: Option<String>,
+    /// Of a queued one: why it does not go out now, and until when; null when it is its turn or an earlier one's.
+    #[schema(value_type = Option<Wait>)]
+    pub waiting: Option<Json<Wait>>,
     /// Its id on WhatsApp, the same at every try.
     #[schema(example = "3EB0C431C26A1916E07A9B")]
     pub whatsapp_id: String,
@@ -55,6 +63,16 @@ pub struct Message {
     /// Its place in the account's order.
     #[serde(skip)]
     pub seq: i64,
+}
+
+impl Message {
+    /// A queued one waits for what its account waits for.
+    fn waits_with(&mut self, account: &Account) {
+        if self.state == State::Queued {
+            let now = clock::now();
+            self.waiting = account::waits(account.status, account.banned_until, account.held_until, now).map(Json);
+        }
+    }
 }
 
 /// A text to be sent.
@@ -85,7 +103,7 @@ pub enum Accepted {
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] when the account will not be online
-/// without a new pairing.
+/// without a new pairing, or was never linked.
 pub async fn accept(db: &PgPool, tenant: TenantId, account: AccountId, draft: &Draft<'_>) -> Result<Accepted> {
     for _ in 0..TRIES {
         let message = MessageId::new();
@@ -101,6 +119,7 @@ pub async fn accept(db: &PgPool, tenant: TenantId, account: AccountId, draft: &D
                 text: draft.text.to_owned(),
                 state: State::Queued,
                 reason: None,
+                waiting: account::waits(row.status, row.banned_until, row.held_until, clock::now()).map(Json),
                 whatsapp_id,
                 attempts: 0,
                 run_id: None,
@@ -118,7 +137,7 @@ pub async fn accept(db: &PgPool, tenant: TenantId, account: AccountId, draft: &D
                 return Ok(Accepted::KeyReused);
             }
             (Some(_), Some(known), Some(_)) => return Ok(Accepted::Replayed(get(db, tenant, known).await?)),
-            _ if !row.status.may_send() => return Err(Error::Conflict(NOT_CONNECTED.to_owned())),
+            _ if !row.may_send => return Err(Error::Conflict(refusal(row.status).to_owned())),
             // The same key is being claimed by a request that committed after this statement began: look again.
             _ => {}
         }
@@ -126,8 +145,25 @@ pub async fn accept(db: &PgPool, tenant: TenantId, account: AccountId, draft: &D
     Err(Error::Conflict("Another request with this Idempotency-Key is under way".to_owned()))
 }
 
+/// Whether these words say that an account has no phone.
+#[must_use]
+pub fn is_not_connected(words: &str) -> bool {
+    [NOT_CONNECTED, FIRST_PAIRING].contains(&words)
+}
+
+/// What a person is told whose account may not send.
+const fn refusal(status: Status) -> &'static str {
+    match status {
+        Status::Pending => FIRST_PAIRING,
+        _ => NOT_CONNECTED,
+    }
+}
+
 struct Inserted {
     status: Status,
+    banned_until: Option<DateTime<Utc>>,
+    held_until: Option<DateTime<Utc>>,
+    may_send: bool,
     seq: Option<i64>,
     whatsapp_id: Option<String>,
     created_at: Option<DateTime<Utc>>,
@@ -147,21 +183,22 @@ async fn insert(
         Inserted,
         r#"
         WITH account AS (
-            SELECT status, status IN ('pending', 'connected', 'disconnected') AS may_send
+            SELECT status, phone_number, banned_until, held_until,
+                status IN ('connected', 'disconnected') OR (status = 'pending' AND linked_at IS NOT NULL) AS may_send
             FROM accounts WHERE tenant_id = $1 AND id = $2 AND wanted <> 'erased'
         ), claim AS (
             INSERT INTO idempotency_keys (tenant_id, key, fingerprint, resource_id)
             SELECT $1, $8, $9, $3 FROM account WHERE may_send AND $8::text IS NOT NULL
             ON CONFLICT DO NOTHING RETURNING key
         ), message AS (
-            INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id, expires_at, trace)
-            SELECT $3, $1, $2, $4, $5, $6, $7, $10 FROM account
+            INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id, expires_at, trace, sender)
+            SELECT $3, $1, $2, $4, $5, $6, $7, $10, phone_number FROM account
             WHERE may_send AND ($8 IS NULL OR EXISTS (SELECT FROM claim))
             RETURNING seq, whatsapp_id, created_at
         ), known AS (
             SELECT fingerprint, resource_id FROM idempotency_keys WHERE tenant_id = $1 AND key = $8
         )
-        SELECT account.status AS "status: Status", message.seq AS "seq?", message.whatsapp_id AS "whatsapp_id?",
+        SELECT account.status AS "status: Status", account.banned_until, account.held_until, account.may_send AS "may_send!", message.seq AS "seq?", message.whatsapp_id AS "whatsapp_id?",
             message.created_at AS "created_at?", known.fingerprint AS "known_fingerprint?",
             known.resource_id AS "known_message?: MessageId"
         FROM account LEFT JOIN message ON true LEFT JOIN known ON true
@@ -187,12 +224,12 @@ async fn insert(
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such message.
 pub async fn get(db: &PgPool, tenant: TenantId, message: MessageId) -> Result<Message> {
-    sqlx::query_as!(
+    let mut found = sqlx::query_as!(
         Message,
         r#"
         SELECT id AS "id: MessageId", account_id AS "account_id: AccountId", chat AS "to", body AS "text",
-            state AS "state: State", reason, whatsapp_id, attempts, run_id AS "run_id: RunId", expires_at, created_at,
-            sent_at, delivered_at, read_at, failed_at, seq
+            state AS "state: State", reason, NULL::jsonb AS "waiting: Json<Wait>", whatsapp_id, attempts,
+            run_id AS "run_id: RunId", expires_at, created_at, sent_at, delivered_at, read_at, failed_at, seq
         FROM messages WHERE tenant_id = $1 AND id = $2
         "#,
         tenant.0,
@@ -200,7 +237,15 @@ pub async fn get(db: &PgPool, tenant: TenantId, message: MessageId) -> Result<Me
     )
     .fetch_optional(db)
     .await?
-    .ok_or(Error::NotFound)
+    .ok_or(Error::NotFound)?;
+    if found.state == State::Queued {
+        match accounts::get(db, tenant, found.account_id).await {
+            Ok(account) => found.waits_with(&account),
+            Err(Error::NotFound) => {} // it is being deleted, and its messages with it
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
 }
 
 /// A page of an account's messages, newest first; `before` is the `seq` of the last one seen.
@@ -215,7 +260,7 @@ pub async fn list(
     before: Option<i64>,
     limit: i64,
 ) -> Result<Listed<Message, i64>> {
-    super::accounts::get(db, tenant, account).await?;
+    let account_row = accounts::get(db, tenant, account).await?;
     let found = sqlx::query!(
         r#"
         SELECT seq, octet_length(body)::bigint AS "bytes!" FROM messages
@@ -233,11 +278,11 @@ pub async fn list(
     let fits = page::fit(found.iter().map(|row| row.bytes), limit);
     let next = page::next(&found, fits).map(|row| row.seq);
     let shown: Vec<i64> = found.iter().take(fits).map(|row| row.seq).collect();
-    let rows = sqlx::query_as!(
+    let mut rows = sqlx::query_as!(
         Message,
         r#"
         SELECT id AS "id: MessageId", account_id AS "account_id: AccountId", chat AS "to", body AS "text",
-            state AS "state: State", reason, whatsapp_id, attempts, run_id AS "run_id: RunId", expires_at, created_at,
+            state AS "state: State", reason, NULL::jsonb AS "waiting: Json<Wait>", whatsapp_id, attempts, run_id AS "run_id: RunId", expires_at, created_at,
             sent_at, delivered_at, read_at, failed_at, seq
         FROM messages
         WHERE tenant_id = $1 AND account_id = $2 AND seq = ANY($3)
@@ -249,5 +294,6 @@ pub async fn list(
     )
     .fetch_all(db)
     .await?;
+    rows.iter_mut().for_each(|message| message.waits_with(&account_row));
     Ok(Listed { rows, next })
 }

@@ -31,7 +31,8 @@ pub struct Waiting {
     pub trace: Option<String>,
 }
 
-/// The account's oldest queued messages in order, without those to chats that are `busy` now and those that have expired.
+/// The account's oldest queued messages in order, without those to chats that are `busy` now, those that have
+/// expired, and those that were accepted for another phone (R73).
 ///
 /// # Errors
 /// When the database fails.
@@ -44,6 +45,7 @@ pub async fn waiting(pool: &PgPool, account: AccountId, busy: &[String], limit: 
                extract(epoch FROM expires_at - clock_timestamp())::float8 AS expires_in_s, trace
         FROM messages
         WHERE account_id = $1 AND state = 'queued' AND chat <> ALL($2) AND (expires_at IS NULL OR expires_at > now())
+          AND (sender IS NULL OR sender = (SELECT phone_number FROM accounts WHERE id = $1))
         ORDER BY seq
         LIMIT $3
         "#,
@@ -122,9 +124,7 @@ async fn write_ends(pool: &PgPool, fence: Fence, outcomes: &[Outcome], step: &tr
         return Err(Error::Fenced);
     }
     step.follows_all(row.traces.iter().map(String::as_str));
-    if let Err(error) = due::correct(pool, &row.over).await {
-        tracing::warn!(account = %fence.account, %error, "a run that was called back could not be corrected");
-    }
+    correct(pool, fence, &row.over).await;
     Ok(row.runs.into_iter().map(RunId).collect())
 }
 
@@ -176,11 +176,14 @@ pub struct Receipt {
     pub at: DateTime<Utc>,
 }
 
-/// Moves messages on to `delivered` and `read`, never back; in a group the first member's receipt counts (R36).
+/// Moves messages on to `delivered` and `read`, never back; in a group the first member's receipt counts (R36). A receipt is
+/// an answer as well: a message whose acknowledgement was lost has left, also one that was called back, had expired or was
+/// given up meanwhile. Every state that it came through is told, and no time lies before the one of the state before: phones
+/// tell theirs in whole seconds, by their own clock. Answers the runs that were touched, to be settled.
 ///
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails.
-pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Result<()> {
+pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Result<Vec<RunId>> {
     let ids: Vec<String> = receipts.iter().map(|r| r.whatsapp_id.clone()).collect();
     let read: Vec<bool> = receipts.iter().map(|r| r.read).collect();
     let at: Vec<DateTime<Utc>> = receipts.iter().map(|r| r.at).collect();
@@ -192,28 +195,40 @@ pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Resu
             SELECT whatsapp_id, bool_or(read) AS read, min(at) AS at, min(at) FILTER (WHERE read) AS read_at
             FROM unnest($3::text[], $4::bool[], $5::timestamptz[]) AS t(whatsapp_id, read, at) GROUP BY whatsapp_id
         ), old AS (
-            SELECT m.id, m.state FROM messages m JOIN f ON m.account_id = f.account_id JOIN r ON m.whatsapp_id = r.whatsapp_id
-            WHERE m.state IN ('queued', 'sent', 'delivered') ORDER BY m.seq FOR UPDATE OF m
+            SELECT m.id, m.state, m.state IN ('sent', 'delivered') AS had_left, r.read, r.read_at,
+                coalesce(m.delivered_at, greatest(r.at, s.sent_at)) AS delivered_at, s.sent_at
+            FROM messages m JOIN f ON m.account_id = f.account_id JOIN r ON m.whatsapp_id = r.whatsapp_id
+                CROSS JOIN LATERAL (
+                    SELECT coalesce(m.sent_at, greatest(m.created_at, least(now(), r.at))) AS sent_at) s
+            WHERE m.state <> 'read' ORDER BY m.seq FOR UPDATE OF m
         ), m AS (
             UPDATE messages m SET
-                state = CASE WHEN r.read THEN 'read' ELSE 'delivered' END,
-                sent_at = coalesce(m.sent_at, now()),
-                delivered_at = coalesce(m.delivered_at, r.at),
-                read_at = coalesce(m.read_at, r.read_at)
-            FROM r, old
-            WHERE m.id = old.id AND m.account_id = $1 AND m.whatsapp_id = r.whatsapp_id
-              AND (old.state IN ('queued', 'sent') OR (old.state = 'delivered' AND r.read))
-            RETURNING m.id, m.tenant_id, m.account_id, m.state, m.trace, extract(epoch FROM now() - m.sent_at)::float8 AS took
+                state = CASE WHEN old.read THEN 'read' ELSE 'delivered' END,
+                reason = NULL, failed_at = NULL,
+                attempts = greatest(m.attempts, 1),
+                sent_at = old.sent_at,
+                delivered_at = old.delivered_at,
+                read_at = CASE WHEN old.read THEN greatest(old.read_at, old.delivered_at) END
+            FROM old
+            WHERE m.id = old.id AND m.account_id = $1 AND (old.state <> 'delivered' OR old.read)
+            RETURNING m.id, m.tenant_id, m.account_id, m.seq, m.run_id, m.trace, old.state AS was, old.had_left, old.read,
+                extract(epoch FROM now() - m.sent_at)::float8 AS took
         ), told AS (
             INSERT INTO events (tenant_id, account_id, kind, data, trace)
-            SELECT tenant_id, account_id, 'message.' || state,
-                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', state), trace
-            FROM m
+            SELECT tenant_id, account_id, 'message.' || k.state,
+                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', k.state), trace
+            FROM m CROSS JOIN LATERAL (VALUES
+                (1, 'sent', NOT had_left), (2, 'delivered', was <> 'delivered'), (3, 'read', read)) AS k(n, state, holds)
+            WHERE k.holds ORDER BY m.seq, k.n
         )
         SELECT (SELECT count(*) FROM f) AS "held!",
                (SELECT coalesce(array_agg(DISTINCT trace::text) FILTER (WHERE trace IS NOT NULL), '{}') FROM m) AS "traces!: Vec<String>",
-               (SELECT coalesce(array_agg(took) FILTER (WHERE state = 'delivered'), '{}') FROM m) AS "delivered!",
-               (SELECT coalesce(array_agg(took) FILTER (WHERE state = 'read'), '{}') FROM m) AS "read!"
+               (SELECT coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL AND NOT had_left), '{}')
+                FROM m) AS "runs!: Vec<uuid::Uuid>",
+               (SELECT coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL AND NOT had_left AND was <> 'queued'), '{}')
+                FROM m) AS "over!: Vec<uuid::Uuid>",
+               (SELECT coalesce(array_agg(took) FILTER (WHERE was <> 'delivered'), '{}') FROM m) AS "delivered!",
+               (SELECT coalesce(array_agg(took) FILTER (WHERE read), '{}') FROM m) AS "read!"
         "#,
         fence.account.0,
         fence.epoch,
@@ -233,7 +248,15 @@ pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Resu
     for (stage, times) in [(MessageStage::Delivered, row.delivered), (MessageStage::Read, row.read)] {
         times.into_iter().for_each(|took| metrics::MESSAGE_STAGE_SECONDS.of(stage).observe_with_trace(took));
     }
-    Ok(())
+    correct(pool, fence, &row.over).await;
+    Ok(row.runs.into_iter().map(RunId).collect())
+}
+
+/// Runs that were over before a text of theirs turned out to have been sent.
+async fn correct(pool: &PgPool, fence: Fence, runs: &[uuid::Uuid]) {
+    if let Err(error) = due::correct(pool, runs).await {
+        tracing::warn!(account = %fence.account, %error, "a run that was called back could not be corrected");
+    }
 }
 
 /// A message that somebody sent to the account.

@@ -3,7 +3,7 @@
 use sqlx::{PgConnection, PgPool};
 
 use super::audit::{self, Entry, Operator};
-use super::{Error, Fence, Result};
+use super::{Error, Fence, Result, unsent};
 use crate::id::TenantId;
 
 /// Shows a QR code: text, running number, and how many seconds it lives (R25, R30). The event is a signal and carries no code;
@@ -174,11 +174,13 @@ pub enum Linked {
     },
 }
 
-/// Writes the first connection of a pairing (R26), or ends it as a duplicate (R29): number, status, audit and events.
+/// Writes the first connection of a pairing (R26), or ends it as a duplicate (R29): number, status, audit and events. What was
+/// accepted for another phone ends before (R73).
 ///
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails.
 pub async fn linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linked> {
+    unsent::end_of_other_phones(pool, fence, &who.number).await?;
     let mut tx = pool.begin().await?;
     let row = sqlx::query!(
         r#"

@@ -23,6 +23,7 @@ mod server;
 mod session;
 mod store;
 mod tidy;
+mod unsent;
 mod waiting;
 mod webhook_ends;
 mod webhooks;

@@ -6,7 +6,7 @@ use chrono::Utc;
 use common::account::Status;
 use common::id::MessageId;
 use common::store::MIGRATOR;
-use common::store::outbox::{self, Inbound};
+use common::store::outbox::{self, Inbound, Receipt};
 use common::store::pairing;
 use common::store::session::{self, StatusChange};
 use sqlx::PgPool;
@@ -72,6 +72,54 @@ async fn a_try_is_counted_once(pool: PgPool) {
         assert_eq!(outbox::count_try(&pool, fence, message, before).await.unwrap(), 1);
     }
     assert_eq!(outbox::count_try(&pool, fence, message, 1).await.unwrap(), 2);
+}
+
+/// R71, R72: from every state in which a message can be met a receipt leads on, through each state in between, each told once;
+/// no time runs backwards, though the phone's clock does; what had ended for another reason has not any more.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_receipt_leads_on_from_every_state(pool: PgPool) {
+    let fence = account(&pool).await;
+    let ends = "'expired', 'canceled', 'failed'";
+    for (state, read, told) in [
+        ("queued", false, "sent delivered"),
+        ("queued", true, "sent delivered read"),
+        ("expired", true, "sent delivered read"),
+        ("canceled", false, "sent delivered"),
+        ("failed", true, "sent delivered read"),
+        ("sent", false, "delivered"),
+        ("sent", true, "delivered read"),
+        ("delivered", true, "read"),
+        ("delivered", false, ""),
+        ("read", true, ""),
+        ("read", false, ""),
+    ] {
+        let message = MessageId::new();
+        let insert = format!(
+            "INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id, state, reason, attempts, sent_at, delivered_at,
+                read_at, failed_at)
+             SELECT $1, tenant_id, id, '15559999@s.whatsapp.net', 'hello', $1::text, s, CASE WHEN s IN ({ends}) THEN 'why' END,
+                CASE WHEN s IN ('sent', 'delivered', 'read') THEN 1 ELSE 0 END,
+                CASE WHEN s IN ('sent', 'delivered', 'read') THEN now() END, CASE WHEN s IN ('delivered', 'read') THEN now() END,
+                CASE WHEN s = 'read' THEN now() END, CASE WHEN s IN ({ends}) THEN now() END
+             FROM accounts, (VALUES ($2)) AS v(s)"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(insert)).bind(message.0).bind(state).execute(&pool).await.unwrap();
+        let at = Utc::now() - Duration::from_secs(3);
+        let one = |read| Receipt { whatsapp_id: message.to_string(), read, at };
+        let batch = if read { vec![one(false), one(true)] } else { vec![one(false)] };
+        assert!(outbox::receipts(&pool, fence, &batch).await.unwrap().is_empty(), "it is of no run");
+        outbox::receipts(&pool, fence, &batch).await.unwrap();
+
+        let what = format!("{state}, read: {read}");
+        let kinds = "SELECT coalesce(string_agg(substr(kind, 9), ' ' ORDER BY id), '') FROM events WHERE data ->> 'message_id' = $1";
+        let kinds: String = sqlx::query_scalar(kinds).bind(message.to_string()).fetch_one(&pool).await.unwrap();
+        assert_eq!(kinds, told, "{what}");
+        let good = "SELECT created_at <= sent_at AND sent_at <= delivered_at AND (read_at IS NULL OR delivered_at <= read_at)
+                        AND attempts = 1 AND reason IS NULL AND failed_at IS NULL
+                        AND state = CASE WHEN $2 OR $3 = 'read' THEN 'read' ELSE 'delivered' END FROM messages WHERE id = $1";
+        let good = sqlx::query_scalar::<_, bool>(good).bind(message.0).bind(read).bind(state);
+        assert!(good.fetch_one(&pool).await.unwrap(), "{what}");
+    }
 }
 
 /// R25: an equal code is told once, though it is written again.

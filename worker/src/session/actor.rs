@@ -275,7 +275,11 @@ impl Actor {
                 self.bell.notify_one();
                 return;
             }
-            LinkEvent::Receipt { whatsapp_ids, kind, at, .. } => return self.gathered.receipt(whatsapp_ids, kind, at),
+            LinkEvent::Receipt { whatsapp_ids, kind, at, .. } => {
+                self.gathered.receipt(&self.in_flight, whatsapp_ids, kind, at);
+                self.bell.notify_one();
+                return;
+            }
             LinkEvent::Messages(messages) => return self.gathered.messages(messages, commit),
             _ if serial != self.serial => return, // the life of a connection that was given up
             LinkEvent::GroupsChanged => {

@@ -12,7 +12,7 @@ use common::store::{Fence, Result};
 use common::telemetry::metrics::labels::FailReason;
 
 use super::figures;
-use super::in_flight::InFlight;
+use super::in_flight::{Flying, InFlight};
 use crate::context::Context;
 use crate::link::{Commit, InboundMessage, ReceiptKind};
 
@@ -48,11 +48,7 @@ impl Gathered {
             flying.step.fails(&code);
         }
         match error {
-            None => {
-                flying.step.within(|| figures::acknowledged(&flying, in_flight.is_straight(flying.accepted)));
-                flying.step.event("acknowledged");
-                self.outcomes.push((Outcome { id: flying.id, failure: None }, None));
-            }
+            None => self.left(in_flight, &flying),
             // the row waits, and with it all behind it
             Some(463) => {
                 self.hold = Some(hold);
@@ -88,8 +84,24 @@ impl Gathered {
         self.failed(id, FailReason::Unconfirmed, reason);
     }
 
-    /// A recipient's phone has it, or showed it.
-    pub fn receipt(&mut self, whatsapp_ids: Vec<String>, kind: ReceiptKind, at: chrono::DateTime<chrono::Utc>) {
+    /// WhatsApp's server has it.
+    fn left(&mut self, in_flight: &InFlight, flying: &Flying) {
+        flying.step.within(|| figures::acknowledged(flying, in_flight.is_straight(flying.accepted)));
+        flying.step.event("acknowledged");
+        self.outcomes.push((Outcome { id: flying.id, failure: None }, None));
+    }
+
+    /// A recipient's phone has it, or showed it. Where the server's answer is still to come, this is one: it is lost, or late.
+    pub fn receipt(
+        &mut self,
+        in_flight: &InFlight,
+        whatsapp_ids: Vec<String>,
+        kind: ReceiptKind,
+        at: chrono::DateTime<chrono::Utc>,
+    ) {
+        for flying in whatsapp_ids.iter().filter_map(|whatsapp_id| in_flight.answered(whatsapp_id)) {
+            self.left(in_flight, &flying);
+        }
         let read = match kind {
             ReceiptKind::Delivered => false,
             ReceiptKind::Read | ReceiptKind::Played => true,
@@ -164,8 +176,11 @@ impl Gathered {
             }
         }
         if !self.receipts.is_empty() {
-            outbox::receipts(&context.pool, fence, &self.receipts).await?;
+            let runs = outbox::receipts(&context.pool, fence, &self.receipts).await?;
             self.receipts.clear();
+            if !runs.is_empty() {
+                settle(context, &runs).await;
+            }
         }
         if let Some(hold) = self.hold {
             common::store::session::hold(&context.pool, fence, hold.as_secs_f64()).await?;

@@ -9,7 +9,9 @@ use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use worker::link::fake::Call;
-use worker::link::{CloseReason, Connector as _, InboundMessage, LinkEvent, MessageKind, OpenSpec, SendError, channel};
+use worker::link::{
+    CloseReason, Connector as _, InboundMessage, LinkEvent, MessageKind, OpenSpec, ReceiptKind, SendError, channel,
+};
 use worker::session::outbox::Sender;
 use worker::session::state::End;
 
@@ -304,6 +306,37 @@ async fn a_message_that_is_put_off_is_not_overtaken(pool: PgPool) {
     assert_eq!(ids[..3], [first.to_string(), slow.to_string(), first.to_string()]);
     link.emit(ack(&first.to_string()));
     assert_eq!(sent(&link, 4).await[3], second.to_string());
+    orders.fence.cancel();
+    assert_eq!(session.await.unwrap(), End::Fenced);
+}
+
+/// R71: a receipt says that WhatsApp has the message: where the acknowledgement was lost the next one of the chat goes at once,
+/// on the same connection, and the message was sent, delivered and read.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_receipt_is_an_answer(pool: PgPool) {
+    let house = House::new(pool).await;
+    let account = house.account(15_550_001).await;
+    let first = house.message(account, 15_559_999).await;
+    let second = house.message(account, 15_559_999).await;
+    let (orders, session) = house.session(account);
+    let link = house.online(0).await;
+    assert_eq!(sent(&link, 1).await, [first.to_string()]);
+    let start = Instant::now();
+    link.emit(LinkEvent::Receipt {
+        whatsapp_ids: vec![first.to_string()],
+        kind: ReceiptKind::Read,
+        chat: "15559999@s.whatsapp.net".to_owned(),
+        participant: None,
+        at: chrono::Utc::now(),
+    });
+    assert_eq!(sent(&link, 2).await[1], second.to_string());
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!(house.switch.links.links().len(), 1, "no connection was made anew");
+    until("it is read", async || (house.state(first).await.0 == "read").then_some(())).await;
+    link.emit(ack(&first.to_string())); // late: it changes nothing
+    link.emit(ack(&second.to_string()));
+    until("the second is sent", async || (house.state(second).await.0 == "sent").then_some(())).await;
+    assert_eq!(house.state(first).await.0, "read");
     orders.fence.cancel();
     assert_eq!(session.await.unwrap(), End::Fenced);
 }

@@ -4,13 +4,15 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::super::audit::{self, Entry, Operator};
-use super::super::{Error, Result, again, events, runs};
+use super::super::{Error, Result, again, events, runs, unsent};
 use super::{Pairing, lock, pairing};
 use crate::account::{Method, PAIRING_WINDOW_S, Status};
 use crate::id::{AccountId, TenantId};
 
 /// Why the runs of a deleted account ended.
 const GONE: &str = "the account was deleted";
+/// Why what an unpaired account had queued ended.
+const UNPAIRED: &str = "the account was unpaired";
 
 /// How an unpair or delete ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,14 +74,22 @@ pub async fn pair(
 }
 
 /// Unpairs from any state (R12, R15): whoever holds the socket is fenced and the credentials are gone when this returns;
-/// the row, its groups and reminders stay. WhatsApp is not told. Afterwards ring `Unpair`.
+/// the row, its groups and reminders stay. What was queued, and runs under way, end with it (R73): they were meant for this
+/// phone. WhatsApp is not told. Afterwards ring `Unpair`.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account.
 pub async fn unpair(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<Unpaired> {
+    again(|| try_unpair(db, tenant, account, operator)).await
+}
+
+async fn try_unpair(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<Unpaired> {
     let mut transaction = db.begin().await?;
+    let open = lock_dependents(&mut transaction, tenant, account).await?;
     fence(&mut transaction, tenant, account).await?;
     let before = lock(&mut transaction, tenant, account).await?;
+    runs::end(&mut transaction, tenant, &open, UNPAIRED).await?;
+    unsent::call_back(&mut transaction, tenant, account, None, UNPAIRED).await?;
     let scrubbed = scrub(&mut transaction, account).await?;
     sqlx::query!(
         "UPDATE accounts SET status = 'unpaired', status_reason = NULL, wanted = 'offline', generation = generation + 1,
@@ -132,6 +142,7 @@ async fn try_delete(db: &PgPool, tenant: TenantId, account: AccountId, operator:
     .await?
     .ok_or(Error::NotFound)?;
     runs::end(&mut transaction, tenant, &open, GONE).await?;
+    unsent::call_back(&mut transaction, tenant, account, None, GONE).await?;
     let entry = Entry { tenant, account, label: &before.label, operator, action: "delete", outcome: "ok" };
     let deletion = if before.linked {
         let mark = sqlx::query!(

@@ -269,8 +269,8 @@ async fn queue(
     let step = step.send(Destination::Outbox).tenant(run.tenant).account(account).batch(messages);
     // the texts stay where they are: all of them for all targets may be a thousand times the reminder
     sqlx::query!(
-        "INSERT INTO messages (id, tenant_id, account_id, run_id, run_position, chat, body, whatsapp_id, expires_at, trace)
-         SELECT k.id, $1, $2, $3, m.position, m.chat, m.body, k.whatsapp_id, $4, $7
+        "INSERT INTO messages (id, tenant_id, account_id, run_id, run_position, chat, body, whatsapp_id, expires_at, trace, sender)
+         SELECT k.id, $1, $2, $3, m.position, m.chat, m.body, k.whatsapp_id, $4, $7, (SELECT phone_number FROM accounts WHERE id = $2)
          FROM (SELECT t.position, t.chat, b.body, row_number() OVER (ORDER BY t.position, b.place) AS place
                FROM runs r CROSS JOIN unnest(r.bodies) WITH ORDINALITY AS b (body, place)
                     JOIN run_targets t ON t.tenant_id = r.tenant_id AND t.run_id = r.id AND t.state = 'pending'

@@ -1,0 +1,126 @@
+//! A message goes out from the phone that it was accepted for, or not at all.
+
+use common::account::Status;
+use common::id::{AccountId, MessageId, TenantId};
+use common::jid::Jid;
+use common::store::accounts;
+use common::store::audit::Operator;
+use common::store::messages::{self, Accepted, Draft};
+use common::store::pairing::{self, LinkedAs};
+use common::store::session::{self, StatusChange};
+use common::store::{Error, Fence, MIGRATOR, outbox};
+use sqlx::PgPool;
+
+use crate::due::{account, count};
+use crate::runs::under_way;
+
+/// The number that [`account`] gives a linked phone.
+const PHONE: &str = "49170000001";
+const OTHER: &str = "49170000002";
+
+async fn fence(db: &PgPool, account: AccountId) -> Fence {
+    let epoch = sqlx::query_scalar("SELECT epoch FROM leases WHERE account_id = $1");
+    Fence { account, epoch: epoch.bind(account).fetch_one(db).await.unwrap() }
+}
+
+async fn queue(db: &PgPool, (tenant, account): (TenantId, AccountId)) -> common::store::Result<MessageId> {
+    let to: Jid = "4917012345678".parse().unwrap();
+    let draft = Draft { to: &to, text: "hello", expires_at: None, key: None };
+    let Accepted::Queued(message) = messages::accept(db, tenant, account, &draft).await? else { panic!("not queued") };
+    Ok(message.id)
+}
+
+async fn link(db: &PgPool, account: AccountId, number: &str) {
+    let who =
+        LinkedAs { number: number.to_owned(), jid: format!("{number}:1@s.whatsapp.net"), lid: None, push_name: None };
+    pairing::linked(db, fence(db, account).await, &who).await.unwrap();
+}
+
+async fn log_out(db: &PgPool, account: AccountId) {
+    let fence = fence(db, account).await;
+    let change = StatusChange { fence, status: Status::LoggedOut, reason: None, banned_for_s: None };
+    session::write_statuses(db, &[change]).await.unwrap();
+}
+
+/// The state of a message, its reason, and the kinds of events that tell of it.
+async fn told(db: &PgPool, message: MessageId) -> (String, Option<String>, Vec<String>) {
+    let (state, reason) =
+        sqlx::query_as("SELECT state, reason FROM messages WHERE id = $1").bind(message).fetch_one(db).await.unwrap();
+    let kinds = sqlx::query_scalar("SELECT kind FROM events WHERE data ->> 'message_id' = $1 ORDER BY id");
+    (state, reason, kinds.bind(message.to_string()).fetch_all(db).await.unwrap())
+}
+
+/// R73: an unpair ends what was queued and runs under way, and says so; nothing of it waits for the next phone.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn an_unpair_ends_what_was_queued(db: PgPool) {
+    let of = account(&db, "connected").await;
+    let single = queue(&db, of).await.unwrap();
+    let (_, run) = under_way(&db, of, 2).await;
+    accounts::unpair(&db, of.0, of.1, Operator::System("test")).await.unwrap();
+    let reason = Some("the account was unpaired".to_owned());
+    assert_eq!(told(&db, single).await, ("canceled".to_owned(), reason, vec!["message.canceled".to_owned()]));
+    assert_eq!(count(&db, "SELECT count(*) FROM messages WHERE state = 'queued'").await, 0);
+    let (status, summary): (String, String) =
+        sqlx::query_as("SELECT status, summary FROM runs WHERE id = $1").bind(run).fetch_one(&db).await.unwrap();
+    assert_eq!((&*status, &*summary), ("canceled", "0 of 2 sent, 2 skipped: the account was unpaired"));
+    assert_eq!(count(&db, "SELECT count(*) FROM run_targets WHERE state = 'skipped'").await, 2);
+    assert!(matches!(queue(&db, of).await, Err(Error::Conflict(_))));
+}
+
+/// R73: a delete whose device is still to be logged out ends what was queued at once.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_delete_ends_what_was_queued(db: PgPool) {
+    let of = account(&db, "connected").await;
+    sqlx::query("INSERT INTO credentials (account_id, kind, name, key_id, sealed) VALUES ($1, 1, 'device', 'k', 'x')")
+        .bind(of.1)
+        .execute(&db)
+        .await
+        .unwrap();
+    let single = queue(&db, of).await.unwrap();
+    accounts::delete(&db, of.0, of.1, Operator::System("test")).await.unwrap();
+    let (state, reason, kinds) = told(&db, single).await;
+    assert_eq!((&*state, reason.as_deref(), kinds.len()), ("canceled", Some("the account was deleted"), 1));
+}
+
+/// R73: what a logged out phone had queued, and its run, wait for this phone: it goes out when the same one is linked again, and
+/// ends when another is.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_logout_keeps_the_queue_for_the_same_phone(db: PgPool) {
+    for (number, goes_on) in [(PHONE, true), (OTHER, false)] {
+        let of = account(&db, "connected").await;
+        sqlx::query("UPDATE accounts SET linked_at = now()").execute(&db).await.unwrap();
+        let single = queue(&db, of).await.unwrap();
+        let (_, run) = under_way(&db, of, 1).await;
+        log_out(&db, of.1).await;
+        assert_eq!(told(&db, single).await.0, "queued");
+        assert!(outbox::waiting(&db, of.1, &[], 10).await.unwrap().is_empty(), "no phone, nothing to send");
+        assert!(matches!(queue(&db, of).await, Err(Error::Conflict(_))), "nobody may queue more");
+        accounts::pair(&db, of.0, of.1, (common::account::Method::Qr, None), Operator::System("test")).await.unwrap();
+        let meanwhile = queue(&db, of).await.unwrap();
+        link(&db, of.1, number).await;
+
+        let waiting: Vec<_> = outbox::waiting(&db, of.1, &[], 10).await.unwrap().iter().map(|row| row.id).collect();
+        let (state, reason, kinds) = told(&db, single).await;
+        let status: String =
+            sqlx::query_scalar("SELECT status FROM runs WHERE id = $1").bind(run).fetch_one(&db).await.unwrap();
+        if goes_on {
+            assert_eq!((&*state, reason, kinds.len()), ("queued", None, 0));
+            assert_eq!((waiting.len(), &*status), (4, "running"), "the single ones, and two texts of the run");
+        } else {
+            let why = Some("the account was paired with another phone");
+            assert_eq!((&*state, reason.as_deref(), &*kinds), ("canceled", why, &["message.canceled".to_owned()][..]));
+            assert_eq!((waiting, &*status), (vec![meanwhile], "canceled"), "this was meant for whatever phone comes");
+        }
+        accounts::unpair(&db, of.0, of.1, Operator::System("test")).await.unwrap(); // lets go of the number
+    }
+}
+
+/// R73: an account takes messages once a phone was linked to it, and not before.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn nothing_is_queued_before_the_first_phone(db: PgPool) {
+    let of = account(&db, "pending").await;
+    let Err(Error::Conflict(why)) = queue(&db, of).await else { panic!("it was queued") };
+    assert!(why.contains("first time"), "{why}");
+    link(&db, of.1, PHONE).await;
+    queue(&db, of).await.unwrap();
+}
