@@ -55,7 +55,7 @@ def install(release: Release) -> None:
         pods = release.pods(component)
         check(len(pods) == count and all(map(is_ready, pods)), f"{count} {component} pods are ready")
         check(restarts(pods) == 0, f"no {component} pod was restarted: each waited for its schema")
-    hooks = release.helm("get", "hooks")
+    hooks = release.helm("get hooks")
     check("pre-install" in hooks and "migrate" in hooks, "the migrations are a hook")
     check("migrat" in release.events().lower() and not release.items("jobs"), "the hook's Job ran, and is gone since it succeeded")
 
