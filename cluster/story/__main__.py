@@ -9,7 +9,7 @@ import traceback
 from . import day, fleet, install, refusals, scrape, tell, trial
 from .explain import explain
 from .gateway import Phones
-from .kube import Release, run
+from .kube import Release, must
 from .reach import OWN, Way
 from .takeover import overlaps
 from .tell import check, say, step, warn
@@ -89,7 +89,7 @@ def clean() -> None:
     for namespace, name in (("switchboard", "sb"), ("trial", "sb"), ("fleet", "fleet")):
         Release(namespace, name, VALUES).uninstall()
     fleet.revoke()
-    run("kubectl", "delete", "namespace", *NAMESPACES, "--ignore-not-found", "--timeout=120s")
+    must("kubectl", "delete", "namespace", *NAMESPACES, "--ignore-not-found", "--timeout=120s")
 
 
 def main() -> int:
