@@ -26,10 +26,16 @@ build_module() {
 }
 
 need_go() {
-  local version
   command -v go >/dev/null || fail "Go is missing: the cluster's own parts are built with Go 1.26 or newer (https://go.dev/dl)"
-  version=$(go env GOVERSION | sed 's/^go1\.\([0-9]*\).*/\1/')
-  [ "$version" -ge 26 ] || fail "$(go env GOVERSION) is too old: the cluster's own parts need Go 1.26 or newer"
+  [ "$(go_minor)" -ge 26 ] || fail "$(go env GOVERSION) is too old: the cluster's own parts need Go 1.26 or newer"
+}
+
+go_minor() { go env GOVERSION | sed 's/^go1\.\([0-9]*\).*/\1/'; }
+
+# Whether all parts are there: then Go is not needed.
+is_built() {
+  local name
+  for name in kubernetes containerd pause; do [ -f "$(built $name)/done" ] || return 1; done
 }
 
 # The control plane says which release it is by what the linker writes into it.

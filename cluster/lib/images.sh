@@ -31,10 +31,12 @@ make_checkout_images() {
   command -v cargo >/dev/null || fail "cargo is missing: install Rust from https://rustup.rs"
   for name in api worker scheduler simulator; do binaries+=(--bin "switchboard-$name"); done
   say "Building the binaries"
-  # One feature set for everything, so that nothing is compiled twice (dev/test). PROFILE=release: for figures.
-  (cd "$root" && SQLX_OFFLINE=true nice -n 5 cargo build --locked --profile "${PROFILE:-dev}" --workspace --all-features "${binaries[@]}") || fail "the build failed"
   target=$(cd "$root" && cargo metadata --no-deps --offline --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
   [ "${PROFILE:-dev}" = dev ] || out=$PROFILE
+  # As in dev/run: what waproto's build script writes is no reason to run it again.
+  touch -t 200607240000 "$target/$out"/build/waproto-*/out/whatsapp.local.desc 2>/dev/null || true
+  # One feature set for everything, so that nothing is compiled twice (dev/test). PROFILE=release: for figures.
+  (cd "$root" && SQLX_OFFLINE=true nice -n 5 cargo build --locked --profile "${PROFILE:-dev}" --workspace --all-features "${binaries[@]}") || fail "the build failed"
   mkdir -p "$state/stripped"
   for name in api worker scheduler simulator; do
     [ "$state/stripped/switchboard-$name" -nt "$target/$out/switchboard-$name" ] ||

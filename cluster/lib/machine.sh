@@ -24,13 +24,14 @@ own_mounts() {
 
 # The hierarchy below the group that we were started in is all that is seen from here.
 own_cgroups() {
-  local controller
+  local controller controllers
   if [ "$cgroups" = v2 ]; then
     mount -t cgroup2 cgroup /sys/fs/cgroup
     # A group that hands controllers down holds no processes itself.
     mkdir /sys/fs/cgroup/parts
     while read -r process; do echo "$process" >/sys/fs/cgroup/parts/cgroup.procs || true; done </sys/fs/cgroup/cgroup.procs
-    for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
+    read -ra controllers </sys/fs/cgroup/cgroup.controllers
+    for controller in "${controllers[@]}"; do
       echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control || true
     done
   else

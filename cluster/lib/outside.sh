@@ -65,13 +65,6 @@ enter_groups() {
   done
 }
 
-# Removes the cluster's groups, the innermost first; a group is only removed when nothing runs in it.
-remove_groups() {
-  local dir
-  for dir in /sys/fs/cgroup/"$group" /sys/fs/cgroup/*/"$group"; do
-    [ ! -d "$dir" ] || find "$dir" -depth -type d -exec rmdir {} \; 2>/dev/null || true
-  done
-}
 
 start_cluster() {
   local started=$SECONDS
@@ -136,7 +129,12 @@ stop_cluster() {
 
 cluster_is_gone() { ! cluster_pid; }
 
+# Removes the cluster's groups, the innermost first. One in which a process still ends can't be removed yet.
 groups_are_gone() {
-  remove_groups
-  ! ls -d /sys/fs/cgroup/"$group" /sys/fs/cgroup/*/"$group"
+  local dir left=0
+  for dir in /sys/fs/cgroup/"$group" /sys/fs/cgroup/*/"$group"; do
+    [ -d "$dir" ] || continue
+    find "$dir" -depth -type d -exec rmdir {} + || left=1
+  done
+  return $left
 }

@@ -1,6 +1,18 @@
 # The system's packages that the cluster needs, and where its programs are. Sourced, never run.
 # shellcheck shell=bash disable=SC2154,SC2034
 
+# Why no cluster can be started here; nothing if one can.
+obstacle() {
+  if [ -n "$given_kubeconfig" ]; then return; fi
+  if [ "$(uname -s)" != Linux ] || [ "$(id -u)" != 0 ]; then
+    say "a cluster of our own needs Linux and root"
+  elif ! unshare --net --mount --pid --cgroup --fork true 2>/dev/null; then
+    say "this machine lets nobody make namespaces"
+  elif ! is_built && { ! command -v go >/dev/null || [ "$(go_minor)" -lt 26 ]; }; then
+    say "its parts are built with Go 1.26 or newer, which is missing"
+  fi
+}
+
 install_packages() {
   local missing=""
   [ "$(uname -s)" = Linux ] || fail "a cluster of our own needs Linux; elsewhere set KUBECONFIG to that of kind or k3d"

@@ -4,21 +4,25 @@ import argparse
 import os
 import pathlib
 import sys
+import traceback
 
 from . import day, fleet, install, refusals, scrape, tell, trial
-from .kube import Namespace, Release, must, run
-from .reach import OWN
+from .explain import explain
+from .gateway import Phones
+from .kube import Release, must
+from .reach import OWN, Way
 from .takeover import overlaps
 from .tell import check, say, step, warn
 from .traffic import Traffic, judge
 
 VALUES = pathlib.Path(__file__).parent / "values.yaml"
+NAMESPACES = ["switchboard", "trial", "fleet", "stores"]
 CHAPTERS = ["main", "trial", "fleet"]
 
 
 def main_story(accounts: int, per_second: float) -> None:
     release = Release("switchboard", "sb", VALUES)
-    with step("custom resources, Postgres and Redis"):
+    with step("custom resources, Postgres, Redis and WhatsApp"):
         install.custom_resources()
         stores = install.stores()
     with step("install, with the migrations as a hook"):
@@ -28,7 +32,7 @@ def main_story(accounts: int, per_second: float) -> None:
     with step("helm test"):
         install.tested(release)
     with step(f"pair {accounts} phones through the Service, send, and a reminder fires"):
-        api, world = install.gateway(release), install.phones(release)
+        api, world = install.gateway(release), Phones(Way(stores, "whatsapp", 7700))
         desks = install.desks(api, world, accounts)
         install.sent(api, world, desks[0])
         install.fired(api, install.reminded(api, world, desks[0], "Stand-up", 5))
@@ -85,8 +89,7 @@ def clean() -> None:
     for namespace, name in (("switchboard", "sb"), ("trial", "sb"), ("fleet", "fleet")):
         Release(namespace, name, VALUES).uninstall()
     fleet.revoke()
-    names = ["switchboard", "trial", "fleet", "stores"]
-    run("kubectl", "delete", "namespace", *names, "--ignore-not-found", "--timeout=120s")
+    must("kubectl", "delete", "namespace", *NAMESPACES, "--ignore-not-found", "--timeout=120s")
 
 
 def main() -> int:
@@ -110,9 +113,11 @@ def main() -> int:
                 fleet.judged()
         elif "fleet" in chapters:
             warn("no nodes by decree here: kwok is part of the cluster of our own")
-    except tell.Broken as broken:
+    except Exception as broken:
         say(f"BROKEN: {broken}")
-        explain()
+        if not isinstance(broken, tell.Broken):
+            traceback.print_exc(file=sys.stdout)
+        explain(NAMESPACES)
         print(f"{tell.checks} passed, 1 failed", flush=True)
         return 1
     finally:
@@ -121,17 +126,6 @@ def main() -> int:
             clean()
     print(f"{tell.checks} passed, 0 failed", flush=True)
     return 0
-
-
-def explain() -> None:
-    """What an operator would look at first."""
-    for words in (["get", "pods", "-A", "-o", "wide"], ["get", "events", "-A", "--sort-by=.lastTimestamp"]):
-        out = run("kubectl", *words).stdout
-        print("\n".join(line[:220] for line in out.splitlines()[-40:]), flush=True)
-    for pod in Namespace("switchboard").items("pods"):
-        name = pod["metadata"]["name"]
-        out = run("kubectl", "-n", "switchboard", "logs", name, "--all-containers", "--tail=8").stdout
-        print(f"-- {name}\n" + "\n".join(line[:300] for line in out.splitlines()), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,38 +1,14 @@
 """What operators do to a cluster and what happens to it, while messages go on."""
 
-import threading
+import contextlib
 import time
 
 from . import processes
 from .gateway import Phones
 from .kube import Namespace, Release, must, restarts
+from .lookout import Lookout
 from .takeover import Watch
 from .tell import check, until
-
-
-class Lookout:
-    """Counts ready pods of a component all the time: the fewest and the most that were there at once."""
-
-    def __init__(self, release: Release, component: str) -> None:
-        self.release, self.component = release, component
-        self.fewest, self.most = 1_000, 0
-        self.over = threading.Event()
-        self.thread = threading.Thread(target=self._look, daemon=True)
-
-    def _look(self) -> None:
-        while not self.over.wait(0.3):
-            pods = self.release.items("pods", self.release.selector(self.component))
-            working = [pod for pod in pods if pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]]
-            ready = len(self.release.ready(self.component))
-            self.fewest, self.most = min(self.fewest, ready), max(self.most, len(working))
-
-    def __enter__(self) -> "Lookout":
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.over.set()
-        self.thread.join(20)
 
 
 def rolled(release: Release, world: Phones, change: str, act) -> None:
@@ -45,6 +21,7 @@ def rolled(release: Release, world: Phones, change: str, act) -> None:
         act()
         release.rolled("worker")
         release.settled("worker", count)
+    online(release, world)
     gaps = watch.told(change)
     after = {pod["metadata"]["name"] for pod in release.pods("worker")}
     check(not before & after, f"{change}: every worker is a new one")
@@ -73,23 +50,19 @@ def rolled_back(release: Release, world: Phones) -> None:
 def drained(release: Release, world: Phones, node: str) -> None:
     """A node is drained as an operator drains it: budgets let one pod of each component go at a time."""
     watch = Watch(world)
-    lookouts = [Lookout(release, component) for component in ("api", "worker", "scheduler")]
     wanted = {component: len(release.pods(component)) for component in ("api", "worker", "scheduler")}
     there = len([pod for component in wanted for pod in release.pods(component) if pod["spec"]["nodeName"] == node])
     check(there, f"{there} pods of ours are on {node}")
-    for lookout in lookouts:
-        lookout.__enter__()
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(must, "kubectl", "uncordon", node)
+        lookouts = [stack.enter_context(Lookout(release, component)) for component in wanted]
         must("kubectl", "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=240s",
              "--pod-selector=app.kubernetes.io/component in (api,worker,scheduler)", seconds=260)
         for component, count in wanted.items():
             release.settled(component, count)
-    finally:
-        for lookout in lookouts:
-            lookout.__exit__()
-        must("kubectl", "uncordon", node)
     for lookout in lookouts:
         check(lookout.fewest >= wanted[lookout.component] - 1, f"the drain took one {lookout.component} pod at a time")
+    online(release, world)
     watch.told("draining a node")
 
 

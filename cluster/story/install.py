@@ -1,6 +1,7 @@
 """From an empty cluster to a phone that gets a message."""
 
 import base64
+import concurrent.futures
 import datetime
 import json
 import os
@@ -27,7 +28,7 @@ def custom_resources() -> None:
 
 
 def stores() -> Namespace:
-    """Postgres and Redis, as a company has them already."""
+    """Postgres, Redis and WhatsApp, which are there before the release."""
     own = {"POSTGRES": "localhost/postgres:dev", "REDIS": "localhost/redis:dev", "NODE_SELECTOR": "kubernetes.io/hostname: node-1"}
     away = {"POSTGRES": "docker.io/library/postgres:17", "REDIS": "docker.io/library/redis:7", "NODE_SELECTOR": "kubernetes.io/os: linux"}
     text = (HERE / "stores.yaml").read_text()
@@ -36,7 +37,7 @@ def stores() -> Namespace:
     namespace = Namespace("stores")
     namespace.make("restricted")
     namespace.apply(text)
-    until("Postgres and Redis", lambda: sum(map(is_ready, namespace.items("pods"))) == 2)
+    until("Postgres, Redis and WhatsApp", lambda: sum(map(is_ready, namespace.items("pods"))) == 3)
     return namespace
 
 
@@ -55,7 +56,7 @@ def install(release: Release) -> None:
         pods = release.pods(component)
         check(len(pods) == count and all(map(is_ready, pods)), f"{count} {component} pods are ready")
         check(restarts(pods) == 0, f"no {component} pod was restarted: each waited for its schema")
-    hooks = release.helm("get", "hooks")
+    hooks = release.helm("get hooks")
     check("pre-install" in hooks and "migrate" in hooks, "the migrations are a hook")
     check("migrat" in release.events().lower() and not release.items("jobs"), "the hook's Job ran, and is gone since it succeeded")
 
@@ -92,18 +93,15 @@ def gateway(release: Release) -> Gateway:
     return Gateway(way, key).tenant("Acme")
 
 
-def phones(release: Release) -> Phones:
-    service = release.items("services", release.selector("dev-simulator"))[0]["metadata"]["name"]
-    return Phones(Way(release, service, 7700))
-
-
 def desks(api: Gateway, world: Phones, count: int) -> list[Desk]:
     """So many paired accounts; each writes to a phone of its own."""
-    made = []
-    for n in range(count):
+
+    def desk(n: int) -> Desk:
         own, reader = world.phone(f"1555{n:07}"), world.phone(f"1666{n:07}")
-        made.append(Desk(pair(api, world, own), own, reader))
-    return made
+        return Desk(pair(api, world, own), own, reader)
+
+    with concurrent.futures.ThreadPoolExecutor(8) as people:
+        return list(people.map(desk, range(count)))
 
 
 def sent(api: Gateway, world: Phones, desk: Desk) -> None:

@@ -75,7 +75,7 @@ class Release(Namespace):
         self.values = values
 
     def helm(self, verb: str, *words: str, seconds: float = 400) -> str:
-        return must("helm", verb, self.release, *words, "-n", self.name, seconds=seconds)
+        return must("helm", *verb.split(), self.release, *words, "-n", self.name, seconds=seconds)
 
     def chart(self, *settings: str) -> list[str]:
         """The chart with the story's values and these settings."""

@@ -3,7 +3,7 @@
 import os
 import socket
 import subprocess
-import time
+import threading
 
 from .kube import Namespace
 from .tell import Broken, until
@@ -18,18 +18,19 @@ class Way:
         self.namespace, self.service, self.port = namespace, service, port
         self.forward: subprocess.Popen[bytes] | None = None
         self.local = 0
+        self.cluster_ip = ""
+        self.lock = threading.Lock()
 
     def address(self) -> str:
         """`host:port` to talk to now. A port-forward ends with its pod, and is then made anew."""
         if OWN:
-            spec = self.namespace.get("service", self.service)["spec"]
-            if spec["clusterIP"] != "None":
-                return f"{spec['clusterIP']}:{self.port}"
-            slices = self.namespace.items("endpointslices", f"kubernetes.io/service-name={self.service}")
-            return f"{slices[0]['endpoints'][0]['addresses'][0]}:{self.port}"
-        if self.forward is None or self.forward.poll() is not None:
-            self._forward()
-        return f"127.0.0.1:{self.local}"
+            # A Service keeps its address as long as it lives.
+            self.cluster_ip = self.cluster_ip or self.namespace.get("service", self.service)["spec"]["clusterIP"]
+            return f"{self.cluster_ip}:{self.port}"
+        with self.lock:
+            if self.forward is None or self.forward.poll() is not None:
+                self._forward()
+            return f"127.0.0.1:{self.local}"
 
     def _forward(self) -> None:
         with socket.socket() as free:
@@ -44,9 +45,3 @@ class Way:
             raise Broken("the port-forward ended")
         with socket.create_connection(("127.0.0.1", self.local), 1):
             return True
-
-    def close(self) -> None:
-        if self.forward is not None:
-            self.forward.terminate()
-            self.forward.wait()
-            time.sleep(0)

@@ -15,7 +15,7 @@ BY_THE_CHART = [
     (["worker.strategy.maxUnavailable=1"], "maxUnavailable"),
     (["credentialKeys.existingSecret="], "credentialKeys"),
     (["postgres.existingSecret="], "postgres"),
-    (["production=true"], "/dev/simulator/enabled"),
+    (["production=true", "dev.simulator.enabled=true"], "/dev/simulator/enabled"),
     (["dev.postgres.enabled=true"], "postgres"),
     (["api.autoscaling.enabled=true", "api.autoscaling.minReplicas=5", "api.autoscaling.maxReplicas=2"], "maxReplicas"),
     (["worker.autoscaling.enabled=true"], "serverAddress"),

@@ -2,9 +2,10 @@
 
 import pathlib
 
-from .gateway import pair
-from .install import KEYS, gateway, phones, sent
+from .gateway import Phones, pair
+from .install import KEYS, gateway, sent
 from .kube import Release, is_ready
+from .reach import Way
 from .tell import check
 from .traffic import Desk
 
@@ -18,7 +19,7 @@ def tried() -> None:
     release.install()
     check(all(is_ready(pod) for component in ("api", "worker", "scheduler") for pod in release.pods(component)), "with dev.* everything is ready")
     check(len(release.items("jobs")) == 1, "the migrations are a plain Job")
-    api, world = gateway(release), phones(release)
+    api, world = gateway(release), Phones(Way(release, "sb-switchboard-dev-simulator", 7700))
     own, reader = world.phone("15551230001"), world.phone("16661230001")
     sent(api, world, Desk(pair(api, world, own), own, reader))
     release.uninstall()

@@ -107,6 +107,10 @@ def test_trials_have_one_pod_each(objects, scenario):
         (secret,) = chart.of_kind(objects, "Secret")
         url = "postgres://switchboard:p%40ss%20w%2Ford@sb-switchboard-dev-postgres:5432/switchboard"
         assert secret["stringData"]["DATABASE_URL"] == url
+        redis = " ".join(servers["dev-redis"]["template"]["spec"]["containers"][0]["args"])
+        assert "--protected-mode no" in redis, "or a Redis that is not the official image refuses other pods"
+        (job,) = chart.of_kind(objects, "Job")
+        assert job["spec"]["backoffLimit"] >= 6, "the trial's Postgres may come minutes after the Job"
     else:
         assert "simulator" not in worker["image"]
 
