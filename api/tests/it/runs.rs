@@ -136,7 +136,7 @@ async fn what_can_not_be_resumed(db: PgPool) {
     assert_eq!(resume().await.expect(409).problem(), "account-not-connected");
     api.set_status(&account.to_string(), "disconnected").await;
     // no window of hour 0 has closed; it is noon then in another zone
-    let (zone, hour) = match i16::try_from(common::clock::now().hour()).unwrap() {
+    let (zone, hour) = match i16::try_from(chrono::Utc::now().hour()).unwrap() {
         0 => ("Etc/GMT-12", 12),
         hour => ("UTC", hour),
     };

@@ -22,11 +22,12 @@ pub const CONNECT: Duration = Duration::from_secs(5);
 const HEALTHY: Duration = Duration::from_millis(1_500);
 
 /// Every table of the schema. A role that serves reads and writes them all.
-pub const TABLES: [&str; 22] = [
+pub const TABLES: [&str; 23] = [
     "accounts",
     "api_keys",
     "audit",
     "credentials",
+    "event_era",
     "events",
     "groups",
     "hand_overs",
