@@ -69,3 +69,11 @@ build_containers() {
   build_module containerd $containerd/containerd $containerd/containerd-shim-runc-v2 $containerd/ctr
   build_module pause .
 }
+
+# Only the sources, where nothing is built yet.
+fetch_modules() {
+  local name
+  for name in kubernetes containerd pause; do
+    [ -f "$(built "$name")/done" ] || (cd "$here/go/$name" && go mod download) || fail "the sources of $name could not be had"
+  done
+}

@@ -8,6 +8,8 @@ obstacle() {
     say "a cluster of our own needs Linux and root"
   elif ! unshare --net --mount --pid --cgroup --fork true 2>/dev/null; then
     say "this machine lets nobody make namespaces"
+  elif [ -f /sys/fs/cgroup/cgroup.controllers ] || [ ! -w /sys/fs/cgroup/. ]; then
+    say "a cluster of our own has been tried with control groups of version 1 alone"
   elif ! is_built && { ! command -v go >/dev/null || [ "$(go_minor)" -lt 26 ]; }; then
     say "its parts are built with Go 1.26 or newer, which is missing"
   fi

@@ -142,7 +142,7 @@ pub async fn rename(
 
 /// Delete an account
 ///
-/// For good, with its groups and reminders; the history of runs stays. If a phone is linked, the device is logged out on
+/// For good, with its groups and reminders; the history of runs stays, and what is queued ends as `canceled`. If a phone is linked, the device is logged out on
 /// WhatsApp's side first (202); else it is gone at once (204). Either way it is listed no more.
 #[utoipa::path(delete, path = "/v1/accounts/{account}", tag = "Accounts", params(("account" = AccountId, Path)),
     responses((status = 202, body = Deleting), (status = 204), (status = "4XX", body = Body, content_type = "application/problem+json")))]

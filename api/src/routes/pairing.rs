@@ -85,7 +85,8 @@ pub async fn get(
 
 /// Unlink the phone
 ///
-/// Succeeds from every state. The account, its groups and reminders stay; pairing it again needs nothing retyped.
+/// Succeeds from every state. The account, its groups and reminders stay; pairing it again needs nothing retyped. What is
+/// queued, and runs under way, end as `canceled`: they were meant for this phone.
 /// WhatsApp is not told: the phone goes on listing the device until it notices. Use `DELETE` to have it logged out.
 #[utoipa::path(post, path = "/v1/accounts/{account}/unpair", tag = "Pairing", params(("account" = AccountId, Path)),
     responses((status = 200, body = Unpaired), (status = "4XX", body = Body, content_type = "application/problem+json")))]

@@ -186,6 +186,7 @@ async fn insert(
             SELECT status, phone_number, banned_until, held_until,
                 status IN ('connected', 'disconnected') OR (status = 'pending' AND linked_at IS NOT NULL) AS may_send
             FROM accounts WHERE tenant_id = $1 AND id = $2 AND wanted <> 'erased'
+            FOR SHARE -- an unpair beside it either sees the row, or is seen
         ), claim AS (
             INSERT INTO idempotency_keys (tenant_id, key, fingerprint, resource_id)
             SELECT $1, $8, $9, $3 FROM account WHERE may_send AND $8::text IS NOT NULL

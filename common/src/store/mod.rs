@@ -40,7 +40,7 @@ pub mod server;
 pub mod session;
 pub mod settings;
 pub mod tenants;
-mod unsent;
+pub mod unsent;
 pub mod waiting;
 pub mod webhooks;
 pub mod workers;

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::{Error, Fence, Result, due};
+use super::due::{self, Which};
+use super::{Error, Fence, Result};
 use crate::id::{AccountId, MessageId, RunId};
 use crate::telemetry::metrics::{self, labels::MessageStage};
 use crate::telemetry::trace::{self, Destination};
@@ -124,7 +125,7 @@ async fn write_ends(pool: &PgPool, fence: Fence, outcomes: &[Outcome], step: &tr
         return Err(Error::Fenced);
     }
     step.follows_all(row.traces.iter().map(String::as_str));
-    correct(pool, fence, &row.over).await;
+    correct(pool, fence, &row.over, Which::Over).await;
     Ok(row.runs.into_iter().map(RunId).collect())
 }
 
@@ -248,13 +249,13 @@ pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Resu
     for (stage, times) in [(MessageStage::Delivered, row.delivered), (MessageStage::Read, row.read)] {
         times.into_iter().for_each(|took| metrics::MESSAGE_STAGE_SECONDS.of(stage).observe_with_trace(took));
     }
-    correct(pool, fence, &row.over).await;
+    correct(pool, fence, &row.over, Which::All).await;
     Ok(row.runs.into_iter().map(RunId).collect())
 }
 
-/// Runs that were over before a text of theirs turned out to have been sent.
-async fn correct(pool: &PgPool, fence: Fence, runs: &[uuid::Uuid]) {
-    if let Err(error) = due::correct(pool, runs).await {
+/// Corrects runs of which a text turned out to have been sent that was given up.
+async fn correct(pool: &PgPool, fence: Fence, runs: &[uuid::Uuid], which: Which) {
+    if let Err(error) = due::correct(pool, runs, which).await {
         tracing::warn!(account = %fence.account, %error, "a run that was called back could not be corrected");
     }
 }

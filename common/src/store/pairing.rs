@@ -3,7 +3,7 @@
 use sqlx::{PgConnection, PgPool};
 
 use super::audit::{self, Entry, Operator};
-use super::{Error, Fence, Result, unsent};
+use super::{Error, Fence, Result, again, unsent};
 use crate::id::TenantId;
 
 /// Shows a QR code: text, running number, and how many seconds it lives (R25, R30). The event is a signal and carries no code;
@@ -180,8 +180,12 @@ pub enum Linked {
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails.
 pub async fn linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linked> {
-    unsent::end_of_other_phones(pool, fence, &who.number).await?;
+    again(|| try_linked(pool, fence, who)).await
+}
+
+async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linked> {
     let mut tx = pool.begin().await?;
+    let of_others = unsent::lock_of_other_phones(&mut tx, fence.account, &who.number).await?;
     let row = sqlx::query!(
         r#"
         SELECT a.tenant_id AS "tenant: TenantId", a.label, a.status FROM leases l JOIN accounts a ON a.id = l.account_id
@@ -209,6 +213,9 @@ pub async fn linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linke
     )
     .fetch_optional(&mut *tx)
     .await?;
+    if other.is_none() {
+        unsent::end_of_other_phones(&mut tx, (row.tenant, fence.account), &of_others, &who.number).await?;
+    }
     let (status, kind, outcome) = match &other {
         None => ("connected", "session.connected", "connected".to_owned()),
         Some(label) => ("unpaired", "session.duplicate", format!("duplicate of \"{label}\"")),

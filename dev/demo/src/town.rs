@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::http::{Http, field};
 use crate::show::{step, until};
@@ -114,12 +115,17 @@ async fn move_in(api: &Http, simulator: &Http, house: &str) -> anyhow::Result<Ho
     })
     .await?;
 
-    let reminder = json!({
-        "name": "The street", "account_id": account, "messages": ["Every five minutes"], "targets": [group],
-        "start": "2026-01-01T00:00", "timezone": "UTC", "rrule": "FREQ=MINUTELY;INTERVAL=5",
-    });
-    api.post("/v1/reminders", reminder).await?;
+    api.post("/v1/reminders", street(&account, &group, Utc::now())).await?;
     Ok(Household { account, number: owner, friend, group })
+}
+
+/// A reminder to a group every five minutes, from the next one that is whole.
+fn street(account: &str, group: &str, now: DateTime<Utc>) -> Value {
+    let start = now.duration_trunc(TimeDelta::minutes(5)).unwrap_or(now) + TimeDelta::minutes(5);
+    json!({
+        "name": "The street", "account_id": account, "messages": ["Every five minutes"], "targets": [group],
+        "start": start.format("%Y-%m-%dT%H:%M").to_string(), "timezone": "UTC", "rrule": "FREQ=MINUTELY;INTERVAL=5",
+    })
 }
 
 /// The api's own program makes it, with the database's address that this process was given.
@@ -131,4 +137,20 @@ async fn admin_key(program: PathBuf) -> anyhow::Result<String> {
         bail!("{}: {}", program.display(), String::from_utf8_lossy(&done.stderr));
     }
     Ok(String::from_utf8(done.stdout)?.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R06: a reminder that begins in the past is refused, so that the town's begins at the next five minutes, whatever the day.
+    #[test]
+    fn the_street_begins_ahead() {
+        for now in ["2026-11-28T05:20:00Z", "2026-11-28T05:24:59.9Z", "2031-12-31T23:58:00Z"] {
+            let now: DateTime<Utc> = now.parse().unwrap();
+            let start = street("a", "g", now)["start"].as_str().unwrap().to_owned();
+            let start: DateTime<Utc> = format!("{start}:00Z").parse().unwrap();
+            assert!(start > now && start - now <= TimeDelta::minutes(5), "{now}: {start}");
+        }
+    }
 }

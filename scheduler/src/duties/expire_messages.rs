@@ -1,11 +1,11 @@
 //! Ends messages that were not sent before their time, so that a run past its delivery window is settled (R46); those of
-//! runs whose account has lost its phone; and runs that no worker could begin.
+//! runs whose account has lost its phone; those that were accepted for a phone that is gone; and runs that no worker could begin.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use common::id::TenantId;
-use common::store::{Result, due, neglected};
+use common::store::{Result, due, neglected, unsent};
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};
@@ -38,6 +38,7 @@ impl Duty for ExpireMessages {
         let (mut tenants, mut more) = (Vec::new(), false);
         more |= repeat(&mut tenants, || neglected::expire_messages(&context.db, AGE, BATCH)).await?;
         more |= repeat(&mut tenants, || neglected::strand_runs(&context.db, STRANDED, BATCH)).await?;
+        more |= repeat(&mut tenants, || unsent::call_back_left(&context.db, BATCH)).await?;
         more |= repeat(&mut tenants, || due::give_up_runs(&context.db, UNBEGUN, BATCH)).await?;
         let done = tenants.len();
         context.signal(tenants);

@@ -88,8 +88,7 @@ async fn try_unpair(db: &PgPool, tenant: TenantId, account: AccountId, operator:
     let open = lock_dependents(&mut transaction, tenant, account).await?;
     fence(&mut transaction, tenant, account).await?;
     let before = lock(&mut transaction, tenant, account).await?;
-    runs::end(&mut transaction, tenant, &open, UNPAIRED).await?;
-    unsent::call_back(&mut transaction, tenant, account, None, UNPAIRED).await?;
+    unsent::end(&mut transaction, (tenant, account), &open, None, UNPAIRED).await?;
     let scrubbed = scrub(&mut transaction, account).await?;
     sqlx::query!(
         "UPDATE accounts SET status = 'unpaired', status_reason = NULL, wanted = 'offline', generation = generation + 1,
@@ -141,8 +140,7 @@ async fn try_delete(db: &PgPool, tenant: TenantId, account: AccountId, operator:
     .fetch_optional(&mut *transaction)
     .await?
     .ok_or(Error::NotFound)?;
-    runs::end(&mut transaction, tenant, &open, GONE).await?;
-    unsent::call_back(&mut transaction, tenant, account, None, GONE).await?;
+    unsent::end(&mut transaction, (tenant, account), &open, None, GONE).await?;
     let entry = Entry { tenant, account, label: &before.label, operator, action: "delete", outcome: "ok" };
     let deletion = if before.linked {
         let mark = sqlx::query!(

@@ -10,11 +10,21 @@ use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::run::{Status, machine};
 use crate::store::Result;
 
-/// Corrects targets of these runs whose texts have all been sent after the run had ended, and the runs with them.
+/// Which runs are corrected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Which {
+    /// Those that are over: nobody is waited for who works on another.
+    Over,
+    /// Those that are under way or rest, too.
+    All,
+}
+
+/// Corrects targets of these runs whose texts have all been sent after they had been given up, and with them the runs that are
+/// over. Of a run that is not over only targets that had failed: the others are settled when their turn comes.
 ///
 /// # Errors
 /// When the database does not do it; nothing is corrected then.
-pub(in crate::store) async fn correct(db: &PgPool, runs: &[Uuid]) -> Result<()> {
+pub(in crate::store) async fn correct(db: &PgPool, runs: &[Uuid], which: Which) -> Result<()> {
     if runs.is_empty() {
         return Ok(());
     }
@@ -22,14 +32,17 @@ pub(in crate::store) async fn correct(db: &PgPool, runs: &[Uuid]) -> Result<()> 
     let over = sqlx::query!(
         r#"SELECT id AS "id: RunId", tenant_id AS "tenant: TenantId", account_id AS "account: AccountId",
                   reminder_id AS "reminder: ReminderId", status AS "status: Status", coalesce(summary, '') AS "summary!", trace
-           FROM runs WHERE id = ANY($1) AND status IN ('canceled', 'partial', 'failed') ORDER BY id FOR NO KEY UPDATE"#,
-        runs
+           FROM runs WHERE id = ANY($1) AND (status IN ('canceled', 'partial', 'failed') OR ($2 AND status IN ('running', 'paused')))
+           ORDER BY id FOR NO KEY UPDATE"#,
+        runs,
+        which == Which::All
     )
     .fetch_all(&mut *transaction)
     .await?;
     let corrected = sqlx::query_scalar!(
         r#"UPDATE run_targets t SET state = 'sent', reason = NULL, finished_at = coalesce(t.finished_at, now())
-           WHERE t.run_id = ANY($1) AND t.state IN ('failed', 'skipped', 'pending')
+           WHERE t.run_id = ANY($1) AND (t.state = 'failed' OR (t.state IN ('skipped', 'pending')
+                 AND EXISTS (SELECT FROM runs r WHERE r.id = t.run_id AND r.finished_at IS NOT NULL)))
              AND EXISTS (SELECT FROM messages m WHERE m.run_id = t.run_id AND m.run_position = t.position)
              AND NOT EXISTS (SELECT FROM messages m WHERE m.run_id = t.run_id AND m.run_position = t.position
                              AND m.state NOT IN ('sent', 'delivered', 'read'))

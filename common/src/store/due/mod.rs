@@ -24,7 +24,7 @@ mod settle;
 mod wake;
 mod zone_data;
 
-pub(in crate::store) use correct::correct;
+pub(in crate::store) use correct::{Which, correct};
 pub(in crate::store) use events::{About, Events, Notices};
 pub(in crate::store) use expand::unable;
 pub use expand::{Expansion, expand_run, give_up_runs};

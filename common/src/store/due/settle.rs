@@ -6,7 +6,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::events::About;
-use super::{Events, Notices, REMINDER_PAUSED, RUN_CHANGED, RUN_PROGRESS, correct, ended, lift};
+use super::{Events, Notices, REMINDER_PAUSED, RUN_CHANGED, RUN_PROGRESS, Which, correct, ended, lift};
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::reminder::life;
 use crate::run::machine::{Event, decide};
@@ -86,7 +86,7 @@ pub async fn settle_runs(db: &PgPool, runs: &[RunId]) -> Result<Vec<Settled>> {
     let running = lock_runs(&mut transaction, runs).await?;
     let settled = settle(transaction, &running).await?;
     let others = runs.iter().filter(|run| running.iter().all(|running| running.id != **run)).map(|run| run.0);
-    if let Err(error) = correct(db, &others.collect::<Vec<_>>()).await {
+    if let Err(error) = correct(db, &others.collect::<Vec<_>>(), Which::Over).await {
         tracing::warn!(%error, "runs that are over could not be corrected");
     }
     Ok(settled)

@@ -65,10 +65,12 @@ pub async fn resume(db: &PgPool, tenant: TenantId, run: RunId) -> Result<Resumed
     };
     let (account, expires_at) = sender(&mut transaction, tenant, &found).await?;
     sqlx::query!(
-        "UPDATE messages m SET state = 'queued', reason = NULL, failed_at = NULL, expires_at = $3
-         FROM run_targets t
-         WHERE m.tenant_id = $1 AND m.run_id = $2 AND m.state = 'expired'
-           AND t.run_id = m.run_id AND t.position = m.run_position AND t.state = 'pending'",
+        "WITH q AS (
+             SELECT m.id FROM messages m JOIN run_targets t ON t.run_id = m.run_id AND t.position = m.run_position
+             WHERE m.tenant_id = $1 AND m.run_id = $2 AND m.state = 'expired' AND t.state = 'pending'
+             ORDER BY m.seq FOR UPDATE OF m)
+         UPDATE messages m SET state = 'queued', reason = NULL, failed_at = NULL, expires_at = $3
+         FROM q WHERE m.id = q.id AND m.state = 'expired'",
         tenant.0,
         run.0,
         expires_at
