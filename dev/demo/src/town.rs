@@ -115,7 +115,12 @@ async fn move_in(api: &Http, simulator: &Http, house: &str) -> anyhow::Result<Ho
     })
     .await?;
 
-    api.post("/v1/reminders", street(&account, &group, Utc::now())).await?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the town lives by the wall clock; the rule is tested with chosen times"
+    )]
+    let now = Utc::now();
+    api.post("/v1/reminders", street(&account, &group, now)).await?;
     Ok(Household { account, number: owner, friend, group })
 }
 
