@@ -46,7 +46,7 @@ pub enum Problem {
     /// The thing's present state does not allow this.
     Conflict(String),
     /// The account has no phone.
-    NotConnected(String),
+    NotConnected(&'static str),
     /// The idempotency key belongs to another request.
     KeyReused,
     /// The body is too long.
@@ -140,8 +140,10 @@ impl Problem {
     fn detail(&self) -> Option<String> {
         match self {
             Self::Malformed(detail) | Self::Conflict(detail) => Some(detail.clone()),
-            Self::Forbidden(detail) | Self::NotAcceptable(detail) | Self::TooMany(detail) => Some((*detail).to_owned()),
-            Self::NotConnected(detail) => Some(detail.clone()),
+            Self::Forbidden(detail)
+            | Self::NotAcceptable(detail)
+            | Self::TooMany(detail)
+            | Self::NotConnected(detail) => Some((*detail).to_owned()),
             Self::Unauthorized => Some("Send it as `Authorization: Bearer <key>` or `X-Api-Key: <key>`".to_owned()),
             Self::UnsupportedMediaType => Some("Send `Content-Type: application/json`".to_owned()),
             Self::Timeout | Self::Unavailable => Some("Try again in a moment".to_owned()),
@@ -160,7 +162,7 @@ impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::NotFound | store::Error::Fenced => Self::NotFound,
-            store::Error::Conflict(detail) if store::messages::is_not_connected(&detail) => Self::NotConnected(detail),
+            store::Error::NotConnected(detail) => Self::NotConnected(detail),
             store::Error::Conflict(detail) => Self::Conflict(detail),
             error if error.is_transient() => {
                 tracing::warn!(%error, "the database is away, or asks to try again");

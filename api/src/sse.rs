@@ -55,8 +55,8 @@ pub struct Filter {
 ///
 /// A stream of server-sent events that begins now, or behind the event named by `Last-Event-ID`: browsers send that by
 /// themselves when they reconnect, so nothing is missed. The first event, `stream.opened`, only carries the place at
-/// which the stream begins; a last one, `stream.closed`, says in `{"reason": …}` that the key was revoked. Some events only say that there is something new, such as `session.qr`: fetch it from its
-/// own route.
+/// which the stream begins; a last one, `stream.closed`, says in `{"reason": …}` that the key was revoked. Some events
+/// only say that there is something new, such as `session.qr`: fetch it from its own route.
 #[utoipa::path(get, path = "/v1/events", tag = "Events",
     params(Filter, ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event seen")),
     responses((status = 200, content_type = "text/event-stream", body = Happened, description = "Each event's `data` is this object"),

@@ -5,14 +5,16 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
+use common::account::{self, Wait};
+use common::clock;
 use common::id::{AccountId, MessageId};
 use common::jid::Jid;
 use common::job::Bell;
 use common::message::{State as MessageState, check_text};
 use common::store::idempotency::{Key, MAX_KEY};
-use common::store::messages::{self, Accepted, Draft, Message};
+use common::store::messages::{self, Accepted, Draft};
 use common::telemetry::metrics;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Caller;
@@ -25,6 +27,24 @@ use crate::problem::{Body, FieldError, Problem, Result};
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Says that this answer was given before.
 static IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// A message, and what it waits for.
+#[derive(Serialize, ToSchema)]
+pub struct Message {
+    #[serde(flatten)]
+    row: messages::Message,
+    /// Of a queued one: why it does not go out now, and until when; null when it is its turn or an earlier one's.
+    waiting: Option<Wait>,
+}
+
+impl From<messages::Message> for Message {
+    /// A queued one waits for what its account waits for.
+    fn from(row: messages::Message) -> Self {
+        let waits = || account::waits(row.account_status, row.banned_until, row.held_until, clock::now());
+        let waiting = (row.state == MessageState::Queued).then(waits).flatten();
+        Self { waiting, row }
+    }
+}
 
 /// A text message.
 #[derive(Deserialize, ToSchema)]
@@ -80,11 +100,11 @@ pub async fn send(
         Accepted::Queued(message) => {
             metrics::MESSAGES_ACCEPTED.inc();
             context.ring(Bell::Send { account });
-            Ok((StatusCode::ACCEPTED, Json(message)).into_response())
+            Ok((StatusCode::ACCEPTED, Json(Message::from(message))).into_response())
         }
         Accepted::Replayed(message) => {
             let replayed = [(IDEMPOTENCY_REPLAYED.clone(), HeaderValue::from_static("true"))];
-            Ok((StatusCode::ACCEPTED, replayed, Json(message)).into_response())
+            Ok((StatusCode::ACCEPTED, replayed, Json(Message::from(message))).into_response())
         }
         Accepted::KeyReused => Err(Problem::KeyReused),
     }
@@ -142,7 +162,7 @@ pub async fn list(
     let limit = page::limit(filter.limit)?;
     let before = page::read_number_cursor(filter.cursor.as_deref())?;
     let listed = messages::list(&context.db, caller.tenant, account, filter.state, before, limit).await?;
-    Ok(Json(Page::of(listed, |seq| seq.to_string(), |message| message)))
+    Ok(Json(Page::of(listed, |seq| seq.to_string(), Message::from)))
 }
 
 /// Read a message
@@ -153,5 +173,5 @@ pub async fn get(
     caller: Caller,
     Path(message): Path<MessageId>,
 ) -> Result<Json<Message>> {
-    Ok(Json(messages::get(&context.db, caller.tenant, message).await?))
+    Ok(Json(messages::get(&context.db, caller.tenant, message).await?.into()))
 }

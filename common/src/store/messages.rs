@@ -2,14 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
-use sqlx::types::Json;
 
-use super::accounts::{self, Account};
+use super::accounts;
 use super::idempotency::Key;
 use super::page::{self, Listed};
 use super::{Error, Result};
-use crate::account::{self, Status, Wait};
-use crate::clock;
+use crate::account::Status;
 use crate::id::{AccountId, MessageId, RunId, TenantId};
 use crate::jid::Jid;
 use crate::message::{State, whatsapp_id};
@@ -24,6 +22,7 @@ const TRIES: usize = 3;
 
 /// An outbound message. Holds the recipient and the text: no `Debug`.
 #[derive(Clone, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = MessageRow)]
 pub struct Message {
     /// Its id.
     pub id: MessageId,
@@ -38,9 +37,6 @@ pub struct Message {
     pub state: State,
     /// Why it will not be sent, in words for a person.
     pub reason: Option<String>,
-    /// Of a queued one: why it does not go out now, and until when; null when it is its turn or an earlier one's.
-    #[schema(value_type = Option<Wait>)]
-    pub waiting: Option<Json<Wait>>,
     /// Its id on WhatsApp, the same at every try.
     #[schema(example = "3EB0C431C26A1916E07A9B")]
     pub whatsapp_id: String,
@@ -63,16 +59,15 @@ pub struct Message {
     /// Its place in the account's order.
     #[serde(skip)]
     pub seq: i64,
-}
-
-impl Message {
-    /// A queued one waits for what its account waits for.
-    fn waits_with(&mut self, account: &Account) {
-        if self.state == State::Queued {
-            let now = clock::now();
-            self.waiting = account::waits(account.status, account.banned_until, account.held_until, now).map(Json);
-        }
-    }
+    /// What its account is right now.
+    #[serde(skip)]
+    pub account_status: Status,
+    /// Until when its account is banned.
+    #[serde(skip)]
+    pub banned_until: Option<DateTime<Utc>>,
+    /// Until when its account is held.
+    #[serde(skip)]
+    pub held_until: Option<DateTime<Utc>>,
 }
 
 /// A text to be sent.
@@ -102,8 +97,8 @@ pub enum Accepted {
 /// statement. When it answers `Queued` the message is safe (R01).
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] when the account will not be online
-/// without a new pairing, or was never linked.
+/// [`Error::NotFound`] when the tenant has no such account, [`Error::NotConnected`] when the account will not be online
+/// without a new pairing, or was never linked; [`Error::Conflict`] when its idempotency key is being used.
 pub async fn accept(db: &PgPool, tenant: TenantId, account: AccountId, draft: &Draft<'_>) -> Result<Accepted> {
     for _ in 0..TRIES {
         let message = MessageId::new();
@@ -119,7 +114,6 @@ pub async fn accept(db: &PgPool, tenant: TenantId, account: AccountId, draft: &D
                 text: draft.text.to_owned(),
                 state: State::Queued,
                 reason: None,
-                waiting: account::waits(row.status, row.banned_until, row.held_until, clock::now()).map(Json),
                 whatsapp_id,
                 attempts: 0,
                 run_id: None,
@@ -130,6 +124,9 @@ pub async fn accept(db: &PgPool, tenant: TenantId, account: AccountId, draft: &D
                 read_at: None,
                 failed_at: None,
                 seq,
+                account_status: row.status,
+                banned_until: row.banned_until,
+                held_until: row.held_until,
             }));
         }
         match (row.known_fingerprint, row.known_message, draft.key) {
@@ -137,18 +134,12 @@ pub async fn accept(db: &PgPool, tenant: TenantId, account: AccountId, draft: &D
                 return Ok(Accepted::KeyReused);
             }
             (Some(_), Some(known), Some(_)) => return Ok(Accepted::Replayed(get(db, tenant, known).await?)),
-            _ if !row.may_send => return Err(Error::Conflict(refusal(row.status).to_owned())),
+            _ if !row.may_send => return Err(Error::NotConnected(refusal(row.status))),
             // The same key is being claimed by a request that committed after this statement began: look again.
             _ => {}
         }
     }
     Err(Error::Conflict("Another request with this Idempotency-Key is under way".to_owned()))
-}
-
-/// Whether these words say that an account has no phone.
-#[must_use]
-pub fn is_not_connected(words: &str) -> bool {
-    [NOT_CONNECTED, FIRST_PAIRING].contains(&words)
 }
 
 /// What a person is told whose account may not send.
@@ -199,8 +190,8 @@ async fn insert(
         ), known AS (
             SELECT fingerprint, resource_id FROM idempotency_keys WHERE tenant_id = $1 AND key = $8
         )
-        SELECT account.status AS "status: Status", account.banned_until, account.held_until, account.may_send AS "may_send!", message.seq AS "seq?", message.whatsapp_id AS "whatsapp_id?",
-            message.created_at AS "created_at?", known.fingerprint AS "known_fingerprint?",
+        SELECT account.status AS "status: Status", account.banned_until, account.held_until, account.may_send AS "may_send!",
+            message.seq AS "seq?", message.whatsapp_id AS "whatsapp_id?", message.created_at AS "created_at?", known.fingerprint AS "known_fingerprint?",
             known.resource_id AS "known_message?: MessageId"
         FROM account LEFT JOIN message ON true LEFT JOIN known ON true
         "#,
@@ -225,28 +216,22 @@ async fn insert(
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such message.
 pub async fn get(db: &PgPool, tenant: TenantId, message: MessageId) -> Result<Message> {
-    let mut found = sqlx::query_as!(
+    sqlx::query_as!(
         Message,
         r#"
-        SELECT id AS "id: MessageId", account_id AS "account_id: AccountId", chat AS "to", body AS "text",
-            state AS "state: State", reason, NULL::jsonb AS "waiting: Json<Wait>", whatsapp_id, attempts,
-            run_id AS "run_id: RunId", expires_at, created_at, sent_at, delivered_at, read_at, failed_at, seq
-        FROM messages WHERE tenant_id = $1 AND id = $2
+        SELECT m.id AS "id: MessageId", m.account_id AS "account_id: AccountId", m.chat AS "to", m.body AS "text",
+            m.state AS "state: State", m.reason, m.whatsapp_id, m.attempts, m.run_id AS "run_id: RunId", m.expires_at,
+            m.created_at, m.sent_at, m.delivered_at, m.read_at, m.failed_at, m.seq,
+            a.status AS "account_status: Status", a.banned_until, a.held_until
+        FROM messages m JOIN accounts a ON a.id = m.account_id
+        WHERE m.tenant_id = $1 AND m.id = $2
         "#,
         tenant.0,
         message.0
     )
     .fetch_optional(db)
     .await?
-    .ok_or(Error::NotFound)?;
-    if found.state == State::Queued {
-        match accounts::get(db, tenant, found.account_id).await {
-            Ok(account) => found.waits_with(&account),
-            Err(Error::NotFound) => {} // it is being deleted, and its messages with it
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(found)
+    .ok_or(Error::NotFound)
 }
 
 /// A page of an account's messages, newest first; `before` is the `seq` of the last one seen.
@@ -261,7 +246,7 @@ pub async fn list(
     before: Option<i64>,
     limit: i64,
 ) -> Result<Listed<Message, i64>> {
-    let account_row = accounts::get(db, tenant, account).await?;
+    accounts::get(db, tenant, account).await?;
     let found = sqlx::query!(
         r#"
         SELECT seq, octet_length(body)::bigint AS "bytes!" FROM messages
@@ -279,15 +264,16 @@ pub async fn list(
     let fits = page::fit(found.iter().map(|row| row.bytes), limit);
     let next = page::next(&found, fits).map(|row| row.seq);
     let shown: Vec<i64> = found.iter().take(fits).map(|row| row.seq).collect();
-    let mut rows = sqlx::query_as!(
+    let rows = sqlx::query_as!(
         Message,
         r#"
-        SELECT id AS "id: MessageId", account_id AS "account_id: AccountId", chat AS "to", body AS "text",
-            state AS "state: State", reason, NULL::jsonb AS "waiting: Json<Wait>", whatsapp_id, attempts, run_id AS "run_id: RunId", expires_at, created_at,
-            sent_at, delivered_at, read_at, failed_at, seq
-        FROM messages
-        WHERE tenant_id = $1 AND account_id = $2 AND seq = ANY($3)
-        ORDER BY seq DESC
+        SELECT m.id AS "id: MessageId", m.account_id AS "account_id: AccountId", m.chat AS "to", m.body AS "text",
+            m.state AS "state: State", m.reason, m.whatsapp_id, m.attempts, m.run_id AS "run_id: RunId", m.expires_at,
+            m.created_at, m.sent_at, m.delivered_at, m.read_at, m.failed_at, m.seq,
+            a.status AS "account_status: Status", a.banned_until, a.held_until
+        FROM messages m JOIN accounts a ON a.id = m.account_id
+        WHERE m.tenant_id = $1 AND m.account_id = $2 AND m.seq = ANY($3)
+        ORDER BY m.seq DESC
         "#,
         tenant.0,
         account.0,
@@ -295,6 +281,5 @@ pub async fn list(
     )
     .fetch_all(db)
     .await?;
-    rows.iter_mut().for_each(|message| message.waits_with(&account_row));
     Ok(Listed { rows, next })
 }

@@ -15,6 +15,7 @@ pub mod accounts;
 pub mod admin;
 pub mod api_keys;
 pub mod audit;
+mod call_back;
 pub mod credentials;
 pub mod dashboard;
 pub mod due;
@@ -107,6 +108,9 @@ pub enum Error {
     /// The row exists, but its present state does not allow this; the text says why, for a person.
     #[error("{0}")]
     Conflict(String),
+    /// The account has no phone that could do this; the text says so, for a person.
+    #[error("{0}")]
+    NotConnected(&'static str),
     /// The database did not do it.
     #[error("database: {0}")]
     Database(#[source] sqlx::Error),
@@ -139,7 +143,12 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable(_) => true,
-            Self::Fenced | Self::NotFound | Self::Conflict(_) | Self::UnknownKey { .. } | Self::Corrupt(_) => false,
+            Self::Fenced
+            | Self::NotFound
+            | Self::Conflict(_)
+            | Self::NotConnected(_)
+            | Self::UnknownKey { .. }
+            | Self::Corrupt(_) => false,
             Self::Database(sqlx::Error::Database(error)) => !in_classes(&**error, &["21", "22", "23", "42", "54"]),
             Self::Database(
                 sqlx::Error::Io(_)
@@ -163,7 +172,7 @@ impl Error {
 impl crate::telemetry::trace::Fault for Error {
     fn fault(&self) -> Option<&'static str> {
         match self {
-            Self::NotFound | Self::Conflict(_) => None,
+            Self::NotFound | Self::Conflict(_) | Self::NotConnected(_) => None,
             Self::Fenced => Some("fenced"),
             Self::UnknownKey { .. } => Some("unknown_key"),
             Self::Corrupt(_) => Some("corrupt"),

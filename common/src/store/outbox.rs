@@ -6,7 +6,8 @@ use sqlx::PgPool;
 use super::due::{self, Which};
 use super::{Error, Fence, Result};
 use crate::id::{AccountId, MessageId, RunId};
-use crate::telemetry::metrics::{self, labels::MessageStage};
+use crate::telemetry::metrics;
+use crate::telemetry::metrics::labels::{MessageOutcome, MessageStage};
 use crate::telemetry::trace::{self, Destination};
 
 /// A message that waits for its turn.
@@ -33,7 +34,7 @@ pub struct Waiting {
 }
 
 /// The account's oldest queued messages in order, without those to chats that are `busy` now, those that have
-/// expired, and those that were accepted for another phone (R73).
+/// expired, and those that were accepted for another phone (R73). A deleted account sends nothing more.
 ///
 /// # Errors
 /// When the database fails.
@@ -46,7 +47,7 @@ pub async fn waiting(pool: &PgPool, account: AccountId, busy: &[String], limit: 
                extract(epoch FROM expires_at - clock_timestamp())::float8 AS expires_in_s, trace
         FROM messages
         WHERE account_id = $1 AND state = 'queued' AND chat <> ALL($2) AND (expires_at IS NULL OR expires_at > now())
-          AND (sender IS NULL OR sender = (SELECT phone_number FROM accounts WHERE id = $1))
+          AND EXISTS (SELECT FROM accounts a WHERE a.id = $1 AND a.wanted <> 'erased' AND (sender IS NULL OR sender = a.phone_number))
         ORDER BY seq
         LIMIT $3
         "#,
@@ -228,6 +229,7 @@ pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Resu
                 FROM m) AS "runs!: Vec<uuid::Uuid>",
                (SELECT coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL AND NOT had_left AND was <> 'queued'), '{}')
                 FROM m) AS "over!: Vec<uuid::Uuid>",
+               (SELECT count(*) FILTER (WHERE was IN ('queued', 'canceled')) FROM m)::float8 AS "left!",
                (SELECT coalesce(array_agg(took) FILTER (WHERE was <> 'delivered'), '{}') FROM m) AS "delivered!",
                (SELECT coalesce(array_agg(took) FILTER (WHERE read), '{}') FROM m) AS "read!"
         "#,
@@ -246,6 +248,8 @@ pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Resu
     if row.held == 0 {
         return Err(Error::Fenced);
     }
+    // those that had failed or expired were counted as such
+    metrics::MESSAGES.of(MessageOutcome::Sent).inc_by(row.left);
     for (stage, times) in [(MessageStage::Delivered, row.delivered), (MessageStage::Read, row.read)] {
         times.into_iter().for_each(|took| metrics::MESSAGE_STAGE_SECONDS.of(stage).observe_with_trace(took));
     }

@@ -214,7 +214,8 @@ async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linke
     .fetch_optional(&mut *tx)
     .await?;
     if other.is_none() {
-        unsent::end_of_other_phones(&mut tx, (row.tenant, fence.account), &of_others, &who.number).await?;
+        let of = (row.tenant, fence.account);
+        unsent::end(&mut tx, of, &of_others, Some(&who.number), unsent::ANOTHER_PHONE).await?;
     }
     let (status, kind, outcome) = match &other {
         None => ("connected", "session.connected", "connected".to_owned()),

@@ -66,7 +66,7 @@ async fn an_unpair_ends_what_was_queued(db: PgPool) {
         sqlx::query_as("SELECT status, summary FROM runs WHERE id = $1").bind(run).fetch_one(&db).await.unwrap();
     assert_eq!((&*status, &*summary), ("canceled", "0 of 2 sent, 2 skipped: the account was unpaired"));
     assert_eq!(count(&db, "SELECT count(*) FROM run_targets WHERE state = 'skipped'").await, 2);
-    assert!(matches!(queue(&db, of).await, Err(Error::Conflict(_))));
+    assert!(matches!(queue(&db, of).await, Err(Error::NotConnected(_))));
 }
 
 /// R73: a delete whose device is still to be logged out ends what was queued at once.
@@ -96,7 +96,7 @@ async fn a_logout_keeps_the_queue_for_the_same_phone(db: PgPool) {
         log_out(&db, of.1).await;
         assert_eq!(told(&db, single).await.0, "queued");
         assert!(outbox::waiting(&db, of.1, &[], 10).await.unwrap().is_empty(), "no phone, nothing to send");
-        assert!(matches!(queue(&db, of).await, Err(Error::Conflict(_))), "nobody may queue more");
+        assert!(matches!(queue(&db, of).await, Err(Error::NotConnected(_))), "nobody may queue more");
         accounts::pair(&db, of.0, of.1, (Method::Qr, None), Operator::System("test")).await.unwrap();
         let meanwhile = queue(&db, of).await.unwrap();
         link(&db, of.1, number).await;
@@ -121,7 +121,7 @@ async fn a_logout_keeps_the_queue_for_the_same_phone(db: PgPool) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn nothing_is_queued_before_the_first_phone(db: PgPool) {
     let of = account(&db, "pending").await;
-    let Err(Error::Conflict(why)) = queue(&db, of).await else { panic!("it was queued") };
+    let Err(Error::NotConnected(why)) = queue(&db, of).await else { panic!("it was queued") };
     assert!(why.contains("first time"), "{why}");
     link(&db, of.1, PHONE).await;
     queue(&db, of).await.unwrap();
@@ -192,7 +192,7 @@ async fn a_send_beside_an_unpair_is_refused(db: PgPool) {
     });
     waiting(&db, 1).await;
     holding.commit().await.unwrap();
-    assert!(matches!(sending.await.unwrap(), Err(Error::Conflict(_))));
+    assert!(matches!(sending.await.unwrap(), Err(Error::NotConnected(_))));
     assert_eq!(count(&db, "SELECT count(*) FROM messages").await, 0);
 }
 
@@ -240,24 +240,14 @@ async fn a_receipt_reaches_its_run(db: PgPool) {
         sqlx::query_scalar::<_, String>(states).fetch_all(&db).await.unwrap()
     };
     assert_eq!(states().await, ["failed", "pending"]);
-    let receipts: Vec<Receipt> = sqlx::query_scalar("SELECT whatsapp_id FROM messages WHERE run_position = 0")
-        .fetch_all(&db)
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|whatsapp_id| Receipt { whatsapp_id, read: true, at: chrono::Utc::now() })
-        .collect();
-    assert_eq!(receipts.len(), 2);
-    assert_eq!(outbox::receipts(&db, fence, &receipts).await.unwrap(), [run]);
+    let receipts = async |position: i32, read| -> Vec<Receipt> {
+        let ids = sqlx::query_scalar("SELECT whatsapp_id FROM messages WHERE run_position = $1").bind(position);
+        let ids: Vec<String> = ids.fetch_all(&db).await.unwrap();
+        ids.into_iter().map(|whatsapp_id| Receipt { whatsapp_id, read, at: chrono::Utc::now() }).collect()
+    };
+    assert_eq!(outbox::receipts(&db, fence, &receipts(0, true).await).await.unwrap(), [run]);
     assert_eq!(states().await, ["sent", "pending"]);
-    let receipts: Vec<Receipt> = sqlx::query_scalar("SELECT whatsapp_id FROM messages WHERE run_position = 1")
-        .fetch_all(&db)
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|whatsapp_id| Receipt { whatsapp_id, read: false, at: chrono::Utc::now() })
-        .collect();
-    let touched = outbox::receipts(&db, fence, &receipts).await.unwrap();
+    let touched = outbox::receipts(&db, fence, &receipts(1, false).await).await.unwrap();
     due::settle_runs(&db, &touched).await.unwrap();
     let status: String =
         sqlx::query_scalar("SELECT status FROM runs WHERE id = $1").bind(run).fetch_one(&db).await.unwrap();

@@ -276,8 +276,9 @@ impl Actor {
                 return;
             }
             LinkEvent::Receipt { whatsapp_ids, kind, at, .. } => {
-                self.gathered.receipt(&self.in_flight, whatsapp_ids, kind, at);
-                self.bell.notify_one();
+                if self.gathered.receipt(&self.in_flight, whatsapp_ids, kind, at) {
+                    self.bell.notify_one();
+                }
                 return;
             }
             LinkEvent::Messages(messages) => return self.gathered.messages(messages, commit),

@@ -92,13 +92,15 @@ impl Gathered {
     }
 
     /// A recipient's phone has it, or showed it. Where the server's answer is still to come, this is one: it is lost, or late.
+    /// Answers whether it was one.
     pub fn receipt(
         &mut self,
         in_flight: &InFlight,
         whatsapp_ids: Vec<String>,
         kind: ReceiptKind,
         at: chrono::DateTime<chrono::Utc>,
-    ) {
+    ) -> bool {
+        let before = self.outcomes.len();
         for flying in whatsapp_ids.iter().filter_map(|whatsapp_id| in_flight.answered(whatsapp_id)) {
             self.left(in_flight, &flying);
         }
@@ -107,6 +109,7 @@ impl Gathered {
             ReceiptKind::Read | ReceiptKind::Played => true,
         };
         self.receipts.extend(whatsapp_ids.into_iter().map(|whatsapp_id| Receipt { whatsapp_id, read, at }));
+        self.outcomes.len() > before
     }
 
     /// Messages came in; the commit tells WhatsApp that they are stored.

@@ -9,11 +9,6 @@ use super::{Pairing, lock, pairing};
 use crate::account::{Method, PAIRING_WINDOW_S, Status};
 use crate::id::{AccountId, TenantId};
 
-/// Why the runs of a deleted account ended.
-const GONE: &str = "the account was deleted";
-/// Why what an unpaired account had queued ended.
-const UNPAIRED: &str = "the account was unpaired";
-
 /// How an unpair or delete ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unpaired {
@@ -88,7 +83,7 @@ async fn try_unpair(db: &PgPool, tenant: TenantId, account: AccountId, operator:
     let open = lock_dependents(&mut transaction, tenant, account).await?;
     fence(&mut transaction, tenant, account).await?;
     let before = lock(&mut transaction, tenant, account).await?;
-    unsent::end(&mut transaction, (tenant, account), &open, None, UNPAIRED).await?;
+    unsent::end(&mut transaction, (tenant, account), &open, None, unsent::UNPAIRED).await?;
     let scrubbed = scrub(&mut transaction, account).await?;
     sqlx::query!(
         "UPDATE accounts SET status = 'unpaired', status_reason = NULL, wanted = 'offline', generation = generation + 1,
@@ -140,7 +135,7 @@ async fn try_delete(db: &PgPool, tenant: TenantId, account: AccountId, operator:
     .fetch_optional(&mut *transaction)
     .await?
     .ok_or(Error::NotFound)?;
-    unsent::end(&mut transaction, (tenant, account), &open, None, GONE).await?;
+    unsent::end(&mut transaction, (tenant, account), &open, None, unsent::DELETED).await?;
     let entry = Entry { tenant, account, label: &before.label, operator, action: "delete", outcome: "ok" };
     let deletion = if before.linked {
         let mark = sqlx::query!(
@@ -189,7 +184,7 @@ async fn try_remove(
     let mut transaction = db.begin().await?;
     let open = lock_dependents(&mut transaction, tenant, account).await?;
     lock_lease(&mut transaction, account).await?;
-    runs::end(&mut transaction, tenant, &open, GONE).await?;
+    runs::end(&mut transaction, tenant, &open, unsent::DELETED).await?;
     let removed = sqlx::query!(
         "DELETE FROM accounts WHERE tenant_id = $1 AND id = $2 AND wanted = 'erased' RETURNING label",
         tenant.0,

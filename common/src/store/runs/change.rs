@@ -53,7 +53,7 @@ async fn lock(transaction: &mut PgConnection, tenant: TenantId, run: RunId) -> R
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such run; [`Error::Conflict`] when it is not paused, its reminder or its
-/// account's phone is gone, or the delivery window is closed right now.
+/// account is gone, or the delivery window is closed right now; [`Error::NotConnected`] when its account's phone is gone.
 pub async fn resume(db: &PgPool, tenant: TenantId, run: RunId) -> Result<Resumed> {
     let mut transaction = db.begin().await?;
     let found = lock(&mut transaction, tenant, run).await?;
@@ -115,7 +115,7 @@ async fn sender(
         return Err(Error::Conflict("its account was deleted: the run can only be canceled".to_owned()));
     };
     if due::unable(status).is_some() {
-        return Err(Error::Conflict(messages::NOT_CONNECTED.to_owned()));
+        return Err(Error::NotConnected(messages::NOT_CONNECTED));
     }
     let tz: Tz = reminder.timezone.parse().unwrap_or(Tz::UTC);
     let end = reminder.window_end.and_then(|end| u8::try_from(end).ok());

@@ -7,6 +7,7 @@ use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::run::machine::{self, Event};
 use crate::run::{Status, notice};
 use crate::store::Result;
+use crate::store::call_back::{Message, call_back};
 use crate::store::due::{About, Events, Notices, RUN_CHANGED, ended, tallies};
 
 /// What to do about a run that someone else holds locked.
@@ -70,24 +71,15 @@ pub(in crate::store) async fn end(
     finish_runs(transaction, tenant, runs, reason).await
 }
 
-/// Messages are locked in the order in which a session writes their ends, so that neither waits for the other.
 async fn cancel_messages(transaction: &mut PgConnection, tenant: TenantId, runs: &[Uuid], reason: &str) -> Result<()> {
-    sqlx::query!(
-        "WITH q AS (
-             SELECT id FROM messages WHERE tenant_id = $1 AND run_id = ANY($2) AND state = 'queued' ORDER BY seq FOR UPDATE
-         ), m AS (
-             UPDATE messages m SET state = 'canceled', reason = $3, failed_at = now()
-             FROM q WHERE m.id = q.id AND m.state = 'queued'
-             RETURNING m.id, m.tenant_id, m.account_id, m.reason, m.trace)
-         INSERT INTO events (tenant_id, account_id, kind, data, trace)
-         SELECT tenant_id, account_id, 'message.canceled', jsonb_build_object('account_id', account_id,
-                'message_id', id, 'state', 'canceled', 'reason', reason), trace FROM m",
+    let queued = sqlx::query_scalar!(
+        "SELECT id FROM messages WHERE tenant_id = $1 AND run_id = ANY($2) AND state = 'queued' ORDER BY seq FOR UPDATE",
         tenant.0,
-        runs,
-        reason
+        runs
     )
-    .execute(transaction)
+    .fetch_all(&mut *transaction)
     .await?;
+    call_back(transaction, &Message::all(queued, reason)).await?;
     Ok(())
 }
 

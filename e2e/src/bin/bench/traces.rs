@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
-use common::store::MIGRATOR;
+use common::id::AccountId;
+use common::store::{MIGRATOR, outbox};
 use reqwest::{Client, Method};
 use serde_json::json;
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::migrate::MigrateDatabase as _;
+use sqlx::{PgPool, Postgres};
 use tokio::task::JoinSet;
 
 use crate::{Stack, variable};
@@ -133,10 +135,8 @@ async fn one_round(
     (whatsapp, admin): (String, String),
     messages: usize,
 ) -> Cost {
-    let url = variable("DATABASE_URL");
-    let server = PgPool::connect(&url).await.unwrap();
-    sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&server).await.unwrap();
-    let url = format!("{}/{name}", url.rsplit_once('/').unwrap().0);
+    let url = format!("{}/{name}", variable("DATABASE_URL").rsplit_once('/').unwrap().0);
+    Postgres::create_database(&url).await.unwrap();
     let db = PgPool::connect(&url).await.unwrap();
     MIGRATOR.run(&db).await.unwrap();
     let settings = |command: &mut Command| {
@@ -166,11 +166,11 @@ async fn one_round(
     let path = format!("/v1/accounts/{account}/messages");
     // the first message to a number fetches keys: it is not what is measured
     send_all(&stack, &path, &chats, CHATS).await;
-    arrived(&db, CHATS).await;
+    all_acknowledged(&db, &account).await;
 
     let (before, begun) = ((api.busy(), worker.busy()), Instant::now());
     send_all(&stack, &path, &chats, messages).await;
-    arrived(&db, CHATS + messages).await;
+    all_acknowledged(&db, &account).await;
     let wall = begun.elapsed();
     tokio::time::sleep(Duration::from_millis(500)).await; // receipts, and what is exported
     let per_message = |time: Duration| time.div_f64(messages as f64);
@@ -180,9 +180,11 @@ async fn one_round(
         wall: per_message(wall),
         bytes: 0,
     };
+    let failed = stack.call(Method::GET, &format!("{path}?state=failed&limit=1"), None).await;
+    assert_eq!(failed["data"], json!([]), "all were sent");
     drop((api, worker));
     db.close().await;
-    sqlx::query(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).execute(&server).await.unwrap();
+    Postgres::force_drop_database(&url).await.unwrap();
     cost
 }
 
@@ -227,11 +229,10 @@ async fn send_all(stack: &Arc<Stack>, path: &str, chats: &[String], messages: us
     callers.join_all().await;
 }
 
-/// Waits until so many messages have been acknowledged.
-async fn arrived(db: &PgPool, messages: usize) {
-    let begun = Instant::now();
-    let count = "SELECT count(*) FROM messages WHERE state IN ('sent', 'delivered', 'read')";
-    while sqlx::query_scalar::<_, i64>(count).fetch_one(db).await.unwrap() < i64::try_from(messages).unwrap() {
+/// Waits until nothing is left in the account's outbox.
+async fn all_acknowledged(db: &PgPool, account: &str) {
+    let (begun, account) = (Instant::now(), account.parse::<AccountId>().unwrap());
+    while !outbox::waiting(db, account, &[], 1).await.unwrap().is_empty() {
         assert!(begun.elapsed() < PATIENCE, "not all arrived");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -29,6 +29,7 @@ mod connection;
 mod http;
 mod observer;
 mod passkey;
+mod silence;
 mod supervise;
 mod transport;
 pub mod version;

@@ -11,10 +11,11 @@ use whatsapp_rust::{Client, NodeFilter};
 use super::super::credentials::AccountBackend;
 use super::super::{CloseReason, LinkSender};
 use super::observer::Journal;
+use super::silence;
 use super::transport::Live;
 
 /// For storing what is buffered and saying goodbye; the library's own bounds inside are of the same size.
-const FAREWELL: Duration = Duration::from_secs(6);
+pub(super) const FAREWELL: Duration = Duration::from_secs(6);
 /// For the run loop to notice that it is over.
 const LOOP_END: Duration = Duration::from_secs(1);
 
@@ -53,6 +54,7 @@ enum Turn {
     Fenced,
     UnknownKey,
     Uncommitted,
+    Silent,
 }
 
 impl Supervised {
@@ -71,10 +73,11 @@ impl Supervised {
             () = self.orders.close.cancelled() => Turn::Close,
             () = self.journal.uncommitted.cancelled() => Turn::Uncommitted,
             () = &mut handle => Turn::Over,
+            () = silence::proven(&self.client) => Turn::Silent,
         };
         match turn {
             // Also where the library ended by itself: its buffers are flushed by `disconnect` alone.
-            Turn::Over | Turn::Close | Turn::Uncommitted => self.farewell(&mut handle).await,
+            Turn::Over | Turn::Silent | Turn::Close | Turn::Uncommitted => self.farewell(&mut handle).await,
             Turn::Abort | Turn::Fenced | Turn::UnknownKey => self.cut(&handle).await,
         }
         let restart = matches!(restart.try_recv(), Ok(Some(_))) || self.journal.paired.is_cancelled();
@@ -138,6 +141,7 @@ impl Supervised {
             Turn::Close | Turn::Abort | Turn::UnknownKey => CloseReason::Requested,
             Turn::Fenced => CloseReason::Fenced,
             Turn::Uncommitted => CloseReason::Dropped("inbound messages were not stored".to_owned()),
+            Turn::Silent => CloseReason::Dropped(SILENCE.to_owned()),
             Turn::Over if self.orders.leave.is_cancelled() => CloseReason::Requested,
             Turn::Over => match self.journal.end() {
                 Some(CloseReason::Dropped(_)) | None if restart => CloseReason::RestartRequired,
