@@ -132,7 +132,16 @@ impl Caller {
 
 /// Someone with an admin's key.
 #[derive(Debug, Clone, Copy)]
-pub struct Admin;
+pub struct Admin {
+    key: ApiKeyId,
+}
+
+impl Admin {
+    /// Who acts, for the audit trail.
+    pub const fn operator(&self) -> Operator {
+        Operator::Key(self.key)
+    }
+}
 
 impl FromRequestParts<Context> for Caller {
     type Rejection = Problem;
@@ -150,8 +159,9 @@ impl FromRequestParts<Context> for Admin {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Self> {
-        match identify(&parts.headers, context).await?.0.tenant {
-            None => Ok(Self),
+        let (identity, _) = identify(&parts.headers, context).await?;
+        match identity.tenant {
+            None => Ok(Self { key: identity.key }),
             Some(_) => Err(Problem::Forbidden("This is for admins: use an admin key")),
         }
     }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::KeyCache;
 use crate::config::Config;
+use crate::last_seen::LastSeen;
 
 /// Rings under way at one time; above that a row just waits for the scheduler to ring again.
 const RINGS_LIMIT: usize = 512;
@@ -40,6 +41,8 @@ pub struct Context {
     pub pulse: Pulse,
     /// Where webhooks may lead.
     pub webhooks: Arc<Webhooks>,
+    /// When the stores last answered.
+    pub seen: Arc<LastSeen>,
     /// Where the source of these binaries is to be had.
     pub source_url: Arc<str>,
     /// Room for live streams.
@@ -59,6 +62,7 @@ impl Context {
         Ok(Self {
             keys: Arc::new(KeyCache::new(db.clone())),
             db,
+            seen: Arc::default(),
             source_url: config.source_url.as_str().into(),
             bus: Bus::connect(&config.redis.url, &config.redis.prefix)?,
             redis: RedisHealth::connect(&config.redis.url, &config.redis.prefix)?,

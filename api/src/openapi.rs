@@ -42,7 +42,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
     ),
     paths(
         accounts::create, accounts::list, accounts::get, accounts::rename, accounts::delete,
-        pairing::pair, pairing::get, qr::get, passkey::present, passkey::confirm, pairing::unpair,
+        pairing::pair, pairing::get, qr::get, passkey::present, passkey::confirm, pairing::unpair, pairing::log_out,
         groups::list, groups::sync,
         messages::send, messages::list, messages::get,
         reminders::create, reminders::list, reminders::get, reminders::update, reminders::delete,
@@ -52,7 +52,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
         sse::get, audit::list,
         webhooks::create, webhooks::list, webhooks::get, webhooks::change, webhooks::delete, webhooks::rotate_secret,
         deliveries::test, deliveries::list, deliveries::retry,
-        tenants::create, tenants::list, tenants::get, tenants::delete, keys::create, keys::list, keys::revoke,
+        tenants::create, tenants::list, tenants::get, tenants::change, tenants::delete, tenants::audit, keys::create, keys::list, keys::revoke,
         health::get,
     ),
     security(("key" = []), ("key_header" = [])),

@@ -1,6 +1,7 @@
 //! Pages of lists: a limit, an opaque cursor, and whether there is more.
 
-use chrono::{DateTime, Datelike as _, TimeZone as _, Utc};
+use chrono::{DateTime, Datelike as _, TimeDelta, TimeZone as _, Utc};
+use common::clock;
 use common::store::page::Listed;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -10,6 +11,8 @@ use crate::problem::{Problem, Result};
 
 /// Items of a page when the client does not say.
 const DEFAULT_LIMIT: i64 = 50;
+/// By how much the database's clock may be ahead of ours.
+const SKEW: TimeDelta = TimeDelta::minutes(5);
 /// Most items of a page.
 const MAX_LIMIT: i64 = 200;
 
@@ -96,7 +99,11 @@ pub fn read_time_cursor(text: Option<&str>) -> Result<Option<(DateTime<Utc>, Uui
         let at = Utc.timestamp_micros(i64::from_str_radix(at, 16).ok()?).single().filter(|at| is_common(*at))?;
         Some((at, Uuid::try_parse(id).ok()?))
     };
-    read().map(Some).ok_or_else(no_cursor)
+    match read() {
+        None => Err(no_cursor()),
+        Some((at, _)) if at > clock::now() + SKEW => Err(Problem::field("cursor", "lies in the future")),
+        read => Ok(read),
+    }
 }
 
 /// Reads a cursor that is a plain number back.
@@ -130,6 +137,8 @@ mod tests {
         let id = Uuid::from_u128(7);
         assert_eq!(read_time_cursor(Some(&time_cursor(at, id))), Ok(Some((at, id))));
         assert_eq!(read_time_cursor(None), Ok(None));
+        let ahead = time_cursor(clock::now() + TimeDelta::minutes(6), id);
+        assert_eq!(read_time_cursor(Some(&ahead)), Err(Problem::field("cursor", "lies in the future")));
         for text in ["", "x", "12", "zz-7", "12-zz", "-12-7", "7000000000000000-00000000000000000000000000000007"] {
             assert!(read_time_cursor(Some(text)).is_err(), "{text}");
         }

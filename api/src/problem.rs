@@ -47,6 +47,11 @@ pub enum Problem {
     Conflict(String),
     /// The account has no phone.
     NotConnected(&'static str),
+    /// Events after the position that the client remembers are not kept any more.
+    Gone {
+        /// From here on all are.
+        oldest: String,
+    },
     /// The idempotency key belongs to another request.
     KeyReused,
     /// The body is too long.
@@ -86,6 +91,10 @@ pub struct Body {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "0199c0de-0000-7000-8000-000000000000")]
     instance: Option<String>,
+    /// With `gone`: the oldest position from which on everything is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "7421-93")]
+    oldest: Option<String>,
     /// What is wrong with which field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
@@ -120,6 +129,7 @@ impl Problem {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", "Not possible right now"),
             Self::NotConnected(_) => (StatusCode::CONFLICT, "account-not-connected", "The account has no phone"),
+            Self::Gone { .. } => (StatusCode::GONE, "gone", "Events after this position are not kept any more"),
             Self::KeyReused => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency-key-reused",
@@ -146,6 +156,7 @@ impl Problem {
             | Self::NotConnected(detail) => Some((*detail).to_owned()),
             Self::Unauthorized => Some("Send it as `Authorization: Bearer <key>` or `X-Api-Key: <key>`".to_owned()),
             Self::UnsupportedMediaType => Some("Send `Content-Type: application/json`".to_owned()),
+            Self::Gone { oldest } => Some(format!("Go on from {oldest}, and read anew what you keep of older events")),
             Self::Timeout | Self::Unavailable => Some("Try again in a moment".to_owned()),
             Self::Invalid(_)
             | Self::NotFound
@@ -191,6 +202,10 @@ impl IntoResponse for Problem {
             status: status.as_u16(),
             detail: self.detail(),
             instance: REQUEST_ID.try_with(Clone::clone).ok(),
+            oldest: match &self {
+                Self::Gone { oldest } => Some(oldest.clone()),
+                _ => None,
+            },
             errors: match &self {
                 Self::Invalid(errors) => errors.clone(),
                 Self::NoSuch(error) => vec![error.clone()],

@@ -10,8 +10,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use common::bus::Subscription;
-use common::id::AccountId;
-use common::store::events::{self, Cursor, Happened};
+use common::id::{AccountId, TenantId};
+use common::store::events::{self, Cursor, Happened, Place};
 use common::telemetry::metrics::{self, OneMore};
 use futures::{Stream, StreamExt as _, stream};
 use serde::Deserialize;
@@ -60,6 +60,7 @@ pub struct Filter {
 #[utoipa::path(get, path = "/v1/events", tag = "Events",
     params(Filter, ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event seen")),
     responses((status = 200, content_type = "text/event-stream", body = Happened, description = "Each event's `data` is this object"),
+        (status = 410, description = "Events after the given one are not kept any more; go on from `oldest`, and read anew what you missed", body = Body, content_type = "application/problem+json"),
         (status = "4XX", body = Body, content_type = "application/problem+json")))]
 pub async fn get(
     State(context): State<Context>,
@@ -71,8 +72,10 @@ pub async fn get(
         Some(value) => Some(("Last-Event-ID", value.to_str().unwrap_or_default())),
         None => filter.last_event_id.as_deref().map(|id| ("last_event_id", id)),
     };
-    let asked =
-        asked.map(|(field, id)| id.parse::<Cursor>().map_err(|error| Problem::field(field, error))).transpose()?;
+    let asked = match asked {
+        Some((field, id)) => Some((field, id.parse::<Cursor>().map_err(|error| Problem::field(field, error))?)),
+        None => None,
+    };
     let room = context.streams.clone().try_acquire_owned();
     let room = room.map_err(|_| Problem::TooMany("This replica has no room for another stream"))?;
     if context.bus.listeners(caller.tenant) >= STREAMS_PER_TENANT {
@@ -81,7 +84,7 @@ pub async fn get(
     // Listen before looking, so that nothing falls between.
     let signals = context.bus.subscribe(caller.tenant);
     let begin = match asked {
-        Some(cursor) => cursor,
+        Some((field, cursor)) => resume(&context, caller.tenant, field, cursor).await?,
         None => events::end(&context.db, caller.tenant).await?,
     };
     let opened = Event::default().id(begin.to_string()).event("stream.opened").data("{}");
@@ -103,6 +106,15 @@ pub async fn get(
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
     response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(response)
+}
+
+/// A position that the client remembers, if nothing after it is lost (R94).
+async fn resume(context: &Context, tenant: TenantId, field: &str, cursor: Cursor) -> Result<Cursor> {
+    match events::place(&context.db, tenant, cursor).await? {
+        Place::Kept => Ok(cursor),
+        Place::Gone(oldest) => Err(Problem::Gone { oldest: oldest.to_string() }),
+        Place::Ahead => Err(Problem::field(field, "lies in the future: no event has this id yet")),
+    }
 }
 
 /// One client's place in the events.

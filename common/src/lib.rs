@@ -3,6 +3,7 @@
 // ground: no domain, no network
 pub mod clock;
 pub mod config;
+pub mod host;
 pub mod id;
 pub mod jid;
 pub mod seal;

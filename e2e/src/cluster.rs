@@ -251,6 +251,8 @@ impl Cluster {
             ring_again_s: 1,
             events_kept_days: 7,
             runs_kept_days: 90,
+            messages_kept_days: 90,
+            audit_kept_days: 365,
         };
         let stop = CancellationToken::new();
         let mut part = Part::start("switchboard-scheduler", &self.telemetry, stop.clone(), async move {

@@ -13,7 +13,15 @@ impl Cluster {
     /// A tenant with a key of its own; answers the key.
     pub async fn tenant(&self) -> String {
         let admin = api::auth::generate(None);
-        common::store::api_keys::create(&self.pool, None, "test", &api::auth::digest(&admin)).await.unwrap();
+        common::store::api_keys::create(
+            &self.pool,
+            None,
+            "test",
+            &api::auth::digest(&admin),
+            common::store::audit::Operator::System("test"),
+        )
+        .await
+        .unwrap();
         let tenant = self.call_as(&admin, Method::POST, "/v1/tenants", Some(json!({"name": "Acme"}))).await;
         let id = tenant.1["id"].as_str().unwrap();
         let key =

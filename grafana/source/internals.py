@@ -62,10 +62,11 @@ SESSIONS = Row(
             [Query(f'{rate("switchboard_session_restarts_total", "reason")} > 0', "{{reason}}")],
         ),
         Panel(
-            9, "Fenced sessions in 15 minutes", "bars", "none",
-            "Sessions dropped because another owner had a higher epoch. Pairing again does that on purpose; the rest are conflicts.",
-            "none but pairings",
-            [Query("sum by (instance) (increase(switchboard_fenced_total{$S}[15m]))", "{{instance}}")],
+            9, "Lost sessions in 15 minutes", "bars", "none",
+            "Sessions cut off, by cause. fenced: another worker has the account. lapsed: neither store confirmed this worker's right in time. "
+            "unwritable: Postgres will never take what had to be written.",
+            "none",
+            [Query("sum by (instance, cause) (increase(switchboard_sessions_lost_total{$S}[15m]))", "{{instance}} {{cause}}")],
         ),
         Panel(
             10, "Renewal of the right to act", "line", "s",

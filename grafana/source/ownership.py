@@ -10,23 +10,18 @@ ENDS = 'switchboard_links_closed_total{instance="w1",reason="%s"}'
 ALERTS = [
     Alert(
         "FencedConflict", "page", "0m",
-        """
-        sum by ($BY) (increase(switchboard_fenced_total[5m])) > 0
-        unless
-        sum by ($BY) (increase(switchboard_fenced_total[5m]))
-          <= 1.5 * sum by ($BY) (increase(switchboard_bells_rung_total{kind=~"pair|unpair",outcome=~"rung|coalesced"}[5m]))
-        """,
+        'sum by ($BY) (increase(switchboard_sessions_lost_total{cause="fenced"}[5m])) > 0',
         "Two workers believed that they own one account",
-        "{{ $value | humanize }} sessions were fenced within five minutes, and nobody paired or unpaired that many accounts anew. The fence held, "
-        "so nothing was written twice; but a worker acted, or was frozen, beyond its right to act.",
+        "{{ $value | humanize }} sessions found within five minutes that another worker has their account. The fence held, so nothing was "
+        "written twice; but a worker acted, or was frozen, beyond its right to act.",
         ("internals", 9),
         fires=[
-            Case({'switchboard_fenced_total{instance="w1"}': "0x5 1x10", 'switchboard_bells_rung_total{kind="pair",outcome="rung"}': "4x20"}, "8m"),
-            Case({'switchboard_fenced_total{instance="w1",namespace="prod"}': "0x5 2x10"}, "8m", {"namespace": "prod"}, why="also where no api answers"),
+            Case({'switchboard_sessions_lost_total{cause="fenced",instance="w1"}': "0x5 1x10"}, "8m"),
+            Case({'switchboard_sessions_lost_total{cause="fenced",instance="w1",namespace="prod"}': "0x5 2x10"}, "8m", {"namespace": "prod"}),
         ],
         silent=[
-            Case({'switchboard_fenced_total{instance="w1"}': "0x5 1x10", 'switchboard_bells_rung_total{kind="pair",outcome="rung"}': "0x5 1x10"}, "8m", why="an account was paired again"),
-            Case({'switchboard_fenced_total{instance="w1"}': "7x20"}, "8m", why="long ago"),
+            Case({'switchboard_sessions_lost_total{cause="lapsed",instance="w1"}': "0x5 1x10"}, "8m", why="no other worker was in it"),
+            Case({'switchboard_sessions_lost_total{cause="fenced",instance="w1"}': "7x20"}, "8m", why="long ago"),
         ],
     ),
     Alert(

@@ -94,7 +94,7 @@ def test_values_become_settings():
         "worker": {"WORKER_CAPACITY": "1000000", "CONNECTS_PER_S": "150", "STOP_TIMEOUT_S": "45", "LEASE_TTL_MS": "20000", "PRE_KEYS": "50"}
         | {"REACHOUT_HOLD_S": "600", "WHATSAPP_VERSION": "2.3000.1023223821", "ALLOW_PUBLIC_SIMULATOR": "true"}
         | {"WHATSAPP_URL": "wss://web.whatsapp.com/ws/chat", "DATABASE_CONNECTIONS": "32", "OPS_LISTEN": "[::]:9091"},
-        "scheduler": {"RING_AGAIN_S": "10", "EVENTS_KEPT_DAYS": "30", "RUNS_KEPT_DAYS": "365", "OPS_LISTEN": "[::]:9092"},
+        "scheduler": {"RING_AGAIN_S": "10", "EVENTS_KEPT_DAYS": "30", "RUNS_KEPT_DAYS": "365", "MESSAGES_KEPT_DAYS": "30", "AUDIT_KEPT_DAYS": "730", "OPS_LISTEN": "[::]:9092"},
     }
     for name, pairs in wanted.items():
         container = chart.deployment(everything, name)["spec"]["template"]["spec"]["containers"][0]

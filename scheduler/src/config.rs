@@ -74,6 +74,12 @@ pub struct Config {
     /// Days that runs are kept after their end, and notifications after they were written, 1 to 3,650
     #[arg(long, env = "RUNS_KEPT_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=3_650))]
     pub runs_kept_days: u64,
+    /// Days that messages are kept after they were accepted, 1 to 3,650; those that wait are kept. A tenant may have less
+    #[arg(long, env = "MESSAGES_KEPT_DAYS", default_value_t = 90, value_parser = clap::value_parser!(i32).range(1..=3_650))]
+    pub messages_kept_days: i32,
+    /// Days that the audit trail is kept, 1 to 3,650. A tenant may have less
+    #[arg(long, env = "AUDIT_KEPT_DAYS", default_value_t = 365, value_parser = clap::value_parser!(i32).range(1..=3_650))]
+    pub audit_kept_days: i32,
 }
 
 impl Config {

@@ -10,12 +10,17 @@ use common::job::{Bell, Rung};
 use common::ops::Pulse;
 use sqlx::PgPool;
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use crate::config::Config;
 
 /// Cheap to clone; every duty gets one.
 #[derive(Clone)]
 pub struct Context {
+    /// This boot of this process.
+    pub boot: Uuid,
+    /// Its host's name, for people.
+    pub name: Arc<str>,
     /// The rows.
     pub db: PgPool,
     /// The bells.
@@ -35,6 +40,8 @@ impl Context {
     /// When a URL is malformed.
     pub fn new(config: &Config, db: PgPool, pulse: Pulse) -> anyhow::Result<Self> {
         Ok(Self {
+            boot: Uuid::now_v7(),
+            name: common::host::name().into(),
             db,
             doorbell: Doorbell::connect(&config.redis.url, &config.redis.prefix).context("Redis")?,
             bus: Bus::connect(&config.redis.url, &config.redis.prefix).context("Redis")?,

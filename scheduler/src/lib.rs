@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use common::ops::{self, Pulse};
 use common::redis_health::RedisHealth;
 use common::startup::{Readiness, Startup};
-use common::store::server;
+use common::store::{server, signs};
 use common::telemetry::metrics::labels::{Duty, Pool};
 use common::telemetry::metrics::{self, Component};
 use tokio::net::TcpListener;
@@ -52,6 +52,9 @@ pub async fn run(config: Config, listener: TcpListener, stop: CancellationToken)
     stop.cancelled().await;
     context.pulse.set_ready(false);
     duties.join_all().await;
+    if let Err(error) = signs::scheduler_stops(&context.db, context.boot).await {
+        tracing::warn!(%error, "Postgres was not told that this scheduler stops; it counts as alive for some seconds");
+    }
     wakings.abort();
     telling.abort();
     ops.abort();

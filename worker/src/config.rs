@@ -168,7 +168,34 @@ pub struct Config {
     pub stop_timeout_s: u64,
 }
 
+/// The most connections to Postgres that each part of a worker may hold; together what the process may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shares {
+    /// The heartbeat, which waits for nothing else.
+    pub keeping: u32,
+    /// Credentials, which the client library reads and writes in the middle of its work.
+    pub credentials: u32,
+    /// All other rows.
+    pub rows: u32,
+}
+
+impl Shares {
+    /// Divides `all`, which is four at least.
+    #[must_use]
+    pub const fn of(all: u32) -> Self {
+        let keeping = if all < 8 { 1 } else { 2 };
+        let credentials = (all - keeping) / 2;
+        Self { keeping, credentials, rows: all - keeping - credentials }
+    }
+}
+
 impl Config {
+    /// What each part may hold of the connections to Postgres.
+    #[must_use]
+    pub fn connections(&self) -> Shares {
+        Shares::of(self.database.max_connections)
+    }
+
     /// How long a lease lives without a renewal.
     #[must_use]
     pub fn lease_ttl(&self) -> Duration {

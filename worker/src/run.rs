@@ -37,8 +37,6 @@ use crate::webhook::{self, Means, http::Sender};
 
 /// Clients built at the same time by one worker.
 const OPENING: usize = 32;
-/// Connections to Postgres for the heartbeat.
-const KEEPING: u32 = 2;
 /// For bells and requests of webhooks that are under way at the end.
 const LAST: Duration = Duration::from_secs(2);
 /// Part of the stop's time that is kept for what follows the sessions' orderly end.
@@ -70,7 +68,7 @@ pub async fn run(
     startup.up(ready_check(Arc::clone(&context), redis.clone()));
     let sender = Sender::new(config.webhooks.clone()).context("TLS of webhooks")?;
     let supervisor = Supervisor::new(Arc::clone(&context), usize::try_from(config.capacity).unwrap_or(usize::MAX));
-    tracing::info!(%worker, name = hostname(), release = config.release, capacity = config.capacity, "worker started");
+    tracing::info!(%worker, name = common::host::name(), release = config.release, capacity = config.capacity, "worker started");
 
     let telling = tokio::spawn(redis.tell(inner.clone()));
     let mut keeper = tokio::spawn(keeper::keep(Arc::clone(&context), supervisor.clone(), pulse.clone(), inner.clone()));
@@ -80,7 +78,7 @@ pub async fn run(
     let closed = CancellationToken::new(); // the last session has ended: until then its bells are heard
     let (bells_stop, inbox_stop) = (stop.clone(), closed.clone());
     let bells = tokio::spawn(async move { doorbell.listen(worker, jobs, bells_stop, inbox_stop).await });
-    let means = Means::new(context.pool.clone(), context.bus.clone(), worker, config.lease_ttl(), sender);
+    let means = Means::new(context.pool.clone(), context.bus.clone(), worker, sender);
     let webhooks = tokio::spawn(webhook::keep(Arc::new(means), stop.clone()));
     let pools = vec![(Pool::Rows, context.pool.clone()), (Pool::Keeping, context.keeping.clone())];
     let _watching = metrics::watch(Component::Worker, pools, &config.redis.url).context("Redis")?;
@@ -102,7 +100,7 @@ pub async fn run(
     pulse.set_ready(false);
     tracing::info!(sessions = supervisor.claims().len(), "worker is stopping: closing sessions");
     if keeper.is_finished() {
-        supervisor.fence_all(); // nobody keeps the leases any more
+        supervisor.lapse(); // nobody keeps the leases any more
     }
     keeper::leave(&context).await;
     let deadline = config.stop_timeout().saturating_sub(RESERVE);
@@ -138,7 +136,8 @@ async fn started(
 ) -> anyhow::Result<Option<([PgPool; 2], BootTime)>> {
     let sealer = Sealer::parse(&config.credential_keys.0).context("CREDENTIAL_KEYS")?;
     loop {
-        let pools = startup.postgres(&config.database, [config.database.max_connections, KEEPING]).await;
+        let shares = config.connections();
+        let pools = startup.postgres(&config.database, [shares.rows, shares.keeping]).await;
         let Some([pool, keeping]) = pools else { return Ok(None) };
         let start = BootTime::now();
         let Err(error) = register(&pool, &sealer, config, worker).await else {
@@ -157,9 +156,10 @@ async fn started(
 
 async fn register(pool: &PgPool, sealer: &Sealer, config: &Config, worker: WorkerId) -> anyhow::Result<()> {
     keys::check(pool, sealer).await?;
-    let name = hostname();
+    let name = common::host::name();
     let capacity = i32::try_from(config.capacity).unwrap_or(i32::MAX);
-    let boot = Boot { name: &name, version: env!("CARGO_PKG_VERSION"), release: &config.release, capacity };
+    let lease = config.lease_ttl();
+    let boot = Boot { name: &name, version: env!("CARGO_PKG_VERSION"), release: &config.release, capacity, lease };
     Ok(store::workers::register(pool, worker, boot).await?)
 }
 
@@ -199,9 +199,4 @@ fn ready_check(context: Arc<Context>, redis: RedisHealth) -> ops::ReadyCheck {
             rows.and(leases).map_err(|trouble| trouble.to_string())
         })
     })
-}
-
-fn hostname() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map_or_else(|_| "worker".to_owned(), |name| name.trim().to_owned())
 }

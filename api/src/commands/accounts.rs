@@ -14,7 +14,7 @@ use common::store::{PgPool, admin, hand_overs};
 use serde_json::json;
 
 use super::table::{instant, or_dash, show};
-use super::{SILENT_AFTER, open, plainly};
+use super::{open, plainly};
 use crate::config::{Accounts, Rows};
 
 /// A worker looks for such wishes every two seconds, and a session takes some seconds to end.
@@ -61,13 +61,13 @@ async fn hand_over(
     let Some(from) = before.worker else {
         bail!("no worker has account {account} just now: whoever has room takes it within seconds");
     };
-    let workers = admin::workers(&db, SILENT_AFTER, SILENT_AFTER).await;
+    let workers = admin::workers(&db, Duration::ZERO).await;
     let workers = workers.map_err(|error| plainly(error, &rows.database))?;
     let heir = match to {
         Some(named) => named_worker(&workers, named)?,
         None => roomiest(&workers, from).context("no other worker is alive and has room: start one")?,
     };
-    let asked = hand_overs::ask_across_tenants(&db, account, heir, SILENT_AFTER).await;
+    let asked = hand_overs::ask_across_tenants(&db, account, heir).await;
     asked.map_err(|error| plainly(error, &rows.database))?;
     let began = BootTime::now();
     loop {

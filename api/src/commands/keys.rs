@@ -9,7 +9,7 @@ use common::store::api_keys;
 use serde_json::json;
 
 use super::table::{instant, or_dash, show};
-use super::{open, plainly};
+use super::{COMMAND, open, plainly};
 use crate::auth;
 use crate::config::{Keys, Rows};
 
@@ -27,7 +27,7 @@ pub(super) async fn run(command: Keys, out: &mut (dyn Write + Send)) -> anyhow::
         }
         Keys::Revoke { rows, id } => {
             let db = open(&rows.database).await?;
-            let revoked = api_keys::revoke_of_all_tenants(&db, id).await;
+            let revoked = api_keys::revoke_of_all_tenants(&db, id, COMMAND).await;
             revoked.map_err(|error| plainly(error, &rows.database)).context("no key was revoked")?;
             if rows.json {
                 writeln!(out, "{}", json!({"id": id, "revoked": true}))?;
@@ -49,7 +49,7 @@ async fn create(
     let name = name(text, MAX_LABEL).map_err(|error| anyhow::anyhow!("--name {error}"))?;
     let db = open(&rows.database).await?;
     let secret = auth::generate(tenant);
-    let key = api_keys::create(&db, tenant, &name, &auth::digest(&secret)).await;
+    let key = api_keys::create(&db, tenant, &name, &auth::digest(&secret), COMMAND).await;
     let key = key.map_err(|error| plainly(error, &rows.database)).context("no key was created")?;
     if rows.json {
         writeln!(out, "{}", json!({"id": key.id, "tenant_id": key.tenant_id, "name": key.name, "secret": secret}))?;

@@ -1,6 +1,7 @@
 //! Who has which account, as Postgres and Redis say it.
 
 use std::io::Write;
+use std::time::Duration;
 
 use common::id::WorkerId;
 use common::lease::{self, Leases as Door};
@@ -8,7 +9,7 @@ use common::store::admin;
 use serde::Serialize;
 
 use super::table::{instant, or_dash, show};
-use super::{SILENT_AFTER, open, plainly};
+use super::{open, plainly};
 use crate::config::Leases;
 
 /// A row, with what Redis says.
@@ -25,9 +26,9 @@ struct Row {
 pub(super) async fn run(command: Leases, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     let Leases::List { stores, worker, limit } = command;
     let db = open(&stores.database).await?;
-    let leases = admin::leases_across_tenants(&db, worker.as_deref(), SILENT_AFTER, limit.limit);
+    let leases = admin::leases_across_tenants(&db, worker.as_deref(), limit.limit);
     let leases = leases.await.map_err(|error| plainly(error, &stores.database))?;
-    let door = Door::connect(&stores.redis.url, &stores.redis.prefix, WorkerId::new(), SILENT_AFTER)?;
+    let door = Door::connect(&stores.redis.url, &stores.redis.prefix, WorkerId::new(), Duration::ZERO)?; // a look renews nothing;
     let accounts: Vec<_> = leases.iter().map(|lease| lease.account_id).collect();
     let keys = match door.look(&accounts).await {
         Ok(keys) => Some(keys),

@@ -4,6 +4,7 @@
 use std::io::Write;
 
 use common::config::Database;
+use common::store::audit::Operator;
 use common::store::{self, PgPool, server};
 use common::trouble::postgres::{self, Place};
 
@@ -22,8 +23,8 @@ mod table;
 mod tenants;
 mod workers;
 
-/// A heartbeat that is older is silent: leases live for 15 s by default, and a command does not know better.
-const SILENT_AFTER: std::time::Duration = std::time::Duration::from_secs(20);
+/// Who acts where a command does, for the audit trail.
+const COMMAND: Operator = Operator::System("command");
 
 /// Does what was asked for. `Ok(false)`: it was done, and all is not well.
 ///

@@ -1,6 +1,7 @@
 //! What waits: bells in Redis, which may be lost, and rows in Postgres, which may not.
 
 use std::io::Write;
+use std::time::Duration;
 
 use common::doorbell::Doorbell;
 use common::job::Queue;
@@ -8,7 +9,7 @@ use common::store::admin;
 use serde::Serialize;
 
 use super::table::show;
-use super::{SILENT_AFTER, open, plainly};
+use super::{open, plainly};
 use crate::config::Queues;
 
 /// One queue, or one kind of rows.
@@ -24,7 +25,7 @@ struct Row {
 pub(super) async fn run(queues: Queues, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     let stores = queues.stores;
     let db = open(&stores.database).await?;
-    let workers = admin::workers(&db, SILENT_AFTER, SILENT_AFTER).await;
+    let workers = admin::workers(&db, Duration::ZERO).await;
     let workers = workers.map_err(|error| plainly(error, &stores.database))?;
     let inboxes = workers.iter().map(|worker| Queue::Inbox(worker.id));
     let queues: Vec<Queue> = [Queue::Claim, Queue::FireReminder].into_iter().chain(inboxes).collect();

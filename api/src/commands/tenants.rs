@@ -7,7 +7,7 @@ use common::id::TenantId;
 use common::store::tenants;
 
 use super::table::{instant, show};
-use super::{open, plainly};
+use super::{COMMAND, open, plainly};
 use crate::config::Tenants;
 
 /// Tenants in one answer.
@@ -25,7 +25,7 @@ pub(super) async fn run(command: Tenants, out: &mut (dyn Write + Send)) -> anyho
         Tenants::Create { rows, name: text } => {
             let name = name(&text, MAX_LABEL).map_err(|error| anyhow::anyhow!("--name {error}"))?;
             let db = open(&rows.database).await?;
-            let created = tenants::create(&db, TenantId::new(), &name).await;
+            let created = tenants::create(&db, TenantId::new(), &name, COMMAND).await;
             let tenant = created.map_err(|error| plainly(error, &rows.database))?;
             if rows.json {
                 writeln!(out, "{}", serde_json::to_string(&tenant)?)?;

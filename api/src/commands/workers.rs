@@ -6,7 +6,7 @@ use std::time::Duration;
 use common::store::admin;
 
 use super::table::{instant, show};
-use super::{SILENT_AFTER, open, plainly};
+use super::{open, plainly};
 use crate::config::Workers;
 
 /// A worker that has been silent for longer is not shown.
@@ -15,7 +15,7 @@ const FORGOTTEN: Duration = Duration::from_secs(3_600);
 pub(super) async fn run(command: Workers, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     let Workers::List { rows } = command;
     let db = open(&rows.database).await?;
-    let workers = admin::workers(&db, SILENT_AFTER, FORGOTTEN).await.map_err(|error| plainly(error, &rows.database))?;
+    let workers = admin::workers(&db, FORGOTTEN).await.map_err(|error| plainly(error, &rows.database))?;
     let heads = ["ID", "HOST", "STATE", "HELD", "CAPACITY", "RELEASE", "VERSION", "STARTED", "LAST SEEN"];
     show(out, rows.json, &workers, heads, |worker| {
         [

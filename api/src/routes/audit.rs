@@ -28,7 +28,7 @@ pub struct Filter {
 
 /// Read the audit trail
 ///
-/// Every step in the life of an account, by whom, and how it ended; newest first.
+/// Everything that changed accounts, keys, webhooks and the tenant, by whom, and how it ended; newest first.
 #[utoipa::path(get, path = "/v1/audit", tag = "Events", params(Filter),
     responses((status = 200, body = Page<AuditEntry>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
 pub async fn list(

@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use common::store::accounts;
+use chrono::{DateTime, Utc};
+use common::store::signs::{self, Signs};
 use common::telemetry::metrics;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,10 +14,13 @@ use crate::context::Context;
 /// How the service is.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
-    /// `ok`; `degraded` when Redis is away (slower, nothing is lost); `down` when Postgres is.
+    /// `ok`; `degraded` when Redis is away (slower, nothing is lost), or no worker or no scheduler lives (what is asked for
+    /// waits); `down` when Postgres is away.
     #[schema(example = "ok")]
     status: &'static str,
-    /// How many sessions there are.
+    /// What it is made of.
+    parts: Parts,
+    /// How many sessions there are; zeros while Postgres is away.
     sessions: Sessions,
     /// How long this replica has been up, in seconds.
     uptime_s: u64,
@@ -29,6 +33,33 @@ pub struct Health {
     /// AGPL-3.0-only terms.
     #[schema(example = "https://github.com/switchboard/switchboard")]
     source: String,
+}
+
+/// The parts of the service, each with its last sign of life.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Parts {
+    /// Where everything is kept.
+    postgres: Part,
+    /// What rings, and where leases are looked up.
+    redis: Part,
+    /// What holds the sessions.
+    workers: Part,
+    /// What fires reminders.
+    schedulers: Part,
+}
+
+/// One part.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Part {
+    /// `ok`, `down`, or `unknown` where it could not be asked.
+    #[schema(example = "ok")]
+    status: &'static str,
+    /// How many of them live; null of what is one, or could not be asked.
+    #[schema(example = 2)]
+    live: Option<i64>,
+    /// The last sign of life: of a store its last answer to this replica, of the others the newest heartbeat. Null: there was
+    /// none, or it could not be asked.
+    last_seen_at: Option<DateTime<Utc>>,
 }
 
 /// Sessions of all tenants together.
@@ -44,20 +75,45 @@ pub struct Sessions {
 #[utoipa::path(get, path = "/health", tag = "Service", security(()),
     responses((status = 200, body = Health), (status = 503, body = Health)))]
 pub async fn get(State(context): State<Context>) -> (StatusCode, Json<Health>) {
-    let (count, redis) = tokio::join!(accounts::count_sessions_of_all_tenants(&context.db), context.bus.is_reachable());
-    let (code, status) = match (&count, redis) {
-        (Err(_), _) => (StatusCode::SERVICE_UNAVAILABLE, "down"),
-        (Ok(_), false) => (StatusCode::OK, "degraded"),
-        (Ok(_), true) => (StatusCode::OK, "ok"),
+    let (signs, redis) = tokio::join!(signs::of_all_tenants(&context.db), context.bus.is_reachable());
+    let signs = signs.ok();
+    let parts = Parts {
+        postgres: store(signs.is_some(), context.seen.postgres(signs.is_some())),
+        redis: store(redis, context.seen.redis(redis)),
+        workers: programs(signs.as_ref().map(|signs| (signs.workers, signs.worker_seen))),
+        schedulers: programs(signs.as_ref().map(|signs| (signs.schedulers, signs.scheduler_seen))),
     };
-    let sessions = count.map(|(total, connected)| Sessions { total, connected }).unwrap_or_default();
+    let (code, status) = judge(signs.as_ref(), redis);
     let health = Health {
         status,
-        sessions,
+        parts,
+        sessions: signs.map(|s| Sessions { total: s.wanted, connected: s.connected }).unwrap_or_default(),
         uptime_s: context.pulse.uptime().as_secs(),
         version: env!("CARGO_PKG_VERSION"),
         revision: metrics::REVISION,
         source: context.source_url.to_string(),
     };
     (code, Json(health))
+}
+
+/// Pure.
+fn judge(signs: Option<&Signs>, redis: bool) -> (StatusCode, &'static str) {
+    match signs {
+        None => (StatusCode::SERVICE_UNAVAILABLE, "down"),
+        Some(signs) if !redis || signs.workers == 0 || signs.schedulers == 0 => (StatusCode::OK, "degraded"),
+        Some(_) => (StatusCode::OK, "ok"),
+    }
+}
+
+fn store(answers: bool, last_seen_at: Option<DateTime<Utc>>) -> Part {
+    Part { status: if answers { "ok" } else { "down" }, live: None, last_seen_at }
+}
+
+fn programs(known: Option<(i64, Option<DateTime<Utc>>)>) -> Part {
+    match known {
+        None => Part { status: "unknown", live: None, last_seen_at: None },
+        Some((live, last_seen_at)) => {
+            Part { status: if live > 0 { "ok" } else { "down" }, live: Some(live), last_seen_at }
+        }
+    }
 }

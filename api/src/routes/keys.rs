@@ -31,12 +31,13 @@ pub struct CreatedKey {
     responses((status = 201, body = CreatedKey), (status = "4XX", body = Body, content_type = "application/problem+json")))]
 pub async fn create(
     State(context): State<Context>,
-    _: Admin,
+    admin: Admin,
     Path(tenant): Path<TenantId>,
     extract::Json(request): extract::Json<Name>,
 ) -> Result<(StatusCode, [(HeaderName, &'static str); 1], Json<CreatedKey>)> {
     let secret = auth::generate(Some(tenant));
-    let key = api_keys::create(&context.db, Some(tenant), &request.checked()?, &auth::digest(&secret)).await?;
+    let (name, digest) = (request.checked()?, auth::digest(&secret));
+    let key = api_keys::create(&context.db, Some(tenant), &name, &digest, admin.operator()).await?;
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(CreatedKey { key, secret })))
 }
 
@@ -60,9 +61,9 @@ pub async fn list(
     responses((status = 204), (status = "4XX", body = Body, content_type = "application/problem+json")))]
 pub async fn revoke(
     State(context): State<Context>,
-    _: Admin,
+    admin: Admin,
     Path((tenant, key)): Path<(TenantId, ApiKeyId)>,
 ) -> Result<StatusCode> {
-    api_keys::revoke(&context.db, tenant, key).await?;
+    api_keys::revoke(&context.db, tenant, key, admin.operator()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

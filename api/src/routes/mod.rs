@@ -33,7 +33,8 @@ pub fn router(context: Context) -> Router {
     Router::new()
         // for admins
         .route("/v1/tenants", post(tenants::create).get(tenants::list))
-        .route("/v1/tenants/{tenant}", get(tenants::get).delete(tenants::delete))
+        .route("/v1/tenants/{tenant}", get(tenants::get).patch(tenants::change).delete(tenants::delete))
+        .route("/v1/tenants/{tenant}/audit", get(tenants::audit))
         .route("/v1/tenants/{tenant}/keys", post(keys::create).get(keys::list))
         .route("/v1/tenants/{tenant}/keys/{key}", delete(keys::revoke))
         // accounts and their life
@@ -45,6 +46,7 @@ pub fn router(context: Context) -> Router {
         .route("/v1/accounts/{account}/pairing", get(pairing::get))
         .route("/v1/accounts/{account}/qr", get(qr::get))
         .route("/v1/accounts/{account}/unpair", post(pairing::unpair))
+        .route("/v1/accounts/{account}/logout", post(pairing::log_out))
         .route("/v1/accounts/{account}/groups", get(groups::list))
         .route("/v1/accounts/{account}/groups/sync", post(groups::sync))
         // messages

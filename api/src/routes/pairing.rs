@@ -1,5 +1,7 @@
 //! Linking a phone, and unlinking it.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
@@ -9,6 +11,7 @@ use common::jid;
 use common::job::Bell;
 use common::store::accounts::{self, Pairing};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::auth::Caller;
@@ -49,7 +52,31 @@ pub struct Unpaired {
     status: Status,
     /// Nothing was linked or live: there was nothing to do.
     already_disconnected: bool,
+    /// What is left to do on the phone; null where nothing was linked.
+    #[schema(
+        example = "The phone goes on listing this device until it notices: remove it there under Linked devices, or use POST …/logout next time"
+    )]
+    advice: Option<&'static str>,
 }
+
+/// How a logout ended.
+#[derive(Serialize, ToSchema)]
+pub struct LoggedOut {
+    /// What the account is now: `unpaired`.
+    status: Status,
+    /// WhatsApp said that the device is gone: the phone lists it no more.
+    confirmed: bool,
+    /// What is left to do on the phone; null where WhatsApp confirmed, or nothing was linked.
+    advice: Option<&'static str>,
+}
+
+const STILL_LISTED: &str = "The phone goes on listing this device until it notices: remove it there under Linked devices, or use \
+                            POST …/logout next time";
+const NOT_CONFIRMED: &str = "WhatsApp did not confirm the logout in time: if the phone still lists this device, remove it there under Linked devices";
+/// How long a logout may take before the account is unlinked here alone: two tries to connect, or one and the logout itself.
+const LOGOUT_MAX: Duration = Duration::from_secs(20);
+/// How often the row is looked at meanwhile, where no signal comes.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Link a phone
 ///
@@ -87,7 +114,8 @@ pub async fn get(
 ///
 /// Succeeds from every state. The account, its groups and reminders stay; pairing it again needs nothing retyped. What is
 /// queued, and runs under way, end as `canceled`: they were meant for this phone.
-/// WhatsApp is not told: the phone goes on listing the device until it notices. Use `DELETE` to have it logged out.
+/// WhatsApp is not told: the phone goes on listing the device until it notices, and `advice` says how to end that. `logout` tells
+/// WhatsApp.
 #[utoipa::path(post, path = "/v1/accounts/{account}/unpair", tag = "Pairing", params(("account" = AccountId, Path)),
     responses((status = 200, body = Unpaired), (status = "4XX", body = Body, content_type = "application/problem+json")))]
 pub async fn unpair(
@@ -98,5 +126,42 @@ pub async fn unpair(
     let unpaired = accounts::unpair(&context.db, caller.tenant, account, caller.operator()).await?;
     context.ring(Bell::Unpair { account });
     context.bus.signal(caller.tenant);
-    Ok(Json(Unpaired { status: Status::Unpaired, already_disconnected: unpaired.already_disconnected }))
+    let advice = unpaired.listed.then_some(STILL_LISTED);
+    Ok(Json(Unpaired { status: Status::Unpaired, already_disconnected: unpaired.already_disconnected, advice }))
+}
+
+/// Log the device out
+///
+/// Unlinks the device on WhatsApp's side first, so that the phone lists it no more; then the account is `unpaired`. Its groups and
+/// reminders stay; what is queued, and runs under way, end as `canceled`. The answer comes within some 20 seconds and says
+/// whether WhatsApp confirmed; where it did not, the account is unlinked all the same, as by `unpair`.
+#[utoipa::path(post, path = "/v1/accounts/{account}/logout", tag = "Pairing", params(("account" = AccountId, Path)),
+    responses((status = 200, body = LoggedOut), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn log_out(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(account): Path<AccountId>,
+) -> Result<Json<LoggedOut>> {
+    let mut signals = context.bus.subscribe(caller.tenant);
+    let linked = accounts::log_out(&context.db, caller.tenant, account, caller.operator()).await?;
+    context.ring(Bell::Unpair { account });
+    context.bus.signal(caller.tenant);
+    if !linked {
+        return Ok(Json(LoggedOut { status: Status::Unpaired, confirmed: false, advice: None }));
+    }
+    let until = Instant::now() + LOGOUT_MAX;
+    let confirmed = loop {
+        if let Some(confirmed) = accounts::logout_confirmed(&context.db, caller.tenant, account).await? {
+            break confirmed;
+        }
+        if Instant::now() >= until {
+            accounts::unpair(&context.db, caller.tenant, account, caller.operator()).await?;
+            context.ring(Bell::Unpair { account });
+            context.bus.signal(caller.tenant);
+            break false;
+        }
+        let _ = tokio::time::timeout(LOOK, signals.signaled()).await;
+    };
+    let advice = (!confirmed).then_some(NOT_CONFIRMED);
+    Ok(Json(LoggedOut { status: Status::Unpaired, confirmed, advice }))
 }

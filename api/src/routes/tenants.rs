@@ -5,8 +5,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use common::account::{MAX_LABEL, name};
 use common::id::TenantId;
-use common::store::tenants::{self, Tenant};
-use serde::Deserialize;
+use common::store::audit::{self, AuditEntry};
+use common::store::tenants::{self, Kept, Tenant};
+use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Admin;
@@ -47,10 +48,10 @@ pub struct Paging {
     responses((status = 201, body = Tenant), (status = "4XX", body = Body, content_type = "application/problem+json")))]
 pub async fn create(
     State(context): State<Context>,
-    _: Admin,
+    admin: Admin,
     extract::Json(request): extract::Json<Name>,
 ) -> Result<(StatusCode, Json<Tenant>)> {
-    let tenant = tenants::create(&context.db, TenantId::new(), &request.checked()?).await?;
+    let tenant = tenants::create(&context.db, TenantId::new(), &request.checked()?, admin.operator()).await?;
     Ok((StatusCode::CREATED, Json(tenant)))
 }
 
@@ -76,13 +77,72 @@ pub async fn get(State(context): State<Context>, _: Admin, Path(tenant): Path<Te
     Ok(Json(tenants::get(&context.db, tenant).await?))
 }
 
+/// What to change of a tenant; what is not given stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeTenant {
+    /// Days that its messages are kept, 1 to 3,650, if that is shorter than the installation's; null: as long as that.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<i32>, example = 30, minimum = 1, maximum = 3650)]
+    messages_kept_days: Option<Option<i32>>,
+    /// Days that its audit trail is kept, in the same way.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<i32>, example = 90, minimum = 1, maximum = 3650)]
+    audit_kept_days: Option<Option<i32>>,
+}
+
+/// Tells `null` from a field that is not given.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Option<i32>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// Change a tenant
+///
+/// How long its messages and its audit trail are kept.
+#[utoipa::path(patch, path = "/v1/tenants/{tenant}", tag = "Tenants", security(("admin_key" = [])),
+    params(("tenant" = TenantId, Path)), request_body = ChangeTenant,
+    responses((status = 200, body = Tenant), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn change(
+    State(context): State<Context>,
+    admin: Admin,
+    Path(tenant): Path<TenantId>,
+    extract::Json(request): extract::Json<ChangeTenant>,
+) -> Result<Json<Tenant>> {
+    let asked = [("messages_kept_days", request.messages_kept_days), ("audit_kept_days", request.audit_kept_days)];
+    for (field, days) in asked {
+        if days.flatten().is_some_and(|days| !(1..=3_650).contains(&days)) {
+            return Err(Problem::field(field, "must be 1 to 3650, or null"));
+        }
+    }
+    let kept = Kept { messages_days: request.messages_kept_days, audit_days: request.audit_kept_days };
+    Ok(Json(tenants::keep(&context.db, tenant, &kept, admin.operator()).await?))
+}
+
+/// Read a tenant's audit trail
+///
+/// Everything that changed its accounts, keys and webhooks, and the tenant itself; also after it was deleted. Newest first.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/audit", tag = "Tenants", security(("admin_key" = [])),
+    params(("tenant" = TenantId, Path), Paging),
+    responses((status = 200, body = Page<AuditEntry>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn audit(
+    State(context): State<Context>,
+    _: Admin,
+    Path(tenant): Path<TenantId>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<AuditEntry>>> {
+    let limit = page::limit(paging.limit)?;
+    let before = page::read_time_cursor(paging.cursor.as_deref())?;
+    let rows = audit::list(&context.db, tenant, None, before, limit + 1).await?;
+    Ok(Json(Page::cut(rows, limit, |entry| page::time_cursor(entry.created_at, entry.id), |entry| entry)))
+}
+
 /// Delete a tenant
 ///
-/// With its keys, accounts, messages and reminders. Refused while an account is linked.
+/// With its keys, accounts, messages and reminders; its audit trail stays. Refused while an account is linked.
 #[utoipa::path(delete, path = "/v1/tenants/{tenant}", tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)),
     responses((status = 204), (status = 409, description = "An account is still linked", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
-pub async fn delete(State(context): State<Context>, _: Admin, Path(tenant): Path<TenantId>) -> Result<StatusCode> {
-    tenants::delete(&context.db, tenant).await?;
+pub async fn delete(State(context): State<Context>, admin: Admin, Path(tenant): Path<TenantId>) -> Result<StatusCode> {
+    tenants::delete(&context.db, tenant, admin.operator()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

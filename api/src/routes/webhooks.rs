@@ -85,7 +85,7 @@ pub async fn create(
 ) -> Result<(StatusCode, [(HeaderName, &'static str); 1], Json<WebhookWithSecret>)> {
     let (url, kinds) = checked(Some(&request.url), Some(&request.kinds), &context.webhooks)?;
     let (url, kinds) = (url.unwrap_or_default(), kinds.unwrap_or_default());
-    let (webhook, secret) = webhooks::create(&context.db, caller.tenant, &url, &kinds).await?;
+    let (webhook, secret) = webhooks::create(&context.db, caller.tenant, &url, &kinds, caller.operator()).await?;
     Ok((StatusCode::CREATED, NO_STORE, Json(WebhookWithSecret { webhook, secret })))
 }
 
@@ -130,7 +130,7 @@ pub async fn change(
 ) -> Result<Json<Webhook>> {
     let (url, kinds) = checked(request.url.as_deref(), request.kinds.as_deref(), &context.webhooks)?;
     let change = Change { url, kinds, enabled: request.enabled };
-    let changed = webhooks::change(&context.db, caller.tenant, webhook, &change).await?;
+    let changed = webhooks::change(&context.db, caller.tenant, webhook, &change, caller.operator()).await?;
     context.bus.signal(caller.tenant);
     Ok(Json(changed))
 }
@@ -145,7 +145,7 @@ pub async fn delete(
     caller: Caller,
     Path(webhook): Path<WebhookId>,
 ) -> Result<StatusCode> {
-    webhooks::delete(&context.db, caller.tenant, webhook).await?;
+    webhooks::delete(&context.db, caller.tenant, webhook, caller.operator()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -159,6 +159,6 @@ pub async fn rotate_secret(
     caller: Caller,
     Path(webhook): Path<WebhookId>,
 ) -> Result<Secret> {
-    let (webhook, secret) = webhooks::rotate_secret(&context.db, caller.tenant, webhook).await?;
+    let (webhook, secret) = webhooks::rotate_secret(&context.db, caller.tenant, webhook, caller.operator()).await?;
     Ok((NO_STORE, Json(WebhookWithSecret { webhook, secret })))
 }

@@ -76,13 +76,15 @@ async fn who_has_what(db: PgPool) {
     let (online, other) = (tenant.account("Front desk").await, tenant.account("Back office").await);
     api.set_status(&online, "connected").await;
     let worker = WorkerId::new();
-    let boot = Boot { name: "host-1", version: "1", release: "r", capacity: 7 };
+    let boot = Boot { name: "host-1", version: "1", release: "r", capacity: 7, lease: TTL };
     workers::register(&db, worker, boot).await.unwrap();
     workers::heartbeat(&db, worker, 1).await.unwrap();
     let account = online.parse().unwrap();
     let held = Leases::connect(&redis_url(), &prefix, worker, TTL).unwrap();
     held.acquire(&[account]).await.unwrap();
-    let claimed = leases::claim_across_tenants(&db, worker, &[account], TTL).await.unwrap();
+    sqlx::query("UPDATE leases SET owner = NULL").execute(&db).await.unwrap();
+    sqlx::query("DELETE FROM workers WHERE name <> 'host-1'").execute(&db).await.unwrap();
+    let claimed = leases::claim_across_tenants(&db, worker, &[account], false).await.unwrap();
     assert!(held.confirm(account, claimed[0].claimed.epoch).await.unwrap());
 
     let workers = json(&db, &prefix, "workers list").await;

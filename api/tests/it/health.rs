@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use common::config::{Database, Redis, Telemetry, Webhooks};
+use common::store::signs;
 use common::telemetry::metrics::REVISION;
 use common::testing::{Line, Proxy};
 use serde_json::{Value, json};
@@ -22,7 +23,19 @@ async fn health_counts_sessions(db: PgPool) {
         api.set_status(&id, status).await;
     }
     let health = anyone.get("/health").await.expect(200).json();
-    assert_eq!((&health["status"], &health["sessions"]), (&json!("ok"), &json!({"total": 3, "connected": 2})));
+    assert_eq!((&health["status"], &health["sessions"]), (&json!("degraded"), &json!({"total": 3, "connected": 2})));
+    let parts = &health["parts"];
+    for (part, status, live) in [
+        ("postgres", "ok", Value::Null),
+        ("redis", "ok", Value::Null),
+        ("workers", "ok", json!(2)),
+        ("schedulers", "down", json!(0)),
+    ] {
+        assert_eq!((&parts[part]["status"], &parts[part]["live"]), (&json!(status), &live), "{part}");
+        assert_eq!(parts[part]["last_seen_at"].is_string(), part != "schedulers", "{part}");
+    }
+    signs::scheduler_lives(&api.db, uuid::Uuid::now_v7(), "host", "1").await.unwrap();
+    assert_eq!(anyone.get("/health").await.expect(200).json()["status"], "ok");
     assert!(health["uptime_s"].is_u64());
     let build = (&health["version"], &health["revision"], &health["source"]);
     assert_eq!(build, (&json!(env!("CARGO_PKG_VERSION")), &json!(REVISION), &json!(env!("CARGO_PKG_REPOSITORY"))));

@@ -144,12 +144,17 @@ async fn lists_hold_ones_own_only(db: PgPool) {
         "/v1/runs".to_owned(),
         format!("/v1/runs?account_id={account}"),
         "/v1/notifications".to_owned(),
-        "/v1/audit".to_owned(),
         format!("/v1/audit?account_id={account}"),
     ] {
         assert_eq!(stranger.get(&path).await.expect(200).json()["data"], json!([]), "{path}");
         assert_eq!(owner.get(&path).await.expect(200).json()["data"].as_array().unwrap().len(), 1, "{path}");
     }
+    // each sees how its own key was made, and no more
+    let trail = |page: serde_json::Value| {
+        page["data"].as_array().unwrap().iter().map(|e| e["subject"].clone()).collect::<Vec<_>>()
+    };
+    assert!(!trail(stranger.get("/v1/audit").await.expect(200).json()).contains(&json!("account")));
+    assert!(trail(owner.get("/v1/audit").await.expect(200).json()).contains(&json!("account")));
 }
 
 /// R44, R64: a reminder can't be moved to another tenant's account.

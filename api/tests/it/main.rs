@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, unreachable_pub, reason = "tests")]
 
 mod accounts;
+mod audit;
 mod auth;
 mod bad_reminders;
 mod commands;

@@ -212,6 +212,46 @@ async fn a_revoked_key_loses_its_busy_stream(db: PgPool) {
     busy.abort();
 }
 
+/// R94: a position that can't be honoured is told: after a removal by 410, with the oldest from which everything is kept, and by
+/// 422 when no event has it yet.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_position_that_is_worth_nothing_is_told(db: PgPool) {
+    let api = TestApi::start(db.clone()).await;
+    let tenant = api.tenant().await;
+    let id = tenant.account("Sales").await;
+    let mut stream = Stream::open(&tenant, "/v1/events", None).await;
+    let first = stream.next().await.id;
+    for (step, status) in [("pair", 202), ("unpair", 200), ("pair", 202)] {
+        tenant.post_empty(&format!("/v1/accounts/{id}/{step}")).await.expect(status);
+    }
+    let [seen, second, last] = [stream.next().await.id, stream.next().await.id, stream.next().await.id];
+    // all but the last are removed
+    sqlx::query("UPDATE events SET created_at = now() - interval '8 days' WHERE id < (SELECT max(id) FROM events)")
+        .execute(&db)
+        .await
+        .unwrap();
+    let week = Duration::from_hours(7 * 24);
+    common::store::retention::events(&db, week, 100).await.unwrap();
+    let path = |position: &str| format!("/v1/events?last_event_id={position}");
+    let gone = tenant.get(&path(&first)).await.expect(410).json();
+    assert_eq!(gone["type"], "urn:switchboard:problem:gone", "{gone}");
+    let oldest = gone["oldest"].as_str().unwrap().to_owned();
+    assert_eq!(oldest, second);
+    assert_eq!(tenant.get(&path(&seen)).await.expect(410).json()["oldest"], oldest.as_str());
+    let mut again = Stream::open(&tenant, &path(&oldest), None).await;
+    assert_eq!(again.next().await.name, "stream.opened");
+    assert_eq!(again.next().await.id, last, "nothing from there on is missing");
+    // the rest too: a stream that begins at the end can be resumed there
+    sqlx::query("UPDATE events SET created_at = now() - interval '8 days'").execute(&db).await.unwrap();
+    common::store::retention::events(&db, week, 100).await.unwrap();
+    let end = Stream::open(&tenant, "/v1/events", None).await.next().await.id;
+    assert_eq!(end, last);
+    Stream::open(&tenant, &path(&end), None).await.next().await;
+    let (txid, id) = end.split_once('-').unwrap();
+    let ahead = format!("{}-{id}", txid.parse::<i64>().unwrap() + 1_000_000);
+    assert_eq!(tenant.get(&path(&ahead)).await.expect(422).fields(), ["last_event_id"]);
+}
+
 /// R63: without Redis the rows are still told, from this process's own signals.
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn without_redis_the_stream_goes_on(db: PgPool) {

@@ -97,7 +97,9 @@ impl TestApi {
 
     pub async fn admin(&self) -> Client {
         let key = auth::generate(None);
-        api_keys::create(&self.db, None, "test", &auth::digest(&key)).await.unwrap();
+        api_keys::create(&self.db, None, "test", &auth::digest(&key), common::store::audit::Operator::System("test"))
+            .await
+            .unwrap();
         self.client(Some(key), None)
     }
 
@@ -115,6 +117,16 @@ impl TestApi {
     pub async fn set_status(&self, account: &str, status: &str) {
         let number = if matches!(status, "connected" | "disconnected") { Some(unique_number()) } else { None };
         let jid = number.as_ref().map(|number| format!("{number}:1@s.whatsapp.net"));
+        // a living worker has it, where it is connected
+        sqlx::query(
+            "WITH w AS (INSERT INTO workers (id, name, version, capacity, lease_s) SELECT gen_random_uuid(), 'w', '1', 1, 3600 WHERE $2 = 'connected' RETURNING id)
+             UPDATE leases SET owner = w.id FROM w WHERE account_id = $1",
+        )
+        .bind(account.parse::<Uuid>().unwrap())
+        .bind(status)
+        .execute(&self.db)
+        .await
+        .unwrap();
         sqlx::query(
             "UPDATE accounts SET status = $2, wanted = CASE WHEN $2 IN ('pending', 'connected', 'disconnected') THEN 'online'
                  ELSE 'offline' END, phone_number = $3, jid = $4,

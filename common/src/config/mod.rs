@@ -14,8 +14,8 @@ pub struct Database {
     /// Postgres, e.g. postgres://user:password@host/switchboard; TLS by ?sslmode=verify-full&sslrootcert=/path/ca.crt
     #[arg(id = "database_url", long = "database-url", env = "DATABASE_URL", hide_env_values = true, value_parser = parse::postgres_url)]
     pub url: String,
-    /// Connections to Postgres that this process may hold, 2 to 1,000: one may be kept to listen
-    #[arg(long = "database-connections", env = "DATABASE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=1_000))]
+    /// Connections to Postgres that this process may hold in all, 4 to 1,000
+    #[arg(long = "database-connections", env = "DATABASE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(4..=1_000))]
     pub max_connections: u32,
 }
 

@@ -6,8 +6,6 @@ use super::Check;
 use crate::config::Database;
 use crate::store::{self, admin};
 
-/// A heartbeat that is older is silent.
-const SILENT_AFTER: Duration = Duration::from_secs(20);
 /// A worker that has been silent for longer is not spoken of.
 const FORGOTTEN: Duration = Duration::from_secs(600);
 /// What waits for longer is worth a warning; an account without an owner for so long is a failure.
@@ -22,8 +20,8 @@ pub(super) async fn look(database: &Database, rows: bool) -> Vec<Check> {
     }
     let Ok(db) = store::connect_lazily(&database.url, 2) else { return skipped() };
     let asked = tokio::try_join!(
-        admin::workers(&db, SILENT_AFTER, FORGOTTEN),
-        admin::unowned_across_tenants(&db, SILENT_AFTER),
+        admin::workers(&db, FORGOTTEN),
+        admin::unowned_across_tenants(&db),
         admin::waiting_across_tenants(&db),
     );
     match asked {

@@ -38,25 +38,19 @@ pub struct Lease {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn leases_across_tenants(
-    db: &PgPool,
-    worker: Option<&str>,
-    stale_after: Duration,
-    limit: i64,
-) -> Result<Vec<Lease>> {
+pub async fn leases_across_tenants(db: &PgPool, worker: Option<&str>, limit: i64) -> Result<Vec<Lease>> {
     let leases = sqlx::query_as!(
         Lease,
         r#"
         SELECT l.account_id AS "account_id: AccountId", a.tenant_id AS "tenant_id: TenantId", a.status AS "status: Status",
             l.owner AS "worker_id: WorkerId", w.name AS "worker?", l.epoch, l.claimed_at,
-            coalesce(w.stopped_at IS NULL AND w.last_seen > now() - $3::interval, false) AS "alive!"
+            coalesce(is_alive(w), false) AS "alive!"
         FROM leases l JOIN accounts a ON a.id = l.account_id LEFT JOIN workers w ON w.id = l.owner
         WHERE l.owner IS NOT NULL AND ($1::text IS NULL OR l.owner::text = $1 OR w.name = $1)
         ORDER BY l.claimed_at DESC NULLS LAST, l.account_id LIMIT $2
         "#,
         worker,
-        limit,
-        interval(stale_after)?
+        limit
     )
     .fetch_all(db)
     .await?;
@@ -78,7 +72,7 @@ pub struct Account {
     pub status: Status,
     /// Why it is so.
     pub reason: Option<String>,
-    /// What it should be: `online`, `offline` or `erased`.
+    /// What it should be: `online`, `offline`, `unlinked` or `erased`.
     pub wanted: String,
     /// Who has it.
     pub worker: Option<String>,
@@ -170,20 +164,19 @@ pub struct Worker {
     pub last_seen: DateTime<Utc>,
 }
 
-/// The workers that have not stopped, newest first; those that fell silent within `forgotten_after` included.
+/// The workers that have not stopped, newest first; those that were seen within `forgotten_after` included, whether or not they live.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn workers(db: &PgPool, stale_after: Duration, forgotten_after: Duration) -> Result<Vec<Worker>> {
+pub async fn workers(db: &PgPool, forgotten_after: Duration) -> Result<Vec<Worker>> {
     let workers = sqlx::query_as!(
         Worker,
         r#"
         SELECT id AS "id: WorkerId", name, release, version, held, capacity, started_at, last_seen,
-            CASE WHEN last_seen <= now() - $1::interval THEN 'silent' WHEN leaving THEN 'leaving' ELSE 'live' END AS "state!"
-        FROM workers WHERE stopped_at IS NULL AND last_seen > now() - $2::interval
+            CASE WHEN NOT is_alive(w) THEN 'silent' WHEN leaving THEN 'leaving' ELSE 'live' END AS "state!"
+        FROM workers w WHERE is_alive(w) OR (stopped_at IS NULL AND last_seen > now() - $1::interval)
         ORDER BY started_at DESC, id
         "#,
-        interval(stale_after)?,
         interval(forgotten_after)?
     )
     .fetch_all(db)
@@ -244,16 +237,15 @@ pub async fn waiting_across_tenants(db: &PgPool) -> Result<Vec<Waiting>> {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn unowned_across_tenants(db: &PgPool, stale_after: Duration) -> Result<(i64, f64)> {
+pub async fn unowned_across_tenants(db: &PgPool) -> Result<(i64, f64)> {
     let found = sqlx::query!(
         r#"
         SELECT count(*) AS "count!",
             coalesce(extract(epoch FROM now() - min(coalesce(w.last_seen, l.released_at)))::float8, 0) AS "longest!"
         FROM accounts a JOIN leases l ON l.account_id = a.id LEFT JOIN workers w ON w.id = l.owner
         WHERE a.wanted <> 'offline'
-          AND (l.owner IS NULL OR w.id IS NULL OR w.stopped_at IS NOT NULL OR w.last_seen <= now() - $1::interval)
-        "#,
-        interval(stale_after)?
+          AND is_alive(w) IS NOT TRUE
+        "#
     )
     .fetch_one(db)
     .await?;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
+use super::audit::{self, About, Entry, Operator};
 use super::{Error, Result};
 use crate::id::{ApiKeyId, TenantId};
 
@@ -49,9 +50,16 @@ pub struct Identity {
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is no such tenant.
-pub async fn create(db: &PgPool, tenant: Option<TenantId>, name: &str, secret_hash: &[u8; 32]) -> Result<ApiKey> {
+pub async fn create(
+    db: &PgPool,
+    tenant: Option<TenantId>,
+    name: &str,
+    secret_hash: &[u8; 32],
+    operator: Operator,
+) -> Result<ApiKey> {
     let role = if tenant.is_some() { "tenant" } else { "admin" };
-    sqlx::query_as!(
+    let mut transaction = db.begin().await?;
+    let key = sqlx::query_as!(
         ApiKey,
         r#"
         INSERT INTO api_keys (id, tenant_id, role, name, secret_hash)
@@ -66,9 +74,13 @@ pub async fn create(db: &PgPool, tenant: Option<TenantId>, name: &str, secret_ha
         name,
         secret_hash.as_slice()
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *transaction)
     .await?
-    .ok_or(Error::NotFound)
+    .ok_or(Error::NotFound)?;
+    let about = About::Key(key.id, name);
+    audit::record(&mut transaction, Entry { tenant, about, operator, action: "create", outcome: "ok" }).await;
+    transaction.commit().await?;
+    Ok(key)
 }
 
 /// Whom a secret speaks for; none when it is unknown or revoked. Crosses tenants: this is where a tenant comes from.
@@ -146,24 +158,36 @@ pub async fn list_of_all_tenants(db: &PgPool) -> Result<Vec<ApiKey>> {
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such key.
-pub async fn revoke(db: &PgPool, tenant: TenantId, key: ApiKeyId) -> Result<()> {
-    let revoked = sqlx::query!(
-        "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE tenant_id = $1 AND id = $2",
-        tenant.0,
-        key.0
-    )
-    .execute(db)
-    .await?;
-    if revoked.rows_affected() == 0 { Err(Error::NotFound) } else { Ok(()) }
+pub async fn revoke(db: &PgPool, tenant: TenantId, key: ApiKeyId, operator: Operator) -> Result<()> {
+    revoke_any(db, Some(tenant), key, operator).await
 }
 
 /// Revokes any key of the installation; for the command line.
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is no such key.
-pub async fn revoke_of_all_tenants(db: &PgPool, key: ApiKeyId) -> Result<()> {
-    let revoked = sqlx::query!("UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1", key.0)
-        .execute(db)
-        .await?;
-    if revoked.rows_affected() == 0 { Err(Error::NotFound) } else { Ok(()) }
+pub async fn revoke_of_all_tenants(db: &PgPool, key: ApiKeyId, operator: Operator) -> Result<()> {
+    revoke_any(db, None, key, operator).await
+}
+
+async fn revoke_any(db: &PgPool, of: Option<TenantId>, key: ApiKeyId, operator: Operator) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    let before = sqlx::query!(
+        r#"SELECT tenant_id AS "tenant: TenantId", name, revoked_at IS NULL AS "valid!" FROM api_keys
+           WHERE id = $1 AND ($2::uuid IS NULL OR tenant_id = $2) FOR UPDATE"#,
+        key.0,
+        of.map(|tenant| tenant.0)
+    )
+    .fetch_optional(&mut *transaction)
+    .await?
+    .ok_or(Error::NotFound)?;
+    if !before.valid {
+        return Ok(());
+    }
+    sqlx::query!("UPDATE api_keys SET revoked_at = now() WHERE id = $1", key.0).execute(&mut *transaction).await?;
+    let about = About::Key(key, &before.name);
+    let entry = Entry { tenant: before.tenant, about, operator, action: "revoke", outcome: "ok" };
+    audit::record(&mut transaction, entry).await;
+    transaction.commit().await?;
+    Ok(())
 }

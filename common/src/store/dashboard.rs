@@ -24,8 +24,9 @@ pub struct Counts {
 /// When the database does not answer.
 pub async fn counts(db: &PgPool, tenant: TenantId) -> Result<Counts> {
     let accounts = sqlx::query!(
-        r#"SELECT status AS "status: account::Status", count(*) AS "count!" FROM accounts
-           WHERE tenant_id = $1 AND wanted <> 'erased' GROUP BY status"#,
+        r#"SELECT s.status AS "status!: account::Status", count(*) AS "count!"
+           FROM accounts a JOIN account_states s ON s.id = a.id
+           WHERE tenant_id = $1 AND wanted <> 'erased' GROUP BY s.status"#,
         tenant.0
     )
     .fetch_all(db)

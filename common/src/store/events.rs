@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 
-use super::Result;
+use super::{Error, Result};
 use crate::account::Status;
 use crate::id::{AccountId, TenantId};
 use crate::telemetry::trace;
@@ -172,7 +172,49 @@ pub async fn end(db: &PgPool, tenant: TenantId) -> Result<Cursor> {
     )
     .fetch_optional(db)
     .await?;
-    Ok(last.map_or(Cursor { txid: 0, id: 0 }, |last| Cursor { txid: last.txid, id: last.id }))
+    if let Some(last) = last {
+        return Ok(Cursor { txid: last.txid, id: last.id });
+    }
+    // all that there were are removed: a reader that goes on from there has missed nothing
+    let gone = sqlx::query!("SELECT events_gone_txid, events_gone_id FROM tenants WHERE id = $1", tenant.0);
+    let gone = gone.fetch_optional(db).await?.and_then(|row| row.events_gone_txid.zip(row.events_gone_id));
+    let (txid, id) = gone.unwrap_or_default();
+    Ok(Cursor { txid, id })
+}
+
+/// What a position that a reader remembers is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Everything after it is there, or still to come.
+    Kept,
+    /// Events after it were removed; everything after this one is there.
+    Gone(Cursor),
+    /// No event has had it yet.
+    Ahead,
+}
+
+/// Looks at a position before a reader goes on from it (R94).
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such tenant; else when the database does not answer.
+pub async fn place(db: &PgPool, tenant: TenantId, cursor: Cursor) -> Result<Place> {
+    let row = sqlx::query!(
+        r#"
+        SELECT events_gone_txid, events_gone_id,
+            (SELECT starts + pg_snapshot_xmax(pg_current_snapshot())::text::bigint FROM event_era) AS "next!"
+        FROM tenants WHERE id = $1
+        "#,
+        tenant.0
+    )
+    .fetch_optional(db)
+    .await?
+    .ok_or(Error::NotFound)?;
+    let gone = row.events_gone_txid.zip(row.events_gone_id).map(|(txid, id)| Cursor { txid, id });
+    Ok(match gone {
+        _ if cursor.txid >= row.next => Place::Ahead,
+        Some(gone) if cursor < gone => Place::Gone(gone),
+        _ => Place::Kept,
+    })
 }
 
 /// The events after a position, of one account if given; at most `limit`.

@@ -28,28 +28,20 @@ pub struct HandOver {
 /// # Errors
 /// [`Error::NotFound`] when there is no such account, [`Error::Conflict`] when nobody has it, or the heir has it already or
 /// does not live.
-pub async fn ask_across_tenants(
-    pool: &PgPool,
-    account: AccountId,
-    heir: WorkerId,
-    stale_after: Duration,
-) -> Result<WorkerId> {
-    let stale = interval(stale_after)?;
+pub async fn ask_across_tenants(pool: &PgPool, account: AccountId, heir: WorkerId) -> Result<WorkerId> {
     sqlx::query!("DELETE FROM hand_overs WHERE asked_at < now() - interval '1 hour'").execute(pool).await?;
     let owner = sqlx::query_scalar!(
         r#"
         INSERT INTO hand_overs (account_id, epoch, owner, heir)
         SELECT l.account_id, l.epoch, l.owner, $2 FROM leases l
         WHERE l.account_id = $1 AND l.owner IS NOT NULL AND l.owner <> $2
-          AND EXISTS (SELECT FROM workers w WHERE w.id = $2 AND w.stopped_at IS NULL AND NOT w.leaving
-                        AND w.last_seen > now() - $3::interval)
+          AND EXISTS (SELECT FROM workers w WHERE w.id = $2 AND is_alive(w) AND NOT w.leaving)
         ON CONFLICT (account_id) DO UPDATE
             SET epoch = EXCLUDED.epoch, owner = EXCLUDED.owner, heir = EXCLUDED.heir, asked_at = now()
         RETURNING owner AS "owner: WorkerId"
         "#,
         account.0,
-        heir.0,
-        stale
+        heir.0
     )
     .fetch_optional(pool)
     .await?;

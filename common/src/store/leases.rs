@@ -33,8 +33,8 @@ pub struct Claim {
 }
 
 /// Claims what may be claimed of `accounts`: those that should be online or erased, and whose previous owner is gone,
-/// has stopped, or has not been seen for `stale_after` (R02). Never steals from a living owner, and leaves to its heir what an
-/// operator hands over.
+/// has stopped, or has been silent for longer than its lease lives (R02). Never steals from a living owner, and leaves to its
+/// heir what an operator hands over. `given_back`: only what has no owner at all.
 ///
 /// # Errors
 /// When the database fails; then nothing was claimed.
@@ -42,7 +42,7 @@ pub async fn claim_across_tenants(
     pool: &PgPool,
     worker: WorkerId,
     accounts: &[AccountId],
-    stale_after: Duration,
+    given_back: bool,
 ) -> Result<Vec<Claim>> {
     let ids: Vec<uuid::Uuid> = accounts.iter().map(|a| a.0).collect();
     let rows = sqlx::query!(
@@ -59,8 +59,7 @@ pub async fn claim_across_tenants(
                     SELECT 1 FROM hand_overs h WHERE h.account_id = l.account_id AND h.epoch = l.epoch AND h.heir <> $1
                         AND h.asked_at > now() - $4::interval)
               AND (l.owner IS NULL OR l.owner = $1 OR NOT EXISTS (
-                    SELECT 1 FROM workers w
-                    WHERE w.id = l.owner AND w.stopped_at IS NULL AND w.last_seen > now() - $3::interval))
+                    SELECT 1 FROM workers w WHERE w.id = l.owner AND (is_alive(w) OR $3 AND w.stopped_at IS NULL)))
             ORDER BY l.account_id
             FOR UPDATE OF l
         )
@@ -71,7 +70,7 @@ pub async fn claim_across_tenants(
         "#,
         worker.0,
         &ids,
-        interval(stale_after)?,
+        given_back,
         interval(hand_overs::KEPT)?,
     )
     .fetch_all(pool)
@@ -88,29 +87,24 @@ pub async fn claim_across_tenants(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn unowned_across_tenants(
-    pool: &PgPool,
-    stale_after: Duration,
-    unowned_for: Duration,
-    limit: i64,
-) -> Result<Vec<AccountId>> {
+pub async fn unowned_across_tenants(pool: &PgPool, unowned_for: Duration, limit: i64) -> Result<Vec<AccountId>> {
     let rows = sqlx::query_scalar!(
         r#"
         SELECT a.id AS "id: AccountId"
         FROM (
             SELECT account_id FROM leases
-            WHERE owner IS NULL AND (released_at IS NULL OR released_at <= now() - $2::interval)
+            WHERE owner IS NULL AND (released_at IS NULL OR released_at <= now() - $1::interval)
             UNION ALL
             SELECT account_id FROM leases WHERE owner = ANY (ARRAY(
                 SELECT id FROM workers
-                WHERE last_seen <= now() - $1::interval - $2::interval OR stopped_at <= now() - $2::interval))
+                WHERE last_seen <= now() - make_interval(secs => lease_s) - $1::interval
+                   OR stopped_at <= now() - $1::interval))
         ) free
         -- one look per free account, not a read of all accounts: OFFSET keeps it a lookup
         JOIN LATERAL (SELECT id FROM accounts WHERE id = free.account_id AND wanted <> 'offline' OFFSET 0) a ON true
         ORDER BY random()
-        LIMIT $3
+        LIMIT $2
         "#,
-        interval(stale_after)?,
         interval(unowned_for)?,
         limit,
     )
@@ -212,12 +206,26 @@ pub async fn release_claims_across_tenants(pool: &PgPool, worker: WorkerId, clai
     Ok(())
 }
 
-/// The epoch in force; `None` when the account is gone.
+/// A lease as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The epoch in force.
+    pub epoch: i64,
+    /// Whose it is.
+    pub owner: Option<WorkerId>,
+}
+
+/// The lease of an account; `None` when the account is gone.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn epoch_across_tenants(pool: &PgPool, account: AccountId) -> Result<Option<i64>> {
-    Ok(sqlx::query_scalar!("SELECT epoch FROM leases WHERE account_id = $1", account.0).fetch_optional(pool).await?)
+pub async fn get_across_tenants(pool: &PgPool, account: AccountId) -> Result<Option<Lease>> {
+    let lease = sqlx::query_as!(
+        Lease,
+        r#"SELECT epoch, owner AS "owner: WorkerId" FROM leases WHERE account_id = $1"#,
+        account.0
+    );
+    Ok(lease.fetch_optional(pool).await?)
 }
 
 /// Whether the account should be live, or removed: a worker that was refused passes its bell on only then.

@@ -10,7 +10,6 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::waiting::OWNER_SILENT_S;
 use super::{MIGRATOR, Result};
 use crate::clock::{self, BootTime};
 
@@ -50,7 +49,7 @@ pub async fn cluster(db: &PgPool) -> Result<Vec<Figure>> {
         r#"
         WITH RECURSIVE
         live AS MATERIALIZED (
-            SELECT id, capacity, leaving FROM workers WHERE stopped_at IS NULL AND last_seen > now() - make_interval(secs => $1)),
+            SELECT id, capacity, leaving FROM workers w WHERE is_alive(w)),
         a AS MATERIALIZED (
             SELECT a.id, a.status, a.wanted, a.updated_at, a.groups_wanted_at, l.owner IS NOT NULL AS owned, w.id IS NOT NULL AS alive,
                 a.wanted = 'online' AND a.status = 'pending' AND a.pairing_expires_at > now() AND a.jid IS NULL
@@ -69,10 +68,10 @@ pub async fn cluster(db: &PgPool) -> Result<Vec<Figure>> {
             SELECT n.account_id, n.created_at FROM first f CROSS JOIN LATERAL (
                 SELECT account_id, created_at FROM messages WHERE state = 'queued' AND account_id > f.account_id
                 ORDER BY account_id, seq LIMIT 1) n),
-        oldest AS MATERIALIZED (SELECT account_id, created_at FROM first LIMIT $2),
+        oldest AS MATERIALIZED (SELECT account_id, created_at FROM first LIMIT $1),
         counted AS MATERIALIZED (
             SELECT account_id, count(*) AS messages FROM (
-                SELECT account_id FROM messages WHERE state = 'queued' ORDER BY account_id, seq LIMIT $3) m
+                SELECT account_id FROM messages WHERE state = 'queued' ORDER BY account_id, seq LIMIT $2) m
             GROUP BY account_id),
         -- without those that wait for an earlier one of their reminder
         run AS MATERIALIZED (
@@ -81,13 +80,13 @@ pub async fn cluster(db: &PgPool) -> Result<Vec<Figure>> {
                 SELECT FROM runs b
                 WHERE b.reminder_id = r.reminder_id AND b.finished_at IS NULL AND b.status IN ('pending', 'running')
                   AND b.resumed_at IS NULL AND (b.fire_at, b.id) < (r.fire_at, r.id))
-            ORDER BY created_at LIMIT $4),
-        due AS MATERIALIZED (SELECT next_fire_at FROM reminders WHERE next_fire_at <= now() ORDER BY next_fire_at LIMIT $4),
+            ORDER BY created_at LIMIT $3),
+        due AS MATERIALIZED (SELECT next_fire_at FROM reminders WHERE next_fire_at <= now() ORDER BY next_fire_at LIMIT $3),
         delivery AS MATERIALIZED (
             SELECT d.attempts, d.created_at FROM webhooks h CROSS JOIN LATERAL (
                 SELECT attempts, created_at FROM webhook_deliveries
-                WHERE webhook_id = h.id AND state = 'pending' ORDER BY next_attempt_at LIMIT $5) d
-            WHERE h.enabled LIMIT $6)
+                WHERE webhook_id = h.id AND state = 'pending' ORDER BY next_attempt_at LIMIT $4) d
+            WHERE h.enabled LIMIT $5)
         SELECT f.what AS "what!", f.kind AS "kind!", f.reason AS "reason!", f.count::float8 AS "count!",
                greatest(coalesce(f.more, 0), 0)::float8 AS "more!"
         FROM (
@@ -104,7 +103,7 @@ pub async fn cluster(db: &PgPool) -> Result<Vec<Figure>> {
             UNION ALL SELECT 'waiting', 'pairing', 'ready', count(*), max(extract(epoch FROM now() - updated_at))
             FROM a WHERE unshown
             UNION ALL SELECT 'waiting', 'unpairing', 'ready', count(*), max(extract(epoch FROM now() - updated_at))
-            FROM a WHERE wanted = 'erased' OR (wanted = 'offline' AND owned)
+            FROM a WHERE wanted IN ('erased', 'unlinked') OR (wanted = 'offline' AND owned)
             UNION ALL SELECT 'waiting', 'group_sync', 'ready', count(*), max(extract(epoch FROM now() - groups_wanted_at))
             FROM a WHERE wanted = 'online' AND groups_wanted_at IS NOT NULL
             UNION ALL SELECT 'waiting', 'run', 'ready', count(*), max(extract(epoch FROM now() - created_at)) FROM run
@@ -112,9 +111,9 @@ pub async fn cluster(db: &PgPool) -> Result<Vec<Figure>> {
             UNION ALL SELECT 'waiting', 'delivery', CASE WHEN attempts = 0 THEN 'ready' ELSE 'retry' END, count(*),
                 max(extract(epoch FROM now() - created_at))
             FROM delivery GROUP BY attempts = 0
-            UNION ALL SELECT 'workers', CASE WHEN last_seen <= now() - make_interval(secs => $1) THEN 'silent'
+            UNION ALL SELECT 'workers', CASE WHEN NOT is_alive(w) THEN 'silent'
                 WHEN leaving THEN 'leaving' ELSE 'live' END, '', count(*), 0
-            FROM workers WHERE stopped_at IS NULL AND last_seen > now() - make_interval(secs => $7) GROUP BY 2
+            FROM workers w WHERE stopped_at IS NULL AND last_seen > now() - make_interval(secs => $6) GROUP BY 2
             UNION ALL SELECT 'capacity', '', '', coalesce(sum(capacity), 0), 0 FROM live WHERE NOT leaving
             UNION ALL SELECT 'webhooks', CASE WHEN NOT enabled THEN 'disabled' WHEN failing_since IS NOT NULL THEN 'failing'
                 ELSE 'enabled' END, '', count(*), 0
@@ -122,7 +121,6 @@ pub async fn cluster(db: &PgPool) -> Result<Vec<Figure>> {
             UNION ALL SELECT 'tenants', '', '', count(*), 0 FROM tenants
         ) f
         "#,
-        OWNER_SILENT_S,
         ACCOUNTS,
         MESSAGES,
         RUNS,

@@ -222,8 +222,8 @@ pub async fn get(db: &PgPool, tenant: TenantId, message: MessageId) -> Result<Me
         SELECT m.id AS "id: MessageId", m.account_id AS "account_id: AccountId", m.chat AS "to", m.body AS "text",
             m.state AS "state: State", m.reason, m.whatsapp_id, m.attempts, m.run_id AS "run_id: RunId", m.expires_at,
             m.created_at, m.sent_at, m.delivered_at, m.read_at, m.failed_at, m.seq,
-            a.status AS "account_status: Status", a.banned_until, a.held_until
-        FROM messages m JOIN accounts a ON a.id = m.account_id
+            s.status AS "account_status!: Status", a.banned_until, a.held_until
+        FROM messages m JOIN accounts a ON a.id = m.account_id JOIN account_states s ON s.id = a.id
         WHERE m.tenant_id = $1 AND m.id = $2
         "#,
         tenant.0,
@@ -270,8 +270,8 @@ pub async fn list(
         SELECT m.id AS "id: MessageId", m.account_id AS "account_id: AccountId", m.chat AS "to", m.body AS "text",
             m.state AS "state: State", m.reason, m.whatsapp_id, m.attempts, m.run_id AS "run_id: RunId", m.expires_at,
             m.created_at, m.sent_at, m.delivered_at, m.read_at, m.failed_at, m.seq,
-            a.status AS "account_status: Status", a.banned_until, a.held_until
-        FROM messages m JOIN accounts a ON a.id = m.account_id
+            s.status AS "account_status!: Status", a.banned_until, a.held_until
+        FROM messages m JOIN accounts a ON a.id = m.account_id JOIN account_states s ON s.id = a.id
         WHERE m.tenant_id = $1 AND m.account_id = $2 AND m.seq = ANY($3)
         ORDER BY m.seq DESC
         "#,

@@ -40,6 +40,7 @@ pub mod runs;
 pub mod server;
 pub mod session;
 pub mod settings;
+pub mod signs;
 pub mod tenants;
 pub mod unsent;
 pub mod waiting;

@@ -6,7 +6,6 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::Result;
-use super::waiting::OWNER_SILENT_S;
 use crate::id::TenantId;
 use crate::telemetry::metrics;
 use crate::telemetry::metrics::labels::{FailReason, MessageOutcome};
@@ -22,18 +21,17 @@ pub async fn park_stale_pairings(db: &PgPool, age: Duration, limit: i64) -> Resu
         "SELECT l.account_id FROM leases l JOIN accounts a ON a.id = l.account_id LEFT JOIN workers w ON w.id = l.owner
          WHERE a.status = 'pending' AND a.wanted <> 'erased'
            AND a.pairing_expires_at < now() - make_interval(secs => $1)
-           AND (w.id IS NULL OR w.stopped_at IS NOT NULL OR w.last_seen < now() - make_interval(secs => $3))
+           AND is_alive(w) IS NOT TRUE
          ORDER BY l.account_id LIMIT $2 FOR UPDATE OF l SKIP LOCKED",
         age.as_secs_f64(),
-        limit,
-        OWNER_SILENT_S
+        limit
     )
     .fetch_all(&mut *transaction)
     .await?;
     let parked = sqlx::query!(
         r#"
         UPDATE accounts SET status = 'unpaired', status_reason = 'the pairing was abandoned', wanted = 'offline',
-               generation = generation + 1, phone_number = NULL, jid = NULL, lid = NULL, pairing_method = NULL,
+               generation = generation + 1, pairing_method = NULL,
                pairing_phone = NULL, pairing_expires_at = NULL, qr_text = NULL, qr_number = NULL, qr_expires_at = NULL,
                pairing_code = NULL, updated_at = now()
         -- asked again: a new pairing may have begun since
@@ -70,6 +68,57 @@ pub async fn park_stale_pairings(db: &PgPool, age: Duration, limit: i64) -> Resu
     .await?;
     transaction.commit().await?;
     Ok(parked.into_iter().map(|row| row.tenant).collect())
+}
+
+/// Tells of accounts that say `connected` and whose lease is no living worker's: they become `disconnected`, with a reason and
+/// an event (R90). Whoever holds their lease by then is left alone. Answers whose they are, for the bus.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn tell_lost_sessions(db: &PgPool, limit: i64) -> Result<Vec<TenantId>> {
+    let mut transaction = db.begin().await?;
+    // from the leases without an owner, so that a look costs nothing where all is well; OFFSET keeps the second step a lookup
+    let lost = sqlx::query_scalar!(
+        "SELECT l.account_id FROM leases l
+         WHERE l.account_id IN (
+             SELECT free.account_id
+             FROM (
+                 SELECT account_id FROM leases WHERE owner IS NULL
+                 UNION ALL
+                 SELECT account_id FROM leases WHERE owner = ANY (ARRAY(SELECT id FROM workers w WHERE NOT is_alive(w)))
+             ) free
+             JOIN LATERAL (SELECT FROM accounts WHERE id = free.account_id AND status = 'connected' OFFSET 0) a ON true)
+         ORDER BY l.account_id LIMIT $1 FOR UPDATE OF l SKIP LOCKED",
+        limit
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    let told = sqlx::query_scalar!(
+        r#"
+        WITH lost AS (
+            -- asked again: a worker may have claimed it between the look and the lock
+            SELECT a.id FROM accounts a JOIN leases l ON l.account_id = a.id LEFT JOIN workers w ON w.id = l.owner
+            WHERE a.id = ANY($1) AND a.status = 'connected' AND is_alive(w) IS NOT TRUE
+            ORDER BY a.id FOR UPDATE OF a
+        ), changed AS (
+            UPDATE accounts a SET status = 'disconnected', status_reason = 'the worker that held its connection fell silent',
+                disconnected_at = now(), updated_at = now()
+            FROM lost WHERE a.id = lost.id
+            RETURNING a.id, a.tenant_id, a.status_reason
+        ), told AS (
+            INSERT INTO events (tenant_id, account_id, kind, data)
+            SELECT tenant_id, id, 'account.status_changed', jsonb_build_object('account_id', id, 'status', 'disconnected',
+                   'previous', 'connected', 'reason', status_reason)
+            FROM changed
+        )
+        SELECT tenant_id AS "tenant: TenantId" FROM changed
+        "#,
+        &lost
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(told)
 }
 
 /// Ends queued messages whose `expires_at` passed more than `age` ago. A session does not send them since; what it sent

@@ -47,7 +47,7 @@ pub async fn waiting(pool: &PgPool, account: AccountId, busy: &[String], limit: 
                extract(epoch FROM expires_at - clock_timestamp())::float8 AS expires_in_s, trace
         FROM messages
         WHERE account_id = $1 AND state = 'queued' AND chat <> ALL($2) AND (expires_at IS NULL OR expires_at > now())
-          AND EXISTS (SELECT FROM accounts a WHERE a.id = $1 AND a.wanted <> 'erased' AND (sender IS NULL OR sender = a.phone_number))
+          AND EXISTS (SELECT FROM accounts a WHERE a.id = $1 AND a.wanted NOT IN ('erased', 'unlinked') AND (sender IS NULL OR sender = a.phone_number))
         ORDER BY seq
         LIMIT $3
         "#,

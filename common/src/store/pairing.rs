@@ -2,7 +2,7 @@
 
 use sqlx::{PgConnection, PgPool};
 
-use super::audit::{self, Entry, Operator};
+use super::audit::{self, About, Entry, Operator};
 use super::{Error, Fence, Result, again, unsent};
 use crate::id::TenantId;
 
@@ -118,7 +118,7 @@ pub async fn give_up(pool: &PgPool, fence: Fence, reason: &str) -> Result<()> {
         r#"
         WITH a AS (
             UPDATE accounts SET status = 'unpaired', status_reason = $2,
-                   wanted = CASE WHEN wanted = 'online' THEN 'offline' ELSE wanted END, phone_number = NULL, jid = NULL, lid = NULL,
+                   wanted = CASE WHEN wanted = 'online' THEN 'offline' ELSE wanted END,
                    pairing_method = NULL, pairing_phone = NULL, pairing_expires_at = NULL,
                    qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL, updated_at = now()
             WHERE id = $1 AND status = 'pending' RETURNING id, tenant_id, label
@@ -146,7 +146,11 @@ pub async fn give_up(pool: &PgPool, fence: Fence, reason: &str) -> Result<()> {
 /// An audit row of the worker's; one that can't be written never strands the step (R21).
 async fn audited(connection: &mut PgConnection, tenant: TenantId, fence: Fence, label: &str, outcome: &str) {
     let operator = Operator::System("worker");
-    audit::record(connection, Entry { tenant, account: fence.account, label, operator, action: "pair", outcome }).await;
+    audit::record(
+        connection,
+        Entry { tenant: Some(tenant), about: About::Account(fence.account, label), operator, action: "pair", outcome },
+    )
+    .await;
 }
 
 /// Who was linked.
@@ -226,8 +230,7 @@ async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linke
         UPDATE accounts SET
             status = $2, status_reason = CASE WHEN $2 = 'connected' THEN NULL ELSE $3 END,
             wanted = CASE WHEN $2 = 'connected' THEN wanted WHEN wanted = 'online' THEN 'offline' ELSE wanted END,
-            phone_number = CASE WHEN $2 = 'connected' THEN $4 END, jid = CASE WHEN $2 = 'connected' THEN $5 END,
-            lid = CASE WHEN $2 = 'connected' THEN $6 END, push_name = CASE WHEN $2 = 'connected' THEN $7 END,
+            phone_number = $4, jid = $5, lid = $6, push_name = $7, -- a duplicate is `unpaired`, and has none of them (R92)
             linked_at = CASE WHEN $2 = 'connected' THEN coalesce(linked_at, now()) ELSE linked_at END,
             connected_at = CASE WHEN $2 = 'connected' THEN now() ELSE connected_at END,
             disconnected_at = CASE WHEN $2 = 'connected' THEN NULL ELSE disconnected_at END,

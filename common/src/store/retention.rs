@@ -9,7 +9,7 @@ use crate::id::TenantId;
 use crate::webhook::EVENTS_DROPPED;
 
 /// Removes up to `limit` events older than `age`; answers how many, and which tenants are told. A stream that resumes from
-/// before them starts at the oldest that is left. What a webhook in use had still to take is lost to it: in the same statement
+/// before them is refused (R94). What a webhook in use had still to take is lost to it: in the same statement
 /// an event says so.
 ///
 /// # Errors
@@ -22,6 +22,12 @@ pub async fn events(db: &PgPool, age: Duration, limit: i64) -> Result<(u64, Vec<
                 SELECT tenant_id, txid, id FROM events
                 WHERE created_at < now() - make_interval(secs => $1) ORDER BY created_at LIMIT $2)
             RETURNING tenant_id, txid, id, kind, created_at),
+        forgotten AS (
+            UPDATE tenants t SET events_gone_txid = last.txid, events_gone_id = last.id
+            FROM (SELECT DISTINCT ON (tenant_id) tenant_id, txid::text::bigint AS txid, id FROM gone
+                  ORDER BY tenant_id, txid DESC, id DESC) last
+            WHERE t.id = last.tenant_id
+              AND (t.events_gone_txid IS NULL OR (t.events_gone_txid, t.events_gone_id) < (last.txid, last.id))),
         dropped AS (
             SELECT h.tenant_id, h.id, count(*) AS count, max(gone.created_at) AS until
             FROM gone JOIN webhooks h ON h.tenant_id = gone.tenant_id
@@ -130,4 +136,66 @@ pub async fn notifications(db: &PgPool, age: Duration, limit: i64) -> Result<u64
     .execute(db)
     .await?;
     Ok(removed.rows_affected())
+}
+
+/// Removes up to `limit` messages that have left or ended, and were accepted more than `days` days ago, or than their tenant says;
+/// answers how many. Looks at the oldest of each account, so that it costs little where there is nothing to do.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn messages(db: &PgPool, days: i32, limit: i64) -> Result<u64> {
+    let removed = sqlx::query!(
+        "DELETE FROM messages WHERE id IN (
+             SELECT m.id
+             FROM (SELECT a.tenant_id, a.id, now() - make_interval(days => least(t.messages_kept_days, $1)) AS until
+                   FROM accounts a JOIN tenants t ON t.id = a.tenant_id) a
+             CROSS JOIN LATERAL (
+                 SELECT created_at FROM messages WHERE tenant_id = a.tenant_id AND account_id = a.id ORDER BY seq LIMIT 1) oldest
+             CROSS JOIN LATERAL (
+                 SELECT id, state, created_at FROM messages WHERE tenant_id = a.tenant_id AND account_id = a.id
+                 ORDER BY seq LIMIT $2) m
+             WHERE oldest.created_at < a.until AND m.created_at < a.until AND m.state <> 'queued'
+             LIMIT $2)",
+        days,
+        limit
+    )
+    .execute(db)
+    .await?;
+    Ok(removed.rows_affected())
+}
+
+/// Removes up to `limit` entries of the audit trail that are older than `days` days, or than their tenant says; answers how many.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn audit(db: &PgPool, days: i32, limit: i64) -> Result<u64> {
+    let removed = sqlx::query!(
+        "DELETE FROM audit WHERE id IN (
+             (SELECT id FROM audit WHERE created_at < now() - make_interval(days => $1) ORDER BY created_at LIMIT $2)
+             UNION ALL
+             (SELECT e.id FROM tenants t CROSS JOIN LATERAL (
+                  SELECT id FROM audit WHERE tenant_id = t.id AND created_at < now() - make_interval(days => t.audit_kept_days)
+                  LIMIT $2) e
+              WHERE t.audit_kept_days < $1 LIMIT $2))",
+        days,
+        limit
+    )
+    .execute(db)
+    .await?;
+    Ok(removed.rows_affected())
+}
+
+/// Erases up to `limit` secrets of webhooks that sign no more, as their overlap is over; answers how many.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn old_secrets(db: &PgPool, limit: i64) -> Result<u64> {
+    let erased = sqlx::query!(
+        "UPDATE webhooks SET previous_secret = NULL, previous_secret_until = NULL WHERE id IN (
+             SELECT id FROM webhooks WHERE previous_secret_until < now() LIMIT $1 FOR UPDATE SKIP LOCKED)",
+        limit
+    )
+    .execute(db)
+    .await?;
+    Ok(erased.rows_affected())
 }

@@ -14,7 +14,7 @@ pub struct SessionRow {
     pub tenant: TenantId,
     /// The operator's name for it; the phone shows it in its list of linked devices.
     pub label: String,
-    /// `online`, `offline` or `erased`.
+    /// `online`, `offline`, `unlinked` or `erased`.
     pub wanted: String,
     /// Where it stands.
     pub status: Status,
@@ -111,9 +111,7 @@ pub async fn write_statuses(pool: &PgPool, changes: &[StatusChange]) -> Result<V
                 status = w.status,
                 status_reason = w.reason,
                 wanted = CASE WHEN w.status IN ('unpaired', 'logged_out') AND a.wanted = 'online' THEN 'offline' ELSE a.wanted END,
-                phone_number = CASE WHEN w.status IN ('unpaired', 'logged_out') THEN NULL ELSE a.phone_number END,
                 pairing_method = NULL, pairing_phone = NULL, pairing_expires_at = NULL,
-                jid = CASE WHEN w.status IN ('unpaired', 'logged_out') THEN NULL ELSE a.jid END,
                 qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL,
                 connected_at = CASE WHEN w.status = 'connected' AND a.status <> 'connected' THEN now() ELSE a.connected_at END,
                 disconnected_at = CASE WHEN w.status = 'connected' THEN NULL ELSE coalesce(a.disconnected_at, now()) END,

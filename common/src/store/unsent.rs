@@ -13,6 +13,8 @@ use crate::id::{AccountId, TenantId};
 
 /// Why messages end when an account is unpaired.
 pub(super) const UNPAIRED: &str = "the account was unpaired";
+/// Why they end when its device is logged out on request.
+pub(super) const LOGGED_OUT: &str = "the account was logged out";
 /// Why they end when it is deleted.
 pub(super) const DELETED: &str = "the account was deleted";
 /// Why they end when another phone is linked.

@@ -12,9 +12,6 @@ use super::Result;
 use crate::id::{AccountId, RunId, TenantId, WorkerId};
 use crate::job::Bell;
 
-/// A worker whose heartbeat is older than this is no live owner: three of its heartbeats, as long as a lease.
-pub const OWNER_SILENT_S: f64 = 15.0;
-
 /// Accounts that want to be online, and whose oldest queued message or wish for groups has waited for `age`.
 ///
 /// # Errors
@@ -74,13 +71,12 @@ pub async fn unowned(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64
         WHERE a.wanted = 'online' AND a.id > $2 AND a.status IN ('connected', 'disconnected')
           AND a.updated_at < now() - make_interval(secs => $1)
           AND (a.banned_until IS NULL OR a.banned_until <= now())
-          AND (w.id IS NULL OR w.stopped_at IS NOT NULL OR w.last_seen < now() - make_interval(secs => $4))
+          AND is_alive(w) IS NOT TRUE
         ORDER BY a.id LIMIT $3
         "#,
         age.as_secs_f64(),
         after.unwrap_or_default(),
-        limit,
-        OWNER_SILENT_S
+        limit
     )
     .fetch_all(db)
     .await?;
@@ -102,20 +98,19 @@ pub async fn pairings(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i6
           AND ((a.qr_text IS NULL AND a.pairing_code IS NULL)
                OR EXISTS (SELECT 1 FROM passkeys p WHERE p.account_id = a.id AND p.epoch = l.epoch
                           AND (p.credential IS NOT NULL OR p.confirmed))
-               OR w.id IS NULL OR w.stopped_at IS NOT NULL OR w.last_seen < now() - make_interval(secs => $4))
+               OR is_alive(w) IS NOT TRUE)
         ORDER BY a.id LIMIT $3
         "#,
         age.as_secs_f64(),
         after.unwrap_or_default(),
-        limit,
-        OWNER_SILENT_S
+        limit
     )
     .fetch_all(db)
     .await?;
     Ok(accounts.into_iter().map(|account| Bell::Pair { account }).collect())
 }
 
-/// Accounts that are to be offline but have an owner still, and accounts that are to be removed, for `age`.
+/// Accounts that are to be offline but have an owner still, and accounts that are to be logged out or removed, for `age`.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -124,7 +119,7 @@ pub async fn unpairings(db: &PgPool, age: Duration, after: Option<Uuid>, limit: 
         r#"
         SELECT a.id AS "id: AccountId" FROM accounts a
         WHERE a.id > $2 AND a.updated_at < now() - make_interval(secs => $1)
-          AND (a.wanted = 'erased'
+          AND (a.wanted IN ('erased', 'unlinked')
                OR (a.wanted = 'offline' AND a.id IN (SELECT account_id FROM leases WHERE owner IS NOT NULL)))
         ORDER BY a.id LIMIT $3
         "#,
@@ -157,33 +152,31 @@ pub async fn runs(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -
     Ok(runs.into_iter().map(|run| Bell::FireReminder { run }).collect())
 }
 
-/// Accounts that are to be removed and whose device nobody logs out: for `ownerless` without a live owner, or for `age` in
-/// all.
+/// Accounts whose device is to be logged out and nobody does it: for `ownerless` without a live owner, or for `age` in all. With
+/// each whether it is to be removed afterwards.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn stuck_deletes(
+pub async fn stuck_logouts(
     db: &PgPool,
     ownerless: Duration,
     age: Duration,
     limit: i64,
-) -> Result<Vec<(TenantId, AccountId)>> {
+) -> Result<Vec<(TenantId, AccountId, bool)>> {
     let accounts = sqlx::query!(
         r#"
-        SELECT a.tenant_id AS "tenant: TenantId", a.id AS "account: AccountId"
+        SELECT a.tenant_id AS "tenant: TenantId", a.id AS "account: AccountId", a.wanted = 'erased' AS "remove!"
         FROM accounts a LEFT JOIN leases l ON l.account_id = a.id LEFT JOIN workers w ON w.id = l.owner
-        WHERE a.wanted = 'erased' AND (
+        WHERE a.wanted IN ('erased', 'unlinked') AND (
             a.updated_at < now() - make_interval(secs => $2)
-            OR (a.updated_at < now() - make_interval(secs => $1)
-                AND (w.id IS NULL OR w.stopped_at IS NOT NULL OR w.last_seen < now() - make_interval(secs => $4))))
+            OR (a.updated_at < now() - make_interval(secs => $1) AND is_alive(w) IS NOT TRUE))
         ORDER BY a.updated_at LIMIT $3
         "#,
         ownerless.as_secs_f64(),
         age.as_secs_f64(),
-        limit,
-        OWNER_SILENT_S
+        limit
     )
     .fetch_all(db)
     .await?;
-    Ok(accounts.into_iter().map(|row| (row.tenant, row.account)).collect())
+    Ok(accounts.into_iter().map(|row| (row.tenant, row.account, row.remove)).collect())
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::leases::interval;
 use super::{Error, Result};
 use crate::id::WorkerId;
 
@@ -20,6 +19,8 @@ pub struct Boot<'a> {
     pub release: &'a str,
     /// Accounts that it holds at most.
     pub capacity: i32,
+    /// How long its leases live without a renewal; its heartbeat counts for as long.
+    pub lease: Duration,
 }
 
 /// A worker that is alive and stays.
@@ -43,13 +44,14 @@ pub struct Live {
 /// When the database fails.
 pub async fn register(pool: &PgPool, id: WorkerId, boot: Boot<'_>) -> Result<()> {
     sqlx::query!(
-        "INSERT INTO workers (id, name, version, release, capacity) VALUES ($1, $2, $3, $4, $5)
+        "INSERT INTO workers (id, name, version, release, capacity, lease_s) VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (id) DO UPDATE SET last_seen = now() WHERE workers.stopped_at IS NULL",
         id.0,
         boot.name,
         boot.version,
         boot.release,
-        boot.capacity
+        boot.capacity,
+        boot.lease.as_secs_f64()
     )
     .execute(pool)
     .await?;
@@ -75,16 +77,15 @@ pub async fn heartbeat(pool: &PgPool, id: WorkerId, held: i32) -> Result<()> {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn live(pool: &PgPool, stale_after: Duration) -> Result<Vec<Live>> {
+pub async fn live(pool: &PgPool) -> Result<Vec<Live>> {
     let rows = sqlx::query_as!(
         Live,
         r#"
         SELECT id AS "id: WorkerId", held, capacity, release, started_at
-        FROM workers
-        WHERE stopped_at IS NULL AND NOT leaving AND last_seen > now() - $1::interval
+        FROM workers w
+        WHERE is_alive(w) AND NOT leaving
         ORDER BY id
-        "#,
-        interval(stale_after)?
+        "#
     )
     .fetch_all(pool)
     .await?;

@@ -151,7 +151,8 @@ page! {
          back (released), or from the last heartbeat of one that fell silent, until the login here. Bans are left out";
     WORKER PLACEMENT_TARGET: Gauge = "placement_target", "Accounts that this worker should hold for the cluster to be in balance";
     WORKER SESSIONS_SHED: Counter = "sessions_shed_total", "Sessions handed over because others hold fewer";
-    WORKER FENCED: Counter = "fenced_total", "Connections dropped because the right to act for their account was gone";
+    WORKER SESSIONS_LOST: Counter<Loss> = "sessions_lost_total" by "cause",
+        "Sessions cut off: another owner has a higher epoch (fenced), neither store confirmed this worker's right in time (lapsed), or Postgres will never take what had to be written (unwritable)";
     WORKER WORKER_TRUSTED: Gauge = "worker_trusted", "1 while this worker has the right to act, as Postgres or Redis confirmed it";
     WORKER RENEWAL_SECONDS: Histogram<Store> = "renewal_seconds" by "store" in WAITS,
         "Time of a renewal of the right to act, whether it was confirmed or not";

@@ -30,13 +30,13 @@ async fn accounts(pool: &PgPool, count: usize) -> Vec<AccountId> {
 
 async fn worker(pool: &PgPool) -> WorkerId {
     let worker = WorkerId::new();
-    let boot = workers::Boot { name: "test", version: "0", release: "1", capacity: 10 };
+    let boot = workers::Boot { name: "test", version: "0", release: "1", capacity: 10, lease: STALE };
     workers::register(pool, worker, boot).await.unwrap();
     worker
 }
 
 async fn claim(pool: &PgPool, worker: WorkerId, account: AccountId) -> Option<i64> {
-    let claimed = leases::claim_across_tenants(pool, worker, &[account], STALE).await.unwrap();
+    let claimed = leases::claim_across_tenants(pool, worker, &[account], false).await.unwrap();
     claimed.first().map(|claim| claim.claimed.epoch)
 }
 
@@ -70,7 +70,11 @@ async fn a_claim_is_refused_while_the_owner_is_seen(pool: PgPool) {
     assert_eq!(claim(&pool, other, account).await, None);
     silent(&pool, owner, STALE.as_secs_f64() - 5.0).await;
     assert_eq!(claim(&pool, other, account).await, None);
-    assert_eq!(leases::epoch_across_tenants(&pool, account).await.unwrap(), Some(1), "a refused claim leaves no trace");
+    assert_eq!(
+        leases::get_across_tenants(&pool, account).await.unwrap().map(|lease| lease.epoch),
+        Some(1),
+        "a refused claim leaves no trace"
+    );
     silent(&pool, owner, STALE.as_secs_f64() + 1.0).await;
     assert_eq!(claim(&pool, other, account).await, Some(2));
 }
@@ -82,11 +86,10 @@ async fn a_silent_owner_is_left_alone_where_heartbeats_do_not_count(pool: PgPool
     let (owner, other) = (worker(&pool).await, worker(&pool).await);
     assert_eq!(claim(&pool, owner, account).await, Some(1));
     silent(&pool, owner, 10_000.0).await;
-    let never = Duration::from_hours(24 * 365);
-    let claimed = leases::claim_across_tenants(&pool, other, &[account], never).await.unwrap();
+    let claimed = leases::claim_across_tenants(&pool, other, &[account], true).await.unwrap();
     assert_eq!(claimed, []);
     leases::release_across_tenants(&pool, owner, &[account]).await.unwrap();
-    let claimed = leases::claim_across_tenants(&pool, other, &[account], never).await.unwrap();
+    let claimed = leases::claim_across_tenants(&pool, other, &[account], true).await.unwrap();
     assert_eq!(claimed.iter().map(|claim| claim.claimed).collect::<Vec<_>>(), [Claimed { account, epoch: 2 }]);
 }
 
@@ -130,7 +133,7 @@ async fn exactly_one_of_eight_claims(pool: PgPool) {
         let (pool, worker, mut wanted) = (pool.clone(), worker(&pool).await, accounts.clone());
         wanted.rotate_left(n * 2);
         tasks.push(tokio::spawn(
-            async move { leases::claim_across_tenants(&pool, worker, &wanted, STALE).await.unwrap() },
+            async move { leases::claim_across_tenants(&pool, worker, &wanted, false).await.unwrap() },
         ));
     }
     let mut claimed: Vec<Claimed> = Vec::new();
@@ -178,9 +181,9 @@ async fn nothing_unwanted_is_claimed(pool: PgPool) {
     let owner = worker(&pool).await;
     sqlx::query("UPDATE accounts SET wanted = 'offline'").execute(&pool).await.unwrap();
     assert_eq!(claim(&pool, owner, account).await, None);
-    assert_eq!(leases::unowned_across_tenants(&pool, STALE, Duration::ZERO, 10).await.unwrap(), []);
+    assert_eq!(leases::unowned_across_tenants(&pool, Duration::ZERO, 10).await.unwrap(), []);
     sqlx::query("UPDATE accounts SET wanted = 'erased'").execute(&pool).await.unwrap();
-    assert_eq!(leases::unowned_across_tenants(&pool, STALE, Duration::ZERO, 10).await.unwrap(), [account]);
+    assert_eq!(leases::unowned_across_tenants(&pool, Duration::ZERO, 10).await.unwrap(), [account]);
     assert_eq!(claim(&pool, owner, account).await, Some(1));
-    assert_eq!(leases::unowned_across_tenants(&pool, STALE, Duration::ZERO, 10).await.unwrap(), []);
+    assert_eq!(leases::unowned_across_tenants(&pool, Duration::ZERO, 10).await.unwrap(), []);
 }

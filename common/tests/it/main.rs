@@ -21,6 +21,7 @@ mod runs;
 mod seal;
 mod server;
 mod session;
+mod signs;
 mod store;
 mod tidy;
 mod unsent;

@@ -131,9 +131,9 @@ async fn unpairings_and_deletes_are_found(db: PgPool) {
     let found = waiting::unpairings(&db, Duration::from_secs(5), None, 100).await.unwrap();
     assert_eq!(found, [leaving, erased, owned].map(|account| Bell::Unpair { account }));
     let long = Duration::from_secs(3_600);
-    assert_eq!(waiting::stuck_deletes(&db, Duration::from_secs(5), long, 10).await.unwrap(), [(tenant, erased)]);
-    assert_eq!(waiting::stuck_deletes(&db, long, Duration::from_secs(5), 10).await.unwrap().len(), 2);
-    assert!(waiting::stuck_deletes(&db, long, long, 10).await.unwrap().is_empty());
+    assert_eq!(waiting::stuck_logouts(&db, Duration::from_secs(5), long, 10).await.unwrap(), [(tenant, erased, true)]);
+    assert_eq!(waiting::stuck_logouts(&db, long, Duration::from_secs(5), 10).await.unwrap().len(), 2);
+    assert!(waiting::stuck_logouts(&db, long, long, 10).await.unwrap().is_empty());
 }
 
 /// R20: a stale pairing without a live owner is parked as `unpaired`, never deleted; whoever held it is fenced.

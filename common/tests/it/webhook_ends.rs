@@ -102,8 +102,15 @@ async fn a_quiet_webhook_is_not_failing(db: PgPool) {
 async fn dropped_events_are_told(db: PgPool) {
     let week = Duration::from_secs(7 * 24 * 60 * 60);
     let of = owned(&db, &["a.b"]).await;
-    let (all, _) = webhooks::create(&db, of.0, "https://example.com/", &[]).await.unwrap();
-    let off = webhooks::create(&db, of.0, "https://example.com/", &[]).await.unwrap().0.id;
+    let (all, _) =
+        webhooks::create(&db, of.0, "https://example.com/", &[], common::store::audit::Operator::System("test"))
+            .await
+            .unwrap();
+    let off = webhooks::create(&db, of.0, "https://example.com/", &[], common::store::audit::Operator::System("test"))
+        .await
+        .unwrap()
+        .0
+        .id;
     sqlx::query("UPDATE webhooks SET enabled = false WHERE id = $1").bind(off).execute(&db).await.unwrap();
     for n in 0..4 {
         happen(&db, of.0, None, ["a.b", "c.d"][n % 2], n).await;

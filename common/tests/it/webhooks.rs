@@ -27,7 +27,7 @@ async fn tenant(db: &PgPool) -> TenantId {
 
 async fn worker(db: &PgPool) -> WorkerId {
     let worker = WorkerId::new();
-    let boot = workers::Boot { name: "w", version: "1", release: "1", capacity: 1 };
+    let boot = workers::Boot { name: "w", version: "1", release: "1", capacity: 1, lease: TTL };
     workers::register(db, worker, boot).await.unwrap();
     worker
 }
@@ -40,9 +40,10 @@ pub(crate) async fn happen(db: &PgPool, tenant: TenantId, account: Option<Accoun
 pub(crate) async fn owned(db: &PgPool, kinds: &[&str]) -> (TenantId, WebhookId, WorkerId) {
     let tenant = tenant(db).await;
     let kinds: Vec<String> = kinds.iter().map(|&kind| kind.to_owned()).collect();
-    let (webhook, _) = webhooks::create(db, tenant, URL, &kinds).await.unwrap();
+    let (webhook, _) =
+        webhooks::create(db, tenant, URL, &kinds, common::store::audit::Operator::System("test")).await.unwrap();
     let worker = worker(db).await;
-    assert_eq!(follow::claim_across_tenants(db, worker, TTL, 10).await.unwrap(), [(tenant, webhook.id)]);
+    assert_eq!(follow::claim_across_tenants(db, worker, 10).await.unwrap(), [(tenant, webhook.id)]);
     (tenant, webhook.id, worker)
 }
 
@@ -124,7 +125,7 @@ async fn a_cursor_moves_once(db: PgPool) {
 async fn a_webhook_has_one_owner(db: PgPool) {
     let (tenant, webhook, first) = owned(&db, &[]).await;
     let (second, third) = (worker(&db).await, worker(&db).await);
-    let claim = async |worker| follow::claim_across_tenants(&db, worker, TTL, 10).await.unwrap();
+    let claim = async |worker| follow::claim_across_tenants(&db, worker, 10).await.unwrap();
     assert_eq!(claim(second).await, []);
     assert_eq!(claim(first).await, [(tenant, webhook)], "it keeps what it has");
     let silent = "UPDATE workers SET last_seen = now() - interval '16 seconds' WHERE id = $1";
@@ -136,7 +137,15 @@ async fn a_webhook_has_one_owner(db: PgPool) {
     follow::release_across_tenants(&db, third).await.unwrap();
     let fourth = worker(&db).await;
     assert_eq!(claim(fourth).await, [(tenant, webhook)]);
-    webhooks::change(&db, tenant, webhook, &Change { enabled: Some(false), ..Change::default() }).await.unwrap();
+    webhooks::change(
+        &db,
+        tenant,
+        webhook,
+        &Change { enabled: Some(false), ..Change::default() },
+        common::store::audit::Operator::System("test"),
+    )
+    .await
+    .unwrap();
     assert_eq!(claim(fourth).await, []);
     assert!(follow::held(&db, tenant, webhook, fourth, 10).await.unwrap().is_none(), "disabled: nobody moves it");
 }
@@ -147,12 +156,12 @@ async fn nobody_claims_what_another_claims(db: PgPool) {
     for _ in 0..3 {
         let tenant = tenant(&db).await;
         for _ in 0..10 {
-            webhooks::create(&db, tenant, URL, &[]).await.unwrap();
+            webhooks::create(&db, tenant, URL, &[], common::store::audit::Operator::System("test")).await.unwrap();
         }
     }
     let claims = (0..6).map(|_| async {
         let worker = worker(&db).await;
-        follow::claim_across_tenants(&db, worker, TTL, 10).await.unwrap()
+        follow::claim_across_tenants(&db, worker, 10).await.unwrap()
     });
     let mut all = futures::future::join_all(claims).await.concat();
     let count = all.len();
@@ -160,7 +169,7 @@ async fn nobody_claims_what_another_claims(db: PgPool) {
     all.dedup();
     assert_eq!((count, all.len()), (all.len(), count), "each has one owner");
     let last = worker(&db).await;
-    let rest = follow::claim_across_tenants(&db, last, TTL, 100).await.unwrap();
+    let rest = follow::claim_across_tenants(&db, last, 100).await.unwrap();
     assert_eq!(count + rest.len(), 30);
 }
 
@@ -236,7 +245,15 @@ async fn what_fails_for_days_is_disabled(db: PgPool) {
     let said = "SELECT data->>'reason' FROM events WHERE kind = 'webhook.disabled'";
     assert_eq!(sqlx::query_scalar::<_, String>(said).fetch_one(&db).await.unwrap(), "failing");
     happen(&db, of.0, None, "a.b", 1).await;
-    webhooks::change(&db, of.0, of.1, &Change { enabled: Some(true), ..Change::default() }).await.unwrap();
+    webhooks::change(
+        &db,
+        of.0,
+        of.1,
+        &Change { enabled: Some(true), ..Change::default() },
+        common::store::audit::Operator::System("test"),
+    )
+    .await
+    .unwrap();
     let now = webhooks::get(&db, of.0, of.1).await.unwrap();
     assert_eq!((now.enabled, now.disabled_reason, now.failures, now.failing_since), (true, None, 0, None));
     take_all(&db, of, 2).await;
@@ -247,9 +264,16 @@ async fn what_fails_for_days_is_disabled(db: PgPool) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn webhooks_are_bounded(db: PgPool) {
     let (full, other) = (tenant(&db).await, tenant(&db).await);
-    let made = futures::future::join_all((0..MAX_PER_TENANT + 5).map(|_| webhooks::create(&db, full, URL, &[]))).await;
+    let made = futures::future::join_all(
+        (0..MAX_PER_TENANT + 5)
+            .map(|_| webhooks::create(&db, full, URL, &[], common::store::audit::Operator::System("test"))),
+    )
+    .await;
     assert_eq!(made.iter().filter(|made| made.is_ok()).count() as i64, MAX_PER_TENANT);
     assert!(made.iter().all(|made| matches!(made, Ok(_) | Err(Error::Conflict(_)))));
-    webhooks::create(&db, other, URL, &[]).await.unwrap();
-    assert!(matches!(webhooks::create(&db, TenantId::new(), URL, &[]).await, Err(Error::NotFound)));
+    webhooks::create(&db, other, URL, &[], common::store::audit::Operator::System("test")).await.unwrap();
+    assert!(matches!(
+        webhooks::create(&db, TenantId::new(), URL, &[], common::store::audit::Operator::System("test")).await,
+        Err(Error::NotFound)
+    ));
 }

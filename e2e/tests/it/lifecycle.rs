@@ -65,6 +65,32 @@ async fn unpair_pair_again_and_delete(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
+/// R91: a logout takes the device off the phone, and the answer says so; the account stays with its reminders, and what was queued
+/// ends. Without a worker that does it the account is unlinked all the same, and the answer says that, too.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_logout_leaves_no_ghost(pool: PgPool) {
+    let (cluster, mut workers) = Cluster::start(pool, 1).await;
+    let (account, own) = cluster.connected("Ada").await;
+    let out = cluster.post(&format!("/v1/accounts/{account}/logout"), json!({})).await;
+    assert_eq!(out, json!({"status": "unpaired", "confirmed": true, "advice": null}));
+    assert_eq!(devices(&cluster, &own).await.len(), 0, "the phone lists it no more");
+    let now = cluster.get(&format!("/v1/accounts/{account}")).await;
+    assert_eq!((&now["status"], &now["phone_number"]), (&json!("unpaired"), &Value::Null));
+    let again = cluster.post(&format!("/v1/accounts/{account}/logout"), json!({})).await;
+    assert_eq!(again, json!({"status": "unpaired", "confirmed": false, "advice": null}), "there was nothing to do");
+
+    cluster.pair(&account, &own).await;
+    workers.remove(0).vanish();
+    let bob = cluster.phone("Bob").await;
+    let queued = cluster.send(&account, &bob, "too late").await;
+    let out = cluster.post(&format!("/v1/accounts/{account}/logout"), json!({})).await;
+    assert_eq!((&out["status"], &out["confirmed"]), (&json!("unpaired"), &json!(false)), "{out}");
+    assert!(out["advice"].as_str().is_some_and(|words| words.contains("Linked devices")), "{out}");
+    let ended = cluster.get(&format!("/v1/messages/{queued}")).await;
+    assert_eq!((&ended["state"], &ended["reason"]), (&json!("canceled"), &json!("the account was logged out")));
+    cluster.stop(workers).await;
+}
+
 /// R27: pairing again while an attempt runs stops the old one: its code is worth nothing, the new one pairs.
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn a_second_attempt_replaces_the_first(pool: PgPool) {

@@ -9,6 +9,7 @@ mod frozen;
 mod hand_over;
 mod keys;
 mod lifecycle;
+mod lost;
 mod main_job;
 mod metrics;
 mod outage;

@@ -66,9 +66,11 @@ async fn a_raised_epoch_fences_the_owner(pool: PgPool) {
         })
         .await;
     assert!(start.elapsed() < Duration::from_secs(20), "the keeper looks every third of the lease's life");
+    let shown = cluster.get(&format!("/v1/accounts/{account}")).await;
+    let nobody = "the worker that held its connection fell silent";
     assert_eq!(
-        cluster.get(&format!("/v1/accounts/{account}")).await["status"],
-        "connected",
+        (&shown["status"], &shown["status_reason"]),
+        (&json!("disconnected"), &json!(nobody)),
         "a fenced session writes nothing"
     );
     cluster.stop(workers).await;

@@ -85,6 +85,5 @@
 {{- define "switchboard.connections" -}}
 {{- $api := ternary .Values.api.autoscaling.maxReplicas .Values.api.replicas .Values.api.autoscaling.enabled | int -}}
 {{- $workers := ternary .Values.worker.autoscaling.maxReplicas .Values.worker.replicas .Values.worker.autoscaling.enabled | int -}}
-{{- $ofWorker := add (mul 2 (int .Values.worker.databaseConnections)) 2 -}}
-{{- add (mul (add $api 1) (int .Values.api.databaseConnections)) (mul (add $workers 1) $ofWorker) (mul (add (int .Values.scheduler.replicas) 1) (int .Values.scheduler.databaseConnections)) -}}
+{{- add (mul (add $api 1) (int .Values.api.databaseConnections)) (mul (add $workers 1) (int .Values.worker.databaseConnections)) (mul (add (int .Values.scheduler.replicas) 1) (int .Values.scheduler.databaseConnections)) -}}
 {{- end -}}

@@ -1,4 +1,5 @@
-//! Removes accounts that were deleted and whose owner did not log their device out in time (R15).
+//! Ends logouts that an account's owner did not end in time: an account that was deleted is removed (R15), another is unlinked
+//! here (R91).
 
 use std::time::Duration;
 
@@ -31,8 +32,14 @@ impl Duty for FinishDeletes {
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
         let mut done = 0;
-        for (tenant, account) in waiting::stuck_deletes(&context.db, OWNERLESS, AGE, BATCH).await? {
+        for (tenant, account, remove) in waiting::stuck_logouts(&context.db, OWNERLESS, AGE, BATCH).await? {
             let operator = Operator::System("scheduler");
+            if !remove {
+                accounts::unpair(&context.db, tenant, account, operator).await?;
+                context.signal([tenant]);
+                done += 1;
+                continue;
+            }
             let removed = accounts::remove(&context.db, tenant, account, operator, "logout_not_confirmed").await?;
             done += usize::from(removed);
         }

@@ -1,10 +1,11 @@
-//! Removes rows that have done their work: idempotency keys, old events, deliveries to webhooks, runs and notifications,
-//! workers long gone.
+//! Removes rows that have done their work: idempotency keys, old events, deliveries to webhooks, runs and notifications, messages,
+//! the audit trail, secrets that sign no more, workers and schedulers long gone. A round that finds more than it may remove is
+//! followed by the next at once.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::store::{Result, idempotency, retention};
+use common::store::{Result, idempotency, retention, signs};
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};
@@ -12,8 +13,8 @@ use crate::duty::{Duty, Round};
 /// Rows of one statement.
 const BATCH: i64 = 1_000;
 /// Statements of one kind in one round.
-const BATCHES: usize = 50;
-/// How long a worker's row is kept after its last sign of life.
+const BATCHES: usize = 10;
+/// How long a worker's or a scheduler's row is kept after its last sign of life.
 const WORKERS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// How much longer than events their deliveries are kept: before they are tried, and after they have ended.
 const DELIVERIES_LONGER: Duration = Duration::from_secs(2 * 24 * 60 * 60);
@@ -24,6 +25,10 @@ pub struct Prune {
     pub events_kept: Duration,
     /// How long runs are kept after their end, and notifications after they were written.
     pub runs_kept: Duration,
+    /// How many days messages are kept, where their tenant does not say less.
+    pub messages_kept_days: i32,
+    /// How many days the audit trail is kept, in the same way.
+    pub audit_kept_days: i32,
 }
 
 #[async_trait]
@@ -38,30 +43,46 @@ impl Duty for Prune {
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
         let db = &context.db;
-        let mut done = repeat(|| idempotency::prune_of_all_tenants(db, BATCH)).await?;
         let events = || async {
             let (removed, told) = retention::events(db, self.events_kept, BATCH).await?;
             context.signal(told);
             Ok(removed)
         };
-        done += repeat(events).await?;
         let deliveries_kept = self.events_kept + DELIVERIES_LONGER;
-        done += repeat(|| retention::left_deliveries(db, deliveries_kept, BATCH)).await?;
-        done += repeat(|| retention::webhook_deliveries(db, deliveries_kept, BATCH)).await?;
-        done += repeat(|| retention::runs(db, self.runs_kept, BATCH)).await?;
-        done += repeat(|| retention::notifications(db, self.runs_kept, BATCH)).await?;
-        done += repeat(|| retention::workers(db, WORKERS_KEPT, BATCH)).await?;
-        Ok(Round::of(done))
+        let steps = [
+            repeat(|| idempotency::prune_of_all_tenants(db, BATCH)).await?,
+            repeat(events).await?,
+            repeat(|| retention::left_deliveries(db, deliveries_kept, BATCH)).await?,
+            repeat(|| retention::webhook_deliveries(db, deliveries_kept, BATCH)).await?,
+            repeat(|| retention::runs(db, self.runs_kept, BATCH)).await?,
+            repeat(|| retention::notifications(db, self.runs_kept, BATCH)).await?,
+            repeat(|| retention::messages(db, self.messages_kept_days, BATCH)).await?,
+            repeat(|| retention::audit(db, self.audit_kept_days, BATCH)).await?,
+            repeat(|| retention::old_secrets(db, BATCH)).await?,
+            repeat(|| retention::workers(db, WORKERS_KEPT, BATCH)).await?,
+            repeat(|| signs::prune_schedulers(db, WORKERS_KEPT, BATCH)).await?,
+        ];
+        let more = steps.iter().any(|step| step.more);
+        let done = steps.iter().map(|step| step.removed).sum();
+        Ok(Round { done, next_in: more.then_some(Duration::ZERO) })
     }
 }
 
+/// What was removed of one kind.
+struct Step {
+    removed: usize,
+    /// There may be more.
+    more: bool,
+}
+
 /// Runs a statement until it finds less than a batch.
-async fn repeat<F: Future<Output = Result<u64>>>(step: impl Fn() -> F) -> Result<usize> {
-    let mut done = 0;
+async fn repeat<F: Future<Output = Result<u64>>>(step: impl Fn() -> F) -> Result<Step> {
+    let mut done = Step { removed: 0, more: false };
     for _ in 0..BATCHES {
         let removed = step().await?;
-        done += usize::try_from(removed).unwrap_or(usize::MAX);
-        if removed < BATCH.unsigned_abs() {
+        done.removed += usize::try_from(removed).unwrap_or(usize::MAX);
+        done.more = removed >= BATCH.unsigned_abs();
+        if !done.more {
             break;
         }
     }

@@ -154,7 +154,7 @@ async fn prune_removes_old_history(db: PgPool) {
     .await
     .unwrap();
     let day = Duration::from_secs(24 * 60 * 60);
-    let duty = Prune { events_kept: 7 * day, runs_kept: 90 * day };
+    let duty = Prune { events_kept: 7 * day, runs_kept: 90 * day, messages_kept_days: 90, audit_kept_days: 365 };
     assert_eq!(duty.run_once(&context).await.unwrap().done, 2, "a run and a notification");
     assert_eq!(duty.run_once(&context).await.unwrap().done, 0);
     for (counted, left) in [
@@ -200,14 +200,17 @@ async fn firing_goes_on_without_redis(db: PgPool) {
 async fn prune_tells_what_a_webhook_lost(db: PgPool) {
     let context = house::context(&db).await;
     let (tenant, account) = house::account(&db).await;
-    let (webhook, _) = webhooks::create(&db, tenant, "https://example.com/", &[]).await.unwrap();
+    let (webhook, _) =
+        webhooks::create(&db, tenant, "https://example.com/", &[], common::store::audit::Operator::System("test"))
+            .await
+            .unwrap();
     for _ in 0..3 {
         let data = sqlx::types::JsonValue::default();
         events::record(&mut db.acquire().await.unwrap(), tenant, Some(account), "a.b", &data).await.unwrap();
     }
     sqlx::query("UPDATE events SET created_at = now() - interval '8 days'").execute(&db).await.unwrap();
     let day = Duration::from_secs(24 * 60 * 60);
-    let duty = Prune { events_kept: 7 * day, runs_kept: 90 * day };
+    let duty = Prune { events_kept: 7 * day, runs_kept: 90 * day, messages_kept_days: 90, audit_kept_days: 365 };
     assert_eq!(duty.run_once(&context).await.unwrap().done, 3);
     let told = "SELECT count(*) FROM events
                 WHERE kind = 'webhook.events_dropped' AND data->>'count' = '3' AND data->>'webhook_id' = $1::text";

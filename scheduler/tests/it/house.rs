@@ -19,6 +19,8 @@ pub(crate) fn config(database_url: &str) -> Config {
         ring_again_s: 1,
         events_kept_days: 7,
         runs_kept_days: 90,
+        messages_kept_days: 90,
+        audit_kept_days: 365,
     }
 }
 

@@ -4,6 +4,7 @@ mod duties;
 mod duty;
 mod health;
 mod house;
+mod keeping;
 mod run;
 mod settings;
 mod startup;

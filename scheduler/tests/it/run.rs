@@ -143,14 +143,17 @@ async fn an_idle_scheduler_does_not_poll(db: PgPool) {
     let config = scheduler::Config { ring_again_s: 60, ..house::config(&house::url_of(&db).await) };
     let listener = TcpListener::bind(config.ops.listen).await.unwrap();
     let scheduler = tokio::spawn(scheduler::run(config, listener, stop.clone()));
-    tokio::time::sleep(Duration::from_secs(2)).await; // the first round of each duty
-    let before: i64 = sqlx::query_scalar(TRANSACTIONS).fetch_one(&db).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let after: i64 = sqlx::query_scalar(TRANSACTIONS).fetch_one(&db).await.unwrap();
-    let transactions = after - before;
-    println!("{transactions} transactions in 3 s");
-    // a look a second at the runs, and what the server counts late; a duty that looks every 50 ms makes more than a hundred
-    assert!((1..60).contains(&transactions), "{transactions} transactions in 3 s");
+    // Postgres counts a session's transactions when that has been idle for a while, so that the first rounds may be counted in a
+    // later window. A duty that looks every 50 ms makes more than a hundred in each.
+    let mut windows = Vec::new();
+    while windows.len() < 6 && !windows.iter().any(|made| (1..60).contains(made)) {
+        let before: i64 = sqlx::query_scalar(TRANSACTIONS).fetch_one(&db).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let after: i64 = sqlx::query_scalar(TRANSACTIONS).fetch_one(&db).await.unwrap();
+        windows.push(after - before);
+    }
+    println!("transactions in 3 s each: {windows:?}");
+    assert!(windows.iter().any(|made| (1..60).contains(made)), "{windows:?}");
     end(vec![scheduler], &stop).await;
 }
 

@@ -9,7 +9,10 @@ use std::time::Duration;
 use common::clock::BootTime;
 use common::store::session::{self, SessionRow};
 use common::store::{Error, Fence, answered};
-use common::telemetry::metrics::{self, labels::SessionState};
+use common::telemetry::metrics::{
+    self,
+    labels::{Loss, SessionState},
+};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -22,7 +25,7 @@ use super::inbound::Gathered;
 use super::machine::decide;
 use super::outbox::Report;
 use super::state::{End, Event, Facts, Passkey, State, Wanted, Who};
-use super::trust::while_trusted;
+use super::trust::{Right, while_trusted};
 use crate::context::Context;
 use crate::link::{CloseReason, Delivery, Link, LinkError, LinkEvent, LinkEvents, LinkInbox, channel};
 
@@ -38,8 +41,8 @@ pub struct Orders {
     pub look: Arc<Notify>,
     /// Give the account back in order.
     pub release: CancellationToken,
-    /// The right to act is gone.
-    pub fence: CancellationToken,
+    /// The right to act, until it is lost.
+    pub right: Right,
     /// The session's own word: its socket serves.
     pub online: Arc<AtomicBool>,
 }
@@ -76,7 +79,7 @@ pub struct Actor {
     inbox: LinkInbox,
     pub(super) orders: Orders,
     released: bool,
-    fenced: bool,
+    lost: bool,
     pub(super) serial: i64,
     /// WhatsApp has asked for a passkey.
     pub(super) gated: bool,
@@ -111,7 +114,7 @@ impl Actor {
             inbox,
             orders,
             released: false,
-            fenced: false,
+            lost: false,
             serial: 0,
             gated: false,
             syncing: false,
@@ -140,9 +143,9 @@ impl Actor {
             }
             tokio::select! {
                 biased;
-                () = self.orders.fence.cancelled(), if !self.fenced => {
-                    self.fenced = true;
-                    self.queue.push_back(Event::Fenced);
+                loss = self.orders.right.lost(), if !self.lost => {
+                    self.lost = true;
+                    self.queue.push_back(Event::Lost(loss));
                 }
                 () = self.orders.release.cancelled(), if !self.released => {
                     self.released = true;
@@ -206,7 +209,7 @@ impl Actor {
             .persist("read the account", |context, fence| async move { session::load(&context.pool, fence).await })
             .await
         {
-            Some(row) => {
+            Ok(row) => {
                 let facts = facts(&row);
                 if let Ok(left) = Duration::try_from_secs_f64(row.held_left_s)
                     && !left.is_zero()
@@ -221,37 +224,37 @@ impl Actor {
                     self.answer_passkey().await;
                 }
             }
-            None => self.queue.push_back(Event::Fenced),
+            Err(loss) => self.queue.push_back(Event::Lost(loss)),
         }
     }
 
-    /// Does something with the database until it is done, or we are fenced, or may not act any more: then `None`.
+    /// Does something with the database until it is done, or we may not act any more.
     pub(super) fn persist<T, F, Fut>(
         &self,
         what: &'static str,
         attempt: F,
-    ) -> impl Future<Output = Option<T>> + use<T, F, Fut>
+    ) -> impl Future<Output = Result<T, Loss>> + use<T, F, Fut>
     where
         F: Fn(Arc<Context>, Fence) -> Fut,
         Fut: Future<Output = common::store::Result<T>>,
     {
-        let (context, fence, fenced) = (Arc::clone(&self.context), self.fence, self.orders.fence.clone());
+        let (context, fence, right) = (Arc::clone(&self.context), self.fence, self.orders.right.clone());
         async move {
             let mut pause = FIRST_PAUSE;
             loop {
                 let attempt = answered(attempt(Arc::clone(&context), fence));
-                match while_trusted(&context.trust, &fenced, attempt).await? {
-                    Ok(done) => return Some(done),
-                    Err(Error::Fenced) => return None,
+                match while_trusted(&context.trust, &right, attempt).await? {
+                    Ok(done) => return Ok(done),
+                    Err(Error::Fenced) => return Err(Loss::Fenced),
                     Err(error) if error.is_transient() => {
                         tracing::warn!(account = %fence.account, %error, what, "the database did not do it: trying again");
                     }
                     Err(error) => {
                         tracing::error!(account = %fence.account, %error, what, "the database will never do it: giving the account back");
-                        return None;
+                        return Err(Loss::Unwritable);
                     }
                 }
-                while_trusted(&context.trust, &fenced, tokio::time::sleep(pause)).await?;
+                while_trusted(&context.trust, &right, tokio::time::sleep(pause)).await?;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
@@ -309,28 +312,29 @@ impl Actor {
         self.queue.push_back(event);
     }
 
-    /// Writes what was gathered. Fenced means fenced; a passing failure is tried again while we may act.
+    /// Writes what was gathered. A right that is gone is gone; a passing failure is tried again while we may act.
     async fn write_gathered(&mut self) {
         if self.gathered.is_empty() {
             return;
         }
-        let (trust, fenced) = (Arc::clone(&self.context.trust), self.orders.fence.clone());
+        let (trust, right) = (Arc::clone(&self.context.trust), self.orders.right.clone());
         let mut pause = FIRST_PAUSE;
         loop {
             let writing = answered(self.gathered.write(&self.context, self.fence, &self.in_flight));
-            match while_trusted(&trust, &fenced, writing).await {
-                Some(Ok(())) => break,
-                Some(Err(error)) if error.is_transient() => {
+            match while_trusted(&trust, &right, writing).await {
+                Ok(Ok(())) => break,
+                Ok(Err(error)) if error.is_transient() => {
                     tracing::warn!(account = %self.fence.account, %error, "acknowledgements could not be written: trying again");
-                    if while_trusted(&trust, &fenced, tokio::time::sleep(pause)).await.is_none() {
-                        return self.cannot_write();
+                    if let Err(loss) = while_trusted(&trust, &right, tokio::time::sleep(pause)).await {
+                        return self.cannot_write(loss);
                     }
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
-                Some(Err(Error::Fenced)) | None => return self.cannot_write(),
-                Some(Err(error)) => {
+                Ok(Err(Error::Fenced)) => return self.cannot_write(Loss::Fenced),
+                Err(loss) => return self.cannot_write(loss),
+                Ok(Err(error)) => {
                     tracing::error!(account = %self.fence.account, %error, "acknowledgements can't be written: giving the account back");
-                    return self.cannot_write();
+                    return self.cannot_write(Loss::Unwritable);
                 }
             }
         }
@@ -339,9 +343,9 @@ impl Actor {
     }
 
     /// What was gathered stays unwritten: the next owner sends again, with the same ids.
-    fn cannot_write(&mut self) {
+    fn cannot_write(&mut self, loss: Loss) {
         self.gathered = Gathered::default();
-        self.queue.push_back(Event::Fenced);
+        self.queue.push_back(Event::Lost(loss));
     }
 
     /// Wakes the tenant's live streams: events were written.
@@ -367,6 +371,7 @@ fn facts(row: &SessionRow) -> Facts {
         wanted: match row.wanted.as_str() {
             "online" => Wanted::Online,
             "erased" => Wanted::Erased,
+            "unlinked" => Wanted::Unlinked,
             _ => Wanted::Offline,
         },
         status: row.status,

@@ -57,9 +57,9 @@ impl Supervisor {
         if limit == 0 {
             return Ok(0);
         }
-        let (pool, stale_after) = (&self.0.context.pool, self.0.context.leases.ttl());
+        let pool = &self.0.context.pool;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let found = answered(store::leases::unowned_across_tenants(pool, stale_after, unowned_for, limit)).await?;
+        let found = answered(store::leases::unowned_across_tenants(pool, unowned_for, limit)).await?;
         let claimed = self.claim(&found, size(up_to)).await?.len();
         if overflow && claimed > 0 {
             tracing::info!(count = claimed, target = plan.target, "took accounts that others had left");

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use common::account::Status;
 use common::clock::BootTime;
-use common::telemetry::metrics::labels::RestartCause;
+use common::telemetry::metrics::labels::{Loss, RestartCause};
 
-use super::machine::{after, closing, opening, status};
+use super::machine::{after, closing, finish, opening, status};
 use super::restart::{again, backoff, counted, told};
 use super::state::{Action, After, End, NOT_SCANNED, Purpose, State};
 use crate::link::CloseReason;
 
 /// How long an outdated client waits for a newer version to be configured or fetched.
 const AFTER_OUTDATED: Duration = Duration::from_secs(300);
-/// Tries to log a device out before its account is removed all the same (R14).
-const ERASE_TRIES: u32 = 3;
+/// Tries to log a device out before its account is removed, or unlinked here, all the same (R14).
+const LOGOUT_TRIES: u32 = 3;
 
 /// The end of a connection (R28): a leaked close is ignored, one that we asked for is consumed, the one after a scan is a
 /// step of pairing, and the rest is decided by what the account is.
@@ -22,7 +22,7 @@ pub(super) fn closed(state: State, reason: CloseReason, now: BootTime) -> (State
     match state {
         State::Ended(_) => (state, vec![]),
         // nothing may be written any more, whatever was to follow
-        _ if reason == CloseReason::Fenced => (State::Ended(End::Fenced), vec![]),
+        _ if reason == CloseReason::Fenced => (State::Ended(End::Lost(Loss::Fenced)), vec![]),
         // it came before ours: whoever took over is looked at first
         State::Closing { then: After::Reopen { tries, .. }, .. } if reason == CloseReason::Replaced => {
             (State::Rechecking { tries }, vec![Action::Recheck])
@@ -40,7 +40,7 @@ pub(super) fn closed(state: State, reason: CloseReason, now: BootTime) -> (State
             pairing_closed(&reason, until, code_for, tries, now)
         }
         State::Accepted { .. } => accepted_closed(&reason, now),
-        State::Opening { purpose: Purpose::Erase, tries, .. } => erase_closed(&reason, tries, now),
+        State::Opening { purpose: Purpose::LogOut { end }, tries, .. } => logout_closed(&reason, end, tries, now),
         State::Opening { purpose: Purpose::FirstLogin, tries, .. } => {
             live_closed(reason, Purpose::FirstLogin, tries, now)
         }
@@ -66,7 +66,7 @@ fn pairing_closed(
             actions.append(&mut open);
             return (state, actions);
         }
-        CloseReason::Fenced => return (State::Ended(End::Fenced), vec![]),
+        CloseReason::Fenced => return (State::Ended(End::Lost(Loss::Fenced)), vec![]),
         CloseReason::UnknownKey(_) => return (State::Ended(End::Released), vec![]),
         CloseReason::PairingExpired => NOT_SCANNED.to_owned(),
         CloseReason::LoggedOut { reason } => format!("WhatsApp refused the pairing: {reason}"),
@@ -84,7 +84,7 @@ fn pairing_closed(
 /// A second, stale close finds `Opening` and is a failed try at most, never a timeout (R26).
 fn accepted_closed(reason: &CloseReason, now: BootTime) -> (State, Vec<Action>) {
     match reason {
-        CloseReason::Fenced => (State::Ended(End::Fenced), vec![]),
+        CloseReason::Fenced => (State::Ended(End::Lost(Loss::Fenced)), vec![]),
         CloseReason::UnknownKey(_) => (State::Ended(End::Released), vec![]),
         CloseReason::LoggedOut { .. } | CloseReason::Replaced => {
             live_closed(reason.clone(), Purpose::FirstLogin, 0, now)
@@ -99,28 +99,29 @@ fn accepted_closed(reason: &CloseReason, now: BootTime) -> (State, Vec<Action>) 
     }
 }
 
-fn erase_closed(reason: &CloseReason, tries: u32, now: BootTime) -> (State, Vec<Action>) {
+fn logout_closed(reason: &CloseReason, end: End, tries: u32, now: BootTime) -> (State, Vec<Action>) {
     match reason {
-        CloseReason::Fenced => (State::Ended(End::Fenced), vec![]),
+        CloseReason::Fenced => (State::Ended(End::Lost(Loss::Fenced)), vec![]),
         CloseReason::UnknownKey(_) => (State::Ended(End::Released), vec![]),
         CloseReason::RestartRequired
         | CloseReason::Dropped(_)
         | CloseReason::Requested
         | CloseReason::Refused { .. }
-            if tries + 1 < ERASE_TRIES =>
+            if tries + 1 < LOGOUT_TRIES =>
         {
-            again(Purpose::Erase, backoff(tries + 1), tries + 1, now)
+            again(Purpose::LogOut { end }, backoff(tries + 1), tries + 1, now)
         }
-        // a logout that can't be had never strands the delete (R14)
+        // it is gone already
+        CloseReason::LoggedOut { .. } => (State::Ended(end), finish(end, true)),
+        // a logout that can't be had never strands what was asked for (R14)
         CloseReason::RestartRequired
         | CloseReason::Dropped(_)
         | CloseReason::Requested
         | CloseReason::Refused { .. }
-        | CloseReason::LoggedOut { .. }
         | CloseReason::Banned { .. }
         | CloseReason::Outdated
         | CloseReason::Replaced
-        | CloseReason::PairingExpired => (State::Ended(End::Removed), vec![Action::Remove]),
+        | CloseReason::PairingExpired => (State::Ended(end), finish(end, false)),
     }
 }
 
@@ -128,7 +129,7 @@ fn erase_closed(reason: &CloseReason, tries: u32, now: BootTime) -> (State, Vec<
 fn live_closed(reason: CloseReason, purpose: Purpose, before: u32, now: BootTime) -> (State, Vec<Action>) {
     let (cause, tries) = (reason.word().into(), before + 1);
     let (pause, words) = match reason {
-        CloseReason::Fenced => return (State::Ended(End::Fenced), vec![]),
+        CloseReason::Fenced => return (State::Ended(End::Lost(Loss::Fenced)), vec![]),
         CloseReason::UnknownKey(_) => return (State::Ended(End::Released), vec![]),
         CloseReason::LoggedOut { reason } => {
             return (State::Ended(End::Settled), vec![status(Status::LoggedOut, &reason), Action::Scrub]);
@@ -163,8 +164,10 @@ fn live_closed(reason: CloseReason, purpose: Purpose, before: u32, now: BootTime
 /// A connection that gets nowhere, or says nothing any more: it is open still, so it is closed first (R62).
 pub(super) fn unanswered(cause: RestartCause, purpose: Purpose, before: u32, now: BootTime) -> (State, Vec<Action>) {
     let tries = before + 1;
-    if purpose == Purpose::Erase && tries >= ERASE_TRIES {
-        return closing(After::End(End::Removed), vec![Action::Close], now);
+    if let Purpose::LogOut { end } = purpose
+        && tries >= LOGOUT_TRIES
+    {
+        return closing(After::End(end), vec![Action::Close], now);
     }
     let mut actions = vec![Action::Close];
     actions.append(&mut told(&purpose, cause, tries, "WhatsApp did not answer: connecting anew"));

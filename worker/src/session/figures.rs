@@ -73,7 +73,7 @@ impl Figures {
             }
             // a ban, which nobody here could have shortened; every other wait has tries
             State::Backoff { tries: 0, .. } | State::Linking { .. } => self.gap = None,
-            State::Opening { purpose: Purpose::FirstLogin | Purpose::Erase, .. } => self.gap = None,
+            State::Opening { purpose: Purpose::FirstLogin | Purpose::LogOut { .. }, .. } => self.gap = None,
             State::Online { .. } => {
                 if let Some(gap) = self.gap.take() {
                     let seconds = BootTime::now().since(gap.since).as_secs_f64();

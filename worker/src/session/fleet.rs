@@ -44,7 +44,7 @@ impl View {
         }
         if due(seen.workers_at, WORKERS_FRESH) || seen.workers_at < since {
             let at = BootTime::now();
-            let live = answered(store::workers::live(&context.pool, context.leases.ttl())).await?;
+            let live = answered(store::workers::live(&context.pool)).await?;
             context.limiter.shared_by(u32::try_from(live.len()).unwrap_or(u32::MAX));
             seen.fleet.members = live.into_iter().map(member).collect();
             seen.workers_at = Some(at);

@@ -51,7 +51,7 @@ async fn rounds(context: &Context, supervisor: &Supervisor, pulse: &Pulse, stop:
             Round::Unknown => SOON,
             Round::Over => {
                 tracing::error!("Postgres says that this worker has stopped: closing every session");
-                supervisor.fence_all();
+                supervisor.lapse();
                 stop.cancel();
                 return;
             }
@@ -73,7 +73,7 @@ async fn watch(context: &Context, supervisor: &Supervisor) {
             if trusted {
                 tracing::error!("neither Postgres nor Redis answers: closing every session before its lease ends");
             }
-            supervisor.fence_all();
+            supervisor.lapse();
         }
         trusted = left.is_some();
         tokio::time::sleep(left.unwrap_or(SOON)).await;
@@ -123,7 +123,7 @@ enum Round {
 async fn renew(context: &Context, supervisor: &Supervisor) -> Round {
     let (start, ask) = (BootTime::now(), ask(context));
     if !context.trust.holds(start) {
-        supervisor.fence_all(); // a right that lapsed is not resumed: somebody may be claiming under it just now
+        supervisor.lapse(); // a right that lapsed is not resumed: somebody may be claiming under it just now
     }
     let before = supervisor.accounts();
     let claims = supervisor.claims();

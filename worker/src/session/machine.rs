@@ -40,25 +40,25 @@ pub fn decide(state: State, event: Event, now: BootTime) -> (State, Vec<Action>)
         Event::PairFailed(reason) => pair_failed(state, reason, now),
         Event::Connected(who) => connected(state, who, now),
         Event::Linked(other) => linked(state, other, now),
-        Event::LoggedOut => logged_out(state),
+        Event::LoggedOut { confirmed } => logged_out(state, confirmed),
         Event::Stale => stale(state, now),
         Event::Idle => idle(state, now),
         Event::Closed(reason) => closed(state, reason, now),
         Event::Release => stop(state, End::Released, Action::Close, now),
-        Event::Fenced => stop(state, End::Fenced, Action::Abort, now),
+        Event::Lost(loss) => stop(state, End::Lost(loss), Action::Abort, now),
     }
 }
 
 /// Ends the session: at once where no connection is open, else when it has closed.
 fn stop(state: State, end: End, how: Action, now: BootTime) -> (State, Vec<Action>) {
-    let fenced = end == End::Fenced;
+    let lost = matches!(end, End::Lost(_));
     match state {
         State::Fresh | State::Backoff { .. } | State::Rechecking { .. } => (State::Ended(end), vec![]),
         // what is on its way is acknowledged and written first
         State::Online { .. } if end == End::Released => (State::Finishing { until: now + FINISHING }, vec![]),
         State::Finishing { .. } if end == End::Released => (state, vec![]),
         // a logout that was begun is bounded, and nobody else would end it (R14, R29)
-        State::LoggingOut { .. } if !fenced => (state, vec![]),
+        State::LoggingOut { .. } if !lost => (state, vec![]),
         State::Opening { .. }
         | State::Pairing { .. }
         | State::Accepted { .. }
@@ -66,8 +66,8 @@ fn stop(state: State, end: End, how: Action, now: BootTime) -> (State, Vec<Actio
         | State::Online { .. }
         | State::Finishing { .. }
         | State::LoggingOut { .. } => closing(After::End(end), vec![how], now),
-        // what we asked for first stands, but fenced is fenced: nothing more is written
-        State::Closing { deadline, .. } if fenced => (State::Closing { deadline, then: After::End(end) }, vec![how]),
+        // what we asked for first stands, but a right that is gone is gone: nothing more is written
+        State::Closing { deadline, .. } if lost => (State::Closing { deadline, then: After::End(end) }, vec![how]),
         State::Closing { deadline, then: After::Reopen { .. } } => {
             (State::Closing { deadline, then: After::End(end) }, vec![])
         }
@@ -95,7 +95,8 @@ fn row(state: State, facts: Facts, now: BootTime) -> (State, Vec<Action>) {
     match facts.wanted {
         // whoever wrote `offline` wrote the status, too; we only go (R17)
         Wanted::Offline => stop(state, End::Settled, Action::Close, now),
-        Wanted::Erased => erase(state, &facts, now),
+        Wanted::Unlinked => log_out(state, &facts, End::Unlinked, now),
+        Wanted::Erased => log_out(state, &facts, End::Removed, now),
         Wanted::Online => match state {
             State::Fresh => start(facts, now),
             State::Rechecking { tries } => again(login(&facts), AFTER_REPLACED.max(backoff(tries)), tries, now),
@@ -141,28 +142,32 @@ fn login(facts: &Facts) -> Purpose {
     if facts.linked { Purpose::Resume } else { Purpose::FirstLogin }
 }
 
-fn erase(state: State, facts: &Facts, now: BootTime) -> (State, Vec<Action>) {
+/// Logs the device out on WhatsApp's side before the session comes to `end`, which is to be removed or unlinked.
+fn log_out(state: State, facts: &Facts, end: End, now: BootTime) -> (State, Vec<Action>) {
     match state {
-        State::Fresh if facts.registered => opening(Purpose::Erase, 0),
-        State::Fresh => (State::Ended(End::Removed), vec![Action::Remove]),
-        State::Online { .. } | State::Linking { .. } => logging_out(End::Removed, now),
-        State::Opening { purpose: Purpose::Resume | Purpose::FirstLogin, until, .. } => {
-            (State::Opening { purpose: Purpose::Erase, tries: 0, until }, vec![])
+        State::Fresh if facts.registered => opening(Purpose::LogOut { end }, 0),
+        State::Fresh => (State::Ended(end), finish(end, false)),
+        State::Online { .. } | State::Linking { .. } => logging_out(end, now),
+        State::Opening { purpose: Purpose::Resume | Purpose::FirstLogin | Purpose::LogOut { .. }, until, .. } => {
+            (State::Opening { purpose: Purpose::LogOut { end }, tries: 0, until }, vec![])
         }
         State::Backoff { purpose: Purpose::Resume | Purpose::FirstLogin, .. } | State::Rechecking { .. } => {
-            opening(Purpose::Erase, 0)
+            opening(Purpose::LogOut { end }, 0)
         }
-        State::Backoff { purpose: Purpose::Pair { .. }, .. } => (State::Ended(End::Removed), vec![Action::Remove]),
+        State::Backoff { purpose: Purpose::Pair { .. }, .. } => (State::Ended(end), finish(end, false)),
+        State::Backoff { purpose: Purpose::LogOut { .. }, until, tries } => {
+            (State::Backoff { purpose: Purpose::LogOut { end }, until, tries }, vec![])
+        }
         State::Closing { deadline, then: After::Reopen { .. } } => {
-            let then = After::Reopen { purpose: Purpose::Erase, tries: 0 };
+            let then = After::Reopen { purpose: Purpose::LogOut { end }, tries: 0 };
             (State::Closing { deadline, then }, vec![])
         }
         State::Pairing { .. } | State::Accepted { .. } | State::Opening { purpose: Purpose::Pair { .. }, .. } => {
-            closing(After::End(End::Removed), vec![Action::Close], now)
+            closing(After::End(end), vec![Action::Close], now)
         }
-        State::Opening { purpose: Purpose::Erase, .. }
-        | State::Backoff { purpose: Purpose::Erase, .. }
-        | State::LoggingOut { .. }
+        // what was to be unlinked is to be removed by now: the same logout serves
+        State::LoggingOut { end: End::Unlinked, until } => (State::LoggingOut { end, until }, vec![]),
+        State::LoggingOut { .. }
         // its next owner logs it out
         | State::Finishing { .. }
         | State::Closing { .. }
@@ -200,7 +205,7 @@ fn tick(state: State, now: BootTime) -> (State, Vec<Action>) {
         State::Finishing { .. } => closing(After::End(End::Released), vec![Action::Close], now),
         State::Backoff { purpose, tries, .. } => opening(purpose, tries),
         State::Closing { then, .. } => after(then, now),
-        State::LoggingOut { end, .. } => (State::Ended(end), finish(end)),
+        State::LoggingOut { end, .. } => (State::Ended(end), finish(end, false)),
         State::Fresh | State::Linking { .. } | State::Rechecking { .. } | State::Ended(_) => (state, vec![]),
     }
 }
@@ -221,8 +226,8 @@ fn show(state: State, code: String, lifetime: Duration, now: BootTime) -> (State
             let lost = status(Status::LoggedOut, "its credentials are gone: pair it again");
             return closing(After::End(End::Settled), vec![Action::Close, lost, Action::Scrub], now);
         }
-        State::Opening { purpose: Purpose::Erase, .. } => {
-            return closing(After::End(End::Removed), vec![Action::Close], now);
+        State::Opening { purpose: Purpose::LogOut { end }, .. } => {
+            return closing(After::End(end), vec![Action::Close], now);
         }
         State::Fresh
         | State::Accepted { .. }
@@ -304,7 +309,7 @@ fn connected(state: State, who: Who, now: BootTime) -> (State, Vec<Action>) {
                 Action::SyncGroups,
             ],
         ),
-        State::Opening { purpose: Purpose::Erase, .. } => logging_out(End::Removed, now),
+        State::Opening { purpose: Purpose::LogOut { end }, .. } => logging_out(end, now),
         State::Online { .. }
         | State::Linking { .. }
         | State::Finishing { .. }
@@ -328,19 +333,20 @@ fn linked(state: State, other: Option<String>, now: BootTime) -> (State, Vec<Act
     }
 }
 
-fn logged_out(state: State) -> (State, Vec<Action>) {
+fn logged_out(state: State, confirmed: bool) -> (State, Vec<Action>) {
     match state {
-        State::LoggingOut { end, .. } => (State::Ended(end), finish(end)),
+        State::LoggingOut { end, .. } => (State::Ended(end), finish(end, confirmed)),
         state => (state, vec![]),
     }
 }
 
-/// What is left to do for an end that a logout preceded.
-fn finish(end: End) -> Vec<Action> {
+/// What is left to do for an end that a logout preceded; `confirmed`: WhatsApp said that the device is gone.
+pub(super) fn finish(end: End, confirmed: bool) -> Vec<Action> {
     match end {
         End::Removed => vec![Action::Remove],
+        End::Unlinked => vec![Action::Unlink { confirmed }],
         End::Settled => vec![Action::Scrub],
-        End::Released | End::Fenced => vec![],
+        End::Released | End::Lost(_) => vec![],
     }
 }
 
@@ -364,7 +370,7 @@ fn idle(state: State, now: BootTime) -> (State, Vec<Action>) {
 
 pub(super) fn after(then: After, now: BootTime) -> (State, Vec<Action>) {
     match then {
-        After::End(End::Removed) => (State::Ended(End::Removed), vec![Action::Remove]),
+        After::End(end @ (End::Removed | End::Unlinked)) => (State::Ended(end), finish(end, false)),
         After::End(end) => (State::Ended(end), vec![]),
         After::Reopen { purpose, tries } => again(purpose, backoff(tries), tries, now),
     }

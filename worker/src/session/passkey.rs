@@ -38,14 +38,14 @@ impl Actor {
             })
             .await;
         match taken {
-            None => self.queue.push_back(Event::Fenced),
-            Some((Some(credential), _)) => {
+            Err(loss) => self.queue.push_back(Event::Lost(loss)),
+            Ok((Some(credential), _)) => {
                 self.pending.push(Box::pin(async move { Reported::Passkey(link.present_passkey(&credential).await) }))
             }
-            Some((None, true)) => {
+            Ok((None, true)) => {
                 self.pending.push(Box::pin(async move { Reported::Passkey(link.confirm_passkey().await) }));
             }
-            Some((None, false)) => {}
+            Ok((None, false)) => {}
         }
     }
 

@@ -60,6 +60,7 @@ impl Actor {
                 .await;
             }
             Action::Remove => self.remove().await,
+            Action::Unlink { confirmed } => self.unlink(confirmed).await,
             Action::SyncGroups => self.sync_groups(),
             Action::Drain => self.bell.notify_one(),
             Action::Restart { cause } => metrics::SESSION_RESTARTS.of(cause).inc(),
@@ -94,19 +95,19 @@ impl Actor {
         }
     }
 
-    /// Writes something and tells the live streams; fenced becomes an event. Whether it was written.
+    /// Writes something and tells the live streams; a right that is gone becomes an event. Whether it was written.
     pub(super) async fn write<F, Fut>(&mut self, what: &'static str, attempt: F) -> bool
     where
         F: Fn(Arc<crate::context::Context>, common::store::Fence) -> Fut,
         Fut: Future<Output = common::store::Result<()>>,
     {
         match self.persist(what, attempt).await {
-            Some(()) => {
+            Ok(()) => {
                 self.tell();
                 true
             }
-            None => {
-                self.queue.push_back(Event::Fenced);
+            Err(loss) => {
+                self.queue.push_back(Event::Lost(loss));
                 false
             }
         }
@@ -203,7 +204,6 @@ impl Actor {
     }
 
     fn abort(&mut self) {
-        metrics::FENCED.inc();
         self.stop_sending();
         match &self.link {
             Some(link) => link.abort(),
@@ -214,15 +214,16 @@ impl Actor {
 
     fn logout(&mut self) {
         let Some(link) = self.link.clone() else {
-            self.queue.push_back(Event::LoggedOut);
+            self.queue.push_back(Event::LoggedOut { confirmed: false });
             return;
         };
         let account = self.fence.account;
         self.pending.push(Box::pin(async move {
-            if let Err(error) = link.logout().await {
+            let done = link.logout().await;
+            if let Err(error) = &done {
                 tracing::warn!(%account, %error, "the device could not be logged out; its phone may still list it");
             }
-            Reported::Event(Event::LoggedOut)
+            Reported::Event(Event::LoggedOut { confirmed: done.is_ok() })
         }));
     }
 
@@ -260,7 +261,7 @@ impl Actor {
             })
             .await;
         match linked {
-            Some(linked) => {
+            Ok(linked) => {
                 self.figures.linked(&linked);
                 self.tell();
                 let other = match linked {
@@ -269,7 +270,7 @@ impl Actor {
                 };
                 self.queue.push_back(Event::Linked(other));
             }
-            None => self.queue.push_back(Event::Fenced),
+            Err(loss) => self.queue.push_back(Event::Lost(loss)),
         }
     }
 
@@ -292,11 +293,20 @@ impl Actor {
     async fn remove(&mut self) {
         let Some(tenant) = self.row.as_ref().map(|row| row.tenant) else { return };
         let by = Operator::System("worker");
-        self.persist("remove the account", |context, fence| async move {
+        let removing = self.persist("remove the account", |context, fence| async move {
             accounts::remove(&context.pool, tenant, fence.account, by, "removed").await
+        });
+        let _ = removing.await; // where the right was lost meanwhile, the next owner does it
+        self.tell();
+    }
+
+    /// The device was logged out, or that was given up: the account is unlinked here, and stays.
+    async fn unlink(&mut self, confirmed: bool) {
+        let Some(tenant) = self.row.as_ref().map(|row| row.tenant) else { return };
+        self.write("unlink the account", |context, fence| async move {
+            accounts::unlinked(&context.pool, tenant, fence, confirmed).await
         })
         .await;
-        self.tell();
     }
 
     pub(super) fn sync_groups(&mut self) {

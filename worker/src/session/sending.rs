@@ -45,17 +45,20 @@ impl Actor {
         let tried = self.persist("read tries", move |context, fence| async move {
             outbox::tries(&context.pool, fence.account, id).await
         });
-        let Some(before) = tried.await else { return self.queue.push_back(Event::Fenced) };
+        let before = match tried.await {
+            Ok(before) => before,
+            Err(loss) => return self.queue.push_back(Event::Lost(loss)),
+        };
         let counted = self.persist("count a try", move |context, fence| async move {
             outbox::count_try(&context.pool, fence, id, before).await
         });
         match counted.await {
-            Some(tries) if tries >= TRIES => {
+            Ok(tries) if tries >= TRIES => {
                 tracing::warn!(account = %self.fence.account, message = %id, tries, "a message is given up");
                 self.gathered.given_up(id, tries);
             }
-            Some(_) => {}
-            None => self.queue.push_back(Event::Fenced),
+            Ok(_) => {}
+            Err(loss) => self.queue.push_back(Event::Lost(loss)),
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::account::Status;
 use common::clock::BootTime;
-use common::telemetry::metrics::labels::{RestartCause, SessionState};
+use common::telemetry::metrics::labels::{Loss, RestartCause, SessionState};
 
 use super::restart::STEADY;
 use crate::link::CloseReason;
@@ -24,8 +24,11 @@ pub enum Purpose {
     FirstLogin,
     /// To be online again with credentials that worked before.
     Resume,
-    /// To log the device out before the account is removed (R14).
-    Erase,
+    /// To log the device out on WhatsApp's side before the account is removed (R14) or unlinked.
+    LogOut {
+        /// [`End::Removed`] or [`End::Unlinked`].
+        end: End,
+    },
 }
 
 /// Where a session is. It lives as long as one claim: a newer generation has a newer epoch, hence another session.
@@ -126,12 +129,14 @@ pub enum After {
 pub enum End {
     /// Handed back in order: another worker may take it at once.
     Released,
-    /// Another owner has a higher epoch, or the account is gone: nothing was written.
-    Fenced,
+    /// The right to act was gone: nothing was written after that.
+    Lost(Loss),
     /// There is nothing to be online for.
     Settled,
     /// The account is to be removed.
     Removed,
+    /// The device is to be logged out, and the account stays.
+    Unlinked,
 }
 
 /// What an account should be.
@@ -143,6 +148,8 @@ pub enum Wanted {
     Offline,
     /// Logged out and removed.
     Erased,
+    /// Unlinked on WhatsApp's side as well; the account stays.
+    Unlinked,
 }
 
 /// The account's row, as far as the machine needs it.
@@ -220,7 +227,10 @@ pub enum Event {
     /// The duplicate guard's answer: `None` when the number is free, else the label of the account that has it.
     Linked(Option<String>),
     /// The logout call has ended, one way or the other.
-    LoggedOut,
+    LoggedOut {
+        /// WhatsApp said that the device is gone.
+        confirmed: bool,
+    },
     /// No acknowledgement for too long, or a send without an outcome: the connection is not to be trusted.
     Stale,
     /// While finishing: nothing is on its way any more, and all that was is written.
@@ -229,8 +239,8 @@ pub enum Event {
     Closed(CloseReason),
     /// The worker must give the account back (stop, or too many accounts).
     Release,
-    /// A write or a look found a higher epoch: the right to act is gone.
-    Fenced,
+    /// The right to act is gone.
+    Lost(Loss),
 }
 
 /// Why a pairing is given up that began too late.
@@ -249,7 +259,7 @@ pub enum Action {
     Abort,
     /// Log the device out, bounded; [`Event::LoggedOut`] follows whatever comes of it.
     Logout,
-    /// Read the row again under the epoch; [`Event::Row`] or [`Event::Fenced`] follows.
+    /// Read the row again under the epoch; [`Event::Row`] or [`Event::Lost`] follows.
     Recheck,
     /// Put a QR code into the row.
     ShowQr {
@@ -289,6 +299,11 @@ pub enum Action {
     Scrub,
     /// Remove the account's row.
     Remove,
+    /// Unlink the account here, after its device was logged out.
+    Unlink {
+        /// WhatsApp said that the device is gone.
+        confirmed: bool,
+    },
     /// Read the groups from WhatsApp into the rows.
     SyncGroups,
     /// There may be messages to send.
@@ -351,7 +366,9 @@ impl State {
             Self::Opening { purpose: Purpose::Pair { until: window, .. }, until, .. } => {
                 Some(until.map_or(*window, |until| until.min(*window)))
             }
-            Self::Opening { purpose: Purpose::FirstLogin | Purpose::Resume | Purpose::Erase, until, .. } => *until,
+            Self::Opening {
+                purpose: Purpose::FirstLogin | Purpose::Resume | Purpose::LogOut { .. }, until, ..
+            } => *until,
             Self::Pairing { until, .. }
             | Self::Accepted { until }
             | Self::Finishing { until }

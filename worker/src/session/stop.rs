@@ -44,7 +44,7 @@ impl Supervisor {
             return Stopped::InOrder;
         }
         tracing::warn!(left = self.held().len(), "not every session closed in time: cutting them off");
-        self.fence_all();
+        self.lapse();
         if tokio::time::timeout(CUTTING, self.0.actors.wait()).await.is_err() {
             return Stopped::Left;
         }

@@ -6,14 +6,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use common::clock::BootTime;
 use common::id::AccountId;
 use common::job::Bell;
 use common::lease::Won;
 use common::store::{self, Fence, answered};
-use common::telemetry::metrics::{self, labels::ClaimOutcome};
+use common::telemetry::metrics;
+use common::telemetry::metrics::label::Label as _;
+use common::telemetry::metrics::labels::{ClaimOutcome, Loss};
 use common::telemetry::trace;
 use tokio_util::task::TaskTracker;
 
@@ -22,9 +23,6 @@ use super::figures::Gap;
 use super::fleet::View;
 use super::state::End;
 use crate::context::Context;
-
-/// No heartbeat is as old.
-const NEVER: Duration = Duration::from_hours(24 * 365);
 
 /// What waits for an account to be claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,8 +203,7 @@ impl Supervisor {
     async fn claim_reserved(&self, candidates: &[AccountId]) -> anyhow::Result<Vec<AccountId>> {
         let context = &self.0.context;
         let Won { accounts: won, young } = context.leases.acquire(candidates).await?;
-        let stale_after = if young { NEVER } else { context.leases.ttl() };
-        let claim = store::leases::claim_across_tenants(&context.pool, context.worker, &won, stale_after);
+        let claim = store::leases::claim_across_tenants(&context.pool, context.worker, &won, young);
         let claimed = match answered(claim).await {
             Ok(claimed) => claimed,
             Err(error) => {
@@ -321,9 +318,16 @@ impl Supervisor {
         match end {
             // an epoch that was raised under us by a new request (pair again): take it at once. Any other reason waits for
             // the sweep, so that what fails each time does not fail in a tight loop.
-            End::Fenced if !stopping => {
-                let epoch = answered(store::leases::epoch_across_tenants(&context.pool, fence.account)).await;
-                if epoch.is_ok_and(|epoch| epoch.is_some_and(|epoch| epoch != fence.epoch)) {
+            End::Lost(loss) if !stopping => {
+                let lease = answered(store::leases::get_across_tenants(&context.pool, fence.account)).await;
+                let lease = lease.ok().flatten();
+                let asked_anew = loss == Loss::Fenced
+                    && lease.is_some_and(|lease| lease.owner.is_none_or(|owner| owner == context.worker));
+                if !asked_anew {
+                    tracing::warn!(account = %fence.account, epoch = fence.epoch, cause = loss.word(), "a session was lost");
+                    metrics::SESSIONS_LOST.of(loss).inc();
+                }
+                if lease.is_some_and(|lease| lease.epoch != fence.epoch) {
                     let _ = Box::pin(self.claim(&[fence.account], self.0.capacity)).await;
                 }
             }
@@ -333,16 +337,16 @@ impl Supervisor {
                     tracing::debug!(%error, "nobody was told that an account is free; their sweeps find it");
                 }
             }
-            End::Fenced | End::Settled | End::Removed => {}
+            End::Lost(_) | End::Settled | End::Removed | End::Unlinked => {}
         }
     }
 
-    /// The right to act for one account under this epoch is gone.
+    /// Another owner has the account, or it is wanted in another way: the right to act under this epoch is gone.
     pub fn fence(&self, account: AccountId, epoch: i64) {
         if let Some(Hold::Live(held)) = self.held().get(&account)
             && held.epoch == epoch
         {
-            held.orders.fence.cancel();
+            held.orders.right.lose(Loss::Fenced);
         }
     }
 
@@ -357,10 +361,10 @@ impl Supervisor {
         }
     }
 
-    /// The right to act is gone for all.
-    pub fn fence_all(&self) {
+    /// This worker's right to act has run out: it is gone for all.
+    pub fn lapse(&self) {
         for orders in self.orders() {
-            orders.fence.cancel();
+            orders.right.lose(Loss::Lapsed);
         }
     }
 }

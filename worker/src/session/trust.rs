@@ -1,9 +1,12 @@
-//! The trust window: until when this worker may act on its leases without having heard of them again.
+//! The trust window: until when this worker may act on its leases without having heard of them again; and how a session
+//! hears that its own right is gone.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use common::clock::BootTime;
+use common::telemetry::metrics::labels::Loss;
 use tokio_util::sync::CancellationToken;
 
 /// How long a worker may act after the *start* of its last successful renewal: two thirds of the leases' life. A slow
@@ -45,16 +48,40 @@ impl Trust {
     }
 }
 
-/// Waits for something as long as we may act; `None` when we may not any more. A database that does not answer must not
-/// keep a session from hearing that its right is gone.
-pub async fn while_trusted<T>(trust: &Trust, fenced: &CancellationToken, what: impl Future<Output = T>) -> Option<T> {
+/// One session's right to act: it is lost once, and the first cause counts.
+#[derive(Debug, Clone, Default)]
+pub struct Right {
+    gone: CancellationToken,
+    cause: Arc<OnceLock<Loss>>,
+}
+
+impl Right {
+    /// Tells the session that its right is gone.
+    pub fn lose(&self, cause: Loss) {
+        let _ = self.cause.set(cause);
+        self.gone.cancel();
+    }
+
+    /// Waits until it is gone.
+    pub async fn lost(&self) -> Loss {
+        self.gone.cancelled().await;
+        self.cause.get().copied().unwrap_or(Loss::Lapsed)
+    }
+}
+
+/// Waits for something as long as we may act. A database that does not answer must not keep a session from hearing that its
+/// right is gone.
+///
+/// # Errors
+/// Why we may not any more.
+pub async fn while_trusted<T>(trust: &Trust, right: &Right, what: impl Future<Output = T>) -> Result<T, Loss> {
     let mut what = std::pin::pin!(what);
     loop {
-        let left = trust.left(BootTime::now())?;
+        let left = trust.left(BootTime::now()).ok_or(Loss::Lapsed)?;
         tokio::select! {
             biased;
-            () = fenced.cancelled() => return None,
-            done = &mut what => return Some(done),
+            loss = right.lost() => return Err(loss),
+            done = &mut what => return Ok(done),
             () = tokio::time::sleep(left) => {} // renewed meanwhile?
         }
     }

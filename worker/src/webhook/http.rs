@@ -71,14 +71,14 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The word that the row holds.
+    /// The word that the row holds. A name that stands for nothing and one that stands for an address of ours are told alike: else
+    /// a tenant could ask which names there are in our network.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Status(_) | Self::Later(..) => "status",
             Self::Timeout => "timeout",
-            Self::Name => "name",
-            Self::Address => "address",
+            Self::Name | Self::Address => "address",
             Self::Connect => "connect",
             Self::Tls => "tls",
             Self::Http => "http",

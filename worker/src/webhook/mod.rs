@@ -44,8 +44,6 @@ pub struct Means {
     pub bus: Bus,
     /// This boot of this process.
     pub worker: WorkerId,
-    /// How long a worker's heartbeat is believed.
-    pub stale_after: Duration,
     /// What posts.
     pub sender: Sender,
     rows: Semaphore,
@@ -56,9 +54,9 @@ pub struct Means {
 impl Means {
     /// With room for the usual number of questions and requests.
     #[must_use]
-    pub fn new(pool: PgPool, bus: Bus, worker: WorkerId, stale_after: Duration, sender: Sender) -> Self {
+    pub fn new(pool: PgPool, bus: Bus, worker: WorkerId, sender: Sender) -> Self {
         let (rows, sending) = (Semaphore::new(ROWS), Semaphore::new(SENDING));
-        Self { pool, bus, worker, stale_after, sender, rows, sending, of_tenants: Mutex::default() }
+        Self { pool, bus, worker, sender, rows, sending, of_tenants: Mutex::default() }
     }
 
     /// The places of a tenant's requests, shared by its webhooks.
@@ -79,7 +77,7 @@ pub async fn keep(means: Arc<Means>, stop: CancellationToken) {
     let mut followers = Followers::default();
     let mut looks = 0_u32;
     loop {
-        let claim = follow::claim_across_tenants(&means.pool, means.worker, means.stale_after, CLAIMS);
+        let claim = follow::claim_across_tenants(&means.pool, means.worker, CLAIMS);
         match answered(claim).await {
             Ok(held) => followers.are(&held, &means, &stop),
             Err(error) => tracing::debug!(%error, "webhooks were not claimed; the next look comes"),

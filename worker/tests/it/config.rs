@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::CommandFactory as _;
+use worker::config::Shares;
 use worker::{Cli, Command};
 
 fn read(args: &[&str]) -> Result<Command, clap::Error> {
@@ -44,4 +45,13 @@ fn a_command_looks_after_keys() {
         assert!(matches!(read, Ok(Command::Keys { .. })), "{read:?}");
     }
     assert!(read(&["keys", "rotate", "--batch=0", stores[0], stores[1]]).is_err());
+}
+
+/// R89: what a worker may hold of Postgres's connections is what the setting says, in all.
+#[test]
+fn connections_are_shared_out() {
+    for (all, keeping, credentials, rows) in [(4, 1, 1, 2), (7, 1, 3, 3), (8, 2, 3, 3), (16, 2, 7, 7), (33, 2, 15, 16)]
+    {
+        assert_eq!(Shares::of(all), Shares { keeping, credentials, rows }, "{all}");
+    }
 }

@@ -54,7 +54,7 @@ impl House {
         let url = std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
         let prefix = format!("test-{}:", uuid::Uuid::new_v4().simple());
         let worker = WorkerId::new();
-        let boot = Boot { name: "test", version: "0", release: "1", capacity: 1_000 };
+        let boot = Boot { name: "test", version: "0", release: "1", capacity: 1_000, lease: ttl };
         common::store::workers::register(&pool, worker, boot).await.unwrap();
         let switch = Arc::new(Switch::default());
         let context = Arc::new(Context {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use common::account::Status;
 use common::clock::BootTime;
-use common::telemetry::metrics::labels::RestartCause;
+use common::telemetry::metrics::labels::{Loss, RestartCause};
 use worker::link::CloseReason;
 use worker::session::machine::decide;
 use worker::session::restart::{STEADY, backoff};
@@ -101,7 +101,7 @@ fn unpair_is_not_overwritten_by_the_sockets_close() {
     assert!(!writes(&actions));
     for reason in every_reason() {
         let (state, actions) = decide(state.clone(), Event::Closed(reason.clone()), NOW);
-        assert!(matches!(state, State::Ended(End::Settled | End::Fenced)), "{reason:?}");
+        assert!(matches!(state, State::Ended(End::Settled | End::Lost(Loss::Fenced))), "{reason:?}");
         assert_eq!(actions, [], "{reason:?}");
     }
 }
@@ -126,8 +126,8 @@ fn replaced_checks_the_right_to_act_first() {
     let (state, actions) = decide(online(), Event::Closed(CloseReason::Replaced), NOW);
     assert_eq!(state, State::Rechecking { tries: 1 });
     assert!(actions.contains(&Action::Recheck) && !opens(&actions) && !actions.contains(&Action::Scrub));
-    let (after, actions) = decide(state.clone(), Event::Fenced, NOW);
-    assert_eq!((after, actions), (State::Ended(End::Fenced), vec![]));
+    let (after, actions) = decide(state.clone(), Event::Lost(Loss::Fenced), NOW);
+    assert_eq!((after, actions), (State::Ended(End::Lost(Loss::Fenced)), vec![]));
     let (after, actions) = decide(state, Event::Row(facts(Status::Disconnected, true)), NOW);
     assert!(matches!(after, State::Backoff { .. }) && !opens(&actions));
 }
@@ -138,7 +138,7 @@ fn delete_logs_out_and_never_strands() {
     let erased = Event::Row(Facts { wanted: Wanted::Erased, ..facts(Status::Connected, true) });
     let (state, actions) = decide(online(), erased.clone(), NOW);
     assert_eq!(actions, [Action::Logout]);
-    let (state, actions) = decide(state, Event::LoggedOut, NOW);
+    let (state, actions) = decide(state, Event::LoggedOut { confirmed: true }, NOW);
     assert_eq!((state, actions), (State::Ended(End::Removed), vec![Action::Remove]));
     // no connection to be had: a few tries, then it is removed all the same
     let (mut state, _) = decide(State::Fresh, erased, NOW);
@@ -147,6 +147,40 @@ fn delete_logs_out_and_never_strands() {
         (state, _) = decide(state, Event::Tick, later(tick * 100 + 99));
     }
     assert_eq!(state, State::Ended(End::Removed));
+}
+
+/// R91: a logout tells WhatsApp first, and unlinks the account here whatever comes of it; what came of it is known.
+#[test]
+fn a_logout_tells_whatsapp_and_never_strands() {
+    let unlinked = || Event::Row(Facts { wanted: Wanted::Unlinked, ..facts(Status::Connected, true) });
+    for confirmed in [true, false] {
+        let (state, actions) = decide(online(), unlinked(), NOW);
+        assert_eq!(actions, [Action::Logout]);
+        let (state, actions) = decide(state, Event::LoggedOut { confirmed }, NOW);
+        assert_eq!((state, actions), (State::Ended(End::Unlinked), vec![Action::Unlink { confirmed }]));
+    }
+    // the phone had removed the device already
+    let (state, _) = decide(State::Fresh, unlinked(), NOW);
+    let (state, actions) = decide(state, Event::Closed(CloseReason::LoggedOut { reason: "x".into() }), NOW);
+    assert_eq!((state, actions), (State::Ended(End::Unlinked), vec![Action::Unlink { confirmed: true }]));
+    // no connection to be had: a few tries, then it is unlinked here
+    let (mut state, mut all) = (decide(State::Fresh, unlinked(), NOW).0, vec![]);
+    for tick in 1..=3 {
+        for (event, at) in [(Event::Closed(dropped()), tick * 100), (Event::Tick, tick * 100 + 99)] {
+            let (next, actions) = decide(state, event, later(at));
+            state = next;
+            all.extend(actions);
+        }
+    }
+    assert_eq!(state, State::Ended(End::Unlinked));
+    assert_eq!(all.last(), Some(&Action::Unlink { confirmed: false }));
+    // deleted meanwhile: the same logout serves, and the account goes
+    let (state, _) = decide(online(), unlinked(), NOW);
+    let erased = Event::Row(Facts { wanted: Wanted::Erased, ..facts(Status::Connected, true) });
+    let (state, actions) = decide(state, erased, NOW);
+    assert_eq!(actions, []);
+    let (_, actions) = decide(state, Event::LoggedOut { confirmed: true }, NOW);
+    assert_eq!(actions, [Action::Remove]);
 }
 
 /// R14: unpair never calls logout.
@@ -164,7 +198,7 @@ fn unpair_never_logs_out() {
 fn a_duplicate_is_logged_out_and_scrubbed() {
     let (state, actions) = decide(State::Linking { tries: 0 }, Event::Linked(Some("Front desk".into())), NOW);
     assert_eq!(actions, [Action::Logout]);
-    let (state, actions) = decide(state, Event::LoggedOut, NOW);
+    let (state, actions) = decide(state, Event::LoggedOut { confirmed: true }, NOW);
     assert_eq!((state, actions), (State::Ended(End::Settled), vec![Action::Scrub]));
 }
 
@@ -211,8 +245,8 @@ fn a_released_session_finishes_its_sends_first() {
         let (state, actions) = decide(state, Event::Closed(CloseReason::Requested), at);
         assert_eq!((state, actions), (State::Ended(End::Released), vec![]));
     }
-    let (state, actions) = decide(finishing, Event::Fenced, NOW);
-    assert_eq!((state, actions), (closing(End::Fenced), vec![Action::Abort]));
+    let (state, actions) = decide(finishing, Event::Lost(Loss::Fenced), NOW);
+    assert_eq!((state, actions), (closing(End::Lost(Loss::Fenced)), vec![Action::Abort]));
 }
 
 /// R62: no state waits for ever: each that waits for somebody else has an instant at which it does something.
@@ -248,7 +282,7 @@ fn a_connection_that_gets_nowhere_is_given_up() {
         let (state, _) = decide(opening(purpose), Event::Opened, NOW);
         decide(state, Event::Tick, later(30))
     };
-    for purpose in [Purpose::Resume, Purpose::FirstLogin, Purpose::Erase] {
+    for purpose in [Purpose::Resume, Purpose::FirstLogin, Purpose::LogOut { end: End::Removed }] {
         let (state, actions) = late(purpose.clone());
         assert_eq!(actions.first(), Some(&Action::Close));
         assert_eq!(state, State::Closing { deadline: later(40), then: After::Reopen { purpose, tries: 1 } });
@@ -325,7 +359,7 @@ fn every_pair_of_state_and_event() {
             );
             let over = matches!(state, State::Ended(_));
             let is_close = matches!(event, Event::Closed(_));
-            let fenced = matches!(event, Event::Fenced | Event::Closed(CloseReason::Fenced));
+            let fenced = matches!(event, Event::Lost(Loss::Fenced) | Event::Closed(CloseReason::Fenced));
             let (after, actions) = decide(state.clone(), event, NOW);
             assert!(!(open_before && !is_close && opens(&actions)), "opens a second connection: {words}");
             assert!(!(over && (opens(&actions) || writes(&actions))), "acts when it is over: {words}");
@@ -344,7 +378,7 @@ fn a_code_where_a_login_was_expected_ends_the_session() {
     assert_eq!(state, closing(End::Settled));
     let (_, actions) = decide(opening(Purpose::Resume), code(), NOW);
     assert!(matches!(actions.get(1), Some(Action::Status { status: Status::LoggedOut, .. })));
-    let (state, _) = decide(opening(Purpose::Erase), code(), NOW);
+    let (state, _) = decide(opening(Purpose::LogOut { end: End::Removed }), code(), NOW);
     assert_eq!(state, closing(End::Removed));
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use common::clock::BootTime;
 use common::store::Fence;
+use common::telemetry::metrics::labels::Loss;
 use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -97,7 +98,7 @@ async fn a_raised_epoch_ends_the_session(pool: PgPool) {
     let ids = sent(&link, 1).await;
     sqlx::query("UPDATE leases SET epoch = epoch + 1").execute(&house.pool).await.unwrap();
     link.emit(ack(&ids[0]));
-    assert_eq!(session.await.unwrap(), End::Fenced);
+    assert_eq!(session.await.unwrap(), End::Lost(Loss::Fenced));
     assert_eq!(house.state(message).await.0, "queued");
     assert_eq!(link.calls().last(), Some(&Call::Abort));
 }
@@ -147,8 +148,22 @@ async fn a_dead_connection_blames_no_message(pool: PgPool) {
     sent(&again, 3).await;
     let counted: i64 = sqlx::query_scalar("SELECT sum(attempts) FROM messages").fetch_one(&house.pool).await.unwrap();
     assert_eq!(counted, 0);
-    orders.fence.cancel();
-    assert_eq!(session.await.unwrap(), End::Fenced);
+    orders.right.lose(Loss::Lapsed);
+    assert_eq!(session.await.unwrap(), End::Lost(Loss::Lapsed));
+}
+
+/// R93: what Postgres will never take gives the account back, and is not mistaken for another owner.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn what_can_not_be_written_ends_the_session(pool: PgPool) {
+    let house = House::new(pool).await;
+    let account = house.account(15_550_001).await;
+    house.message(account, 15_559_999).await;
+    let (_orders, session) = house.session(account);
+    let link = house.online(0).await;
+    let ids = sent(&link, 1).await;
+    sqlx::query("ALTER TABLE messages ADD CHECK (state <> 'sent')").execute(&house.pool).await.unwrap();
+    link.emit(ack(&ids[0]));
+    assert_eq!(session.await.unwrap(), End::Lost(Loss::Unwritable));
 }
 
 /// R36: the reach-out time-lock (463) holds the account for as long as the worker was told to; nothing fails.
@@ -169,8 +184,8 @@ async fn the_hold_lasts_as_long_as_configured(pool: PgPool) {
     assert!(left > 3.0 && left <= 7.0, "{left}");
     assert_eq!(sent(&link, 2).await[1], ids[0], "it goes out again, with the same id");
     assert_eq!(house.state(message).await.0, "queued");
-    orders.fence.cancel();
-    assert_eq!(session.await.unwrap(), End::Fenced);
+    orders.right.lose(Loss::Lapsed);
+    assert_eq!(session.await.unwrap(), End::Lost(Loss::Lapsed));
 }
 
 /// R02: after the end of trust nothing is sent, whatever rings: the session ends, and the row waits for its next owner.
@@ -186,7 +201,7 @@ async fn nothing_is_sent_after_the_end_of_trust(pool: PgPool) {
     until("the end of trust", async || (!house.context.trust.holds(BootTime::now())).then_some(())).await;
     let second = house.message(account, 15_559_999).await;
     orders.look.notify_one();
-    assert_eq!(session.await.unwrap(), End::Fenced);
+    assert_eq!(session.await.unwrap(), End::Lost(Loss::Lapsed));
     assert_eq!(link.sent().len(), 1);
     assert!(link.is_over());
     assert_eq!(house.state(second).await.0, "queued");
@@ -282,8 +297,8 @@ async fn a_long_queue_to_one_chat_does_not_hold_up_another(pool: PgPool) {
     let (orders, session) = house.session(account);
     let link = house.online(0).await;
     assert_eq!(sent(&link, 2).await, [first.to_string(), other.to_string()], "with nothing acknowledged");
-    orders.fence.cancel();
-    assert_eq!(session.await.unwrap(), End::Fenced);
+    orders.right.lose(Loss::Lapsed);
+    assert_eq!(session.await.unwrap(), End::Lost(Loss::Lapsed));
 }
 
 /// R36: a message that WhatsApp puts off while the send after it takes its time is not overtaken by the next of its chat.
@@ -306,8 +321,8 @@ async fn a_message_that_is_put_off_is_not_overtaken(pool: PgPool) {
     assert_eq!(ids[..3], [first.to_string(), slow.to_string(), first.to_string()]);
     link.emit(ack(&first.to_string()));
     assert_eq!(sent(&link, 4).await[3], second.to_string());
-    orders.fence.cancel();
-    assert_eq!(session.await.unwrap(), End::Fenced);
+    orders.right.lose(Loss::Lapsed);
+    assert_eq!(session.await.unwrap(), End::Lost(Loss::Lapsed));
 }
 
 /// R71: a receipt says that WhatsApp has the message: where the acknowledgement was lost the next one of the chat goes at once,
@@ -337,8 +352,8 @@ async fn a_receipt_is_an_answer(pool: PgPool) {
     link.emit(ack(&second.to_string()));
     until("the second is sent", async || (house.state(second).await.0 == "sent").then_some(())).await;
     assert_eq!(house.state(first).await.0, "read");
-    orders.fence.cancel();
-    assert_eq!(session.await.unwrap(), End::Fenced);
+    orders.right.lose(Loss::Lapsed);
+    assert_eq!(session.await.unwrap(), End::Lost(Loss::Lapsed));
 }
 
 /// R44: rows that were read before an edit called them back, and are not sent yet, are not sent.

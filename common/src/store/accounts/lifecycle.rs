@@ -3,8 +3,8 @@
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::super::audit::{self, Entry, Operator};
-use super::super::{Error, Result, again, events, runs, unsent};
+use super::super::audit::{self, About, Entry, Operator};
+use super::super::{Error, Fence, Result, again, events, runs, unsent};
 use super::{Pairing, lock, pairing};
 use crate::account::{Method, PAIRING_WINDOW_S, Status};
 use crate::id::{AccountId, TenantId};
@@ -14,6 +14,8 @@ use crate::id::{AccountId, TenantId};
 pub struct Unpaired {
     /// Nothing was linked or live.
     pub already_disconnected: bool,
+    /// A phone had accepted the device, and goes on listing it.
+    pub listed: bool,
 }
 
 /// How a delete goes on.
@@ -61,7 +63,13 @@ pub async fn pair(
     events::record_status(&mut transaction, tenant, account, (before.status, Status::Pending), None).await?;
     audit::record(
         &mut transaction,
-        Entry { tenant, account, label: &before.label, operator, action: "pair", outcome: "ok" },
+        Entry {
+            tenant: Some(tenant),
+            about: About::Account(account, &before.label),
+            operator,
+            action: "pair",
+            outcome: "ok",
+        },
     )
     .await;
     transaction.commit().await?;
@@ -85,30 +93,136 @@ async fn try_unpair(db: &PgPool, tenant: TenantId, account: AccountId, operator:
     let before = lock(&mut transaction, tenant, account).await?;
     unsent::end(&mut transaction, (tenant, account), &open, None, unsent::UNPAIRED).await?;
     let scrubbed = scrub(&mut transaction, account).await?;
-    sqlx::query!(
-        "UPDATE accounts SET status = 'unpaired', status_reason = NULL, wanted = 'offline', generation = generation + 1,
-            phone_number = NULL, jid = NULL, lid = NULL, push_name = NULL, pairing_method = NULL, pairing_phone = NULL,
-            pairing_expires_at = NULL, qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL,
-            held_until = NULL, groups_wanted_at = NULL, updated_at = now(),
-            disconnected_at = CASE WHEN status = 'connected' THEN now() ELSE coalesce(disconnected_at, now()) END
-         WHERE id = $1",
-        account.0
-    )
-    .execute(&mut *transaction)
-    .await?;
-    if before.status != Status::Unpaired {
-        let change = (before.status, Status::Unpaired);
-        events::record_status(&mut transaction, tenant, account, change, Some("unpaired")).await?;
-    }
+    unlink(&mut transaction, (tenant, account), before.status, None, false).await?;
     let already_disconnected = !scrubbed && !before.status.is_live();
     let outcome = if already_disconnected { "already_disconnected" } else { "ok" };
     audit::record(
         &mut transaction,
-        Entry { tenant, account, label: &before.label, operator, action: "unpair", outcome },
+        Entry {
+            tenant: Some(tenant),
+            about: About::Account(account, &before.label),
+            operator,
+            action: "unpair",
+            outcome,
+        },
     )
     .await;
     transaction.commit().await?;
-    Ok(Unpaired { already_disconnected })
+    Ok(Unpaired { already_disconnected, listed: before.linked })
+}
+
+/// Logs an account's device out on WhatsApp's side, if its owner can (R91): what was queued, and runs under way, end now, and
+/// from now on nothing is sent. Afterwards ring `Unpair`, and ask for what came of it with [`super::logout_confirmed`]. Answers
+/// whether there is anything to log out; where there is not, the account was unpaired at once.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such account.
+pub async fn log_out(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<bool> {
+    if again(|| try_log_out(db, tenant, account, operator)).await? {
+        return Ok(true);
+    }
+    unpair(db, tenant, account, operator).await?;
+    Ok(false)
+}
+
+async fn try_log_out(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<bool> {
+    let mut transaction = db.begin().await?;
+    let open = lock_dependents(&mut transaction, tenant, account).await?;
+    lock_lease(&mut transaction, account).await?;
+    let before = lock(&mut transaction, tenant, account).await?;
+    let marked = sqlx::query!(
+        "UPDATE accounts SET wanted = 'unlinked', logout_confirmed = false, updated_at = now()
+         WHERE id = $1 AND jid IS NOT NULL AND EXISTS (SELECT FROM credentials WHERE account_id = $1)",
+        account.0
+    )
+    .execute(&mut *transaction)
+    .await?;
+    if marked.rows_affected() == 0 {
+        return Ok(false);
+    }
+    unsent::end(&mut transaction, (tenant, account), &open, None, unsent::LOGGED_OUT).await?;
+    let entry = Entry {
+        tenant: Some(tenant),
+        about: About::Account(account, &before.label),
+        operator,
+        action: "logout",
+        outcome: "asked",
+    };
+    audit::record(&mut transaction, entry).await;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// Ends a logout: the account's owner has logged the device out, or has given that up. A wish that was taken back meanwhile
+/// stays taken back.
+///
+/// # Errors
+/// [`Error::Fenced`] under an old epoch; else when the database does not do it.
+pub async fn unlinked(db: &PgPool, tenant: TenantId, under: Fence, confirmed: bool) -> Result<()> {
+    again(|| try_unlinked(db, tenant, under, confirmed)).await
+}
+
+async fn try_unlinked(db: &PgPool, tenant: TenantId, under: Fence, confirmed: bool) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    let account = under.account;
+    let open = lock_dependents(&mut transaction, tenant, account).await?;
+    let epoch = sqlx::query_scalar!("SELECT epoch FROM leases WHERE account_id = $1 FOR UPDATE", account.0);
+    if epoch.fetch_optional(&mut *transaction).await? != Some(under.epoch) {
+        return Err(Error::Fenced);
+    }
+    let wanted = sqlx::query_scalar!("SELECT wanted FROM accounts WHERE id = $1", account.0);
+    if wanted.fetch_optional(&mut *transaction).await?.as_deref() != Some("unlinked") {
+        return Ok(());
+    }
+    let before = lock(&mut transaction, tenant, account).await?;
+    unsent::end(&mut transaction, (tenant, account), &open, None, unsent::LOGGED_OUT).await?;
+    scrub(&mut transaction, account).await?;
+    let (reason, outcome) = if confirmed {
+        ("logged out: WhatsApp has removed the device", "confirmed")
+    } else {
+        ("logged out here: WhatsApp did not confirm it, so the phone may still list the device", "not_confirmed")
+    };
+    unlink(&mut transaction, (tenant, account), before.status, Some(reason), confirmed).await?;
+    let operator = Operator::System("worker");
+    let entry = Entry {
+        tenant: Some(tenant),
+        about: About::Account(account, &before.label),
+        operator,
+        action: "logout",
+        outcome,
+    };
+    audit::record(&mut transaction, entry).await;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Writes that no phone is linked any more, with the event where that is news. What was known of the phone goes with the status
+/// (a trigger, R92).
+async fn unlink(
+    transaction: &mut PgConnection,
+    (tenant, account): (TenantId, AccountId),
+    before: Status,
+    reason: Option<&str>,
+    confirmed: bool,
+) -> Result<()> {
+    sqlx::query!(
+        "UPDATE accounts SET status = 'unpaired', status_reason = $2, wanted = 'offline', generation = generation + 1,
+            pairing_method = NULL, pairing_phone = NULL, pairing_expires_at = NULL, qr_text = NULL, qr_number = NULL,
+            qr_expires_at = NULL, pairing_code = NULL, held_until = NULL, groups_wanted_at = NULL, logout_confirmed = $3,
+            disconnected_at = CASE WHEN status = 'connected' THEN now() ELSE coalesce(disconnected_at, now()) END,
+            updated_at = now()
+         WHERE id = $1",
+        account.0,
+        reason,
+        confirmed
+    )
+    .execute(&mut *transaction)
+    .await?;
+    if before != Status::Unpaired {
+        let change = (before, Status::Unpaired);
+        events::record_status(transaction, tenant, account, change, Some(reason.unwrap_or("unpaired"))).await?;
+    }
+    Ok(())
 }
 
 /// Deletes an account from any state (R13, R15): its tenant sees it no more. If no phone is linked the row goes at once,
@@ -136,7 +250,13 @@ async fn try_delete(db: &PgPool, tenant: TenantId, account: AccountId, operator:
     .await?
     .ok_or(Error::NotFound)?;
     unsent::end(&mut transaction, (tenant, account), &open, None, unsent::DELETED).await?;
-    let entry = Entry { tenant, account, label: &before.label, operator, action: "delete", outcome: "ok" };
+    let entry = Entry {
+        tenant: Some(tenant),
+        about: About::Account(account, &before.label),
+        operator,
+        action: "delete",
+        outcome: "ok",
+    };
     let deletion = if before.linked {
         let mark = sqlx::query!(
             "UPDATE accounts SET wanted = 'erased', generation = generation + 1, updated_at = now()
@@ -195,7 +315,13 @@ async fn try_remove(
     let Some(removed) = removed else { return Ok(false) };
     audit::record(
         &mut transaction,
-        Entry { tenant, account, label: &removed.label, operator, action: "remove", outcome },
+        Entry {
+            tenant: Some(tenant),
+            about: About::Account(account, &removed.label),
+            operator,
+            action: "remove",
+            outcome,
+        },
     )
     .await;
     transaction.commit().await?;

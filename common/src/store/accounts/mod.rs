@@ -8,14 +8,14 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::audit::{self, Entry, Operator};
+use super::audit::{self, About, Entry, Operator};
 use super::{Error, Result};
 use crate::account::{Method, Status, Step};
 use crate::id::{AccountId, TenantId};
 
 mod lifecycle;
 
-pub use lifecycle::{Deletion, Unpaired, delete, pair, remove, unpair};
+pub use lifecycle::{Deletion, Unpaired, delete, log_out, pair, remove, unlinked, unpair};
 
 /// A WhatsApp account as its tenant sees it.
 #[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
@@ -116,7 +116,17 @@ pub async fn create(db: &PgPool, tenant: TenantId, label: &str, operator: Operat
     if created.rows_affected() == 0 {
         return Err(Error::NotFound);
     }
-    audit::record(&mut transaction, Entry { tenant, account, label, operator, action: "create", outcome: "ok" }).await;
+    audit::record(
+        &mut transaction,
+        Entry {
+            tenant: Some(tenant),
+            about: About::Account(account, label),
+            operator,
+            action: "create",
+            outcome: "ok",
+        },
+    )
+    .await;
     transaction.commit().await?;
     get(db, tenant, account).await
 }
@@ -129,14 +139,14 @@ pub async fn get(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<Ac
     sqlx::query_as!(
         Account,
         r#"
-        SELECT id AS "id: AccountId", label, status AS "status: Status", status_reason, phone_number, jid, lid, push_name,
+        SELECT a.id AS "id: AccountId", label, s.status AS "status!: Status", s.status_reason, phone_number, jid, lid, push_name,
             linked_at, connected_at, disconnected_at, banned_until, held_until, groups_synced_at, created_at, updated_at,
-            CASE WHEN status = 'pending' AND jid IS NULL THEN
+            CASE WHEN a.status = 'pending' AND jid IS NULL THEN
                 CASE WHEN p.account_id IS NULL THEN pairing_method ELSE 'passkey' END END AS "step: Step",
-            CASE WHEN status = 'pending' AND jid IS NULL THEN p.advice END AS advice
-        FROM accounts a LEFT JOIN (
+            CASE WHEN a.status = 'pending' AND jid IS NULL THEN p.advice END AS advice
+        FROM accounts a JOIN account_states s ON s.id = a.id LEFT JOIN (
             SELECT account_id, advice FROM passkeys JOIN leases USING (account_id, epoch)) AS p ON p.account_id = a.id
-        WHERE tenant_id = $1 AND id = $2 AND wanted <> 'erased'
+        WHERE tenant_id = $1 AND a.id = $2 AND wanted <> 'erased'
         "#,
         tenant.0,
         account.0
@@ -161,16 +171,16 @@ pub async fn list(
     let accounts = sqlx::query_as!(
         Account,
         r#"
-        SELECT id AS "id: AccountId", label, status AS "status: Status", status_reason, phone_number, jid, lid, push_name,
+        SELECT a.id AS "id: AccountId", label, s.status AS "status!: Status", s.status_reason, phone_number, jid, lid, push_name,
             linked_at, connected_at, disconnected_at, banned_until, held_until, groups_synced_at, created_at, updated_at,
-            CASE WHEN status = 'pending' AND jid IS NULL THEN
+            CASE WHEN a.status = 'pending' AND jid IS NULL THEN
                 CASE WHEN p.account_id IS NULL THEN pairing_method ELSE 'passkey' END END AS "step: Step",
-            CASE WHEN status = 'pending' AND jid IS NULL THEN p.advice END AS advice
-        FROM accounts a LEFT JOIN (
+            CASE WHEN a.status = 'pending' AND jid IS NULL THEN p.advice END AS advice
+        FROM accounts a JOIN account_states s ON s.id = a.id LEFT JOIN (
             SELECT account_id, advice FROM passkeys JOIN leases USING (account_id, epoch)) AS p ON p.account_id = a.id
-        WHERE tenant_id = $1 AND wanted <> 'erased' AND ($2::text IS NULL OR status = $2)
-          AND ($3::timestamptz IS NULL OR (created_at, id) > ($3, $4::uuid))
-        ORDER BY created_at, id LIMIT $5
+        WHERE tenant_id = $1 AND wanted <> 'erased' AND ($2::text IS NULL OR s.status = $2)
+          AND ($3::timestamptz IS NULL OR (created_at, a.id) > ($3, $4::uuid))
+        ORDER BY created_at, a.id LIMIT $5
         "#,
         tenant.0,
         status.map(Status::as_str),
@@ -199,7 +209,17 @@ pub async fn rename(
     sqlx::query!("UPDATE accounts SET label = $2, updated_at = now() WHERE id = $1", account.0, label)
         .execute(&mut *transaction)
         .await?;
-    audit::record(&mut transaction, Entry { tenant, account, label, operator, action: "rename", outcome: "ok" }).await;
+    audit::record(
+        &mut transaction,
+        Entry {
+            tenant: Some(tenant),
+            about: About::Account(account, label),
+            operator,
+            action: "rename",
+            outcome: "ok",
+        },
+    )
+    .await;
     transaction.commit().await?;
     get(db, tenant, account).await
 }
@@ -237,31 +257,35 @@ pub async fn pairing(db: &PgPool, tenant: TenantId, account: AccountId) -> Resul
     .ok_or(Error::NotFound)
 }
 
-/// How many accounts want to be online, and how many of them are, over all tenants (R60).
+/// What came of a logout: whether WhatsApp confirmed it; `None` while it is under way.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn count_sessions_of_all_tenants(db: &PgPool) -> Result<(i64, i64)> {
-    let count = sqlx::query!(
-        r#"SELECT count(*) AS "total!", count(*) FILTER (WHERE status = 'connected') AS "connected!"
-           FROM accounts WHERE wanted = 'online'"#
+/// [`Error::NotFound`] when the tenant has no such account.
+pub async fn logout_confirmed(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<Option<bool>> {
+    let row = sqlx::query!(
+        "SELECT wanted, logout_confirmed FROM accounts WHERE tenant_id = $1 AND id = $2 AND wanted <> 'erased'",
+        tenant.0,
+        account.0
     )
-    .fetch_one(db)
-    .await?;
-    Ok((count.total, count.connected))
+    .fetch_optional(db)
+    .await?
+    .ok_or(Error::NotFound)?;
+    Ok(Some(row.logout_confirmed).filter(|_| row.wanted != "unlinked"))
 }
 
 struct Before {
     label: String,
     status: Status,
+    linked: bool,
 }
 
 async fn lock(transaction: &mut PgConnection, tenant: TenantId, account: AccountId) -> Result<Before> {
     sqlx::query_as!(
         Before,
         r#"
-        SELECT label, status AS "status: Status"
-        FROM accounts WHERE tenant_id = $1 AND id = $2 AND wanted <> 'erased' FOR NO KEY UPDATE
+        SELECT label, s.status AS "status!: Status", jid IS NOT NULL AS "linked!"
+        FROM accounts a JOIN account_states s ON s.id = a.id
+        WHERE tenant_id = $1 AND a.id = $2 AND wanted <> 'erased' FOR NO KEY UPDATE OF a
         "#,
         tenant.0,
         account.0

@@ -48,7 +48,7 @@ pub struct Delivery {
     pub next_attempt_at: Option<DateTime<Utc>>,
     /// The HTTP status that the last attempt was answered with.
     pub last_status: Option<i32>,
-    /// Why the last attempt failed: `status`, `timeout`, `name`, `address`, `connect`, `tls` or `http`; or why it was given up:
+    /// Why the last attempt failed: `status`, `timeout`, `address`, `connect`, `tls` or `http`; or why it was given up:
     /// `overflow` (too many that were refused wait) or `expired` (nobody could try it for days).
     pub last_error: Option<String>,
     /// When the event happened.

@@ -12,7 +12,6 @@ use uuid::Uuid;
 use crate::id::{AccountId, DeliveryId, TenantId, WebhookId, WorkerId};
 use crate::store::Result;
 use crate::store::events::{Cursor, Event, Happened};
-use crate::store::leases::interval;
 use crate::webhook::{self, TEST};
 
 /// A webhook that a worker moves.
@@ -60,20 +59,14 @@ pub struct Due {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn claim_across_tenants(
-    db: &PgPool,
-    worker: WorkerId,
-    stale_after: Duration,
-    limit: i64,
-) -> Result<Vec<(TenantId, WebhookId)>> {
+pub async fn claim_across_tenants(db: &PgPool, worker: WorkerId, limit: i64) -> Result<Vec<(TenantId, WebhookId)>> {
     let rows = sqlx::query!(
         r#"
         WITH seen AS MATERIALIZED (
             SELECT h.id, h.owner FROM webhooks h
             WHERE h.enabled AND h.owner IS DISTINCT FROM $1 AND NOT EXISTS (
-                SELECT FROM workers w
-                WHERE w.id = h.owner AND w.stopped_at IS NULL AND w.last_seen > now() - $2::interval)
-            LIMIT $3),
+                SELECT FROM workers w WHERE w.id = h.owner AND is_alive(w))
+            LIMIT $2),
         free AS (
             -- one that was claimed since it was seen has an owner whom this snapshot may not know
             SELECT h.id FROM webhooks h JOIN seen ON seen.id = h.id WHERE h.owner IS NOT DISTINCT FROM seen.owner
@@ -83,7 +76,6 @@ pub async fn claim_across_tenants(
         UNION SELECT tenant_id, id FROM webhooks WHERE owner = $1 AND enabled
         "#,
         worker.0,
-        interval(stale_after)?,
         limit
     )
     .fetch_all(db)

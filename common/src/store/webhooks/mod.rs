@@ -2,8 +2,9 @@
 //! [`follow`] and [`ends`].
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
+use super::audit::{self, About, Entry, Operator};
 use super::{Error, Result, events};
 use crate::id::{TenantId, WebhookId};
 use crate::webhook::{MAX_PER_TENANT, signature};
@@ -34,6 +35,8 @@ pub struct Webhook {
     pub failures: i32,
     /// Since when none has succeeded.
     pub failing_since: Option<DateTime<Utc>>,
+    /// Who made it: a key's id; null: not known.
+    pub created_by: Option<String>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it was changed last.
@@ -55,7 +58,13 @@ pub struct Change {
 ///
 /// # Errors
 /// [`Error::Conflict`] when the tenant has [`MAX_PER_TENANT`] already.
-pub async fn create(db: &PgPool, tenant: TenantId, url: &str, kinds: &[String]) -> Result<(Webhook, String)> {
+pub async fn create(
+    db: &PgPool,
+    tenant: TenantId,
+    url: &str,
+    kinds: &[String],
+    operator: Operator,
+) -> Result<(Webhook, String)> {
     let secret = signature::generate();
     let cursor = events::end(db, tenant).await?;
     let mut transaction = db.begin().await?;
@@ -67,9 +76,9 @@ pub async fn create(db: &PgPool, tenant: TenantId, url: &str, kinds: &[String]) 
     let webhook = sqlx::query_as!(
         Webhook,
         r#"
-        INSERT INTO webhooks (id, tenant_id, url, kinds, secret, cursor_txid, cursor_id)
-        SELECT $1, $2, $3, $4, $5, $6, $7 WHERE (SELECT count(*) FROM webhooks WHERE tenant_id = $2) < $8
-        RETURNING id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures, failing_since, created_at, updated_at
+        INSERT INTO webhooks (id, tenant_id, url, kinds, secret, cursor_txid, cursor_id, created_by)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $9 WHERE (SELECT count(*) FROM webhooks WHERE tenant_id = $2) < $8
+        RETURNING id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures, failing_since, created_by, created_at, updated_at
         "#,
         WebhookId::new().0,
         tenant.0,
@@ -78,11 +87,13 @@ pub async fn create(db: &PgPool, tenant: TenantId, url: &str, kinds: &[String]) 
         secret,
         cursor.txid,
         cursor.id,
-        MAX_PER_TENANT
+        MAX_PER_TENANT,
+        operator.to_string()
     )
     .fetch_optional(&mut *transaction)
     .await?
     .ok_or_else(|| Error::Conflict(format!("A tenant has at most {MAX_PER_TENANT} webhooks")))?;
+    noted(&mut transaction, tenant, webhook.id, operator, "create").await;
     transaction.commit().await?;
     Ok((webhook, secret))
 }
@@ -101,7 +112,7 @@ pub async fn list(
     let webhooks = sqlx::query_as!(
         Webhook,
         r#"
-        SELECT id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures, failing_since, created_at, updated_at
+        SELECT id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures, failing_since, created_by, created_at, updated_at
         FROM webhooks
         WHERE tenant_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3::uuid))
         ORDER BY created_at, id LIMIT $4
@@ -124,7 +135,7 @@ pub async fn get(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<We
     sqlx::query_as!(
         Webhook,
         r#"
-        SELECT id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures, failing_since, created_at, updated_at
+        SELECT id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures, failing_since, created_by, created_at, updated_at
         FROM webhooks WHERE tenant_id = $1 AND id = $2
         "#,
         tenant.0,
@@ -140,7 +151,13 @@ pub async fn get(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<We
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such webhook.
-pub async fn change(db: &PgPool, tenant: TenantId, webhook: WebhookId, change: &Change) -> Result<Webhook> {
+pub async fn change(
+    db: &PgPool,
+    tenant: TenantId,
+    webhook: WebhookId,
+    change: &Change,
+    operator: Operator,
+) -> Result<Webhook> {
     let mut transaction = db.begin().await?;
     let anew = change.enabled == Some(true) || change.url.is_some();
     let changed = sqlx::query_as!(
@@ -151,7 +168,7 @@ pub async fn change(db: &PgPool, tenant: TenantId, webhook: WebhookId, change: &
             failures = CASE WHEN $6 THEN 0 ELSE failures END, failing_since = CASE WHEN $6 THEN NULL ELSE failing_since END,
             version = version + 1, updated_at = now()
         WHERE tenant_id = $1 AND id = $2
-        RETURNING id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures, failing_since, created_at, updated_at
+        RETURNING id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures, failing_since, created_by, created_at, updated_at
         "#,
         tenant.0,
         webhook.0,
@@ -166,6 +183,7 @@ pub async fn change(db: &PgPool, tenant: TenantId, webhook: WebhookId, change: &
     if anew {
         ends::try_at_once(&mut transaction, tenant, webhook).await?;
     }
+    noted(&mut transaction, tenant, webhook, operator, "change").await;
     transaction.commit().await?;
     Ok(changed)
 }
@@ -174,24 +192,32 @@ pub async fn change(db: &PgPool, tenant: TenantId, webhook: WebhookId, change: &
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such webhook.
-pub async fn rotate_secret(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<(Webhook, String)> {
+pub async fn rotate_secret(
+    db: &PgPool,
+    tenant: TenantId,
+    webhook: WebhookId,
+    operator: Operator,
+) -> Result<(Webhook, String)> {
     let secret = signature::generate();
+    let mut transaction = db.begin().await?;
     let webhook = sqlx::query_as!(
         Webhook,
         r#"
         UPDATE webhooks SET previous_secret = secret, previous_secret_until = now() + make_interval(hours => $4), secret = $3,
             updated_at = now()
         WHERE tenant_id = $1 AND id = $2
-        RETURNING id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures, failing_since, created_at, updated_at
+        RETURNING id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures, failing_since, created_by, created_at, updated_at
         "#,
         tenant.0,
         webhook.0,
         secret,
         PREVIOUS_SIGNS_HOURS
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *transaction)
     .await?
     .ok_or(Error::NotFound)?;
+    noted(&mut transaction, tenant, webhook.id, operator, "rotate_secret").await;
+    transaction.commit().await?;
     Ok((webhook, secret))
 }
 
@@ -199,8 +225,18 @@ pub async fn rotate_secret(db: &PgPool, tenant: TenantId, webhook: WebhookId) ->
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such webhook.
-pub async fn delete(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<()> {
-    let deleted =
-        sqlx::query!("DELETE FROM webhooks WHERE tenant_id = $1 AND id = $2", tenant.0, webhook.0).execute(db).await?;
-    if deleted.rows_affected() == 0 { Err(Error::NotFound) } else { Ok(()) }
+pub async fn delete(db: &PgPool, tenant: TenantId, webhook: WebhookId, operator: Operator) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    let gone = sqlx::query!("DELETE FROM webhooks WHERE tenant_id = $1 AND id = $2", tenant.0, webhook.0);
+    if gone.execute(&mut *transaction).await?.rows_affected() == 0 {
+        return Err(Error::NotFound);
+    }
+    noted(&mut transaction, tenant, webhook, operator, "delete").await;
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn noted(transaction: &mut PgConnection, tenant: TenantId, id: WebhookId, operator: Operator, action: &str) {
+    let entry = Entry { tenant: Some(tenant), about: About::Webhook(id), operator, action, outcome: "ok" };
+    audit::record(transaction, entry).await;
 }

@@ -54,6 +54,9 @@ labels! {
     ClaimOutcome { Claimed = "claimed", Refused = "refused", Failed = "failed" }
     /// How the last owner lost an account: it gave it back, or fell silent.
     GapCause { Released = "released", Silent = "silent" }
+    /// Why a session was lost: another owner holds the account, this worker's right to act ran out, or what the session had to write
+    /// could not be written.
+    Loss { Fenced = "fenced", Lapsed = "lapsed", Unwritable = "unwritable" }
     /// Who counted a connect: the bucket in Redis, or this worker alone while Redis is away.
     Counted { Cluster = "cluster", Alone = "alone" }
     /// Where the right to act is renewed.
@@ -103,7 +106,7 @@ labels! {
         Groups = "groups", HandOvers = "hand_overs", IdempotencyKeys = "idempotency_keys", Leases = "leases", Messages = "messages",
         Notifications = "notifications", Passkeys = "passkeys", ReminderMessages = "reminder_messages",
         ReminderTargets = "reminder_targets", Reminders = "reminders", RunTargets = "run_targets", Runs = "runs",
-        Settings = "settings", Tenants = "tenants", WebhookDeliveries = "webhook_deliveries", Webhooks = "webhooks",
+        Schedulers = "schedulers", Settings = "settings", Tenants = "tenants", WebhookDeliveries = "webhook_deliveries", Webhooks = "webhooks",
         Workers = "workers",
     }
 }

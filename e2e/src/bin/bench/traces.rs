@@ -206,7 +206,15 @@ async fn start(program: &str, settings: impl Fn(&mut Command)) -> (Process, Stri
 
 async fn stack(db: &PgPool, api: String, simulator: String) -> Arc<Stack> {
     let key = ::api::auth::generate(None);
-    common::store::api_keys::create(db, None, "bench", &::api::auth::digest(&key)).await.unwrap();
+    common::store::api_keys::create(
+        db,
+        None,
+        "bench",
+        &::api::auth::digest(&key),
+        common::store::audit::Operator::System("bench"),
+    )
+    .await
+    .unwrap();
     let mut stack = Stack { http: Client::new(), api, key, simulator, run: String::new() };
     let tenant = stack.call(Method::POST, "/v1/tenants", Some(json!({"name": "Bench"}))).await;
     let keys = format!("/v1/tenants/{}/keys", tenant["id"].as_str().unwrap());

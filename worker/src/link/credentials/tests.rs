@@ -20,7 +20,7 @@ use super::*;
 
 async fn backend(pool: &PgPool) -> AccountBackend {
     let tenant = TenantId::new();
-    tenants::create(pool, tenant, "tenant").await.unwrap();
+    tenants::create(pool, tenant, "tenant", common::store::audit::Operator::System("test")).await.unwrap();
     let account = accounts::create(pool, tenant, "account", Operator::System("test")).await.unwrap();
     again(pool, Fence { account: account.id, epoch: 0 })
 }

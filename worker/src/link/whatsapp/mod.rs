@@ -174,7 +174,7 @@ pub fn from_config(config: &Config) -> anyhow::Result<Arc<dyn Connector>> {
         Some(text) => WebVersion::parse(text).context("WHATSAPP_VERSION")?,
         None => WebVersion::fetched(),
     };
-    let pool = store::connect_lazily(&config.database.url, config.database.max_connections).context("DATABASE_URL")?;
+    let pool = store::connect_lazily(&config.database.url, config.connections().credentials).context("DATABASE_URL")?;
     let settings = Settings { url: config.whatsapp_url.clone(), version, pre_keys: usize::try_from(config.pre_keys)? };
     Ok(Arc::new(WhatsApp::new(pool, sealer, settings)?))
 }

@@ -66,18 +66,32 @@ pub(super) fn every_state() -> Vec<State> {
         State::Finishing { until: later(3) },
         State::Rechecking { tries: 1 },
         State::LoggingOut { end: End::Removed, until: later(15) },
+        State::LoggingOut { end: End::Unlinked, until: later(15) },
         State::LoggingOut { end: End::Settled, until: later(15) },
         closing(End::Released),
         closing(End::Settled),
         closing(End::Removed),
-        closing(End::Fenced),
+        closing(End::Unlinked),
+        closing(End::Lost(Loss::Fenced)),
         State::Closing { deadline: later(10), then: After::Reopen { purpose: Purpose::Resume, tries: 1 } },
         State::Ended(End::Settled),
     ];
-    for purpose in [pair(), Purpose::FirstLogin, Purpose::Resume, Purpose::Erase] {
+    for purpose in [
+        pair(),
+        Purpose::FirstLogin,
+        Purpose::Resume,
+        Purpose::LogOut { end: End::Removed },
+        Purpose::LogOut { end: End::Unlinked },
+    ] {
         states.push(opening(purpose));
     }
-    for purpose in [pair(), Purpose::FirstLogin, Purpose::Resume, Purpose::Erase] {
+    for purpose in [
+        pair(),
+        Purpose::FirstLogin,
+        Purpose::Resume,
+        Purpose::LogOut { end: End::Removed },
+        Purpose::LogOut { end: End::Unlinked },
+    ] {
         states.push(State::Backoff { until: later(5), purpose, tries: 1 });
     }
     states
@@ -111,11 +125,11 @@ pub(super) fn every_event() -> Vec<Event> {
         Event::Connected(who()),
         Event::Linked(None),
         Event::Linked(Some("Front desk".into())),
-        Event::LoggedOut,
+        Event::LoggedOut { confirmed: true },
         Event::Stale,
         Event::Idle,
         Event::Release,
-        Event::Fenced,
+        Event::Lost(Loss::Fenced),
     ];
     events.extend(every_reason().into_iter().map(Event::Closed));
     events.extend(every_row().into_iter().map(Event::Row));
@@ -125,7 +139,7 @@ pub(super) fn every_event() -> Vec<Event> {
 pub(super) fn every_row() -> Vec<Facts> {
     let mut rows = vec![Facts { groups_wanted: true, ..facts(Status::Connected, true) }];
     for status in Status::ALL {
-        for wanted in [Wanted::Online, Wanted::Offline, Wanted::Erased] {
+        for wanted in [Wanted::Online, Wanted::Offline, Wanted::Erased, Wanted::Unlinked] {
             for registered in [true, false] {
                 rows.push(Facts { wanted, ..facts(status, registered) });
             }
@@ -149,7 +163,8 @@ pub(super) fn writes(actions: &[Action]) -> bool {
         | Action::Scrub
         | Action::Unstable { .. }
         | Action::Recovered { .. }
-        | Action::Remove => true,
+        | Action::Remove
+        | Action::Unlink { .. } => true,
         Action::Open
         | Action::Close
         | Action::Abort

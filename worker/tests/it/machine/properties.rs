@@ -17,7 +17,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     for event in every_event() {
         let kind = match &event {
             Event::Row(row) if row.wanted == Wanted::Online => &mut online,
-            Event::Row(_) | Event::Release | Event::Fenced => &mut ends,
+            Event::Row(_) | Event::Release | Event::Lost(Loss::Fenced) => &mut ends,
             Event::Closed(_) => &mut closes,
             _ => &mut others,
         };
@@ -155,7 +155,7 @@ fn a_fenced_session_writes_nothing() {
     let acts = |actions: &[Action]| opens(actions) || writes(actions);
     holds(40, (any_state(going_on), any_life()), |((state, now), after)| {
         let otherwise = does((state.clone(), now), &after, acts);
-        let (state, actions) = decide(state, Event::Fenced, now);
+        let (state, actions) = decide(state, Event::Lost(Loss::Fenced), now);
         prop_assert!(!acts(&actions) && !does((state, now), &after, acts));
         Ok(otherwise)
     });

@@ -95,7 +95,7 @@ fn a_duplicate_is_scrubbed_whatever_comes_between() {
     let (logging_out, _) = decide(State::Linking { tries: 0 }, Event::Linked(Some("Front desk".into())), NOW);
     for between in [unpaired(), Event::Release] {
         let (state, _) = decide(logging_out.clone(), between, NOW);
-        let (state, actions) = decide(state, Event::LoggedOut, NOW);
+        let (state, actions) = decide(state, Event::LoggedOut { confirmed: true }, NOW);
         assert_eq!((state, actions), (State::Ended(End::Settled), vec![Action::Scrub]));
     }
 }
@@ -103,7 +103,7 @@ fn a_duplicate_is_scrubbed_whatever_comes_between() {
 /// R14, R61: "already stopped is a failure": a session that is over takes any order and does nothing.
 #[test]
 fn a_session_that_is_over_takes_any_order() {
-    for end in [End::Settled, End::Released, End::Removed, End::Fenced] {
+    for end in [End::Settled, End::Released, End::Removed, End::Lost(Loss::Fenced)] {
         for event in every_event() {
             let (state, actions) = decide(State::Ended(end), event, NOW);
             assert_eq!((state, actions), (State::Ended(end), vec![]));
@@ -118,7 +118,7 @@ fn a_delete_while_reconnecting_is_not_forgotten() {
     let (state, _) = decide(online(), Event::Stale, NOW);
     let (state, _) = decide(state, erased, NOW);
     let (state, actions) = decide(state, Event::Closed(CloseReason::Requested), NOW);
-    assert_eq!((state, actions), (opening(Purpose::Erase), vec![Action::Open]));
+    assert_eq!((state, actions), (opening(Purpose::LogOut { end: End::Removed }), vec![Action::Open]));
 }
 
 /// R25, R26: a 515 before the scan does not end the pairing: it goes on with a new connection and new codes, at once the first

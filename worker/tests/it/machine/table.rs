@@ -11,7 +11,8 @@ fn purpose(purpose: &Purpose) -> &'static str {
         Purpose::Pair { .. } => "pair",
         Purpose::FirstLogin => "first login",
         Purpose::Resume => "resume",
-        Purpose::Erase => "erase",
+        Purpose::LogOut { end: End::Unlinked } => "unlink",
+        Purpose::LogOut { .. } => "erase",
     }
 }
 
@@ -63,6 +64,7 @@ fn deed(action: &Action) -> String {
         | Action::Link(_)
         | Action::Scrub
         | Action::Remove
+        | Action::Unlink { .. }
         | Action::SyncGroups
         | Action::Drain
         | Action::Unexpected(_) => format!("{action:?}").split([' ', '(', '{']).next().unwrap().to_owned(),

@@ -39,7 +39,7 @@ impl Mover {
         // a pool as a worker has it: what is given up half-way does not come back
         let own = store::connect(url, 5).await.unwrap();
         let sender = Sender::new(super::rules(&["127.0.0.0/8"])).unwrap();
-        let means = Means::new(own, bus.clone(), worker, Duration::from_secs(60), sender);
+        let means = Means::new(own, bus.clone(), worker, sender);
         let stop = CancellationToken::new();
         let task = tokio::spawn(webhook::keep(Arc::new(means), stop.clone()));
         Self { pool, bus, stop, task }
@@ -53,7 +53,11 @@ impl Mover {
     }
 
     pub(super) async fn webhook(&self, tenant: TenantId, receiver: &Receiver) -> WebhookId {
-        webhooks::create(&self.pool, tenant, &receiver.url, &[]).await.unwrap().0.id
+        webhooks::create(&self.pool, tenant, &receiver.url, &[], common::store::audit::Operator::System("test"))
+            .await
+            .unwrap()
+            .0
+            .id
     }
 
     /// These happen at one moment, in this order: account, kind, and a number to know each by.

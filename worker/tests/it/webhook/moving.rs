@@ -113,7 +113,9 @@ async fn a_person_ends_a_pause(pool: PgPool) {
     mover.counts("SELECT count(*) FROM webhooks WHERE failures = 52", 1).await;
     mended.store(true, Ordering::SeqCst);
     let change = Change { url: Some(receiver.url.clone()), ..Change::default() };
-    webhooks::change(&mover.pool, tenant, webhook, &change).await.unwrap();
+    webhooks::change(&mover.pool, tenant, webhook, &change, common::store::audit::Operator::System("test"))
+        .await
+        .unwrap();
     mover.bus.signal(tenant);
     let start = Instant::now();
     mover.counts(DELIVERED, 4).await;
@@ -135,7 +137,9 @@ async fn a_url_that_changed_is_left_at_once(pool: PgPool) {
     old.got(1, |_| true).await;
     let before = old.received().len();
     let change = Change { url: Some(new.url.clone()), ..Change::default() };
-    webhooks::change(&mover.pool, tenant, webhook, &change).await.unwrap();
+    webhooks::change(&mover.pool, tenant, webhook, &change, common::store::audit::Operator::System("test"))
+        .await
+        .unwrap();
     mover.counts(DELIVERED, 6).await;
     let (old, new) = (old.received().len(), new.received().len());
     assert!(old <= before + 1 && old + new == 6, "{before} before, {old} to the old one, {new} to the new one");
