@@ -51,7 +51,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
         notifications::list, notifications::read, notifications::read_all, dashboard::get,
         sse::get, audit::list,
         webhooks::create, webhooks::list, webhooks::get, webhooks::change, webhooks::delete, webhooks::rotate_secret,
-        deliveries::test, deliveries::list, deliveries::retry,
+        deliveries::test, deliveries::replay, deliveries::list, deliveries::retry,
         tenants::create, tenants::list, tenants::get, tenants::change, tenants::delete, tenants::audit, keys::create, keys::list, keys::revoke,
         health::get,
     ),

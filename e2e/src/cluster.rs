@@ -332,8 +332,12 @@ impl Cluster {
         self.starts().await;
     }
 
-    /// Stops everything.
+    /// Stops everything. Every event that was told must be of a kind that a webhook may name (R98).
     pub async fn stop(self, workers: Vec<Part>) {
+        let told: Result<Vec<String>, _> =
+            sqlx::query_scalar("SELECT DISTINCT kind FROM events").fetch_all(&self.pool).await;
+        let unknown = |kind: &String| !common::webhook::KINDS.contains(&kind.as_str());
+        assert_eq!(told.unwrap_or_default().into_iter().filter(unknown).collect::<Vec<_>>(), Vec::<String>::new());
         for part in workers.into_iter().chain(self.parts) {
             part.stop().await;
         }

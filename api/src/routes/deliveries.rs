@@ -3,16 +3,18 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use common::clock;
 use common::id::{DeliveryId, WebhookId};
-use common::store::webhooks::deliveries::{self, Delivery, State as DeliveryState};
+use common::store::webhooks::deliveries::{self, Delivery, Replayed, State as DeliveryState, Stretch};
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Caller;
 use crate::context::Context;
-use crate::extract::{Path, Query};
+use crate::extract::{self, Path, Query};
 use crate::page::{self, Page};
-use crate::problem::{Body, Result};
+use crate::problem::{Body, Problem, Result};
 
 /// Which deliveries.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -60,6 +62,58 @@ pub async fn list(
     let before = page::read_number_cursor(filter.cursor.as_deref())?;
     let rows = deliveries::list(&context.db, caller.tenant, webhook, filter.state, before, limit + 1).await?;
     Ok(Json(Page::cut(rows, limit, |delivery| delivery.seq.to_string(), |delivery| delivery)))
+}
+
+/// What to send again: all that failed, or what happened in a stretch of time.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"since": "2026-11-27T08:00:00Z", "until": "2026-11-27T09:00:00Z"}))]
+pub struct Replay {
+    /// True: every delivery that failed for good and is kept. Goes without the other two.
+    #[serde(default)]
+    failed: bool,
+    /// Events from this instant on that are kept and that the webhook carries, delivered or not.
+    since: Option<DateTime<Utc>>,
+    /// And before this one; now, if not given.
+    until: Option<DateTime<Utc>>,
+}
+
+impl Replay {
+    fn stretch(&self) -> Result<Stretch> {
+        let until = page::instant("until", self.until)?;
+        match (self.failed, page::instant("since", self.since)?, until) {
+            (true, None, None) => Ok(Stretch::Failed),
+            (true, ..) => Err(Problem::field("failed", "goes without `since` and `until`")),
+            (false, None, _) => Err(Problem::field("since", "is needed, unless `failed` is true")),
+            (false, Some(since), until) => {
+                let until = until.unwrap_or_else(clock::now);
+                if since >= until {
+                    return Err(Problem::field("since", "must be before `until`"));
+                }
+                Ok(Stretch::Time(since, until))
+            }
+        }
+    }
+}
+
+/// Send events again
+///
+/// At most 1,000 a call, oldest first; `next_since` says from where to ask for the rest. Each keeps its `webhook-id`, so that a
+/// receiver that knows it throws it away; what waits already is left as it is.
+#[utoipa::path(post, path = "/v1/webhooks/{webhook}/replay", tag = "Webhooks", params(("webhook" = WebhookId, Path)), request_body = Replay,
+    responses((status = 202, body = Replayed),
+        (status = 409, description = "The webhook is disabled", body = Body, content_type = "application/problem+json"),
+        (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn replay(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(webhook): Path<WebhookId>,
+    extract::Json(request): extract::Json<Replay>,
+) -> Result<(StatusCode, Json<Replayed>)> {
+    let stretch = request.stretch()?;
+    let replayed = deliveries::replay(&context.db, caller.tenant, webhook, stretch, caller.operator()).await?;
+    context.bus.signal(caller.tenant);
+    Ok((StatusCode::ACCEPTED, Json(replayed)))
 }
 
 /// Try a delivery again

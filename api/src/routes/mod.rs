@@ -77,6 +77,7 @@ pub fn router(context: Context) -> Router {
         .route("/v1/webhooks/{webhook}", get(webhooks::get).patch(webhooks::change).delete(webhooks::delete))
         .route("/v1/webhooks/{webhook}/rotate-secret", post(webhooks::rotate_secret))
         .route("/v1/webhooks/{webhook}/test", post(deliveries::test))
+        .route("/v1/webhooks/{webhook}/replay", post(deliveries::replay))
         .route("/v1/webhooks/{webhook}/deliveries", get(deliveries::list))
         .route("/v1/webhooks/{webhook}/deliveries/{delivery}/retry", post(deliveries::retry))
         // about the service; without a key

@@ -67,6 +67,7 @@ async fn what_is_wrong_is_named(db: PgPool) {
         (json!({"url": "https://[::ffff:10.0.0.1]/"}), vec!["url"]),
         (json!({"url": "https://localhost/"}), vec!["url"]),
         (json!({"url": "nonsense", "kinds": ["Nonsense"]}), vec!["url", "kinds"]),
+        (json!({"url": URL, "kinds": ["message.recieved"]}), vec!["kinds"]),
         (json!({"url": URL, "kinds": "all"}), vec!["kinds"]),
         (json!({"url": URL, "secret": "mine"}), vec!["secret"]),
     ] {
@@ -157,4 +158,65 @@ async fn a_tenant_has_twenty_at_most(db: PgPool) {
         webhook(&client).await;
     }
     assert_eq!(client.post("/v1/webhooks", json!({"url": URL})).await.expect(409).problem(), "conflict");
+}
+
+/// R97: what failed, or a stretch of time, is sent again, a bounded part at a time; a call that is made twice sends nothing twice.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn events_are_sent_again(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let client = api.tenant().await;
+    let made = webhook(&client).await;
+    let id = made["id"].as_str().unwrap();
+    // 2,500 events within 2,500 seconds; every second one is of a kind that the webhook carries
+    api.count(
+        "WITH told AS (
+             INSERT INTO events (tenant_id, kind, data, created_at)
+             SELECT t.id, CASE WHEN n % 2 = 0 THEN 'account.status_changed' ELSE 'run.changed' END, '{}',
+                    '2026-11-27T08:00:00Z'::timestamptz + make_interval(secs => n)
+             FROM tenants t, generate_series(0, 2499) n RETURNING 1) SELECT count(*) FROM told",
+    )
+    .await;
+    client.patch(&path(&made, ""), json!({"kinds": ["account.status_changed"]})).await.expect(200);
+    api.count(&format!(
+        "WITH moved AS (UPDATE webhooks SET cursor_txid = (SELECT max(txid::text::bigint) FROM events), cursor_id = 1000000
+         WHERE id = '{id}' RETURNING 1) SELECT count(*) FROM moved"
+    ))
+    .await;
+    let replay = async |body: Value| client.post(&path(&made, "/replay"), body).await;
+    let pending = "SELECT count(*) FROM webhook_deliveries WHERE state = 'pending'";
+    let hour = json!({"since": "2026-11-27T08:00:00Z", "until": "2026-11-27T09:00:00Z"});
+    let first = replay(hour.clone()).await.expect(202).json();
+    assert_eq!((&first["replayed"], &first["next_since"]), (&json!(1_000), &json!("2026-11-27T08:33:20Z")));
+    assert_eq!(replay(hour).await.expect(202).json()["replayed"], 0, "they wait already");
+    assert_eq!(api.count(pending).await, 1_000);
+    let rest = json!({"since": first["next_since"], "until": "2026-11-27T09:00:00Z"});
+    let rest = replay(rest).await.expect(202).json();
+    assert_eq!((&rest["replayed"], &rest["next_since"]), (&json!(250), &Value::Null));
+    // what was delivered goes again when somebody says so, with the id that it had
+    let ids = "SELECT count(DISTINCT id) FROM webhook_deliveries";
+    let ended = |state: &str, data: &str| {
+        format!(
+            "WITH ended AS (UPDATE webhook_deliveries SET state = '{state}', data = {data}, finished_at = now() RETURNING 1)
+             SELECT count(*) FROM ended"
+        )
+    };
+    api.count(&ended("delivered", "NULL")).await;
+    let minute = json!({"since": "2026-11-27T08:00:00Z", "until": "2026-11-27T08:01:00Z"});
+    assert_eq!(replay(minute).await.expect(202).json()["replayed"], 30);
+    assert_eq!((api.count(pending).await, api.count(ids).await), (30, 1_250));
+    assert_eq!(replay(json!({"failed": true})).await.expect(202).json()["replayed"], 0);
+    api.count(&ended("failed", "'{}'")).await;
+    let failed = replay(json!({"failed": true})).await.expect(202).json();
+    assert_eq!(failed["replayed"], 1_000);
+    assert!(failed["next_since"].is_string(), "there is more");
+    assert_eq!(replay(json!({"failed": true})).await.expect(202).json(), json!({"replayed": 250, "next_since": null}));
+    for (body, field) in [
+        (json!({}), "since"),
+        (json!({"failed": true, "since": "2026-11-27T08:00:00Z"}), "failed"),
+        (json!({"since": "2026-11-27T08:00:00Z", "until": "2026-11-27T08:00:00Z"}), "since"),
+    ] {
+        assert_eq!(replay(body).await.expect(422).fields(), [field]);
+    }
+    client.patch(&path(&made, ""), json!({"enabled": false})).await.expect(200);
+    replay(json!({"failed": true})).await.expect(409);
 }

@@ -271,6 +271,12 @@ pub struct Inbound {
     pub chat: String,
     /// Who wrote it.
     pub sender: String,
+    /// The writer's own name for themselves, where WhatsApp told it.
+    pub sender_name: Option<String>,
+    /// The writer's number, digits, where WhatsApp told it.
+    pub sender_number: Option<String>,
+    /// The writer's hidden id, `…@lid`, where WhatsApp told it.
+    pub sender_lid: Option<String>,
     /// WhatsApp's id.
     pub whatsapp_id: String,
     /// Its text, where it has one.
@@ -293,7 +299,8 @@ pub async fn received(pool: &PgPool, fence: Fence, messages: &[Inbound]) -> Resu
         .iter()
         .map(|m| {
             serde_json::json!({
-                "account_id": fence.account, "chat": m.chat, "sender": m.sender, "whatsapp_id": m.whatsapp_id,
+                "account_id": fence.account, "chat": m.chat, "sender": m.sender, "sender_name": m.sender_name,
+                "sender_number": m.sender_number, "sender_lid": m.sender_lid, "whatsapp_id": m.whatsapp_id,
                 "text": m.text, "type": m.kind, "at": m.at, "from_me": m.from_me,
             })
         })

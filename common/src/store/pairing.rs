@@ -209,8 +209,8 @@ async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linke
     )
     .execute(&mut *tx)
     .await?;
-    let other = sqlx::query_scalar!(
-        "SELECT label FROM accounts WHERE tenant_id = $1 AND phone_number = $2 AND id <> $3 ORDER BY created_at, id LIMIT 1",
+    let other = sqlx::query!(
+        "SELECT id, label FROM accounts WHERE tenant_id = $1 AND phone_number = $2 AND id <> $3 ORDER BY created_at, id LIMIT 1",
         row.tenant.0,
         who.number,
         fence.account.0
@@ -223,7 +223,7 @@ async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linke
     }
     let (status, kind, outcome) = match &other {
         None => ("connected", "session.connected", "connected".to_owned()),
-        Some(label) => ("unpaired", "session.duplicate", format!("duplicate of \"{label}\"")),
+        Some(other) => ("unpaired", "session.duplicate", format!("duplicate of \"{}\"", other.label)),
     };
     sqlx::query!(
         r#"
@@ -252,18 +252,22 @@ async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linke
         r#"
         INSERT INTO events (tenant_id, account_id, kind, data)
         SELECT $1, $2, k.kind, jsonb_build_object('account_id', $2::uuid, 'status', $3::text, 'previous', $4::text, 'duplicate_of', $5::text)
+            || CASE k.kind WHEN 'session.connected' THEN jsonb_build_object('phone_number', $7::text)
+                   WHEN 'session.duplicate' THEN jsonb_build_object('duplicate_of_id', $8::uuid) ELSE '{}' END
         FROM (VALUES ($6::text), ('account.status_changed')) AS k(kind)
         "#,
         row.tenant.0,
         fence.account.0,
         status,
         row.status,
-        other,
-        kind
+        other.as_ref().map(|other| other.label.as_str()),
+        kind,
+        who.number,
+        other.as_ref().map(|other| other.id)
     )
     .execute(&mut *tx)
     .await?;
     audited(&mut tx, row.tenant, fence, &row.label, &outcome).await;
     tx.commit().await?;
-    Ok(other.map_or(Linked::Connected, |of| Linked::Duplicate { of }))
+    Ok(other.map_or(Linked::Connected, |of| Linked::Duplicate { of: of.label }))
 }

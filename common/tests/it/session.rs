@@ -41,6 +41,9 @@ async fn a_received_message_is_stored_once_by_two_calls(pool: PgPool) {
     let message = Inbound {
         chat: "15559999@s.whatsapp.net".into(),
         sender: "15559999@s.whatsapp.net".into(),
+        sender_name: None,
+        sender_number: Some("15559999".into()),
+        sender_lid: None,
         whatsapp_id: "ID".into(),
         text: Some("hello".into()),
         kind: "text".into(),

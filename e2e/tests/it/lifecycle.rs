@@ -163,6 +163,8 @@ async fn a_phone_is_linked_once_per_tenant(pool: PgPool) {
     let label =
         sqlx::query_scalar::<_, String>("SELECT data->>'duplicate_of' FROM events WHERE kind = 'session.duplicate'");
     assert_eq!(label.fetch_one(&cluster.pool).await.unwrap(), "Front desk");
+    let id = "SELECT data->>'duplicate_of_id' FROM events WHERE kind = 'session.duplicate'";
+    assert_eq!(sqlx::query_scalar::<_, String>(id).fetch_one(&cluster.pool).await.unwrap(), original);
     assert_eq!(cluster.get(&format!("/v1/accounts/{original}")).await["status"], "connected");
     cluster.stop(workers).await;
 }

@@ -118,7 +118,7 @@ async fn reminders_fire_once(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// What a phone writes to the account arrives as an event, once.
+/// R98: what a phone writes to the account arrives as an event, once, with the writer's name and number.
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn received_messages_become_events(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -135,5 +135,16 @@ async fn received_messages_become_events(pool: PgPool) {
             (count == 1).then_some(())
         })
         .await;
+    let told: serde_json::Value = sqlx::query_scalar("SELECT data FROM events WHERE kind = 'message.received'")
+        .fetch_one(&cluster.pool)
+        .await
+        .unwrap();
+    assert_eq!((&told["sender_name"], &told["sender_number"]), (&json!("Bob"), &json!(bob)), "{told}");
+    assert!(told.get("sender_lid").is_some(), "{told}");
+    let linked: serde_json::Value = sqlx::query_scalar("SELECT data FROM events WHERE kind = 'session.connected'")
+        .fetch_one(&cluster.pool)
+        .await
+        .unwrap();
+    assert_eq!(linked["phone_number"], json!(own), "{linked}");
     cluster.stop(workers).await;
 }

@@ -185,6 +185,10 @@ pub struct InboundMessage {
     pub chat: String,
     /// Who wrote it, by phone number where WhatsApp told it.
     pub sender: String,
+    /// The writer's number, digits, where WhatsApp told it.
+    pub sender_number: Option<String>,
+    /// The writer's hidden id, `…@lid`, where WhatsApp told it.
+    pub sender_lid: Option<String>,
     /// WhatsApp's id: unique within chat and sender.
     pub whatsapp_id: String,
     /// What it carries.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wacore::proto_helpers::MessageExt as _;
 use wacore::types::events::{ConnectFailureReason, Event, InboundMessage as Received, LoggedOut, Receipt, ServerAck};
-use wacore::types::message::MessageCategory;
+use wacore::types::message::{MessageCategory, MessageSource};
 use wacore::types::presence::ReceiptType;
 use wacore_binary::{Jid, JidExt as _};
 use waproto::whatsapp as wa;
@@ -147,6 +147,8 @@ pub(super) fn inbound(received: &Received) -> Option<InboundMessage> {
     Some(InboundMessage {
         chat,
         sender,
+        sender_number: told(source, Jid::is_pn).map(|jid| jid.user.to_string()),
+        sender_lid: told(source, Jid::is_lid).map(|jid| jid.to_non_ad().to_string()),
         whatsapp_id: info.id.to_string(),
         kind,
         text,
@@ -154,6 +156,11 @@ pub(super) fn inbound(received: &Received) -> Option<InboundMessage> {
         from_me: source.is_from_me,
         push_name: info.push_name.clone(),
     })
+}
+
+/// The writer's address of one kind, whichever of the two WhatsApp told it in.
+fn told(source: &MessageSource, kind: fn(&Jid) -> bool) -> Option<&Jid> {
+    [Some(&source.sender), source.sender_alt.as_ref()].into_iter().flatten().find(|jid| kind(jid))
 }
 
 /// The phone-number form of an address where WhatsApp told it, without the device.

@@ -117,6 +117,9 @@ impl Gathered {
         self.messages.extend(messages.into_iter().map(|m| Inbound {
             chat: storable(m.chat),
             sender: storable(m.sender),
+            sender_name: Some(storable(m.push_name)).filter(|name| !name.is_empty()),
+            sender_number: m.sender_number,
+            sender_lid: m.sender_lid,
             whatsapp_id: storable(m.whatsapp_id).chars().take(ID_MAX).collect(),
             text: m.text.map(storable),
             kind: m.kind.as_str().to_owned(),

@@ -45,6 +45,8 @@ const PAST: Duration = Duration::from_millis(5);
 /// The wait before a database that did not do it is asked again: the first, and the longest. It may answer and yet write
 /// nothing, and then each round posts again what was posted.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// A receiver that was not there is asked this often whether it is back; the longest that a recovery goes unseen.
+const PROBE: Duration = Duration::from_secs(4);
 /// A pause that is longer may be ended by whoever changes the webhook; signals are looked into this often.
 const LOOK_INTO: Duration = Duration::from_secs(1);
 
@@ -64,6 +66,28 @@ enum Rest {
     Pause(Duration),
     /// Nothing before this has passed, or something is signaled.
     UntilSignaled(Duration),
+}
+
+/// What is known of a receiver that does not take what it is sent.
+#[derive(Default)]
+struct Outage {
+    /// The webhook's version, when it was looked at.
+    version: i64,
+    /// Where to ask whether it is back; none: it is there, or it answered a question and then took nothing.
+    unseen: Option<String>,
+    /// It answered a question within this outage.
+    tried: bool,
+    /// The next delivery that succeeds ends the outage, and takes all that waits with it.
+    release: bool,
+}
+
+impl Outage {
+    fn looked(&mut self, held: &Held) {
+        self.version = held.version;
+        let down = held.failures > 0;
+        (self.tried, self.release) = (self.tried && down, self.tried && down);
+        self.unseen = (down && !self.tried).then(|| held.url.clone());
+    }
 }
 
 /// What became of an attempt, for those behind it.
@@ -98,9 +122,9 @@ impl Follower {
     pub(super) async fn follow(self, stop: CancellationToken) {
         // Listen before looking, so that nothing falls between.
         let mut signals = self.means.bus.subscribe(self.tenant);
-        let (mut again, mut version) = (AGAIN.0, 0);
+        let (mut again, mut outage) = (AGAIN.0, Outage::default());
         while !stop.is_cancelled() {
-            let rest = match self.round(&mut version, &stop).await {
+            let rest = match self.round(&mut outage, &stop).await {
                 Ok(None) => return,
                 Ok(Some(rest)) => {
                     again = AGAIN.0;
@@ -114,21 +138,40 @@ impl Follower {
                 }
             };
             tokio::select! {
-                () = self.rested(rest, version, &mut signals) => {}
+                () = self.rested(rest, &mut outage, &mut signals) => {}
                 () = stop.cancelled() => {}
             }
         }
     }
 
-    async fn rested(&self, rest: Rest, version: i64, signals: &mut Subscription) {
+    async fn rested(&self, rest: Rest, outage: &mut Outage, signals: &mut Subscription) {
+        let version = outage.version;
         match rest {
             Rest::None => {}
             Rest::Pause(time) if time <= LOOK_INTO => tokio::time::sleep(time).await,
-            Rest::Pause(time) => {
-                let _ = tokio::time::timeout(time, self.changed(version, signals)).await;
-            }
-            Rest::UntilSignaled(time) => {
-                let _ = tokio::time::timeout(time, signals.signaled()).await;
+            Rest::Pause(time) => tokio::select! {
+                _ = tokio::time::timeout(time, self.changed(version, signals)) => {}
+                () = self.back(outage) => {}
+            },
+            Rest::UntilSignaled(time) => tokio::select! {
+                _ = tokio::time::timeout(time, signals.signaled()) => {}
+                () = self.back(outage) => {}
+            },
+        }
+    }
+
+    /// Waits until a receiver that was not there seems to be back, and has the oldest delivery tried: with its attempts alone that
+    /// would go unseen for as long as the next of them waits. Never, where it was there, or seemed to be and was not well.
+    async fn back(&self, outage: &mut Outage) {
+        let Some(url) = outage.unseen.clone() else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(PROBE.mul_f64(0.75 + 0.25 * rand::random::<f64>())).await;
+            let Some(room) = self.room().await else { return };
+            let there = self.means.sender.is_there(&url, Some(Arc::clone(&room.place))).await;
+            drop(room);
+            if there && self.ask(ends::try_one(&self.means.pool, self.tenant, self.webhook)).await.is_ok() {
+                (outage.unseen, outage.tried) = (None, true);
+                return;
             }
         }
     }
@@ -152,11 +195,11 @@ impl Follower {
     }
 
     /// One look at the rows and what follows from it; none: the webhook is gone, disabled or another worker's.
-    async fn round(&self, version: &mut i64, stop: &CancellationToken) -> Result<Option<Rest>> {
+    async fn round(&self, outage: &mut Outage, stop: &CancellationToken) -> Result<Option<Rest>> {
         let Self { means, tenant, webhook, .. } = self;
         let held = self.ask(follow::held(&means.pool, *tenant, *webhook, means.worker, WAITING_MAX)).await?;
         let Some(held) = held else { return Ok(None) };
-        *version = held.version;
+        outage.looked(&held);
         let mut rest = None;
         if held.waiting < WAITING_MAX {
             let step = trace::receive(Destination::Events).tenant(*tenant).webhook(*webhook);
@@ -185,6 +228,9 @@ impl Follower {
             return Ok(Some(rest.unwrap_or(Rest::UntilSignaled(next))));
         }
         let (ends, written) = self.post_all(&held, due, stop).await;
+        if std::mem::take(&mut outage.release) && ends.contains(&Went::Well) {
+            self.release().await?;
+        }
         let rest = self.after(&held, &ends).await?;
         written.map(|()| Some(rest))
     }
@@ -198,7 +244,8 @@ impl Follower {
         let answered = ends.iter().any(|went| matches!(went, Went::Well | Went::Refused));
         let failing_for = held.failing_since.map(|since| (clock::now() - since).to_std().unwrap_or_default());
         // one that failed just once tells of a hiccup, however long ago the last success was
-        if !answered && ends.contains(&Went::Badly) && failing_for >= Some(retry::DISABLED_AFTER) {
+        let refused = ends.contains(&Went::Refused) && !ends.contains(&Went::Well);
+        if (refused || !answered && ends.contains(&Went::Badly)) && failing_for >= Some(retry::DISABLED_AFTER) {
             self.disable(DisabledReason::Failing, retry::DISABLED_AFTER).await?;
         }
         let failures = held.failures.saturating_add(i32::try_from(ends.len()).unwrap_or(i32::MAX));
@@ -206,6 +253,15 @@ impl Follower {
         let asked = ends.iter().filter_map(|went| if let Went::Later(wait) = went { Some(*wait + PAST) } else { None });
         let pause = asked.fold(pause, Duration::max);
         Ok(if pause.is_zero() { Rest::None } else { Rest::Pause(pause) })
+    }
+
+    /// What waited for the receiver to come back goes at once.
+    async fn release(&self) -> Result<()> {
+        let at_once = async {
+            let mut connection = self.means.pool.acquire().await?;
+            ends::try_at_once(&mut connection, self.tenant, self.webhook).await
+        };
+        self.ask(at_once).await
     }
 
     async fn disable(&self, why: DisabledReason, failing_for: Duration) -> Result<()> {

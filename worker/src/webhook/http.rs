@@ -4,9 +4,10 @@
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use common::clock;
 use common::config::Webhooks;
 use common::webhook::address::{self, may_reach};
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
@@ -138,8 +139,11 @@ impl Sender {
     pub async fn post(&self, post: Post<'_>) -> Result<u16, Failure> {
         // the operator's rules may be stricter now than when the URL was stored
         let url = address::url(post.url, &self.rules).map_err(|_| Failure::Address)?;
-        let (status, wait) =
-            tokio::time::timeout(WHOLE_MAX, self.exchange(&url, post)).await.map_err(|_| Failure::Timeout)??;
+        let mut post = post;
+        let place = post.place.take();
+        let request = request(&url, post).map_err(|_| Failure::Http)?;
+        let exchange = self.exchange(&url, request, place);
+        let (status, wait) = tokio::time::timeout(WHOLE_MAX, exchange).await.map_err(|_| Failure::Timeout)??;
         match wait {
             _ if (200..300).contains(&status) => Ok(status),
             Some(wait) => Err(Failure::Later(status, wait)),
@@ -147,9 +151,23 @@ impl Sender {
         }
     }
 
-    async fn exchange(&self, url: &Url, mut post: Post<'_>) -> Result<Answer, Failure> {
-        let place = post.place.take();
-        let request = request(url, post).map_err(|_| Failure::Http)?;
+    /// Whether somebody answers there who is not unwell: HEAD, without an event. A receiver may answer it with anything below 500
+    /// but 429, as most know POST alone.
+    pub async fn is_there(&self, url: &str, place: Option<Arc<OwnedSemaphorePermit>>) -> bool {
+        let Ok(url) = address::url(url, &self.rules) else { return false };
+        let Ok(request) = head(&url, Method::HEAD).body(Full::default()) else { return false };
+        match tokio::time::timeout(CONNECT_MAX, self.exchange(&url, request, place)).await {
+            Ok(Ok((status, _))) => status < 500 && status != 429,
+            Ok(Err(_)) | Err(_) => false,
+        }
+    }
+
+    async fn exchange(
+        &self,
+        url: &Url,
+        request: Request<Full<Bytes>>,
+        place: Option<Arc<OwnedSemaphorePermit>>,
+    ) -> Result<Answer, Failure> {
         let deadline = tokio::time::Instant::now() + CONNECT_MAX;
         let socket =
             tokio::time::timeout_at(deadline, self.connect(url, place)).await.map_err(|_| Failure::Timeout)??;
@@ -194,14 +212,19 @@ impl Sender {
     }
 }
 
-fn request(url: &Url, post: Post<'_>) -> http::Result<Request<Full<Bytes>>> {
+/// What any request to a receiver begins with.
+fn head(url: &Url, method: Method) -> http::request::Builder {
     Request::builder()
-        .method(Method::POST)
+        .method(method)
         .uri(&url[Position::BeforePath..Position::AfterQuery])
         .header(HOST, &url[Position::BeforeHost..Position::AfterPort])
         .header(USER_AGENT, concat!("Switchboard/", env!("CARGO_PKG_VERSION")))
-        .header(CONTENT_TYPE, "application/json")
         .header(CONNECTION, "close")
+}
+
+fn request(url: &Url, post: Post<'_>) -> http::Result<Request<Full<Bytes>>> {
+    head(url, Method::POST)
+        .header(CONTENT_TYPE, "application/json")
         .header("webhook-id", post.id)
         .header("webhook-timestamp", post.timestamp)
         .header("webhook-signature", post.signature)
@@ -211,10 +234,14 @@ fn request(url: &Url, post: Post<'_>) -> http::Result<Request<Full<Bytes>>> {
 /// The status, and the wait that was asked for.
 type Answer = (u16, Option<Duration>);
 
-/// `Retry-After` in seconds (RFC 9110, 10.2.3); as a date it is not read.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+/// `Retry-After` in seconds, or as a date in any of HTTP's three forms (RFC 9110, 10.2.3 and 5.6.7); a date that has passed asks
+/// for no wait.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let asked = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    match asked.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => Some(httpdate::parse_http_date(asked).ok()?.duration_since(now).unwrap_or_default()),
+    }
 }
 
 async fn answer<S>(socket: S, request: Request<Full<Bytes>>) -> Result<Answer, Failure>
@@ -232,12 +259,40 @@ where
                 break;
             }
         }
-        Ok((answer.status().as_u16(), retry_after(answer.headers())))
+        Ok((answer.status().as_u16(), retry_after(answer.headers(), clock::now().into())))
     };
     tokio::pin!(exchange);
     tokio::select! {
         ended = &mut exchange => ended,
         // the connection may end before the answer was looked at
         _ = connection => exchange.await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    /// R97: a receiver may name the wait in seconds or as a date.
+    #[test]
+    fn a_wait_is_read_in_each_form() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:00 GMT").unwrap();
+        for (text, wait) in [
+            ("0", Some(0)),
+            (" 120 ", Some(120)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(37)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(37)),
+            ("Sun Nov  6 08:49:37 1994", Some(37)),
+            ("Sun, 06 Nov 1994 08:48:00 GMT", Some(0)),
+            ("soon", None),
+            ("-1", None),
+            ("", None),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
+            assert_eq!(retry_after(&headers, now), wait.map(Duration::from_secs), "{text}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
     }
 }

@@ -265,6 +265,8 @@ async fn a_message_that_cannot_be_stored_is_left_out_alone(pool: PgPool) {
     let message = |text: &str| InboundMessage {
         chat: "15559999@s.whatsapp.net".into(),
         sender: "15559999@s.whatsapp.net".into(),
+        sender_number: Some("15559999".into()),
+        sender_lid: None,
         whatsapp_id: format!("ID-{text}"),
         text: Some(text.into()),
         kind: MessageKind::Text,

@@ -2,11 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::id::{AccountId, DeliveryId, TenantId, WebhookId};
+use crate::store::audit::Operator;
 use crate::store::{Error, Result};
 use crate::webhook::TEST;
+
+/// Deliveries that one call sends again.
+const REPLAY_MAX: i32 = 1_000;
 
 /// How far a delivery is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::Type, utoipa::ToSchema)]
@@ -162,4 +166,120 @@ pub async fn retry(db: &PgPool, tenant: TenantId, webhook: WebhookId, delivery: 
         State::Delivered => Err(Error::Conflict("It was delivered already".to_owned())),
         State::Pending | State::Failed => Ok(delivery),
     }
+}
+
+/// What to send again.
+#[derive(Debug, Clone, Copy)]
+pub enum Stretch {
+    /// All that failed for good.
+    Failed,
+    /// What happened from the first instant on and before the second, delivered or not.
+    Time(DateTime<Utc>, DateTime<Utc>),
+}
+
+/// What a replay put on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct Replayed {
+    /// How many deliveries.
+    pub replayed: i64,
+    /// There is more: ask again, with a stretch from here on.
+    pub next_since: Option<DateTime<Utc>>,
+}
+
+/// Sends again, at most [`REPLAY_MAX`] deliveries, oldest first; they hold nobody up, and keep their `webhook-id`. What waits already
+/// is left as it is, so that a call that is made twice sends nothing twice.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such webhook, [`Error::Conflict`] when it is disabled.
+pub async fn replay(
+    db: &PgPool,
+    tenant: TenantId,
+    webhook: WebhookId,
+    stretch: Stretch,
+    operator: Operator,
+) -> Result<Replayed> {
+    if !super::get(db, tenant, webhook).await?.enabled {
+        return Err(Error::Conflict("The webhook is disabled: enable it first".to_owned()));
+    }
+    let mut transaction = db.begin().await?;
+    let (replayed, last) = match stretch {
+        Stretch::Failed => again_failed(&mut transaction, tenant, webhook).await?,
+        Stretch::Time(since, until) => again_since(&mut transaction, tenant, webhook, since, until).await?,
+    };
+    if replayed > 0 {
+        let woken = sqlx::query!(
+            "UPDATE webhooks SET version = version + 1 WHERE tenant_id = $1 AND id = $2",
+            tenant.0,
+            webhook.0
+        );
+        woken.execute(&mut *transaction).await?;
+    }
+    super::noted(&mut transaction, tenant, webhook, operator, "replay").await;
+    transaction.commit().await?;
+    Ok(Replayed { replayed, next_since: last })
+}
+
+async fn again_failed(
+    db: &mut PgConnection,
+    tenant: TenantId,
+    webhook: WebhookId,
+) -> Result<(i64, Option<DateTime<Utc>>)> {
+    let again = sqlx::query!(
+        r#"
+        WITH seen AS (
+            SELECT id, happened_at, row_number() OVER (ORDER BY seq) AS place FROM webhook_deliveries
+            WHERE tenant_id = $1 AND webhook_id = $2 AND state = 'failed' ORDER BY seq LIMIT $3 + 1),
+        again AS (
+            UPDATE webhook_deliveries d
+            SET state = 'pending', attempts = 0, holds = false, next_attempt_at = now(), finished_at = NULL
+            FROM seen WHERE d.id = seen.id AND d.state = 'failed' AND seen.place <= $3 RETURNING d.id)
+        SELECT (SELECT count(*) FROM again) AS "count!", (SELECT happened_at FROM seen WHERE place > $3) AS next
+        "#,
+        tenant.0,
+        webhook.0,
+        REPLAY_MAX
+    )
+    .fetch_one(db)
+    .await?;
+    Ok((again.count, again.next))
+}
+
+/// Events that are kept and that the webhook carries; those behind its cursor come by themselves.
+async fn again_since(
+    db: &mut PgConnection,
+    tenant: TenantId,
+    webhook: WebhookId,
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<(i64, Option<DateTime<Utc>>)> {
+    let again = sqlx::query!(
+        r#"
+        WITH seen AS (
+            SELECT e.txid::text::bigint AS txid, e.id, e.account_id, e.kind, e.data, e.created_at, e.trace,
+                row_number() OVER (ORDER BY e.created_at, e.txid, e.id) AS place
+            FROM events e JOIN webhooks h ON h.tenant_id = e.tenant_id AND h.id = $2
+            WHERE e.tenant_id = $1 AND e.created_at >= $3 AND e.created_at < $4
+              AND (e.txid, e.id) <= (h.cursor_txid::text::xid8, h.cursor_id)
+              AND (h.kinds = '{}' OR e.kind = ANY (h.kinds))
+            ORDER BY e.created_at, e.txid, e.id LIMIT $5 + 1),
+        again AS (
+            INSERT INTO webhook_deliveries
+                (id, tenant_id, webhook_id, event_txid, event_id, account_id, kind, data, happened_at, trace, holds)
+            SELECT gen_random_uuid(), $1, $2, txid, id, account_id, kind, data, created_at, trace, false
+            FROM seen WHERE place <= $5 ORDER BY txid, id
+            ON CONFLICT (webhook_id, event_txid, event_id) DO UPDATE
+            SET state = 'pending', attempts = 0, holds = false, data = EXCLUDED.data, next_attempt_at = now(), finished_at = NULL
+            WHERE webhook_deliveries.state <> 'pending'
+            RETURNING id)
+        SELECT (SELECT count(*) FROM again) AS "count!", (SELECT created_at FROM seen WHERE place > $5) AS next
+        "#,
+        tenant.0,
+        webhook.0,
+        since,
+        until,
+        REPLAY_MAX
+    )
+    .fetch_one(db)
+    .await?;
+    Ok((again.count, again.next))
 }

@@ -32,14 +32,14 @@ pub async fn delivered(
             RETURNING webhook_id, happened_at),
         back AS (
             SELECT h.id FROM webhooks h JOIN done ON h.id = done.webhook_id
-            WHERE h.tenant_id = $1 AND h.failures >= $4 AND h.failing_since <= now() - $5::interval),
+            WHERE h.tenant_id = $1 AND h.failures + h.refusals >= $4 AND h.failing_since <= now() - $5::interval),
         at_once AS (
             UPDATE webhook_deliveries d SET next_attempt_at = now() FROM back
             WHERE d.tenant_id = $1 AND d.webhook_id = back.id AND d.id <> $2 AND d.state = 'pending'
               AND d.next_attempt_at > now()),
         well AS (
-            UPDATE webhooks SET failures = 0, failing_since = NULL
-            FROM done WHERE tenant_id = $1 AND id = done.webhook_id AND failures > 0)
+            UPDATE webhooks SET failures = 0, refusals = 0, failing_since = NULL
+            FROM done WHERE tenant_id = $1 AND id = done.webhook_id AND failing_since IS NOT NULL)
         SELECT extract(epoch FROM now() - happened_at)::float8 AS "seconds!",
             (SELECT version FROM webhooks h WHERE h.tenant_id = $1 AND h.id = done.webhook_id) AS version
         FROM done
@@ -55,7 +55,7 @@ pub async fn delivered(
     Ok(row.map(|row| (row.seconds, row.version)))
 }
 
-/// An attempt failed, the one after `attempts` others; `counts` says whether it speaks against the receiver. The last delivery
+/// An attempt failed, the one after `attempts` others; `counts` says whether it speaks against the receiver, else it was refused. The last delivery
 /// that fails for good takes the webhook's failures with it: the next one, days later, begins anew. Answers the webhook's
 /// [`Held::version`](super::follow::Held::version), none when somebody else was first.
 ///
@@ -85,7 +85,8 @@ pub async fn failed(
             FROM done)
         UPDATE webhooks SET
             failures = CASE WHEN at.last THEN 0 WHEN $9 THEN failures + 1 ELSE failures END,
-            failing_since = CASE WHEN at.last THEN NULL WHEN $9 THEN coalesce(failing_since, now()) ELSE failing_since END
+            refusals = CASE WHEN at.last THEN 0 WHEN $9 THEN refusals ELSE refusals + 1 END,
+            failing_since = CASE WHEN at.last THEN NULL ELSE coalesce(failing_since, now()) END
         FROM at WHERE tenant_id = $1 AND id = at.webhook_id
         RETURNING version
         "#,
@@ -104,18 +105,35 @@ pub async fn failed(
     Ok(version)
 }
 
+/// Lets the oldest that waits be tried at once, alone: somebody seems to be there again.
+///
+/// # Errors
+/// When the database fails.
+pub async fn try_one(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<()> {
+    sqlx::query!(
+        "UPDATE webhook_deliveries SET next_attempt_at = now() WHERE state = 'pending' AND id = (
+             SELECT id FROM webhook_deliveries WHERE tenant_id = $1 AND webhook_id = $2 AND state = 'pending'
+             ORDER BY holds DESC, seq LIMIT 1)",
+        tenant.0,
+        webhook.0
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Lets everything that waits be tried at once: there is another receiver, or somebody says that it is back.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn try_at_once(transaction: &mut PgConnection, tenant: TenantId, webhook: WebhookId) -> Result<()> {
+pub async fn try_at_once(connection: &mut PgConnection, tenant: TenantId, webhook: WebhookId) -> Result<()> {
     sqlx::query!(
         "UPDATE webhook_deliveries SET next_attempt_at = now()
          WHERE tenant_id = $1 AND webhook_id = $2 AND state = 'pending' AND next_attempt_at > now()",
         tenant.0,
         webhook.0
     )
-    .execute(transaction)
+    .execute(connection)
     .await?;
     Ok(())
 }

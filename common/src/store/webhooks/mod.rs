@@ -31,7 +31,7 @@ pub struct Webhook {
     /// Why Switchboard disabled it: `failing` (no attempt has succeeded for three days) or `gone` (the receiver answered
     /// 410); null if you did.
     pub disabled_reason: Option<String>,
-    /// Attempts that failed since the last that succeeded.
+    /// Attempts that failed, or were refused, since the last that succeeded.
     pub failures: i32,
     /// Since when none has succeeded.
     pub failing_since: Option<DateTime<Utc>>,
@@ -78,7 +78,7 @@ pub async fn create(
         r#"
         INSERT INTO webhooks (id, tenant_id, url, kinds, secret, cursor_txid, cursor_id, created_by)
         SELECT $1, $2, $3, $4, $5, $6, $7, $9 WHERE (SELECT count(*) FROM webhooks WHERE tenant_id = $2) < $8
-        RETURNING id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures, failing_since, created_by, created_at, updated_at
+        RETURNING id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures + refusals AS "failures!", failing_since, created_by, created_at, updated_at
         "#,
         WebhookId::new().0,
         tenant.0,
@@ -112,7 +112,7 @@ pub async fn list(
     let webhooks = sqlx::query_as!(
         Webhook,
         r#"
-        SELECT id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures, failing_since, created_by, created_at, updated_at
+        SELECT id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures + refusals AS "failures!", failing_since, created_by, created_at, updated_at
         FROM webhooks
         WHERE tenant_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3::uuid))
         ORDER BY created_at, id LIMIT $4
@@ -135,7 +135,7 @@ pub async fn get(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<We
     sqlx::query_as!(
         Webhook,
         r#"
-        SELECT id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures, failing_since, created_by, created_at, updated_at
+        SELECT id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures + refusals AS "failures!", failing_since, created_by, created_at, updated_at
         FROM webhooks WHERE tenant_id = $1 AND id = $2
         "#,
         tenant.0,
@@ -165,10 +165,11 @@ pub async fn change(
         r#"
         UPDATE webhooks SET url = coalesce($3, url), kinds = coalesce($4, kinds), enabled = coalesce($5, enabled),
             disabled_reason = CASE WHEN $5 IS NULL THEN disabled_reason END,
-            failures = CASE WHEN $6 THEN 0 ELSE failures END, failing_since = CASE WHEN $6 THEN NULL ELSE failing_since END,
+            failures = CASE WHEN $6 THEN 0 ELSE failures END,
+            refusals = CASE WHEN $6 THEN 0 ELSE refusals END, failing_since = CASE WHEN $6 THEN NULL ELSE failing_since END,
             version = version + 1, updated_at = now()
         WHERE tenant_id = $1 AND id = $2
-        RETURNING id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures, failing_since, created_by, created_at, updated_at
+        RETURNING id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures + refusals AS "failures!", failing_since, created_by, created_at, updated_at
         "#,
         tenant.0,
         webhook.0,
@@ -206,7 +207,7 @@ pub async fn rotate_secret(
         UPDATE webhooks SET previous_secret = secret, previous_secret_until = now() + make_interval(hours => $4), secret = $3,
             updated_at = now()
         WHERE tenant_id = $1 AND id = $2
-        RETURNING id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures, failing_since, created_by, created_at, updated_at
+        RETURNING id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures + refusals AS "failures!", failing_since, created_by, created_at, updated_at
         "#,
         tenant.0,
         webhook.0,
@@ -236,7 +237,13 @@ pub async fn delete(db: &PgPool, tenant: TenantId, webhook: WebhookId, operator:
     Ok(())
 }
 
-async fn noted(transaction: &mut PgConnection, tenant: TenantId, id: WebhookId, operator: Operator, action: &str) {
+pub(super) async fn noted(
+    transaction: &mut PgConnection,
+    tenant: TenantId,
+    id: WebhookId,
+    operator: Operator,
+    action: &str,
+) {
     let entry = Entry { tenant: Some(tenant), about: About::Webhook(id), operator, action, outcome: "ok" };
     audit::record(transaction, entry).await;
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use common::bus::Bus;
 use common::id::{AccountId, TenantId, WebhookId};
 use common::store::{self, events, webhooks};
@@ -113,16 +113,32 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
+    /// A question whether it is there (HEAD) is answered with 200 where the answer to an event would be: by asking for one.
     pub(super) async fn start(answer: impl FnMut(&Value) -> Answer + Send + 'static) -> Self {
+        Self::start_with(None, answer).await
+    }
+
+    /// As [`Receiver::start`]; a question whether it is there is answered with this status, whatever becomes of events.
+    pub(super) async fn start_with_head(head: u16, answer: impl FnMut(&Value) -> Answer + Send + 'static) -> Self {
+        Self::start_with(Some(head), answer).await
+    }
+
+    async fn start_with(head: Option<u16>, answer: impl FnMut(&Value) -> Answer + Send + 'static) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let received = Arc::<Mutex<Vec<Received>>>::default();
         let (answer, book) = (Arc::new(Mutex::new(answer)), Arc::clone(&received));
-        let take = move |body: String| {
-            let event: Value = serde_json::from_str(&body).unwrap();
-            let answer = answer.lock().unwrap()(&event);
+        let take = move |method: Method, body: String| {
+            let is_question = method == Method::HEAD;
+            let event: Value = if is_question { Value::Null } else { serde_json::from_str(&body).unwrap() };
+            let answer = match head {
+                Some(head) if is_question => Answer::Status(head),
+                _ => answer.lock().unwrap()(&event),
+            };
             let status = if let Answer::Status(status) = answer { Some(status) } else { None };
-            book.lock().unwrap().push((event, status));
+            if !is_question {
+                book.lock().unwrap().push((event, status));
+            }
             async move {
                 match answer {
                     Answer::Status(_) => {}
