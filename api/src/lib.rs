@@ -19,6 +19,7 @@ pub mod context;
 pub mod extract;
 pub mod middleware;
 mod not_yet;
+pub mod once;
 pub mod openapi;
 pub mod page;
 pub mod problem;

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use common::id::{DeliveryId, WebhookId};
 use common::store::webhooks::deliveries::{self, Delivery, State as DeliveryState};
 use serde::Deserialize;
@@ -10,7 +11,8 @@ use utoipa::IntoParams;
 
 use crate::auth::Caller;
 use crate::context::Context;
-use crate::extract::{Path, Query};
+use crate::extract::{NoBody, Path, Query};
+use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
 use crate::problem::{Body, Result};
 
@@ -38,10 +40,14 @@ pub async fn test(
     State(context): State<Context>,
     caller: Caller,
     Path(webhook): Path<WebhookId>,
-) -> Result<(StatusCode, Json<Delivery>)> {
-    let delivery = deliveries::test(&context.db, caller.tenant, webhook).await?;
-    context.bus.signal(caller.tenant);
-    Ok((StatusCode::ACCEPTED, Json(delivery)))
+    request: Once<NoBody>,
+) -> Result<Response> {
+    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+        Begun::First(turn) => turn,
+        Begun::Again(answer) => return Ok(answer),
+    };
+    let delivery = deliveries::test(turn.db(), caller.tenant, webhook).await?;
+    turn.end(&context, Done::new(StatusCode::ACCEPTED, &delivery)?.signal()).await
 }
 
 /// List a webhook's deliveries
@@ -74,8 +80,12 @@ pub async fn retry(
     State(context): State<Context>,
     caller: Caller,
     Path((webhook, delivery)): Path<(WebhookId, DeliveryId)>,
-) -> Result<(StatusCode, Json<Delivery>)> {
-    let delivery = deliveries::retry(&context.db, caller.tenant, webhook, delivery).await?;
-    context.bus.signal(caller.tenant);
-    Ok((StatusCode::ACCEPTED, Json(delivery)))
+    request: Once<NoBody>,
+) -> Result<Response> {
+    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+        Begun::First(turn) => turn,
+        Begun::Again(answer) => return Ok(answer),
+    };
+    let delivery = deliveries::retry(turn.db(), caller.tenant, webhook, delivery).await?;
+    turn.end(&context, Done::new(StatusCode::ACCEPTED, &delivery)?.signal()).await
 }

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use common::account::{MAX_LABEL, name};
 use common::id::TenantId;
 use common::store::tenants::{self, Tenant};
@@ -12,6 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::auth::Admin;
 use crate::context::Context;
 use crate::extract::{self, Path, Query};
+use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
 use crate::problem::{Body, Problem, Result};
 
@@ -45,13 +47,13 @@ pub struct Paging {
 /// Create a tenant
 #[utoipa::path(post, path = "/v1/tenants", tag = "Tenants", security(("admin_key" = [])), request_body = Name,
     responses((status = 201, body = Tenant), (status = "4XX", body = Body, content_type = "application/problem+json")))]
-pub async fn create(
-    State(context): State<Context>,
-    _: Admin,
-    extract::Json(request): extract::Json<Name>,
-) -> Result<(StatusCode, Json<Tenant>)> {
-    let tenant = tenants::create(&context.db, TenantId::new(), &request.checked()?).await?;
-    Ok((StatusCode::CREATED, Json(tenant)))
+pub async fn create(State(context): State<Context>, _: Admin, request: Once<extract::Json<Name>>) -> Result<Response> {
+    let mut turn = match request.begin(&context, None).await? {
+        Begun::First(turn) => turn,
+        Begun::Again(answer) => return Ok(answer),
+    };
+    let tenant = tenants::create(turn.db(), TenantId::new(), &request.body.0.checked()?).await?;
+    turn.end(&context, Done::made(format!("/v1/tenants/{}", tenant.id), &tenant)?).await
 }
 
 /// List tenants

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::{Error, Result};
+use super::{Db, Error, Result};
 use crate::id::{ApiKeyId, TenantId};
 
 /// Whom a key acts for.
@@ -49,7 +49,13 @@ pub struct Identity {
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is no such tenant.
-pub async fn create(db: &PgPool, tenant: Option<TenantId>, name: &str, secret_hash: &[u8; 32]) -> Result<ApiKey> {
+pub async fn create(
+    db: impl Into<Db<'_>>,
+    tenant: Option<TenantId>,
+    name: &str,
+    secret_hash: &[u8; 32],
+) -> Result<ApiKey> {
+    let mut db = db.into().acquire().await?;
     let role = if tenant.is_some() { "tenant" } else { "admin" };
     sqlx::query_as!(
         ApiKey,
@@ -66,7 +72,7 @@ pub async fn create(db: &PgPool, tenant: Option<TenantId>, name: &str, secret_ha
         name,
         secret_hash.as_slice()
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *db)
     .await?
     .ok_or(Error::NotFound)
 }

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 
-use super::Result;
+use super::{Db, Result};
 use crate::account::Status;
 use crate::id::{AccountId, TenantId};
 use crate::telemetry::trace;
@@ -161,7 +161,8 @@ pub async fn record_status(
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn end(db: &PgPool, tenant: TenantId) -> Result<Cursor> {
+pub async fn end(db: impl Into<Db<'_>>, tenant: TenantId) -> Result<Cursor> {
+    let mut db = db.into().acquire().await?;
     let last = sqlx::query!(
         r#"
         SELECT txid::text::bigint AS "txid!", id FROM events
@@ -170,7 +171,7 @@ pub async fn end(db: &PgPool, tenant: TenantId) -> Result<Cursor> {
         "#,
         tenant.0
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *db)
     .await?;
     Ok(last.map_or(Cursor { txid: 0, id: 0 }, |last| Cursor { txid: last.txid, id: last.id }))
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{Error, Result};
+use super::{Db, Error, Result};
 use crate::id::TenantId;
 
 /// A tenant.
@@ -23,14 +23,15 @@ pub struct Tenant {
 ///
 /// # Errors
 /// When the database does not do it.
-pub async fn create(db: &PgPool, id: TenantId, name: &str) -> Result<Tenant> {
+pub async fn create(db: impl Into<Db<'_>>, id: TenantId, name: &str) -> Result<Tenant> {
+    let mut db = db.into().acquire().await?;
     let tenant = sqlx::query_as!(
         Tenant,
         r#"INSERT INTO tenants (id, name) VALUES ($1, $2) RETURNING id AS "id: TenantId", name, created_at"#,
         id.0,
         name
     )
-    .fetch_one(db)
+    .fetch_one(&mut *db)
     .await?;
     Ok(tenant)
 }

@@ -2,9 +2,9 @@
 //! [`follow`] and [`ends`].
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{Connection as _, PgPool};
 
-use super::{Error, Result, events};
+use super::{Db, Error, Result, events};
 use crate::id::{TenantId, WebhookId};
 use crate::webhook::{MAX_PER_TENANT, signature};
 
@@ -55,9 +55,10 @@ pub struct Change {
 ///
 /// # Errors
 /// [`Error::Conflict`] when the tenant has [`MAX_PER_TENANT`] already.
-pub async fn create(db: &PgPool, tenant: TenantId, url: &str, kinds: &[String]) -> Result<(Webhook, String)> {
+pub async fn create(db: impl Into<Db<'_>>, tenant: TenantId, url: &str, kinds: &[String]) -> Result<(Webhook, String)> {
+    let mut db = db.into().acquire().await?;
     let secret = signature::generate();
-    let cursor = events::end(db, tenant).await?;
+    let cursor = events::end(&mut *db, tenant).await?;
     let mut transaction = db.begin().await?;
     // one at a time, so that the count below holds; events and accounts may be written meanwhile
     sqlx::query!("SELECT id FROM tenants WHERE id = $1 FOR NO KEY UPDATE", tenant.0)
@@ -120,7 +121,8 @@ pub async fn list(
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such webhook.
-pub async fn get(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<Webhook> {
+pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) -> Result<Webhook> {
+    let mut db = db.into().acquire().await?;
     sqlx::query_as!(
         Webhook,
         r#"
@@ -130,7 +132,7 @@ pub async fn get(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<We
         tenant.0,
         webhook.0
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *db)
     .await?
     .ok_or(Error::NotFound)
 }
@@ -174,7 +176,8 @@ pub async fn change(db: &PgPool, tenant: TenantId, webhook: WebhookId, change: &
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such webhook.
-pub async fn rotate_secret(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<(Webhook, String)> {
+pub async fn rotate_secret(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) -> Result<(Webhook, String)> {
+    let mut db = db.into().acquire().await?;
     let secret = signature::generate();
     let webhook = sqlx::query_as!(
         Webhook,
@@ -189,7 +192,7 @@ pub async fn rotate_secret(db: &PgPool, tenant: TenantId, webhook: WebhookId) ->
         secret,
         PREVIOUS_SIGNS_HOURS
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *db)
     .await?
     .ok_or(Error::NotFound)?;
     Ok((webhook, secret))
