@@ -175,7 +175,7 @@ async fn identify(headers: &HeaderMap, context: &Context) -> Result<(Identity, [
 }
 
 /// The key of a request, if it looks like one. `Authorization` goes first.
-fn presented(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn presented(headers: &HeaderMap) -> Option<&str> {
     let key = match headers.get(header::AUTHORIZATION) {
         Some(value) => {
             let (scheme, key) = value.to_str().ok()?.split_once(' ')?;

@@ -13,39 +13,60 @@ pub const BODY_LIMIT: usize = 256 * 1024;
 /// Longest body of a reminder, in bytes.
 pub const LONG_BODY_LIMIT: usize = 4 * 1024 * 1024;
 
+/// What a body may be.
+pub trait Body: Sized {
+    /// Reads it; `is_json` is what its content type says.
+    ///
+    /// # Errors
+    /// A problem that names what is wrong with it.
+    fn read(is_json: bool, bytes: &[u8]) -> Result<Self>;
+}
+
 /// A JSON body.
 pub struct Json<T>(pub T);
+
+/// A JSON body that may be missing.
+pub struct OptionalJson<T>(pub T);
+
+/// Whatever body there is, nobody looks at it.
+pub struct NoBody;
+
+impl<T: DeserializeOwned> Body for Json<T> {
+    fn read(is_json: bool, bytes: &[u8]) -> Result<Self> {
+        if !is_json {
+            return Err(Problem::UnsupportedMediaType);
+        }
+        parse(bytes).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned + Default> Body for OptionalJson<T> {
+    fn read(is_json: bool, bytes: &[u8]) -> Result<Self> {
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        Json::read(is_json, bytes).map(|Json(value)| Self(value))
+    }
+}
+
+impl Body for NoBody {
+    fn read(_is_json: bool, _bytes: &[u8]) -> Result<Self> {
+        Ok(Self)
+    }
+}
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
-        let is_json = content_type(&request).is_some_and(is_json);
-        let bytes = read(request, state).await?;
-        if !is_json {
-            return Err(Problem::UnsupportedMediaType);
-        }
-        parse(&bytes).map(Self)
+        let is_json = says_json(&request);
+        Self::read(is_json, &read(request, state).await?)
     }
 }
 
-/// A JSON body that may be missing.
-pub struct OptionalJson<T>(pub T);
-
-impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJson<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self> {
-        let is_json = content_type(&request).is_some_and(is_json);
-        let bytes = read(request, state).await?;
-        if bytes.is_empty() {
-            return Ok(Self(T::default()));
-        }
-        if !is_json {
-            return Err(Problem::UnsupportedMediaType);
-        }
-        parse(&bytes).map(Self)
-    }
+/// Whether the content type is JSON.
+pub(crate) fn says_json(request: &Request) -> bool {
+    content_type(request).is_some_and(is_json)
 }
 
 fn content_type(request: &Request) -> Option<&str> {
@@ -57,7 +78,8 @@ fn is_json(content_type: &str) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
+/// The body, up to the limit of its route.
+pub(crate) async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
     Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::TooLarge,
         _ => Problem::Malformed("The body did not arrive whole".to_owned()),

@@ -20,6 +20,7 @@ pub mod extract;
 pub mod last_seen;
 pub mod middleware;
 mod not_yet;
+pub mod once;
 pub mod openapi;
 pub mod page;
 pub mod problem;

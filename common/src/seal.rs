@@ -11,6 +11,8 @@ use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::{Aead, KeyInit, Nonce, Payload};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 /// The layout described above.
@@ -19,6 +21,8 @@ const NONCE_BYTES: usize = 12;
 const KEY_BYTES: usize = 32;
 /// Longest key id: it is a column.
 const KEY_ID_CHARS: usize = 32;
+/// The id of a key that was derived.
+const DERIVED: &str = "derived";
 
 /// Seals with the current key, opens with any it knows. The keys are wiped from memory when it is dropped.
 pub struct Sealer {
@@ -50,6 +54,16 @@ impl Sealer {
         }
         let current = current.ok_or(KeyError::Form { position: 1 })?;
         Ok(Self { current, keys })
+    }
+
+    /// Seals with one key, which only who has `secret` can make: HMAC-SHA256 of `about` under it. The secret must be as hard to
+    /// guess as a key.
+    #[must_use]
+    pub fn derived(secret: &[u8], about: &[u8]) -> Self {
+        let Ok(mac) = Hmac::<Sha256>::new_from_slice(secret) else { unreachable!("HMAC takes keys of any length") };
+        let key: Zeroizing<[u8; KEY_BYTES]> = Zeroizing::new(mac.chain_update(about).finalize().into_bytes().into());
+        let cipher = Aes256Gcm::new((&*key).into());
+        Self { current: DERIVED.to_owned(), keys: BTreeMap::from([(DERIVED.to_owned(), cipher)]) }
     }
 
     /// The id of the key that seals.

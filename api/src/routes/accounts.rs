@@ -15,6 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::{self, Path, Query};
+use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
 use crate::problem::{Body, Problem, Result};
 
@@ -92,10 +93,16 @@ pub struct Deleting {
 pub async fn create(
     State(context): State<Context>,
     caller: Caller,
-    extract::Json(request): extract::Json<Label>,
-) -> Result<(StatusCode, Json<Account>)> {
-    let account = accounts::create(&context.db, caller.tenant, &request.checked()?, caller.operator()).await?;
-    Ok((StatusCode::CREATED, Json(account.into())))
+    request: Once<extract::Json<Label>>,
+) -> Result<Response> {
+    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+        Begun::First(turn) => turn,
+        Begun::Again(answer) => return Ok(answer),
+    };
+    let label = request.body.0.checked()?;
+    let account = accounts::create(turn.db(), caller.tenant, &label, caller.operator()).await?;
+    let location = format!("/v1/accounts/{}", account.id);
+    turn.end(&context, Done::made(location, &Account::from(account))?).await
 }
 
 /// List accounts

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use common::clock;
 use common::id::{DeliveryId, WebhookId};
@@ -12,7 +13,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Caller;
 use crate::context::Context;
-use crate::extract::{self, Path, Query};
+use crate::extract::{self, NoBody, Path, Query};
+use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
 use crate::problem::{Body, Problem, Result};
 
@@ -40,10 +42,14 @@ pub async fn test(
     State(context): State<Context>,
     caller: Caller,
     Path(webhook): Path<WebhookId>,
-) -> Result<(StatusCode, Json<Delivery>)> {
-    let delivery = deliveries::test(&context.db, caller.tenant, webhook).await?;
-    context.bus.signal(caller.tenant);
-    Ok((StatusCode::ACCEPTED, Json(delivery)))
+    request: Once<NoBody>,
+) -> Result<Response> {
+    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+        Begun::First(turn) => turn,
+        Begun::Again(answer) => return Ok(answer),
+    };
+    let delivery = deliveries::test(turn.db(), caller.tenant, webhook).await?;
+    turn.end(&context, Done::new(StatusCode::ACCEPTED, &delivery)?.signal()).await
 }
 
 /// List a webhook's deliveries
@@ -108,12 +114,15 @@ pub async fn replay(
     State(context): State<Context>,
     caller: Caller,
     Path(webhook): Path<WebhookId>,
-    extract::Json(request): extract::Json<Replay>,
-) -> Result<(StatusCode, Json<Replayed>)> {
-    let stretch = request.stretch()?;
-    let replayed = deliveries::replay(&context.db, caller.tenant, webhook, stretch, caller.operator()).await?;
-    context.bus.signal(caller.tenant);
-    Ok((StatusCode::ACCEPTED, Json(replayed)))
+    request: Once<extract::Json<Replay>>,
+) -> Result<Response> {
+    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+        Begun::First(turn) => turn,
+        Begun::Again(answer) => return Ok(answer),
+    };
+    let stretch = request.body.0.stretch()?;
+    let replayed = deliveries::replay(turn.db(), caller.tenant, webhook, stretch, caller.operator()).await?;
+    turn.end(&context, Done::new(StatusCode::ACCEPTED, &replayed)?.signal()).await
 }
 
 /// Try a delivery again
@@ -128,8 +137,12 @@ pub async fn retry(
     State(context): State<Context>,
     caller: Caller,
     Path((webhook, delivery)): Path<(WebhookId, DeliveryId)>,
-) -> Result<(StatusCode, Json<Delivery>)> {
-    let delivery = deliveries::retry(&context.db, caller.tenant, webhook, delivery).await?;
-    context.bus.signal(caller.tenant);
-    Ok((StatusCode::ACCEPTED, Json(delivery)))
+    request: Once<NoBody>,
+) -> Result<Response> {
+    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+        Begun::First(turn) => turn,
+        Begun::Again(answer) => return Ok(answer),
+    };
+    let delivery = deliveries::retry(turn.db(), caller.tenant, webhook, delivery).await?;
+    turn.end(&context, Done::new(StatusCode::ACCEPTED, &delivery)?.signal()).await
 }

@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::StatusCode;
+use axum::response::Response;
 use common::id::{ApiKeyId, TenantId};
 use common::store::api_keys::{self, ApiKey};
 use serde::Serialize;
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 use crate::auth::{self, Admin};
 use crate::context::Context;
 use crate::extract::{self, Path};
+use crate::once::{Begun, Done, Once};
 use crate::page::Page;
 use crate::problem::{Body, Result};
 use crate::routes::tenants::Name;
@@ -33,12 +35,15 @@ pub async fn create(
     State(context): State<Context>,
     admin: Admin,
     Path(tenant): Path<TenantId>,
-    extract::Json(request): extract::Json<Name>,
-) -> Result<(StatusCode, [(HeaderName, &'static str); 1], Json<CreatedKey>)> {
-    let secret = auth::generate(Some(tenant));
-    let (name, digest) = (request.checked()?, auth::digest(&secret));
-    let key = api_keys::create(&context.db, Some(tenant), &name, &digest, admin.operator()).await?;
-    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(CreatedKey { key, secret })))
+    request: Once<extract::Json<Name>>,
+) -> Result<Response> {
+    let mut turn = match request.begin(&context, None).await? {
+        Begun::First(turn) => turn,
+        Begun::Again(answer) => return Ok(answer),
+    };
+    let (name, secret) = (request.body.0.checked()?, auth::generate(Some(tenant)));
+    let key = api_keys::create(turn.db(), Some(tenant), &name, &auth::digest(&secret), admin.operator()).await?;
+    turn.end(&context, Done::new(StatusCode::CREATED, &CreatedKey { key, secret })?.secret()).await
 }
 
 /// List a tenant's keys

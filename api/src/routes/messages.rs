@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
 use common::account::{self, Wait};
@@ -11,22 +11,19 @@ use common::id::{AccountId, MessageId};
 use common::jid::Jid;
 use common::job::Bell;
 use common::message::{State as MessageState, check_text};
-use common::store::idempotency::{Key, MAX_KEY};
-use common::store::messages::{self, Accepted, Draft};
+use common::store::idempotency::{self, Earlier};
+use common::store::messages::{self, Draft};
 use common::telemetry::metrics;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::{self, Path, Query};
+use crate::once::{self, Begun, Done, Once};
 use crate::page::{self, Page};
 use crate::problem::{Body, FieldError, Problem, Result};
-
-/// Makes a repeated request harmless.
-static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Says that this answer was given before.
-static IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// A message, and what it waits for.
 #[derive(Serialize, ToSchema)]
@@ -81,33 +78,41 @@ pub struct Filter {
 /// when that changes. While the account is offline it waits. With an `Idempotency-Key` the request may be repeated for
 /// 24 hours: the message is sent once.
 #[utoipa::path(post, path = "/v1/accounts/{account}/messages", tag = "Messages",
-    params(("account" = AccountId, Path), ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters")),
-    request_body = Send,
-    responses((status = 202, body = Message, headers(("Idempotency-Replayed" = bool, description = "`true` when this request was answered before"))),
+    params(("account" = AccountId, Path)), request_body = Send,
+    responses((status = 202, body = Message),
         (status = 409, description = "Account not connected: pair it again", body = Body, content_type = "application/problem+json"),
         (status = "4XX", body = Body, content_type = "application/problem+json")))]
 pub async fn send(
     State(context): State<Context>,
     caller: Caller,
     Path(account): Path<AccountId>,
-    headers: HeaderMap,
-    extract::Json(request): extract::Json<Send>,
+    request: Once<extract::Json<Send>>,
 ) -> Result<Response> {
-    let to = checked(&request)?;
-    let key = idempotency_key(&headers, account, &to, &request)?;
-    let draft = Draft { to: &to, text: &request.text, expires_at: request.expires_at, key: key.as_ref() };
-    match messages::accept(&context.db, caller.tenant, account, &draft).await? {
-        Accepted::Queued(message) => {
-            metrics::MESSAGES_ACCEPTED.inc();
-            context.ring(Bell::Send { account });
-            Ok((StatusCode::ACCEPTED, Json(Message::from(message))).into_response())
+    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+        Begun::First(turn) => turn,
+        Begun::Again(answer) => return Ok(answer),
+    };
+    let wish = &request.body.0;
+    let to = checked(wish)?;
+    let draft = Draft { to: &to, text: &wish.text, expires_at: wish.expires_at };
+    let message = messages::accept(turn.db(), caller.tenant, account, &draft).await?;
+    if let Some(key) = request.key() {
+        let known = (key, &digest_of_release_before(account, &to, wish));
+        match idempotency::note_for_release_before(turn.db(), caller.tenant, known, message.id).await? {
+            None => {}
+            Some(Earlier::Other) => return Err(Problem::KeyReused),
+            Some(Earlier::Same(message)) => {
+                drop(turn); // what it did is undone
+                let message = messages::get(&context.db, caller.tenant, message).await?;
+                return Ok(once::replayed((StatusCode::ACCEPTED, Json(Message::from(message))).into_response()));
+            }
         }
-        Accepted::Replayed(message) => {
-            let replayed = [(IDEMPOTENCY_REPLAYED.clone(), HeaderValue::from_static("true"))];
-            Ok((StatusCode::ACCEPTED, replayed, Json(Message::from(message))).into_response())
-        }
-        Accepted::KeyReused => Err(Problem::KeyReused),
     }
+    let location = format!("/v1/messages/{}", message.id);
+    let done = Done::new(StatusCode::ACCEPTED, &Message::from(message))?.at(location).ring(Bell::Send { account });
+    let answer = turn.end(&context, done).await?;
+    metrics::MESSAGES_ACCEPTED.inc();
+    Ok(answer)
 }
 
 fn checked(request: &Send) -> Result<Jid> {
@@ -128,14 +133,8 @@ fn checked(request: &Send) -> Result<Jid> {
     }
 }
 
-/// A request is the same if it asks the same account to send the same text to the same chat with the same expiry.
-fn idempotency_key(headers: &HeaderMap, account: AccountId, to: &Jid, request: &Send) -> Result<Option<Key>> {
-    let Some(value) = headers.get(&IDEMPOTENCY_KEY) else { return Ok(None) };
-    let key = value.to_str().ok().filter(|key| {
-        (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
-    });
-    let key = key
-        .ok_or_else(|| Problem::field("Idempotency-Key", format!("must be 1 to {MAX_KEY} visible ASCII characters")))?;
+/// What the release before keeps of a request with a key; goes with the table `idempotency_keys`.
+fn digest_of_release_before(account: AccountId, to: &Jid, request: &Send) -> [u8; 32] {
     let expires_at = request.expires_at.map(|at| at.timestamp_micros().to_be_bytes());
     let parts: [&[u8]; 5] = [
         b"message",
@@ -144,7 +143,12 @@ fn idempotency_key(headers: &HeaderMap, account: AccountId, to: &Jid, request: &
         request.text.as_bytes(),
         expires_at.as_ref().map_or(&[], |at| at.as_slice()),
     ];
-    Ok(Some(Key::new(key, &parts)))
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    digest.finalize().into()
 }
 
 /// List an account's messages

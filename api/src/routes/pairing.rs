@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
+use axum::response::Response;
 use common::account::{Method, Status};
 use common::id::AccountId;
 use common::jid;
@@ -17,6 +18,7 @@ use utoipa::ToSchema;
 use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::{OptionalJson, Path};
+use crate::once::{Begun, Done, Once};
 use crate::problem::{Body, Problem, Result};
 
 /// How to link the phone. Without a body: by QR code.
@@ -89,13 +91,17 @@ pub async fn pair(
     State(context): State<Context>,
     caller: Caller,
     Path(account): Path<AccountId>,
-    OptionalJson(request): OptionalJson<Pair>,
-) -> Result<(StatusCode, Json<Pairing>)> {
-    let how = (request.method, request.phone()?);
-    let pairing = accounts::pair(&context.db, caller.tenant, account, how, caller.operator()).await?;
-    context.ring(Bell::Pair { account });
-    context.bus.signal(caller.tenant);
-    Ok((StatusCode::ACCEPTED, Json(pairing)))
+    request: Once<OptionalJson<Pair>>,
+) -> Result<Response> {
+    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+        Begun::First(turn) => turn,
+        Begun::Again(answer) => return Ok(answer),
+    };
+    let wish = &request.body.0;
+    let how = (wish.method, wish.phone()?);
+    let pairing = accounts::pair(turn.db(), caller.tenant, account, how, caller.operator()).await?;
+    let done = Done::new(StatusCode::ACCEPTED, &pairing)?.at(format!("/v1/accounts/{account}/pairing"));
+    turn.end(&context, done.ring(Bell::Pair { account }).signal()).await
 }
 
 /// Read the pairing under way

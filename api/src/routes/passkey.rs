@@ -1,8 +1,8 @@
 //! WhatsApp's passkey gate: the phone's owner answers, and compares codes.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::id::AccountId;
@@ -13,7 +13,8 @@ use utoipa::ToSchema;
 
 use crate::auth::Caller;
 use crate::context::Context;
-use crate::extract::{self, Path};
+use crate::extract::{self, NoBody, Path};
+use crate::once::{Begun, Done, Once, Turn};
 use crate::problem::{Body, Problem, Result};
 
 /// A WebAuthn credential, as `navigator.credentials.get` gives it (`toJSON`). Fields that WhatsApp does not want are passed over.
@@ -76,12 +77,17 @@ pub async fn present(
     State(context): State<Context>,
     caller: Caller,
     Path(account): Path<AccountId>,
-    extract::Json(credential): extract::Json<Credential>,
-) -> Result<(StatusCode, Json<accounts::Pairing>)> {
+    request: Once<extract::Json<Credential>>,
+) -> Result<Response> {
+    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+        Begun::First(turn) => turn,
+        Begun::Again(answer) => return Ok(answer),
+    };
+    let credential = &request.body.0;
     credential.check()?;
-    let text = serde_json::to_string(&credential).map_err(|_| Problem::field("response", "can't be stored"))?;
-    passkeys::present(&context.db, caller.tenant, account, &text).await?;
-    goes_on(&context, &caller, account).await
+    let text = serde_json::to_string(credential).map_err(|_| Problem::field("response", "can't be stored"))?;
+    passkeys::present(turn.db(), caller.tenant, account, &text).await?;
+    goes_on(&context, &caller, account, turn).await
 }
 
 /// Confirm the passkey's code
@@ -93,16 +99,18 @@ pub async fn confirm(
     State(context): State<Context>,
     caller: Caller,
     Path(account): Path<AccountId>,
-) -> Result<(StatusCode, Json<accounts::Pairing>)> {
-    passkeys::confirm(&context.db, caller.tenant, account).await?;
-    goes_on(&context, &caller, account).await
+    request: Once<NoBody>,
+) -> Result<Response> {
+    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+        Begun::First(turn) => turn,
+        Begun::Again(answer) => return Ok(answer),
+    };
+    passkeys::confirm(turn.db(), caller.tenant, account).await?;
+    goes_on(&context, &caller, account, turn).await
 }
 
-async fn goes_on(
-    context: &Context,
-    caller: &Caller,
-    account: AccountId,
-) -> Result<(StatusCode, Json<accounts::Pairing>)> {
-    context.ring(Bell::Pair { account });
-    Ok((StatusCode::ACCEPTED, Json(accounts::pairing(&context.db, caller.tenant, account).await?)))
+async fn goes_on(context: &Context, caller: &Caller, account: AccountId, mut turn: Turn) -> Result<Response> {
+    let pairing = accounts::pairing(turn.db(), caller.tenant, account).await?;
+    let done = Done::new(StatusCode::ACCEPTED, &pairing)?.at(format!("/v1/accounts/{account}/pairing"));
+    turn.end(context, done.ring(Bell::Pair { account })).await
 }

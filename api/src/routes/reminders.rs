@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use common::account::name;
 use common::id::{AccountId, ReminderId};
@@ -19,6 +20,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::{self, Path, Query};
+use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
 use crate::problem::{Body, FieldError, Problem, Result};
 
@@ -287,13 +289,18 @@ pub struct Filter {
 pub async fn create(
     State(context): State<Context>,
     caller: Caller,
-    extract::Json(wish): extract::Json<Wish>,
-) -> Result<(StatusCode, Json<Reminder>)> {
-    let now = reminders::now(&context.db).await?;
-    let plan = wish.checked(|spec| spec.check(now, 1))?;
-    let created = reminders::create(&context.db, caller.tenant, &plan).await;
+    request: Once<extract::Json<Wish>>,
+) -> Result<Response> {
+    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+        Begun::First(turn) => turn,
+        Begun::Again(answer) => return Ok(answer),
+    };
+    let now = reminders::now(turn.db()).await?;
+    let plan = request.body.0.checked(|spec| spec.check(now, 1))?;
+    let created = reminders::create(turn.db(), caller.tenant, &plan).await;
     let reminder = created.map_err(no_such_account)?;
-    Ok((StatusCode::CREATED, Json(reminder.into())))
+    let location = format!("/v1/reminders/{}", reminder.id);
+    turn.end(&context, Done::made(location, &Reminder::from(reminder))?).await
 }
 
 /// List reminders

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use common::id::{AccountId, ReminderId, RunId};
 use common::job::Bell;
@@ -13,7 +14,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Caller;
 use crate::context::Context;
-use crate::extract::{Path, Query};
+use crate::extract::{NoBody, Path, Query};
+use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
 use crate::problem::{Body, Result};
 
@@ -144,12 +146,16 @@ pub async fn resume(
     State(context): State<Context>,
     caller: Caller,
     Path(run): Path<RunId>,
-) -> Result<(StatusCode, Json<RunWithTargets>)> {
-    let resumed = runs::resume(&context.db, caller.tenant, run).await?;
-    context.ring(Bell::Send { account: resumed.account });
-    context.bus.signal(caller.tenant);
-    let (run, messages, targets) = runs::get(&context.db, caller.tenant, run).await?;
-    Ok((StatusCode::ACCEPTED, Json(RunWithTargets { run, messages, targets })))
+    request: Once<NoBody>,
+) -> Result<Response> {
+    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+        Begun::First(turn) => turn,
+        Begun::Again(answer) => return Ok(answer),
+    };
+    let resumed = runs::resume(turn.db(), caller.tenant, run).await?;
+    let (run, messages, targets) = runs::get(turn.db(), caller.tenant, run).await?;
+    let done = Done::new(StatusCode::ACCEPTED, &RunWithTargets { run, messages, targets })?;
+    turn.end(&context, done.ring(Bell::Send { account: resumed.account }).signal()).await
 }
 
 /// Cancel a paused run
@@ -161,11 +167,15 @@ pub async fn cancel(
     State(context): State<Context>,
     caller: Caller,
     Path(run): Path<RunId>,
-) -> Result<Json<RunWithTargets>> {
-    runs::cancel(&context.db, caller.tenant, run).await?;
-    context.bus.signal(caller.tenant);
-    let (run, messages, targets) = runs::get(&context.db, caller.tenant, run).await?;
-    Ok(Json(RunWithTargets { run, messages, targets }))
+    request: Once<NoBody>,
+) -> Result<Response> {
+    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+        Begun::First(turn) => turn,
+        Begun::Again(answer) => return Ok(answer),
+    };
+    runs::cancel(turn.db(), caller.tenant, run).await?;
+    let (run, messages, targets) = runs::get(turn.db(), caller.tenant, run).await?;
+    turn.end(&context, Done::new(StatusCode::OK, &RunWithTargets { run, messages, targets })?.signal()).await
 }
 
 /// Clear the history

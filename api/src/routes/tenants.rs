@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use common::account::{MAX_LABEL, name};
 use common::id::TenantId;
 use common::store::audit::{self, AuditEntry};
@@ -13,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::auth::Admin;
 use crate::context::Context;
 use crate::extract::{self, Path, Query};
+use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
 use crate::problem::{Body, Problem, Result};
 
@@ -49,10 +51,15 @@ pub struct Paging {
 pub async fn create(
     State(context): State<Context>,
     admin: Admin,
-    extract::Json(request): extract::Json<Name>,
-) -> Result<(StatusCode, Json<Tenant>)> {
-    let tenant = tenants::create(&context.db, TenantId::new(), &request.checked()?, admin.operator()).await?;
-    Ok((StatusCode::CREATED, Json(tenant)))
+    request: Once<extract::Json<Name>>,
+) -> Result<Response> {
+    let mut turn = match request.begin(&context, None).await? {
+        Begun::First(turn) => turn,
+        Begun::Again(answer) => return Ok(answer),
+    };
+    let name = request.body.0.checked()?;
+    let tenant = tenants::create(turn.db(), TenantId::new(), &name, admin.operator()).await?;
+    turn.end(&context, Done::made(format!("/v1/tenants/{}", tenant.id), &tenant)?).await
 }
 
 /// List tenants

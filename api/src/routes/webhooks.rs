@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::StatusCode;
+use axum::response::Response;
 use common::config::Webhooks;
 use common::id::WebhookId;
 use common::store::webhooks::{self, Change, Webhook};
@@ -12,7 +13,8 @@ use utoipa::ToSchema;
 
 use crate::auth::Caller;
 use crate::context::Context;
-use crate::extract::{self, Path, Query};
+use crate::extract::{self, NoBody, Path, Query};
+use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
 use crate::problem::{Body, FieldError, Problem, Result};
 use crate::routes::tenants::Paging;
@@ -53,10 +55,6 @@ pub struct WebhookWithSecret {
     secret: String,
 }
 
-const NO_STORE: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
-
-type Secret = ([(HeaderName, &'static str); 1], Json<WebhookWithSecret>);
-
 fn checked(
     url: Option<&str>,
     kinds: Option<&[String]>,
@@ -81,12 +79,18 @@ fn checked(
 pub async fn create(
     State(context): State<Context>,
     caller: Caller,
-    extract::Json(request): extract::Json<NewWebhook>,
-) -> Result<(StatusCode, [(HeaderName, &'static str); 1], Json<WebhookWithSecret>)> {
-    let (url, kinds) = checked(Some(&request.url), Some(&request.kinds), &context.webhooks)?;
+    request: Once<extract::Json<NewWebhook>>,
+) -> Result<Response> {
+    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+        Begun::First(turn) => turn,
+        Begun::Again(answer) => return Ok(answer),
+    };
+    let wish = &request.body.0;
+    let (url, kinds) = checked(Some(&wish.url), Some(&wish.kinds), &context.webhooks)?;
     let (url, kinds) = (url.unwrap_or_default(), kinds.unwrap_or_default());
-    let (webhook, secret) = webhooks::create(&context.db, caller.tenant, &url, &kinds, caller.operator()).await?;
-    Ok((StatusCode::CREATED, NO_STORE, Json(WebhookWithSecret { webhook, secret })))
+    let (webhook, secret) = webhooks::create(turn.db(), caller.tenant, &url, &kinds, caller.operator()).await?;
+    let location = format!("/v1/webhooks/{}", webhook.id);
+    turn.end(&context, Done::made(location, &WebhookWithSecret { webhook, secret })?.secret()).await
 }
 
 /// List webhooks
@@ -158,7 +162,12 @@ pub async fn rotate_secret(
     State(context): State<Context>,
     caller: Caller,
     Path(webhook): Path<WebhookId>,
-) -> Result<Secret> {
-    let (webhook, secret) = webhooks::rotate_secret(&context.db, caller.tenant, webhook, caller.operator()).await?;
-    Ok((NO_STORE, Json(WebhookWithSecret { webhook, secret })))
+    request: Once<NoBody>,
+) -> Result<Response> {
+    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+        Begun::First(turn) => turn,
+        Begun::Again(answer) => return Ok(answer),
+    };
+    let (webhook, secret) = webhooks::rotate_secret(turn.db(), caller.tenant, webhook, caller.operator()).await?;
+    turn.end(&context, Done::new(StatusCode::OK, &WebhookWithSecret { webhook, secret })?.secret()).await
 }

@@ -11,6 +11,7 @@ mod health;
 mod isolation;
 mod messages;
 mod metrics;
+mod once;
 mod openapi;
 mod pairing;
 mod preview;

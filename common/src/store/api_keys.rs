@@ -1,10 +1,10 @@
 //! API keys. A secret is never stored: the row holds its SHA-256, which is enough as secrets are random.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{Connection as _, PgPool};
 
 use super::audit::{self, About, Entry, Operator};
-use super::{Error, Result};
+use super::{Db, Error, Result};
 use crate::id::{ApiKeyId, TenantId};
 
 /// Whom a key acts for.
@@ -51,12 +51,13 @@ pub struct Identity {
 /// # Errors
 /// [`Error::NotFound`] when there is no such tenant.
 pub async fn create(
-    db: &PgPool,
+    db: impl Into<Db<'_>>,
     tenant: Option<TenantId>,
     name: &str,
     secret_hash: &[u8; 32],
     operator: Operator,
 ) -> Result<ApiKey> {
+    let mut db = db.into().acquire().await?;
     let role = if tenant.is_some() { "tenant" } else { "admin" };
     let mut transaction = db.begin().await?;
     let key = sqlx::query_as!(

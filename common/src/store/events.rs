@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 
-use super::{Error, Result};
+use super::{Db, Error, Result};
 use crate::account::Status;
 use crate::id::{AccountId, TenantId};
 use crate::telemetry::trace;
@@ -161,7 +161,8 @@ pub async fn record_status(
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn end(db: &PgPool, tenant: TenantId) -> Result<Cursor> {
+pub async fn end(db: impl Into<Db<'_>>, tenant: TenantId) -> Result<Cursor> {
+    let mut db = db.into().acquire().await?;
     let last = sqlx::query!(
         r#"
         SELECT txid::text::bigint AS "txid!", id FROM events
@@ -170,14 +171,14 @@ pub async fn end(db: &PgPool, tenant: TenantId) -> Result<Cursor> {
         "#,
         tenant.0
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *db)
     .await?;
     if let Some(last) = last {
         return Ok(Cursor { txid: last.txid, id: last.id });
     }
     // all that there were are removed: a reader that goes on from there has missed nothing
     let gone = sqlx::query!("SELECT events_gone_txid, events_gone_id FROM tenants WHERE id = $1", tenant.0);
-    let gone = gone.fetch_optional(db).await?.and_then(|row| row.events_gone_txid.zip(row.events_gone_id));
+    let gone = gone.fetch_optional(&mut *db).await?.and_then(|row| row.events_gone_txid.zip(row.events_gone_id));
     let (txid, id) = gone.unwrap_or_default();
     Ok(Cursor { txid, id })
 }

@@ -1,12 +1,11 @@
 //! Messages as a tenant sees them: accepting, reading, listing. Sending them is the outbox's matter.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::accounts;
-use super::idempotency::Key;
 use super::page::{self, Listed};
-use super::{Error, Result};
+use super::{Db, Error, Result};
 use crate::account::Status;
 use crate::id::{AccountId, MessageId, RunId, TenantId};
 use crate::jid::Jid;
@@ -17,8 +16,6 @@ use crate::telemetry::trace::{self, Destination, Step};
 pub const NOT_CONNECTED: &str = "Account not connected: pair it again";
 /// What a person is told who wants to send through an account that never had a phone, while its first one is being linked.
 pub const FIRST_PAIRING: &str = "Account not connected: it is being paired for the first time";
-/// How often an acceptance is tried that lost a race for its idempotency key.
-const TRIES: usize = 3;
 
 /// An outbound message. Holds the recipient and the text: no `Debug`.
 #[derive(Clone, serde::Serialize, utoipa::ToSchema)]
@@ -79,67 +76,45 @@ pub struct Draft<'a> {
     pub text: &'a str,
     /// When it is dropped if it could not be sent by then.
     pub expires_at: Option<DateTime<Utc>>,
-    /// The request's idempotency key, if it has one.
-    pub key: Option<&'a Key>,
 }
 
-/// What became of a draft.
-pub enum Accepted {
-    /// It is queued. Ring `Send`.
-    Queued(Message),
-    /// This request was answered before; the message as it is now.
-    Replayed(Message),
-    /// Another request used this idempotency key.
-    KeyReused,
-}
-
-/// Queues a message in one round trip: the account is checked, the idempotency key claimed and the row written by one
-/// statement. When it answers `Queued` the message is safe (R01).
+/// Queues a message in one round trip: the account is checked and the row written by one statement. When this has committed the
+/// message is safe (R01). Afterwards ring `Send`.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account, [`Error::NotConnected`] when the account will not be online
-/// without a new pairing, or was never linked; [`Error::Conflict`] when its idempotency key is being used.
-pub async fn accept(db: &PgPool, tenant: TenantId, account: AccountId, draft: &Draft<'_>) -> Result<Accepted> {
-    for _ in 0..TRIES {
-        let message = MessageId::new();
-        let step = trace::send(Destination::Outbox).tenant(tenant).account(account).message(&message);
-        let row = insert(db, tenant, account, message, draft, &step).await;
-        step.heard(&row);
-        let row = row?;
-        if let (Some(seq), Some(whatsapp_id), Some(created_at)) = (row.seq, row.whatsapp_id, row.created_at) {
-            return Ok(Accepted::Queued(Message {
-                id: message,
-                account_id: account,
-                to: draft.to.as_str().to_owned(),
-                text: draft.text.to_owned(),
-                state: State::Queued,
-                reason: None,
-                whatsapp_id,
-                attempts: 0,
-                run_id: None,
-                expires_at: draft.expires_at,
-                created_at,
-                sent_at: None,
-                delivered_at: None,
-                read_at: None,
-                failed_at: None,
-                seq,
-                account_status: row.status,
-                banned_until: row.banned_until,
-                held_until: row.held_until,
-            }));
-        }
-        match (row.known_fingerprint, row.known_message, draft.key) {
-            (Some(fingerprint), Some(_), Some(key)) if fingerprint != key.fingerprint => {
-                return Ok(Accepted::KeyReused);
-            }
-            (Some(_), Some(known), Some(_)) => return Ok(Accepted::Replayed(get(db, tenant, known).await?)),
-            _ if !row.may_send => return Err(Error::NotConnected(refusal(row.status))),
-            // The same key is being claimed by a request that committed after this statement began: look again.
-            _ => {}
-        }
-    }
-    Err(Error::Conflict("Another request with this Idempotency-Key is under way".to_owned()))
+/// without a new pairing, or was never linked.
+pub async fn accept(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId, draft: &Draft<'_>) -> Result<Message> {
+    let mut db = db.into().acquire().await?;
+    let message = MessageId::new();
+    let step = trace::send(Destination::Outbox).tenant(tenant).account(account).message(&message);
+    let row = insert(&mut db, tenant, account, message, draft, &step).await;
+    step.heard(&row);
+    let row = row?;
+    let (Some(seq), Some(whatsapp_id), Some(created_at)) = (row.seq, row.whatsapp_id, row.created_at) else {
+        return Err(Error::NotConnected(refusal(row.status)));
+    };
+    Ok(Message {
+        id: message,
+        account_id: account,
+        to: draft.to.as_str().to_owned(),
+        text: draft.text.to_owned(),
+        state: State::Queued,
+        reason: None,
+        whatsapp_id,
+        attempts: 0,
+        run_id: None,
+        expires_at: draft.expires_at,
+        created_at,
+        sent_at: None,
+        delivered_at: None,
+        read_at: None,
+        failed_at: None,
+        seq,
+        account_status: row.status,
+        banned_until: row.banned_until,
+        held_until: row.held_until,
+    })
 }
 
 /// What a person is told whose account may not send.
@@ -154,16 +129,13 @@ struct Inserted {
     status: Status,
     banned_until: Option<DateTime<Utc>>,
     held_until: Option<DateTime<Utc>>,
-    may_send: bool,
     seq: Option<i64>,
     whatsapp_id: Option<String>,
     created_at: Option<DateTime<Utc>>,
-    known_fingerprint: Option<Vec<u8>>,
-    known_message: Option<MessageId>,
 }
 
 async fn insert(
-    db: &PgPool,
+    db: &mut PgConnection,
     tenant: TenantId,
     account: AccountId,
     message: MessageId,
@@ -178,22 +150,14 @@ async fn insert(
                 status IN ('connected', 'disconnected') OR (status = 'pending' AND linked_at IS NOT NULL) AS may_send
             FROM accounts WHERE tenant_id = $1 AND id = $2 AND wanted <> 'erased'
             FOR SHARE -- an unpair beside it either sees the row, or is seen
-        ), claim AS (
-            INSERT INTO idempotency_keys (tenant_id, key, fingerprint, resource_id)
-            SELECT $1, $8, $9, $3 FROM account WHERE may_send AND $8::text IS NOT NULL
-            ON CONFLICT DO NOTHING RETURNING key
         ), message AS (
             INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id, expires_at, trace, sender)
-            SELECT $3, $1, $2, $4, $5, $6, $7, $10, phone_number FROM account
-            WHERE may_send AND ($8 IS NULL OR EXISTS (SELECT FROM claim))
+            SELECT $3, $1, $2, $4, $5, $6, $7, $8, phone_number FROM account WHERE may_send
             RETURNING seq, whatsapp_id, created_at
-        ), known AS (
-            SELECT fingerprint, resource_id FROM idempotency_keys WHERE tenant_id = $1 AND key = $8
         )
-        SELECT account.status AS "status: Status", account.banned_until, account.held_until, account.may_send AS "may_send!",
-            message.seq AS "seq?", message.whatsapp_id AS "whatsapp_id?", message.created_at AS "created_at?", known.fingerprint AS "known_fingerprint?",
-            known.resource_id AS "known_message?: MessageId"
-        FROM account LEFT JOIN message ON true LEFT JOIN known ON true
+        SELECT account.status AS "status: Status", account.banned_until, account.held_until,
+            message.seq AS "seq?", message.whatsapp_id AS "whatsapp_id?", message.created_at AS "created_at?"
+        FROM account LEFT JOIN message ON true
         "#,
         tenant.0,
         account.0,
@@ -202,8 +166,6 @@ async fn insert(
         draft.text,
         whatsapp_id(rand::random()),
         draft.expires_at,
-        draft.key.map(|key| key.key.as_str()),
-        draft.key.map(|key| key.fingerprint.as_slice()),
         step.context()
     )
     .fetch_optional(db)

@@ -1,10 +1,11 @@
 //! All SQL of the house: one file per table, the tenant's id first in every signature (cross-tenant ones say so by name).
 
-use sqlx::Connection as _;
 pub use sqlx::PgPool;
 use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::pool::MaybePoolConnection;
 pub use sqlx::postgres::PgConnectOptions;
 use sqlx::postgres::PgPoolOptions;
+use sqlx::{Connection as _, PgConnection, Postgres};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -86,6 +87,35 @@ fn migrator() -> Migrator {
 fn is_lock_timeout(error: &MigrateError) -> bool {
     let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else { return false };
     matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("55P03"))
+}
+
+/// Where a step is carried out.
+pub enum Db<'c> {
+    /// With a connection of its own.
+    Alone(&'c PgPool),
+    /// On this connection: the step becomes a part of its transaction.
+    Within(&'c mut PgConnection),
+}
+
+impl<'c> From<&'c PgPool> for Db<'c> {
+    fn from(pool: &'c PgPool) -> Self {
+        Self::Alone(pool)
+    }
+}
+
+impl<'c> From<&'c mut PgConnection> for Db<'c> {
+    fn from(connection: &'c mut PgConnection) -> Self {
+        Self::Within(connection)
+    }
+}
+
+impl<'c> Db<'c> {
+    async fn acquire(self) -> Result<MaybePoolConnection<'c, Postgres>> {
+        Ok(match self {
+            Self::Alone(pool) => pool.acquire().await?.into(),
+            Self::Within(connection) => connection.into(),
+        })
+    }
 }
 
 /// The right to write for one account's live session: the account and the epoch under which it was claimed.

@@ -1,9 +1,9 @@
 //! SQL of `passkeys`: the gate that WhatsApp may put between a scan and its link. The session writes what is demanded, the
 //! tenant writes the answer, the session takes it, once.
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
-use super::{Error, Fence, Result};
+use super::{Db, Error, Fence, Result};
 use crate::id::{AccountId, TenantId};
 
 /// Writes what WhatsApp demands: WebAuthn request options, and in words what the phone's owner must do.
@@ -116,7 +116,8 @@ pub async fn take_confirmation(pool: &PgPool, fence: Fence) -> Result<bool> {
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] when no passkey is demanded, or one was
 /// presented already.
-pub async fn present(db: &PgPool, tenant: TenantId, account: AccountId, credential: &str) -> Result<()> {
+pub async fn present(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId, credential: &str) -> Result<()> {
+    let mut db = db.into().acquire().await?;
     let done = sqlx::query_scalar!(
         r#"
         UPDATE passkeys p SET credential = $3, updated_at = now() FROM accounts a JOIN leases l ON l.account_id = a.id
@@ -128,11 +129,11 @@ pub async fn present(db: &PgPool, tenant: TenantId, account: AccountId, credenti
         account.0,
         credential
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *db)
     .await?;
     match done {
         Some(_) => Ok(()),
-        None => Err(conflict(db, tenant, account, "No passkey is asked for, or one was presented already").await?),
+        None => Err(conflict(&mut db, tenant, account, "No passkey is asked for, or one was presented already").await?),
     }
 }
 
@@ -140,7 +141,8 @@ pub async fn present(db: &PgPool, tenant: TenantId, account: AccountId, credenti
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] when there is no code to compare.
-pub async fn confirm(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<()> {
+pub async fn confirm(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId) -> Result<()> {
+    let mut db = db.into().acquire().await?;
     let done = sqlx::query_scalar!(
         r#"
         UPDATE passkeys p SET confirmed = true, updated_at = now() FROM accounts a JOIN leases l ON l.account_id = a.id
@@ -151,15 +153,15 @@ pub async fn confirm(db: &PgPool, tenant: TenantId, account: AccountId) -> Resul
         tenant.0,
         account.0
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *db)
     .await?;
     match done {
         Some(_) => Ok(()),
-        None => Err(conflict(db, tenant, account, "There is no code to compare").await?),
+        None => Err(conflict(&mut db, tenant, account, "There is no code to compare").await?),
     }
 }
 
-async fn conflict(db: &PgPool, tenant: TenantId, account: AccountId, why: &str) -> Result<Error> {
+async fn conflict(db: &mut PgConnection, tenant: TenantId, account: AccountId, why: &str) -> Result<Error> {
     super::accounts::get(db, tenant, account).await?;
     Ok(Error::Conflict(why.to_owned()))
 }

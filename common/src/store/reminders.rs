@@ -4,11 +4,11 @@
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::page::{self, Listed};
-use super::{Error, Result, due, runs};
+use super::{Db, Error, Result, due, runs};
 use crate::id::{AccountId, ReminderId, TenantId};
 pub use crate::reminder::life::Status;
 use crate::reminder::rearm::{Past, Run};
@@ -98,7 +98,8 @@ pub struct Plan {
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account.
-pub async fn create(db: &PgPool, tenant: TenantId, plan: &Plan) -> Result<Reminder> {
+pub async fn create(db: impl Into<Db<'_>>, tenant: TenantId, plan: &Plan) -> Result<Reminder> {
+    let mut db = db.into().acquire().await?;
     let mut transaction = db.begin().await?;
     let reminder = ReminderId::new();
     let created = sqlx::query!(
@@ -131,7 +132,7 @@ pub async fn create(db: &PgPool, tenant: TenantId, plan: &Plan) -> Result<Remind
     write_content(&mut transaction, tenant, reminder, plan).await?;
     due::wake(&mut transaction).await?;
     transaction.commit().await?;
-    get(db, tenant, reminder).await
+    get(&mut *db, tenant, reminder).await
 }
 
 /// Replaces a reminder whole and arms it anew (R44): whatever was pending under the old plan never fires.
@@ -219,8 +220,9 @@ async fn rearm(transaction: &mut PgConnection, tenant: TenantId, reminder: Remin
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn now(db: &PgPool) -> Result<DateTime<Utc>> {
-    Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(db).await?)
+pub async fn now(db: impl Into<Db<'_>>) -> Result<DateTime<Utc>> {
+    let mut db = db.into().acquire().await?;
+    Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut *db).await?)
 }
 
 /// What a reminder has done until now, for who is about to edit it.
@@ -286,7 +288,7 @@ async fn try_delete(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Resu
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such reminder.
-pub async fn get(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Reminder> {
+pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, reminder: ReminderId) -> Result<Reminder> {
     let found = read(db, tenant, &[reminder.0]).await?;
     found.into_iter().next().ok_or(Error::NotFound)
 }
@@ -339,7 +341,8 @@ pub async fn list(
     Ok(Listed { rows: read(db, tenant, &shown).await?, next })
 }
 
-async fn read(db: &PgPool, tenant: TenantId, reminders: &[Uuid]) -> Result<Vec<Reminder>> {
+async fn read(db: impl Into<Db<'_>>, tenant: TenantId, reminders: &[Uuid]) -> Result<Vec<Reminder>> {
+    let mut db = db.into().acquire().await?;
     let reminders = sqlx::query_as!(
         Reminder,
         r#"
@@ -356,7 +359,7 @@ async fn read(db: &PgPool, tenant: TenantId, reminders: &[Uuid]) -> Result<Vec<R
         tenant.0,
         reminders
     )
-    .fetch_all(db)
+    .fetch_all(&mut *db)
     .await?;
     Ok(reminders)
 }

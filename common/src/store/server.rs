@@ -22,8 +22,9 @@ pub const CONNECT: Duration = Duration::from_secs(5);
 const HEALTHY: Duration = Duration::from_millis(1_500);
 
 /// Every table of the schema. A role that serves reads and writes them all.
-pub const TABLES: [&str; 24] = [
+pub const TABLES: [&str; 25] = [
     "accounts",
+    "answers",
     "api_keys",
     "audit",
     "credentials",

@@ -1,11 +1,11 @@
 //! Tenants. Only admins see this table, so these functions cross tenants by nature.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::audit::{self, About, Entry, Operator};
-use super::{Error, Result};
+use super::{Db, Error, Result};
 use crate::id::TenantId;
 
 /// A tenant.
@@ -37,12 +37,13 @@ pub struct Kept {
 ///
 /// # Errors
 /// When the database does not do it.
-pub async fn create(db: &PgPool, id: TenantId, name: &str, operator: Operator) -> Result<Tenant> {
+pub async fn create(db: impl Into<Db<'_>>, id: TenantId, name: &str, operator: Operator) -> Result<Tenant> {
+    let mut db = db.into().acquire().await?;
     let mut transaction = db.begin().await?;
     sqlx::query!("INSERT INTO tenants (id, name) VALUES ($1, $2)", id.0, name).execute(&mut *transaction).await?;
     noted(&mut transaction, id, name, operator, "create").await;
     transaction.commit().await?;
-    get(db, id).await
+    get(&mut *db, id).await
 }
 
 /// Changes how long a tenant's messages and audit trail are kept; none: as long as the installation's.
@@ -78,13 +79,14 @@ async fn noted(transaction: &mut PgConnection, id: TenantId, name: &str, operato
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is none.
-pub async fn get(db: &PgPool, id: TenantId) -> Result<Tenant> {
+pub async fn get(db: impl Into<Db<'_>>, id: TenantId) -> Result<Tenant> {
+    let mut db = db.into().acquire().await?;
     sqlx::query_as!(
         Tenant,
         r#"SELECT id AS "id: TenantId", name, messages_kept_days, audit_kept_days, created_at FROM tenants WHERE id = $1"#,
         id.0
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *db)
     .await?
     .ok_or(Error::NotFound)
 }

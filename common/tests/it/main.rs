@@ -5,6 +5,7 @@ mod credentials;
 mod doorbell;
 mod due;
 mod era;
+mod idempotency;
 mod keys;
 mod lease;
 mod limiter;

@@ -5,7 +5,7 @@ use common::id::{AccountId, MessageId, TenantId};
 use common::jid::Jid;
 use common::store::accounts;
 use common::store::audit::Operator;
-use common::store::messages::{self, Accepted, Draft};
+use common::store::messages::{self, Draft};
 use common::store::outbox::{self, Receipt};
 use common::store::pairing::{self, LinkedAs};
 use common::store::session::{self, StatusChange};
@@ -27,8 +27,8 @@ async fn fence(db: &PgPool, account: AccountId) -> Fence {
 
 async fn queue(db: &PgPool, (tenant, account): (TenantId, AccountId)) -> common::store::Result<MessageId> {
     let to: Jid = "4917012345678".parse().unwrap();
-    let draft = Draft { to: &to, text: "hello", expires_at: None, key: None };
-    let Accepted::Queued(message) = messages::accept(db, tenant, account, &draft).await? else { panic!("not queued") };
+    let draft = Draft { to: &to, text: "hello", expires_at: None };
+    let message = messages::accept(db, tenant, account, &draft).await?;
     Ok(message.id)
 }
 

@@ -1,10 +1,10 @@
 //! Pair, unpair and delete: each is one transaction that leaves nothing half done.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::super::audit::{self, About, Entry, Operator};
-use super::super::{Error, Fence, Result, again, events, runs, unsent};
+use super::super::{Db, Error, Fence, Result, again, events, runs, unsent};
 use super::{Pairing, lock, pairing};
 use crate::account::{Method, PAIRING_WINDOW_S, Status};
 use crate::id::{AccountId, TenantId};
@@ -33,12 +33,13 @@ pub enum Deletion {
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] while it is connected.
 pub async fn pair(
-    db: &PgPool,
+    db: impl Into<Db<'_>>,
     tenant: TenantId,
     account: AccountId,
     (method, phone): (Method, Option<&str>),
     operator: Operator,
 ) -> Result<Pairing> {
+    let mut db = db.into().acquire().await?;
     let mut transaction = db.begin().await?;
     // each attempt has an epoch of its own: events of the one before can't reach it (R27)
     fence(&mut transaction, tenant, account).await?;
@@ -73,7 +74,7 @@ pub async fn pair(
     )
     .await;
     transaction.commit().await?;
-    pairing(db, tenant, account).await
+    pairing(&mut *db, tenant, account).await
 }
 
 /// Unpairs from any state (R12, R15): whoever holds the socket is fenced and the credentials are gone when this returns;

@@ -5,11 +5,11 @@
 //! hidden from its tenant.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::audit::{self, About, Entry, Operator};
-use super::{Error, Result};
+use super::{Db, Error, Result};
 use crate::account::{Method, Status, Step};
 use crate::id::{AccountId, TenantId};
 
@@ -99,7 +99,8 @@ pub struct Pairing {
 ///
 /// # Errors
 /// When the database does not do it; [`Error::NotFound`] when the tenant is gone.
-pub async fn create(db: &PgPool, tenant: TenantId, label: &str, operator: Operator) -> Result<Account> {
+pub async fn create(db: impl Into<Db<'_>>, tenant: TenantId, label: &str, operator: Operator) -> Result<Account> {
+    let mut db = db.into().acquire().await?;
     let mut transaction = db.begin().await?;
     let account = AccountId::new();
     let created = sqlx::query!(
@@ -128,14 +129,15 @@ pub async fn create(db: &PgPool, tenant: TenantId, label: &str, operator: Operat
     )
     .await;
     transaction.commit().await?;
-    get(db, tenant, account).await
+    get(&mut *db, tenant, account).await
 }
 
 /// One account.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account.
-pub async fn get(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<Account> {
+pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId) -> Result<Account> {
+    let mut db = db.into().acquire().await?;
     sqlx::query_as!(
         Account,
         r#"
@@ -151,7 +153,7 @@ pub async fn get(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<Ac
         tenant.0,
         account.0
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *db)
     .await?
     .ok_or(Error::NotFound)
 }
@@ -228,7 +230,8 @@ pub async fn rename(
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account.
-pub async fn pairing(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<Pairing> {
+pub async fn pairing(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId) -> Result<Pairing> {
+    let mut db = db.into().acquire().await?;
     sqlx::query_as!(
         Pairing,
         r#"
@@ -252,7 +255,7 @@ pub async fn pairing(db: &PgPool, tenant: TenantId, account: AccountId) -> Resul
         tenant.0,
         account.0
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *db)
     .await?
     .ok_or(Error::NotFound)
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool};
 
 use crate::account;
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
@@ -10,7 +10,7 @@ use crate::reminder::window;
 use crate::run::machine::{self, Event};
 use crate::run::{Status, Tally, TargetState};
 use crate::store::due::{self, Events, RUN_CHANGED};
-use crate::store::{Error, Result, messages};
+use crate::store::{Db, Error, Result, messages};
 
 /// Why a target of a canceled run was not sent.
 const BY_OPERATOR: &str = "canceled by operator";
@@ -54,7 +54,8 @@ async fn lock(transaction: &mut PgConnection, tenant: TenantId, run: RunId) -> R
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such run; [`Error::Conflict`] when it is not paused, its reminder or its
 /// account is gone, or the delivery window is closed right now; [`Error::NotConnected`] when its account's phone is gone.
-pub async fn resume(db: &PgPool, tenant: TenantId, run: RunId) -> Result<Resumed> {
+pub async fn resume(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Result<Resumed> {
+    let mut db = db.into().acquire().await?;
     let mut transaction = db.begin().await?;
     let found = lock(&mut transaction, tenant, run).await?;
     let Some(step) = machine::decide(found.status, Event::Resumed, false) else {
@@ -131,7 +132,8 @@ async fn sender(
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such run; [`Error::Conflict`] when it is not paused.
-pub async fn cancel(db: &PgPool, tenant: TenantId, run: RunId) -> Result<()> {
+pub async fn cancel(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Result<()> {
+    let mut db = db.into().acquire().await?;
     let mut transaction = db.begin().await?;
     let found = lock(&mut transaction, tenant, run).await?;
     let Some(step) = machine::decide(found.status, Event::Canceled, false) else {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{Error, Result};
+use super::{Db, Error, Result};
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::run::{Status, TargetState};
 
@@ -96,7 +96,14 @@ pub async fn reminder_is_there(db: &PgPool, tenant: TenantId, reminder: Reminder
     if known.fetch_one(db).await? { Ok(()) } else { Err(Error::NotFound) }
 }
 
-async fn read(db: &PgPool, tenant: TenantId, run: Option<RunId>, filter: Filter, limit: i64) -> Result<Vec<Run>> {
+async fn read(
+    db: impl Into<Db<'_>>,
+    tenant: TenantId,
+    run: Option<RunId>,
+    filter: Filter,
+    limit: i64,
+) -> Result<Vec<Run>> {
+    let mut db = db.into().acquire().await?;
     let (at, id) = filter.before.unzip();
     let runs = sqlx::query_as!(
         Run,
@@ -123,7 +130,7 @@ async fn read(db: &PgPool, tenant: TenantId, run: Option<RunId>, filter: Filter,
         id,
         limit
     )
-    .fetch_all(db)
+    .fetch_all(&mut *db)
     .await?;
     Ok(runs)
 }
@@ -132,10 +139,11 @@ async fn read(db: &PgPool, tenant: TenantId, run: Option<RunId>, filter: Filter,
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such run.
-pub async fn get(db: &PgPool, tenant: TenantId, run: RunId) -> Result<(Run, Vec<String>, Vec<Target>)> {
-    let found = read(db, tenant, Some(run), Filter::default(), 1).await?.pop().ok_or(Error::NotFound)?;
+pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Result<(Run, Vec<String>, Vec<Target>)> {
+    let mut db = db.into().acquire().await?;
+    let found = read(&mut *db, tenant, Some(run), Filter::default(), 1).await?.pop().ok_or(Error::NotFound)?;
     let texts = sqlx::query_scalar!("SELECT bodies FROM runs WHERE tenant_id = $1 AND id = $2", tenant.0, run.0)
-        .fetch_optional(db)
+        .fetch_optional(&mut *db)
         .await?
         .ok_or(Error::NotFound)?;
     let targets = sqlx::query_as!(
@@ -147,7 +155,7 @@ pub async fn get(db: &PgPool, tenant: TenantId, run: RunId) -> Result<(Run, Vec<
         tenant.0,
         run.0
     )
-    .fetch_all(db)
+    .fetch_all(&mut *db)
     .await?;
     Ok((found, texts, targets))
 }

@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool};
 
 use crate::id::{AccountId, DeliveryId, TenantId, WebhookId};
 use crate::store::audit::Operator;
-use crate::store::{Error, Result};
+use crate::store::{Db, Error, Result};
 use crate::webhook::TEST;
 
 /// Deliveries that one call sends again.
@@ -100,7 +100,13 @@ pub async fn list(
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such delivery at this webhook.
-pub async fn get(db: &PgPool, tenant: TenantId, webhook: WebhookId, delivery: DeliveryId) -> Result<Delivery> {
+pub async fn get(
+    db: impl Into<Db<'_>>,
+    tenant: TenantId,
+    webhook: WebhookId,
+    delivery: DeliveryId,
+) -> Result<Delivery> {
+    let mut db = db.into().acquire().await?;
     sqlx::query_as!(
         Delivery,
         r#"
@@ -114,7 +120,7 @@ pub async fn get(db: &PgPool, tenant: TenantId, webhook: WebhookId, delivery: De
         webhook.0,
         delivery.0
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *db)
     .await?
     .ok_or(Error::NotFound)
 }
@@ -123,8 +129,9 @@ pub async fn get(db: &PgPool, tenant: TenantId, webhook: WebhookId, delivery: De
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such webhook, [`Error::Conflict`] when it is disabled.
-pub async fn test(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<Delivery> {
-    if !super::get(db, tenant, webhook).await?.enabled {
+pub async fn test(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) -> Result<Delivery> {
+    let mut db = db.into().acquire().await?;
+    if !super::get(&mut *db, tenant, webhook).await?.enabled {
         return Err(Error::Conflict("The webhook is disabled: enable it first".to_owned()));
     }
     let delivery = DeliveryId::new();
@@ -139,16 +146,22 @@ pub async fn test(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<D
         TEST,
         json!({"webhook_id": webhook})
     )
-    .execute(db)
+    .execute(&mut *db)
     .await?;
-    get(db, tenant, webhook, delivery).await
+    get(&mut *db, tenant, webhook, delivery).await
 }
 
 /// Tries a delivery again at once, with all its attempts before it.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such delivery at this webhook, [`Error::Conflict`] when it was delivered.
-pub async fn retry(db: &PgPool, tenant: TenantId, webhook: WebhookId, delivery: DeliveryId) -> Result<Delivery> {
+pub async fn retry(
+    db: impl Into<Db<'_>>,
+    tenant: TenantId,
+    webhook: WebhookId,
+    delivery: DeliveryId,
+) -> Result<Delivery> {
+    let mut db = db.into().acquire().await?;
     sqlx::query!(
         "WITH again AS (
              UPDATE webhook_deliveries
@@ -159,9 +172,9 @@ pub async fn retry(db: &PgPool, tenant: TenantId, webhook: WebhookId, delivery: 
         webhook.0,
         delivery.0
     )
-    .execute(db)
+    .execute(&mut *db)
     .await?;
-    let delivery = get(db, tenant, webhook, delivery).await?;
+    let delivery = get(&mut *db, tenant, webhook, delivery).await?;
     match delivery.state {
         State::Delivered => Err(Error::Conflict("It was delivered already".to_owned())),
         State::Pending | State::Failed => Ok(delivery),
@@ -192,13 +205,14 @@ pub struct Replayed {
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such webhook, [`Error::Conflict`] when it is disabled.
 pub async fn replay(
-    db: &PgPool,
+    db: impl Into<Db<'_>>,
     tenant: TenantId,
     webhook: WebhookId,
     stretch: Stretch,
     operator: Operator,
 ) -> Result<Replayed> {
-    if !super::get(db, tenant, webhook).await?.enabled {
+    let mut db = db.into().acquire().await?;
+    if !super::get(&mut *db, tenant, webhook).await?.enabled {
         return Err(Error::Conflict("The webhook is disabled: enable it first".to_owned()));
     }
     let mut transaction = db.begin().await?;

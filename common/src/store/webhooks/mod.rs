@@ -2,10 +2,10 @@
 //! [`follow`] and [`ends`].
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool};
 
 use super::audit::{self, About, Entry, Operator};
-use super::{Error, Result, events};
+use super::{Db, Error, Result, events};
 use crate::id::{TenantId, WebhookId};
 use crate::webhook::{MAX_PER_TENANT, signature};
 
@@ -59,14 +59,15 @@ pub struct Change {
 /// # Errors
 /// [`Error::Conflict`] when the tenant has [`MAX_PER_TENANT`] already.
 pub async fn create(
-    db: &PgPool,
+    db: impl Into<Db<'_>>,
     tenant: TenantId,
     url: &str,
     kinds: &[String],
     operator: Operator,
 ) -> Result<(Webhook, String)> {
+    let mut db = db.into().acquire().await?;
     let secret = signature::generate();
-    let cursor = events::end(db, tenant).await?;
+    let cursor = events::end(&mut *db, tenant).await?;
     let mut transaction = db.begin().await?;
     // one at a time, so that the count below holds; events and accounts may be written meanwhile
     sqlx::query!("SELECT id FROM tenants WHERE id = $1 FOR NO KEY UPDATE", tenant.0)
@@ -131,7 +132,8 @@ pub async fn list(
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such webhook.
-pub async fn get(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<Webhook> {
+pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) -> Result<Webhook> {
+    let mut db = db.into().acquire().await?;
     sqlx::query_as!(
         Webhook,
         r#"
@@ -141,7 +143,7 @@ pub async fn get(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<We
         tenant.0,
         webhook.0
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *db)
     .await?
     .ok_or(Error::NotFound)
 }
@@ -194,11 +196,12 @@ pub async fn change(
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such webhook.
 pub async fn rotate_secret(
-    db: &PgPool,
+    db: impl Into<Db<'_>>,
     tenant: TenantId,
     webhook: WebhookId,
     operator: Operator,
 ) -> Result<(Webhook, String)> {
+    let mut db = db.into().acquire().await?;
     let secret = signature::generate();
     let mut transaction = db.begin().await?;
     let webhook = sqlx::query_as!(

@@ -101,8 +101,8 @@ labels! {
     WebhookState { Enabled = "enabled", Failing = "failing", Disabled = "disabled" }
     /// Tables that grow with use.
     Table {
-        Accounts = "accounts", ApiKeys = "api_keys", Audit = "audit", Credentials = "credentials", EventEra = "event_era",
-        Events = "events",
+        Accounts = "accounts", Answers = "answers", ApiKeys = "api_keys", Audit = "audit", Credentials = "credentials",
+        EventEra = "event_era", Events = "events",
         Groups = "groups", HandOvers = "hand_overs", IdempotencyKeys = "idempotency_keys", Leases = "leases", Messages = "messages",
         Notifications = "notifications", Passkeys = "passkeys", ReminderMessages = "reminder_messages",
         ReminderTargets = "reminder_targets", Reminders = "reminders", RunTargets = "run_targets", Runs = "runs",

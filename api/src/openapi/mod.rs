@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Html;
-use utoipa::openapi::RefOr;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -12,6 +11,11 @@ use crate::routes::{
     preview, reminders, runs, tenants, webhooks,
 };
 use crate::{qr, sse};
+
+mod alike;
+
+pub use alike::NOT_REPEATABLE;
+use alike::{Repeatable, Words};
 
 /// The page may run its own script and read this API, and nothing else.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
@@ -24,7 +28,8 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
         description = "A self-hosted gateway to WhatsApp for many tenants.\n\nEvery request but those about the service \
             itself carries a key, as `Authorization: Bearer <key>` or `X-Api-Key: <key>`. Whatever is answered with 2xx is \
             stored safely. Errors are `application/problem+json` (RFC 9457) and name the field that was not accepted. Lists \
-            come in pages: give `next_cursor` back as `cursor`.",
+            come in pages: give `next_cursor` back as `cursor`.\n\nA request that creates or sends may be repeated for 24 \
+            hours: with the same `Idempotency-Key` it does its work once and is answered alike.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     tags(
@@ -56,7 +61,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
         health::get,
     ),
     security(("key" = []), ("key_header" = [])),
-    modifiers(&Keys, &Words)
+    modifiers(&Keys, &Repeatable, &Words)
 )]
 struct Document;
 
@@ -71,36 +76,6 @@ impl Modify for Keys {
         components
             .add_security_scheme("key_header", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Api-Key"))));
         components.add_security_scheme("admin_key", bearer());
-    }
-}
-
-/// What a response says when its route does not say it better; the standard wants words at each.
-struct Words;
-
-impl Modify for Words {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let items = document.paths.paths.values_mut();
-        let operations =
-            items.flat_map(|item| [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete]);
-        for operation in operations.flatten() {
-            for (status, response) in &mut operation.responses.responses {
-                let RefOr::T(response) = response else { continue };
-                if response.description.is_empty() {
-                    response.description = words_of(status).to_owned();
-                }
-            }
-        }
-    }
-}
-
-fn words_of(status: &str) -> &'static str {
-    match status {
-        "201" => "Created",
-        "202" => "Accepted: stored safely, and under way",
-        "204" => "Done",
-        "4XX" => "The request was not accepted",
-        "503" => "Not in service",
-        _ => "Here it is",
     }
 }
 
@@ -132,5 +107,5 @@ pub async fn json() -> Json<utoipa::openapi::OpenApi> {
 /// `/docs`.
 pub async fn page() -> ([(HeaderName, HeaderValue); 1], Html<&'static str>) {
     let policy = [(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY))];
-    (policy, Html(include_str!("docs.html")))
+    (policy, Html(include_str!("../docs.html")))
 }
