@@ -19,6 +19,7 @@ pub mod webhook;
 // doors: everything that talks to the outside
 pub mod bus;
 pub mod doctor;
+pub mod door;
 pub mod doorbell;
 pub mod lease;
 pub mod limiter;
