@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config;
 pub mod id;
 pub mod jid;
+pub mod phone;
 pub mod seal;
 pub mod shutdown;
 
