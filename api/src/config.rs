@@ -307,6 +307,14 @@ pub struct Config {
     /// Where tenants' requests are answered
     #[arg(long, env = "API_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
+    /// Connections of tenants at one time, live streams among them, 16 to 1,000,000; never more than half of the files that the
+    /// process may open
+    #[arg(long, env = "API_CONNECTIONS", default_value_t = 8_192, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
+    pub connections: u32,
+    /// Connections from one address, 16 to 1,000,000; behind a proxy or an ingress all come from its addresses, as
+    /// X-Forwarded-For is not believed
+    #[arg(long, env = "API_CONNECTIONS_PER_ADDRESS", default_value_t = 4_096, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
+    pub connections_per_address: u32,
     /// Health and metrics
     #[command(flatten)]
     pub ops: Ops,

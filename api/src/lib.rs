@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::serve::ListenerExt as _;
+use common::door::{self, Limits};
 use common::ops::{self, Pulse};
 use common::startup::{Readiness, Startup};
 use common::store::server;
@@ -52,7 +52,9 @@ pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) 
     Endpoint::are(openapi::endpoints());
     let ops = tokio::spawn(ops::serve(Component::Api, ops, pulse.clone(), readiness.check(), served.clone()));
     let mut startup = Startup::new("api", pulse.clone(), readiness, stop.clone());
-    let (tenants, meanwhile) = not_yet::serve(tenants)?;
+    let limits =
+        Limits { connections: config.connections as usize, per_address: config.connections_per_address as usize };
+    let (tenants, meanwhile) = not_yet::serve(tenants, limits)?;
     let pools = startup.postgres(&config.database, [config.database.max_connections]).await;
     let Some([db]) = pools else { return Ok(()) };
     let context = context::Context::new(&config, db, pulse, stop.clone())?;
@@ -64,18 +66,13 @@ pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) 
     let telling = tokio::spawn(context.redis.clone().tell(stop.clone()));
     let beating = tokio::spawn(beat(context.pulse.clone()));
     let app = routes::router(context.clone());
-    let listener = tenants.tap_io(|socket| {
-        // Answers are small; waiting to fill a packet only delays them.
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY was refused");
-        }
-    });
     let pulse = context.pulse.clone();
-    let stopping = async move {
-        stop.cancelled().await;
+    let leaving = stop.clone();
+    tokio::spawn(async move {
+        leaving.cancelled().await;
         pulse.set_ready(false);
-    };
-    axum::serve(listener, app).with_graceful_shutdown(stopping).await?;
+    });
+    door::serve(tenants, app, limits, stop).await;
     beating.abort();
     telling.abort();
     served.cancel();

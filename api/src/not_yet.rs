@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
+use common::door::{self, Limits};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -34,19 +35,15 @@ impl Meanwhile {
 }
 
 /// Begins; answers the listener for what follows.
-pub(crate) fn serve(listener: TcpListener) -> std::io::Result<(TcpListener, Meanwhile)> {
+pub(crate) fn serve(listener: TcpListener, limits: Limits) -> std::io::Result<(TcpListener, Meanwhile)> {
     let listener = listener.into_std()?;
     let same = TcpListener::from_std(listener.try_clone()?)?;
     let over = CancellationToken::new();
     let app = Router::new().fallback(starting);
-    let served = axum::serve(same, app).with_graceful_shutdown(over.clone().cancelled_owned()).into_future();
     let begun = over.clone();
     let serving = tokio::spawn(async move {
-        if begun.run_until_cancelled(tokio::time::sleep(MOMENT)).await.is_none() {
-            return;
-        }
-        if let Err(error) = served.await {
-            tracing::debug!(%error, "what was served during the start broke");
+        if begun.run_until_cancelled(tokio::time::sleep(MOMENT)).await.is_some() {
+            door::serve(same, app, limits, begun).await;
         }
     });
     Ok((TcpListener::from_std(listener)?, Meanwhile { over, serving }))

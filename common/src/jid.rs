@@ -5,14 +5,16 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-/// Fewest digits of a phone number, country code included.
-pub const MIN_PHONE_DIGITS: usize = 5;
-/// Most digits of a phone number (E.164).
-pub const MAX_PHONE_DIGITS: usize = 15;
+use crate::phone;
+
 /// Most digits of a LID or of a group's id.
 const MAX_ID_DIGITS: usize = 20;
-/// Longest text that is looked at; anything longer is no address.
-const MAX_LENGTH: usize = 64;
+/// Digits of the second part of an old group's id: the second at which it was made.
+const MADE_AT_DIGITS: usize = 10;
+/// Fewest digits of an old group's id, its two parts together; no phone number has as many.
+const OLD_GROUP_DIGITS: usize = phone::MAX_DIGITS + 1;
+/// Longest text that is looked at, in characters; anything longer is no address.
+pub const MAX_LENGTH: usize = 64;
 
 /// What an address names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,20 +53,17 @@ pub enum Error {
     /// Longer than any address.
     #[error("is too long for a phone number or a WhatsApp id")]
     TooLong,
-    /// A phone number with something else than digits in it.
-    #[error("a phone number has digits only, with an optional + in front")]
-    NotDigits,
-    /// A phone number in national form.
-    #[error("a phone number starts with its country code, not with 0")]
-    LeadingZero,
-    /// Too few digits.
-    #[error("a phone number has at least {MIN_PHONE_DIGITS} digits, country code included")]
-    TooFewDigits,
-    /// Too many digits.
-    #[error("a phone number has at most {MAX_PHONE_DIGITS} digits; a group's id ends in @g.us")]
-    TooManyDigits,
+    /// It has no `@` and is no phone number.
+    #[error("{0}")]
+    Phone(#[from] phone::Error),
+    /// The part before `@s.whatsapp.net` or `@c.us` is no user.
+    #[error(
+        "the part before the @ must be a phone number in digits with its country code, at most with an agent and a device \
+         behind it, as in 4917012345678:3"
+    )]
+    BadUser,
     /// The part before `@lid` is no id.
-    #[error("the part before @lid must be 1 to {MAX_ID_DIGITS} digits")]
+    #[error("the part before @lid must be 1 to {MAX_ID_DIGITS} digits, at most with an agent and a device behind them")]
     BadLid,
     /// The part before `@g.us` is no group id.
     #[error("the part before @g.us must be digits, or two groups of digits joined by a hyphen")]
@@ -75,15 +74,6 @@ pub enum Error {
 }
 
 impl Jid {
-    /// The address of a phone number, given as digits with an optional `+`.
-    ///
-    /// # Errors
-    /// When it is no phone number.
-    pub fn phone(number: &str) -> Result<Self, Error> {
-        let digits = phone_digits(number)?;
-        Ok(Self::new(digits, Kind::Phone))
-    }
-
     fn new(user: &str, kind: Kind) -> Self {
         Self { text: format!("{user}@{}", kind.server()), kind }
     }
@@ -115,19 +105,22 @@ impl FromStr for Jid {
         if text.is_empty() {
             return Err(Error::Empty);
         }
-        if text.len() > MAX_LENGTH {
+        if text.chars().count() > MAX_LENGTH {
             return Err(Error::TooLong);
         }
         let Some((user, server)) = text.split_once('@') else {
-            return Self::phone(text);
+            if is_old_group(text) {
+                return Ok(Self::new(text, Kind::Group));
+            }
+            return Ok(Self::new(&phone::digits(text)?, Kind::Phone));
         };
         match server {
-            "s.whatsapp.net" | "c.us" => Self::phone(without_device(user)),
+            "s.whatsapp.net" | "c.us" => {
+                let user = without_device(user).filter(|user| is_number(user)).ok_or(Error::BadUser)?;
+                Ok(Self::new(user, Kind::Phone))
+            }
             "lid" => {
-                let user = without_device(user);
-                if !is_digits(user, MAX_ID_DIGITS) {
-                    return Err(Error::BadLid);
-                }
+                let user = without_device(user).filter(|user| is_digits(user, MAX_ID_DIGITS)).ok_or(Error::BadLid)?;
                 Ok(Self::new(user, Kind::Lid))
             }
             "g.us" => {
@@ -145,33 +138,29 @@ impl FromStr for Jid {
     }
 }
 
-/// The digits of a phone number given with an optional `+`.
-///
-/// # Errors
-/// When it is no phone number in international form.
-pub fn phone_digits(number: &str) -> Result<&str, Error> {
-    let number = number.trim();
-    let digits = number.strip_prefix('+').unwrap_or(number);
-    if number.is_empty() {
-        return Err(Error::Empty);
-    }
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Error::NotDigits);
-    }
-    if digits.starts_with('0') {
-        return Err(Error::LeadingZero);
-    }
-    match digits.len() {
-        0..MIN_PHONE_DIGITS => Err(Error::TooFewDigits),
-        MIN_PHONE_DIGITS..=MAX_PHONE_DIGITS => Ok(digits),
-        _ => Err(Error::TooManyDigits),
-    }
+/// A group of before 2021, without its `@g.us`: who made it, and when.
+fn is_old_group(text: &str) -> bool {
+    text.split_once('-').is_some_and(|(creator, made_at)| {
+        is_number(creator)
+            && is_digits(made_at, MADE_AT_DIGITS)
+            && made_at.len() == MADE_AT_DIGITS
+            && creator.len() + made_at.len() >= OLD_GROUP_DIGITS
+    })
 }
 
-/// `1234:5` and `1234.0:5` name device 5 of user 1234; a chat is with the user.
-fn without_device(user: &str) -> &str {
-    let user = user.split(':').next().unwrap_or_default();
-    user.split('.').next().unwrap_or_default()
+/// The user of `user[.agent][:device]`: `1234.0:5` names device 5 of user 1234; a chat is with the user. None when agent or
+/// device are no numbers of that kind.
+fn without_device(text: &str) -> Option<&str> {
+    let (text, device) = text.split_once(':').map_or((text, None), |(text, device)| (text, Some(device)));
+    let (user, agent) = text.split_once('.').map_or((text, None), |(user, agent)| (user, Some(agent)));
+    let is = |part: &str, most: u32| is_digits(part, 5) && part.parse().is_ok_and(|number: u32| number <= most);
+    let fits = agent.is_none_or(|agent| is(agent, 255)) && device.is_none_or(|device| is(device, 65_535));
+    fits.then_some(user)
+}
+
+/// A phone number in canonical form. That it is one is for WhatsApp to say: some of its numbers follow older plans.
+fn is_number(text: &str) -> bool {
+    text.len() >= phone::MIN_DIGITS && is_digits(text, phone::MAX_DIGITS) && !text.starts_with('0')
 }
 
 fn is_digits(text: &str, most: usize) -> bool {
@@ -208,17 +197,69 @@ mod tests {
     fn every_accepted_spelling_has_one_canonical_form() {
         for (given, expected) in [
             ("4917012345678", "4917012345678@s.whatsapp.net"),
-            ("+4917012345678", "4917012345678@s.whatsapp.net"),
-            (" +4917012345678 ", "4917012345678@s.whatsapp.net"),
+            (" +49 170 12345678 ", "4917012345678@s.whatsapp.net"),
             ("4917012345678@c.us", "4917012345678@s.whatsapp.net"),
             ("4917012345678@s.whatsapp.net", "4917012345678@s.whatsapp.net"),
             ("4917012345678:12@s.whatsapp.net", "4917012345678@s.whatsapp.net"),
+            ("4917012345678.0:12@s.whatsapp.net", "4917012345678@s.whatsapp.net"),
             ("123456789012345@lid", "123456789012345@lid"),
             ("123456789012345:3@lid", "123456789012345@lid"),
+            ("123456789012345.1:3@lid", "123456789012345@lid"),
             ("120363041234567890@g.us", "120363041234567890@g.us"),
             ("4917012345678-1612345678@g.us", "4917012345678-1612345678@g.us"),
         ] {
             assert_eq!(canonical(given).as_deref(), Ok(expected), "{given}");
+        }
+    }
+
+    /// R79: an old group's id is known without its end; two groups of digits that can be a phone number are one.
+    #[test]
+    fn an_old_group_needs_no_end() {
+        for (given, expected) in [
+            ("4917012345678-1612345678", "4917012345678-1612345678@g.us"),
+            ("15550001-1612345678", "15550001-1612345678@g.us"),
+            ("49-17012345678", "4917012345678@s.whatsapp.net"),
+            ("1-6502530000", "16502530000@s.whatsapp.net"),
+        ] {
+            assert_eq!(canonical(given).as_deref(), Ok(expected), "{given}");
+        }
+        for given in ["4917012345678-16123456789", "4917012345678-161234567", "017012345678-1612345678", "a-1612345678"]
+        {
+            assert!(canonical(given).is_err(), "{given}");
+        }
+    }
+
+    /// R80: before the `@` stand a user, and at most an agent and a device, in digits.
+    #[test]
+    fn nothing_hides_before_the_at() {
+        for given in [
+            "49151.00000999@c.us",
+            "4917012345678.256@c.us",
+            "4917012345678:65536@c.us",
+            "4917012345678:@c.us",
+            "4917012345678.@c.us",
+            "4917012345678:1:2@c.us",
+            "4917012345678:1.2@c.us",
+            "4917012345678.1.2@c.us",
+            "4917012345678:<script>alert(1)</script>@c.us",
+            "4917012345678:-1@c.us",
+            "4917012345678:+1@c.us",
+            "4917012345678: 1@c.us",
+            "49 17012345678@c.us",
+            "+4917012345678@c.us",
+            "017012345678@c.us",
+            "4917@c.us",
+            "49170123456781234@c.us",
+            "٤٩١٧٠١٢٣٤٥٦٧٨@c.us",
+            "@c.us",
+        ] {
+            assert_eq!(canonical(given), Err(Error::BadUser), "{given}");
+        }
+        for given in ["@lid", "abc@lid", "1:x@lid", "1.2.3@lid", "123456789012345678901@lid"] {
+            assert_eq!(canonical(given), Err(Error::BadLid), "{given}");
+        }
+        for given in ["@g.us", "1-2-3@g.us", "120363041234567890:1@g.us", "1.0@g.us", "-1@g.us"] {
+            assert_eq!(canonical(given), Err(Error::BadGroup), "{given}");
         }
     }
 
@@ -227,20 +268,13 @@ mod tests {
         for (given, expected) in [
             ("", Error::Empty),
             ("  ", Error::Empty),
-            ("+", Error::NotDigits),
-            ("+49 170 1234567", Error::NotDigits),
-            ("hello", Error::NotDigits),
-            ("0170123456", Error::LeadingZero),
-            ("1234", Error::TooFewDigits),
-            ("120363041234567890", Error::TooManyDigits),
-            ("@c.us", Error::Empty),
-            ("@lid", Error::BadLid),
-            ("abc@lid", Error::BadLid),
-            ("@g.us", Error::BadGroup),
-            ("1-2-3@g.us", Error::BadGroup),
+            ("hello", Error::Phone(phone::Error::Letters)),
+            ("0170123456", Error::Phone(phone::Error::LeadingZero)),
+            ("120363041234567890", Error::Phone(phone::Error::TooManyDigits)),
             ("status@broadcast", Error::UnknownServer),
             ("123@newsletter", Error::UnknownServer),
             ("123@", Error::UnknownServer),
+            ("4917012345678@c.us@c.us", Error::UnknownServer),
         ] {
             assert_eq!(canonical(given), Err(expected), "{given}");
         }

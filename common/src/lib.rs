@@ -6,6 +6,7 @@ pub mod config;
 pub mod host;
 pub mod id;
 pub mod jid;
+pub mod phone;
 pub mod seal;
 pub mod shutdown;
 
@@ -20,6 +21,7 @@ pub mod webhook;
 // doors: everything that talks to the outside
 pub mod bus;
 pub mod doctor;
+pub mod door;
 pub mod doorbell;
 pub mod lease;
 pub mod limiter;

@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::BootTime;
+use crate::door;
 use crate::telemetry::metrics::{self, Component, Format};
 
 /// A loop that has not moved for this long is stuck.
@@ -91,11 +92,7 @@ pub async fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpLis
 /// Serves the three routes of this binary on a port of their own, apart from tenants, until `stop` is cancelled.
 pub async fn serve(of: Component, listener: TcpListener, pulse: Pulse, ready: ReadyCheck, stop: CancellationToken) {
     metrics::start(of);
-    let served =
-        axum::serve(listener, router(Ops { of, pulse, ready })).with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the ops port broke");
-    }
+    door::serve(listener, router(Ops { of, pulse, ready }), door::OPS, stop).await;
 }
 
 fn router(ops: Ops) -> Router {

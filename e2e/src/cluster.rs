@@ -221,6 +221,8 @@ impl Cluster {
         self.api = address;
         let (ops, ops_address) = listener();
         let config = api::Config {
+            connections: 8_192,
+            connections_per_address: 4_096,
             listen: self.api,
             ops: api::config::Ops { listen: ops_address },
             database: self.database(),

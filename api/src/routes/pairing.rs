@@ -8,8 +8,8 @@ use axum::http::{HeaderName, StatusCode, header};
 use axum::response::Response;
 use common::account::{Method, Status};
 use common::id::AccountId;
-use common::jid;
 use common::job::Bell;
+use common::phone;
 use common::store::accounts::{self, Pairing};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -29,19 +29,19 @@ pub struct Pair {
     /// `qr` or `code`.
     #[serde(default)]
     method: Method,
-    /// With `code`: the phone's number in international form.
-    #[schema(example = "+4917012345678")]
+    /// With `code`: the phone's number with its country code, as people write it.
+    #[schema(example = "+4917012345678", min_length = 1, max_length = 64)]
     phone: Option<String>,
 }
 
 impl Pair {
-    fn phone(&self) -> Result<Option<&str>> {
+    fn phone(&self) -> Result<Option<String>> {
         match (self.method, self.phone.as_deref()) {
             (Method::Qr, None) => Ok(None),
             (Method::Qr, Some(_)) => Err(Problem::field("phone", "only goes with method `code`")),
             (Method::Code, None) => Err(Problem::field("phone", "is required with method `code`")),
             (Method::Code, Some(phone)) => {
-                jid::phone_digits(phone).map(Some).map_err(|error| Problem::field("phone", error))
+                phone::digits(phone).map(Some).map_err(|error| Problem::field("phone", error))
             }
         }
     }
@@ -86,7 +86,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// state, and the eight characters of method `code`); the live stream tells when there is a new one.
 #[utoipa::path(post, path = "/v1/accounts/{account}/pair", tag = "Pairing", params(("account" = AccountId, Path)),
     request_body(content = Option<Pair>),
-    responses((status = 202, body = Pairing), (status = 409, description = "The account is connected", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 202, body = Pairing), (status = 409, description = "The account is connected", body = Body, content_type = "application/problem+json")))]
 pub async fn pair(
     State(context): State<Context>,
     caller: Caller,
@@ -98,7 +98,8 @@ pub async fn pair(
         Begun::Again(answer) => return Ok(answer),
     };
     let wish = &request.body.0;
-    let how = (wish.method, wish.phone()?);
+    let phone = wish.phone()?;
+    let how = (wish.method, phone.as_deref());
     let pairing = accounts::pair(turn.db(), caller.tenant, account, how, caller.operator()).await?;
     let done = Done::new(StatusCode::ACCEPTED, &pairing)?.at(format!("/v1/accounts/{account}/pairing"));
     turn.end(&context, done.ring(Bell::Pair { account }).signal()).await
@@ -106,7 +107,7 @@ pub async fn pair(
 
 /// Read the pairing under way
 #[utoipa::path(get, path = "/v1/accounts/{account}/pairing", tag = "Pairing", params(("account" = AccountId, Path)),
-    responses((status = 200, body = Pairing), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Pairing)))]
 pub async fn get(
     State(context): State<Context>,
     caller: Caller,
@@ -123,7 +124,7 @@ pub async fn get(
 /// WhatsApp is not told: the phone goes on listing the device until it notices, and `advice` says how to end that. `logout` tells
 /// WhatsApp.
 #[utoipa::path(post, path = "/v1/accounts/{account}/unpair", tag = "Pairing", params(("account" = AccountId, Path)),
-    responses((status = 200, body = Unpaired), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Unpaired)))]
 pub async fn unpair(
     State(context): State<Context>,
     caller: Caller,

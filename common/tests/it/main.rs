@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests")]
 mod claims;
 mod credentials;
+mod door;
 mod doorbell;
 mod due;
 mod era;
