@@ -328,12 +328,34 @@ pub async fn get(
     Ok(Json(reminders::get(&context.db, caller.tenant, reminder).await?.into()))
 }
 
+/// Carries out an edit of a reminder as it was just read.
+async fn edit(
+    context: &Context,
+    caller: &Caller,
+    stored: &reminders::Reminder,
+    wish: &Wish,
+) -> Result<reminders::Reminder> {
+    let (db, tenant) = (&context.db, caller.tenant);
+    // an edit of what does not fire says nothing of past and future
+    let plan = wish.checked(|spec| spec.check(DateTime::UNIX_EPOCH, 1));
+    if let Ok(plan) = plan
+        && stored.fires_as(&plan)
+        && reminders::rename(db, tenant, stored.id, &plan).await?
+    {
+        return Ok(reminders::get(db, tenant, stored.id).await?);
+    }
+    let past = reminders::past(db, tenant, stored.id).await?;
+    let plan = wish.checked(|spec| spec.check_again(&past))?;
+    reminders::update(db, tenant, stored.id, &plan).await.map_err(no_such_account)
+}
+
 /// Replace a reminder
 ///
-/// Whole, texts and targets included. It is armed anew, one that recurs with its first occurrence from now on: what was
+/// Whole, texts and targets included. An edit that leaves account, texts, targets, schedule and window as they are changes nothing of what
+/// fires: runs go on, and a reminder that rests does so still. Any other arms it anew, one that recurs with its first occurrence from now on: what was
 /// pending under the old plan never fires, and what of it was being sent ends where it is. An occurrence that had come due,
 /// of which nothing was sent yet, goes out at the next full minute as it was edited, if the new plan has it too and its
-/// window is open.
+/// window is open. What was handed over to WhatsApp by then counts as sent, and does not go out again.
 #[utoipa::path(put, path = "/v1/reminders/{reminder}", tag = "Reminders", params(("reminder" = ReminderId, Path)),
     request_body = Wish,
     responses((status = 200, body = Reminder), (status = "4XX", body = Body, content_type = "application/problem+json")))]
@@ -344,10 +366,8 @@ pub async fn update(
     extract::Json(wish): extract::Json<Wish>,
 ) -> Result<Json<Reminder>> {
     // Whether it is theirs goes first: a stranger learns nothing from what is wrong with the rest.
-    let past = reminders::past(&context.db, caller.tenant, reminder).await?;
-    let plan = wish.checked(|spec| spec.check_again(&past))?;
-    let updated = reminders::update(&context.db, caller.tenant, reminder, &plan).await;
-    let updated = updated.map_err(no_such_account)?;
+    let stored = reminders::get(&context.db, caller.tenant, reminder).await?;
+    let updated = edit(&context, &caller, &stored, &wish).await?;
     context.bus.signal(caller.tenant);
     Ok(Json(updated.into()))
 }

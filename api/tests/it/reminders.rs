@@ -183,7 +183,8 @@ async fn a_reminder_that_has_lived_is_edited(db: PgPool) {
     {
         read.as_object_mut().unwrap().remove(field);
     }
-    let renamed = tenant.put(&path, with(read.clone(), json!({"name": "Later"}))).await.expect(200).json();
+    let renamed =
+        tenant.put(&path, with(read.clone(), json!({"name": "Later", "messages": ["three"]}))).await.expect(200).json();
     let next: chrono::DateTime<chrono::Utc> = renamed["next_fire_at"].as_str().unwrap().parse().unwrap();
     let now = common::clock::now();
     assert!(next > now && next < now + chrono::Duration::hours(25), "{next}");

@@ -28,7 +28,7 @@ pub struct Run {
     pub fire_at: DateTime<Utc>,
     /// When it was over; none: an edit ends it.
     pub finished_at: Option<DateTime<Utc>>,
-    /// Nothing of it was sent, and an edit ends it or has ended it.
+    /// Nothing of it was handed over to WhatsApp, and an edit ends it or has ended it (R83).
     pub is_unsent: bool,
 }
 

@@ -23,6 +23,7 @@ pub mod era;
 pub mod events;
 pub mod groups;
 pub mod hand_overs;
+pub mod handing;
 pub mod idempotency;
 pub mod keys;
 pub mod leases;

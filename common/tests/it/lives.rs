@@ -25,10 +25,14 @@ fn run_events() -> Vec<(&'static str, Event)> {
         ("closed: none sent", Event::WindowClosed { tally: tally(0, 0, 2), delivered: false }),
         ("closed: all sent", Event::WindowClosed { tally: tally(2, 0, 0), delivered: true }),
         ("resumed", Event::Resumed),
-        ("canceled", Event::Canceled),
-        ("superseded: all sent", Event::Superseded(tally(2, 0, 0))),
-        ("superseded: some sent", Event::Superseded(tally(1, 1, 0))),
-        ("superseded: none sent", Event::Superseded(tally(0, 2, 0))),
+        ("canceled: all sent", Event::Canceled { tally: tally(2, 0, 0), left: true }),
+        ("canceled: some sent", Event::Canceled { tally: tally(1, 1, 0), left: true }),
+        ("canceled: one text", Event::Canceled { tally: tally(0, 2, 0), left: true }),
+        ("canceled: none sent", Event::Canceled { tally: tally(0, 2, 0), left: false }),
+        ("superseded: all sent", Event::Superseded { tally: tally(2, 0, 0), left: true }),
+        ("superseded: some sent", Event::Superseded { tally: tally(1, 1, 0), left: true }),
+        ("superseded: one text", Event::Superseded { tally: tally(0, 2, 0), left: true }),
+        ("superseded: none sent", Event::Superseded { tally: tally(0, 2, 0), left: false }),
     ]
 }
 
@@ -48,8 +52,13 @@ fn every_pair_of_run_and_event() {
     let table = [
         (Pending, "expanded", "running"),
         (Pending, "unsendable", "failed"),
+        (Pending, "canceled: all sent", "success"),
+        (Pending, "canceled: some sent", "partial"),
+        (Pending, "canceled: one text", "partial"),
+        (Pending, "canceled: none sent", "canceled"),
         (Pending, "superseded: all sent", "success"),
         (Pending, "superseded: some sent", "partial"),
+        (Pending, "superseded: one text", "partial"),
         (Pending, "superseded: none sent", "canceled"),
         (Running, "settled: all sent", "success"),
         (Running, "settled: some sent", "partial"),
@@ -58,13 +67,22 @@ fn every_pair_of_run_and_event() {
         (Running, "closed: one text", "paused WindowClosed"),
         (Running, "closed: none sent", "failed WindowClosed"),
         (Running, "closed: all sent", "success"),
+        (Running, "canceled: all sent", "success"),
+        (Running, "canceled: some sent", "partial"),
+        (Running, "canceled: one text", "partial"),
+        (Running, "canceled: none sent", "canceled"),
         (Running, "superseded: all sent", "success"),
         (Running, "superseded: some sent", "partial"),
+        (Running, "superseded: one text", "partial"),
         (Running, "superseded: none sent", "canceled"),
         (Paused, "resumed", "running"),
-        (Paused, "canceled", "partial RunOver"),
+        (Paused, "canceled: all sent", "success RunOver"),
+        (Paused, "canceled: some sent", "partial RunOver"),
+        (Paused, "canceled: one text", "partial RunOver"),
+        (Paused, "canceled: none sent", "partial RunOver"),
         (Paused, "superseded: all sent", "success"),
         (Paused, "superseded: some sent", "partial"),
+        (Paused, "superseded: one text", "partial"),
         (Paused, "superseded: none sent", "canceled"),
     ];
     let mut seen = 0;
@@ -73,8 +91,8 @@ fn every_pair_of_run_and_event() {
             let row = table.iter().find(|(of, with, _)| (*of, *with) == (status, name));
             let expected = row.map_or("-", |(.., becomes)| becomes);
             assert_eq!(word(decide(status, event, false)), expected, "{status}, {name}");
-            let over = matches!(event, Event::Settled(_) | Event::WindowClosed { .. })
-                && ["success", "partial", "failed"].contains(&expected);
+            let over = matches!(event, Event::Settled(_) | Event::WindowClosed { .. } | Event::Canceled { .. })
+                && ["success", "partial", "failed", "canceled"].contains(&expected);
             let resumed = if over { format!("{expected} RunOver") } else { expected.to_owned() };
             assert_eq!(word(decide(status, event, true)), resumed, "{status}, {name}, resumed");
             assert!(!status.finished() || expected == "-", "{status} is over");
@@ -84,20 +102,24 @@ fn every_pair_of_run_and_event() {
     assert_eq!(seen, table.len(), "every row of the table names a pair");
 }
 
-/// R45, R46: a run that is over is corrected by what turns out to have been sent; any other is left alone.
+/// R45, R46, R83: a run that is over is corrected by what turns out to have been sent, and by what turns out not to have been
+/// that counted as sent; any other is left alone.
 #[test]
-fn late_acknowledgements_correct_what_is_over() {
-    for status in Status::ALL {
-        for (tally, becomes) in [
-            (tally(0, 0, 2), None),
-            (tally(0, 1, 0), None),
-            (tally(0, 0, 0), None),
-            (tally(1, 0, 1), Some(Status::Partial)),
-            (tally(1, 1, 0), Some(Status::Partial)),
-            (tally(2, 0, 0), Some(Status::Success)),
-        ] {
-            let expected = becomes.filter(|_| [Status::Canceled, Status::Partial, Status::Failed].contains(&status));
-            assert_eq!(machine::corrected(status, tally), expected, "{status}, {tally:?}");
+fn late_answers_correct_what_is_over() {
+    use Status::{Canceled, Failed, Partial, Success};
+    for (tally, left, corrections) in [
+        (tally(0, 0, 2), false, &[][..]),
+        (tally(0, 0, 0), false, &[]),
+        (tally(0, 0, 2), true, &[(Canceled, Partial)]),
+        (tally(0, 1, 0), false, &[(Success, Failed), (Partial, Failed)]),
+        (tally(0, 1, 0), true, &[(Success, Partial), (Partial, Partial), (Canceled, Partial)]),
+        (tally(1, 0, 1), true, &[(Canceled, Partial), (Partial, Partial), (Failed, Partial)]),
+        (tally(1, 1, 0), true, &[(Success, Partial), (Canceled, Partial), (Partial, Partial), (Failed, Partial)]),
+        (tally(2, 0, 0), true, &[(Canceled, Success), (Partial, Success), (Failed, Success)]),
+    ] {
+        for status in Status::ALL {
+            let expected = corrections.iter().find(|(of, _)| *of == status).map(|(_, becomes)| *becomes);
+            assert_eq!(machine::corrected(status, tally, left), expected, "{status}, {tally:?}, {left}");
         }
     }
 }

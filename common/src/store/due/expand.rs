@@ -191,7 +191,7 @@ async fn plan(transaction: &mut PgConnection, id: RunId, run: &Run) -> Result<Pl
     .await?;
     let now = sqlx::query_scalar!(r#"SELECT now() AS "now!""#).fetch_one(&mut *transaction).await?;
     let refuse = |event, reason: &str| Ok(Plan::Drop(event, reason.to_owned()));
-    let superseded = Event::Superseded(Tally::default());
+    let superseded = Event::Superseded { tally: Tally::default(), left: false };
     let Some(reminder) = reminder else { return refuse(superseded, "the reminder was deleted") };
     if reminder.version != run.version {
         return refuse(superseded, "the reminder was edited");

@@ -1,18 +1,21 @@
-//! Reminders as a tenant sees them: create, list, read, replace, delete. Firing them is in `due`.
+//! Reminders as a tenant sees them: create, list, read, edit, delete. Firing them is in `due`.
 //!
 //! Lock order, as when a run is expanded: its runs first, then the reminder.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::page::{self, Listed};
 use super::{Error, Result, due, runs};
 use crate::id::{AccountId, ReminderId, TenantId};
 pub use crate::reminder::life::Status;
-use crate::reminder::rearm::{Past, Run};
-use crate::reminder::{Misfire, OnGap, Overlap, Schedule, zone};
+use crate::reminder::{Misfire, OnGap, Overlap, zone};
+
+mod edit;
+
+pub use edit::{past, rename, update};
 
 /// A reminder as stored.
 #[derive(Clone)]
@@ -134,124 +137,12 @@ pub async fn create(db: &PgPool, tenant: TenantId, plan: &Plan) -> Result<Remind
     get(db, tenant, reminder).await
 }
 
-/// Replaces a reminder whole and arms it anew (R44): whatever was pending under the old plan never fires.
-///
-/// # Errors
-/// [`Error::NotFound`] when the tenant has no such reminder, or no such account.
-pub async fn update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<Reminder> {
-    super::again(|| try_update(db, tenant, reminder, plan)).await?;
-    get(db, tenant, reminder).await
-}
-
-async fn try_update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<()> {
-    let mut transaction = db.begin().await?;
-    let reason = "the reminder was edited";
-    runs::cancel_open(&mut transaction, tenant, reminder, runs::Locked::Wait, reason).await?;
-    let updated = sqlx::query!(
-        "UPDATE reminders r SET account_id = a.id, name = $4, timezone = $5, start_local = $6, rrule = $7,
-             recurrence = $8, window_end = $9, next_fire_at = $10, misfire = $11, catchup_window_s = $12, overlap = $13,
-             exdates = $14, on_gap = $15, tzdb_version = $16, status = 'active', paused_by_tenant = false,
-             version = r.version + 1, updated_at = now()
-         FROM accounts a
-         WHERE r.tenant_id = $2 AND r.id = $1 AND a.tenant_id = $2 AND a.id = $3 AND a.wanted <> 'erased'",
-        reminder.0,
-        tenant.0,
-        plan.account.0,
-        plan.name,
-        plan.timezone,
-        plan.start_local,
-        plan.rrule,
-        plan.recurrence,
-        plan.window_end,
-        plan.next_fire_at,
-        plan.misfire.as_str(),
-        plan.catchup_window_s,
-        plan.overlap.as_str(),
-        &plan.exdates,
-        plan.on_gap.as_str(),
-        zone::DATA_VERSION
-    )
-    .execute(&mut *transaction)
-    .await?;
-    if updated.rows_affected() == 0 {
-        return Err(Error::NotFound);
-    }
-    // A run may have been fired and expanded just before the reminder was locked. One that is locked now is about to
-    // read the new version, and ends by itself.
-    runs::cancel_open(&mut transaction, tenant, reminder, runs::Locked::Skip, reason).await?;
-    rearm(&mut transaction, tenant, reminder, plan).await?;
-    sqlx::query!("DELETE FROM reminder_messages WHERE tenant_id = $1 AND reminder_id = $2", tenant.0, reminder.0)
-        .execute(&mut *transaction)
-        .await?;
-    sqlx::query!("DELETE FROM reminder_targets WHERE tenant_id = $1 AND reminder_id = $2", tenant.0, reminder.0)
-        .execute(&mut *transaction)
-        .await?;
-    write_content(&mut transaction, tenant, reminder, plan).await?;
-    due::wake(&mut transaction).await?;
-    transaction.commit().await?;
-    Ok(())
-}
-
-/// An occurrence whose run was called back before anything of it was sent has no second run: if the edited reminder has it
-/// as well, it fires at the next full minute (R43). What was sent while it was being edited does not go out again.
-async fn rearm(transaction: &mut PgConnection, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<()> {
-    let past = read_past(transaction, tenant, reminder).await?;
-    let window_end = plan.window_end.and_then(|end| u8::try_from(end).ok());
-    let rrule = plan.rrule.as_deref();
-    let armed = Schedule::read(plan.start_local, &plan.timezone, rrule, &plan.exdates, plan.on_gap)
-        .and_then(|schedule| past.rearm(&schedule, window_end, plan.next_fire_at))
-        .map_err(|error| Error::Conflict(error.to_string()))?;
-    let Some(armed) = armed else {
-        return Err(Error::Conflict("it fired while it was being edited, and has no occurrence left".to_owned()));
-    };
-    sqlx::query!(
-        "UPDATE reminders SET next_fire_at = $3 WHERE tenant_id = $1 AND id = $2",
-        tenant.0,
-        reminder.0,
-        armed
-    )
-    .execute(transaction)
-    .await?;
-    Ok(())
-}
-
 /// The database's clock, by which reminders fire.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn now(db: &PgPool) -> Result<DateTime<Utc>> {
     Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(db).await?)
-}
-
-/// What a reminder has done until now, for who is about to edit it.
-///
-/// # Errors
-/// [`Error::NotFound`] when the tenant has no such reminder.
-pub async fn past(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Past> {
-    read_past(&mut *db.acquire().await?, tenant, reminder).await
-}
-
-async fn read_past(connection: &mut PgConnection, tenant: TenantId, reminder: ReminderId) -> Result<Past> {
-    let found = sqlx::query!(
-        r#"SELECT last_fired_at, clock_timestamp() AS "now!" FROM reminders r WHERE tenant_id = $1 AND id = $2
-           AND EXISTS (SELECT FROM accounts a WHERE a.id = r.account_id AND a.wanted <> 'erased')"#,
-        tenant.0,
-        reminder.0
-    );
-    let found = found.fetch_optional(&mut *connection).await?.ok_or(Error::NotFound)?;
-    let runs = sqlx::query_as!(
-        Run,
-        r#"
-        SELECT fire_at, finished_at, (status = 'canceled' OR finished_at IS NULL) AND NOT EXISTS (
-            SELECT FROM messages m WHERE m.run_id = r.id AND m.state IN ('sent', 'delivered', 'read')) AS "is_unsent!"
-        FROM runs r WHERE tenant_id = $1 AND reminder_id = $2 AND status <> 'missed'
-        ORDER BY fire_at DESC LIMIT 10
-        "#,
-        tenant.0,
-        reminder.0
-    );
-    let runs = runs.fetch_all(connection).await?;
-    Ok(Past { now: found.now, fired: found.last_fired_at, runs })
 }
 
 /// Deletes a reminder; what was pending never fires, and the history of its runs stays.
@@ -339,13 +230,13 @@ pub async fn list(
     Ok(Listed { rows: read(db, tenant, &shown).await?, next })
 }
 
-async fn read(db: &PgPool, tenant: TenantId, reminders: &[Uuid]) -> Result<Vec<Reminder>> {
+async fn read(db: impl PgExecutor<'_>, tenant: TenantId, reminders: &[Uuid]) -> Result<Vec<Reminder>> {
     let reminders = sqlx::query_as!(
         Reminder,
         r#"
         SELECT id AS "id: ReminderId", account_id AS "account_id: AccountId", name, status AS "status: Status", timezone,
             start_local, rrule, exdates, on_gap AS "on_gap: OnGap", window_end, misfire AS "misfire: Misfire",
-            catchup_window_s, overlap AS "overlap: Overlap", version, next_fire_at, last_fired_at, created_at, updated_at,
+            catchup_window_s, overlap AS "overlap: Overlap", version + renamed AS "version!", next_fire_at, last_fired_at, created_at, updated_at,
             ARRAY(SELECT m.body FROM reminder_messages m WHERE m.reminder_id = r.id ORDER BY m.position) AS "messages!",
             ARRAY(SELECT t.chat FROM reminder_targets t WHERE t.reminder_id = r.id ORDER BY t.position) AS "targets!"
         FROM reminders r
