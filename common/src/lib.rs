@@ -7,6 +7,7 @@ pub mod id;
 pub mod jid;
 pub mod seal;
 pub mod shutdown;
+pub mod zone;
 
 // domain: pure rules, no I/O
 pub mod account;

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use common::store::accounts;
 use common::telemetry::metrics;
+use common::zone::{self, Source};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -25,10 +26,22 @@ pub struct Health {
     version: &'static str,
     /// The git revision that it was built from; `unknown` where the build did not say.
     revision: &'static str,
+    /// The zone data on which this replica reads clocks.
+    zone_data: ZoneData,
     /// Where its source is to be had, and with it the corresponding source of the worker, which is distributed under
     /// AGPL-3.0-only terms.
     #[schema(example = "https://github.com/switchboard/switchboard")]
     source: String,
+}
+
+/// IANA zone data.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ZoneData {
+    /// Its version.
+    #[schema(example = "2026f")]
+    version: &'static str,
+    /// Where it comes from.
+    source: Source,
 }
 
 /// Sessions of all tenants together.
@@ -57,6 +70,7 @@ pub async fn get(State(context): State<Context>) -> (StatusCode, Json<Health>) {
         uptime_s: context.pulse.uptime().as_secs(),
         version: env!("CARGO_PKG_VERSION"),
         revision: metrics::REVISION,
+        zone_data: ZoneData { version: zone::data_version(), source: zone::data().source() },
         source: context.source_url.to_string(),
     };
     (code, Json(health))

@@ -30,6 +30,8 @@ pub use schedule::{OnGap, Schedule, Start};
 pub use spec::{Accepted, Spec};
 pub use steps::STEPS_MAX;
 
+use crate::zone::Tz;
+
 /// Why something of a reminder was not accepted; shown to the tenant as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
@@ -53,7 +55,7 @@ const ZONE_SHOWN: usize = 64;
 ///
 /// # Errors
 /// When the zone's name is not known; names of Windows zones are not.
-pub fn timezone(name: &str) -> Result<chrono_tz::Tz, Error> {
+pub fn timezone(name: &str) -> Result<Tz, Error> {
     name.parse().map_err(|_| {
         let name: String = name.chars().take(ZONE_SHOWN).collect();
         Error::new("timezone", format_args!("`{name}` is not a known IANA zone such as Europe/Berlin"))

@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Timelike as _};
-use chrono_tz::Tz;
 
 use super::dates::Dates;
 use super::rule::{Freq, Rule};
 use super::steps::Steps;
-use super::zone::{Meaning, Offsets};
+use super::zone::Offsets;
 use super::{Error, within_range};
+use crate::zone::Tz;
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 86_400;
@@ -49,7 +49,7 @@ impl<'a> RealTime<'a> {
         without: &'a BTreeSet<NaiveDate>,
         after: i64,
     ) -> Self {
-        let first = Meaning::of(start, tz).instant().timestamp();
+        let first = tz.local(start).instant().timestamp();
         // with BYMINUTE, an hour is looked at as a whole
         let whole = rule.freq == Freq::Hourly && !rule.minutes.is_empty();
         let origin = if whole { first - i64::from(start.minute() * 60 + start.second()) } else { first };

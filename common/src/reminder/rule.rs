@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::ops::RangeInclusive;
 
-use chrono_tz::Tz;
-
 use super::Error;
 use super::recurrence::Weekday;
 use super::until::Until;
+use crate::zone::Tz;
 
 /// The field of a request that a raw rule stands in.
 pub(super) const FIELD: &str = "rrule";

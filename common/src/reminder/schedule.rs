@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike as _, Days, Duration, NaiveDateTime, TimeZone as _, Timelike as _, Utc};
-use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::exdates::Exdates;
@@ -15,8 +14,9 @@ use super::floating::Floating;
 use super::real_time::RealTime;
 use super::rule::{FIELD, Rule};
 use super::steps::Steps;
-use super::zone::{Meaning, instant_of};
+use super::zone::{Local, instant_of};
 use super::{Error, within_range};
+use crate::zone::Tz;
 
 /// A first fire may lie this far in the past: whoever clicks is a little slower than the clock (R43).
 pub const GRACE: Duration = Duration::seconds(60);
@@ -224,12 +224,12 @@ impl Schedule {
 
     /// Takes an occurrence that wall clocks name; those of a schedule come in order.
     fn take(&self, local: NaiveDateTime, after: DateTime<Utc>, found: &mut Found) {
-        let meaning = Meaning::of(local, self.tz);
+        let meaning = self.tz.local(local);
         let at = meaning.instant();
         let clocks = match meaning {
-            Meaning::Once(_) => None,
-            Meaning::Twice(..) => Some(Clocks::FirstOfTwo),
-            Meaning::Skipped(_) => Some(Clocks::Shifted),
+            Local::Once(_) => None,
+            Local::Twice(..) => Some(Clocks::FirstOfTwo),
+            Local::Skipped(_) => Some(Clocks::Shifted),
         };
         let over = self.rule.as_ref().and_then(|rule| rule.until).is_some_and(|until| until.passed(at));
         if at <= after || over || self.leaves_out(local, at) {
@@ -262,10 +262,10 @@ impl Schedule {
             if self.leaves_out(nominal, at) {
                 continue;
             }
-            let clocks = match Meaning::of(nominal, self.tz) {
-                Meaning::Twice(first, _) if first == at => Some(Clocks::FirstOfTwo),
-                Meaning::Twice(..) => Some(Clocks::SecondOfTwo),
-                Meaning::Once(_) | Meaning::Skipped(_) => None,
+            let clocks = match self.tz.local(nominal) {
+                Local::Twice(first, _) if first == at => Some(Clocks::FirstOfTwo),
+                Local::Twice(..) => Some(Clocks::SecondOfTwo),
+                Local::Once(_) | Local::Skipped(_) => None,
             };
             found.push(Occurrence { at, nominal, clocks });
         }

@@ -1,7 +1,6 @@
 //! Pure. The part of a request that says when a reminder fires: checked as a whole, for creating one and for a preview.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use chrono_tz::Tz;
 
 use super::exdates::Exdates;
 use super::recurrence::{End, Recurrence, accept_rrule};
@@ -9,6 +8,7 @@ use super::rule::{FIELD, Rule};
 use super::schedule::{Following, OnGap, Schedule, Start};
 use super::zone::instant_of;
 use super::{Error, Past, window};
+use crate::zone::Tz;
 
 /// As it was asked for.
 #[derive(Debug, Clone, Copy)]

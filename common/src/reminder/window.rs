@@ -1,11 +1,11 @@
 //! Pure. The delivery window (R46): until what hour of its day a run may send.
 
 use chrono::{DateTime, Days, NaiveDateTime, NaiveTime, Timelike as _, Utc};
-use chrono_tz::Tz;
 
 use super::Error;
 use super::rule::Rule;
 use super::zone::instant_of;
+use crate::zone::Tz;
 
 /// Checks a window's end: an hour of the reminder's zone, 1 to 24, later than each hour at which the rule fires, which is the
 /// start's if the rule does not say.

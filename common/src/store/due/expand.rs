@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use rand::Rng as _;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -19,6 +18,7 @@ use crate::run::notice::Kind;
 use crate::run::{Status, Tally};
 use crate::store::Result;
 use crate::telemetry::trace::{self, Destination, Step};
+use crate::zone::Tz;
 
 /// What became of a run that was to be expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]

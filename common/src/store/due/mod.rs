@@ -12,8 +12,9 @@ use super::{Result, page};
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::reminder::catch_up::{self, Sorted};
 use crate::reminder::life::{self, Ahead};
-use crate::reminder::{self, Misfire, OnGap, Overlap, Schedule, zone};
+use crate::reminder::{self, Misfire, OnGap, Overlap, Schedule};
 use crate::telemetry::trace::{self, Destination};
+use crate::zone;
 
 mod correct;
 mod events;
@@ -261,7 +262,7 @@ async fn rearm(transaction: &mut PgConnection, due: &[Due], next: &[Next], sorte
         &statuses,
         &times as &[Option<DateTime<Utc>>],
         &fired,
-        zone::DATA_VERSION
+        zone::data_version()
     )
     .execute(transaction)
     .await?;

@@ -9,8 +9,9 @@ use uuid::Uuid;
 use super::{Events, Next, REMINDER_PAUSED, REMINDER_RESUMED, next_after, wake};
 use crate::id::{AccountId, ReminderId, TenantId};
 use crate::reminder::life::{self, Event, State, Status};
-use crate::reminder::{OnGap, Schedule, zone};
+use crate::reminder::{OnGap, Schedule};
 use crate::store::{Error, Result};
+use crate::zone;
 
 struct Resting {
     id: ReminderId,
@@ -154,7 +155,7 @@ async fn write(transaction: &mut PgConnection, changes: &[(ReminderId, State, Op
         &statuses as &[&str],
         &by_tenant,
         &times as &[Option<DateTime<Utc>>],
-        zone::DATA_VERSION
+        zone::data_version()
     )
     .execute(transaction)
     .await?;

@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use super::{Due, Events, REMINDER_RESCHEDULED, wake};
 use crate::id::{AccountId, ReminderId, TenantId};
-use crate::reminder::{OnGap, Schedule, zone};
+use crate::reminder::{OnGap, Schedule};
 use crate::store::Result;
+use crate::zone;
 
 /// What a step of [`refresh_zone_data`] did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,10 +99,10 @@ async fn lock_outdated(transaction: &mut PgConnection, version: &str, limit: i64
 pub(super) fn replan(due: &mut [Due]) -> Events {
     let mut events = Events::default();
     for due in due {
-        if due.tzdb_version.as_deref().is_some_and(|version| version < zone::DATA_VERSION) {
+        if due.tzdb_version.as_deref().is_some_and(|version| version < zone::data_version()) {
             let planned = Planned::from(&*due);
             if let Some(at) = planned.moved() {
-                planned.tell(at, zone::DATA_VERSION, &mut events);
+                planned.tell(at, zone::data_version(), &mut events);
                 due.fire_at = at;
             }
         }

@@ -4,9 +4,10 @@ use sqlx::{PgConnection, PgPool};
 
 use super::{Plan, Reminder, Status, get, read, write_content};
 use crate::id::{ReminderId, TenantId};
+use crate::reminder::Schedule;
 use crate::reminder::rearm::{Past, Run};
-use crate::reminder::{Schedule, zone};
 use crate::store::{self, Error, Result, due, runs};
+use crate::zone;
 
 impl Reminder {
     /// Whether a plan leaves alone what is sent, to whom, from where and when. One that can't go on is always armed anew.
@@ -91,7 +92,7 @@ async fn try_update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
         plan.overlap.as_str(),
         &plan.exdates,
         plan.on_gap.as_str(),
-        zone::DATA_VERSION
+        zone::data_version()
     )
     .execute(&mut *transaction)
     .await?;

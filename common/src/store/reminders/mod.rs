@@ -11,7 +11,8 @@ use super::page::{self, Listed};
 use super::{Error, Result, due, runs};
 use crate::id::{AccountId, ReminderId, TenantId};
 pub use crate::reminder::life::Status;
-use crate::reminder::{Misfire, OnGap, Overlap, zone};
+use crate::reminder::{Misfire, OnGap, Overlap};
+use crate::zone;
 
 mod edit;
 
@@ -124,7 +125,7 @@ pub async fn create(db: &PgPool, tenant: TenantId, plan: &Plan) -> Result<Remind
         plan.overlap.as_str(),
         &plan.exdates,
         plan.on_gap.as_str(),
-        zone::DATA_VERSION
+        zone::data_version()
     )
     .execute(&mut *transaction)
     .await?;

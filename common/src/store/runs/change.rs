@@ -1,7 +1,6 @@
 //! What people decide about runs: go on with one that rests (R48), leave one at that (R49), clear the history (R47).
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use sqlx::{PgConnection, PgPool};
 
 use crate::account;
@@ -13,6 +12,7 @@ use crate::store::due::{self, Events, RUN_CHANGED};
 use crate::store::runs::Filter;
 use crate::store::runs::supersede::{cancel_messages, finish_targets};
 use crate::store::{Error, Result, messages};
+use crate::zone::Tz;
 
 /// Why a target of a canceled run was not sent.
 const BY_OPERATOR: &str = "canceled by operator";

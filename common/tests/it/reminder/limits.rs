@@ -1,9 +1,9 @@
 //! R41: what is refused and why, the one form of what is accepted, and that all of it is cheap.
 
-use chrono_tz::Tz;
 use common::reminder::recurrence::accept_rrule;
 use common::reminder::steps::STEPS_MAX;
 use common::reminder::{OnGap, Schedule, Start};
+use common::zone::Tz;
 
 use super::{local, utc, zone};
 

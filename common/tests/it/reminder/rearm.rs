@@ -1,9 +1,9 @@
 //! R43, R44, R46: when a reminder fires that is edited as it comes due, or shortly after.
 
 use chrono::{DateTime, Duration, Utc};
-use chrono_tz::Tz;
 use common::reminder::rearm::Run;
 use common::reminder::{Error, OnGap, Past, Schedule, Spec};
+use common::zone::Tz;
 
 use super::{local, utc};
 

@@ -1,9 +1,9 @@
 //! R40, R43: starts, the first fire, and what is wrong with a schedule as a whole.
 
 use chrono::{DateTime, Duration, Utc};
-use chrono_tz::Tz;
 use common::reminder::schedule::Clocks;
 use common::reminder::{Accepted, End, Error, Kind, OnGap, Recurrence, Schedule, Spec, Start, timezone};
+use common::zone::Tz;
 
 use super::{shown, utc, zone};
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
-use chrono_tz::Tz;
 use common::reminder::recurrence::accept_rrule;
 use common::reminder::{End, Kind, Recurrence, Weekday};
+use common::zone::Tz;
 
 use super::{occurrences, schedule, shown, utc};
 
