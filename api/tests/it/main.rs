@@ -5,6 +5,7 @@ mod accounts;
 mod auth;
 mod bad_reminders;
 mod commands;
+mod editing;
 mod groups;
 mod health;
 mod isolation;

@@ -143,7 +143,7 @@ async fn what_can_not_be_resumed(db: PgPool) {
     let window = "UPDATE reminders SET window_end = $1, timezone = $2";
     sqlx::query(window).bind(hour).bind(zone).execute(&api.db).await.unwrap();
     let closed = resume().await.expect(409);
-    assert_eq!(closed.json()["detail"], format!("the delivery window is closed until midnight in {zone}"));
+    assert_eq!(closed.json()["detail"], format!("the delivery window is closed until 00:00 in {zone}"));
     assert_eq!(api.count("SELECT count(*) FROM runs WHERE status = 'paused'").await, 1);
     for path in ["/v1/runs/nonsense/resume", "/v1/runs/nonsense/cancel"] {
         tenant.post_empty(path).await.expect(404);

@@ -4,6 +4,7 @@ use std::fmt;
 
 use chrono::{Datelike as _, NaiveDate};
 
+mod block;
 pub mod catch_up;
 mod dates;
 pub mod exdates;
@@ -26,9 +27,10 @@ pub mod zone;
 pub use catch_up::{Misfire, Overlap};
 pub use rearm::Past;
 pub use recurrence::{End, Kind, Recurrence, Weekday};
-pub use schedule::{OnGap, Schedule, Start};
+pub use schedule::{OnGap, Schedule, Start, Stored};
 pub use spec::{Accepted, Spec};
 pub use steps::STEPS_MAX;
+pub use window::{Edge, Window};
 
 use crate::zone::Tz;
 

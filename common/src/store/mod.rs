@@ -109,6 +109,9 @@ pub enum Error {
     /// The row exists, but its present state does not allow this; the text says why, for a person.
     #[error("{0}")]
     Conflict(String),
+    /// It has been edited since it was read.
+    #[error("it has been edited since: its version is {0} now")]
+    Changed(i32),
     /// The account has no phone that could do this; the text says so, for a person.
     #[error("{0}")]
     NotConnected(&'static str),
@@ -147,6 +150,7 @@ impl Error {
             Self::Fenced
             | Self::NotFound
             | Self::Conflict(_)
+            | Self::Changed(_)
             | Self::NotConnected(_)
             | Self::UnknownKey { .. }
             | Self::Corrupt(_) => false,
@@ -173,7 +177,7 @@ impl Error {
 impl crate::telemetry::trace::Fault for Error {
     fn fault(&self) -> Option<&'static str> {
         match self {
-            Self::NotFound | Self::Conflict(_) | Self::NotConnected(_) => None,
+            Self::NotFound | Self::Conflict(_) | Self::Changed(_) | Self::NotConnected(_) => None,
             Self::Fenced => Some("fenced"),
             Self::UnknownKey { .. } => Some("unknown_key"),
             Self::Corrupt(_) => Some("corrupt"),

@@ -29,20 +29,23 @@ pub(crate) async fn edited(db: &PgPool, of: (TenantId, AccountId), reminder: Rem
     let row = reminders::get(db, of.0, reminder).await.unwrap();
     Plan {
         account: of.1,
-        name: row.name,
-        timezone: row.timezone,
+        name: row.name.clone(),
+        timezone: row.timezone.clone(),
         start_local: row.start_local,
-        rrule: row.rrule,
-        exdates: row.exdates,
+        start_later: row.start_later,
+        rrule: row.rrule.clone(),
+        times: row.times.clone(),
+        exdates: row.exdates.clone(),
         on_gap: OnGap::Shift,
         recurrence: None,
-        window_end: row.window_end,
+        window: row.window(),
         misfire: Misfire::Latest,
         catchup_window_s: row.catchup_window_s,
         overlap: Overlap::Skip,
         next_fire_at: row.next_fire_at.unwrap_or_default(),
         messages: vec!["corrected".to_owned()],
-        targets: row.targets,
+        targets: row.targets.clone(),
+        expected: None,
     }
 }
 
@@ -169,6 +172,7 @@ async fn check(db: &PgPool, of: (TenantId, AccountId), reminder: ReminderId, pla
         rrule: plan.rrule.as_deref(),
         exdates: &plan.exdates,
         on_gap: plan.on_gap,
+        window_start: None,
         window_end: None,
     };
     plan.next_fire_at = spec.check_again(&past).map_err(|error| error.field.to_owned())?.first_fire;

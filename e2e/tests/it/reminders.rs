@@ -63,7 +63,7 @@ async fn the_window_closes_on_the_way(pool: PgPool) {
     let resting = cluster.get(&format!("/v1/reminders/{reminder}")).await;
     assert_eq!((&resting["status"], &resting["next_fire_at"]), (&json!("paused"), &Value::Null));
     let told = cluster.get("/v1/notifications?unread=true&limit=1").await;
-    assert_eq!(told["data"][0]["body"], "0 of 2 groups delivered. Resume or cancel.");
+    assert_eq!(told["data"][0]["body"], "0 of 2 people delivered. Resume or cancel.");
 
     cluster.post(&format!("/v1/runs/{}/resume", paused["id"].as_str().unwrap()), json!({})).await;
     let over = run(&cluster, &reminder, "success").await;

@@ -4,23 +4,30 @@ use sqlx::{PgConnection, PgPool};
 
 use super::{Plan, Reminder, Status, get, read, write_content};
 use crate::id::{ReminderId, TenantId};
-use crate::reminder::Schedule;
 use crate::reminder::rearm::{Past, Run};
+use crate::reminder::{Schedule, Stored, Window};
 use crate::store::{self, Error, Result, due, runs};
 use crate::zone;
 
 impl Reminder {
+    /// Between which times of a day it may send.
+    #[must_use]
+    pub fn window(&self) -> Option<Window> {
+        Window::stored(self.window_end, self.window_start_min, self.window_end_min)
+    }
+
     /// Whether a plan leaves alone what is sent, to whom, from where and when. One that can't go on is always armed anew.
     #[must_use]
     pub fn fires_as(&self, plan: &Plan) -> bool {
         self.status != Status::Failed
             && self.account_id == plan.account
             && self.timezone == plan.timezone
-            && self.start_local == plan.start_local
+            && (self.start_local, self.start_later) == (plan.start_local, plan.start_later)
             && self.rrule == plan.rrule
+            && self.times == plan.times
             && self.exdates == plan.exdates
             && self.on_gap == plan.on_gap
-            && self.window_end == plan.window_end
+            && self.window() == plan.window
             && self.messages == plan.messages
             && self.targets == plan.targets
     }
@@ -30,13 +37,14 @@ impl Reminder {
 /// occurrence fires again (R83). False: by now the plan says something else than the reminder; nothing is changed.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such reminder.
+/// [`Error::NotFound`] when the tenant has no such reminder; [`Error::Changed`] when it has another version than the plan expects.
 pub async fn rename(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<bool> {
     let mut transaction = db.begin().await?;
     sqlx::query!("SELECT id FROM reminders WHERE tenant_id = $1 AND id = $2 FOR UPDATE", tenant.0, reminder.0)
         .fetch_optional(&mut *transaction)
         .await?;
     let stored = read(&mut *transaction, tenant, &[reminder.0]).await?.pop().ok_or(Error::NotFound)?;
+    expect(plan.expected, stored.version)?;
     if !stored.fires_as(plan) {
         return Ok(false);
     }
@@ -60,7 +68,8 @@ pub async fn rename(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
 /// Replaces a reminder whole and arms it anew (R44): whatever was pending under the old plan never fires.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such reminder, or no such account.
+/// [`Error::NotFound`] when the tenant has no such reminder, or no such account; [`Error::Changed`] when it has another version than
+/// the plan expects.
 pub async fn update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<Reminder> {
     store::again(|| try_update(db, tenant, reminder, plan)).await?;
     get(db, tenant, reminder).await
@@ -70,10 +79,17 @@ async fn try_update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
     let mut transaction = db.begin().await?;
     let reason = "the reminder was edited";
     runs::cancel_open(&mut transaction, tenant, reminder, runs::Locked::Wait, reason).await?;
+    let version = sqlx::query_scalar!(
+        r#"SELECT version + renamed AS "version!" FROM reminders WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE"#,
+        tenant.0,
+        reminder.0
+    );
+    expect(plan.expected, version.fetch_optional(&mut *transaction).await?.ok_or(Error::NotFound)?)?;
     let updated = sqlx::query!(
         "UPDATE reminders r SET account_id = a.id, name = $4, timezone = $5, start_local = $6, rrule = $7,
              recurrence = $8, window_end = $9, next_fire_at = $10, misfire = $11, catchup_window_s = $12, overlap = $13,
-             exdates = $14, on_gap = $15, tzdb_version = $16, status = 'active', paused_by_tenant = false,
+             exdates = $14, on_gap = $15, tzdb_version = $16, start_later = $17, times = $18, window_start_min = $19,
+             window_end_min = $20, status = 'active', paused_by_tenant = false,
              version = r.version + 1, updated_at = now()
          FROM accounts a
          WHERE r.tenant_id = $2 AND r.id = $1 AND a.tenant_id = $2 AND a.id = $3 AND a.wanted <> 'erased'",
@@ -85,14 +101,18 @@ async fn try_update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
         plan.start_local,
         plan.rrule,
         plan.recurrence,
-        plan.window_end,
+        plan.window.map(Window::hour),
         plan.next_fire_at,
         plan.misfire.as_str(),
         plan.catchup_window_s,
         plan.overlap.as_str(),
         &plan.exdates,
         plan.on_gap.as_str(),
-        zone::data_version()
+        zone::data_version(),
+        plan.start_later,
+        &plan.times,
+        plan.window.map(Window::start),
+        plan.window.map(Window::end)
     )
     .execute(&mut *transaction)
     .await?;
@@ -115,14 +135,26 @@ async fn try_update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
     Ok(())
 }
 
+fn expect(expected: Option<i32>, version: i32) -> Result<()> {
+    if expected.is_none_or(|expected| expected == version) { Ok(()) } else { Err(Error::Changed(version)) }
+}
+
 /// An occurrence whose run was called back before anything of it was sent has no second run: if the edited reminder has it
 /// as well, it fires at the next full minute (R43). What was sent while it was being edited does not go out again.
 async fn rearm(transaction: &mut PgConnection, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<()> {
     let past = read_past(transaction, tenant, reminder).await?;
-    let window_end = plan.window_end.and_then(|end| u8::try_from(end).ok());
-    let rrule = plan.rrule.as_deref();
-    let armed = Schedule::read(plan.start_local, &plan.timezone, rrule, &plan.exdates, plan.on_gap)
-        .and_then(|schedule| past.rearm(&schedule, window_end, plan.next_fire_at))
+    let stored = Stored {
+        start_local: plan.start_local,
+        start_later: plan.start_later,
+        timezone: &plan.timezone,
+        rrule: plan.rrule.as_deref(),
+        times: &plan.times,
+        exdates: &plan.exdates,
+        on_gap: plan.on_gap,
+        window: plan.window,
+    };
+    let armed = Schedule::read(&stored)
+        .and_then(|schedule| past.rearm(&schedule, plan.next_fire_at))
         .map_err(|error| Error::Conflict(error.to_string()))?;
     let Some(armed) = armed else {
         return Err(Error::Conflict("it fired while it was being edited, and has no occurrence left".to_owned()));

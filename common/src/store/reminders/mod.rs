@@ -11,7 +11,7 @@ use super::page::{self, Listed};
 use super::{Error, Result, due, runs};
 use crate::id::{AccountId, ReminderId, TenantId};
 pub use crate::reminder::life::Status;
-use crate::reminder::{Misfire, OnGap, Overlap};
+use crate::reminder::{Misfire, OnGap, Overlap, Window};
 use crate::zone;
 
 mod edit;
@@ -33,14 +33,22 @@ pub struct Reminder {
     pub timezone: String,
     /// Its start on that zone's clocks.
     pub start_local: NaiveDateTime,
+    /// They show it twice, and the later time is meant.
+    pub start_later: bool,
     /// What it repeats on; none: it fires once.
     pub rrule: Option<String>,
+    /// Minutes from midnight at which it fires, where the rule does not say them.
+    pub times: Vec<i16>,
     /// Dates and wall-clock times that the rule leaves out.
     pub exdates: Vec<String>,
     /// What becomes of times that clocks skip.
     pub on_gap: OnGap,
-    /// The hour at which sending stops.
+    /// The hour at which sending stops, as releases before this one read it; see [`Reminder::window`].
     pub window_end: Option<i16>,
+    /// When the window begins, in minutes from midnight.
+    pub window_start_min: Option<i16>,
+    /// When it ends.
+    pub window_end_min: Option<i16>,
     /// What becomes of late occurrences.
     pub misfire: Misfire,
     /// How late an occurrence may still fire, in seconds.
@@ -74,16 +82,20 @@ pub struct Plan {
     pub timezone: String,
     /// Its start on that zone's clocks.
     pub start_local: NaiveDateTime,
+    /// They show it twice, and the later time is meant.
+    pub start_later: bool,
     /// What it repeats on; none: it fires once.
     pub rrule: Option<String>,
+    /// Minutes from midnight at which it fires, where the rule does not say them.
+    pub times: Vec<i16>,
     /// Dates and wall-clock times that the rule leaves out.
     pub exdates: Vec<String>,
     /// What becomes of times that clocks skip.
     pub on_gap: OnGap,
     /// The structured spec that the rule was built from, where there was one.
     pub recurrence: Option<Value>,
-    /// The hour at which sending stops.
-    pub window_end: Option<i16>,
+    /// Between which times of a day it may send.
+    pub window: Option<Window>,
     /// What becomes of late occurrences.
     pub misfire: Misfire,
     /// How late an occurrence may still fire, in seconds.
@@ -96,6 +108,8 @@ pub struct Plan {
     pub messages: Vec<String>,
     /// The chats in canonical form, in order, each once.
     pub targets: Vec<String>,
+    /// The version that the editor has read; none: it is edited whatever it is by now.
+    pub expected: Option<i32>,
 }
 
 /// Creates a reminder and arms it.
@@ -107,8 +121,9 @@ pub async fn create(db: &PgPool, tenant: TenantId, plan: &Plan) -> Result<Remind
     let reminder = ReminderId::new();
     let created = sqlx::query!(
         "INSERT INTO reminders (id, tenant_id, account_id, name, timezone, start_local, rrule, recurrence, window_end,
-             next_fire_at, misfire, catchup_window_s, overlap, exdates, on_gap, tzdb_version)
-         SELECT $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16 FROM accounts
+             next_fire_at, misfire, catchup_window_s, overlap, exdates, on_gap, tzdb_version, start_later, times,
+             window_start_min, window_end_min)
+         SELECT $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20 FROM accounts
          WHERE tenant_id = $2 AND id = $3 AND wanted <> 'erased'",
         reminder.0,
         tenant.0,
@@ -118,14 +133,18 @@ pub async fn create(db: &PgPool, tenant: TenantId, plan: &Plan) -> Result<Remind
         plan.start_local,
         plan.rrule,
         plan.recurrence,
-        plan.window_end,
+        plan.window.map(Window::hour),
         plan.next_fire_at,
         plan.misfire.as_str(),
         plan.catchup_window_s,
         plan.overlap.as_str(),
         &plan.exdates,
         plan.on_gap.as_str(),
-        zone::data_version()
+        zone::data_version(),
+        plan.start_later,
+        &plan.times,
+        plan.window.map(Window::start),
+        plan.window.map(Window::end)
     )
     .execute(&mut *transaction)
     .await?;
@@ -236,7 +255,8 @@ async fn read(db: impl PgExecutor<'_>, tenant: TenantId, reminders: &[Uuid]) -> 
         Reminder,
         r#"
         SELECT id AS "id: ReminderId", account_id AS "account_id: AccountId", name, status AS "status: Status", timezone,
-            start_local, rrule, exdates, on_gap AS "on_gap: OnGap", window_end, misfire AS "misfire: Misfire",
+            start_local, start_later, rrule, times, exdates, on_gap AS "on_gap: OnGap", window_end, window_start_min,
+            window_end_min, misfire AS "misfire: Misfire",
             catchup_window_s, overlap AS "overlap: Overlap", version + renamed AS "version!", next_fire_at, last_fired_at, created_at, updated_at,
             ARRAY(SELECT m.body FROM reminder_messages m WHERE m.reminder_id = r.id ORDER BY m.position) AS "messages!",
             ARRAY(SELECT t.chat FROM reminder_targets t WHERE t.reminder_id = r.id ORDER BY t.position) AS "targets!"

@@ -5,7 +5,7 @@ use sqlx::{PgConnection, PgPool};
 
 use crate::account;
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
-use crate::reminder::{life, window};
+use crate::reminder::{Window, life};
 use crate::run::machine::{self, Event};
 use crate::run::{Status, Tally, TargetState};
 use crate::store::due::{self, Events, RUN_CHANGED};
@@ -98,7 +98,7 @@ async fn sender(
     run: &Run,
 ) -> Result<(AccountId, Option<DateTime<Utc>>)> {
     let reminder = sqlx::query!(
-        r#"SELECT timezone, window_end, now() AS "now!" FROM reminders WHERE tenant_id = $1 AND id = $2 FOR SHARE"#,
+        r#"SELECT timezone, window_end, window_start_min, window_end_min, now() AS "now!" FROM reminders WHERE tenant_id = $1 AND id = $2 FOR SHARE"#,
         tenant.0,
         run.reminder.map(|reminder| reminder.0)
     )
@@ -120,12 +120,12 @@ async fn sender(
         return Err(Error::NotConnected(messages::NOT_CONNECTED));
     }
     let tz: Tz = reminder.timezone.parse().unwrap_or(Tz::UTC);
-    let end = reminder.window_end.and_then(|end| u8::try_from(end).ok());
-    if !window::is_open(end, tz, reminder.now, reminder.now) {
-        let zone = reminder.timezone;
-        return Err(Error::Conflict(format!("the delivery window is closed until midnight in {zone}")));
+    let window = Window::stored(reminder.window_end, reminder.window_start_min, reminder.window_end_min);
+    if let Some(window) = window.filter(|window| !window.is_now(tz, reminder.now)) {
+        let (opens, zone) = (window.opens(), reminder.timezone);
+        return Err(Error::Conflict(format!("the delivery window is closed until {opens} in {zone}")));
     }
-    Ok((account, end.map(|end| window::closes_at(end, tz, reminder.now))))
+    Ok((account, window.map(|window| window.closes_at(tz, reminder.now))))
 }
 
 /// A run that was canceled.

@@ -6,10 +6,11 @@ use uuid::Uuid;
 
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::run::machine::{self, Event};
+use crate::run::notice::Chats;
 use crate::run::{Status, TargetState, notice};
 use crate::store::Result;
 use crate::store::call_back::{Message, call_back};
-use crate::store::due::{About, Events, Notices, RUN_CHANGED, ended, tallies};
+use crate::store::due::{About, Events, Notices, RUN_CHANGED, chats, ended, tallies};
 
 /// What to do about a run that someone else holds locked.
 #[derive(Debug, Clone, Copy)]
@@ -145,6 +146,7 @@ async fn finish_runs(transaction: &mut PgConnection, tenant: TenantId, runs: &[U
     .fetch_all(&mut *transaction)
     .await?;
     let tallies = tallies(transaction, runs).await?;
+    let chats = chats(transaction, runs).await?;
     let (mut events, mut notices) = (Events::default(), Notices::default());
     let (mut ids, mut ends, mut summaries) = (Vec::new(), Vec::new(), Vec::new());
     for run in rows {
@@ -158,7 +160,8 @@ async fn finish_runs(transaction: &mut PgConnection, tenant: TenantId, runs: &[U
         let data = serde_json::json!({"run_id": run.id, "reminder_id": run.reminder, "status": step.status,
             "summary": summary, "sent": tally.sent, "total": tally.total()});
         events.push(tenant, run.account, RUN_CHANGED, data);
-        if let Some((kind, body)) = notice::ended(step.status, tally) {
+        let chats = chats.get(&run.id).copied().unwrap_or(Chats::Mixed);
+        if let Some((kind, body)) = notice::ended(step.status, tally, chats) {
             let about = About { tenant, reminder: run.reminder, name: &run.name, run: Some(run.id) };
             notices.push(about, kind, body);
         }

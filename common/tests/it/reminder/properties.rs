@@ -25,6 +25,7 @@ fn specs() -> impl Strategy<Value = Recurrence> {
         interval,
         weekdays: if kind == Kind::Weekly { weekdays.into_iter().collect() } else { [].into() },
         month_day: if kind == Kind::Monthly { month_day } else { None },
+        times: Vec::new(),
         end,
     })
 }
