@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Writes common/tests/it/reminder/oracle.txt: what python-dateutil says when random rules fire.
 
-    pip install python-dateutil==2.9.0.post0 tzdata==2025.2
+    pip install python-dateutil==2.9.0.post0 tzdata==2026.6
     dev/oracle.py [seed [cases]] > common/tests/it/reminder/oracle.txt
 
 A line is `rule zone start after first+delta+delta… [.]`: start is wall-clock time, after and first are minutes since 1970
 in UTC, deltas are minutes, and `.` says that the rule ends there. Only dates on which no clock changes: what happens where
 one does is decided in the tests by hand. Left out is what dateutil and RFC 5545 read differently: plain and numbered days
-in one BYDAY, and BYSETPOS in a first week that the start cuts.
+in one BYDAY, BYSETPOS in a first week that the start cuts, and BYWEEKNO without BYDAY (dateutil takes all days of the week, the RFC
+the start's).
 """
 import datetime as module
 import random
@@ -74,7 +75,7 @@ def random_rule(start):
         by["BYDAY"] = text(DAYS[d] for d in some(range(7), 4))
     if freq != "WEEKLY" and chance(0.1 if real else 0.3):
         by["BYMONTHDAY"] = signed(31, 6)
-    if freq == "YEARLY" and chance(0.2):
+    if freq == "YEARLY" and chance(0.2) or real and chance(0.06):
         by["BYYEARDAY"] = signed(366, 10)
     plain = "BYDAY" in by and not any(c.isdigit() for c in by["BYDAY"])
     if freq == "YEARLY" and plain and chance(0.4):
@@ -86,6 +87,8 @@ def random_rule(start):
         if freq == "MINUTELY" or apart(minutes):
             by["BYMINUTE"] = text(minutes)
     week_start = random.choice(DAYS) if chance(0.3) else None
+    if freq == "HOURLY" and "BYMINUTE" in by and chance(0.5):
+        by["BYSETPOS"] = signed(3, 2)
     if not real and by and chance(0.25):
         first = DAYS.index(week_start or "MO")
         if freq != "WEEKLY" or start.weekday() == first:

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use clap::{Args, Parser, Subcommand};
 use common::account::Status;
-use common::config::{Database, Redis, Telemetry, Webhooks};
+use common::config::{Database, Redis, Telemetry, Webhooks, Zones};
 use common::id::{AccountId, ApiKeyId, TenantId};
 use common::probe::Probe;
 
@@ -327,6 +327,9 @@ pub struct Config {
     /// The logs
     #[command(flatten)]
     pub telemetry: Telemetry,
+    /// The clocks
+    #[command(flatten)]
+    pub zones: Zones,
     /// Where webhooks may lead
     #[command(flatten)]
     pub webhooks: Webhooks,

@@ -36,6 +36,7 @@ async fn start(cli: Cli) -> anyhow::Result<bool> {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     let _flushes_at_the_end = common::telemetry::init("switchboard-api", &config.telemetry)?;
+    common::zone::choose(config.zones.folder.as_deref());
     let stop = common::shutdown::on_signal(STOP_DEADLINE)?;
     let tenants = ops::listen(config.listen, "API_LISTEN").await?;
     let ops = ops::listen(config.ops.listen, "OPS_LISTEN").await?;

@@ -45,6 +45,8 @@ pub enum Problem {
     MethodNotAllowed,
     /// The thing's present state does not allow this.
     Conflict(String),
+    /// The thing was edited since the client has read it.
+    Changed(String),
     /// The account has no phone.
     NotConnected(&'static str),
     /// Events after the position that the client remembers are not kept any more.
@@ -128,6 +130,7 @@ impl Problem {
             Self::NotFound | Self::NoSuch(_) => (StatusCode::NOT_FOUND, "not-found", "Not found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", "Not possible right now"),
+            Self::Changed(_) => (StatusCode::PRECONDITION_FAILED, "changed", "It was edited since it was read"),
             Self::NotConnected(_) => (StatusCode::CONFLICT, "account-not-connected", "The account has no phone"),
             Self::Gone { .. } => (StatusCode::GONE, "gone", "Events after this position are not kept any more"),
             Self::KeyReused => (
@@ -149,7 +152,7 @@ impl Problem {
 
     fn detail(&self) -> Option<String> {
         match self {
-            Self::Malformed(detail) | Self::Conflict(detail) => Some(detail.clone()),
+            Self::Malformed(detail) | Self::Conflict(detail) | Self::Changed(detail) => Some(detail.clone()),
             Self::Forbidden(detail)
             | Self::NotAcceptable(detail)
             | Self::TooMany(detail)
@@ -175,6 +178,7 @@ impl From<store::Error> for Problem {
             store::Error::NotFound | store::Error::Fenced => Self::NotFound,
             store::Error::NotConnected(detail) => Self::NotConnected(detail),
             store::Error::Conflict(detail) => Self::Conflict(detail),
+            error @ store::Error::Changed(_) => Self::Changed(error.to_string()),
             error if error.is_transient() => {
                 tracing::warn!(%error, "the database is away, or asks to try again");
                 Self::Unavailable

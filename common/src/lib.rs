@@ -9,6 +9,7 @@ pub mod jid;
 pub mod phone;
 pub mod seal;
 pub mod shutdown;
+pub mod zone;
 
 // domain: pure rules, no I/O
 pub mod account;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use common::config::{Database, Redis, Telemetry, Webhooks};
+use common::config::{Database, Redis, Telemetry, Webhooks, Zones};
 use common::telemetry::Guard;
 use common::testing::Proxy;
 use reqwest::StatusCode;
@@ -228,6 +228,7 @@ impl Cluster {
             database: self.database(),
             redis: self.redis(),
             telemetry: self.telemetry.clone(),
+            zones: Zones::default(),
             webhooks: Self::webhooks(),
             source_url: env!("CARGO_PKG_REPOSITORY").to_owned(),
         };
@@ -249,6 +250,7 @@ impl Cluster {
             database: self.database(),
             redis: self.redis(),
             telemetry: self.telemetry.clone(),
+            zones: Zones::default(),
             ops: scheduler::Ops { listen },
             ring_again_s: 1,
             events_kept_days: 7,
@@ -298,6 +300,7 @@ impl Cluster {
             database: self.database(),
             redis: self.redis(),
             telemetry: self.telemetry.clone(),
+            zones: Zones::default(),
             webhooks: Self::webhooks(),
             ops: worker::config::Ops { listen },
             credential_keys: worker::config::Secret(KEYS.to_owned()),

@@ -50,7 +50,7 @@ def known_settings():
     assert simulator
     if page.exists():
         rows = [line for line in page.read_text().splitlines() if line.startswith("|")]
-        return simulator | {name for row in rows for name in re.findall(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`", row)}
+        return simulator | {name for row in rows for name in re.findall(r"`(TZDIR|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`", row)}
     return simulator | set(rest.read_text().split())
 
 
@@ -105,6 +105,21 @@ def test_values_become_settings():
     assert env["CONNECTS_PER_S"] == "0" and env["STOP_TIMEOUT_S"] == "25", "0 is a value"
     absent = {"WEBHOOK_ALLOW_HTTP", "WEBHOOK_ALLOW_PRIVATE", "WHATSAPP_VERSION", "WHATSAPP_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"}
     assert not absent & env.keys()
+
+
+def test_zone_data_comes_from_a_volume():
+    """R85: api, worker and scheduler read zone data from the volume of `zoneData`, and nobody else; without one no setting names a folder."""
+    for item, _, _, spec in chart.pods(chart.objects_of("everything")):
+        for container in spec["containers"]:
+            mounts = [mount for mount in container.get("volumeMounts", []) if mount["name"] == "zoneinfo"]
+            env = {entry["name"]: entry.get("value") for entry in container.get("env", [])}
+            if chart.component(item) in ("api", "worker", "scheduler") and item["kind"] == "Deployment":
+                assert mounts == [{"name": "zoneinfo", "mountPath": env["TZDIR"], "readOnly": True, "subPath": "2026f"}]
+                assert {"name": "zoneinfo", "persistentVolumeClaim": {"claimName": "zoneinfo"}} in spec["volumes"]
+            else:
+                assert not mounts and "TZDIR" not in env
+    for _, _, _, spec in chart.pods(chart.objects_of("bare")):
+        assert all("TZDIR" not in [entry["name"] for entry in container.get("env", [])] for container in spec["containers"])
 
 
 def test_images_come_from_the_mirror():

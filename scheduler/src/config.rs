@@ -62,6 +62,9 @@ pub struct Config {
     /// The logs
     #[command(flatten)]
     pub telemetry: config::Telemetry,
+    /// The clocks
+    #[command(flatten)]
+    pub zones: config::Zones,
     /// Health and metrics
     #[command(flatten)]
     pub ops: Ops,

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use common::{config, ops, shutdown, telemetry};
+use common::{config, ops, shutdown, telemetry, zone};
 use scheduler::{Cli, Command, Config};
 
 /// How long a graceful stop may take: a round of a duty is a short transaction.
@@ -30,6 +30,7 @@ async fn main() -> ExitCode {
 
 async fn schedule(config: Config) -> anyhow::Result<()> {
     let _telemetry = telemetry::init("switchboard-scheduler", &config.telemetry)?;
+    zone::choose(config.zones.folder.as_deref());
     let stop = shutdown::on_signal(STOPPING)?;
     let listener = ops::listen(config.ops.listen, "OPS_LISTEN").await?;
     scheduler::run(config, listener, stop).await

@@ -124,6 +124,9 @@ pub struct Config {
     pub redis: config::Redis,
     #[command(flatten)]
     pub telemetry: config::Telemetry,
+    /// The clocks
+    #[command(flatten)]
+    pub zones: config::Zones,
     #[command(flatten)]
     pub webhooks: config::Webhooks,
     #[command(flatten)]

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use common::{config, ops, shutdown, telemetry};
+use common::{config, ops, shutdown, telemetry, zone};
 use worker::keys::Misfit;
 use worker::{Cli, Command, Config};
 
@@ -34,6 +34,7 @@ async fn main() -> ExitCode {
 
 async fn work(config: Config) -> anyhow::Result<()> {
     let _telemetry = telemetry::init("switchboard-worker", &config.telemetry)?;
+    zone::choose(config.zones.folder.as_deref());
     #[cfg(feature = "simulator")]
     common::clock::skew(config.clock_skew_s);
     let stop = shutdown::in_two_steps(config.stop_timeout())?;

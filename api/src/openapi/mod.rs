@@ -50,7 +50,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
         pairing::pair, pairing::get, qr::get, passkey::present, passkey::confirm, pairing::unpair, pairing::log_out,
         groups::list, groups::sync,
         messages::send, messages::list, messages::get,
-        reminders::create, reminders::list, reminders::get, reminders::update, reminders::delete,
+        reminders::create, reminders::list, reminders::get, reminders::update, reminders::change, reminders::delete,
         preview::preview, pausing::pause, pausing::resume,
         runs::list_of_reminder, runs::list, runs::get, runs::resume, runs::cancel, runs::clear,
         notifications::list, notifications::read, notifications::read_all, dashboard::get,

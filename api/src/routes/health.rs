@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use common::store::signs::{self, Signs};
 use common::telemetry::metrics;
+use common::zone::{self, Source};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -29,6 +30,8 @@ pub struct Health {
     version: &'static str,
     /// The git revision that it was built from; `unknown` where the build did not say.
     revision: &'static str,
+    /// The zone data on which this replica reads clocks.
+    zone_data: ZoneData,
     /// Where its source is to be had, and with it the corresponding source of the worker, which is distributed under
     /// AGPL-3.0-only terms.
     #[schema(example = "https://github.com/switchboard/switchboard")]
@@ -62,6 +65,16 @@ pub struct Part {
     last_seen_at: Option<DateTime<Utc>>,
 }
 
+/// IANA zone data.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ZoneData {
+    /// Its version.
+    #[schema(example = "2026f")]
+    version: &'static str,
+    /// Where it comes from.
+    source: Source,
+}
+
 /// Sessions of all tenants together.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub struct Sessions {
@@ -91,6 +104,7 @@ pub async fn get(State(context): State<Context>) -> (StatusCode, Json<Health>) {
         uptime_s: context.pulse.uptime().as_secs(),
         version: env!("CARGO_PKG_VERSION"),
         revision: metrics::REVISION,
+        zone_data: ZoneData { version: zone::data_version(), source: zone::data().source() },
         source: context.source_url.to_string(),
     };
     (code, Json(health))

@@ -21,6 +21,7 @@ pub mod messages;
 pub mod notifications;
 pub mod pairing;
 pub mod passkey;
+pub mod patch;
 pub mod pausing;
 pub mod preview;
 pub mod reminders;
@@ -57,7 +58,11 @@ pub fn router(context: Context) -> Router {
         .route("/v1/reminders/preview", post(preview::preview))
         .route(
             "/v1/reminders/{reminder}",
-            get(reminders::get).put(reminders::update).delete(reminders::delete).layer(long_body()),
+            get(reminders::get)
+                .put(reminders::update)
+                .patch(reminders::change)
+                .delete(reminders::delete)
+                .layer(long_body()),
         )
         .route("/v1/reminders/{reminder}/pause", post(pausing::pause))
         .route("/v1/reminders/{reminder}/resume", post(pausing::resume))

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, FixedOffset, NaiveDateTime, Utc};
 use common::reminder::schedule::{Clocks, Occurrence};
-use common::reminder::{Accepted, OnGap, Recurrence, Spec, summary, window};
+use common::reminder::{Accepted, Edge, OnGap, Recurrence, Spec, summary};
 use common::store::reminders;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -31,7 +31,7 @@ pub struct Wish {
     timezone: String,
     /// What it repeats on. Neither this nor `rrule`: it fires once.
     recurrence: Option<Recurrence>,
-    /// The same as an RRULE of RFC 5545, without DTSTART.
+    /// The same as an RRULE of RFC 5545, alone or in a block whose DTSTART says what `start` and `timezone` say.
     #[schema(example = "FREQ=WEEKLY;BYDAY=MO,TH")]
     rrule: Option<String>,
     /// What the rule leaves out: dates and times.
@@ -40,8 +40,10 @@ pub struct Wish {
     /// What becomes of a time that clocks skip.
     #[serde(default)]
     on_gap: OnGap,
-    /// The hour in `timezone`, 1 to 24, at which sending stops for the day.
-    window_end: Option<u8>,
+    /// From when on it may send, of a day in `timezone`: an hour, or a time such as `"08:30"`.
+    window_start: Option<Edge>,
+    /// Until when: an hour from 1 to 24, or a time such as `"18:30"`; no later than `window_start`: of the next day.
+    window_end: Option<Edge>,
     /// How many occurrences: 1 to 50; 5 if not given.
     #[schema(example = 5)]
     count: Option<usize>,
@@ -53,14 +55,15 @@ pub struct Preview {
     /// What it repeats on, in words.
     #[schema(example = "Every Mon, Thu")]
     summary: String,
-    /// The rule as it would be stored; null: it fires once.
+    /// The rule as it would be stored; null: it fires once, or no rule says its `times`.
     rrule: Option<String>,
     /// What it repeats on; null when only an RRULE can say it.
     recurrence: Option<Recurrence>,
     /// The next occurrences, in order; fewer than asked for when there are no more, or when finding more would cost too much:
     /// the search ends after 100,000 days, hours and occurrences that it looked at.
     occurrences: Vec<Firing>,
-    /// Wall-clock times among them that clocks skip, and at which `on_gap: skip` does not fire.
+    /// Wall-clock times before the last of them that clocks skip and at which it does not fire: `on_gap: skip` leaves them out, or `shift`
+    /// would move them behind the end of their window.
     skipped: Vec<NaiveDateTime>,
 }
 
@@ -92,27 +95,28 @@ impl Wish {
             rrule: self.rrule.as_deref(),
             exdates: &self.exdates,
             on_gap: self.on_gap,
-            window_end: self.window_end,
+            window_start: self.window_start.as_ref(),
+            window_end: self.window_end.as_ref(),
         };
         let accepted = spec.check(now, count)?;
         let occurrences = accepted.following.occurrences.iter();
         Ok(Preview {
-            summary: summary::of_rrule(accepted.rrule.as_deref()),
-            recurrence: Recurrence::from_rrule(accepted.rrule.as_deref()),
-            occurrences: occurrences.map(|occurrence| self.firing(&accepted, *occurrence)).collect(),
+            summary: summary::of_stored(accepted.rrule.as_deref(), &accepted.times),
+            recurrence: Recurrence::from_stored(accepted.rrule.as_deref(), &accepted.times),
+            occurrences: occurrences.map(|occurrence| firing(&accepted, *occurrence)).collect(),
             skipped: accepted.following.skipped,
-            rrule: accepted.rrule,
+            rrule: accepted.rrule.filter(|_| accepted.times.is_empty()),
         })
     }
+}
 
-    fn firing(&self, accepted: &Accepted, Occurrence { at, nominal, clocks }: Occurrence) -> Firing {
-        Firing {
-            at,
-            local: at.with_timezone(&accepted.tz).fixed_offset(),
-            clocks,
-            nominal: Some(nominal).filter(|_| clocks == Some(Clocks::Shifted)),
-            window_closes_at: self.window_end.map(|end| window::closes_at(end, accepted.tz, at)),
-        }
+fn firing(accepted: &Accepted, Occurrence { at, nominal, clocks }: Occurrence) -> Firing {
+    Firing {
+        at,
+        local: at.with_timezone(&accepted.tz).fixed_offset(),
+        clocks,
+        nominal: Some(nominal).filter(|_| clocks == Some(Clocks::Shifted)),
+        window_closes_at: accepted.window.map(|window| window.closes_at(accepted.tz, at)),
     }
 }
 

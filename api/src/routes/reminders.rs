@@ -4,17 +4,21 @@ use std::collections::HashSet;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::Response;
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Utc};
 use common::account::name;
 use common::id::{AccountId, ReminderId};
 use common::jid::Jid;
 use common::message::check_text;
-use common::reminder::{self, Accepted, Misfire, OnGap, Overlap, Recurrence, Spec, catch_up, summary};
+use common::reminder::{
+    self, Accepted, Edge, Misfire, OnGap, Overlap, Recurrence, Spec, Start, Window, catch_up, summary, timezone,
+};
 use common::store;
 use common::store::reminders::{self, Filter as StoreFilter, Plan, Status};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Caller;
@@ -23,6 +27,7 @@ use crate::extract::{self, Path, Query};
 use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
 use crate::problem::{Body, FieldError, Problem, Result};
+use crate::routes::patch;
 
 /// Longest name, in characters (R40).
 const MAX_NAME: usize = 200;
@@ -30,11 +35,13 @@ const MAX_NAME: usize = 200;
 const MAX_MESSAGES: usize = 10;
 /// Most chats of a reminder.
 const MAX_TARGETS: usize = 500;
+/// How often a patch is made anew that others have overtaken.
+const PATCHES: usize = 10;
 /// Most bytes that the texts of one firing may have in all, each counted once for each chat.
 const MAX_FIRING: usize = 16 * 1024 * 1024;
 
 /// What a reminder is to be.
-#[derive(Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"account_id": "0199c0de-0000-7000-8000-000000000000", "name": "Weekly stand-up",
     "messages": ["Stand-up in ten minutes."], "targets": ["120363041234567890@g.us"], "start": "2027-01-04T09:00",
@@ -51,7 +58,8 @@ pub struct Wish {
     /// The chats, in order: 1 to 500 groups or people, spelled as `to` of a message.
     #[schema(example = json!(["120363041234567890@g.us"]))]
     targets: Vec<String>,
-    /// When it fires first: wall-clock time in `timezone`, or an instant with an offset.
+    /// When it begins: wall-clock time in `timezone`, or an instant with an offset. What recurs may have begun long ago, and fires from
+    /// now on.
     #[schema(example = "2027-01-04T09:00")]
     start: String,
     /// An IANA zone.
@@ -59,7 +67,8 @@ pub struct Wish {
     timezone: String,
     /// What it repeats on. Neither this nor `rrule`: it fires once.
     recurrence: Option<Recurrence>,
-    /// The same as an RRULE of RFC 5545, without DTSTART. MINUTELY to YEARLY, nothing more often than every 5 minutes.
+    /// The same as an RRULE of RFC 5545, alone or in a block whose DTSTART says what `start` and `timezone` say. MINUTELY to YEARLY,
+    /// nothing more often than every 5 minutes. Beside `recurrence` it must say the same.
     #[schema(example = "FREQ=WEEKLY;BYDAY=MO,TH")]
     rrule: Option<String>,
     /// What the rule leaves out, at most 500: dates such as `2026-12-25`, or times such as `2026-12-24T17:00`.
@@ -69,10 +78,12 @@ pub struct Wish {
     /// What becomes of a time that clocks skip: `shift` fires later by the gap (02:30 at 03:30), `skip` does not fire.
     #[serde(default)]
     on_gap: OnGap,
-    /// The hour in `timezone`, 1 to 24, at which sending stops for the day, also of what fired in time and waits for the
-    /// account.
-    #[schema(example = 18)]
-    window_end: Option<u8>,
+    /// From when on it may send, of a day in `timezone`: an hour or a time such as `"08:30"`; midnight if not given. Goes with
+    /// `window_end`, and each time at which it fires lies between them.
+    window_start: Option<Edge>,
+    /// Until when it may send, also what fired in time and waits for the account: an hour from 1 to 24, or a time such as
+    /// `"18:30"`. No later than `window_start`: of the next day.
+    window_end: Option<Edge>,
     /// What becomes of occurrences that came due while nobody could fire them: `latest` fires the newest within the
     /// catch-up window, `all` the newest ten, `skip` none that is more than a minute late. What does not fire is `missed`.
     #[serde(default)]
@@ -86,9 +97,34 @@ pub struct Wish {
     /// sends both.
     #[serde(default)]
     overlap: Overlap,
+    // what an answer says beside that: it may be sent back, and is not looked at
+    #[serde(default, rename = "id")]
+    #[schema(ignore)]
+    _id: IgnoredAny,
+    #[serde(default, rename = "status")]
+    #[schema(ignore)]
+    _status: IgnoredAny,
+    #[serde(default, rename = "summary")]
+    #[schema(ignore)]
+    _summary: IgnoredAny,
+    #[serde(default, rename = "version")]
+    #[schema(ignore)]
+    _version: IgnoredAny,
+    #[serde(default, rename = "next_fire_at")]
+    #[schema(ignore)]
+    _next_fire_at: IgnoredAny,
+    #[serde(default, rename = "last_fired_at")]
+    #[schema(ignore)]
+    _last_fired_at: IgnoredAny,
+    #[serde(default, rename = "created_at")]
+    #[schema(ignore)]
+    _created_at: IgnoredAny,
+    #[serde(default, rename = "updated_at")]
+    #[schema(ignore)]
+    _updated_at: IgnoredAny,
 }
 
-/// A reminder.
+/// A reminder. It can be sent back as it is, whole or changed.
 #[derive(Serialize, ToSchema)]
 pub struct Reminder {
     /// Its id.
@@ -103,13 +139,14 @@ pub struct Reminder {
     messages: Vec<String>,
     /// The chats' addresses, in order.
     targets: Vec<String>,
-    /// Its start on the zone's clocks.
-    start: NaiveDateTime,
+    /// Its start on the zone's clocks; with an offset where they show it twice and the later time is meant.
+    #[schema(example = "2027-01-04T09:00:00")]
+    start: String,
     /// The IANA zone in which it is meant.
     timezone: String,
     /// What it repeats on; null when only an RRULE can say it.
     recurrence: Option<Recurrence>,
-    /// The same as an RRULE; null: it fires once.
+    /// The same as an RRULE; null: it fires once, or no rule says its `times`.
     rrule: Option<String>,
     /// The same in words.
     #[schema(example = "Every 2 weeks on Mon, Thu until 2027-12-31")]
@@ -118,8 +155,10 @@ pub struct Reminder {
     exdates: Vec<String>,
     /// What becomes of times that clocks skip.
     on_gap: OnGap,
-    /// The hour at which sending stops for the day.
-    window_end: Option<i16>,
+    /// From when on it may send, of a day; null: from midnight.
+    window_start: Option<Edge>,
+    /// Until when.
+    window_end: Option<Edge>,
     /// What becomes of late occurrences.
     misfire: Misfire,
     /// How late an occurrence may still fire, in seconds; what has fired is sent until `window_end`, if there is one.
@@ -140,6 +179,11 @@ pub struct Reminder {
 
 impl From<reminders::Reminder> for Reminder {
     fn from(row: reminders::Reminder) -> Self {
+        let (window_start, window_end) = row.window().map(Window::edges).unzip();
+        let start = match timezone(&row.timezone) {
+            Ok(tz) => Start::stored_as(row.start_local, row.start_later, tz).text(tz),
+            Err(_) => row.start_local.format("%Y-%m-%dT%H:%M:%S").to_string(),
+        };
         Self {
             id: row.id,
             account_id: row.account_id,
@@ -147,14 +191,15 @@ impl From<reminders::Reminder> for Reminder {
             status: row.status,
             messages: row.messages,
             targets: row.targets,
-            start: row.start_local,
+            start,
             timezone: row.timezone,
-            recurrence: Recurrence::from_rrule(row.rrule.as_deref()),
-            summary: summary::of_rrule(row.rrule.as_deref()),
-            rrule: row.rrule,
+            recurrence: Recurrence::from_stored(row.rrule.as_deref(), &row.times),
+            summary: summary::of_stored(row.rrule.as_deref(), &row.times),
+            rrule: row.rrule.filter(|_| row.times.is_empty()),
             exdates: row.exdates,
             on_gap: row.on_gap,
-            window_end: row.window_end,
+            window_start: window_start.flatten(),
+            window_end,
             misfire: row.misfire,
             catchup_window_s: row.catchup_window_s,
             overlap: row.overlap,
@@ -198,17 +243,20 @@ impl Wish {
                 name,
                 timezone: self.timezone.clone(),
                 start_local: when.start.local,
+                start_later: when.start.is_later(when.tz),
                 rrule: when.rrule,
+                times: when.times,
                 exdates: when.exdates,
                 on_gap: self.on_gap,
                 recurrence: self.recurrence.as_ref().and_then(|spec| serde_json::to_value(spec).ok()),
-                window_end: self.window_end.map(i16::from),
+                window: when.window,
                 misfire: self.misfire,
                 catchup_window_s,
                 overlap: self.overlap,
                 next_fire_at: when.first_fire,
                 messages: self.messages.clone(),
                 targets,
+                expected: None,
             }),
             _ => Err(Problem::Invalid(errors)),
         }
@@ -249,7 +297,8 @@ impl Wish {
             rrule: self.rrule.as_deref(),
             exdates: &self.exdates,
             on_gap: self.on_gap,
-            window_end: self.window_end,
+            window_start: self.window_start.as_ref(),
+            window_end: self.window_end.as_ref(),
         }
     }
 }
@@ -283,7 +332,8 @@ pub struct Filter {
 
 /// Create a reminder
 ///
-/// A start up to a minute ago is taken as the next full minute; an older one is refused.
+/// What recurs fires from now on, wherever its start lies. A start of what fires once, up to a minute ago, is taken as the next full
+/// minute; an older one is refused.
 #[utoipa::path(post, path = "/v1/reminders", tag = "Reminders", request_body = Wish,
     responses((status = 201, body = Reminder), (status = 404, description = "There is no such account", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
 pub async fn create(
@@ -324,39 +374,125 @@ pub async fn list(
     ])))
 }
 
+/// The `ETag` of an answer: what `If-Match` of an edit compares.
+fn tag(reminder: &reminders::Reminder) -> [(HeaderName, String); 1] {
+    [(header::ETAG, format!("\"{}\"", reminder.version))]
+}
+
+/// The version that `If-Match` asks for; none: whatever it is.
+///
+/// # Errors
+/// When the reminder has another one.
+fn expected(headers: &HeaderMap, reminder: &reminders::Reminder) -> Result<Option<i32>> {
+    let mut tags = Vec::new();
+    for value in headers.get_all(header::IF_MATCH) {
+        let text = value.to_str().map_err(|_| Problem::field("If-Match", "must be ETags such as \"3\""))?;
+        tags.extend(text.split(',').map(|tag| tag.trim().to_owned()));
+    }
+    let own = format!("\"{}\"", reminder.version);
+    if tags.is_empty() || tags.iter().any(|tag| tag == "*") {
+        Ok(None)
+    } else if tags.contains(&own) {
+        Ok(Some(reminder.version))
+    } else {
+        Err(store::Error::Changed(reminder.version).into())
+    }
+}
+
 /// Read a reminder
+///
+/// Its `ETag` is for `If-Match` of an edit: it changes with each.
 #[utoipa::path(get, path = "/v1/reminders/{reminder}", tag = "Reminders", params(("reminder" = ReminderId, Path)),
-    responses((status = 200, body = Reminder), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = "4XX", body = Body, content_type = "application/problem+json")))]
 pub async fn get(
     State(context): State<Context>,
     caller: Caller,
     Path(reminder): Path<ReminderId>,
-) -> Result<Json<Reminder>> {
-    Ok(Json(reminders::get(&context.db, caller.tenant, reminder).await?.into()))
+) -> Result<([(HeaderName, String); 1], Json<Reminder>)> {
+    let reminder = reminders::get(&context.db, caller.tenant, reminder).await?;
+    Ok((tag(&reminder), Json(reminder.into())))
+}
+
+/// Carries out an edit of a reminder as it was just read.
+async fn edit(
+    context: &Context,
+    caller: &Caller,
+    stored: &reminders::Reminder,
+    wish: &Wish,
+    expected: Option<i32>,
+) -> Result<reminders::Reminder> {
+    let (db, tenant) = (&context.db, caller.tenant);
+    // an edit of what does not fire says nothing of past and future
+    let plan = wish.checked(|spec| spec.check(DateTime::UNIX_EPOCH, 1));
+    if let Ok(plan) = plan
+        && stored.fires_as(&plan)
+        && reminders::rename(db, tenant, stored.id, &Plan { expected, ..plan }).await?
+    {
+        return Ok(reminders::get(db, tenant, stored.id).await?);
+    }
+    let past = reminders::past(db, tenant, stored.id).await?;
+    let plan = wish.checked(|spec| spec.check_again(&past))?;
+    reminders::update(db, tenant, stored.id, &Plan { expected, ..plan }).await.map_err(no_such_account)
 }
 
 /// Replace a reminder
 ///
-/// Whole, texts and targets included. It is armed anew, one that recurs with its first occurrence from now on: what was
+/// Whole, texts and targets included. An edit that leaves account, texts, targets, schedule and window as they are changes nothing of what
+/// fires: runs go on, and a reminder that rests does so still. Any other arms it anew, one that recurs with its first occurrence from now on: what was
 /// pending under the old plan never fires, and what of it was being sent ends where it is. An occurrence that had come due,
 /// of which nothing was sent yet, goes out at the next full minute as it was edited, if the new plan has it too and its
-/// window is open.
-#[utoipa::path(put, path = "/v1/reminders/{reminder}", tag = "Reminders", params(("reminder" = ReminderId, Path)),
+/// window is open. What was handed over to WhatsApp by then counts as sent, and does not go out again.
+/// What `GET` answers can be sent back: what can't be set is not looked at.
+#[utoipa::path(put, path = "/v1/reminders/{reminder}", tag = "Reminders",
+    params(("reminder" = ReminderId, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` that was read: an edit in between is answered with 412")),
     request_body = Wish,
-    responses((status = 200, body = Reminder), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = 412, description = "It was edited since it was read", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
 pub async fn update(
     State(context): State<Context>,
     caller: Caller,
     Path(reminder): Path<ReminderId>,
+    headers: HeaderMap,
     extract::Json(wish): extract::Json<Wish>,
-) -> Result<Json<Reminder>> {
+) -> Result<([(HeaderName, String); 1], Json<Reminder>)> {
     // Whether it is theirs goes first: a stranger learns nothing from what is wrong with the rest.
-    let past = reminders::past(&context.db, caller.tenant, reminder).await?;
-    let plan = wish.checked(|spec| spec.check_again(&past))?;
-    let updated = reminders::update(&context.db, caller.tenant, reminder, &plan).await;
-    let updated = updated.map_err(no_such_account)?;
+    let stored = reminders::get(&context.db, caller.tenant, reminder).await?;
+    let expected = expected(&headers, &stored)?;
+    let updated = edit(&context, &caller, &stored, &wish, expected).await?;
     context.bus.signal(caller.tenant);
-    Ok(Json(updated.into()))
+    Ok((tag(&updated), Json(updated.into())))
+}
+
+/// Change fields of a reminder
+///
+/// A JSON merge patch (RFC 7396): fields that are given take the place of those that are there, `null` removes one, lists are replaced
+/// whole; of `recurrence` single fields can be given. `recurrence` and `rrule` take each other's place. What comes of it is checked, and
+/// armed, as if it had been sent whole. What others edit meanwhile is not lost: it is patched as it is then.
+#[utoipa::path(patch, path = "/v1/reminders/{reminder}", tag = "Reminders",
+    params(("reminder" = ReminderId, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` that was read: an edit in between is answered with 412")),
+    request_body(content = HashMap<String, Value>, description = "Some fields, spelled as when a reminder is created", content_type = "application/merge-patch+json", example = json!({"name": "Stand-up", "window_end": "18:30", "recurrence": {"times": ["08:00", "13:30"]}})),
+    responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = 412, description = "It was edited since it was read", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+pub async fn change(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(reminder): Path<ReminderId>,
+    headers: HeaderMap,
+    extract::Json(changes): extract::Json<Value>,
+) -> Result<([(HeaderName, String); 1], Json<Reminder>)> {
+    for tries in 1.. {
+        let stored = reminders::get(&context.db, caller.tenant, reminder).await?;
+        let asked = expected(&headers, &stored)?;
+        let wish = patch::wish(Reminder::from(stored.clone()), &changes)?;
+        match edit(&context, &caller, &stored, &wish, Some(stored.version)).await {
+            // somebody else was quicker: what they wrote is patched
+            Err(Problem::Changed(_)) if asked.is_none() && tries < PATCHES => {}
+            updated => {
+                let updated = updated?;
+                context.bus.signal(caller.tenant);
+                return Ok((tag(&updated), Json(updated.into())));
+            }
+        }
+    }
+    Err(Problem::Unavailable)
 }
 
 /// Delete a reminder

@@ -64,6 +64,23 @@ pub struct OfReminder {
     cursor: Option<String>,
 }
 
+/// Which runs are cleared.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ToClear {
+    /// Only those in this state.
+    status: Option<Status>,
+    /// Only those of this reminder.
+    reminder_id: Option<ReminderId>,
+    /// Only those of this account.
+    account_id: Option<AccountId>,
+    /// Only occurrences at or after this instant.
+    since: Option<DateTime<Utc>>,
+    /// Only occurrences before this instant.
+    until: Option<DateTime<Utc>>,
+}
+
 /// How much history was cleared.
 #[derive(Serialize, ToSchema)]
 pub struct Cleared {
@@ -158,11 +175,12 @@ pub async fn resume(
     turn.end(&context, done.ring(Bell::Send { account: resumed.account }).signal()).await
 }
 
-/// Cancel a paused run
+/// Cancel a run
 ///
-/// Its pending targets are skipped, and it ends as `partial`. A recurring reminder goes on, one that was for once has ended.
+/// One that is pending, under way or paused. What was handed over to WhatsApp stays sent; the rest is called back, and its targets are
+/// skipped. The run is `partial` then, or `canceled` if nothing had left. A recurring reminder goes on, one that was for once has ended.
 #[utoipa::path(post, path = "/v1/runs/{run}/cancel", tag = "Reminders", params(("run" = RunId, Path)),
-    responses((status = 200, body = RunWithTargets), (status = 409, description = "It is not paused", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = RunWithTargets), (status = 409, description = "It is over", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
 pub async fn cancel(
     State(context): State<Context>,
     caller: Caller,
@@ -173,17 +191,31 @@ pub async fn cancel(
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
-    runs::cancel(turn.db(), caller.tenant, run).await?;
+    let canceled = runs::cancel(turn.db(), caller.tenant, run).await?;
     let (run, messages, targets) = runs::get(turn.db(), caller.tenant, run).await?;
-    turn.end(&context, Done::new(StatusCode::OK, &RunWithTargets { run, messages, targets })?.signal()).await
+    let done = Done::new(StatusCode::OK, &RunWithTargets { run, messages, targets })?.signal();
+    let done = canceled.next.into_iter().fold(done, |done, run| done.ring(Bell::FireReminder { run }));
+    turn.end(&context, done).await
 }
 
 /// Clear the history
 ///
-/// Removes every run that is over, those of deleted reminders included. Runs that are not over stay: cancel or finish them
-/// first.
-#[utoipa::path(delete, path = "/v1/runs", tag = "Reminders",
+/// Removes every run that is over and that the filters let through, those of deleted reminders included; without a filter all of them.
+/// Runs that are not over stay: cancel or finish them first.
+#[utoipa::path(delete, path = "/v1/runs", tag = "Reminders", params(ToClear),
     responses((status = 200, body = Cleared), (status = "4XX", body = Body, content_type = "application/problem+json")))]
-pub async fn clear(State(context): State<Context>, caller: Caller) -> Result<Json<Cleared>> {
-    Ok(Json(Cleared { removed: runs::clear(&context.db, caller.tenant).await? }))
+pub async fn clear(
+    State(context): State<Context>,
+    caller: Caller,
+    Query(filter): Query<ToClear>,
+) -> Result<Json<Cleared>> {
+    let chosen = runs::Filter {
+        reminder: filter.reminder_id,
+        account: filter.account_id,
+        status: filter.status,
+        since: page::instant("since", filter.since)?,
+        until: page::instant("until", filter.until)?,
+        before: None,
+    };
+    Ok(Json(Cleared { removed: runs::clear(&context.db, caller.tenant, chosen).await? }))
 }

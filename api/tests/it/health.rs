@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use common::config::{Database, Redis, Telemetry, Webhooks};
+use common::config::{Database, Redis, Telemetry, Webhooks, Zones};
 use common::store::signs;
 use common::telemetry::metrics::REVISION;
 use common::testing::{Line, Proxy};
@@ -39,6 +39,7 @@ async fn health_counts_sessions(db: PgPool) {
     assert!(health["uptime_s"].is_u64());
     let build = (&health["version"], &health["revision"], &health["source"]);
     assert_eq!(build, (&json!(env!("CARGO_PKG_VERSION")), &json!(REVISION), &json!(env!("CARGO_PKG_REPOSITORY"))));
+    assert_eq!(health["zone_data"], json!({"version": common::zone::data_version(), "source": "built_in"}));
     let ops = api.ops();
     assert_eq!(ops.get("/livez").await.expect(200).text(), "ok\n");
     assert_eq!(ops.get("/readyz").await.expect(200).text(), "ok\n");
@@ -93,6 +94,7 @@ async fn without_postgres_it_is_down(db: PgPool) {
         database: Database { url: url.to_string(), max_connections: 4 },
         redis: Redis { url: redis_url(), prefix: format!("test-{}:", uuid::Uuid::new_v4().simple()) },
         telemetry: Telemetry::default(),
+        zones: Zones::default(),
         webhooks: Webhooks { allow_private: vec![], allow_http: false },
         source_url: env!("CARGO_PKG_REPOSITORY").to_owned(),
     };

@@ -6,6 +6,7 @@ mod audit;
 mod auth;
 mod bad_reminders;
 mod commands;
+mod editing;
 mod groups;
 mod health;
 mod isolation;

@@ -1,6 +1,10 @@
 //! Sections of configuration that several binaries share. Flag, variable, default and meaning stand on one line each;
 //! `--help` is the manual.
 
+use std::path::{Path, PathBuf};
+
+use crate::zone;
+
 pub mod parse;
 mod read;
 mod refusal;
@@ -28,6 +32,18 @@ pub struct Redis {
     /// Every key and channel starts with this
     #[arg(long = "redis-prefix", env = "REDIS_PREFIX", default_value = "switchboard:", value_parser = parse::key_prefix)]
     pub prefix: String,
+}
+
+/// Whose clocks reminders are read on.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Zones {
+    /// A folder of compiled IANA zones, in force where it is newer than what is built in; the system's, if not given
+    #[arg(id = "tzdir", long = "tzdir", env = "TZDIR", value_parser = zones)]
+    pub folder: Option<PathBuf>,
+}
+
+fn zones(folder: &str) -> Result<PathBuf, zone::Unusable> {
+    zone::Data::choose(Path::new(folder)).map(|_| PathBuf::from(folder))
 }
 
 /// Where webhooks may lead, beyond https on the public internet.

@@ -99,6 +99,10 @@ impl Dates {
         let says_days =
             !(rule.days.is_empty() && rule.month_days.is_empty() && rule.year_days.is_empty() && rule.weeks.is_empty());
         if says_days {
+            // weeks without days of the week: the start's day of each
+            if rule.days.is_empty() && rule.month_days.is_empty() && rule.year_days.is_empty() {
+                self.weekdays = 1 << start.weekday().num_days_from_monday();
+            }
             return;
         }
         match rule.freq {

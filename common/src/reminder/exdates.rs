@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use chrono::{NaiveDate, NaiveDateTime};
-use chrono_tz::Tz;
 
 use super::schedule::Start;
 use super::{Error, within_range};
+use crate::zone::Tz;
 
 /// Most of a reminder.
 pub const EXDATES_MAX: usize = 500;

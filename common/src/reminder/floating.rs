@@ -11,7 +11,9 @@ use chrono::{Datelike as _, Days, NaiveDate, NaiveDateTime, NaiveTime, Timelike 
 use super::dates::{Dates, days_into_week, days_of_month};
 use super::rule::{Freq, Rule};
 use super::steps::Steps;
+use super::zone::Local;
 use super::{Error, within_range};
+use crate::zone::Tz;
 
 /// The occurrences of a rule from its start on, in order, in wall-clock time.
 pub(super) struct Floating<'a> {
@@ -25,6 +27,8 @@ pub(super) struct Floating<'a> {
     from: NaiveDateTime,
     /// How many may still come, of a counted rule.
     left: Option<u32>,
+    /// Where what clocks skip is no occurrence, and is not counted (RFC 5545, section 3.3.10).
+    skips_in: Option<Tz>,
     /// The number of the next period, the start's is 0.
     period: i64,
     /// The dates of the period at hand, and where in its set we are.
@@ -46,7 +50,7 @@ impl<'a> Floating<'a> {
         rule: &'a Rule,
         start: NaiveDateTime,
         without: &'a BTreeSet<NaiveDate>,
-        from: NaiveDateTime,
+        (from, skips_in): (NaiveDateTime, Option<Tz>),
     ) -> Self {
         let from = from.max(start);
         let mut floating = Self {
@@ -57,6 +61,7 @@ impl<'a> Floating<'a> {
             without,
             from: if rule.count.is_some() { start } else { from },
             left: rule.count,
+            skips_in,
             period: 0,
             days: Vec::new(),
             places: Places::All(0..0),
@@ -79,6 +84,7 @@ impl<'a> Floating<'a> {
                 match &mut self.left {
                     _ if over => return Ok(None),
                     Some(0) => return Ok(None),
+                    Some(_) if self.skips_in.is_some_and(|tz| matches!(tz.local(local), Local::Skipped(_))) => {}
                     Some(left) => *left -= 1,
                     None => {}
                 }
@@ -197,17 +203,21 @@ fn months_of(date: NaiveDate) -> i64 {
     i64::from(date.year()) * 12 + i64::from(date.month0())
 }
 
-/// The times of a day on which the rule fires, in order: the start's, but for what BYHOUR and BYMINUTE say.
+/// The times of a day at which the rule fires, in order: its own, or the start's but for what BYHOUR, BYMINUTE and BYSECOND say.
 fn times_of_day(rule: &Rule, start: NaiveTime) -> Vec<NaiveTime> {
+    if !rule.times.is_empty() {
+        return rule.times.clone();
+    }
     let (hour, minute) = ([start.hour()], [start.minute()]);
     let hours = if rule.hours.is_empty() { &hour } else { rule.hours.as_slice() };
     let minutes = if rule.minutes.is_empty() { &minute } else { rule.minutes.as_slice() };
-    let time = |hour: u32, minute: u32| NaiveTime::from_hms_opt(hour, minute, start.second());
+    let second = rule.second.unwrap_or_else(|| start.second());
+    let time = |hour: u32, minute: u32| NaiveTime::from_hms_opt(hour, minute, second);
     hours.iter().flat_map(|hour| minutes.iter().filter_map(move |minute| time(*hour, *minute))).collect()
 }
 
 /// The places in a set of `size` that BYSETPOS names, the last one first.
-fn places(positions: &[i16], size: usize) -> Vec<usize> {
+pub(super) fn places(positions: &[i16], size: usize) -> Vec<usize> {
     let place = |position: &i16| {
         let far = usize::from(position.unsigned_abs());
         if *position > 0 { Some(far - 1).filter(|place| *place < size) } else { size.checked_sub(far) }

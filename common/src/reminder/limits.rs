@@ -17,13 +17,8 @@ impl Rule {
         }
         self.check_floor()?;
         self.check_days()?;
-        if !self.positions.is_empty() {
-            if self.freq.is_real_time() {
-                return Err(bad("BYSETPOS only goes with FREQ=DAILY or coarser"));
-            }
-            if !self.has_by() {
-                return Err(bad("BYSETPOS needs another BY part to choose from"));
-            }
+        if !self.positions.is_empty() && !self.has_by() {
+            return Err(bad("BYSETPOS needs another BY part to choose from"));
         }
         self.check_days_exist()
     }
@@ -51,8 +46,8 @@ impl Rule {
         if !self.month_days.is_empty() && self.freq == Freq::Weekly {
             return Err(bad("BYMONTHDAY does not go with FREQ=WEEKLY"));
         }
-        if !self.year_days.is_empty() && !yearly {
-            return Err(bad("BYYEARDAY only goes with FREQ=YEARLY"));
+        if !self.year_days.is_empty() && !yearly && !self.freq.is_real_time() {
+            return Err(bad("BYYEARDAY only goes with FREQ=YEARLY, HOURLY or MINUTELY"));
         }
         let numbered = self.days.iter().map(|day| day.nth.unsigned_abs()).max().unwrap_or(0);
         if numbered > 0 && self.freq < Freq::Monthly {
@@ -65,8 +60,8 @@ impl Rule {
             if !yearly {
                 return Err(bad("BYWEEKNO only goes with FREQ=YEARLY"));
             }
-            if self.days.is_empty() || numbered > 0 {
-                return Err(bad("BYWEEKNO needs BYDAY to say which days of the week, without numbers"));
+            if numbered > 0 {
+                return Err(bad("BYWEEKNO goes with days of the week such as MO, without numbers"));
             }
         }
         Ok(())
@@ -93,6 +88,7 @@ impl Rule {
             || !self.month_days.is_empty()
             || !self.weeks.is_empty()
             || !self.year_days.is_empty()
+            || self.second.is_some()
             || numbers.iter().any(|values| !values.is_empty())
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use chrono::{Datelike as _, NaiveDate};
 
+mod block;
 pub mod catch_up;
 mod dates;
 pub mod exdates;
@@ -26,9 +27,12 @@ pub mod zone;
 pub use catch_up::{Misfire, Overlap};
 pub use rearm::Past;
 pub use recurrence::{End, Kind, Recurrence, Weekday};
-pub use schedule::{OnGap, Schedule, Start};
+pub use schedule::{OnGap, Schedule, Start, Stored};
 pub use spec::{Accepted, Spec};
 pub use steps::STEPS_MAX;
+pub use window::{Edge, Window};
+
+use crate::zone::Tz;
 
 /// Why something of a reminder was not accepted; shown to the tenant as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,7 +57,7 @@ const ZONE_SHOWN: usize = 64;
 ///
 /// # Errors
 /// When the zone's name is not known; names of Windows zones are not.
-pub fn timezone(name: &str) -> Result<chrono_tz::Tz, Error> {
+pub fn timezone(name: &str) -> Result<Tz, Error> {
     name.parse().map_err(|_| {
         let name: String = name.chars().take(ZONE_SHOWN).collect();
         Error::new("timezone", format_args!("`{name}` is not a known IANA zone such as Europe/Berlin"))

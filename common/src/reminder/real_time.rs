@@ -3,14 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Timelike as _};
-use chrono_tz::Tz;
+use chrono::{DateTime, NaiveDate, NaiveTime, Timelike as _};
 
 use super::dates::Dates;
+use super::floating::places;
 use super::rule::{Freq, Rule};
+use super::schedule::Start;
 use super::steps::Steps;
-use super::zone::{Meaning, Offsets};
+use super::zone::Offsets;
 use super::{Error, within_range};
+use crate::zone::Tz;
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 86_400;
@@ -27,6 +29,8 @@ pub(super) struct RealTime<'a> {
     /// Days on which nothing fires. What is counted is expanded on them all the same.
     without: &'a BTreeSet<NaiveDate>,
     start: i64,
+    /// The second of each minute.
+    second: i64,
     until: Option<i64>,
     /// How many may still come, of a counted rule.
     left: Option<u32>,
@@ -43,16 +47,16 @@ pub(super) struct RealTime<'a> {
 
 impl<'a> RealTime<'a> {
     /// What an uncounted rule tells begins shortly before `after`, in seconds since 1970.
-    pub(super) fn new(
-        rule: &'a Rule,
-        (start, tz): (NaiveDateTime, Tz),
-        without: &'a BTreeSet<NaiveDate>,
-        after: i64,
-    ) -> Self {
-        let first = Meaning::of(start, tz).instant().timestamp();
+    pub(super) fn new(rule: &'a Rule, (start, tz): (Start, Tz), without: &'a BTreeSet<NaiveDate>, after: i64) -> Self {
+        let (first, start) = (start.at.timestamp(), start.local);
         // with BYMINUTE, an hour is looked at as a whole
         let whole = rule.freq == Freq::Hourly && !rule.minutes.is_empty();
-        let origin = if whole { first - i64::from(start.minute() * 60 + start.second()) } else { first };
+        let second = rule.second.unwrap_or_else(|| start.second());
+        let origin = if whole {
+            first - i64::from(start.minute() * 60 + start.second())
+        } else {
+            first - i64::from(start.second()) + i64::from(second)
+        };
         let step = i64::from(rule.interval) * if rule.freq == Freq::Hourly { HOUR } else { 60 };
         let until = rule.until.map(|until| until.instant(tz).timestamp());
         let number = if rule.count.is_some() { 0 } else { (after - origin).div_euclid(step).max(0) };
@@ -62,6 +66,7 @@ impl<'a> RealTime<'a> {
             offsets: Offsets::new(tz),
             without,
             start: first,
+            second: second.into(),
             until,
             left: rule.count,
             origin,
@@ -102,7 +107,7 @@ impl<'a> RealTime<'a> {
     fn look_at(&mut self, at: i64, steps: &mut Steps) -> Result<(), Error> {
         if self.rule.freq == Freq::Hourly && !self.rule.minutes.is_empty() {
             let (first, last) = (self.offsets.at(at), self.offsets.at(at + HOUR - 1));
-            let second = self.start.rem_euclid(60);
+            let second = self.second;
             if first == last {
                 let into_hour = (at + first).rem_euclid(HOUR);
                 let minutes = self.rule.minutes.iter();
@@ -118,7 +123,14 @@ impl<'a> RealTime<'a> {
             self.ready.push(at);
         }
         let mut ready = std::mem::take(&mut self.ready);
-        ready.retain(|at| *at >= self.start && self.takes(*at));
+        ready.retain(|at| self.takes(*at));
+        if !self.rule.positions.is_empty() {
+            let chosen = places(&self.rule.positions, ready.len());
+            // the last one first, as `ready` is: its places count from the end
+            let size = ready.len();
+            ready = chosen.iter().filter_map(|place| ready.get(size - 1 - place).copied()).collect();
+        }
+        ready.retain(|at| *at >= self.start);
         self.ready = ready;
         Ok(())
     }

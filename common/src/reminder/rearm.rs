@@ -3,8 +3,9 @@
 
 use chrono::{DateTime, Duration, DurationRound as _, Utc};
 
+use super::Error;
 use super::schedule::{GRACE, Schedule};
-use super::{Error, window};
+use super::window::Window;
 
 /// A run that fires in place of an occurrence does so at most this long behind it, or behind the end of the run before: the
 /// minute of grace, and what is left of the minute at hand.
@@ -28,7 +29,7 @@ pub struct Run {
     pub fire_at: DateTime<Utc>,
     /// When it was over; none: an edit ends it.
     pub finished_at: Option<DateTime<Utc>>,
-    /// Nothing of it was sent, and an edit ends it or has ended it.
+    /// Nothing of it was handed over to WhatsApp, and an edit ends it or has ended it (R83).
     pub is_unsent: bool,
 }
 
@@ -37,16 +38,18 @@ impl Past {
     ///
     /// # Errors
     /// When it is not found within the budget of steps.
-    pub fn first_fire(&self, schedule: &Schedule, window_end: Option<u8>) -> Result<Option<DateTime<Utc>>, Error> {
+    pub fn first_fire(&self, schedule: &Schedule) -> Result<Option<DateTime<Utc>>, Error> {
         let graced = self.now - GRACE - Duration::microseconds(1);
         let since = self.fired.map_or(graced, |fired| fired.max(graced));
         let minute = next_minute(self.now);
         let ahead = schedule.next_after(self.now)?;
-        if self.owes(schedule, window_end)? {
+        if self.owes(schedule)? {
             return Ok(Some(ahead.map_or(minute, |ahead| ahead.min(minute))));
         }
         match schedule.next_after(since)? {
-            Some(due) if due <= self.now && window::is_open(window_end, schedule.tz, due, minute) => Ok(Some(minute)),
+            Some(due) if due <= self.now && Window::is_open(schedule.window, schedule.tz, due, minute) => {
+                Ok(Some(minute))
+            }
             _ => Ok(ahead),
         }
     }
@@ -56,13 +59,8 @@ impl Past {
     ///
     /// # Errors
     /// When it is not found within the budget of steps.
-    pub fn rearm(
-        &self,
-        schedule: &Schedule,
-        window_end: Option<u8>,
-        planned: DateTime<Utc>,
-    ) -> Result<Option<DateTime<Utc>>, Error> {
-        if self.owes(schedule, window_end)? {
+    pub fn rearm(&self, schedule: &Schedule, planned: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Error> {
+        if self.owes(schedule)? {
             let minute = next_minute(self.now);
             return Ok(Some(if planned > self.now { planned.min(minute) } else { minute }));
         }
@@ -74,12 +72,12 @@ impl Past {
     }
 
     /// Whether nothing was sent of an occurrence that the edited schedule has as well, and it may still be sent.
-    fn owes(&self, schedule: &Schedule, window_end: Option<u8>) -> Result<bool, Error> {
+    fn owes(&self, schedule: &Schedule) -> Result<bool, Error> {
         for fired in self.called_back() {
             let due = schedule.next_after(fired - STAND_IN - Duration::seconds(1))?;
             if let Some(due) = due
                 && due <= fired
-                && window::is_open(window_end, schedule.tz, due, next_minute(self.now))
+                && Window::is_open(schedule.window, schedule.tz, due, next_minute(self.now))
             {
                 return Ok(true);
             }

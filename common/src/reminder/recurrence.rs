@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use chrono::{NaiveDate, NaiveTime};
-use chrono_tz::Tz;
+use chrono::{NaiveDate, NaiveTime, Timelike as _};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::rule::{Day, Freq, Rule};
 use super::until::Until;
+use crate::zone::Tz;
 
 /// The rhythm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
@@ -84,6 +84,10 @@ pub struct Recurrence {
     /// With `monthly` only: 1 to 31 (months without that day are left out), or -1 for the last day; none: the start's day.
     #[serde(default)]
     pub month_day: Option<i8>,
+    /// Times of the day such as `08:00` and `13:30`, in order: 1 to 48, five minutes apart; empty: the start's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(example = json!(["08:00", "13:30"]))]
+    pub times: Vec<String>,
     /// When it stops.
     #[serde(default)]
     pub end: End,
@@ -95,7 +99,14 @@ fn one() -> u32 {
 
 impl Default for Recurrence {
     fn default() -> Self {
-        Self { kind: Kind::None, interval: 1, weekdays: BTreeSet::new(), month_day: None, end: End::Never }
+        Self {
+            kind: Kind::None,
+            interval: 1,
+            weekdays: BTreeSet::new(),
+            month_day: None,
+            times: Vec::new(),
+            end: End::Never,
+        }
     }
 }
 
@@ -124,6 +135,10 @@ impl Recurrence {
         if let Some(day) = self.month_day {
             let _ = write!(text, ";BYMONTHDAY={day}");
         }
+        if let Some((hours, minutes)) = product(&self.times()?) {
+            let list = |values: &[u32]| values.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+            let _ = write!(text, ";BYHOUR={};BYMINUTE={};BYSECOND=0", list(&hours), list(&minutes));
+        }
         match self.end {
             End::Never => {}
             End::After(count) => {
@@ -133,13 +148,37 @@ impl Recurrence {
                 let _ = write!(text, ";UNTIL={}T235959", date.format("%Y%m%d"));
             }
         }
-        Rule::parse(&text)?.check()?;
-        Ok(Some(text))
+        let rule = Rule::parse(&text)?;
+        rule.check()?;
+        Ok(Some(rule.to_string()))
+    }
+
+    /// Its times of a day, where no rule says them: at 08:00 and 13:30 and at no other.
+    ///
+    /// # Errors
+    /// When one is no time of a day.
+    pub fn times_beside(&self) -> Result<Vec<NaiveTime>, Error> {
+        let times = self.times()?;
+        Ok(if product(&times).is_some() { Vec::new() } else { times })
+    }
+
+    fn times(&self) -> Result<Vec<NaiveTime>, Error> {
+        let bad = || Error::new("recurrence.times", "must be times of the day such as \"08:00\"");
+        let read = |text: &String| NaiveTime::parse_from_str(text.trim(), "%H:%M").map_err(|_| bad());
+        let mut times = self.times.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        times.sort_unstable();
+        Ok(times)
     }
 
     /// Reads back what an accepted RRULE stands for; none when no structured spec says the same.
     #[must_use]
     pub fn from_rrule(rrule: Option<&str>) -> Option<Self> {
+        Self::from_stored(rrule, &[])
+    }
+
+    /// The same with times of a day, in minutes from midnight, that the rule does not say.
+    #[must_use]
+    pub fn from_stored(rrule: Option<&str>, times: &[i16]) -> Option<Self> {
         let Some(rrule) = rrule else { return Some(Self::default()) };
         let rule = Rule::parse(rrule).ok()?;
         let kind = match rule.freq {
@@ -163,13 +202,34 @@ impl Recurrence {
             [day] => Some(*day),
             _ => return None,
         };
-        let spec = Self { kind, interval: rule.interval, weekdays, month_day, end };
+        let of_rule = rule.hours.iter().flat_map(|hour| rule.minutes.iter().map(move |minute| hour * 60 + minute));
+        let own = times.iter().filter_map(|minutes| u32::try_from(*minutes).ok());
+        let times = of_rule.chain(own).map(|minutes| format!("{:02}:{:02}", minutes / 60, minutes % 60)).collect();
+        let spec = Self { kind, interval: rule.interval, weekdays, month_day, times, end };
         // whatever else the rule says would be lost
         let same = Rule { days: spec.days(), ..rule.bare() };
+        let same = match rule.second {
+            Some(0) => Rule { hours: rule.hours.clone(), minutes: rule.minutes.clone(), second: rule.second, ..same },
+            _ => same,
+        };
         if (Rule { month_days: rule.month_days.clone(), ..same }) != rule {
             return None;
         }
         spec.check().is_ok().then_some(spec)
+    }
+
+    /// Nothing fires more often than every five minutes, over midnight neither.
+    fn check_times(&self) -> Result<(), Error> {
+        let times = self.times()?;
+        if times.len() > TIMES_MAX {
+            return Err(Error::new("recurrence.times", format_args!("must be at most {TIMES_MAX}")));
+        }
+        let minutes: Vec<u32> = times.iter().map(|time| time.hour() * 60 + time.minute()).collect();
+        let next = minutes.iter().skip(1).copied().chain(minutes.first().map(|first| first + 24 * 60));
+        if minutes.iter().zip(next).any(|(minute, next)| next - minute < 5) {
+            return Err(Error::new("recurrence.times", "must be five minutes apart: nothing fires more often"));
+        }
+        Ok(())
     }
 
     fn days(&self) -> Vec<Day> {
@@ -180,9 +240,11 @@ impl Recurrence {
         if !(1..=999).contains(&self.interval) {
             return Err(Error::new("recurrence.interval", "must be 1 to 999"));
         }
-        if self.kind == Kind::None && (self.interval != 1 || self.end != End::Never) {
-            return Err(Error::new("recurrence.kind", "`none` fires once: it takes neither an interval nor an end"));
+        if self.kind == Kind::None && (self.interval != 1 || self.end != End::Never || !self.times.is_empty()) {
+            let message = "`none` fires once: it takes neither an interval, nor times, nor an end";
+            return Err(Error::new("recurrence.kind", message));
         }
+        self.check_times()?;
         if !self.weekdays.is_empty() && self.kind != Kind::Weekly {
             return Err(Error::new("recurrence.weekdays", "only go with kind `weekly`"));
         }
@@ -205,6 +267,19 @@ impl Recurrence {
             End::Never | End::After(_) | End::Until(_) => Ok(()),
         }
     }
+}
+
+/// Most times of a day.
+const TIMES_MAX: usize = 48;
+
+/// The hours and minutes whose every pair is one of these times, if these are all: what BYHOUR and BYMINUTE say. None of no
+/// times.
+fn product(times: &[NaiveTime]) -> Option<(Vec<u32>, Vec<u32>)> {
+    let set =
+        |part: fn(&NaiveTime) -> u32| times.iter().map(part).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
+    let (hours, minutes) = (set(NaiveTime::hour), set(NaiveTime::minute));
+    let distinct = times.iter().collect::<BTreeSet<_>>().len();
+    (distinct > 0 && hours.len() * minutes.len() == distinct).then_some((hours, minutes))
 }
 
 /// Accepts a raw RRULE and writes it in the one form that is stored: parts in order, weekdays in calendar order, UNTIL as

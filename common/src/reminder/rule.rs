@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::ops::RangeInclusive;
 
-use chrono_tz::Tz;
+use chrono::NaiveTime;
 
 use super::Error;
 use super::recurrence::Weekday;
 use super::until::Until;
+use crate::zone::Tz;
 
 /// The field of a request that a raw rule stands in.
 pub(super) const FIELD: &str = "rrule";
@@ -38,6 +39,15 @@ impl Freq {
 
     fn from_name(name: &str) -> Option<Self> {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, freq)| *freq)
+    }
+
+    /// The longest interval: a year and a day of minutes or hours, and 999 of all else.
+    fn most(self) -> u32 {
+        match self {
+            Self::Minutely => 366 * 24 * 60,
+            Self::Hourly => 366 * 24,
+            Self::Daily | Self::Weekly | Self::Monthly | Self::Yearly => 999,
+        }
     }
 
     /// Whether it counts hours and minutes as they pass, and not as clocks on the wall show them.
@@ -94,6 +104,10 @@ pub(super) struct Rule {
     pub(super) positions: Vec<i16>,
     pub(super) weeks: Vec<i8>,
     pub(super) year_days: Vec<i16>,
+    /// The second of each minute; none: the start's.
+    pub(super) second: Option<u32>,
+    /// Times of day, in order, in place of those that BYHOUR and BYMINUTE name: no RRULE says them. Empty: none.
+    pub(super) times: Vec<NaiveTime>,
 }
 
 impl Rule {
@@ -118,7 +132,7 @@ impl Rule {
         });
         let rule = Self {
             freq,
-            interval: parts.remove("INTERVAL").map_or(Ok(1), |value| number("INTERVAL", &value, 1..=999))?,
+            interval: parts.remove("INTERVAL").map_or(Ok(1), |value| number("INTERVAL", &value, 1..=freq.most()))?,
             count: parts.remove("COUNT").map(|value| number("COUNT", &value, 1..=Self::COUNT_MAX)).transpose()?,
             until: parts.remove("UNTIL").map(|value| until(&value)).transpose()?,
             week_start: week_start.transpose()?.unwrap_or(Weekday::Mon),
@@ -130,6 +144,8 @@ impl Rule {
             positions: list(&mut parts, "BYSETPOS", |text| signed(text, 366))?,
             weeks: list(&mut parts, "BYWEEKNO", |text| signed(text, 53))?,
             year_days: list(&mut parts, "BYYEARDAY", |text| signed(text, 366))?,
+            second: second(&mut parts)?,
+            times: Vec::new(),
         };
         match parts.keys().next() {
             Some(name) => Err(bad(format_args!("{name} is not supported"))),
@@ -155,6 +171,8 @@ impl Rule {
             positions: Vec::new(),
             weeks: Vec::new(),
             year_days: Vec::new(),
+            second: None,
+            times: Vec::new(),
         }
     }
 }
@@ -169,6 +187,7 @@ impl Display for Rule {
         write_list(f, "BYDAY", &self.days)?;
         write_list(f, "BYHOUR", &self.hours)?;
         write_list(f, "BYMINUTE", &self.minutes)?;
+        write_list(f, "BYSECOND", self.second.as_slice())?;
         write_list(f, "BYMONTH", &self.months)?;
         write_list(f, "BYMONTHDAY", &self.month_days)?;
         write_list(f, "BYSETPOS", &self.positions)?;
@@ -241,6 +260,16 @@ fn list<T: Ord>(
     values.sort_unstable();
     values.dedup();
     Ok(values)
+}
+
+/// The second of each minute: one at most, since nothing fires more than once in a minute.
+fn second(parts: &mut BTreeMap<String, String>) -> Result<Option<u32>, Error> {
+    let seconds = list(parts, "BYSECOND", |text| text.parse().ok().filter(|second| *second < 60))?;
+    match seconds.as_slice() {
+        [] => Ok(None),
+        [second] => Ok(Some(*second)),
+        _ => Err(bad("BYSECOND must be one value: nothing fires more often than every five minutes")),
+    }
 }
 
 /// A number up to `most` on either side of zero, and not zero.

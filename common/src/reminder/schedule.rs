@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Datelike as _, Days, Duration, NaiveDateTime, TimeZone as _, Timelike as _, Utc};
-use chrono_tz::Tz;
+use chrono::{
+    DateTime, Datelike as _, Days, Duration, NaiveDateTime, NaiveTime, SecondsFormat, TimeZone as _, Timelike as _, Utc,
+};
 use serde::{Deserialize, Serialize};
 
 use super::exdates::Exdates;
@@ -15,8 +16,10 @@ use super::floating::Floating;
 use super::real_time::RealTime;
 use super::rule::{FIELD, Rule};
 use super::steps::Steps;
-use super::zone::{Meaning, instant_of};
+use super::window::Window;
+use super::zone::{Local, instant_of};
 use super::{Error, within_range};
+use crate::zone::Tz;
 
 /// A first fire may lie this far in the past: whoever clicks is a little slower than the clock (R43).
 pub const GRACE: Duration = Duration::seconds(60);
@@ -92,6 +95,32 @@ impl Start {
     pub fn stored(local: NaiveDateTime, tz: Tz) -> Self {
         Self { local, at: instant_of(local, tz) }
     }
+
+    /// The same, where clocks show it twice and the later time may be meant.
+    #[must_use]
+    pub fn stored_as(local: NaiveDateTime, later: bool, tz: Tz) -> Self {
+        match tz.local(local) {
+            Local::Twice(_, second) if later => Self { local, at: second },
+            meant => Self { local, at: meant.instant() },
+        }
+    }
+
+    /// Whether clocks show it twice and the later time is meant.
+    #[must_use]
+    pub fn is_later(self, tz: Tz) -> bool {
+        matches!(tz.local(self.local), Local::Twice(_, second) if second == self.at)
+    }
+
+    /// As it is written in answers: wall-clock time, with an offset where only that says which of two is meant.
+    #[must_use]
+    pub fn text(self, tz: Tz) -> String {
+        let local = self.local.format("%Y-%m-%dT%H:%M:%S");
+        if self.is_later(tz) {
+            self.at.with_timezone(&tz).to_rfc3339_opts(SecondsFormat::Secs, false)
+        } else {
+            local.to_string()
+        }
+    }
 }
 
 /// What clocks did to an occurrence.
@@ -122,37 +151,57 @@ pub struct Occurrence {
 pub struct Following {
     /// The occurrences.
     pub occurrences: Vec<Occurrence>,
-    /// Times that clocks skip and that [`OnGap::Skip`] leaves out, before the last of the occurrences.
+    /// Times that clocks skip and that do not fire, before the last of the occurrences: [`OnGap::Skip`] leaves them out, or they would be
+    /// shifted behind the end of their window.
     pub skipped: Vec<NaiveDateTime>,
     /// Days, hours and occurrences that were looked at; at most [`super::steps::STEPS_MAX`].
     pub steps: u32,
 }
 
+/// A schedule as rows hold it.
+#[derive(Debug, Clone, Copy)]
+pub struct Stored<'a> {
+    /// The start on the zone's clocks.
+    pub start_local: NaiveDateTime,
+    /// Clocks show that twice, and the later time is meant.
+    pub start_later: bool,
+    /// The IANA zone.
+    pub timezone: &'a str,
+    /// The rule as accepted; none: fires once.
+    pub rrule: Option<&'a str>,
+    /// Minutes from midnight at which it fires, where no rule says them.
+    pub times: &'a [i16],
+    /// Exceptions as [`Exdates::to_texts`] writes them.
+    pub exdates: &'a [String],
+    /// What becomes of times that clocks skip.
+    pub on_gap: OnGap,
+    /// Between which times of a day it may send.
+    pub window: Option<Window>,
+}
+
 /// All that decides when a reminder fires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    start: NaiveDateTime,
+    start: Start,
     pub(super) tz: Tz,
     rule: Option<Rule>,
     exdates: Exdates,
     on_gap: OnGap,
+    pub(super) window: Option<Window>,
 }
 
 impl Schedule {
-    /// Reads a stored schedule: a start in the zone's wall-clock time, a rule as accepted (none: fires once), and
-    /// exceptions as [`Exdates::to_texts`] writes them.
+    /// Reads a stored schedule.
     ///
     /// # Errors
     /// When the zone is not known, or the rule or an exception is not one that is accepted.
-    pub fn read(
-        start: NaiveDateTime,
-        timezone: &str,
-        rrule: Option<&str>,
-        exdates: &[String],
-        on_gap: OnGap,
-    ) -> Result<Self, Error> {
-        let tz = super::timezone(timezone)?;
-        Self::new(start, tz, rrule, Exdates::parse(exdates, tz)?, on_gap)
+    pub fn read(stored: &Stored<'_>) -> Result<Self, Error> {
+        let tz = super::timezone(stored.timezone)?;
+        let exdates = Exdates::parse(stored.exdates, tz)?;
+        let schedule = Self::new(stored.start_local, tz, stored.rrule, exdates, stored.on_gap)?;
+        let start = Start::stored_as(stored.start_local, stored.start_later, tz);
+        let times = stored.times.iter().filter_map(|minutes| time_of(*minutes)).collect();
+        Ok(Self { window: stored.window, ..schedule.starting(start).firing_at(times) })
     }
 
     /// A schedule in a known zone; see [`Self::read`].
@@ -170,7 +219,25 @@ impl Schedule {
         if let Some(rule) = &rule {
             rule.check()?;
         }
-        Ok(Self { start, tz, rule, exdates, on_gap })
+        Ok(Self { start: Start::stored(start, tz), tz, rule, exdates, on_gap, window: None })
+    }
+
+    /// The same with the instant of its start, which may be the later of two equal times.
+    #[must_use]
+    pub fn starting(self, start: Start) -> Self {
+        Self { start, ..self }
+    }
+
+    /// The same at these times of a day, where there are any.
+    #[must_use]
+    pub fn firing_at(self, times: Vec<NaiveTime>) -> Self {
+        Self { rule: self.rule.map(|rule| Rule { times, ..rule }), ..self }
+    }
+
+    /// The same within a window: what clocks shift out of it does not fire.
+    #[must_use]
+    pub fn within(self, window: Option<Window>) -> Self {
+        Self { window, ..self }
     }
 
     /// The first occurrence strictly later than `after`; none when there is no more.
@@ -191,7 +258,7 @@ impl Schedule {
         let mut found = Found { want, ..Found::default() };
         let searched = match &self.rule {
             None => {
-                self.take(self.start, after, &mut found);
+                self.take(self.start.local, after, &mut found);
                 Ok(())
             }
             Some(rule) if rule.freq.is_real_time() => self.search_real_time(rule, after, &mut found, &mut steps),
@@ -211,8 +278,8 @@ impl Schedule {
         steps: &mut Steps,
     ) -> Result<(), Error> {
         // no occurrence before this can be mapped to an instant past `after`
-        let from = after.with_timezone(&self.tz).naive_local().checked_sub_days(MARGIN).unwrap_or(self.start);
-        let mut floating = Floating::new(rule, self.start, self.exdates.days(), from);
+        let from = after.with_timezone(&self.tz).naive_local().checked_sub_days(MARGIN).unwrap_or(self.start.local);
+        let mut floating = Floating::new(rule, self.start.local, self.exdates.days(), (from, self.skips_in()));
         while !found.complete {
             let Some(local) = floating.next(steps)? else { break };
             if local >= from {
@@ -222,26 +289,42 @@ impl Schedule {
         Ok(())
     }
 
+    /// The zone, where what its clocks skip is left out.
+    fn skips_in(&self) -> Option<Tz> {
+        (self.on_gap == OnGap::Skip).then_some(self.tz)
+    }
+
     /// Takes an occurrence that wall clocks name; those of a schedule come in order.
     fn take(&self, local: NaiveDateTime, after: DateTime<Utc>, found: &mut Found) {
-        let meaning = Meaning::of(local, self.tz);
-        let at = meaning.instant();
-        let clocks = match meaning {
-            Meaning::Once(_) => None,
-            Meaning::Twice(..) => Some(Clocks::FirstOfTwo),
-            Meaning::Skipped(_) => Some(Clocks::Shifted),
+        let meaning = self.tz.local(local);
+        let (at, clocks) = match meaning {
+            Local::Twice(_, second) if local == self.start.local && second == self.start.at => {
+                (second, Some(Clocks::SecondOfTwo))
+            }
+            Local::Once(at) => (at, None),
+            Local::Twice(first, _) => (first, Some(Clocks::FirstOfTwo)),
+            Local::Skipped(at) => (at, Some(Clocks::Shifted)),
         };
         let over = self.rule.as_ref().and_then(|rule| rule.until).is_some_and(|until| until.passed(at));
-        if at <= after || over || self.leaves_out(local, at) {
+        let before_start = at < self.start.at && self.start.is_later(self.tz);
+        if at <= after || before_start || over || self.leaves_out(local, at) {
             return;
         }
-        if clocks != Some(Clocks::Shifted) {
-            found.push(Occurrence { at, nominal: local, clocks });
-        } else if self.on_gap == OnGap::Shift {
-            found.push_shifted(Occurrence { at, nominal: local, clocks });
-        } else {
-            found.skipped.push((at, local));
+        let occurrence = Occurrence { at, nominal: local, clocks };
+        match clocks {
+            None | Some(Clocks::FirstOfTwo) => found.push(occurrence),
+            // what comes after it on the wall may have come before it
+            Some(Clocks::SecondOfTwo) => found.push_shifted(occurrence),
+            Some(Clocks::Shifted) if self.on_gap == OnGap::Shift && self.is_open_at(local, at) => {
+                found.push_shifted(occurrence);
+            }
+            Some(Clocks::Shifted) => found.skipped.push((at, local)),
         }
+    }
+
+    /// Whether the window of an occurrence is still open where clocks shift it to.
+    fn is_open_at(&self, nominal: NaiveDateTime, at: DateTime<Utc>) -> bool {
+        self.window.is_none_or(|window| at < window.close_behind(nominal, self.tz, at))
     }
 
     fn search_real_time(
@@ -262,10 +345,10 @@ impl Schedule {
             if self.leaves_out(nominal, at) {
                 continue;
             }
-            let clocks = match Meaning::of(nominal, self.tz) {
-                Meaning::Twice(first, _) if first == at => Some(Clocks::FirstOfTwo),
-                Meaning::Twice(..) => Some(Clocks::SecondOfTwo),
-                Meaning::Once(_) | Meaning::Skipped(_) => None,
+            let clocks = match self.tz.local(nominal) {
+                Local::Twice(first, _) if first == at => Some(Clocks::FirstOfTwo),
+                Local::Twice(..) => Some(Clocks::SecondOfTwo),
+                Local::Once(_) | Local::Skipped(_) => None,
             };
             found.push(Occurrence { at, nominal, clocks });
         }
@@ -278,24 +361,26 @@ impl Schedule {
             && (self.exdates.hold(nominal) || self.exdates.hold(at.with_timezone(&self.tz).naive_local()))
     }
 
-    /// The first `want` occurrences of a new reminder. The first of all fires at the instant that its start names; one up to
-    /// [`GRACE`] in the past is bumped to the next full minute (R43).
+    /// The first `want` occurrences of a new reminder. One that recurs may have begun long ago: it fires from now on. Else the first of
+    /// all, up to [`GRACE`] in the past, is bumped to the next full minute (R43).
     ///
     /// # Errors
-    /// When the first occurrence is older, or there is none, or finding one, or counting to the last, costs too much.
-    pub fn first(&self, start: Start, now: DateTime<Utc>, want: usize) -> Result<Following, Error> {
-        let before = start.at.min(instant_of(start.local, self.tz)) - Duration::seconds(1);
+    /// When there is none or none left, what fires once lies further back, or finding one, or counting to the last, costs too
+    /// much.
+    pub fn first(&self, now: DateTime<Utc>, want: usize) -> Result<Following, Error> {
+        let before = self.start.at.min(instant_of(self.start.local, self.tz)) - Duration::seconds(1);
         let mut following = self.following(before, want + 1)?;
         let Some(first) = following.occurrences.first_mut() else { return Err(self.why_none(before)) };
         self.check_count()?;
-        if first.nominal == self.start && first.at < start.at {
-            (first.at, first.clocks) = (start.at, Some(Clocks::SecondOfTwo));
-        }
         if now - first.at > GRACE {
-            let late = (now - first.at).num_minutes();
-            let local = first.at.with_timezone(&self.tz).format("%Y-%m-%d %H:%M %Z");
-            let message = format_args!("the first occurrence, {local}, is {late} minutes in the past");
-            return Err(Error::new("start", message));
+            if self.rule.is_none() {
+                let late = (now - first.at).num_minutes();
+                let local = first.at.with_timezone(&self.tz).format("%Y-%m-%d %H:%M %Z");
+                return Err(Error::new("start", format_args!("{local} is {late} minutes in the past")));
+            }
+            let following = self.following(now, want)?;
+            let over = || Error::new(FIELD, "has no occurrence left: its last lies in the past");
+            return if following.occurrences.is_empty() { Err(over()) } else { Ok(following) };
         }
         if first.at <= now {
             let minute = now.with_second(0).and_then(|now| now.with_nanosecond(0)).unwrap_or(now);
@@ -306,6 +391,8 @@ impl Schedule {
         let rest = following.occurrences.split_off(1);
         following.occurrences.extend(rest.into_iter().filter(|occurrence| occurrence.at > first));
         following.occurrences.truncate(want);
+        let last = following.occurrences.last().map(|last| last.at);
+        following.skipped.retain(|local| last.is_some_and(|last| instant_of(*local, self.tz) <= last));
         Ok(following)
     }
 
@@ -317,7 +404,8 @@ impl Schedule {
             let mut real_time = RealTime::new(rule, (self.start, self.tz), self.exdates.days(), 0);
             while real_time.next(&mut steps)?.is_some() {}
         } else {
-            let mut floating = Floating::new(rule, self.start, self.exdates.days(), self.start);
+            let mut floating =
+                Floating::new(rule, self.start.local, self.exdates.days(), (self.start.local, self.skips_in()));
             while floating.next(&mut steps)?.is_some() {}
         }
         Ok(())
@@ -325,16 +413,17 @@ impl Schedule {
 
     /// Why a schedule has no occurrence at all.
     fn why_none(&self, before: DateTime<Utc>) -> Error {
-        let with_all = Self { exdates: Exdates::default(), on_gap: OnGap::Shift, ..self.clone() };
+        let with_all = Self { exdates: Exdates::default(), on_gap: OnGap::Shift, window: None, ..self.clone() };
         let until = self.rule.as_ref().and_then(|rule| rule.until);
-        let at = instant_of(self.start, self.tz);
-        if let Some(until) = until.filter(|until| until.precedes(self.start, at)) {
-            let (until, start) = (until.words(), self.start.format("%Y-%m-%d %H:%M"));
+        if let Some(until) = until.filter(|until| until.precedes(self.start.local, self.start.at)) {
+            let (until, start) = (until.words(), self.start.local.format("%Y-%m-%d %H:%M"));
             Error::new(FIELD, format_args!("ends at {until}, before the start at {start}"))
         } else if !self.exdates.is_empty() && matches!(with_all.next_after(before), Ok(Some(_))) {
             Error::new("exdates", "leave no occurrence at all")
         } else if self.on_gap == OnGap::Skip && matches!(with_all.next_after(before), Ok(Some(_))) {
             Error::new("on_gap", "`skip` leaves no occurrence at all: clocks skip each")
+        } else if self.window.is_some() && matches!(with_all.next_after(before), Ok(Some(_))) {
+            Error::new("window_end", "leaves no occurrence at all: clocks shift each behind it")
         } else {
             Error::new(FIELD, "has no occurrence at all")
         }
@@ -361,6 +450,12 @@ impl Schedule {
             .filter(|nearest| !reads_right(nearest.nominal) && (nearest.at - planned).abs() > GRACE)
             .map(|nearest| nearest.at))
     }
+}
+
+/// A time of day by its minutes from midnight.
+fn time_of(minutes: i16) -> Option<NaiveTime> {
+    let minutes = u32::try_from(minutes).ok()?;
+    NaiveTime::from_hms_opt(minutes / 60, minutes % 60, 0)
 }
 
 /// What a search has found so far.

@@ -1,14 +1,15 @@
 //! Pure. The part of a request that says when a reminder fires: checked as a whole, for creating one and for a preview.
 
-use chrono::{DateTime, NaiveDateTime, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, NaiveTime, Timelike as _, Utc};
 
 use super::exdates::Exdates;
-use super::recurrence::{End, Recurrence, accept_rrule};
+use super::recurrence::{End, Recurrence};
 use super::rule::{FIELD, Rule};
-use super::schedule::{Following, OnGap, Schedule, Start};
+use super::schedule::{Following, OnGap, Schedule, Start, Stored};
+use super::window::{Edge, Window};
 use super::zone::instant_of;
-use super::{Error, Past, window};
+use super::{Error, Past, block};
+use crate::zone::Tz;
 
 /// As it was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -25,8 +26,10 @@ pub struct Spec<'a> {
     pub exdates: &'a [String],
     /// What becomes of times that clocks skip.
     pub on_gap: OnGap,
-    /// The hour at which sending stops.
-    pub window_end: Option<u8>,
+    /// From when on it may send, of a day.
+    pub window_start: Option<&'a Edge>,
+    /// Until when.
+    pub window_end: Option<&'a Edge>,
 }
 
 /// What a [`Spec`] means, checked.
@@ -38,8 +41,12 @@ pub struct Accepted {
     pub tz: Tz,
     /// The rule in its stored form; none: it fires once.
     pub rrule: Option<String>,
+    /// Minutes from midnight at which it fires, where no rule says them.
+    pub times: Vec<i16>,
     /// The exceptions in their stored form.
     pub exdates: Vec<String>,
+    /// The window.
+    pub window: Option<Window>,
     /// The first occurrences, as many as were asked for; at least one.
     pub following: Following,
     /// When it fires first.
@@ -54,26 +61,29 @@ impl Spec<'_> {
     pub fn check(&self, now: DateTime<Utc>, want: usize) -> Result<Accepted, Error> {
         let tz = super::timezone(self.timezone)?;
         let start = Start::parse(self.start, tz)?;
-        let rrule = self.rrule(start.local, tz)?;
+        let (rrule, times) = self.rrule(start, tz)?;
         if rrule.is_none() && !self.exdates.is_empty() {
             return Err(Error::new("exdates", "only go with `recurrence` or `rrule`"));
         }
         let exdates = Exdates::parse(self.exdates, tz)?;
-        if let Some(end) = self.window_end {
-            let rule = rrule.as_deref().map(Rule::parse).transpose()?;
-            window::check(end, start.local, rule.as_ref())?;
+        let window = Window::parse(self.window_start, self.window_end)?;
+        if let Some(window) = window {
+            let rule = rrule.as_deref().map(Rule::parse).transpose()?.map(|rule| Rule { times: times.clone(), ..rule });
+            window.check(start.local, rule.as_ref())?;
         }
         let texts = exdates.to_texts();
         let schedule = Schedule::new(start.local, tz, rrule.as_deref(), exdates, self.on_gap)?;
-        let following = schedule.first(start, now, want.max(1)).map_err(|error| self.named(error))?;
+        let schedule = schedule.starting(start).firing_at(times.clone()).within(window);
+        let following = schedule.first(now, want.max(1)).map_err(|error| self.named(error))?;
         let first = following.occurrences.first().ok_or_else(|| Error::new(FIELD, "has no occurrence at all"))?;
         let due = instant_of(first.nominal, tz);
-        if first.at > due && !window::is_open(self.window_end, tz, due, first.at) {
+        if first.at > due && !Window::is_open(window, tz, due, first.at) {
             let message =
                 "has passed by the minute at which the first occurrence can still fire: nothing would be sent";
             return Err(Error::new("window_end", message));
         }
-        Ok(Accepted { start, tz, rrule, exdates: texts, first_fire: first.at, following })
+        let times = times.iter().filter_map(|time| i16::try_from(time.hour() * 60 + time.minute()).ok()).collect();
+        Ok(Accepted { start, tz, rrule, times, exdates: texts, window, first_fire: first.at, following })
     }
 
     /// Checks an edit of a reminder (R44). One that recurs is armed with its first occurrence from now on, wherever its start
@@ -88,9 +98,17 @@ impl Spec<'_> {
             return Ok(accepted);
         }
         let rrule = accepted.rrule.as_deref();
-        let exdates = Exdates::parse(&accepted.exdates, accepted.tz)?;
-        let schedule = Schedule::new(accepted.start.local, accepted.tz, rrule, exdates, self.on_gap)?;
-        match past.first_fire(&schedule, self.window_end).map_err(|error| self.named(error))? {
+        let schedule = Schedule::read(&Stored {
+            start_local: accepted.start.local,
+            start_later: accepted.start.is_later(accepted.tz),
+            timezone: self.timezone,
+            rrule,
+            times: &accepted.times,
+            exdates: &accepted.exdates,
+            on_gap: self.on_gap,
+            window: accepted.window,
+        })?;
+        match past.first_fire(&schedule).map_err(|error| self.named(error))? {
             Some(first_fire) => Ok(Accepted { first_fire, ..accepted }),
             None if rrule.is_some() => Err(self.named(Error::new(FIELD, "has no occurrence left"))),
             None if past.fired.is_some_and(|fired| fired >= accepted.first_fire) => {
@@ -101,18 +119,30 @@ impl Spec<'_> {
         }
     }
 
-    fn rrule(&self, start: NaiveDateTime, tz: Tz) -> Result<Option<String>, Error> {
+    /// The rule as it is stored, and the times of a day that it can't say.
+    fn rrule(&self, start: Start, tz: Tz) -> Result<(Option<String>, Vec<NaiveTime>), Error> {
         match (self.recurrence, self.rrule) {
-            (Some(_), Some(_)) => Err(Error::new(FIELD, "goes without `recurrence`: give one of the two")),
-            (Some(spec), None) => match spec.end {
-                End::Until(date) if date < start.date() => Err(Error::new(
-                    "recurrence.end",
-                    format_args!("`until` {date} lies before the start, {}", start.date()),
-                )),
-                _ => spec.to_rrule(),
-            },
-            (None, Some(raw)) => accept_rrule(raw, tz).map(Some),
-            (None, None) => Ok(None),
+            (Some(spec), raw) => {
+                if let End::Until(date) = spec.end
+                    && date < start.local.date()
+                {
+                    let message = format_args!("`until` {date} lies before the start, {}", start.local.date());
+                    return Err(Error::new("recurrence.end", message));
+                }
+                let (rrule, times) = (spec.to_rrule()?, spec.times_beside()?);
+                match raw {
+                    // what an answer gives: both, and they say the same
+                    Some(raw) if times.is_empty() && rrule.as_deref() != Some(&block::accept(raw, start, tz)?) => {
+                        Err(Error::new(FIELD, "says something else than `recurrence`: give one of the two"))
+                    }
+                    Some(_) if !times.is_empty() => {
+                        Err(Error::new(FIELD, "goes without `recurrence.times`: no rule says them"))
+                    }
+                    _ => Ok((rrule, times)),
+                }
+            }
+            (None, Some(raw)) => Ok((Some(block::accept(raw, start, tz)?), Vec::new())),
+            (None, None) => Ok((None, Vec::new())),
         }
     }
 

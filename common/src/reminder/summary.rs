@@ -7,29 +7,50 @@ use super::words::{hours, list, months, nth, numbers, weekday};
 /// The words for a stored rule.
 #[must_use]
 pub fn of_rrule(rrule: Option<&str>) -> String {
+    of_stored(rrule, &[])
+}
+
+/// The same with times of a day, in minutes from midnight, that the rule does not say.
+#[must_use]
+pub fn of_stored(rrule: Option<&str>, times: &[i16]) -> String {
     match rrule.map(|text| (Rule::parse(text), text)) {
         None => "Once".to_owned(),
-        Some((Ok(rule), _)) => of(&rule),
+        Some((Ok(rule), _)) if times.is_empty() => of(&rule),
+        Some((Ok(rule), _)) => {
+            let times = times.iter().map(|minutes| format!("{:02}:{:02}", minutes / 60, minutes % 60));
+            let (before, end) = of_parts(&rule);
+            format!("{before} at {}{end}", list(times))
+        }
         Some((Err(_), text)) => format!("Custom: {text}"),
     }
 }
 
 fn of(rule: &Rule) -> String {
+    let (mut words, end) = of_parts(rule);
+    words.push_str(&end);
+    words
+}
+
+/// What comes before its end, and its end.
+fn of_parts(rule: &Rule) -> (String, String) {
     let mut words = on_which_days(rule);
     words.push_str(&at_which_times(rule));
+    if let Some(second) = rule.second.filter(|second| *second != 0) {
+        words.push_str(&format!(" at second {second}"));
+    }
     if !rule.positions.is_empty() {
         let places = rule.positions.iter().map(|position| nth((*position).into()));
         words.push_str(&format!(", only the {} of them", list(places)));
     }
-    match rule.count {
-        None => {}
-        Some(1) => words.push_str(", once"),
-        Some(count) => words.push_str(&format!(", {count} times")),
-    }
+    let mut end = match rule.count {
+        None => String::new(),
+        Some(1) => ", once".to_owned(),
+        Some(count) => format!(", {count} times"),
+    };
     if let Some(until) = rule.until {
-        words.push_str(&format!(" until {}", until.words()));
+        end.push_str(&format!(" until {}", until.words()));
     }
-    words
+    (words, end)
 }
 
 fn on_which_days(rule: &Rule) -> String {

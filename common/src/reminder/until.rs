@@ -3,10 +3,10 @@
 use std::fmt::{self, Display};
 
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _, Utc};
-use chrono_tz::Tz;
 
 use super::within_range;
 use super::zone::{is_steady, last_shown};
+use crate::zone::Tz;
 
 /// No wall clock is further from UTC than this, gaps of a whole day included.
 const FARTHEST: Days = Days::new(2);

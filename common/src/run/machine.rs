@@ -22,9 +22,19 @@ pub enum Event {
     /// Somebody asked to go on (R48).
     Resumed,
     /// Somebody asked to leave it at that (R49).
-    Canceled,
-    /// Its reminder was edited or deleted (R44). So stand its targets then.
-    Superseded(Tally),
+    Canceled {
+        /// So stand its targets then.
+        tally: Tally,
+        /// At least one text had left (R83).
+        left: bool,
+    },
+    /// Its reminder was edited or deleted (R44).
+    Superseded {
+        /// So stand its targets then.
+        tally: Tally,
+        /// At least one text had left (R83).
+        left: bool,
+    },
 }
 
 /// What becomes of a run.
@@ -59,18 +69,24 @@ pub fn decide(status: Status, event: Event, resumed: bool) -> Option<Step> {
             Some(Step::to(tally.status_when_window_closes(delivered)).telling(life::Event::WindowClosed))
         }
         (Status::Paused, Event::Resumed) => Some(Step::to(Status::Running)),
-        (Status::Paused, Event::Canceled) => Some(Step::to(Status::Partial).telling(life::Event::RunOver)),
-        (Status::Pending | Status::Running | Status::Paused, Event::Superseded(tally)) => {
-            Some(Step::to(match tally.sent {
-                0 => Status::Canceled,
-                sent if sent == tally.total() => Status::Success,
-                _ => Status::Partial,
-            }))
+        (Status::Pending | Status::Running, Event::Canceled { tally, left }) => over(called_back(tally, left), resumed),
+        (Status::Paused, Event::Canceled { tally, .. }) => over(called_back(tally, true), true),
+        (Status::Pending | Status::Running | Status::Paused, Event::Superseded { tally, left }) => {
+            Some(Step::to(called_back(tally, left)))
         }
-        (Status::Pending, Event::Settled(_) | Event::WindowClosed { .. } | Event::Resumed | Event::Canceled)
-        | (Status::Running, Event::Expanded | Event::Unsendable | Event::Resumed | Event::Canceled)
+        (Status::Pending, Event::Settled(_) | Event::WindowClosed { .. } | Event::Resumed)
+        | (Status::Running, Event::Expanded | Event::Unsendable | Event::Resumed)
         | (Status::Paused, Event::Expanded | Event::Unsendable | Event::Settled(_) | Event::WindowClosed { .. })
         | (Status::Success | Status::Partial | Status::Failed | Status::Canceled | Status::Missed, _) => None,
+    }
+}
+
+/// What a run is that is called back: something has left, or nothing.
+fn called_back(tally: Tally, left: bool) -> Status {
+    match tally.sent {
+        0 if !left => Status::Canceled,
+        sent if sent > 0 && sent == tally.total() => Status::Success,
+        _ => Status::Partial,
     }
 }
 
@@ -78,20 +94,35 @@ pub fn decide(status: Status, event: Event, resumed: bool) -> Option<Step> {
 fn ended(status: Status, resumed: bool) -> Option<Step> {
     match status {
         Status::Running => None,
-        over if resumed => Some(Step::to(over).telling(life::Event::RunOver)),
-        over => Some(Step::to(over)),
+        status => over(status, resumed),
     }
 }
 
-/// What a run that is over becomes once more of its targets turn out to have been sent; so stand they now. None: it stays
-/// as it is.
+/// An end; that of a run which was resumed lifts its reminder.
+fn over(status: Status, resumed: bool) -> Option<Step> {
+    let step = Step::to(status);
+    Some(if resumed { step.telling(life::Event::RunOver) } else { step })
+}
+
+/// What a run that is over becomes once its messages turn out otherwise: more of its targets were sent, or what counted as sent,
+/// since it had been handed over, was not. So stand they now; `left`: at least one text was sent. None: it stays as it is.
 #[must_use]
-pub fn corrected(status: Status, tally: Tally) -> Option<Status> {
+pub fn corrected(status: Status, tally: Tally, left: bool) -> Option<Status> {
+    let all = tally.sent > 0 && tally.sent == tally.total();
     match status {
-        Status::Canceled | Status::Partial | Status::Failed if tally.sent > 0 => {
-            Some(if tally.sent == tally.total() { Status::Success } else { Status::Partial })
+        Status::Canceled | Status::Partial | Status::Failed if all => Some(Status::Success),
+        Status::Canceled | Status::Partial | Status::Failed if tally.sent > 0 => Some(Status::Partial),
+        Status::Canceled if left => Some(Status::Partial),
+        Status::Success | Status::Partial if !all && tally.failed > 0 => {
+            Some(if tally.sent > 0 || left { Status::Partial } else { Status::Failed })
         }
-        Status::Canceled | Status::Partial | Status::Failed => None,
-        Status::Pending | Status::Running | Status::Paused | Status::Success | Status::Missed => None,
+        Status::Success
+        | Status::Partial
+        | Status::Canceled
+        | Status::Failed
+        | Status::Pending
+        | Status::Running
+        | Status::Paused
+        | Status::Missed => None,
     }
 }

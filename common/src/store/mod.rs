@@ -24,6 +24,7 @@ pub mod era;
 pub mod events;
 pub mod groups;
 pub mod hand_overs;
+pub mod handing;
 pub mod idempotency;
 pub mod keys;
 pub mod leases;
@@ -139,6 +140,9 @@ pub enum Error {
     /// The row exists, but its present state does not allow this; the text says why, for a person.
     #[error("{0}")]
     Conflict(String),
+    /// It has been edited since it was read.
+    #[error("it has been edited since: its version is {0} now")]
+    Changed(i32),
     /// The account has no phone that could do this; the text says so, for a person.
     #[error("{0}")]
     NotConnected(&'static str),
@@ -168,6 +172,11 @@ impl From<sqlx::Error> for Error {
 }
 
 impl Error {
+    /// Postgres gave the transaction up to resolve a deadlock (SQLSTATE 40P01).
+    fn is_deadlock(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(error)) if error.code().as_deref() == Some("40P01"))
+    }
+
     /// Whether the same call may succeed later: the database was away, busy, restarting, full or read-only. What it says of
     /// the call itself (SQLSTATE classes 21, 22, 23, 42, 54) fails each time.
     #[must_use]
@@ -177,6 +186,7 @@ impl Error {
             Self::Fenced
             | Self::NotFound
             | Self::Conflict(_)
+            | Self::Changed(_)
             | Self::NotConnected(_)
             | Self::UnknownKey { .. }
             | Self::Corrupt(_) => false,
@@ -203,7 +213,7 @@ impl Error {
 impl crate::telemetry::trace::Fault for Error {
     fn fault(&self) -> Option<&'static str> {
         match self {
-            Self::NotFound | Self::Conflict(_) | Self::NotConnected(_) => None,
+            Self::NotFound | Self::Conflict(_) | Self::Changed(_) | Self::NotConnected(_) => None,
             Self::Fenced => Some("fenced"),
             Self::UnknownKey { .. } => Some("unknown_key"),
             Self::Corrupt(_) => Some("corrupt"),
@@ -226,7 +236,7 @@ const TRIES: usize = 3;
 async fn again<T, F: Future<Output = Result<T>>>(step: impl Fn() -> F) -> Result<T> {
     for _ in 1..TRIES {
         match step().await {
-            Err(Error::Database(sqlx::Error::Database(error))) if error.code().as_deref() == Some("40P01") => {}
+            Err(error) if error.is_deadlock() => {}
             done => return done,
         }
     }

@@ -111,7 +111,8 @@ async fn write_ends(pool: &PgPool, fence: Fence, outcomes: &[Outcome], step: &tr
         )
         SELECT (SELECT count(*) FROM f) AS "held!",
                (SELECT coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL), '{}') FROM m) AS "runs!: Vec<uuid::Uuid>",
-               (SELECT coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL AND was = 'canceled'), '{}')
+               (SELECT coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL AND (was = 'canceled' OR (state = 'failed'
+                        AND EXISTS (SELECT FROM runs r WHERE r.id = m.run_id AND r.finished_at IS NOT NULL)))), '{}')
                 FROM m) AS "over!: Vec<uuid::Uuid>",
                (SELECT coalesce(array_agg(DISTINCT trace::text) FILTER (WHERE trace IS NOT NULL), '{}') FROM m) AS "traces!: Vec<String>"
         "#,

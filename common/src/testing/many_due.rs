@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, PgPool};
 
-use crate::reminder::zone;
+use crate::zone;
 
 async fn run(db: &PgPool, sql: &str) {
     sqlx::query(AssertSqlSafe(sql.to_owned())).execute(db).await.unwrap();
@@ -55,7 +55,7 @@ pub async fn fill(db: &PgPool, size: i64) {
     ] {
         run(db, sql).await;
     }
-    let (ahead, zone_data) = (15 + size / 2_500, zone::DATA_VERSION);
+    let (ahead, zone_data) = (15 + size / 2_500, zone::data_version());
     let filled = format!(
         "WITH a AS (SELECT id, tenant_id, row_number() OVER (ORDER BY id) AS place FROM accounts),
          r AS (

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::store::due::{Wake, expand_run, fire_due, settle_runs};
 use common::store::outbox::{self, Outcome};
-use common::store::{Fence, MIGRATOR, reminders, runs};
+use common::store::{Fence, MIGRATOR, handing, reminders, runs};
 use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::due::{account, count, leave_outbox, reminder, text};
@@ -106,6 +106,38 @@ async fn acknowledging_beside_a_delete_is_no_deadlock(db: PgPool) {
     assert_eq!(count(&db, "SELECT count(*) FROM messages WHERE state = 'sent'").await, 2);
 }
 
+/// R83: a session that hands over and a person who deletes the reminder do not wait for each other in a circle, and each text is
+/// handed over or called back.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn handing_over_beside_an_edit_is_no_deadlock(db: PgPool) {
+    let of = account(&db, "connected").await;
+    let (reminder, _) = under_way(&db, of, 1).await;
+    let ids: Vec<uuid::Uuid> = sqlx::query_scalar("SELECT id FROM messages ORDER BY seq").fetch_all(&db).await.unwrap();
+    let epoch = sqlx::query_scalar("SELECT epoch FROM leases").fetch_one(&db).await.unwrap();
+    let holding = hold(&db, "SELECT id FROM messages WHERE id = $1 FOR UPDATE", ids[0]).await;
+    let handing = tokio::spawn({
+        let ids: Vec<_> = ids.iter().rev().map(|id| (*id).into()).collect();
+        let db = db.clone();
+        async move { handing::mark(&db, Fence { account: of.1, epoch }, &ids).await }
+    });
+    waiting(&db, 1).await;
+    let deleting = tokio::spawn({
+        let db = db.clone();
+        async move { reminders::delete(&db, of.0, reminder).await }
+    });
+    waiting(&db, 2).await;
+    drop(holding);
+    deleting.await.unwrap().unwrap();
+    let marked = handing.await.unwrap().unwrap().len();
+    assert_eq!(deadlocks(&db).await, 0);
+    for sql in [
+        "SELECT count(*) FROM messages WHERE state = 'queued' AND handed_at IS NOT NULL",
+        "SELECT 2 - count(*) FROM messages WHERE state = 'canceled' AND handed_at IS NULL",
+    ] {
+        assert_eq!(count(&db, sql).await, i64::try_from(marked).unwrap(), "{sql}");
+    }
+}
+
 /// R44, R47: a run that is settled while its reminder is deleted is over once, and the reminder is gone, whoever came first.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn settling_beside_a_delete(db: PgPool) {
@@ -188,11 +220,12 @@ async fn clearing_leaves_alone_what_others_remove(db: PgPool) {
         settle_runs(&db, &[run]).await.unwrap();
         over.push(run);
     }
+    let everything = runs::Filter::default();
     let holding = hold(&db, "SELECT id FROM runs WHERE id = $1 FOR UPDATE", over[0].0).await;
-    let cleared = tokio::time::timeout(Duration::from_secs(5), runs::clear(&db, of.0)).await;
+    let cleared = tokio::time::timeout(Duration::from_secs(5), runs::clear(&db, of.0, everything)).await;
     assert_eq!(cleared.expect("it does not wait").unwrap(), 1);
     holding.rollback().await.unwrap();
-    assert_eq!(runs::clear(&db, of.0).await.unwrap(), 1);
+    assert_eq!(runs::clear(&db, of.0, everything).await.unwrap(), 1);
 }
 
 /// A thousand reminders that are armed at once are a few wakings, not a thousand.

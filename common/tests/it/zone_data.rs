@@ -1,9 +1,9 @@
 //! New zone data, on a real Postgres.
 
 use common::id::{AccountId, ReminderId, TenantId};
-use common::reminder::zone;
 use common::store::MIGRATOR;
 use common::store::due::{fire_due, refresh_zone_data};
+use common::zone;
 use sqlx::PgPool;
 
 /// A reminder at nine in Berlin from 2090 on, planned with the given zone data and so many hours from where it belongs.
@@ -41,7 +41,7 @@ async fn planned(db: &PgPool, reminder: ReminderId) -> (String, Option<String>) 
 /// R40: what was planned with older zone data is planned anew, once, with an event that names the old and the new instant.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn newer_zone_data_moves_what_was_planned(db: PgPool) {
-    let mine = zone::DATA_VERSION;
+    let mine = zone::data_version();
     let (tenant, moved) = reminder(&db, Some("FREQ=DAILY"), Some("2009a"), 1).await;
     let (_, unknown) = reminder(&db, None, None, -2).await;
     let (_, right) = reminder(&db, Some("FREQ=DAILY"), Some("2009a"), 0).await;
@@ -86,7 +86,7 @@ async fn many_schedulers_move_each_once(db: PgPool) {
             tokio::spawn(async move {
                 let mut moved = 0;
                 for _ in 0..20 {
-                    moved += refresh_zone_data(&db, zone::DATA_VERSION, 7).await.unwrap().moved.len();
+                    moved += refresh_zone_data(&db, zone::data_version(), 7).await.unwrap().moved.len();
                 }
                 moved
             })
@@ -114,7 +114,7 @@ async fn firing_notes_whose_clocks_it_read(db: PgPool) {
     .await
     .unwrap();
     assert_eq!(fire_due(&db, 10).await.unwrap().fired.len(), 1);
-    assert_eq!(planned(&db, reminder).await.1.as_deref(), Some(zone::DATA_VERSION));
+    assert_eq!(planned(&db, reminder).await.1.as_deref(), Some(zone::data_version()));
     let ahead = "SELECT next_fire_at > now() + interval '47 hours' FROM reminders";
     assert!(sqlx::query_scalar::<_, bool>(ahead).fetch_one(&db).await.unwrap(), "tomorrow is left out");
 }
@@ -125,7 +125,7 @@ async fn firing_notes_whose_clocks_it_read(db: PgPool) {
 async fn what_is_due_by_old_zone_data_fires_once(db: PgPool) {
     let (tenant, later) = reminder(&db, Some("FREQ=DAILY"), Some("2009a"), 0).await;
     let (_, earlier) = reminder(&db, Some("FREQ=DAILY"), Some("2009a"), 0).await;
-    let (_, current) = reminder(&db, Some("FREQ=DAILY"), Some(zone::DATA_VERSION), 0).await;
+    let (_, current) = reminder(&db, Some("FREQ=DAILY"), Some(zone::data_version()), 0).await;
     for (reminder, start) in [(later, "1 hour"), (earlier, "-30 minutes"), (current, "1 hour")] {
         let due = "UPDATE reminders SET timezone = 'UTC', next_fire_at = now() - interval '1 second',
                    start_local = date_trunc('second', now() AT TIME ZONE 'UTC') + $2::interval WHERE id = $1";
@@ -138,7 +138,7 @@ async fn what_is_due_by_old_zone_data_fires_once(db: PgPool) {
     assert_eq!((runs(later).await, runs(earlier).await, runs(current).await), (0, 1, 1));
     let ahead =
         "SELECT next_fire_at = start_local AT TIME ZONE 'UTC' AND tzdb_version = $2 FROM reminders WHERE id = $1";
-    let ahead = sqlx::query_scalar::<_, bool>(ahead).bind(later).bind(zone::DATA_VERSION);
+    let ahead = sqlx::query_scalar::<_, bool>(ahead).bind(later).bind(zone::data_version());
     assert!(ahead.fetch_one(&db).await.unwrap(), "it is armed for when it is due");
     let told = "SELECT count(*) FROM events WHERE kind = 'reminder.rescheduled'";
     assert_eq!(sqlx::query_scalar::<_, i64>(told).fetch_one(&db).await.unwrap(), 2);

@@ -63,7 +63,7 @@ async fn the_window_closes_on_the_way(pool: PgPool) {
     let resting = cluster.get(&format!("/v1/reminders/{reminder}")).await;
     assert_eq!((&resting["status"], &resting["next_fire_at"]), (&json!("paused"), &Value::Null));
     let told = cluster.get("/v1/notifications?unread=true&limit=1").await;
-    assert_eq!(told["data"][0]["body"], "0 of 2 groups delivered. Resume or cancel.");
+    assert_eq!(told["data"][0]["body"], "0 of 2 people delivered. Resume or cancel.");
 
     cluster.post(&format!("/v1/runs/{}/resume", paused["id"].as_str().unwrap()), json!({})).await;
     let over = run(&cluster, &reminder, "success").await;
@@ -96,5 +96,44 @@ async fn an_account_without_a_phone_keeps_its_schedule(pool: PgPool) {
     let late = "SELECT extract(epoch FROM created_at - fire_at)::float8 FROM runs";
     let late: f64 = sqlx::query_scalar(late).fetch_one(&cluster.pool).await.unwrap();
     assert!((0.0..5.0).contains(&late), "{late} s");
+    cluster.stop(workers).await;
+}
+
+/// R83: an edit between hand-over and acknowledgement doubles nothing: one that changes only the name leaves the run alone, one that
+/// changes the text lets what has left be what was sent.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn an_edit_beside_a_fire_never_doubles(pool: PgPool) {
+    let (cluster, workers) = Cluster::start(pool, 1).await;
+    let (account, own) = cluster.connected("Ada").await;
+    let bob = cluster.number();
+    let silent = json!({"number": bob, "auto_receipts": "none"}); // a receipt says "sent" as well
+    cluster.admin(Method::POST, "/phones", Some(silent)).await;
+    let slow = json!({"kind": "delay", "ms": 4_000, "target": {"number": own}});
+    cluster.admin(Method::POST, "/faults", Some(slow)).await;
+    let soon = (chrono::Utc::now() + Duration::from_secs(2)).to_rfc3339();
+    let wish = |name: &str, text: &str| {
+        json!({"name": name, "account_id": account, "messages": [text], "targets": [bob], "start": soon,
+            "timezone": "UTC", "recurrence": {"kind": "daily"}})
+    };
+    let made = cluster.post("/v1/reminders", wish("Stand-up", "one")).await;
+    let path = format!("/v1/reminders/{}", made["id"].as_str().unwrap());
+    cluster.shows(&bob, &["one"]).await;
+    for (edit, version, run) in [(wish("Sit-down", "one"), 2, "running"), (wish("Sit-down", "two"), 3, "success")] {
+        let edited = cluster.ok(Method::PUT, &path, Some(edit)).await;
+        assert_eq!(edited["version"], version);
+        let next: chrono::DateTime<chrono::Utc> = edited["next_fire_at"].as_str().unwrap().parse().unwrap();
+        assert!(next > chrono::Utc::now() + chrono::Duration::hours(23), "{next}: what was handed over fires again");
+        let runs = cluster.get(&format!("{path}/runs")).await["data"].clone();
+        assert_eq!((runs.as_array().unwrap().len(), &runs[0]["status"]), (1, &json!(run)));
+    }
+    let sent = cluster.until("the acknowledgement", async || {
+        let sent = "SELECT count(*) FROM messages WHERE state = 'sent'";
+        (sqlx::query_scalar::<_, i64>(sent).fetch_one(&cluster.pool).await.unwrap() == 1).then_some(())
+    });
+    sent.await;
+    let runs = cluster.get(&format!("{path}/runs")).await["data"].clone();
+    assert_eq!((runs.as_array().unwrap().len(), &runs[0]["summary"]), (1, &json!("1 of 1 sent")));
+    let inbox = cluster.inbox(&bob).await;
+    assert!(inbox.len() == 1 && inbox[0]["times_arrived"] == 1, "{inbox:?}");
     cluster.stop(workers).await;
 }

@@ -72,10 +72,19 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Whether a component reads zone data from a volume. */}}
+{{- define "switchboard.zoneData" -}}
+{{- if and .root.Values.zoneData.volume (has .component (list "api" "worker" "scheduler")) }}yes{{ end -}}
+{{- end -}}
+
 {{/* All variables of a component: secrets, settings, its own (`env`), and the operator's. (dict "root" $ "component" "api" "env" "…") */}}
 {{- define "switchboard.env" -}}
 {{ include "switchboard.secretEnv" . }}
 {{- include "switchboard.settings" . }}
+{{- if include "switchboard.zoneData" . }}
+- name: TZDIR
+  value: /etc/switchboard/zoneinfo
+{{- end }}
 {{- with .env }}
 {{ . }}
 {{- end }}

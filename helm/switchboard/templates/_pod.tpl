@@ -21,6 +21,14 @@ seccompProfile: {type: RuntimeDefault}
 {{- define "switchboard.volumeMounts" -}}
 - {name: secrets, mountPath: /etc/switchboard/secrets, readOnly: true}
 - {name: tmp, mountPath: /tmp}
+{{- if include "switchboard.zoneData" . }}
+- name: zoneinfo
+  mountPath: /etc/switchboard/zoneinfo
+  readOnly: true
+  {{- with .root.Values.zoneData.subPath }}
+  subPath: {{ . | quote }}
+  {{- end }}
+{{- end }}
 {{- end -}}
 {{- define "switchboard.volumes" -}}
 - name: secrets
@@ -30,6 +38,10 @@ seccompProfile: {type: RuntimeDefault}
       {{- include "switchboard.secretSources" . | nindent 6 }}
 - name: tmp
   emptyDir: {sizeLimit: 64Mi}
+{{- if include "switchboard.zoneData" . }}
+- name: zoneinfo
+  {{- toYaml .root.Values.zoneData.volume | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{/* One command of the api's binary, as a container. (dict "root" $ "name" "migrate" "component" "migrations" "args" (list …) "resources" …) */}}

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::reminder::zone;
 use common::store::due;
+use common::zone;
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};
@@ -30,7 +30,7 @@ impl Duty for RefreshZoneData {
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
         let mut done = 0;
         for _ in 0..BATCHES {
-            let refreshed = due::refresh_zone_data(&context.db, zone::DATA_VERSION, BATCH).await?;
+            let refreshed = due::refresh_zone_data(&context.db, zone::data_version(), BATCH).await?;
             done += refreshed.moved.len();
             context.signal(refreshed.moved);
             if i64::try_from(refreshed.seen).unwrap_or(i64::MAX) < BATCH {

@@ -1,6 +1,6 @@
 //! What the scheduler's tests start from: rows, and a context on a prefix of its own.
 
-use common::config::{Database, Redis, Telemetry};
+use common::config::{Database, Redis, Telemetry, Zones};
 use common::id::{AccountId, ReminderId, TenantId};
 use scheduler::{Config, Context, Ops};
 use sqlx::PgPool;
@@ -15,6 +15,7 @@ pub(crate) fn config(database_url: &str) -> Config {
             prefix: format!("test:{}:", Uuid::new_v4()),
         },
         telemetry: Telemetry::default(),
+        zones: Zones::default(),
         ops: Ops { listen: ([127, 0, 0, 1], 0).into() },
         ring_again_s: 1,
         events_kept_days: 7,

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use common::reminder::{Misfire, OnGap, Overlap, zone};
+use common::reminder::{Misfire, OnGap, Overlap};
 use common::store::MIGRATOR;
 use common::store::reminders::Plan;
+use common::zone;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -62,7 +63,7 @@ async fn what_is_due_at_once_fires_once(db: PgPool) {
     .bind(tenant)
     .bind(account)
     .bind(AT_ONCE)
-    .bind(zone::DATA_VERSION)
+    .bind(zone::data_version())
     .execute(&db)
     .await
     .unwrap();
@@ -116,7 +117,10 @@ async fn sleeping_schedulers_are_woken(db: PgPool) {
         exdates: Vec::new(),
         on_gap: OnGap::default(),
         recurrence: None,
-        window_end: None,
+        start_later: false,
+        times: vec![],
+        window: None,
+        expected: None,
         misfire: Misfire::default(),
         catchup_window_s: 3_600,
         overlap: Overlap::default(),

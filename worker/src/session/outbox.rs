@@ -2,16 +2,17 @@
 //!
 //! Order is kept within a chat: the next message to it goes out when the one before is written as sent. Different chats do
 //! not wait for each other. It never marks a row: a message counts as sent on the server's acknowledgement only, which the actor receives. What
-//! is not acknowledged goes out again, with the same WhatsApp id, on the next connection.
+//! is not acknowledged goes out again, with the same WhatsApp id, on the next connection. That a text of a run is handed over is
+//! written first (R83): a row that an edit has called back since it was read stays here.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::clock::BootTime;
-use common::id::{AccountId, MessageId};
-use common::store::answered;
+use common::id::MessageId;
 use common::store::outbox::{self, Waiting};
+use common::store::{Fence, answered, handing};
 use common::telemetry::trace::{self, Destination};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,8 @@ use crate::link::{Link, SendError};
 const WINDOW: usize = 64;
 /// The rows are looked at this often when nobody rings.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// Texts of runs that are marked together, and then handed over one by one: an edit meanwhile takes all of them for sent.
+const MARKED: usize = 8;
 /// Rows that were read longer ago are read again before any more is sent: an edit may have called them back (R44).
 const FRESH: Duration = Duration::from_millis(100);
 /// After a look that found messages whose time had just passed.
@@ -58,8 +61,8 @@ pub enum Report {
 pub struct Sender {
     /// The worker's means.
     pub context: Arc<Context>,
-    /// Whose messages.
-    pub account: AccountId,
+    /// Whose messages, and the right to hand them over.
+    pub fence: Fence,
     /// The connection.
     pub link: Arc<dyn Link>,
     /// The connection's number within the session.
@@ -127,12 +130,13 @@ impl Sender {
             }
             let limit = i64::try_from(room).unwrap_or(1);
             let read_at = BootTime::now();
-            let step = trace::receive(Destination::Outbox).account(self.account);
-            let rows = match answered(outbox::waiting(&self.context.pool, self.account, &busy, limit)).await {
+            let account = self.fence.account;
+            let step = trace::receive(Destination::Outbox).account(account);
+            let rows = match answered(outbox::waiting(&self.context.pool, account, &busy, limit)).await {
                 Ok(rows) => rows,
                 Err(error) => {
                     step.heard(&Err::<(), _>(&error));
-                    tracing::warn!(account = %self.account, %error, "the outbox could not be read");
+                    tracing::warn!(%account, %error, "the outbox could not be read");
                     return Drained::Again(RETRY_AFTER);
                 }
             };
@@ -140,67 +144,127 @@ impl Sender {
                 return Drained::All;
             }
             step.batch(rows.len()).follows_all(rows.iter().filter_map(|row| row.trace.as_deref()));
-            let (mut taken, mut sent) = (HashSet::new(), false);
+            // the next of each chat; whose delivery window closed since it was read (R46) is not found by the next look
+            let mut taken = HashSet::new();
+            let mut rows: Vec<_> =
+                rows.into_iter().filter(|row| !is_over(row, read_at) && taken.insert(row.chat.clone())).collect();
+            let mut of_runs = 0;
+            rows.retain(|row| {
+                of_runs += usize::from(row.run.is_some());
+                row.run.is_none() || of_runs <= MARKED // the next look finds the others
+            });
+            let mut marked = match self.mark(&mut rows).await {
+                Ok(marked) => marked,
+                Err(end) => return end,
+            };
+            let (mut sent, mut end) = (false, None);
             let here_at = BootTime::now();
             for row in rows {
                 if sent && BootTime::now().since(here_at) >= FRESH {
                     break;
                 }
                 if is_over(&row, read_at) {
-                    continue; // the delivery window closed since it was read (R46); the next look does not find it
+                    continue;
                 }
-                if taken.insert(row.chat.clone()) {
-                    let age = Duration::try_from_secs_f64(row.age_s).unwrap_or_default();
-                    let accepted = BootTime::at(read_at.since(BootTime::at(age)));
-                    if let Some(end) = self.send(row, accepted).await {
-                        return end;
-                    }
+                let age = Duration::try_from_secs_f64(row.age_s).unwrap_or_default();
+                let accepted = BootTime::at(read_at.since(BootTime::at(age)));
+                let id = row.id;
+                let (handed, ended) = self.send(row, accepted).await;
+                if handed {
+                    marked.remove(&id);
                     sent = true;
                 }
+                if ended.is_some() {
+                    end = ended;
+                    break;
+                }
             }
-            if !sent {
-                return Drained::Again(LOOK_AGAIN);
+            self.unmark(marked).await;
+            match end {
+                Some(end) => return end,
+                None if !sent => return Drained::Again(LOOK_AGAIN),
+                None => {}
             }
         }
     }
 
-    /// Sends one row, which was accepted then; an answer ends the drain.
-    async fn send(&self, row: Waiting, accepted: BootTime) -> Option<Drained> {
+    /// Why nothing may be handed over now, if so.
+    fn hindered(&self) -> Option<Drained> {
         let now = BootTime::now();
         if !self.context.trust.holds(now) {
             return Some(Drained::Again(RETRY_AFTER));
         }
-        if let Some(left) = self.in_flight.held(now) {
-            return Some(Drained::Again(left));
+        self.in_flight.held(now).map(Drained::Again)
+    }
+
+    /// Marks texts of runs as handed over, since they are about to be, and leaves out those that were called back. Answers
+    /// which of them never were before.
+    async fn mark(&self, rows: &mut Vec<Waiting>) -> Result<HashSet<MessageId>, Drained> {
+        let of_runs: Vec<MessageId> = rows.iter().filter(|row| row.run.is_some()).map(|row| row.id).collect();
+        if of_runs.is_empty() {
+            return Ok(HashSet::new());
         }
-        let step = trace::process(Destination::Outbox, row.trace.as_deref()).account(self.account).message(&row.id);
+        if let Some(hindered) = self.hindered() {
+            return Err(hindered);
+        }
+        match answered(handing::mark(&self.context.pool, self.fence, &of_runs)).await {
+            Ok(marked) => {
+                rows.retain(|row| row.run.is_none() || marked.iter().any(|marked| marked.id == row.id));
+                Ok(marked.into_iter().filter(|marked| marked.first).map(|marked| marked.id).collect())
+            }
+            Err(error) => {
+                tracing::warn!(account = %self.fence.account, %error, "it could not be written what is about to be sent");
+                Err(Drained::Again(RETRY_AFTER))
+            }
+        }
+    }
+
+    async fn unmark(&self, left: HashSet<MessageId>) {
+        if left.is_empty() {
+            return;
+        }
+        let left: Vec<MessageId> = left.into_iter().collect();
+        if let Err(error) = answered(handing::unmark(&self.context.pool, self.fence, &left)).await {
+            // they count as handed over, and go out when they can
+            tracing::debug!(account = %self.fence.account, %error, "what was not sent stays marked");
+        }
+    }
+
+    /// Sends one row, which was accepted then. Answers whether it may have left, and what ends the drain.
+    async fn send(&self, row: Waiting, accepted: BootTime) -> (bool, Option<Drained>) {
+        if let Some(hindered) = self.hindered() {
+            return (false, Some(hindered));
+        }
+        let now = BootTime::now();
+        let account = self.fence.account;
+        let step = trace::process(Destination::Outbox, row.trace.as_deref()).account(account).message(&row.id);
         let flying =
             Flying { id: row.id, chat: row.chat.clone(), accepted, since: now, answered: false, step: step.clone() };
         self.in_flight.put(&row.whatsapp_id, flying);
         // asked after it was put: whoever stops the sender and then finds nothing on its way can rely on that
         if self.stop.is_cancelled() {
             self.in_flight.forget(row.id);
-            return Some(Drained::Gone);
+            return (false, Some(Drained::Gone));
         }
         let handing = step.hand_over();
         let handed = self.link.send_text(&row.chat, &row.whatsapp_id, &row.body).await;
         handing.heard(&handed);
         step.heard(&handed);
         match handed {
-            Ok(()) => None,
+            Ok(()) => (true, None),
             Err(SendError::NotConnected) => {
                 self.in_flight.forget(row.id);
-                Some(Drained::Unconnected)
+                (false, Some(Drained::Unconnected))
             }
             Err(SendError::Rejected(reason)) => {
                 // it stays among those on their way until the actor has written it, so that it is not read again
                 let _ = self.reports.send(Report::Refused { whatsapp_id: row.whatsapp_id, reason });
-                None
+                (true, None)
             }
             Err(SendError::Unknown(what)) => {
-                tracing::warn!(account = %self.account, message = %row.id, %what, "the outcome of a send is unknown");
+                tracing::warn!(%account, message = %row.id, %what, "the outcome of a send is unknown");
                 let _ = self.reports.send(Report::Stale { serial: self.serial, message: Some(row.id) });
-                Some(Drained::Gone)
+                (true, Some(Drained::Gone))
             }
         }
     }

@@ -67,7 +67,7 @@ impl Actor {
         let stop = CancellationToken::new();
         let sender = Sender {
             context: Arc::clone(&self.context),
-            account: self.fence.account,
+            fence: self.fence,
             link,
             serial: self.serial,
             in_flight: Arc::clone(&self.in_flight),

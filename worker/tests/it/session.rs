@@ -215,14 +215,15 @@ async fn the_sender_asks_for_trust(pool: PgPool) {
     let account = house.account(15_550_001).await;
     house.message(account, 15_559_999).await;
     let (events, _inbox) = channel();
-    let spec = OpenSpec { fence: Fence { account, epoch: 1 }, generation: 1, label: "Ada".into() };
+    let fence = Fence { account, epoch: 1 };
+    let spec = OpenSpec { fence, generation: 1, label: "Ada".into() };
     let link = house.switch.open(spec, events).await.unwrap();
     let fake = house.switch.links.last().unwrap();
     until("the end of trust", async || (!house.context.trust.holds(BootTime::now())).then_some(())).await;
     let (reports, _reports) = tokio::sync::mpsc::unbounded_channel();
     let (context, stop, bell) = (Arc::clone(&house.context), CancellationToken::new(), Arc::new(Notify::new()));
     let sender =
-        Sender { context, account, link, serial: 1, in_flight: Arc::default(), bell, reports, stop: stop.clone() };
+        Sender { context, fence, link, serial: 1, in_flight: Arc::default(), bell, reports, stop: stop.clone() };
     sender.bell.notify_one();
     let sending = tokio::spawn(sender.run());
     tokio::time::sleep(Duration::from_millis(1_500)).await; // it has looked, and looked again

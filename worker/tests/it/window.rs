@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use common::id::{AccountId, ReminderId, RunId, TenantId};
-use common::store::{due, neglected, runs};
+use common::store::{due, neglected, reminders, runs};
 use sqlx::PgPool;
 use worker::session::state::End;
 
@@ -97,4 +97,30 @@ async fn the_window_closes_between_two_sends(pool: PgPool) {
     orders.release.cancel();
     assert_eq!(session.await.unwrap(), End::Released);
     assert_eq!(link.sent().len(), 3);
+}
+
+/// R83: what is about to be handed over is marked before, so that who deletes the reminder meanwhile takes it for sent; what was called
+/// back since it was read does not go out. The marks of what did not leave are taken back.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn what_is_handed_over_is_marked_before(pool: PgPool) {
+    let house = House::new(pool).await;
+    let account = house.account(15_550_001).await;
+    let (tenant, reminder, run) = run(&house, account).await;
+    let (orders, session) = house.session(account);
+    let link = until("a link", async || house.switch.links.links().first().cloned()).await;
+    let go = link.hold_sends_to("1@g.us");
+    house.online(0).await;
+    let marked = "SELECT string_agg((handed_at IS NOT NULL)::text, ',' ORDER BY seq) FROM messages WHERE run_id = $1";
+    until("the marks", async || (said(&house, marked, run.0).await == "true,true,true").then_some(())).await;
+    reminders::delete(&house.pool, tenant, reminder).await.unwrap();
+    let so = "SELECT status || ': ' || summary FROM runs WHERE id = $1";
+    assert_eq!(said(&house, so, run.0).await, "success: 3 of 3 sent", "all of them are on their way");
+    go.notify_one();
+    for id in sent(&link, 3).await {
+        link.emit(ack(&id));
+    }
+    let states = "SELECT string_agg(state, ',' ORDER BY seq) FROM messages WHERE run_id = $1";
+    until("acknowledgements", async || (said(&house, states, run.0).await == "sent,sent,sent").then_some(())).await;
+    orders.release.cancel();
+    assert_eq!(session.await.unwrap(), End::Released);
 }

@@ -1,5 +1,5 @@
 //! Correcting runs that are over: what was called back or had expired while it was on its way, and was acknowledged all the
-//! same, was sent.
+//! same, was sent; what counted as sent when the run was ended, since it had been handed over, and was refused, was not.
 
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -31,8 +31,9 @@ pub(in crate::store) async fn correct(db: &PgPool, runs: &[Uuid], which: Which) 
     let mut transaction = db.begin().await?;
     let over = sqlx::query!(
         r#"SELECT id AS "id: RunId", tenant_id AS "tenant: TenantId", account_id AS "account: AccountId",
-                  reminder_id AS "reminder: ReminderId", status AS "status: Status", coalesce(summary, '') AS "summary!", trace
-           FROM runs WHERE id = ANY($1) AND (status IN ('canceled', 'partial', 'failed') OR ($2 AND status IN ('running', 'paused')))
+                  reminder_id AS "reminder: ReminderId", status AS "status: Status", coalesce(summary, '') AS "summary!", trace,
+                  EXISTS (SELECT FROM messages m WHERE m.run_id = r.id AND m.state IN ('sent', 'delivered', 'read')) AS "left!"
+           FROM runs r WHERE id = ANY($1) AND (status IN ('success', 'canceled', 'partial', 'failed') OR ($2 AND status IN ('running', 'paused')))
            ORDER BY id FOR NO KEY UPDATE"#,
         runs,
         which == Which::All
@@ -51,6 +52,19 @@ pub(in crate::store) async fn correct(db: &PgPool, runs: &[Uuid], which: Which) 
     )
     .fetch_all(&mut *transaction)
     .await?;
+    let refused = sqlx::query_scalar!(
+        r#"UPDATE run_targets t SET state = 'failed', reason = coalesce(d.reason, 'it was not sent')
+           FROM (SELECT run_id, run_position, min(reason) AS reason FROM messages
+                 WHERE run_id = ANY($1) AND state IN ('failed', 'expired', 'canceled') GROUP BY run_id, run_position) d
+           WHERE t.run_id = d.run_id AND t.position = d.run_position AND t.state = 'sent'
+             AND EXISTS (SELECT FROM runs r WHERE r.id = t.run_id AND r.finished_at IS NOT NULL)
+           RETURNING t.run_id AS "run: RunId""#,
+        &over.iter().map(|run| run.id.0).collect::<Vec<_>>()
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    let begun = over.iter().filter(|run| run.status == Status::Canceled && run.left).map(|run| run.id);
+    let corrected: Vec<RunId> = corrected.into_iter().chain(refused).chain(begun).collect();
     if corrected.is_empty() {
         return Ok(());
     }
@@ -58,7 +72,7 @@ pub(in crate::store) async fn correct(db: &PgPool, runs: &[Uuid], which: Which) 
     let mut events = Events::default();
     for run in over.iter().filter(|run| corrected.contains(&run.id)) {
         let tally = tallies.get(&run.id).copied().unwrap_or_default();
-        let Some(status) = machine::corrected(run.status, tally) else { continue };
+        let Some(status) = machine::corrected(run.status, tally, run.left) else { continue };
         let why = run.summary.split_once(": ").filter(|_| status != Status::Success); // else nothing is left to explain
         let summary = format!("{}{}", tally.summary(), why.map(|(_, why)| format!(": {why}")).unwrap_or_default());
         sqlx::query!("UPDATE runs SET status = $2, summary = $3 WHERE id = $1", run.id.0, status.as_str(), summary)

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use rand::Rng as _;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -13,12 +12,13 @@ use super::{Events, Notices, RUN_CHANGED, ended};
 use crate::account;
 use crate::id::{AccountId, MessageId, ReminderId, RunId, TenantId};
 use crate::message::{ID_ENTROPY, whatsapp_id};
-use crate::reminder::{Overlap, window};
+use crate::reminder::{Overlap, Window};
 use crate::run::machine::{Event, decide};
 use crate::run::notice::Kind;
 use crate::run::{Status, Tally};
 use crate::store::Result;
 use crate::telemetry::trace::{self, Destination, Step};
+use crate::zone::Tz;
 
 /// What became of a run that was to be expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,7 +174,7 @@ async fn lock_run(transaction: &mut PgConnection, run: RunId) -> Result<Option<R
 /// Who sends and until when; or why nobody does. The reminder is locked against edits meanwhile.
 async fn plan(transaction: &mut PgConnection, id: RunId, run: &Run) -> Result<Plan> {
     let reminder = sqlx::query!(
-        r#"SELECT version, timezone, window_end, overlap AS "overlap: Overlap" FROM reminders
+        r#"SELECT version, timezone, window_end, window_start_min, window_end_min, overlap AS "overlap: Overlap" FROM reminders
            WHERE tenant_id = $1 AND id = $2 FOR SHARE"#,
         run.tenant.0,
         run.reminder.map(|reminder| reminder.0)
@@ -191,7 +191,7 @@ async fn plan(transaction: &mut PgConnection, id: RunId, run: &Run) -> Result<Pl
     .await?;
     let now = sqlx::query_scalar!(r#"SELECT now() AS "now!""#).fetch_one(&mut *transaction).await?;
     let refuse = |event, reason: &str| Ok(Plan::Drop(event, reason.to_owned()));
-    let superseded = Event::Superseded(Tally::default());
+    let superseded = Event::Superseded { tally: Tally::default(), left: false };
     let Some(reminder) = reminder else { return refuse(superseded, "the reminder was deleted") };
     if reminder.version != run.version {
         return refuse(superseded, "the reminder was edited");
@@ -206,11 +206,11 @@ async fn plan(transaction: &mut PgConnection, id: RunId, run: &Run) -> Result<Pl
         return Ok(Plan::Wait);
     }
     let tz: Tz = reminder.timezone.parse().unwrap_or(Tz::UTC);
-    let end = reminder.window_end.and_then(|end| u8::try_from(end).ok());
-    if !window::is_open(end, tz, run.fire_at, now) {
+    let window = Window::stored(reminder.window_end, reminder.window_start_min, reminder.window_end_min);
+    if !Window::is_open(window, tz, run.fire_at, now) {
         return refuse(Event::Unsendable, "the delivery window had closed");
     }
-    Ok(Plan::Send(account, end.map(|end| window::closes_at(end, tz, run.fire_at))))
+    Ok(Plan::Send(account, window.map(|window| window.closes_at(tz, run.fire_at))))
 }
 
 /// Whether an earlier run of the same reminder is in progress or waits itself. One that rests, or goes on after a pause,

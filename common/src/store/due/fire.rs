@@ -139,14 +139,18 @@ pub(super) async fn tell(
             None => {
                 let data = serde_json::json!({"reminder_id": due.id, "run_id": run.id, "fire_at": run.fire_at});
                 events.push_of(run.trace(), due.tenant, Some(due.account), REMINDER_FIRED, data);
-                notices.push(about, Kind::Fired, notice::fired(run.fire_at));
+                notices.push(about, Kind::Fired, notice::fired(run.fire_at, &due.timezone));
             }
             Some(why) if told_missed.insert(run.due) => {
                 let (count, more) = (sorted.missed.len(), sorted.uncounted);
                 let data = serde_json::json!({"reminder_id": due.id, "run_id": run.id, "fire_at": run.fire_at,
                     "count": count, "more": more, "reason": why.words()});
                 events.push_of(run.trace(), due.tenant, Some(due.account), REMINDER_MISSED, data);
-                notices.push(about, Kind::Missed, notice::missed(count, more, run.fire_at, why.words()));
+                notices.push(
+                    about,
+                    Kind::Missed,
+                    notice::missed(count, more, (run.fire_at, &due.timezone), why.words()),
+                );
             }
             Some(_) => {}
         }

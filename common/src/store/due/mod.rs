@@ -12,8 +12,9 @@ use super::{Result, page};
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::reminder::catch_up::{self, Sorted};
 use crate::reminder::life::{self, Ahead};
-use crate::reminder::{self, Misfire, OnGap, Overlap, Schedule, zone};
+use crate::reminder::{self, Misfire, OnGap, Overlap, Schedule, Stored, Window};
 use crate::telemetry::trace::{self, Destination};
+use crate::zone;
 
 mod correct;
 mod events;
@@ -31,8 +32,8 @@ pub use expand::{Expansion, expand_run, give_up_runs};
 pub(in crate::store) use fire::ended;
 pub(in crate::store) use pausing::lift;
 pub use pausing::{pause, resume};
-pub(in crate::store) use settle::tallies;
 pub use settle::{Settled, settle_runs, unsettled_runs};
+pub(in crate::store) use settle::{chats, tallies};
 pub use wake::Wake;
 pub(in crate::store) use wake::wake;
 pub use zone_data::{Refreshed, refresh_zone_data};
@@ -88,10 +89,15 @@ struct Due {
     account: AccountId,
     name: String,
     start_local: NaiveDateTime,
+    start_later: bool,
     timezone: String,
     rrule: Option<String>,
+    times: Vec<i16>,
     exdates: Vec<String>,
     on_gap: OnGap,
+    window_end: Option<i16>,
+    window_start_min: Option<i16>,
+    window_end_min: Option<i16>,
     misfire: Misfire,
     catchup_window_s: i32,
     overlap: Overlap,
@@ -103,6 +109,21 @@ struct Due {
     erased: bool,
     /// Its texts and targets.
     bytes: i64,
+}
+
+impl Due {
+    fn stored(&self) -> Stored<'_> {
+        Stored {
+            start_local: self.start_local,
+            start_later: self.start_later,
+            timezone: &self.timezone,
+            rrule: self.rrule.as_deref(),
+            times: &self.times,
+            exdates: &self.exdates,
+            on_gap: self.on_gap,
+            window: Window::stored(self.window_end, self.window_start_min, self.window_end_min),
+        }
+    }
 }
 
 /// What is left of a reminder after an event.
@@ -177,7 +198,8 @@ async fn lock_due(transaction: &mut PgConnection, limit: i64) -> Result<Vec<Due>
         Due,
         r#"
         SELECT id AS "id: ReminderId", tenant_id AS "tenant: TenantId", account_id AS "account: AccountId",
-               name, start_local, timezone, rrule, exdates, on_gap AS "on_gap: OnGap", misfire AS "misfire: Misfire",
+               name, start_local, start_later, timezone, rrule, times, exdates, on_gap AS "on_gap: OnGap", window_end,
+               window_start_min, window_end_min, misfire AS "misfire: Misfire",
                catchup_window_s, overlap AS "overlap: Overlap", next_fire_at AS "fire_at!", last_fired_at,
                tzdb_version, now() AS "now!",
                EXISTS (SELECT FROM accounts a WHERE a.id = r.account_id AND a.wanted = 'erased') AS "erased!",
@@ -208,7 +230,7 @@ async fn disarm(transaction: &mut PgConnection, erased: &[Due]) -> Result<()> {
 fn sort(due: &Due) -> Sorted {
     let window = TimeDelta::seconds(due.catchup_window_s.into());
     let steps = Cell::new(0_u32);
-    let schedule = Schedule::read(due.start_local, &due.timezone, due.rrule.as_deref(), &due.exdates, due.on_gap);
+    let schedule = Schedule::read(&due.stored());
     catch_up::sort(
         due.fire_at,
         due.now,
@@ -261,7 +283,7 @@ async fn rearm(transaction: &mut PgConnection, due: &[Due], next: &[Next], sorte
         &statuses,
         &times as &[Option<DateTime<Utc>>],
         &fired,
-        zone::DATA_VERSION
+        zone::data_version()
     )
     .execute(transaction)
     .await?;

@@ -9,8 +9,9 @@ use uuid::Uuid;
 use super::{Events, Next, REMINDER_PAUSED, REMINDER_RESUMED, next_after, wake};
 use crate::id::{AccountId, ReminderId, TenantId};
 use crate::reminder::life::{self, Event, State, Status};
-use crate::reminder::{OnGap, Schedule, zone};
+use crate::reminder::{OnGap, Schedule, Stored, Window};
 use crate::store::{Error, Result};
+use crate::zone;
 
 struct Resting {
     id: ReminderId,
@@ -19,10 +20,15 @@ struct Resting {
     status: Status,
     by_tenant: bool,
     start_local: NaiveDateTime,
+    start_later: bool,
     timezone: String,
     rrule: Option<String>,
+    times: Vec<i16>,
     exdates: Vec<String>,
     on_gap: OnGap,
+    window_end: Option<i16>,
+    window_start_min: Option<i16>,
+    window_end_min: Option<i16>,
     now: DateTime<Utc>,
 }
 
@@ -33,8 +39,16 @@ impl Resting {
 
     /// What lies ahead from now on: what passed meanwhile is not missed.
     fn next(&self) -> Next {
-        let rrule = self.rrule.as_deref();
-        let schedule = Schedule::read(self.start_local, &self.timezone, rrule, &self.exdates, self.on_gap);
+        let schedule = Schedule::read(&Stored {
+            start_local: self.start_local,
+            start_later: self.start_later,
+            timezone: &self.timezone,
+            rrule: self.rrule.as_deref(),
+            times: &self.times,
+            exdates: &self.exdates,
+            on_gap: self.on_gap,
+            window: Window::stored(self.window_end, self.window_start_min, self.window_end_min),
+        });
         Next::after(self.id, &next_after(&schedule, self.now))
     }
 }
@@ -125,8 +139,8 @@ async fn lock(transaction: &mut PgConnection, reminders: &[Uuid], tenant: Option
         Resting,
         r#"
         SELECT r.id AS "id: ReminderId", r.tenant_id AS "tenant: TenantId", r.account_id AS "account: AccountId",
-               r.status AS "status: Status", r.paused_by_tenant AS by_tenant, r.start_local, r.timezone, r.rrule,
-               r.exdates, r.on_gap AS "on_gap: OnGap", now() AS "now!"
+               r.status AS "status: Status", r.paused_by_tenant AS by_tenant, r.start_local, r.start_later, r.timezone,
+               r.rrule, r.times, r.window_end, r.window_start_min, r.window_end_min, r.exdates, r.on_gap AS "on_gap: OnGap", now() AS "now!"
         FROM reminders r
         WHERE r.id = ANY($1) AND ($2::uuid IS NULL OR r.tenant_id = $2)
           AND EXISTS (SELECT FROM accounts a WHERE a.id = r.account_id AND a.wanted <> 'erased')
@@ -154,7 +168,7 @@ async fn write(transaction: &mut PgConnection, changes: &[(ReminderId, State, Op
         &statuses as &[&str],
         &by_tenant,
         &times as &[Option<DateTime<Utc>>],
-        zone::DATA_VERSION
+        zone::data_version()
     )
     .execute(transaction)
     .await?;

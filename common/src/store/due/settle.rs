@@ -10,6 +10,7 @@ use super::{Events, Notices, REMINDER_PAUSED, RUN_CHANGED, RUN_PROGRESS, Which, 
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::reminder::life;
 use crate::run::machine::{Event, decide};
+use crate::run::notice::Chats;
 use crate::run::{Status, Tally, TargetState, notice, target_state};
 use crate::store::Result;
 
@@ -100,7 +101,7 @@ async fn settle(mut transaction: Transaction<'_, Postgres>, runs: &[Run]) -> Res
     let targets = pending_targets(&mut transaction, &ids).await?;
     finish_targets(&mut transaction, &targets).await?;
     let tallies = tallies(&mut transaction, &ids).await?;
-    let mut told = Told::default();
+    let mut told = Told { chats: chats(&mut transaction, &ids).await?, ..Told::default() };
     let (mut settled, mut going_on, mut closed, mut lifted) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for run in runs {
         let tally = tallies.get(&run.id).copied().unwrap_or_default();
@@ -139,6 +140,7 @@ async fn settle(mut transaction: Transaction<'_, Postgres>, runs: &[Run]) -> Res
 struct Told {
     events: Events,
     notices: Notices,
+    chats: HashMap<RunId, Chats>,
 }
 
 /// What the targets that were pending tell of their run; none while a message waits.
@@ -244,6 +246,22 @@ pub(in crate::store) async fn tallies(transaction: &mut PgConnection, runs: &[Uu
     Ok(states.into_iter().map(|(run, states)| (run, Tally::of(states))).collect())
 }
 
+/// What the targets of these runs are, for the words about them.
+///
+/// # Errors
+/// When the database does not answer.
+pub(in crate::store) async fn chats(transaction: &mut PgConnection, runs: &[Uuid]) -> Result<HashMap<RunId, Chats>> {
+    let rows = sqlx::query!(
+        r#"SELECT run_id AS "run: RunId", count(*) AS "total!", count(*) FILTER (WHERE chat LIKE '%@g.us') AS "groups!"
+           FROM run_targets WHERE run_id = ANY($1) GROUP BY run_id"#,
+        runs
+    )
+    .fetch_all(transaction)
+    .await?;
+    let number = |count: i64| usize::try_from(count).unwrap_or(0);
+    Ok(rows.into_iter().map(|row| (row.run, Chats::of(number(row.groups), number(row.total)))).collect())
+}
+
 async fn finish_run(
     transaction: &mut PgConnection,
     run: &Run,
@@ -264,7 +282,8 @@ async fn finish_run(
     let data = serde_json::json!({"run_id": run.id, "reminder_id": run.reminder, "status": status, "summary": summary,
         "sent": tally.sent, "total": tally.total()});
     told.events.push_of(run.trace.clone(), run.tenant, run.account, RUN_CHANGED, data);
-    if let Some((kind, body)) = notice::ended(status, tally) {
+    let chats = told.chats.get(&run.id).copied().unwrap_or(Chats::Mixed);
+    if let Some((kind, body)) = notice::ended(status, tally, chats) {
         let about = About { tenant: run.tenant, reminder: run.reminder, name: &run.name, run: Some(run.id) };
         told.notices.push(about, kind, body);
     }

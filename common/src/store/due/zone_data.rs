@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use super::{Due, Events, REMINDER_RESCHEDULED, wake};
 use crate::id::{AccountId, ReminderId, TenantId};
-use crate::reminder::{OnGap, Schedule, zone};
+use crate::reminder::{OnGap, Schedule, Stored, Window};
 use crate::store::Result;
+use crate::zone;
 
 /// What a step of [`refresh_zone_data`] did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,10 +26,15 @@ struct Planned {
     tenant: TenantId,
     account: AccountId,
     start_local: NaiveDateTime,
+    start_later: bool,
     timezone: String,
     rrule: Option<String>,
+    times: Vec<i16>,
     exdates: Vec<String>,
     on_gap: OnGap,
+    window_end: Option<i16>,
+    window_start_min: Option<i16>,
+    window_end_min: Option<i16>,
     fire_at: DateTime<Utc>,
     last_fired_at: Option<DateTime<Utc>>,
 }
@@ -79,7 +85,8 @@ async fn lock_outdated(transaction: &mut PgConnection, version: &str, limit: i64
         Planned,
         r#"
         SELECT id AS "id: ReminderId", tenant_id AS "tenant: TenantId", account_id AS "account: AccountId", start_local,
-               timezone, rrule, exdates, on_gap AS "on_gap: OnGap", next_fire_at AS "fire_at!", last_fired_at
+               start_later, timezone, rrule, times, exdates, on_gap AS "on_gap: OnGap", window_end, window_start_min,
+               window_end_min, next_fire_at AS "fire_at!", last_fired_at
         FROM reminders
         WHERE next_fire_at IS NOT NULL AND (tzdb_version IS NULL OR tzdb_version < $1)
         ORDER BY next_fire_at LIMIT $2
@@ -98,10 +105,10 @@ async fn lock_outdated(transaction: &mut PgConnection, version: &str, limit: i64
 pub(super) fn replan(due: &mut [Due]) -> Events {
     let mut events = Events::default();
     for due in due {
-        if due.tzdb_version.as_deref().is_some_and(|version| version < zone::DATA_VERSION) {
+        if due.tzdb_version.as_deref().is_some_and(|version| version < zone::data_version()) {
             let planned = Planned::from(&*due);
             if let Some(at) = planned.moved() {
-                planned.tell(at, zone::DATA_VERSION, &mut events);
+                planned.tell(at, zone::data_version(), &mut events);
                 due.fire_at = at;
             }
         }
@@ -116,10 +123,15 @@ impl From<&Due> for Planned {
             tenant: due.tenant,
             account: due.account,
             start_local: due.start_local,
+            start_later: due.start_later,
             timezone: due.timezone.clone(),
             rrule: due.rrule.clone(),
+            times: due.times.clone(),
             exdates: due.exdates.clone(),
             on_gap: due.on_gap,
+            window_end: due.window_end,
+            window_start_min: due.window_start_min,
+            window_end_min: due.window_end_min,
             fire_at: due.fire_at,
             last_fired_at: due.last_fired_at,
         }
@@ -129,8 +141,17 @@ impl From<&Due> for Planned {
 impl Planned {
     /// When it fires now; none: when it was planned. What can't be computed fails when it is due, with an event.
     fn moved(&self) -> Option<DateTime<Utc>> {
-        let rrule = self.rrule.as_deref();
-        let schedule = Schedule::read(self.start_local, &self.timezone, rrule, &self.exdates, self.on_gap).ok()?;
+        let schedule = Schedule::read(&Stored {
+            start_local: self.start_local,
+            start_later: self.start_later,
+            timezone: &self.timezone,
+            rrule: self.rrule.as_deref(),
+            times: &self.times,
+            exdates: &self.exdates,
+            on_gap: self.on_gap,
+            window: Window::stored(self.window_end, self.window_start_min, self.window_end_min),
+        })
+        .ok()?;
         let moved = catch_unwind(AssertUnwindSafe(|| schedule.moved(self.fire_at, self.last_fired_at)));
         moved.ok()?.ok()?
     }

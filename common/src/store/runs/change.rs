@@ -1,16 +1,18 @@
-//! What people decide about runs: go on with one that rests (R48), leave it at that (R49), clear the history (R47).
+//! What people decide about runs: go on with one that rests (R48), leave one at that (R49), clear the history (R47).
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use sqlx::{Connection as _, PgConnection, PgPool};
 
 use crate::account;
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
-use crate::reminder::window;
+use crate::reminder::{Window, life};
 use crate::run::machine::{self, Event};
 use crate::run::{Status, Tally, TargetState};
 use crate::store::due::{self, Events, RUN_CHANGED};
-use crate::store::{Db, Error, Result, messages};
+use crate::store::runs::Filter;
+use crate::store::runs::supersede::{cancel_messages, finish_targets};
+use crate::store::{Db, Error, Result, TRIES, messages};
+use crate::zone::Tz;
 
 /// Why a target of a canceled run was not sent.
 const BY_OPERATOR: &str = "canceled by operator";
@@ -97,7 +99,7 @@ async fn sender(
     run: &Run,
 ) -> Result<(AccountId, Option<DateTime<Utc>>)> {
     let reminder = sqlx::query!(
-        r#"SELECT timezone, window_end, now() AS "now!" FROM reminders WHERE tenant_id = $1 AND id = $2 FOR SHARE"#,
+        r#"SELECT timezone, window_end, window_start_min, window_end_min, now() AS "now!" FROM reminders WHERE tenant_id = $1 AND id = $2 FOR SHARE"#,
         tenant.0,
         run.reminder.map(|reminder| reminder.0)
     )
@@ -119,60 +121,54 @@ async fn sender(
         return Err(Error::NotConnected(messages::NOT_CONNECTED));
     }
     let tz: Tz = reminder.timezone.parse().unwrap_or(Tz::UTC);
-    let end = reminder.window_end.and_then(|end| u8::try_from(end).ok());
-    if !window::is_open(end, tz, reminder.now, reminder.now) {
-        let zone = reminder.timezone;
-        return Err(Error::Conflict(format!("the delivery window is closed until midnight in {zone}")));
+    let window = Window::stored(reminder.window_end, reminder.window_start_min, reminder.window_end_min);
+    if let Some(window) = window.filter(|window| !window.is_now(tz, reminder.now)) {
+        let (opens, zone) = (window.opens(), reminder.timezone);
+        return Err(Error::Conflict(format!("the delivery window is closed until {opens} in {zone}")));
     }
-    Ok((account, end.map(|end| window::closes_at(end, tz, reminder.now))))
+    Ok((account, window.map(|window| window.closes_at(tz, reminder.now))))
 }
 
-/// Leaves a paused run at what was sent (R49): its pending targets are skipped, it ends `partial`, and its reminder goes on,
-/// or has ended if nothing lies ahead.
+/// A run that was canceled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Canceled {
+    /// The run of the same reminder that waited for it: ring for that.
+    pub next: Option<RunId>,
+}
+
+/// Leaves a run at what has left (R49, R84): that stays sent, the rest is called back and skipped. It is `partial` then, or
+/// `canceled` if nothing had left; no edit of its reminder brings it back. One that was paused lifts its reminder.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such run; [`Error::Conflict`] when it is not paused.
-pub async fn cancel(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Result<()> {
+/// [`Error::NotFound`] when the tenant has no such run; [`Error::Conflict`] when it is over.
+pub async fn cancel(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Result<Canceled> {
     let mut db = db.into().acquire().await?;
+    for _ in 1..TRIES {
+        match try_cancel(&mut db, tenant, run).await {
+            Err(error) if error.is_deadlock() => {}
+            done => return done,
+        }
+    }
+    try_cancel(&mut db, tenant, run).await
+}
+
+async fn try_cancel(db: &mut PgConnection, tenant: TenantId, run: RunId) -> Result<Canceled> {
     let mut transaction = db.begin().await?;
     let found = lock(&mut transaction, tenant, run).await?;
-    let Some(step) = machine::decide(found.status, Event::Canceled, false) else {
-        return Err(Error::Conflict(format!("the run is {}: only a paused run can be canceled", found.status)));
+    if found.status.finished() {
+        return Err(Error::Conflict(format!("the run is {}: it is over, there is nothing to cancel", found.status)));
+    }
+    cancel_messages(&mut transaction, tenant, &[run.0], BY_OPERATOR).await?;
+    finish_targets(&mut transaction, tenant, &[run.0], BY_OPERATOR, TargetState::Skipped).await?;
+    let tally = due::tallies(&mut transaction, &[run.0]).await?.remove(&run).unwrap_or_default();
+    let texts = left(&mut transaction, tenant, run).await?;
+    let event = Event::Canceled { tally, left: texts.in_all > 0 };
+    let Some(step) = machine::decide(found.status, event, found.resumed_at.is_some()) else {
+        return Err(Error::Conflict(format!("the run is {}: it can't be canceled", found.status)));
     };
-    // acknowledged after the run had paused: it was sent
+    let summary = canceled(tally, texts.of_skipped);
     sqlx::query!(
-        "UPDATE run_targets t SET state = 'sent', finished_at = now()
-         WHERE t.tenant_id = $1 AND t.run_id = $2 AND t.state = 'pending'
-           AND EXISTS (SELECT FROM messages m WHERE m.run_id = t.run_id AND m.run_position = t.position)
-           AND NOT EXISTS (SELECT FROM messages m WHERE m.run_id = t.run_id AND m.run_position = t.position
-                           AND m.state NOT IN ('sent', 'delivered', 'read'))",
-        tenant.0,
-        run.0
-    )
-    .execute(&mut *transaction)
-    .await?;
-    let skipped = sqlx::query!(
-        "UPDATE run_targets SET state = 'skipped', reason = $3, finished_at = now()
-         WHERE tenant_id = $1 AND run_id = $2 AND state = 'pending'",
-        tenant.0,
-        run.0,
-        BY_OPERATOR
-    )
-    .execute(&mut *transaction)
-    .await?
-    .rows_affected();
-    let states = sqlx::query_scalar!(
-        r#"SELECT state AS "state: TargetState" FROM run_targets WHERE tenant_id = $1 AND run_id = $2"#,
-        tenant.0,
-        run.0
-    )
-    .fetch_all(&mut *transaction)
-    .await?;
-    let tally = Tally::of(states);
-    let failed = if tally.failed > 0 { format!(", {} failed", tally.failed) } else { String::new() };
-    let summary = format!("{} of {} sent{failed}, {skipped} {BY_OPERATOR}", tally.sent, tally.total());
-    sqlx::query!(
-        "UPDATE runs SET status = $2, summary = $3, finished_at = now() WHERE id = $1",
+        "UPDATE runs SET status = $2, summary = $3, finished_at = now(), stopped = true WHERE id = $1",
         run.0,
         step.status.as_str(),
         summary
@@ -180,11 +176,57 @@ pub async fn cancel(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Resu
     .execute(&mut *transaction)
     .await?;
     tell(&mut transaction, (tenant, run), &found, step.status, &summary).await?;
-    let reminders: Vec<_> = found.reminder.iter().map(|reminder| reminder.0).collect();
-    due::lift(&mut transaction, &reminders).await?;
+    if step.reminder == Some(life::Event::RunOver) {
+        let reminders: Vec<_> = found.reminder.iter().map(|reminder| reminder.0).collect();
+        due::lift(&mut transaction, &reminders).await?;
+    }
+    let next = sqlx::query_scalar!(
+        r#"SELECT id AS "id: RunId" FROM runs WHERE reminder_id = $1 AND status = 'pending' AND finished_at IS NULL
+           ORDER BY fire_at, id LIMIT 1"#,
+        found.reminder.map(|reminder| reminder.0)
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
     transaction.commit().await?;
     due::ended([step.status]);
-    Ok(())
+    Ok(Canceled { next })
+}
+
+/// How many texts of a run have left.
+struct Left {
+    in_all: i64,
+    /// To targets that did not get all.
+    of_skipped: i64,
+}
+
+async fn left(transaction: &mut PgConnection, tenant: TenantId, run: RunId) -> Result<Left> {
+    let left = sqlx::query_as!(
+        Left,
+        r#"SELECT count(*) AS "in_all!", count(*) FILTER (WHERE t.state = 'skipped') AS "of_skipped!"
+           FROM messages m JOIN run_targets t ON t.run_id = m.run_id AND t.position = m.run_position
+           WHERE m.tenant_id = $1 AND m.run_id = $2
+             AND (m.state IN ('sent', 'delivered', 'read') OR (m.state = 'queued' AND m.handed_at IS NOT NULL))"#,
+        tenant.0,
+        run.0
+    );
+    Ok(left.fetch_one(transaction).await?)
+}
+
+/// In words: `1 of 3 sent, 2 canceled by operator (1 text of them had left)`.
+fn canceled(tally: Tally, left: i64) -> String {
+    let mut words = format!("{} of {} sent", tally.sent, tally.total());
+    if tally.failed > 0 {
+        words.push_str(&format!(", {} failed", tally.failed));
+    }
+    if tally.skipped > 0 {
+        words.push_str(&format!(", {} {BY_OPERATOR}", tally.skipped));
+    }
+    match left {
+        0 => {}
+        1 => words.push_str(" (1 text of them had left)"),
+        left => words.push_str(&format!(" ({left} texts of them had left)")),
+    }
+    words
 }
 
 async fn tell(
@@ -200,19 +242,27 @@ async fn tell(
     events.write(transaction).await
 }
 
-/// Clears the history (R47): removes every run of the tenant that is over, and those whose reminder is gone. Runs that are
-/// not over stay: they are work, not history. Answers how many were removed.
+/// Clears the history (R47): removes every run of the tenant that is over and that the filter lets through, those of deleted
+/// reminders included. Runs that are not over stay: they are work, not history. Answers how many were removed.
 ///
 /// # Errors
 /// When the database does not do it; a part may be removed then.
-pub async fn clear(db: &PgPool, tenant: TenantId) -> Result<u64> {
+pub async fn clear(db: &PgPool, tenant: TenantId, filter: Filter) -> Result<u64> {
     let mut cleared = 0;
     loop {
         let removed = sqlx::query!(
             "DELETE FROM runs WHERE id IN (
                  SELECT id FROM runs WHERE tenant_id = $1 AND (finished_at IS NOT NULL OR reminder_id IS NULL)
-                 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED)",
+                     AND ($2::uuid IS NULL OR reminder_id = $2) AND ($3::uuid IS NULL OR account_id = $3)
+                     AND ($4::text IS NULL OR status = $4)
+                     AND ($5::timestamptz IS NULL OR fire_at >= $5) AND ($6::timestamptz IS NULL OR fire_at < $6)
+                 ORDER BY id LIMIT $7 FOR UPDATE SKIP LOCKED)",
             tenant.0,
+            filter.reminder.map(|reminder| reminder.0),
+            filter.account.map(|account| account.0),
+            filter.status.map(Status::as_str),
+            filter.since,
+            filter.until,
             BATCH
         );
         let removed = removed.execute(db).await?.rows_affected();

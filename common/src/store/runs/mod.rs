@@ -11,7 +11,7 @@ use crate::run::{Status, TargetState};
 mod change;
 mod supersede;
 
-pub use change::{Resumed, cancel, clear, resume};
+pub use change::{Canceled, Resumed, cancel, clear, resume};
 pub(super) use supersede::{Locked, cancel_open, end};
 
 /// One firing of a reminder.

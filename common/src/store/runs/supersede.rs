@@ -1,14 +1,16 @@
-//! What an edit or a delete means for runs that are not over (R44): they end, what was sent stays on record, and it is told.
+//! Runs that are called back: what an edit or a delete means for those that are not over (R44). They end, what has left stays on
+//! record as sent (R83), and it is told.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::run::machine::{self, Event};
-use crate::run::{Status, notice};
+use crate::run::notice::Chats;
+use crate::run::{Status, TargetState, notice};
 use crate::store::Result;
 use crate::store::call_back::{Message, call_back};
-use crate::store::due::{About, Events, Notices, RUN_CHANGED, ended, tallies};
+use crate::store::due::{About, Events, Notices, RUN_CHANGED, chats, ended, tallies};
 
 /// What to do about a run that someone else holds locked.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +55,8 @@ pub(in crate::store) async fn cancel_open(
     end(transaction, tenant, &open, reason).await
 }
 
-/// Ends unfinished runs that the caller has locked: what was not sent is never sent.
+/// Ends unfinished runs that the caller has locked: what has not left is never sent. What was handed over counts as sent, and is left
+/// to its acknowledgement (R83).
 ///
 /// # Errors
 /// When the database does not do it.
@@ -67,13 +70,23 @@ pub(in crate::store) async fn end(
         return Ok(());
     }
     cancel_messages(transaction, tenant, runs, reason).await?;
-    finish_targets(transaction, tenant, runs, reason).await?;
+    finish_targets(transaction, tenant, runs, reason, TargetState::Failed).await?;
     finish_runs(transaction, tenant, runs, reason).await
 }
 
-async fn cancel_messages(transaction: &mut PgConnection, tenant: TenantId, runs: &[Uuid], reason: &str) -> Result<()> {
+/// Calls back what has not left.
+///
+/// # Errors
+/// When the database does not do it.
+pub(super) async fn cancel_messages(
+    transaction: &mut PgConnection,
+    tenant: TenantId,
+    runs: &[Uuid],
+    reason: &str,
+) -> Result<()> {
     let queued = sqlx::query_scalar!(
-        "SELECT id FROM messages WHERE tenant_id = $1 AND run_id = ANY($2) AND state = 'queued' ORDER BY seq FOR UPDATE",
+        "SELECT id FROM messages WHERE tenant_id = $1 AND run_id = ANY($2) AND state = 'queued' AND handed_at IS NULL
+         ORDER BY seq FOR UPDATE",
         tenant.0,
         runs
     )
@@ -83,16 +96,28 @@ async fn cancel_messages(transaction: &mut PgConnection, tenant: TenantId, runs:
     Ok(())
 }
 
-/// A target whose texts had all left is what they made of it, settled or not; of one that got a part it is said that the
-/// rest is not sent.
-async fn finish_targets(transaction: &mut PgConnection, tenant: TenantId, runs: &[Uuid], reason: &str) -> Result<()> {
+/// A target whose texts had all left is what they made of it, settled or not; of one that got a part it is said how much.
+/// That one is `part` then.
+///
+/// # Errors
+/// When the database does not do it.
+pub(super) async fn finish_targets(
+    transaction: &mut PgConnection,
+    tenant: TenantId,
+    runs: &[Uuid],
+    reason: &str,
+    part: TargetState,
+) -> Result<()> {
     sqlx::query!(
         "UPDATE run_targets t SET finished_at = now(),
              state = CASE WHEN d.sent > 0 AND d.sent = d.total THEN 'sent'
-                          WHEN d.sent > 0 OR d.reason IS NOT NULL THEN 'failed' ELSE 'skipped' END,
-             reason = CASE WHEN d.sent > 0 AND d.sent = d.total THEN NULL ELSE coalesce(d.reason, $3) END
+                          WHEN d.reason IS NOT NULL THEN 'failed'
+                          WHEN d.sent > 0 THEN $4 ELSE 'skipped' END,
+             reason = CASE WHEN d.sent > 0 AND d.sent = d.total THEN NULL ELSE coalesce(d.reason, $3)
+                 || CASE WHEN d.sent > 0 THEN format(' (%s of %s texts had left)', d.sent, d.total) ELSE '' END END
          FROM (SELECT p.run_id, p.position, count(m.id) AS total,
-                      count(*) FILTER (WHERE m.state IN ('sent', 'delivered', 'read')) AS sent,
+                      count(*) FILTER (WHERE m.state IN ('sent', 'delivered', 'read')
+                                       OR (m.state = 'queued' AND m.handed_at IS NOT NULL)) AS sent,
                       min(m.reason) FILTER (WHERE m.state = 'failed') AS reason
                FROM run_targets p LEFT JOIN messages m ON m.run_id = p.run_id AND m.run_position = p.position
                WHERE p.run_id = ANY($2) AND p.state = 'pending'
@@ -100,7 +125,8 @@ async fn finish_targets(transaction: &mut PgConnection, tenant: TenantId, runs: 
          WHERE t.tenant_id = $1 AND t.run_id = d.run_id AND t.position = d.position AND t.state = 'pending'",
         tenant.0,
         runs,
-        reason
+        reason,
+        part.as_str()
     )
     .execute(transaction)
     .await?;
@@ -110,19 +136,22 @@ async fn finish_targets(transaction: &mut PgConnection, tenant: TenantId, runs: 
 async fn finish_runs(transaction: &mut PgConnection, tenant: TenantId, runs: &[Uuid], reason: &str) -> Result<()> {
     let rows = sqlx::query!(
         r#"SELECT id AS "id: RunId", reminder_id AS "reminder: ReminderId", account_id AS "account: AccountId",
-                  reminder_name AS name, status AS "status: Status"
-           FROM runs WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id"#,
+                  reminder_name AS name, status AS "status: Status", EXISTS (
+                      SELECT FROM messages m WHERE m.run_id = r.id AND (m.state IN ('sent', 'delivered', 'read')
+                          OR (m.state = 'queued' AND m.handed_at IS NOT NULL))) AS "left!"
+           FROM runs r WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id"#,
         tenant.0,
         runs
     )
     .fetch_all(&mut *transaction)
     .await?;
     let tallies = tallies(transaction, runs).await?;
+    let chats = chats(transaction, runs).await?;
     let (mut events, mut notices) = (Events::default(), Notices::default());
     let (mut ids, mut ends, mut summaries) = (Vec::new(), Vec::new(), Vec::new());
     for run in rows {
         let tally = tallies.get(&run.id).copied().unwrap_or_default();
-        let event = Event::Superseded(tally);
+        let event = Event::Superseded { tally, left: run.left };
         let Some(step) = machine::decide(run.status, event, false) else { continue };
         let summary = match step.status {
             Status::Success => tally.summary(), // nothing was left to call back
@@ -131,7 +160,8 @@ async fn finish_runs(transaction: &mut PgConnection, tenant: TenantId, runs: &[U
         let data = serde_json::json!({"run_id": run.id, "reminder_id": run.reminder, "status": step.status,
             "summary": summary, "sent": tally.sent, "total": tally.total()});
         events.push(tenant, run.account, RUN_CHANGED, data);
-        if let Some((kind, body)) = notice::ended(step.status, tally) {
+        let chats = chats.get(&run.id).copied().unwrap_or(Chats::Mixed);
+        if let Some((kind, body)) = notice::ended(step.status, tally, chats) {
             let about = About { tenant, reminder: run.reminder, name: &run.name, run: Some(run.id) };
             notices.push(about, kind, body);
         }

@@ -1,9 +1,12 @@
 //! R40, R41: what happens where clocks change, checked by hand against the rules of the zones.
 
-use chrono::{DateTime, Duration, Offset as _, TimeZone as _};
+use chrono::Duration;
 use common::reminder::OnGap::{self, Shift, Skip};
 use common::reminder::schedule::Clocks;
 use common::reminder::zone::SPAN;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZoneDatabase;
 
 use super::{local, occurrences, schedule, schedule_with, shown, utc, zone};
 
@@ -82,8 +85,14 @@ fn america_new_york() {
                 "2026-03-08 05:00",
                 &["2026-03-08 07:00", "2026-03-08 07:30", "2026-03-09 06:00"],
             ),
-            // what clocks skip counts; a start in the gap, or one that exists twice, is no error
-            ("2026-03-07 02:30", "FREQ=DAILY;COUNT=3", Skip, "2026-03-07 12:00", &["2026-03-09 06:30"]),
+            // what clocks shift counts; a start in the gap, or one that exists twice, is no error
+            (
+                "2026-03-07 02:30",
+                "FREQ=DAILY;COUNT=3",
+                Shift,
+                "2026-03-07 12:00",
+                &["2026-03-08 07:30", "2026-03-09 06:30"],
+            ),
             ("2026-03-08 02:30", "FREQ=WEEKLY", Shift, "2026-03-01 00:00", &["2026-03-08 07:30", "2026-03-15 06:30"]),
             ("2026-11-01 01:30", "FREQ=WEEKLY", Shift, "2026-10-20 00:00", &["2026-11-01 05:30", "2026-11-08 06:30"]),
             // an interval in hours is one of real hours
@@ -312,19 +321,62 @@ fn asia_kolkata() {
 /// What the expansion takes for granted: within a span, no zone's clocks change and change back.
 #[test]
 fn no_zone_changes_its_clocks_back_within_a_span() {
-    let days: Vec<_> = (0..365 * 131).map(|day| (DateTime::UNIX_EPOCH + Duration::days(day)).naive_utc()).collect();
-    for tz in chrono_tz::TZ_VARIANTS {
-        let mut last: Option<(usize, i32)> = None;
-        let mut offset = None;
-        for (day, utc) in days.iter().enumerate() {
-            let now = tz.offset_from_utc_datetime(utc).fix().local_minus_utc();
-            if let Some(before) = offset.replace(now).filter(|before| *before != now) {
-                let back = last.replace((day, before)).is_some_and(|(changed, from)| {
-                    from == now && i64::try_from(day - changed).unwrap_or(i64::MAX) * 86_400 <= SPAN
-                });
-                assert!(!back, "{tz} at {utc}");
+    let zones = TimeZoneDatabase::bundled();
+    let mut changes = 0;
+    for name in zones.available() {
+        let zone = zones.get(name.as_str()).unwrap();
+        let mut last: Option<(i64, i32)> = None;
+        let mut offset = zone.to_offset(Timestamp::UNIX_EPOCH).seconds();
+        let until = Timestamp::from_second(7_258_118_400).unwrap(); // 2200
+        for change in zone.following(Timestamp::UNIX_EPOCH).take_while(|change| change.timestamp() < until) {
+            let (at, now) = (change.timestamp().as_second(), change.offset().seconds());
+            if now != offset {
+                let back =
+                    last.replace((at, offset)).is_some_and(|(changed, from)| from == now && at - changed <= SPAN);
+                assert!(!back, "{} at {at}", name.as_str());
+                offset = now;
+                changes += 1;
             }
         }
+    }
+    assert!(changes > 50_000, "only {changes} changes");
+}
+
+/// R86: what `skip` leaves out is not counted (RFC 5545, section 3.3.10), also at the start, and however often it comes.
+#[test]
+fn what_is_skipped_is_not_counted() {
+    for (start, tz, rrule, expected) in [
+        (
+            "2026-03-07 02:30",
+            "America/New_York",
+            "FREQ=DAILY;COUNT=3",
+            vec!["2026-03-07 07:30", "2026-03-09 06:30", "2026-03-10 06:30"],
+        ),
+        ("2026-03-08 02:30", "America/New_York", "FREQ=DAILY;COUNT=2", vec!["2026-03-09 06:30", "2026-03-10 06:30"]),
+        (
+            "2026-03-07 01:30",
+            "America/New_York",
+            "FREQ=DAILY;BYHOUR=1,2;COUNT=4",
+            vec!["2026-03-07 06:30", "2026-03-07 07:30", "2026-03-08 06:30", "2026-03-09 05:30"],
+        ),
+        ("2026-03-08 02:30", "America/New_York", "FREQ=YEARLY;BYMONTH=3;BYDAY=2SU;COUNT=1", vec![]),
+        ("2026-03-07 02:30", "UTC", "FREQ=DAILY;COUNT=2", vec!["2026-03-07 02:30", "2026-03-08 02:30"]),
+    ] {
+        let schedule = schedule_with(start, tz, rrule, &[], Skip);
+        let found = schedule.following(utc("2026-03-01 00:00"), 9).map(|found| found.occurrences).unwrap_or_default();
+        assert_eq!(shown(&found.iter().map(|one| one.at).collect::<Vec<_>>()), expected, "{rrule} from {start}");
+    }
+}
+
+/// R86: what is told to be skipped lies before the last occurrence that is told.
+#[test]
+fn what_is_skipped_lies_among_what_is_told() {
+    let skipping = schedule_with("2026-03-06 02:30", "America/New_York", "FREQ=DAILY", &[], Skip);
+    let now = utc("2026-03-01 00:00");
+    for (want, skipped) in [(1, vec![]), (2, vec![]), (3, vec!["2026-03-08 02:30"]), (4, vec!["2026-03-08 02:30"])] {
+        let told = skipping.first(now, want).unwrap();
+        assert_eq!(told.occurrences.len(), want);
+        assert_eq!(told.skipped, skipped.iter().map(|at| local(at)).collect::<Vec<_>>(), "of {want}");
     }
 }
 

@@ -1,9 +1,9 @@
 //! R41: where a rule ends, in the spellings of UNTIL and where clocks change; and days that exceptions leave out.
 
 use chrono::Days;
-use chrono_tz::Tz;
 use common::reminder::recurrence::accept_rrule;
 use common::reminder::{OnGap, Recurrence, summary};
+use common::zone::Tz;
 
 use super::{local, occurrences, schedule, schedule_with, shown, utc, zone};
 

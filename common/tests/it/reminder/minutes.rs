@@ -1,9 +1,9 @@
 //! R40, R41: every minute around a change of clocks, looked at one by one, as a second opinion on what the expansion skips.
 
 use chrono::{DateTime, Datelike as _, Duration, NaiveDateTime, TimeZone as _, Timelike as _, Utc};
-use chrono_tz::Tz;
 use common::reminder::recurrence::accept_rrule;
 use common::reminder::{OnGap, Schedule};
+use common::zone::Tz;
 use proptest::prelude::*;
 
 use super::{utc, zone};

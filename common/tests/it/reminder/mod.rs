@@ -1,10 +1,10 @@
 //! Recurrence, schedule, window and words.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use chrono_tz::Tz;
 use common::reminder::exdates::Exdates;
 use common::reminder::recurrence::accept_rrule;
 use common::reminder::{OnGap, Schedule, timezone};
+use common::zone::Tz;
 
 mod clocks;
 mod ends;
@@ -19,6 +19,7 @@ mod spec;
 mod structured;
 mod window;
 mod words;
+mod zones;
 
 pub(super) fn local(text: &str) -> NaiveDateTime {
     NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").unwrap()

@@ -2,9 +2,9 @@
 //! file, and says what is left out.
 
 use chrono::{DateTime, Duration, NaiveDateTime, TimeZone as _, Utc};
-use chrono_tz::Tz;
 use common::reminder::recurrence::accept_rrule;
 use common::reminder::{OnGap, Schedule};
+use common::zone::Tz;
 
 use super::zone;
 

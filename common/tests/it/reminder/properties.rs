@@ -1,12 +1,12 @@
 //! What holds for any schedule. A failing case prints its seed.
 
 use chrono::{Datelike as _, Days, Duration, NaiveDate};
-use chrono_tz::Tz;
 use common::reminder::exdates::Exdates;
 use common::reminder::recurrence::accept_rrule;
 use common::reminder::schedule::Clocks;
 use common::reminder::zone::instant_of;
 use common::reminder::{End, Kind, OnGap, Recurrence, Schedule, Weekday};
+use common::zone::Tz;
 use proptest::prelude::*;
 
 use super::{local, zone};
@@ -25,6 +25,7 @@ fn specs() -> impl Strategy<Value = Recurrence> {
         interval,
         weekdays: if kind == Kind::Weekly { weekdays.into_iter().collect() } else { [].into() },
         month_day: if kind == Kind::Monthly { month_day } else { None },
+        times: Vec::new(),
         end,
     })
 }

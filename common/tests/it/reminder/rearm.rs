@@ -1,9 +1,9 @@
 //! R43, R44, R46: when a reminder fires that is edited as it comes due, or shortly after.
 
 use chrono::{DateTime, Duration, Utc};
-use chrono_tz::Tz;
 use common::reminder::rearm::Run;
-use common::reminder::{Error, OnGap, Past, Schedule, Spec};
+use common::reminder::{Edge, Error, OnGap, Past, Schedule, Spec};
+use common::zone::Tz;
 
 use super::{local, utc};
 
@@ -14,6 +14,7 @@ const DAILY: Spec<'_> = Spec {
     rrule: Some("FREQ=DAILY"),
     exdates: &[],
     on_gap: OnGap::Shift,
+    window_start: None,
     window_end: None,
 };
 const ONCE: Spec<'_> = Spec { rrule: None, ..DAILY };
@@ -69,7 +70,7 @@ fn what_was_not_sent_goes_out_as_edited() {
     let nine = "09:00:00";
     let moved = Spec { start: "2026-06-01T15:00", ..DAILY };
     let earlier = Spec { start: "2026-06-01T08:59:50", ..DAILY };
-    let until_ten = Spec { window_end: Some(10), ..DAILY };
+    let until_ten = Spec { window_end: Some(&Edge::Hour(10)), ..DAILY };
     for (now, runs, spec, expected) in [
         ("09:00:10", vec![unsent(nine, None)], DAILY, "01 09:01:00"),
         ("09:00:10", vec![unsent(nine, None)], ONCE, "01 09:01:00"),
@@ -117,7 +118,7 @@ fn an_edit_is_armed_anew_as_it_is_written() {
         (&once, "15:00:00", Some("09:00:00"), &[sent("09:00:00")][..], Some(at("15:00:00"))),
     ] {
         let past = past("09:30:10", fired, runs);
-        assert_eq!(past.rearm(schedule, None, at(planned)), Ok(expected), "{planned} {fired:?}");
+        assert_eq!(past.rearm(schedule, at(planned)), Ok(expected), "{planned} {fired:?}");
     }
 }
 
@@ -125,14 +126,14 @@ fn an_edit_is_armed_anew_as_it_is_written() {
 #[test]
 fn a_window_that_closes_before_the_bumped_fire_is_refused() {
     let now = at("09:00:20");
-    let late = Spec { start: "2026-06-01T08:59:50", window_end: Some(9), ..ONCE };
-    let midnight = Spec { start: "2026-05-31T23:59:50", window_end: Some(24), ..ONCE };
+    let late = Spec { start: "2026-06-01T08:59:50", window_end: Some(&Edge::Hour(9)), ..ONCE };
+    let midnight = Spec { start: "2026-05-31T23:59:50", window_end: Some(&Edge::Hour(24)), ..ONCE };
     for rrule in [None, Some("FREQ=DAILY")] {
         let (late, midnight) = (Spec { rrule, ..late }, Spec { rrule, ..midnight });
         assert_eq!(late.check(now, 1).unwrap_err().field, "window_end");
         assert_eq!(midnight.check(at("00:00:20"), 1).unwrap_err().field, "window_end");
         late.check(now - Duration::seconds(40), 1).unwrap();
-        Spec { window_end: Some(10), ..late }.check(now, 1).unwrap();
+        Spec { window_end: Some(&Edge::Hour(10)), ..late }.check(now, 1).unwrap();
     }
     let past = past("09:00:20", None, &[]);
     assert_eq!(armed(&late, &past), Err("window_end"));

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Duration, NaiveDateTime, Utc};
 
 use super::{local, occurrences, schedule, schedule_with, zone};
-use common::reminder::{OnGap, Schedule};
+use common::reminder::{OnGap, Schedule, Spec};
 
 const ZONE: &str = "America/New_York";
 
@@ -241,5 +241,138 @@ fn the_examples_within_a_day() {
         assert_eq!(found.get(..expected.len()), Some(expected.as_slice()), "{rrule}");
         let next_day = local("1997-09-03 09:00");
         assert_eq!(found.get(expected.len()), Some(&next_day).filter(|_| !all), "{rrule}");
+    }
+}
+
+/// R87: parts that go with HOURLY and MINUTELY, long intervals, weeks without days, seconds: computed by hand after the table of
+/// section 3.3.10.
+#[test]
+fn all_parts_go_where_the_table_says() {
+    for (start, rrule, expected) in [
+        // the last of each hour's set
+        (
+            "2026-06-01 09:10",
+            "FREQ=HOURLY;BYMINUTE=0,15,30;BYSETPOS=-1",
+            "2026-06-01 09:30 | 2026-06-01 10:30 | 2026-06-01 11:30",
+        ),
+        ("2026-06-01 09:10", "FREQ=HOURLY;BYMINUTE=0,15,30;BYSETPOS=1", "2026-06-01 10:00 | 2026-06-01 11:00"),
+        (
+            "2026-06-01 09:10",
+            "FREQ=HOURLY;INTERVAL=5;BYMINUTE=0,15,30;BYSETPOS=1,-1",
+            "2026-06-01 09:30 | 2026-06-01 14:00 | 2026-06-01 14:30",
+        ),
+        (
+            "2026-06-01 09:10",
+            "FREQ=HOURLY;BYMINUTE=0,15;BYHOUR=9,12;BYSETPOS=2",
+            "2026-06-01 09:15 | 2026-06-01 12:15 | 2026-06-02 09:15",
+        ),
+        // the set of a minute has one time
+        (
+            "2026-06-01 09:10",
+            "FREQ=MINUTELY;INTERVAL=20;BYHOUR=9,11;BYSETPOS=1",
+            "2026-06-01 09:10 | 2026-06-01 09:30 | 2026-06-01 09:50 | 2026-06-01 11:10",
+        ),
+        (
+            "2026-06-01 09:10",
+            "FREQ=MINUTELY;INTERVAL=20;BYHOUR=9,11;BYSETPOS=-1",
+            "2026-06-01 09:10 | 2026-06-01 09:30",
+        ),
+        // days of the year limit hours and minutes: 10 April is the hundredth, 31 December the last
+        (
+            "2026-01-01 22:00",
+            "FREQ=HOURLY;INTERVAL=12;BYYEARDAY=100,-1",
+            "2026-04-10 10:00 | 2026-04-10 22:00 | 2026-12-31 10:00 | 2026-12-31 22:00 | 2027-04-10 10:00",
+        ),
+        (
+            "2026-01-01 00:00",
+            "FREQ=MINUTELY;INTERVAL=720;BYYEARDAY=60",
+            "2026-03-01 00:00 | 2026-03-01 12:00 | 2027-03-01 00:00 | 2027-03-01 12:00 | 2028-02-29 00:00",
+        ),
+        // a day of minutes, a week of hours, a year of both
+        ("2026-06-01 09:10", "FREQ=MINUTELY;INTERVAL=1440", "2026-06-01 09:10 | 2026-06-02 09:10 | 2026-06-03 09:10"),
+        ("2026-06-01 09:10", "FREQ=MINUTELY;INTERVAL=10080;BYDAY=MO", "2026-06-01 09:10 | 2026-06-08 09:10"),
+        ("2026-06-01 09:10", "FREQ=HOURLY;INTERVAL=8760", "2026-06-01 09:10 | 2027-06-01 09:10 | 2028-05-31 09:10"),
+        // weeks without days: the start's day of each, a Monday; week 20 of 2026 begins on 11 May, of 2027 on 17 May
+        ("2026-01-05 09:00", "FREQ=YEARLY;BYWEEKNO=20", "2026-05-11 09:00 | 2027-05-17 09:00 | 2028-05-15 09:00"),
+        (
+            "2026-01-05 09:00",
+            "FREQ=YEARLY;BYWEEKNO=1,-1",
+            "2026-12-28 09:00 | 2027-01-04 09:00 | 2027-12-27 09:00 | 2028-01-03 09:00",
+        ),
+        ("2026-01-07 09:00", "FREQ=YEARLY;BYWEEKNO=20;INTERVAL=2", "2026-05-13 09:00 | 2028-05-17 09:00"),
+        // the second of each minute
+        ("2026-06-01 09:10", "FREQ=DAILY;BYSECOND=0", "2026-06-01 09:10 | 2026-06-02 09:10"),
+        (
+            "2026-06-01 09:10",
+            "FREQ=DAILY;BYHOUR=8;BYMINUTE=30;BYSECOND=0;COUNT=2",
+            "2026-06-02 08:30 | 2026-06-03 08:30",
+        ),
+        ("2026-06-01 09:10", "FREQ=HOURLY;BYSECOND=0", "2026-06-01 09:10 | 2026-06-01 10:10"),
+    ] {
+        let expected: Vec<_> = expected.split(" | ").map(local).collect();
+        let schedule = schedule(start, "UTC", rrule);
+        let found = occurrences(&schedule, local(start).and_utc() - Duration::seconds(1), expected.len());
+        assert_eq!(found.iter().map(|at| at.naive_utc()).collect::<Vec<_>>(), expected, "{rrule} from {start}");
+    }
+    let half = "2026-06-01T09:10:30".parse().unwrap();
+    for (rrule, expected) in [
+        ("FREQ=DAILY;BYSECOND=0", "2026-06-02T09:10:00"),
+        ("FREQ=DAILY", "2026-06-01T09:10:30"),
+        ("FREQ=HOURLY;BYSECOND=45", "2026-06-01T09:10:45"),
+        ("FREQ=HOURLY;BYSECOND=15", "2026-06-01T10:10:15"),
+        ("FREQ=HOURLY;BYMINUTE=10,20;BYSECOND=0", "2026-06-01T09:20:00"),
+        ("FREQ=MINUTELY;INTERVAL=5;BYSECOND=0", "2026-06-01T09:15:00"),
+    ] {
+        let rule = Some(rrule);
+        let schedule = Schedule::new(half, zone("UTC"), rule, Default::default(), OnGap::Shift).unwrap();
+        let first = schedule.next_after(half.and_utc() - Duration::seconds(1)).unwrap().unwrap();
+        assert_eq!(first.naive_utc(), expected.parse::<NaiveDateTime>().unwrap(), "{rrule}");
+    }
+}
+
+/// R87: a block as calendars write it is read where its DTSTART says what the start says; else it is said what to leave out.
+#[test]
+fn a_pasted_block_is_read_or_told_what_to_leave_out() {
+    const DAILY: &str = "FREQ=DAILY;COUNT=10";
+    let accept = |raw: &str| {
+        let spec = Spec {
+            start: "1997-09-02T09:00",
+            timezone: ZONE,
+            recurrence: None,
+            rrule: Some(raw),
+            exdates: &[],
+            on_gap: OnGap::Shift,
+            window_start: None,
+            window_end: None,
+        };
+        spec.check(DateTime::UNIX_EPOCH, 1).map(|accepted| accepted.rrule.unwrap())
+    };
+    for raw in [
+        "DTSTART;TZID=America/New_York:19970902T090000\nRRULE:FREQ=DAILY;COUNT=10",
+        "DTSTART;TZID=\"America/New_York\":19970902T090000\r\nRRULE:FREQ=DAILY;COUNT=10\r\n",
+        "dtstart:19970902T090000\nrrule:freq=daily;count=10",
+        "RRULE:FREQ=DAILY;COUNT=10\nDTSTART:19970902T130000Z",
+        "DTSTART;TZID=America/New_York:19970902T090000\\nRRULE:FREQ=DAILY;COUNT=10",
+        "DTSTART;TZID=America/New_York:19970902T090000\nRRULE:FREQ=DAILY\n ;COUNT=10",
+        "BEGIN:VEVENT\nDTSTART:19970902T090000\nFREQ=DAILY;COUNT=10\nSUMMARY:Stand-up\nEND:VEVENT",
+        "  RRULE:FREQ=DAILY;COUNT=10  ",
+    ] {
+        assert_eq!(accept(raw).as_deref(), Ok(DAILY), "{raw}");
+    }
+    for (raw, words) in [
+        ("DTSTART;TZID=America/New_York:19970903T090000\nRRULE:FREQ=DAILY", "leave the line DTSTART out"),
+        ("DTSTART;TZID=Europe/Berlin:19970902T090000\nRRULE:FREQ=DAILY", "DTSTART 19970902T090000 in Europe/Berlin"),
+        ("DTSTART:19970902T090000Z\nRRULE:FREQ=DAILY", "as `start` and `timezone`"),
+        ("DTSTART;VALUE=DATE:19970902\nRRULE:FREQ=DAILY", "leave the line DTSTART out"),
+        ("RRULE:FREQ=DAILY\nEXDATE:19970903T090000", "give its dates as `exdates`"),
+        ("RRULE:FREQ=DAILY\nRDATE:19970903T090000", "RDATE: leave it out"),
+        ("RRULE:FREQ=DAILY\nDURATION:PT1H", "no length"),
+        ("RRULE:FREQ=DAILY\nRRULE:FREQ=WEEKLY", "more than one rule"),
+        ("RRULE:FREQ=DAILY\nLOCATION:Berlin", "line LOCATION: leave it out"),
+        ("DTSTART:19970902T090000", "no rule"),
+    ] {
+        let error = accept(raw).unwrap_err();
+        assert_eq!(error.field, "rrule", "{raw}");
+        assert!(error.message.contains(words), "{raw}: {error}");
     }
 }

@@ -1,15 +1,15 @@
 //! R40, R43: starts, the first fire, and what is wrong with a schedule as a whole.
 
 use chrono::{DateTime, Duration, Utc};
-use chrono_tz::Tz;
 use common::reminder::schedule::Clocks;
-use common::reminder::{Accepted, End, Error, Kind, OnGap, Recurrence, Schedule, Spec, Start, timezone};
+use common::reminder::{Accepted, End, Error, Kind, OnGap, Recurrence, Schedule, Spec, Start, Stored, timezone};
+use common::zone::Tz;
 
 use super::{shown, utc, zone};
 
 fn first_fire(start: Start, rrule: Option<&str>, now: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
     let schedule = Schedule::new(start.local, Tz::UTC, rrule, Default::default(), OnGap::Shift)?;
-    Ok(schedule.first(start, now, 1)?.occurrences[0].at)
+    Ok(schedule.starting(start).first(now, 1)?.occurrences[0].at)
 }
 
 const SPEC: Spec<'_> = Spec {
@@ -19,6 +19,7 @@ const SPEC: Spec<'_> = Spec {
     rrule: None,
     exdates: &[],
     on_gap: OnGap::Shift,
+    window_start: None,
     window_end: None,
 };
 
@@ -26,7 +27,7 @@ fn check(spec: &Spec<'_>, want: usize) -> Result<Accepted, Error> {
     spec.check(utc("2026-01-01 00:00"), want)
 }
 
-/// R43: a first fire up to a minute ago is bumped to the next minute; older is refused with the field's name.
+/// R43: a first fire up to a minute ago is bumped to the next minute; an older one for once is refused with the field's name.
 #[test]
 fn a_first_fire_has_a_minute_of_grace() {
     let now = utc("2026-06-01 12:00") + Duration::seconds(30);
@@ -36,9 +37,18 @@ fn a_first_fire_has_a_minute_of_grace() {
         for late in [0, -1, -59, -60] {
             assert_eq!(first_fire(at(late), rrule, now).unwrap(), utc("2026-06-01 12:01"), "{late}");
         }
-        let error = first_fire(at(-61), rrule, now).unwrap_err();
-        assert_eq!(error.field, "start");
-        assert!(error.message.contains("in the past"), "{error}");
+        match (rrule, first_fire(at(-61), rrule, now)) {
+            (None, Err(error)) => {
+                assert_eq!(error.field, "start");
+                assert!(error.message.contains("in the past"), "{error}");
+            }
+            // R88: what recurs may have begun long ago, and fires from now on
+            (Some(rule), Ok(at)) => {
+                let step = if rule == "FREQ=DAILY" { Duration::days(1) } else { Duration::hours(1) };
+                assert_eq!(at, now - Duration::seconds(61) + step);
+            }
+            (rule, other) => panic!("{rule:?}: {other:?}"),
+        }
     }
 }
 
@@ -91,24 +101,71 @@ fn a_year_far_away_is_refused() {
     assert_eq!(tokyo.at, utc("1969-12-31 15:00"));
 }
 
-/// A start with an offset fires at that instant, though the rule goes on at the first of two equal times.
+/// R86: a start with an offset may name the later of two equal times: the rule begins there, HOURLY and MINUTELY rules count from
+/// there, and what is stored says so.
 #[test]
 fn the_later_of_two_equal_times_can_be_meant() {
     for (start, rrule, expected) in [
         ("2026-11-01T01:30", "FREQ=DAILY", ["2026-11-01 05:30", "2026-11-02 06:30"]),
         ("2026-11-01T01:30:00-04:00", "FREQ=DAILY", ["2026-11-01 05:30", "2026-11-02 06:30"]),
         ("2026-11-01T01:30:00-05:00", "FREQ=DAILY", ["2026-11-01 06:30", "2026-11-02 06:30"]),
+        ("2026-11-01T01:30:00-05:00", "FREQ=WEEKLY", ["2026-11-01 06:30", "2026-11-08 06:30"]),
+        // 01:45 comes first at 05:45 UTC, before the start
+        ("2026-11-01T01:30:00-05:00", "FREQ=DAILY;BYMINUTE=30,45", ["2026-11-01 06:30", "2026-11-02 06:30"]),
         ("2026-11-01T01:30:00-05:00", "FREQ=HOURLY", ["2026-11-01 06:30", "2026-11-01 07:30"]),
+        ("2026-11-01T01:30:00-05:00", "FREQ=HOURLY;INTERVAL=2", ["2026-11-01 06:30", "2026-11-01 08:30"]),
+        ("2026-11-01T01:30:00-04:00", "FREQ=HOURLY;INTERVAL=2", ["2026-11-01 05:30", "2026-11-01 07:30"]),
+        ("2026-11-01T01:30:00-05:00", "FREQ=HOURLY;INTERVAL=3;BYMINUTE=0,30", ["2026-11-01 06:30", "2026-11-01 09:00"]),
+        ("2026-11-01T01:30:00-05:00", "FREQ=MINUTELY;INTERVAL=90", ["2026-11-01 06:30", "2026-11-01 08:00"]),
+        ("2026-11-01T01:30:00-05:00", "FREQ=MINUTELY;INTERVAL=45", ["2026-11-01 06:30", "2026-11-01 07:15"]),
+        ("2026-11-01T01:30:00-05:00", "FREQ=HOURLY;COUNT=2", ["2026-11-01 06:30", "2026-11-01 07:30"]),
     ] {
         let accepted = check(&Spec { start, rrule: Some(rrule), ..SPEC }, 2).unwrap();
         let found: Vec<_> = accepted.following.occurrences.iter().map(|one| one.at).collect();
         assert_eq!(shown(&found), expected, "{start} {rrule}");
         assert_eq!(accepted.first_fire, found[0]);
-        let clocks = if start.ends_with("-05:00") { Clocks::SecondOfTwo } else { Clocks::FirstOfTwo };
+        let later = start.ends_with("-05:00");
+        let clocks = if later { Clocks::SecondOfTwo } else { Clocks::FirstOfTwo };
         assert_eq!(accepted.following.occurrences[0].clocks, Some(clocks));
+        // as it is read back from its row, and from its answer
+        assert_eq!(accepted.start.is_later(accepted.tz), later);
+        let stored = Stored {
+            start_local: accepted.start.local,
+            start_later: later,
+            timezone: SPEC.timezone,
+            rrule: accepted.rrule.as_deref(),
+            times: &[],
+            exdates: &[],
+            on_gap: OnGap::Shift,
+            window: None,
+        };
+        let schedule = Schedule::read(&stored).unwrap();
+        assert_eq!(schedule.next_after(found[0] - Duration::seconds(1)).unwrap(), Some(found[0]), "{rrule}");
+        assert_eq!(schedule.next_after(found[0]).unwrap(), Some(found[1]), "{rrule}");
+        assert_eq!(Start::parse(&accepted.start.text(accepted.tz), accepted.tz).unwrap(), accepted.start);
     }
     let once = check(&Spec { start: "2026-11-01T01:30:00-05:00", ..SPEC }, 5).unwrap();
     assert_eq!((once.following.occurrences.len(), once.first_fire), (1, utc("2026-11-01 06:30")));
+}
+
+/// R88: what recurs may have begun in the past: that is its anchor, what passed is counted, and it fires from now on.
+#[test]
+fn a_start_in_the_past_is_an_anchor() {
+    let now = utc("2026-06-10 12:00"); // 08:00 in New York
+    for (start, rrule, expected) in [
+        ("2020-01-06T09:00", "FREQ=WEEKLY;INTERVAL=2", Ok("2026-06-15 13:00")),
+        ("2020-01-13T09:00", "FREQ=WEEKLY;INTERVAL=2", Ok("2026-06-22 13:00")),
+        ("2026-06-09T09:00", "FREQ=DAILY;COUNT=2", Ok("2026-06-10 13:00")),
+        ("2026-06-08T09:00", "FREQ=DAILY;COUNT=2", Err("rrule")),
+        ("2026-06-01T09:00", "FREQ=DAILY;UNTIL=20260605", Err("rrule")),
+        ("2026-06-10T07:59:30", "FREQ=DAILY", Ok("2026-06-10 12:01")),
+        ("2026-06-09T07:59:30", "FREQ=DAILY", Ok("2026-06-11 11:59")),
+    ] {
+        let checked = Spec { start, rrule: Some(rrule), ..SPEC }.check(now, 3);
+        let found = checked.as_ref().map(|accepted| shown(&[accepted.first_fire])[0].clone());
+        assert_eq!(found.as_deref().map_err(|error| error.field), expected, "{rrule} from {start}");
+    }
+    assert_eq!(Spec { start: "2020-01-06T09:00", ..SPEC }.check(now, 1).unwrap_err().field, "start", "for once");
 }
 
 /// R41, R43: a schedule that never fires is refused, and the error names the field that is to blame.
@@ -124,7 +181,7 @@ fn a_schedule_that_never_fires_is_refused() {
         (Spec { timezone: "Berlin", ..SPEC }, "timezone", "IANA"),
         (Spec { start: "soon", ..SPEC }, "start", "like"),
         (Spec { start: "2025-12-01T09:00", ..SPEC }, "start", "in the past"),
-        (Spec { start: "2025-12-01T09:00", rrule: Some("FREQ=DAILY"), ..SPEC }, "start", "in the past"),
+        (Spec { start: "2025-12-01T09:00", rrule: Some("FREQ=DAILY;COUNT=3"), ..SPEC }, "rrule", "no occurrence left"),
         (Spec { rrule: Some("FREQ=DAILY;COUNT=0"), ..SPEC }, "rrule", "COUNT"),
         (Spec { rrule: Some("FREQ=DAILY;UNTIL=20260531"), ..SPEC }, "rrule", "before the start"),
         (Spec { recurrence: Some(&before), ..SPEC }, "recurrence.end", "before the start"),
@@ -136,7 +193,12 @@ fn a_schedule_that_never_fires_is_refused() {
         (Spec { recurrence: Some(&after), exdates: &many, ..SPEC }, "exdates", "at most 500"),
         (Spec { exdates: &one, ..SPEC }, "exdates", "only go with"),
         (
-            Spec { start: "2026-03-08T02:30", rrule: Some("FREQ=DAILY;COUNT=1"), on_gap: OnGap::Skip, ..SPEC },
+            Spec {
+                start: "2026-03-08T02:30",
+                rrule: Some("FREQ=YEARLY;BYMONTH=3;BYDAY=2SU"),
+                on_gap: OnGap::Skip,
+                ..SPEC
+            },
             "on_gap",
             "clocks skip",
         ),

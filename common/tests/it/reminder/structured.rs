@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
-use chrono_tz::Tz;
 use common::reminder::recurrence::accept_rrule;
-use common::reminder::{End, Kind, Recurrence, Weekday};
+use common::reminder::{End, Kind, OnGap, Recurrence, Schedule, Spec, Stored, Weekday, summary};
+use common::zone::Tz;
 
 use super::{occurrences, schedule, shown, utc};
 
@@ -30,7 +30,7 @@ fn every_spec_survives_the_round_trip() {
         for (interval, end) in [1, 2, 999].into_iter().flat_map(|interval| ends.map(|end| (interval, end))) {
             for (weekdays, month_day) in weekdays.iter().flat_map(|days| month_days.iter().map(move |day| (days, *day)))
             {
-                let spec = Recurrence { kind, interval, weekdays: weekdays.clone(), month_day, end };
+                let spec = Recurrence { kind, interval, weekdays: weekdays.clone(), month_day, times: Vec::new(), end };
                 let rrule = spec.to_rrule().unwrap().unwrap();
                 assert_eq!(Recurrence::from_rrule(Some(&rrule)), Some(spec), "{rrule}");
                 assert_eq!(accept_rrule(&rrule, Tz::UTC).unwrap(), rrule);
@@ -112,9 +112,95 @@ fn structured_errors_name_the_field() {
         (Recurrence { kind: Kind::Monthly, month_day: Some(-2), ..base.clone() }, "recurrence.month_day"),
         (Recurrence { end: End::After(0), ..base.clone() }, "recurrence.end"),
         (Recurrence { end: End::Until(NaiveDate::MAX), ..base.clone() }, "recurrence.end"),
+        (Recurrence { times: texts(&["8"]), ..base.clone() }, "recurrence.times"),
+        (Recurrence { times: texts(&["24:00"]), ..base.clone() }, "recurrence.times"),
+        (Recurrence { times: texts(&["08:00", "08:04"]), ..base.clone() }, "recurrence.times"),
+        (Recurrence { times: texts(&["00:01", "23:58"]), ..base.clone() }, "recurrence.times"),
+        (Recurrence { times: vec!["08:00".to_owned(); 2], ..base.clone() }, "recurrence.times"),
+        (Recurrence { kind: Kind::None, times: texts(&["08:00"]), ..base.clone() }, "recurrence.kind"),
         (Recurrence { kind: Kind::None, interval: 2, ..base }, "recurrence.kind"),
     ];
     for (spec, field) in table {
         assert_eq!(spec.to_rrule().unwrap_err().field, field, "{spec:?}");
     }
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+/// R88: several times a day. Where BYHOUR and BYMINUTE say just these, the rule does; else they stand beside it. Either way they are
+/// read back, said in words, and fire at these times and no other.
+#[test]
+fn several_times_a_day() {
+    for (times, rule, beside, words, day) in [
+        (
+            &["08:00", "13:30"][..],
+            "FREQ=DAILY",
+            &[480, 810][..],
+            "Every day at 08:00, 13:30",
+            &["2026-06-01 13:30", "2026-06-02 08:00", "2026-06-02 13:30"][..],
+        ),
+        (
+            &["08:30", "13:30"],
+            "FREQ=DAILY;BYHOUR=8,13;BYMINUTE=30;BYSECOND=0",
+            &[],
+            "Every day at 08:30, 13:30",
+            &["2026-06-01 13:30", "2026-06-02 08:30"],
+        ),
+        (
+            &["20:15"],
+            "FREQ=DAILY;BYHOUR=20;BYMINUTE=15;BYSECOND=0",
+            &[],
+            "Every day at 20:15",
+            &["2026-06-01 20:15", "2026-06-02 20:15"],
+        ),
+        (&[], "FREQ=DAILY", &[], "Every day", &["2026-06-01 09:00", "2026-06-02 09:00"]),
+    ] {
+        let spec = Recurrence { kind: Kind::Daily, times: texts(times), ..Recurrence::default() };
+        let rrule = spec.to_rrule().unwrap().unwrap();
+        assert_eq!(rrule, rule, "{times:?}");
+        assert_eq!(Recurrence::from_stored(Some(&rrule), beside), Some(spec.clone()));
+        assert_eq!(summary::of_stored(Some(&rrule), beside), words);
+        let asked = Spec {
+            start: "2026-06-01T09:00",
+            timezone: "UTC",
+            recurrence: Some(&spec),
+            rrule: None,
+            exdates: &[],
+            on_gap: OnGap::Shift,
+            window_start: None,
+            window_end: None,
+        };
+        let accepted = asked.check(utc("2026-05-01 00:00"), day.len()).unwrap();
+        assert_eq!((accepted.rrule.as_deref(), accepted.times.as_slice()), (Some(rule), beside));
+        let found: Vec<_> = accepted.following.occurrences.iter().map(|one| one.at).collect();
+        assert_eq!(shown(&found), day, "{times:?}");
+        // beside the rule that an answer gives, as it is sent back
+        let same = Spec { rrule: Some(rule), ..asked };
+        assert_eq!(same.check(utc("2026-05-01 00:00"), 1).is_ok(), beside.is_empty(), "{times:?}");
+        let other = Spec { rrule: Some("FREQ=WEEKLY"), ..asked };
+        assert_eq!(other.check(utc("2026-05-01 00:00"), 1).unwrap_err().field, "rrule");
+    }
+    let weekly = Recurrence {
+        kind: Kind::Weekly,
+        weekdays: [Weekday::Mon, Weekday::Thu].into(),
+        times: texts(&["08:00", "13:30"]),
+        end: End::After(3),
+        ..Recurrence::default()
+    };
+    let rrule = weekly.to_rrule().unwrap();
+    assert_eq!(summary::of_stored(rrule.as_deref(), &[480, 810]), "Every Mon, Thu at 08:00, 13:30, 3 times");
+    let stored = Stored {
+        start_local: "2026-06-01T09:00:00".parse().unwrap(),
+        start_later: false,
+        timezone: "Europe/Berlin",
+        rrule: rrule.as_deref(),
+        times: &[480, 810],
+        exdates: &[],
+        on_gap: OnGap::Shift,
+        window: None,
+    };
+    let found = occurrences(&Schedule::read(&stored).unwrap(), utc("2026-06-01 00:00"), 9);
+    assert_eq!(shown(&found), ["2026-06-01 11:30", "2026-06-04 06:00", "2026-06-04 11:30"]);
 }

@@ -1,4 +1,4 @@
-//! Reminders as a tenant sees them: create, list, read, replace, delete. Firing them is in `due`.
+//! Reminders as a tenant sees them: create, list, read, edit, delete. Firing them is in `due`.
 //!
 //! Lock order, as when a run is expanded: its runs first, then the reminder.
 
@@ -11,8 +11,12 @@ use super::page::{self, Listed};
 use super::{Db, Error, Result, due, runs};
 use crate::id::{AccountId, ReminderId, TenantId};
 pub use crate::reminder::life::Status;
-use crate::reminder::rearm::{Past, Run};
-use crate::reminder::{Misfire, OnGap, Overlap, Schedule, zone};
+use crate::reminder::{Misfire, OnGap, Overlap, Window};
+use crate::zone;
+
+mod edit;
+
+pub use edit::{past, rename, update};
 
 /// A reminder as stored.
 #[derive(Clone)]
@@ -29,14 +33,22 @@ pub struct Reminder {
     pub timezone: String,
     /// Its start on that zone's clocks.
     pub start_local: NaiveDateTime,
+    /// They show it twice, and the later time is meant.
+    pub start_later: bool,
     /// What it repeats on; none: it fires once.
     pub rrule: Option<String>,
+    /// Minutes from midnight at which it fires, where the rule does not say them.
+    pub times: Vec<i16>,
     /// Dates and wall-clock times that the rule leaves out.
     pub exdates: Vec<String>,
     /// What becomes of times that clocks skip.
     pub on_gap: OnGap,
-    /// The hour at which sending stops.
+    /// The hour at which sending stops, as releases before this one read it; see [`Reminder::window`].
     pub window_end: Option<i16>,
+    /// When the window begins, in minutes from midnight.
+    pub window_start_min: Option<i16>,
+    /// When it ends.
+    pub window_end_min: Option<i16>,
     /// What becomes of late occurrences.
     pub misfire: Misfire,
     /// How late an occurrence may still fire, in seconds.
@@ -70,16 +82,20 @@ pub struct Plan {
     pub timezone: String,
     /// Its start on that zone's clocks.
     pub start_local: NaiveDateTime,
+    /// They show it twice, and the later time is meant.
+    pub start_later: bool,
     /// What it repeats on; none: it fires once.
     pub rrule: Option<String>,
+    /// Minutes from midnight at which it fires, where the rule does not say them.
+    pub times: Vec<i16>,
     /// Dates and wall-clock times that the rule leaves out.
     pub exdates: Vec<String>,
     /// What becomes of times that clocks skip.
     pub on_gap: OnGap,
     /// The structured spec that the rule was built from, where there was one.
     pub recurrence: Option<Value>,
-    /// The hour at which sending stops.
-    pub window_end: Option<i16>,
+    /// Between which times of a day it may send.
+    pub window: Option<Window>,
     /// What becomes of late occurrences.
     pub misfire: Misfire,
     /// How late an occurrence may still fire, in seconds.
@@ -92,6 +108,8 @@ pub struct Plan {
     pub messages: Vec<String>,
     /// The chats in canonical form, in order, each once.
     pub targets: Vec<String>,
+    /// The version that the editor has read; none: it is edited whatever it is by now.
+    pub expected: Option<i32>,
 }
 
 /// Creates a reminder and arms it.
@@ -104,8 +122,9 @@ pub async fn create(db: impl Into<Db<'_>>, tenant: TenantId, plan: &Plan) -> Res
     let reminder = ReminderId::new();
     let created = sqlx::query!(
         "INSERT INTO reminders (id, tenant_id, account_id, name, timezone, start_local, rrule, recurrence, window_end,
-             next_fire_at, misfire, catchup_window_s, overlap, exdates, on_gap, tzdb_version)
-         SELECT $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16 FROM accounts
+             next_fire_at, misfire, catchup_window_s, overlap, exdates, on_gap, tzdb_version, start_later, times,
+             window_start_min, window_end_min)
+         SELECT $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20 FROM accounts
          WHERE tenant_id = $2 AND id = $3 AND wanted <> 'erased'",
         reminder.0,
         tenant.0,
@@ -115,14 +134,18 @@ pub async fn create(db: impl Into<Db<'_>>, tenant: TenantId, plan: &Plan) -> Res
         plan.start_local,
         plan.rrule,
         plan.recurrence,
-        plan.window_end,
+        plan.window.map(Window::hour),
         plan.next_fire_at,
         plan.misfire.as_str(),
         plan.catchup_window_s,
         plan.overlap.as_str(),
         &plan.exdates,
         plan.on_gap.as_str(),
-        zone::DATA_VERSION
+        zone::data_version(),
+        plan.start_later,
+        &plan.times,
+        plan.window.map(Window::start),
+        plan.window.map(Window::end)
     )
     .execute(&mut *transaction)
     .await?;
@@ -135,87 +158,6 @@ pub async fn create(db: impl Into<Db<'_>>, tenant: TenantId, plan: &Plan) -> Res
     get(&mut *db, tenant, reminder).await
 }
 
-/// Replaces a reminder whole and arms it anew (R44): whatever was pending under the old plan never fires.
-///
-/// # Errors
-/// [`Error::NotFound`] when the tenant has no such reminder, or no such account.
-pub async fn update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<Reminder> {
-    super::again(|| try_update(db, tenant, reminder, plan)).await?;
-    get(db, tenant, reminder).await
-}
-
-async fn try_update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<()> {
-    let mut transaction = db.begin().await?;
-    let reason = "the reminder was edited";
-    runs::cancel_open(&mut transaction, tenant, reminder, runs::Locked::Wait, reason).await?;
-    let updated = sqlx::query!(
-        "UPDATE reminders r SET account_id = a.id, name = $4, timezone = $5, start_local = $6, rrule = $7,
-             recurrence = $8, window_end = $9, next_fire_at = $10, misfire = $11, catchup_window_s = $12, overlap = $13,
-             exdates = $14, on_gap = $15, tzdb_version = $16, status = 'active', paused_by_tenant = false,
-             version = r.version + 1, updated_at = now()
-         FROM accounts a
-         WHERE r.tenant_id = $2 AND r.id = $1 AND a.tenant_id = $2 AND a.id = $3 AND a.wanted <> 'erased'",
-        reminder.0,
-        tenant.0,
-        plan.account.0,
-        plan.name,
-        plan.timezone,
-        plan.start_local,
-        plan.rrule,
-        plan.recurrence,
-        plan.window_end,
-        plan.next_fire_at,
-        plan.misfire.as_str(),
-        plan.catchup_window_s,
-        plan.overlap.as_str(),
-        &plan.exdates,
-        plan.on_gap.as_str(),
-        zone::DATA_VERSION
-    )
-    .execute(&mut *transaction)
-    .await?;
-    if updated.rows_affected() == 0 {
-        return Err(Error::NotFound);
-    }
-    // A run may have been fired and expanded just before the reminder was locked. One that is locked now is about to
-    // read the new version, and ends by itself.
-    runs::cancel_open(&mut transaction, tenant, reminder, runs::Locked::Skip, reason).await?;
-    rearm(&mut transaction, tenant, reminder, plan).await?;
-    sqlx::query!("DELETE FROM reminder_messages WHERE tenant_id = $1 AND reminder_id = $2", tenant.0, reminder.0)
-        .execute(&mut *transaction)
-        .await?;
-    sqlx::query!("DELETE FROM reminder_targets WHERE tenant_id = $1 AND reminder_id = $2", tenant.0, reminder.0)
-        .execute(&mut *transaction)
-        .await?;
-    write_content(&mut transaction, tenant, reminder, plan).await?;
-    due::wake(&mut transaction).await?;
-    transaction.commit().await?;
-    Ok(())
-}
-
-/// An occurrence whose run was called back before anything of it was sent has no second run: if the edited reminder has it
-/// as well, it fires at the next full minute (R43). What was sent while it was being edited does not go out again.
-async fn rearm(transaction: &mut PgConnection, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<()> {
-    let past = read_past(transaction, tenant, reminder).await?;
-    let window_end = plan.window_end.and_then(|end| u8::try_from(end).ok());
-    let rrule = plan.rrule.as_deref();
-    let armed = Schedule::read(plan.start_local, &plan.timezone, rrule, &plan.exdates, plan.on_gap)
-        .and_then(|schedule| past.rearm(&schedule, window_end, plan.next_fire_at))
-        .map_err(|error| Error::Conflict(error.to_string()))?;
-    let Some(armed) = armed else {
-        return Err(Error::Conflict("it fired while it was being edited, and has no occurrence left".to_owned()));
-    };
-    sqlx::query!(
-        "UPDATE reminders SET next_fire_at = $3 WHERE tenant_id = $1 AND id = $2",
-        tenant.0,
-        reminder.0,
-        armed
-    )
-    .execute(transaction)
-    .await?;
-    Ok(())
-}
-
 /// The database's clock, by which reminders fire.
 ///
 /// # Errors
@@ -223,37 +165,6 @@ async fn rearm(transaction: &mut PgConnection, tenant: TenantId, reminder: Remin
 pub async fn now(db: impl Into<Db<'_>>) -> Result<DateTime<Utc>> {
     let mut db = db.into().acquire().await?;
     Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut *db).await?)
-}
-
-/// What a reminder has done until now, for who is about to edit it.
-///
-/// # Errors
-/// [`Error::NotFound`] when the tenant has no such reminder.
-pub async fn past(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Past> {
-    read_past(&mut *db.acquire().await?, tenant, reminder).await
-}
-
-async fn read_past(connection: &mut PgConnection, tenant: TenantId, reminder: ReminderId) -> Result<Past> {
-    let found = sqlx::query!(
-        r#"SELECT last_fired_at, clock_timestamp() AS "now!" FROM reminders r WHERE tenant_id = $1 AND id = $2
-           AND EXISTS (SELECT FROM accounts a WHERE a.id = r.account_id AND a.wanted <> 'erased')"#,
-        tenant.0,
-        reminder.0
-    );
-    let found = found.fetch_optional(&mut *connection).await?.ok_or(Error::NotFound)?;
-    let runs = sqlx::query_as!(
-        Run,
-        r#"
-        SELECT fire_at, finished_at, (status = 'canceled' OR finished_at IS NULL) AND NOT EXISTS (
-            SELECT FROM messages m WHERE m.run_id = r.id AND m.state IN ('sent', 'delivered', 'read')) AS "is_unsent!"
-        FROM runs r WHERE tenant_id = $1 AND reminder_id = $2 AND status <> 'missed'
-        ORDER BY fire_at DESC LIMIT 10
-        "#,
-        tenant.0,
-        reminder.0
-    );
-    let runs = runs.fetch_all(connection).await?;
-    Ok(Past { now: found.now, fired: found.last_fired_at, runs })
 }
 
 /// Deletes a reminder; what was pending never fires, and the history of its runs stays.
@@ -347,8 +258,9 @@ async fn read(db: impl Into<Db<'_>>, tenant: TenantId, reminders: &[Uuid]) -> Re
         Reminder,
         r#"
         SELECT id AS "id: ReminderId", account_id AS "account_id: AccountId", name, status AS "status: Status", timezone,
-            start_local, rrule, exdates, on_gap AS "on_gap: OnGap", window_end, misfire AS "misfire: Misfire",
-            catchup_window_s, overlap AS "overlap: Overlap", version, next_fire_at, last_fired_at, created_at, updated_at,
+            start_local, start_later, rrule, times, exdates, on_gap AS "on_gap: OnGap", window_end, window_start_min,
+            window_end_min, misfire AS "misfire: Misfire",
+            catchup_window_s, overlap AS "overlap: Overlap", version + renamed AS "version!", next_fire_at, last_fired_at, created_at, updated_at,
             ARRAY(SELECT m.body FROM reminder_messages m WHERE m.reminder_id = r.id ORDER BY m.position) AS "messages!",
             ARRAY(SELECT t.chat FROM reminder_targets t WHERE t.reminder_id = r.id ORDER BY t.position) AS "targets!"
         FROM reminders r
