@@ -5,9 +5,11 @@ pub mod clock;
 pub mod config;
 pub mod id;
 pub mod jid;
+pub mod nearest;
 pub mod phone;
 pub mod seal;
 pub mod shutdown;
+pub mod visible;
 
 // domain: pure rules, no I/O
 pub mod account;

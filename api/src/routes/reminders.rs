@@ -43,35 +43,35 @@ pub struct Wish {
     /// The account that sends it.
     account_id: AccountId,
     /// What people call it: 1 to 200 characters.
-    #[schema(example = "Weekly stand-up")]
+    #[schema(example = "Weekly stand-up", min_length = 1, max_length = 200)]
     name: String,
     /// The texts, in order: 1 to 10, sent to each target one after the other. All of them for all targets: at most 16 MiB.
-    #[schema(example = json!(["Stand-up in ten minutes."]))]
+    #[schema(example = json!(["Stand-up in ten minutes."]), min_items = 1, max_items = 10)]
     messages: Vec<String>,
     /// The chats, in order: 1 to 500 groups or people, spelled as `to` of a message.
-    #[schema(example = json!(["120363041234567890@g.us"]))]
+    #[schema(example = json!(["120363041234567890@g.us"]), min_items = 1, max_items = 500)]
     targets: Vec<String>,
     /// When it fires first: wall-clock time in `timezone`, or an instant with an offset.
-    #[schema(example = "2027-01-04T09:00")]
+    #[schema(example = "2027-01-04T09:00", min_length = 1, max_length = 64)]
     start: String,
     /// An IANA zone.
-    #[schema(example = "Europe/Berlin")]
+    #[schema(example = "Europe/Berlin", min_length = 1, max_length = 64)]
     timezone: String,
     /// What it repeats on. Neither this nor `rrule`: it fires once.
     recurrence: Option<Recurrence>,
     /// The same as an RRULE of RFC 5545, without DTSTART. MINUTELY to YEARLY, nothing more often than every 5 minutes.
-    #[schema(example = "FREQ=WEEKLY;BYDAY=MO,TH")]
+    #[schema(example = "FREQ=WEEKLY;BYDAY=MO,TH", max_length = 1000)]
     rrule: Option<String>,
     /// What the rule leaves out, at most 500: dates such as `2026-12-25`, or times such as `2026-12-24T17:00`.
     #[serde(default)]
-    #[schema(example = json!(["2027-12-27"]))]
+    #[schema(example = json!(["2027-12-27"]), max_items = 500)]
     exdates: Vec<String>,
     /// What becomes of a time that clocks skip: `shift` fires later by the gap (02:30 at 03:30), `skip` does not fire.
     #[serde(default)]
     on_gap: OnGap,
     /// The hour in `timezone`, 1 to 24, at which sending stops for the day, also of what fired in time and waits for the
     /// account.
-    #[schema(example = 18)]
+    #[schema(example = 18, minimum = 1, maximum = 24)]
     window_end: Option<u8>,
     /// What becomes of occurrences that came due while nobody could fire them: `latest` fires the newest within the
     /// catch-up window, `all` the newest ten, `skip` none that is more than a minute late. What does not fire is `missed`.
@@ -80,7 +80,7 @@ pub struct Wish {
     /// How late an occurrence may still fire, in seconds: 60 to 86,400; 3,600 if not given. It says nothing of sending: what
     /// has fired while the account was offline is sent when that is online again, however much later, unless `window_end`
     /// ends it.
-    #[schema(example = 3600)]
+    #[schema(example = 3600, minimum = 60, maximum = 86400)]
     catchup_window_s: Option<i32>,
     /// What becomes of an occurrence while the run before is in progress: `skip` misses it, `queue` lets it wait, `allow`
     /// sends both.
@@ -104,6 +104,7 @@ pub struct Reminder {
     /// The chats' addresses, in order.
     targets: Vec<String>,
     /// Its start on the zone's clocks.
+    #[schema(value_type = String, example = "2027-01-04T09:00:00")]
     start: NaiveDateTime,
     /// The IANA zone in which it is meant.
     timezone: String,
@@ -276,8 +277,10 @@ pub struct Filter {
     /// Only those of this account.
     account_id: Option<AccountId>,
     /// Items of a page: 1 to 200; 50 if not given.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
     /// `next_cursor` of the page before.
+    #[param(min_length = 1, max_length = 128)]
     cursor: Option<String>,
 }
 
@@ -285,7 +288,7 @@ pub struct Filter {
 ///
 /// A start up to a minute ago is taken as the next full minute; an older one is refused.
 #[utoipa::path(post, path = "/v1/reminders", tag = "Reminders", request_body = Wish,
-    responses((status = 201, body = Reminder), (status = 404, description = "There is no such account", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 201, body = Reminder), (status = 404, description = "There is no such account", body = Body, content_type = "application/problem+json")))]
 pub async fn create(
     State(context): State<Context>,
     caller: Caller,
@@ -307,7 +310,7 @@ pub async fn create(
 ///
 /// Oldest first. A page ends early after 4 MiB of texts. An empty one says which filter left nothing.
 #[utoipa::path(get, path = "/v1/reminders", tag = "Reminders", params(Filter),
-    responses((status = 200, body = Page<Reminder>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Page<Reminder>)))]
 pub async fn list(
     State(context): State<Context>,
     caller: Caller,
@@ -326,7 +329,7 @@ pub async fn list(
 
 /// Read a reminder
 #[utoipa::path(get, path = "/v1/reminders/{reminder}", tag = "Reminders", params(("reminder" = ReminderId, Path)),
-    responses((status = 200, body = Reminder), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Reminder)))]
 pub async fn get(
     State(context): State<Context>,
     caller: Caller,
@@ -343,7 +346,7 @@ pub async fn get(
 /// window is open.
 #[utoipa::path(put, path = "/v1/reminders/{reminder}", tag = "Reminders", params(("reminder" = ReminderId, Path)),
     request_body = Wish,
-    responses((status = 200, body = Reminder), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Reminder)))]
 pub async fn update(
     State(context): State<Context>,
     caller: Caller,
@@ -363,7 +366,7 @@ pub async fn update(
 ///
 /// What was pending never fires; the history of its runs stays readable.
 #[utoipa::path(delete, path = "/v1/reminders/{reminder}", tag = "Reminders", params(("reminder" = ReminderId, Path)),
-    responses((status = 204), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 204)))]
 pub async fn delete(
     State(context): State<Context>,
     caller: Caller,

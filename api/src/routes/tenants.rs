@@ -22,7 +22,7 @@ use crate::problem::{Body, Problem, Result};
 #[serde(deny_unknown_fields)]
 pub struct Name {
     /// What people call it: 1 to 100 characters.
-    #[schema(example = "Acme Ltd")]
+    #[schema(example = "Acme Ltd", min_length = 1, max_length = 100)]
     pub name: String,
 }
 
@@ -39,14 +39,16 @@ impl Name {
 #[serde(deny_unknown_fields)]
 pub struct Paging {
     /// Items of a page: 1 to 200; 50 if not given.
+    #[param(minimum = 1, maximum = 200)]
     pub limit: Option<i64>,
     /// `next_cursor` of the page before.
+    #[param(min_length = 1, max_length = 128)]
     pub cursor: Option<String>,
 }
 
 /// Create a tenant
 #[utoipa::path(post, path = "/v1/tenants", tag = "Tenants", security(("admin_key" = [])), request_body = Name,
-    responses((status = 201, body = Tenant), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 201, body = Tenant)))]
 pub async fn create(State(context): State<Context>, _: Admin, request: Once<extract::Json<Name>>) -> Result<Response> {
     let mut turn = match request.begin(&context, None).await? {
         Begun::First(turn) => turn,
@@ -58,7 +60,7 @@ pub async fn create(State(context): State<Context>, _: Admin, request: Once<extr
 
 /// List tenants
 #[utoipa::path(get, path = "/v1/tenants", tag = "Tenants", security(("admin_key" = [])), params(Paging),
-    responses((status = 200, body = Page<Tenant>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Page<Tenant>)))]
 pub async fn list(
     State(context): State<Context>,
     _: Admin,
@@ -73,7 +75,7 @@ pub async fn list(
 /// Read a tenant
 #[utoipa::path(get, path = "/v1/tenants/{tenant}", tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)),
-    responses((status = 200, body = Tenant), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Tenant)))]
 pub async fn get(State(context): State<Context>, _: Admin, Path(tenant): Path<TenantId>) -> Result<Json<Tenant>> {
     Ok(Json(tenants::get(&context.db, tenant).await?))
 }
@@ -83,7 +85,7 @@ pub async fn get(State(context): State<Context>, _: Admin, Path(tenant): Path<Te
 /// With its keys, accounts, messages and reminders. Refused while an account is linked.
 #[utoipa::path(delete, path = "/v1/tenants/{tenant}", tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)),
-    responses((status = 204), (status = 409, description = "An account is still linked", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 204), (status = 409, description = "An account is still linked", body = Body, content_type = "application/problem+json")))]
 pub async fn delete(State(context): State<Context>, _: Admin, Path(tenant): Path<TenantId>) -> Result<StatusCode> {
     tenants::delete(&context.db, tenant).await?;
     Ok(StatusCode::NO_CONTENT)

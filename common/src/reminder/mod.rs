@@ -4,6 +4,8 @@ use std::fmt;
 
 use chrono::{Datelike as _, NaiveDate};
 
+use crate::nearest::did_you_mean;
+
 pub mod catch_up;
 mod dates;
 pub mod exdates;
@@ -56,7 +58,8 @@ const ZONE_SHOWN: usize = 64;
 pub fn timezone(name: &str) -> Result<chrono_tz::Tz, Error> {
     name.parse().map_err(|_| {
         let name: String = name.chars().take(ZONE_SHOWN).collect();
-        Error::new("timezone", format_args!("`{name}` is not a known IANA zone such as Europe/Berlin"))
+        let meant = did_you_mean(&name, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()));
+        Error::new("timezone", format_args!("`{name}` is not a known IANA zone such as Europe/Berlin{meant}"))
     })
 }
 
