@@ -1,25 +1,75 @@
-//! Reading requests: bodies, paths and queries, with problems that name what is wrong.
+//! Reading requests: bodies, paths and queries. The one place where what a client got wrong becomes words: a problem names the
+//! field, says what it may be as the OpenAPI document does, and tells nothing of how the house is built.
+
+use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{Extensions, HeaderMap, Method};
+use bytes::BytesMut;
+use common::message::MAX_TEXT;
+use common::nearest::did_you_mean;
+use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_path_to_error::Segment;
 
+use crate::openapi::expected::{self, Schema, Step};
 use crate::problem::{Problem, Result};
 
-/// Longest body, in bytes.
+/// Bytes of one character of a text in JSON at most: two escapes of a surrogate pair, `\ud83d\udc4b`.
+const ESCAPED: usize = 12;
+/// Longest body, in bytes, where a route says nothing else.
 pub const BODY_LIMIT: usize = 256 * 1024;
-/// Longest body of a reminder, in bytes.
-pub const LONG_BODY_LIMIT: usize = 4 * 1024 * 1024;
+/// Longest body with a text: the longest text however it is escaped, and room for the rest.
+pub const TEXT_BODY_LIMIT: usize = ESCAPED * MAX_TEXT + 64 * 1024;
+/// Longest body of a reminder: ten of the longest texts however they are escaped, and room for the rest.
+pub const LONG_BODY_LIMIT: usize = 10 * ESCAPED * MAX_TEXT + 256 * 1024;
+/// A body of which nothing comes for this long is given up.
+const PAUSE: Duration = Duration::from_secs(10);
+/// A body comes within this time, which ends before the request's own.
+const WHOLE: Duration = Duration::from_secs(25);
+
+/// The longest body of a route, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimit(pub usize);
+
+/// The operation that a request asks for: its method and its route's pattern.
+#[derive(Debug, Clone, Default)]
+pub struct Operation {
+    method: String,
+    path: String,
+}
+
+impl Operation {
+    fn of(method: &Method, extensions: &Extensions) -> Self {
+        let path = extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned());
+        Self { method: method.as_str().to_owned(), path: path.unwrap_or_default() }
+    }
+
+    fn body(&self) -> Option<Schema> {
+        expected::body(&self.method, &self.path)
+    }
+}
 
 /// What a body may be.
 pub trait Body: Sized {
-    /// Reads it; `is_json` is what its content type says.
+    /// Reads it.
     ///
     /// # Errors
     /// A problem that names what is wrong with it.
-    fn read(is_json: bool, bytes: &[u8]) -> Result<Self>;
+    fn read(body: &Read) -> Result<Self>;
+}
+
+/// A body that has arrived, and what its request says of it.
+pub struct Read {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// Whether its content type is JSON.
+    is_json: bool,
+    operation: Operation,
 }
 
 /// A JSON body.
@@ -32,25 +82,25 @@ pub struct OptionalJson<T>(pub T);
 pub struct NoBody;
 
 impl<T: DeserializeOwned> Body for Json<T> {
-    fn read(is_json: bool, bytes: &[u8]) -> Result<Self> {
-        if !is_json {
-            return Err(Problem::UnsupportedMediaType);
+    fn read(body: &Read) -> Result<Self> {
+        if !body.is_json {
+            return Err(Problem::UnsupportedMediaType("Send `Content-Type: application/json`"));
         }
-        parse(bytes).map(Self)
+        parse(&body.bytes, body.operation.body()).map(Self)
     }
 }
 
 impl<T: DeserializeOwned + Default> Body for OptionalJson<T> {
-    fn read(is_json: bool, bytes: &[u8]) -> Result<Self> {
-        if bytes.is_empty() {
+    fn read(body: &Read) -> Result<Self> {
+        if body.bytes.is_empty() {
             return Ok(Self(T::default()));
         }
-        Json::read(is_json, bytes).map(|Json(value)| Self(value))
+        Json::read(body).map(|Json(value)| Self(value))
     }
 }
 
 impl Body for NoBody {
-    fn read(_is_json: bool, _bytes: &[u8]) -> Result<Self> {
+    fn read(_: &Read) -> Result<Self> {
         Ok(Self)
     }
 }
@@ -58,19 +108,47 @@ impl Body for NoBody {
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self> {
-        let is_json = says_json(&request);
-        Self::read(is_json, &read(request, state).await?)
+    async fn from_request(request: Request, _state: &S) -> Result<Self> {
+        Self::read(&read(request).await?)
     }
 }
 
-/// Whether the content type is JSON.
-pub(crate) fn says_json(request: &Request) -> bool {
-    content_type(request).is_some_and(is_json)
+/// The body, up to the limit of its route.
+///
+/// # Errors
+/// A problem when it is too long, too slow, compressed or cut off.
+pub(crate) async fn read(request: Request) -> Result<Read> {
+    let limit = request.extensions().get::<BodyLimit>().map_or(BODY_LIMIT, |limit| limit.0);
+    let operation = Operation::of(request.method(), request.extensions());
+    let is_json = text(request.headers(), &CONTENT_TYPE).is_some_and(is_json);
+    let encoding = text(request.headers(), &CONTENT_ENCODING).unwrap_or("identity");
+    if !encoding.trim().eq_ignore_ascii_case("identity") {
+        return Err(Problem::UnsupportedMediaType("Send the body as it is, without `Content-Encoding`"));
+    }
+    let declared = text(request.headers(), &CONTENT_LENGTH).and_then(|length| length.parse().ok());
+    if declared.is_some_and(|length: usize| length > limit) {
+        return Err(Problem::TooLarge(limit));
+    }
+    let bytes = tokio::time::timeout(WHOLE, collect(request.into_body(), limit)).await;
+    Ok(Read { bytes: bytes.unwrap_or(Err(Problem::SlowBody))?, is_json, operation })
 }
 
-fn content_type(request: &Request) -> Option<&str> {
-    request.headers().get(header::CONTENT_TYPE)?.to_str().ok()
+async fn collect(mut body: axum::body::Body, limit: usize) -> Result<Bytes> {
+    let mut bytes = BytesMut::new();
+    loop {
+        let frame = tokio::time::timeout(PAUSE, body.frame()).await.map_err(|_| Problem::SlowBody)?;
+        let Some(frame) = frame else { return Ok(bytes.freeze()) };
+        let frame = frame.map_err(|_| Problem::Malformed("The body did not arrive whole".to_owned()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > limit {
+            return Err(Problem::TooLarge(limit));
+        }
+        bytes.extend_from_slice(&data);
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &axum::http::HeaderName) -> Option<&'a str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or_default())
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -78,45 +156,97 @@ fn is_json(content_type: &str) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// The body, up to the limit of its route.
-pub(crate) async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
-    Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::TooLarge,
-        _ => Problem::Malformed("The body did not arrive whole".to_owned()),
+/// Parses a body; `schema` is what it may be.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8], schema: Option<Schema>) -> Result<T> {
+    if bytes.is_empty() {
+        return Err(Problem::Malformed("There is no body, and JSON is needed".to_owned()));
+    }
+    let plain: Value = serde_json::from_slice(bytes).map_err(|error| unreadable(bytes, &error))?;
+    // derived readers take a list of values for an object
+    if let Some(steps) = schema.and_then(|schema| schema.no_object(&plain)) {
+        let words = at(schema, &steps).map_or_else(|| "an object".to_owned(), Schema::words);
+        return Err(Problem::field(expected::shown(&steps), format_args!("must be {words}, not a list")));
+    }
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let steps = error.path().iter().map_while(step).collect();
+        invalid(schema, steps, &error.into_inner().to_string())
     })
 }
 
-/// Parses a body; an error names the field at which reading stopped.
-pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let error = error.into_inner();
-        match error.classify() {
-            serde_json::error::Category::Data => invalid(&path, &error.to_string()),
-            _ => Problem::Malformed(format!("The body is not JSON: {error}")),
-        }
-    })?;
-    json.end().map_err(|error| Problem::Malformed(format!("The body is not JSON: {error}")))?;
-    Ok(value)
+fn step(segment: &Segment) -> Option<Step> {
+    match segment {
+        Segment::Seq { index } => Some(Step::Item(*index)),
+        Segment::Map { key } => Some(Step::Field(key.clone())),
+        Segment::Enum { variant } => Some(Step::Field(variant.clone())),
+        Segment::Unknown => None,
+    }
 }
 
-/// Turns serde's words into a field and what is wrong with it.
-fn invalid(path: &str, message: &str) -> Problem {
-    let message = message.split(" at line ").next().unwrap_or(message);
-    let parent = path.trim_end_matches('.').trim_end_matches('?');
-    let named = |prefix: &str| message.strip_prefix(prefix).and_then(|rest| rest.split('`').next());
-    if let Some(field) = named("missing field `") {
-        let field = if parent.is_empty() { field.to_owned() } else { format!("{parent}.{field}") };
-        return Problem::field(field, "is required");
+/// Says where a body stops being JSON, and why where that can be said.
+fn unreadable(bytes: &[u8], error: &serde_json::Error) -> Problem {
+    let said = error.to_string();
+    let why = if std::str::from_utf8(bytes).is_err() {
+        "it is not UTF-8"
+    } else if error.is_eof() {
+        "it ends before everything is closed"
+    } else if said.contains("surrogate") || said.contains("hex escape") {
+        "an escape is cut short, or half of a surrogate pair stands alone"
+    } else if said.contains("control character") {
+        "a control character in a text must be escaped, a line break as \\n"
+    } else if said.contains("escape") {
+        "there is no such escape"
+    } else if said.contains("trailing characters") {
+        "something follows its end"
+    } else if said.contains("recursion") {
+        "it is nested deeper than 128 levels"
+    } else if said.contains("number") {
+        "a number can't be read"
+    } else {
+        "something else was to stand there"
+    };
+    Problem::Malformed(format!("The body is not JSON: line {}, column {}: {why}", error.line(), error.column()))
+}
+
+fn at(schema: Option<Schema>, steps: &[Step]) -> Option<Schema> {
+    steps.iter().try_fold(schema?, |schema, step| schema.inner(step))
+}
+
+/// Says what is wrong at a place. Of what the reader says only the kind of fault is taken.
+fn invalid(schema: Option<Schema>, mut steps: Vec<Step>, said: &str) -> Problem {
+    let named = |start: &str| said.strip_prefix(start)?.split('`').next().map(|name| Step::Field(name.to_owned()));
+    if let Some(missing) = named("missing field `") {
+        steps.push(missing);
+        let words = at(schema, &steps).map_or_else(String::new, |schema| format!(": {}", schema.words()));
+        return Problem::field(expected::shown(&steps), format_args!("is required{words}"));
     }
-    if let Some(field) = named("unknown field `") {
-        let known = message.split_once(", ").map_or("", |(_, known)| known);
-        let prefix = parent.strip_suffix(field).unwrap_or(parent);
-        let prefix = if prefix.is_empty() || prefix.ends_with('.') { prefix.to_owned() } else { format!("{prefix}.") };
-        return Problem::field(format!("{prefix}{field}"), format!("is not known here; {known}"));
+    if let Some(twice) = named("duplicate field `") {
+        if steps.last() != Some(&twice) {
+            steps.push(twice);
+        }
+        return Problem::field(expected::shown(&steps), "is given twice");
     }
-    Problem::field(if parent.is_empty() { "body" } else { parent }, message)
+    if let Some(Step::Field(name)) = named("unknown field `") {
+        steps.pop_if(|last| *last == Step::Field(name.clone()));
+        let known = at(schema, &steps).map(Schema::fields).unwrap_or_default();
+        steps.push(Step::Field(name.clone()));
+        return Problem::field(expected::shown(&steps), unknown(&name, &known));
+    }
+    let meant = match (named("unknown variant `"), at(schema, &steps)) {
+        (Some(Step::Field(name)), Some(schema)) => did_you_mean(&name, schema.words().split('`').skip(1).step_by(2)),
+        _ => String::new(),
+    };
+    let message = match at(schema, &steps) {
+        Some(schema) => format!("must be {}{meant}", schema.words()),
+        None => "is not valid".to_owned(),
+    };
+    Problem::field(expected::shown(&steps), message)
+}
+
+fn unknown(name: &str, known: &[&str]) -> String {
+    let names: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+    let known_are = if names.is_empty() { String::new() } else { format!("; known are {}", names.join(", ")) };
+    format!("is not known here{}{known_are}", did_you_mean(name, known.iter().copied()))
 }
 
 /// Ids in the path. What is no id names nothing, so it is not found.
@@ -143,12 +273,27 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         match axum::extract::Query::try_from_uri(&parts.uri) {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
             Err(rejection) => {
-                let text = rejection.body_text();
-                let text = text.rsplit_once("query string: ").map_or(text.as_str(), |(_, text)| text);
-                let (path, message) = text.split_once(": ").unwrap_or(("", text));
-                Err(invalid(path, message))
+                let said = rejection.body_text();
+                let said = said.rsplit_once("query string: ").map_or(said.as_str(), |(_, said)| said);
+                Err(invalid_parameter(&Operation::of(&parts.method, &parts.extensions), said))
             }
         }
+    }
+}
+
+/// Says what is wrong with a parameter; `said` is its name, if the reader knows it, and what it says.
+fn invalid_parameter(operation: &Operation, said: &str) -> Problem {
+    let known = expected::parameters(&operation.method, &operation.path);
+    if let Some(name) = said.split_once("unknown field `").and_then(|(_, rest)| rest.split('`').next()) {
+        return Problem::field(name, unknown(name, &known));
+    }
+    if let Some(name) = said.split_once("duplicate field `").and_then(|(_, rest)| rest.split('`').next()) {
+        return Problem::field(name, "is given twice");
+    }
+    let name = said.split(':').next().unwrap_or_default();
+    match expected::parameter(&operation.method, &operation.path, name) {
+        Some(schema) => Problem::field(name, format_args!("must be {}", schema.words())),
+        None => Problem::field("query", "can't be read: write it as name=value&name=value"),
     }
 }
 
@@ -172,7 +317,7 @@ mod tests {
     }
 
     fn field_of(json: &str) -> String {
-        match parse::<Outer>(json.as_bytes()) {
+        match parse::<Outer>(json.as_bytes(), None) {
             Err(Problem::Invalid(errors)) => errors.first().map(|error| error.field.clone()).unwrap_or_default(),
             Err(other) => format!("{other:?}"),
             Ok(_) => "accepted".to_owned(),
@@ -185,11 +330,40 @@ mod tests {
         assert_eq!(field_of(r"{}"), "name");
         assert_eq!(field_of(r#"{"name":1}"#), "name");
         assert_eq!(field_of(r#"{"name":"x","nam":1}"#), "nam");
+        assert_eq!(field_of(r#"{"name":"x","name":"y"}"#), "name");
         assert_eq!(field_of(r#"{"name":"x","inner":{}}"#), "inner.size");
         assert_eq!(field_of(r#"{"name":"x","inner":{"size":300}}"#), "inner.size");
         assert_eq!(field_of(r#"{"name":"x","inner":{"size":3,"colour":1}}"#), "inner.colour");
         assert_eq!(field_of("[]"), "body");
         assert!(field_of("{").starts_with("Malformed"));
         assert!(field_of(r#"{"name":"x"} tail"#).starts_with("Malformed"));
+    }
+
+    /// R78: what is not JSON is told with its place and, where it can be said, its reason.
+    #[test]
+    fn what_is_not_json_is_told_with_its_place() {
+        for (bytes, why) in [
+            (&b"{\"name\""[..], "line 1, column 7: it ends before everything is closed"),
+            (b"{\"name\":\"\xff\"}", "it is not UTF-8"),
+            (b"{\"name\":\"\\ud83d\"}", "an escape is cut short, or half of a surrogate pair stands alone"),
+            (b"{\"name\":\"a\nb\"}", "a control character in a text must be escaped, a line break as \\n"),
+            (b"{\"name\":\"\\x\"}", "there is no such escape"),
+            (b"{} {}", "something follows its end"),
+            (b"{\"name\":1e999}", "a number can't be read"),
+            (b"{\"name\":01}", "a number can't be read"),
+            (b"{name:1}", "line 1, column 2: something else was to stand there"),
+            (b"", "There is no body, and JSON is needed"),
+        ] {
+            let Err(Problem::Malformed(detail)) = parse::<Outer>(bytes, None) else { panic!("{why}") };
+            assert!(detail.ends_with(why), "{detail}");
+        }
+    }
+
+    /// R81: the longest texts fit, however they are escaped.
+    #[test]
+    fn limits_hold_the_longest_texts() {
+        let text = "\\ud83d\\udc4b".repeat(MAX_TEXT);
+        assert!(TEXT_BODY_LIMIT > text.len() + 1024);
+        assert!(LONG_BODY_LIMIT > 10 * text.len() + 500 * 66);
     }
 }

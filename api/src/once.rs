@@ -48,15 +48,15 @@ struct Asked {
 impl<S: Send + Sync, B: Body> FromRequest<S> for Once<B> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self> {
+    async fn from_request(request: Request, _state: &S) -> Result<Self> {
         let key = key_of(request.headers())?;
         let secret = auth::presented(request.headers()).unwrap_or_default().to_owned();
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        let is_json = extract::says_json(&request);
-        let bytes = extract::read(request, state).await?;
-        let body = B::read(is_json, &bytes)?;
+        let read = extract::read(request).await?;
+        let body = B::read(&read)?;
         let path = uri.path_and_query().map_or("", |path| path.as_str());
-        let asked = key.map(|key| Asked { key: Key { key, request: digest(method.as_str(), path, &bytes) }, secret });
+        let asked =
+            key.map(|key| Asked { key: Key { key, request: digest(method.as_str(), path, &read.bytes) }, secret });
         Ok(Self { body, asked })
     }
 }

@@ -56,10 +56,14 @@ pub enum Problem {
     },
     /// The idempotency key belongs to another request.
     KeyReused,
-    /// The body is too long.
-    TooLarge,
-    /// The body is not JSON.
-    UnsupportedMediaType,
+    /// There is no QR code, for this reason.
+    NoCode(String),
+    /// The body is longer than its route takes: so many bytes.
+    TooLarge(usize),
+    /// The body comes too slowly.
+    SlowBody,
+    /// The body is not JSON, or not as it is.
+    UnsupportedMediaType(&'static str),
     /// None of the accepted representations is offered.
     NotAcceptable(&'static str),
     /// Too many at the same time.
@@ -138,8 +142,10 @@ impl Problem {
                 "idempotency-key-reused",
                 "The Idempotency-Key belongs to another request",
             ),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too long"),
-            Self::UnsupportedMediaType => {
+            Self::NoCode(_) => (StatusCode::NOT_FOUND, "no-qr-code", "There is no QR code"),
+            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too long"),
+            Self::SlowBody => (StatusCode::REQUEST_TIMEOUT, "slow-body", "The body came too slowly"),
+            Self::UnsupportedMediaType(_) => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body must be JSON")
             }
             Self::NotAcceptable(_) => (StatusCode::NOT_ACCEPTABLE, "not-acceptable", "Not available in that form"),
@@ -152,13 +158,17 @@ impl Problem {
 
     fn detail(&self) -> Option<String> {
         match self {
-            Self::Malformed(detail) | Self::Conflict(detail) | Self::Changed(detail) => Some(detail.clone()),
+            Self::Malformed(detail) | Self::Conflict(detail) | Self::Changed(detail) | Self::NoCode(detail) => {
+                Some(detail.clone())
+            }
+            Self::TooLarge(limit) => Some(format!("This route takes at most {limit} bytes")),
+            Self::SlowBody => Some("It must arrive within 25 seconds, with no pause of ten".to_owned()),
             Self::Forbidden(detail)
+            | Self::UnsupportedMediaType(detail)
             | Self::NotAcceptable(detail)
             | Self::TooMany(detail)
             | Self::NotConnected(detail) => Some((*detail).to_owned()),
             Self::Unauthorized => Some("Send it as `Authorization: Bearer <key>` or `X-Api-Key: <key>`".to_owned()),
-            Self::UnsupportedMediaType => Some("Send `Content-Type: application/json`".to_owned()),
             Self::Gone { oldest } => Some(format!("Go on from {oldest}, and read anew what you keep of older events")),
             Self::Timeout | Self::Unavailable => Some("Try again in a moment".to_owned()),
             Self::Invalid(_)
@@ -166,7 +176,6 @@ impl Problem {
             | Self::NoSuch(_)
             | Self::MethodNotAllowed
             | Self::KeyReused
-            | Self::TooLarge
             | Self::Internal => None,
         }
     }
@@ -226,6 +235,10 @@ impl IntoResponse for Problem {
             }
             Self::Timeout | Self::Unavailable | Self::TooMany(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+            }
+            // what is left of the body is not waited for
+            Self::SlowBody | Self::TooLarge(_) => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}
         }

@@ -5,8 +5,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
+use common::account::{Method, Status, Step};
 use common::id::AccountId;
-use common::store::accounts;
+use common::store::accounts::{self, Pairing};
 use qrcode::{Color, EcLevel, QrCode};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -66,8 +67,8 @@ pub struct Qr {
 /// is none: before the first, after the scan, or when the pairing has ended. `QR-Number` and `QR-Expires-At` tell its life.
 #[utoipa::path(get, path = "/v1/accounts/{account}/qr", tag = "Pairing", params(("account" = AccountId, Path), Shown),
     responses((status = 200, content((Vec<u8> = "image/png"), (String = "text/plain"), (Qr = "application/json"))),
-        (status = 404, description = "There is no code right now, or no such account", body = Body, content_type = "application/problem+json"),
-        (status = "4XX", body = Body, content_type = "application/problem+json")))]
+        (status = 404, description = "No such account; or no code: not yet, not any more, or because the pairing is by code (`no-qr-code`, the detail says which)", body = Body, content_type = "application/problem+json"),
+        (status = 406, body = Body, content_type = "application/problem+json")))]
 pub async fn get(
     State(context): State<Context>,
     caller: Caller,
@@ -80,9 +81,9 @@ pub async fn get(
         None => negotiate(&headers)?,
     };
     let pairing = accounts::pairing(&context.db, caller.tenant, account).await?;
-    let (Some(text), Some(number), Some(expires_at)) = (pairing.qr_text, pairing.qr_number, pairing.qr_expires_at)
-    else {
-        return Err(Problem::NotFound);
+    let code = (pairing.qr_text.clone(), pairing.qr_number, pairing.qr_expires_at);
+    let (Some(text), Some(number), Some(expires_at)) = code else {
+        return Err(Problem::NoCode(why_none(&pairing)));
     };
     let mut response = match format {
         Format::Png => ([(header::CONTENT_TYPE, "image/png")], png(&text)?).into_response(),
@@ -98,6 +99,26 @@ pub async fn get(
         headers.insert(QR_EXPIRES_AT.clone(), expires_at);
     }
     Ok(response)
+}
+
+/// Why there is no code at an account that there is.
+fn why_none(pairing: &Pairing) -> String {
+    match (pairing.status, pairing.method, pairing.step) {
+        (Status::Pending, Some(Method::Code), Some(Step::Code)) => {
+            "This pairing is by code: the eight characters to type on the phone stand in `pairing`".to_owned()
+        }
+        (Status::Pending, _, Some(Step::Qr)) => {
+            "No code yet: the first comes within a second or two, a new one every 20".to_owned()
+        }
+        (Status::Pending, _, Some(Step::Passkey)) => {
+            "The code was scanned; WhatsApp asks for the account's passkey now: see `pairing`".to_owned()
+        }
+        (Status::Pending, ..) => "The code was scanned: the phone is being linked".to_owned(),
+        (Status::Connected, ..) => "No pairing is under way: a phone is linked and connected".to_owned(),
+        (status, ..) => {
+            format!("No pairing is under way, or it is over (the account is `{}`): begin with `pair`", status.as_str())
+        }
+    }
 }
 
 /// The first accepted form that there is; quality values are read in the order in which clients write them.

@@ -48,6 +48,7 @@ pub struct Filter {
     /// Only those of this account.
     account_id: Option<AccountId>,
     /// As the header `Last-Event-ID`, for clients that can't set headers; the header goes first.
+    #[param(max_length = 64)]
     last_event_id: Option<String>,
 }
 
@@ -58,10 +59,10 @@ pub struct Filter {
 /// which the stream begins; a last one, `stream.closed`, says in `{"reason": …}` that the key was revoked. Some events
 /// only say that there is something new, such as `session.qr`: fetch it from its own route.
 #[utoipa::path(get, path = "/v1/events", tag = "Events",
-    params(Filter, ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event seen")),
+    params(Filter, ("Last-Event-ID" = Option<String>, Header, max_length = 64, description = "The `id` of the last event seen")),
     responses((status = 200, content_type = "text/event-stream", body = Happened, description = "Each event's `data` is this object"),
         (status = 410, description = "Events after the given one are not kept any more; go on from `oldest`, and read anew what you missed", body = Body, content_type = "application/problem+json"),
-        (status = "4XX", body = Body, content_type = "application/problem+json")))]
+        (status = 429, description = "Too many streams are open", body = Body, content_type = "application/problem+json")))]
 pub async fn get(
     State(context): State<Context>,
     caller: Caller,

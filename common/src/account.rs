@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::visible::is_visible;
+
 /// Longest label, in characters.
 pub const MAX_LABEL: usize = 100;
 /// How long a pairing may take, in seconds; the one authority on when it ends (R25).
@@ -13,6 +15,7 @@ pub const PAIRING_WINDOW_S: u32 = 300;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
+#[schema(as = AccountStatus)]
 pub enum Status {
     /// No phone is linked.
     Unpaired,
@@ -161,6 +164,7 @@ pub const fn actions(status: Status) -> &'static [Action] {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, sqlx::Type, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
+#[schema(as = PairingStep)]
 pub enum Step {
     /// The phone scans the QR code.
     Qr,
@@ -174,6 +178,7 @@ pub enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, sqlx::Type, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
+#[schema(as = PairingMethod)]
 pub enum Method {
     /// The phone scans a QR code.
     #[default]
@@ -221,7 +226,7 @@ pub fn label(text: &str) -> Result<String, LabelError> {
 /// As [`label`].
 pub fn name(text: &str, most: usize) -> Result<String, LabelError> {
     let text = text.trim();
-    if text.is_empty() {
+    if !is_visible(text) {
         return Err(LabelError::Empty);
     }
     if text.chars().count() > most {

@@ -6,9 +6,11 @@ pub mod config;
 pub mod host;
 pub mod id;
 pub mod jid;
+pub mod nearest;
 pub mod phone;
 pub mod seal;
 pub mod shutdown;
+pub mod visible;
 pub mod zone;
 
 // domain: pure rules, no I/O

@@ -12,6 +12,7 @@ pub const ID_ENTROPY: usize = 9;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
+#[schema(as = MessageState)]
 pub enum State {
     /// Accepted; waits for its turn or for the account to be online.
     Queued,

@@ -1,13 +1,18 @@
 //! Words to use a cluster with: what a tenant asks of the api, what phones do, and waiting for what comes of it.
 
 use std::fmt::Debug;
+use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use common::testing::contract::{self, Contract};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{Cluster, DEADLINE};
+
+/// What the document promises of every answer (R77).
+static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::of(serde_json::to_value(api::document()).unwrap()));
 
 impl Cluster {
     /// A tenant with a key of its own; answers the key.
@@ -51,7 +56,17 @@ impl Cluster {
             match request.send().await {
                 Ok(answer) => {
                     let status = answer.status();
+                    let content_type =
+                        answer.headers().get("content-type").map(|value| value.to_str().unwrap().to_owned());
                     let text = answer.text().await.unwrap();
+                    let said = contract::Answer {
+                        method: method.as_str(),
+                        path: path.split('?').next().unwrap_or_default(),
+                        status: status.as_u16(),
+                        content_type: &content_type.unwrap_or_default(),
+                        body: text.as_bytes(),
+                    };
+                    CONTRACT.check(said).unwrap();
                     return (status, serde_json::from_str(&text).unwrap_or(Value::String(text)));
                 }
                 Err(error) if error.is_connect() => tokio::time::sleep(Duration::from_millis(50)).await,

@@ -1,10 +1,12 @@
 //! What operations have alike, said once for all of them.
 
+use serde_json::Value;
 use utoipa::Modify;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
-use utoipa::openapi::{OpenApi, RefOr, Required};
+use utoipa::openapi::security::SecurityRequirement;
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder};
 
 /// POSTs that take no `Idempotency-Key`, and why: they neither create nor send.
 pub const NOT_REPEATABLE: [(&str, &str); 8] = [
@@ -38,7 +40,7 @@ pub(super) struct Repeatable;
 impl Modify for Repeatable {
     fn modify(&self, document: &mut OpenApi) {
         for (path, method, operation) in operations(document) {
-            if method != "POST" || NOT_REPEATABLE.iter().any(|(exempt, _)| exempt == path) {
+            if !is_repeatable(path, method) {
                 continue;
             }
             operation.parameters.get_or_insert_default().push(RefOr::T(idempotency_key()));
@@ -71,6 +73,77 @@ fn idempotency_key() -> Parameter {
         .build()
 }
 
+/// Limits that can't stand at their field: those of a list's items, and of a choice. Schema, place in it, word, value.
+const LIMITS: [(&str, &str, &str, u64); 8] = [
+    ("Wish", "/properties/messages/items", "maxLength", 65_536),
+    ("Wish", "/properties/targets/items", "maxLength", 64),
+    ("Wish", "/properties/exdates/items", "maxLength", 64),
+    ("PreviewWish", "/properties/exdates/items", "maxLength", 64),
+    ("NewWebhook", "/properties/kinds/items", "maxLength", 64),
+    ("WebhookChange", "/properties/kinds/items", "maxLength", 64),
+    ("End", "/oneOf/1/properties/after", "minimum", 1),
+    ("End", "/oneOf/1/properties/after", "maximum", 10_000),
+];
+
+/// Writes them.
+pub(super) struct Limits;
+
+impl Modify for Limits {
+    fn modify(&self, document: &mut OpenApi) {
+        let Some(components) = &mut document.components else { return };
+        for (name, place, word, value) in LIMITS {
+            let Some(schema) = components.schemas.get_mut(name) else { continue };
+            let Ok(mut plain) = serde_json::to_value(&*schema) else { continue };
+            if let Some(Value::Object(fields)) = plain.pointer_mut(place) {
+                fields.insert(word.to_owned(), value.into());
+            }
+            if let Ok(limited) = serde_json::from_value(plain) {
+                *schema = limited;
+            }
+        }
+    }
+}
+
+/// The problems that can be answered, besides those that a route names itself.
+pub(super) struct Problems;
+
+impl Modify for Problems {
+    fn modify(&self, document: &mut OpenApi) {
+        for (path, method, operation) in operations(document) {
+            if operation.security.as_ref().is_some_and(|needed| needed.iter().any(is_open)) {
+                continue;
+            }
+            let parameters = operation.parameters.iter().flatten();
+            let asks = parameters.filter(|one| matches!(one, RefOr::T(one) if one.parameter_in != ParameterIn::Path));
+            let checked = operation.request_body.is_some() || asks.count() > 0;
+            let has_body = operation.request_body.is_some() || is_repeatable(path, method);
+            let mut statuses = vec!["401", "403", "500", "503"];
+            statuses.extend(path.contains('{').then_some("404"));
+            statuses.extend(checked.then_some("422"));
+            statuses.extend(operation.request_body.is_some().then_some("415"));
+            statuses.extend(has_body.then_some(["400", "408", "413"]).into_iter().flatten());
+            statuses.extend((is_repeatable(path, method) || method == "PUT").then_some("409"));
+            for status in statuses {
+                operation.responses.responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(problem()));
+            }
+        }
+    }
+}
+
+fn is_repeatable(path: &str, method: &str) -> bool {
+    method == "POST" && !NOT_REPEATABLE.iter().any(|(exempt, _)| *exempt == path)
+}
+
+/// Whether it asks for no key.
+fn is_open(needed: &SecurityRequirement) -> bool {
+    *needed == SecurityRequirement::default()
+}
+
+fn problem() -> Response {
+    let body = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    ResponseBuilder::new().content("application/problem+json", body).build()
+}
+
 /// What a response says when its route does not say it better; the standard wants words at each.
 pub(super) struct Words;
 
@@ -92,8 +165,18 @@ fn words_of(status: &str) -> &'static str {
         "201" => "Created",
         "202" => "Accepted: stored safely, and under way",
         "204" => "Done",
-        "4XX" => "The request was not accepted",
-        "503" => "Not in service",
-        _ => "Here it is",
+        "400" => "The request can't be read",
+        "401" => "No key, or one that is unknown or revoked",
+        "403" => "The key is of the wrong side: a tenant's where an admin's is needed, or the other way round",
+        "404" => "There is no such thing, or it is another tenant's",
+        "406" => "None of the accepted forms is offered",
+        "408" => "The body came too slowly",
+        "409" => "Its present state does not allow this",
+        "413" => "The body is too long: the detail says how long it may be",
+        "415" => "The body is not JSON, or it is compressed",
+        "422" => "Fields are not valid, or the Idempotency-Key belongs to another request",
+        "500" => "A fault of ours",
+        "503" => "Not in service, or not in time: try again in a moment",
+        _ => "OK",
     }
 }

@@ -1,8 +1,13 @@
 //! The API described for programs (`/openapi.json`) and for people (`/docs`, which needs nothing from elsewhere).
 
-use axum::Json;
-use axum::http::{HeaderName, HeaderValue, header};
-use axum::response::Html;
+use std::sync::LazyLock;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -13,9 +18,10 @@ use crate::routes::{
 use crate::{qr, sse};
 
 mod alike;
+pub mod expected;
 
 pub use alike::NOT_REPEATABLE;
-use alike::{Repeatable, Words};
+use alike::{Limits, Problems, Repeatable, Words};
 
 /// The page may run its own script and read this API, and nothing else.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
@@ -61,7 +67,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
         health::get,
     ),
     security(("key" = []), ("key_header" = [])),
-    modifiers(&Keys, &Repeatable, &Words)
+    modifiers(&Keys, &Limits, &Repeatable, &Problems, &Words)
 )]
 struct Document;
 
@@ -99,9 +105,25 @@ pub fn endpoints() -> impl Iterator<Item = (String, &'static str)> {
     documented.chain(UNDOCUMENTED.map(|(path, method)| (path.to_owned(), method)))
 }
 
-/// `/openapi.json`.
-pub async fn json() -> Json<utoipa::openapi::OpenApi> {
-    Json(document())
+/// The document's text and its ETag; made once, as it is the same for everybody until the next release.
+static TEXT: LazyLock<(Bytes, HeaderValue)> = LazyLock::new(|| {
+    let text = serde_json::to_vec(&document()).unwrap_or_default();
+    let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(&text)[..12]);
+    let etag = HeaderValue::from_str(&format!("\"{digest}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
+    (text.into(), etag)
+});
+
+/// `/openapi.json`. Who has it already is told so (304).
+pub async fn json(headers: HeaderMap) -> Response {
+    let (text, etag) = &*TEXT;
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok()).unwrap_or_default();
+    let own = etag.to_str().unwrap_or_default();
+    let is_known = known.split(',').map(|one| one.trim().trim_start_matches("W/")).any(|one| one == own || one == "*");
+    let headers = [(header::ETAG, etag.clone()), (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
+    if is_known {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    (headers, [(header::CONTENT_TYPE, "application/json")], text.clone()).into_response()
 }
 
 /// `/docs`.

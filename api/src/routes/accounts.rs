@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::extract::{self, Path, Query};
 use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
-use crate::problem::{Body, Problem, Result};
+use crate::problem::{Problem, Result};
 
 /// An account, and what may be done with it.
 #[derive(Serialize, ToSchema)]
@@ -54,7 +54,7 @@ impl From<accounts::Account> for Account {
 #[serde(deny_unknown_fields)]
 pub struct Label {
     /// 1 to 100 characters.
-    #[schema(example = "Sales, front desk")]
+    #[schema(example = "Sales, front desk", min_length = 1, max_length = 100)]
     label: String,
 }
 
@@ -72,8 +72,10 @@ pub struct Filter {
     /// Only those in this state.
     status: Option<Status>,
     /// Items of a page: 1 to 200; 50 if not given.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
     /// `next_cursor` of the page before.
+    #[param(min_length = 1, max_length = 128)]
     cursor: Option<String>,
 }
 
@@ -89,7 +91,7 @@ pub struct Deleting {
 ///
 /// It is unpaired until a phone is linked with `pair`.
 #[utoipa::path(post, path = "/v1/accounts", tag = "Accounts", request_body = Label,
-    responses((status = 201, body = Account), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 201, body = Account)))]
 pub async fn create(
     State(context): State<Context>,
     caller: Caller,
@@ -109,7 +111,7 @@ pub async fn create(
 ///
 /// In the order in which they were added, whatever they are called.
 #[utoipa::path(get, path = "/v1/accounts", tag = "Accounts", params(Filter),
-    responses((status = 200, body = Page<Account>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Page<Account>)))]
 pub async fn list(
     State(context): State<Context>,
     caller: Caller,
@@ -123,7 +125,7 @@ pub async fn list(
 
 /// Read an account
 #[utoipa::path(get, path = "/v1/accounts/{account}", tag = "Accounts", params(("account" = AccountId, Path)),
-    responses((status = 200, body = Account), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Account)))]
 pub async fn get(
     State(context): State<Context>,
     caller: Caller,
@@ -135,7 +137,7 @@ pub async fn get(
 /// Rename an account
 #[utoipa::path(patch, path = "/v1/accounts/{account}", tag = "Accounts", params(("account" = AccountId, Path)),
     request_body = Label,
-    responses((status = 200, body = Account), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Account)))]
 pub async fn rename(
     State(context): State<Context>,
     caller: Caller,
@@ -152,7 +154,7 @@ pub async fn rename(
 /// For good, with its groups and reminders; the history of runs stays, and what is queued ends as `canceled`. If a phone is linked, the device is logged out on
 /// WhatsApp's side first (202); else it is gone at once (204). Either way it is listed no more.
 #[utoipa::path(delete, path = "/v1/accounts/{account}", tag = "Accounts", params(("account" = AccountId, Path)),
-    responses((status = 202, body = Deleting), (status = 204), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 202, body = Deleting), (status = 204)))]
 pub async fn delete(
     State(context): State<Context>,
     caller: Caller,

@@ -11,7 +11,7 @@ use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::Query;
 use crate::page::{self, Page};
-use crate::problem::{Body, Result};
+use crate::problem::Result;
 
 /// Which entries.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -21,8 +21,10 @@ pub struct Filter {
     /// Only those of this account, which may be gone.
     account_id: Option<AccountId>,
     /// Items of a page: 1 to 200; 50 if not given.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
     /// `next_cursor` of the page before.
+    #[param(min_length = 1, max_length = 128)]
     cursor: Option<String>,
 }
 
@@ -30,7 +32,7 @@ pub struct Filter {
 ///
 /// Everything that changed accounts, keys, webhooks and the tenant, by whom, and how it ended; newest first.
 #[utoipa::path(get, path = "/v1/audit", tag = "Events", params(Filter),
-    responses((status = 200, body = Page<AuditEntry>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Page<AuditEntry>)))]
 pub async fn list(
     State(context): State<Context>,
     caller: Caller,

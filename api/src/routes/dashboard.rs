@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::auth::Caller;
 use crate::context::Context;
-use crate::problem::{Body, Result};
+use crate::problem::Result;
 
 /// How many runs are shown.
 const RECENT: i64 = 10;
@@ -53,7 +53,7 @@ impl Counts {
 ///
 /// Accounts and reminders by status, unread notifications, and the newest runs.
 #[utoipa::path(get, path = "/v1/dashboard", tag = "Reminders",
-    responses((status = 200, body = Dashboard), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Dashboard)))]
 pub async fn get(State(context): State<Context>, caller: Caller) -> Result<Json<Dashboard>> {
     let counts = dashboard::counts(&context.db, caller.tenant).await?;
     let recent_runs = runs::list(&context.db, caller.tenant, runs::Filter::default(), RECENT).await?;

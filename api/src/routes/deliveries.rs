@@ -26,8 +26,10 @@ pub struct Filter {
     /// Only those in this state.
     state: Option<DeliveryState>,
     /// Items of a page: 1 to 200; 50 if not given.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
     /// `next_cursor` of the page before.
+    #[param(min_length = 1, max_length = 128)]
     cursor: Option<String>,
 }
 
@@ -36,8 +38,7 @@ pub struct Filter {
 /// A `webhook.test` goes to this webhook alone, like an event.
 #[utoipa::path(post, path = "/v1/webhooks/{webhook}/test", tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     responses((status = 202, body = Delivery),
-        (status = 409, description = "The webhook is disabled", body = Body, content_type = "application/problem+json"),
-        (status = "4XX", body = Body, content_type = "application/problem+json")))]
+        (status = 409, description = "The webhook is disabled", body = Body, content_type = "application/problem+json")))]
 pub async fn test(
     State(context): State<Context>,
     caller: Caller,
@@ -57,7 +58,7 @@ pub async fn test(
 /// Newest first. They are kept two days longer than events, nine days if the operator sets nothing else.
 #[utoipa::path(get, path = "/v1/webhooks/{webhook}/deliveries", tag = "Webhooks",
     params(("webhook" = WebhookId, Path), Filter),
-    responses((status = 200, body = Page<Delivery>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Page<Delivery>)))]
 pub async fn list(
     State(context): State<Context>,
     caller: Caller,
@@ -108,8 +109,7 @@ impl Replay {
 /// receiver that knows it throws it away; what waits already is left as it is.
 #[utoipa::path(post, path = "/v1/webhooks/{webhook}/replay", tag = "Webhooks", params(("webhook" = WebhookId, Path)), request_body = Replay,
     responses((status = 202, body = Replayed),
-        (status = 409, description = "The webhook is disabled", body = Body, content_type = "application/problem+json"),
-        (status = "4XX", body = Body, content_type = "application/problem+json")))]
+        (status = 409, description = "The webhook is disabled", body = Body, content_type = "application/problem+json")))]
 pub async fn replay(
     State(context): State<Context>,
     caller: Caller,
@@ -131,8 +131,7 @@ pub async fn replay(
 #[utoipa::path(post, path = "/v1/webhooks/{webhook}/deliveries/{delivery}/retry", tag = "Webhooks",
     params(("webhook" = WebhookId, Path), ("delivery" = DeliveryId, Path)),
     responses((status = 202, body = Delivery),
-        (status = 409, description = "It was delivered", body = Body, content_type = "application/problem+json"),
-        (status = "4XX", body = Body, content_type = "application/problem+json")))]
+        (status = 409, description = "It was delivered", body = Body, content_type = "application/problem+json")))]
 pub async fn retry(
     State(context): State<Context>,
     caller: Caller,

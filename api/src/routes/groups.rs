@@ -28,7 +28,7 @@ pub struct Syncing {
 ///
 /// As of the last sync; the account's `groups_synced_at` says when that was.
 #[utoipa::path(get, path = "/v1/accounts/{account}/groups", tag = "Groups", params(("account" = AccountId, Path), Paging),
-    responses((status = 200, body = Page<Group>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Page<Group>)))]
 pub async fn list(
     State(context): State<Context>,
     caller: Caller,
@@ -45,7 +45,7 @@ pub async fn list(
 ///
 /// They are read on every connect as well.
 #[utoipa::path(post, path = "/v1/accounts/{account}/groups/sync", tag = "Groups", params(("account" = AccountId, Path)),
-    responses((status = 202, body = Syncing), (status = 409, description = "No phone is linked", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 202, body = Syncing), (status = 409, description = "No phone is linked", body = Body, content_type = "application/problem+json")))]
 pub async fn sync(
     State(context): State<Context>,
     caller: Caller,

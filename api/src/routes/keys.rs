@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::extract::{self, Path};
 use crate::once::{Begun, Done, Once};
 use crate::page::Page;
-use crate::problem::{Body, Result};
+use crate::problem::Result;
 use crate::routes::tenants::Name;
 
 /// A key that was just created.
@@ -30,7 +30,7 @@ pub struct CreatedKey {
 /// Create a key for a tenant
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/keys", tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)), request_body = Name,
-    responses((status = 201, body = CreatedKey), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 201, body = CreatedKey)))]
 pub async fn create(
     State(context): State<Context>,
     admin: Admin,
@@ -49,7 +49,7 @@ pub async fn create(
 /// List a tenant's keys
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/keys", tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)),
-    responses((status = 200, body = Page<ApiKey>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Page<ApiKey>)))]
 pub async fn list(
     State(context): State<Context>,
     _: Admin,
@@ -63,7 +63,7 @@ pub async fn list(
 /// Takes effect everywhere within five seconds. Revoking it again changes nothing.
 #[utoipa::path(delete, path = "/v1/tenants/{tenant}/keys/{key}", tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path), ("key" = ApiKeyId, Path)),
-    responses((status = 204), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 204)))]
 pub async fn revoke(
     State(context): State<Context>,
     admin: Admin,

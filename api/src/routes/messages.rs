@@ -48,12 +48,12 @@ impl From<messages::Message> for Message {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"to": "+4917012345678", "text": "Your table is ready."}))]
 pub struct Send {
-    /// To whom: a phone number in international form, or a WhatsApp id ending in `@s.whatsapp.net`, `@c.us`, `@lid` or
-    /// `@g.us` (a group).
-    #[schema(example = "+4917012345678")]
+    /// To whom: a phone number with its country code, as people write it, or a WhatsApp id ending in `@s.whatsapp.net`, `@c.us`,
+    /// `@lid` or `@g.us` (a group).
+    #[schema(example = "+4917012345678", min_length = 1, max_length = 64)]
     to: String,
     /// The text: up to 65,536 characters.
-    #[schema(example = "Your table is ready.")]
+    #[schema(example = "Your table is ready.", min_length = 1, max_length = 65536)]
     text: String,
     /// When it is dropped if it could not be sent by then.
     expires_at: Option<DateTime<Utc>>,
@@ -67,8 +67,10 @@ pub struct Filter {
     /// Only those in this state.
     state: Option<MessageState>,
     /// Items of a page: 1 to 200; 50 if not given.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
     /// `next_cursor` of the page before.
+    #[param(min_length = 1, max_length = 128)]
     cursor: Option<String>,
 }
 
@@ -80,8 +82,7 @@ pub struct Filter {
 #[utoipa::path(post, path = "/v1/accounts/{account}/messages", tag = "Messages",
     params(("account" = AccountId, Path)), request_body = Send,
     responses((status = 202, body = Message),
-        (status = 409, description = "Account not connected: pair it again", body = Body, content_type = "application/problem+json"),
-        (status = "4XX", body = Body, content_type = "application/problem+json")))]
+        (status = 409, description = "Account not connected: pair it again", body = Body, content_type = "application/problem+json")))]
 pub async fn send(
     State(context): State<Context>,
     caller: Caller,
@@ -156,7 +157,7 @@ fn digest_of_release_before(account: AccountId, to: &Jid, request: &Send) -> [u8
 /// Newest first. A page ends early after 4 MiB of texts.
 #[utoipa::path(get, path = "/v1/accounts/{account}/messages", tag = "Messages",
     params(("account" = AccountId, Path), Filter),
-    responses((status = 200, body = Page<Message>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Page<Message>)))]
 pub async fn list(
     State(context): State<Context>,
     caller: Caller,
@@ -171,7 +172,7 @@ pub async fn list(
 
 /// Read a message
 #[utoipa::path(get, path = "/v1/messages/{message}", tag = "Messages", params(("message" = MessageId, Path)),
-    responses((status = 200, body = Message), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Message)))]
 pub async fn get(
     State(context): State<Context>,
     caller: Caller,

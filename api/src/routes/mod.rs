@@ -1,12 +1,12 @@
 //! The whole API on one page.
 
-use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
 use axum::routing::{delete, get, post};
+use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::context::Context;
+use crate::extract::BodyLimit;
 use crate::problem::Problem;
 use crate::{extract, middleware, openapi, qr, sse};
 
@@ -51,7 +51,10 @@ pub fn router(context: Context) -> Router {
         .route("/v1/accounts/{account}/groups", get(groups::list))
         .route("/v1/accounts/{account}/groups/sync", post(groups::sync))
         // messages
-        .route("/v1/accounts/{account}/messages", post(messages::send).get(messages::list))
+        .route(
+            "/v1/accounts/{account}/messages",
+            post(messages::send).get(messages::list).layer(Extension(BodyLimit(extract::TEXT_BODY_LIMIT))),
+        )
         .route("/v1/messages/{message}", get(messages::get))
         // reminders
         .route("/v1/reminders", post(reminders::create).get(reminders::list).layer(long_body()))
@@ -92,12 +95,11 @@ pub fn router(context: Context) -> Router {
         .with_state(context)
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
-        .layer(DefaultBodyLimit::max(extract::BODY_LIMIT))
         .layer(CatchPanicLayer::custom(middleware::on_panic))
         .layer(from_fn(middleware::around))
 }
 
 /// A reminder may hold ten texts of the longest kind and hundreds of chats.
-fn long_body() -> DefaultBodyLimit {
-    DefaultBodyLimit::max(extract::LONG_BODY_LIMIT)
+fn long_body() -> Extension<BodyLimit> {
+    Extension(BodyLimit(extract::LONG_BODY_LIMIT))
 }

@@ -12,7 +12,7 @@ use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::{Path, Query};
 use crate::page::{self, Page};
-use crate::problem::{Body, Result};
+use crate::problem::Result;
 
 /// Which notifications.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -23,8 +23,10 @@ pub struct Filter {
     #[serde(default)]
     unread: bool,
     /// Items of a page: 1 to 200; 50 if not given.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
     /// `next_cursor` of the page before.
+    #[param(min_length = 1, max_length = 128)]
     cursor: Option<String>,
 }
 
@@ -39,7 +41,7 @@ pub struct Read {
 ///
 /// Newest first. They are kept as long as runs.
 #[utoipa::path(get, path = "/v1/notifications", tag = "Notifications", params(Filter),
-    responses((status = 200, body = Page<Notification>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Page<Notification>)))]
 pub async fn list(
     State(context): State<Context>,
     caller: Caller,
@@ -55,7 +57,7 @@ pub async fn list(
 /// Note that a notification was read
 #[utoipa::path(post, path = "/v1/notifications/{notification}/read", tag = "Notifications",
     params(("notification" = Uuid, Path)),
-    responses((status = 204), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 204)))]
 pub async fn read(
     State(context): State<Context>,
     caller: Caller,
@@ -67,7 +69,7 @@ pub async fn read(
 
 /// Note that all notifications were read
 #[utoipa::path(post, path = "/v1/notifications/read", tag = "Notifications",
-    responses((status = 200, body = Read), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Read)))]
 pub async fn read_all(State(context): State<Context>, caller: Caller) -> Result<Json<Read>> {
     Ok(Json(Read { read: notifications::read_all(&context.db, caller.tenant).await? }))
 }

@@ -143,7 +143,7 @@ pub async fn unpair(
 /// reminders stay; what is queued, and runs under way, end as `canceled`. The answer comes within some 20 seconds and says
 /// whether WhatsApp confirmed; where it did not, the account is unlinked all the same, as by `unpair`.
 #[utoipa::path(post, path = "/v1/accounts/{account}/logout", tag = "Pairing", params(("account" = AccountId, Path)),
-    responses((status = 200, body = LoggedOut), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = LoggedOut)))]
 pub async fn log_out(
     State(context): State<Context>,
     caller: Caller,

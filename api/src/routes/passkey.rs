@@ -17,12 +17,15 @@ use crate::extract::{self, NoBody, Path};
 use crate::once::{Begun, Done, Once, Turn};
 use crate::problem::{Body, Problem, Result};
 
+/// Longest field of a credential, in characters.
+const MAX_FIELD: usize = 16_384;
+
 /// A WebAuthn credential, as `navigator.credentials.get` gives it (`toJSON`). Fields that WhatsApp does not want are passed over.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Credential {
     /// The passkey's id, base64url.
-    #[schema(example = "q83vEjRWeJA")]
+    #[schema(example = "q83vEjRWeJA", min_length = 1, max_length = 16384)]
     raw_id: String,
     /// What it signed.
     response: Assertion,
@@ -35,12 +38,16 @@ pub struct Credential {
 pub struct Assertion {
     /// What was asked, as the browser saw it.
     #[serde(rename = "clientDataJSON")]
+    #[schema(min_length = 1, max_length = 16384)]
     client_data: String,
     /// Relying party, flags, counter.
+    #[schema(min_length = 1, max_length = 16384)]
     authenticator_data: String,
     /// The signature over both.
+    #[schema(min_length = 1, max_length = 16384)]
     signature: String,
     /// Whose passkey it is.
+    #[schema(min_length = 1, max_length = 16384)]
     user_handle: Option<String>,
 }
 
@@ -56,6 +63,9 @@ impl Credential {
         ];
         for (name, value) in fields {
             let Some(value) = value else { continue };
+            if value.len() > MAX_FIELD {
+                return Err(Problem::field(name, format_args!("must have at most {MAX_FIELD} characters")));
+            }
             let bytes = URL_SAFE_NO_PAD.decode(value.trim_end_matches('='));
             if bytes.is_ok_and(|bytes| !bytes.is_empty()) {
                 continue;
@@ -72,7 +82,7 @@ impl Credential {
 /// (compare the code, then `confirm`), or the pairing ends and says why.
 #[utoipa::path(post, path = "/v1/accounts/{account}/pair/passkey", tag = "Pairing", params(("account" = AccountId, Path)),
     request_body = Credential,
-    responses((status = 202, body = accounts::Pairing), (status = 409, description = "No passkey is asked for", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 202, body = accounts::Pairing), (status = 409, description = "No passkey is asked for", body = Body, content_type = "application/problem+json")))]
 pub async fn present(
     State(context): State<Context>,
     caller: Caller,
@@ -94,7 +104,7 @@ pub async fn present(
 ///
 /// The phone shows the same code as `pairing`: the phone is linked.
 #[utoipa::path(post, path = "/v1/accounts/{account}/pair/passkey/confirm", tag = "Pairing", params(("account" = AccountId, Path)),
-    responses((status = 202, body = accounts::Pairing), (status = 409, description = "There is no code to compare", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 202, body = accounts::Pairing), (status = 409, description = "There is no code to compare", body = Body, content_type = "application/problem+json")))]
 pub async fn confirm(
     State(context): State<Context>,
     caller: Caller,

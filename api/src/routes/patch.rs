@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::extract;
+use crate::openapi::expected;
 use crate::problem::{Problem, Result};
 use crate::routes::reminders::{Reminder, Wish};
 
@@ -23,7 +24,7 @@ pub fn wish(reminder: Reminder, changes: &Value) -> Result<Wish> {
     }
     merge(&mut whole, changes);
     let bytes = serde_json::to_vec(&whole).map_err(|error| Problem::internal(&error))?;
-    extract::parse(&bytes)
+    extract::parse(&bytes, expected::body("PUT", "/v1/reminders/{reminder}"))
 }
 
 /// Merges a patch into an object, as RFC 7396 says, section 2.

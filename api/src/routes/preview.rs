@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract;
-use crate::problem::{Body, Problem, Result};
+use crate::problem::{Problem, Result};
 
 /// Most occurrences of an answer.
 const COUNT_MAX: usize = 50;
@@ -24,18 +24,19 @@ const COUNT_MAX: usize = 50;
     "recurrence": {"kind": "weekly", "weekdays": ["mon", "thu"]}, "exdates": ["2027-01-07"], "count": 3}))]
 pub struct Wish {
     /// When it fires first: wall-clock time in `timezone`, or an instant with an offset.
-    #[schema(example = "2027-01-04T09:00")]
+    #[schema(example = "2027-01-04T09:00", min_length = 1, max_length = 64)]
     start: String,
     /// An IANA zone.
-    #[schema(example = "Europe/Berlin")]
+    #[schema(example = "Europe/Berlin", min_length = 1, max_length = 64)]
     timezone: String,
     /// What it repeats on. Neither this nor `rrule`: it fires once.
     recurrence: Option<Recurrence>,
     /// The same as an RRULE of RFC 5545, alone or in a block whose DTSTART says what `start` and `timezone` say.
-    #[schema(example = "FREQ=WEEKLY;BYDAY=MO,TH")]
+    #[schema(example = "FREQ=WEEKLY;BYDAY=MO,TH", max_length = 1000)]
     rrule: Option<String>,
     /// What the rule leaves out: dates and times.
     #[serde(default)]
+    #[schema(max_items = 500)]
     exdates: Vec<String>,
     /// What becomes of a time that clocks skip.
     #[serde(default)]
@@ -45,7 +46,7 @@ pub struct Wish {
     /// Until when: an hour from 1 to 24, or a time such as `"18:30"`; no later than `window_start`: of the next day.
     window_end: Option<Edge>,
     /// How many occurrences: 1 to 50; 5 if not given.
-    #[schema(example = 5)]
+    #[schema(example = 5, minimum = 1, maximum = 50)]
     count: Option<usize>,
 }
 
@@ -64,6 +65,7 @@ pub struct Preview {
     occurrences: Vec<Firing>,
     /// Wall-clock times before the last of them that clocks skip and at which it does not fire: `on_gap: skip` leaves them out, or `shift`
     /// would move them behind the end of their window.
+    #[schema(value_type = Vec<String>)]
     skipped: Vec<NaiveDateTime>,
 }
 
@@ -77,6 +79,7 @@ pub struct Firing {
     /// What clocks did to it; null: nothing.
     clocks: Option<Clocks>,
     /// The wall-clock time that the rule names, where clocks skip it; else null.
+    #[schema(value_type = Option<String>, example = "2027-03-28T02:30:00")]
     nominal: Option<NaiveDateTime>,
     /// When sending stops for the day; null without `window_end`.
     window_closes_at: Option<DateTime<Utc>>,
@@ -125,7 +128,7 @@ fn firing(accepted: &Accepted, Occurrence { at, nominal, clocks }: Occurrence) -
 /// The next occurrences of a reminder that does not exist yet, and what clocks do to them where they change. What would be
 /// refused when creating it is refused here with the same words.
 #[utoipa::path(post, path = "/v1/reminders/preview", tag = "Reminders", request_body = Wish,
-    responses((status = 200, body = Preview), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Preview)))]
 pub async fn preview(
     State(context): State<Context>,
     _caller: Caller,

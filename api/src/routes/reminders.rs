@@ -50,30 +50,30 @@ pub struct Wish {
     /// The account that sends it.
     account_id: AccountId,
     /// What people call it: 1 to 200 characters.
-    #[schema(example = "Weekly stand-up")]
+    #[schema(example = "Weekly stand-up", min_length = 1, max_length = 200)]
     name: String,
     /// The texts, in order: 1 to 10, sent to each target one after the other. All of them for all targets: at most 16 MiB.
-    #[schema(example = json!(["Stand-up in ten minutes."]))]
+    #[schema(example = json!(["Stand-up in ten minutes."]), min_items = 1, max_items = 10)]
     messages: Vec<String>,
     /// The chats, in order: 1 to 500 groups or people, spelled as `to` of a message.
-    #[schema(example = json!(["120363041234567890@g.us"]))]
+    #[schema(example = json!(["120363041234567890@g.us"]), min_items = 1, max_items = 500)]
     targets: Vec<String>,
     /// When it begins: wall-clock time in `timezone`, or an instant with an offset. What recurs may have begun long ago, and fires from
     /// now on.
-    #[schema(example = "2027-01-04T09:00")]
+    #[schema(example = "2027-01-04T09:00", min_length = 1, max_length = 64)]
     start: String,
     /// An IANA zone.
-    #[schema(example = "Europe/Berlin")]
+    #[schema(example = "Europe/Berlin", min_length = 1, max_length = 64)]
     timezone: String,
     /// What it repeats on. Neither this nor `rrule`: it fires once.
     recurrence: Option<Recurrence>,
     /// The same as an RRULE of RFC 5545, alone or in a block whose DTSTART says what `start` and `timezone` say. MINUTELY to YEARLY,
     /// nothing more often than every 5 minutes. Beside `recurrence` it must say the same.
-    #[schema(example = "FREQ=WEEKLY;BYDAY=MO,TH")]
+    #[schema(example = "FREQ=WEEKLY;BYDAY=MO,TH", max_length = 1000)]
     rrule: Option<String>,
     /// What the rule leaves out, at most 500: dates such as `2026-12-25`, or times such as `2026-12-24T17:00`.
     #[serde(default)]
-    #[schema(example = json!(["2027-12-27"]))]
+    #[schema(example = json!(["2027-12-27"]), max_items = 500)]
     exdates: Vec<String>,
     /// What becomes of a time that clocks skip: `shift` fires later by the gap (02:30 at 03:30), `skip` does not fire.
     #[serde(default)]
@@ -91,7 +91,7 @@ pub struct Wish {
     /// How late an occurrence may still fire, in seconds: 60 to 86,400; 3,600 if not given. It says nothing of sending: what
     /// has fired while the account was offline is sent when that is online again, however much later, unless `window_end`
     /// ends it.
-    #[schema(example = 3600)]
+    #[schema(example = 3600, minimum = 60, maximum = 86400)]
     catchup_window_s: Option<i32>,
     /// What becomes of an occurrence while the run before is in progress: `skip` misses it, `queue` lets it wait, `allow`
     /// sends both.
@@ -325,8 +325,10 @@ pub struct Filter {
     /// Only those of this account.
     account_id: Option<AccountId>,
     /// Items of a page: 1 to 200; 50 if not given.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
     /// `next_cursor` of the page before.
+    #[param(min_length = 1, max_length = 128)]
     cursor: Option<String>,
 }
 
@@ -335,7 +337,7 @@ pub struct Filter {
 /// What recurs fires from now on, wherever its start lies. A start of what fires once, up to a minute ago, is taken as the next full
 /// minute; an older one is refused.
 #[utoipa::path(post, path = "/v1/reminders", tag = "Reminders", request_body = Wish,
-    responses((status = 201, body = Reminder), (status = 404, description = "There is no such account", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 201, body = Reminder), (status = 404, description = "There is no such account", body = Body, content_type = "application/problem+json")))]
 pub async fn create(
     State(context): State<Context>,
     caller: Caller,
@@ -357,7 +359,7 @@ pub async fn create(
 ///
 /// Oldest first. A page ends early after 4 MiB of texts. An empty one says which filter left nothing.
 #[utoipa::path(get, path = "/v1/reminders", tag = "Reminders", params(Filter),
-    responses((status = 200, body = Page<Reminder>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Page<Reminder>)))]
 pub async fn list(
     State(context): State<Context>,
     caller: Caller,
@@ -403,7 +405,7 @@ fn expected(headers: &HeaderMap, reminder: &reminders::Reminder) -> Result<Optio
 ///
 /// Its `ETag` is for `If-Match` of an edit: it changes with each.
 #[utoipa::path(get, path = "/v1/reminders/{reminder}", tag = "Reminders", params(("reminder" = ReminderId, Path)),
-    responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`")))))]
 pub async fn get(
     State(context): State<Context>,
     caller: Caller,
@@ -446,7 +448,7 @@ async fn edit(
 #[utoipa::path(put, path = "/v1/reminders/{reminder}", tag = "Reminders",
     params(("reminder" = ReminderId, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` that was read: an edit in between is answered with 412")),
     request_body = Wish,
-    responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = 412, description = "It was edited since it was read", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = 412, description = "It was edited since it was read", body = Body, content_type = "application/problem+json")))]
 pub async fn update(
     State(context): State<Context>,
     caller: Caller,
@@ -470,7 +472,7 @@ pub async fn update(
 #[utoipa::path(patch, path = "/v1/reminders/{reminder}", tag = "Reminders",
     params(("reminder" = ReminderId, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` that was read: an edit in between is answered with 412")),
     request_body(content = HashMap<String, Value>, description = "Some fields, spelled as when a reminder is created", content_type = "application/merge-patch+json", example = json!({"name": "Stand-up", "window_end": "18:30", "recurrence": {"times": ["08:00", "13:30"]}})),
-    responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = 412, description = "It was edited since it was read", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = 412, description = "It was edited since it was read", body = Body, content_type = "application/problem+json")))]
 pub async fn change(
     State(context): State<Context>,
     caller: Caller,
@@ -499,7 +501,7 @@ pub async fn change(
 ///
 /// What was pending never fires; the history of its runs stays readable.
 #[utoipa::path(delete, path = "/v1/reminders/{reminder}", tag = "Reminders", params(("reminder" = ReminderId, Path)),
-    responses((status = 204), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 204)))]
 pub async fn delete(
     State(context): State<Context>,
     caller: Caller,

@@ -46,8 +46,10 @@ pub struct Filter {
     /// Only occurrences before this instant.
     until: Option<DateTime<Utc>>,
     /// Items of a page: 1 to 200; 50 if not given.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
     /// `next_cursor` of the page before.
+    #[param(min_length = 1, max_length = 128)]
     cursor: Option<String>,
 }
 
@@ -59,8 +61,10 @@ pub struct OfReminder {
     /// Only those in this state.
     status: Option<Status>,
     /// Items of a page: 1 to 200; 50 if not given.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
     /// `next_cursor` of the page before.
+    #[param(min_length = 1, max_length = 128)]
     cursor: Option<String>,
 }
 
@@ -92,7 +96,7 @@ pub struct Cleared {
 ///
 /// Newest first, those of deleted reminders included. An empty page says which filter left nothing.
 #[utoipa::path(get, path = "/v1/runs", tag = "Reminders", params(Filter),
-    responses((status = 200, body = Page<Run>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Page<Run>)))]
 pub async fn list(
     State(context): State<Context>,
     caller: Caller,
@@ -123,7 +127,7 @@ pub async fn list(
 /// Newest first.
 #[utoipa::path(get, path = "/v1/reminders/{reminder}/runs", tag = "Reminders",
     params(("reminder" = ReminderId, Path), OfReminder),
-    responses((status = 200, body = Page<Run>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Page<Run>)))]
 pub async fn list_of_reminder(
     State(context): State<Context>,
     caller: Caller,
@@ -143,7 +147,7 @@ pub async fn list_of_reminder(
 ///
 /// Also after its reminder is gone.
 #[utoipa::path(get, path = "/v1/runs/{run}", tag = "Reminders", params(("run" = RunId, Path)),
-    responses((status = 200, body = RunWithTargets), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = RunWithTargets)))]
 pub async fn get(
     State(context): State<Context>,
     caller: Caller,
@@ -158,7 +162,7 @@ pub async fn get(
 /// What was not sent of its pending targets goes out, within today's delivery window. Allowed while the reminder is paused;
 /// when the run is over the reminder goes on from then. Resuming twice is resuming once.
 #[utoipa::path(post, path = "/v1/runs/{run}/resume", tag = "Reminders", params(("run" = RunId, Path)),
-    responses((status = 202, body = RunWithTargets), (status = 409, description = "It is not paused, or can't be sent now: the detail says why", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 202, body = RunWithTargets), (status = 409, description = "It is not paused, or can't be sent now: the detail says why", body = Body, content_type = "application/problem+json")))]
 pub async fn resume(
     State(context): State<Context>,
     caller: Caller,
@@ -180,7 +184,7 @@ pub async fn resume(
 /// One that is pending, under way or paused. What was handed over to WhatsApp stays sent; the rest is called back, and its targets are
 /// skipped. The run is `partial` then, or `canceled` if nothing had left. A recurring reminder goes on, one that was for once has ended.
 #[utoipa::path(post, path = "/v1/runs/{run}/cancel", tag = "Reminders", params(("run" = RunId, Path)),
-    responses((status = 200, body = RunWithTargets), (status = 409, description = "It is over", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = RunWithTargets), (status = 409, description = "It is over", body = Body, content_type = "application/problem+json")))]
 pub async fn cancel(
     State(context): State<Context>,
     caller: Caller,
@@ -203,7 +207,7 @@ pub async fn cancel(
 /// Removes every run that is over and that the filters let through, those of deleted reminders included; without a filter all of them.
 /// Runs that are not over stay: cancel or finish them first.
 #[utoipa::path(delete, path = "/v1/runs", tag = "Reminders", params(ToClear),
-    responses((status = 200, body = Cleared), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Cleared)))]
 pub async fn clear(
     State(context): State<Context>,
     caller: Caller,

@@ -23,7 +23,7 @@ use crate::problem::{Body, Problem, Result};
 #[serde(deny_unknown_fields)]
 pub struct Name {
     /// What people call it: 1 to 100 characters.
-    #[schema(example = "Acme Ltd")]
+    #[schema(example = "Acme Ltd", min_length = 1, max_length = 100)]
     pub name: String,
 }
 
@@ -40,14 +40,16 @@ impl Name {
 #[serde(deny_unknown_fields)]
 pub struct Paging {
     /// Items of a page: 1 to 200; 50 if not given.
+    #[param(minimum = 1, maximum = 200)]
     pub limit: Option<i64>,
     /// `next_cursor` of the page before.
+    #[param(min_length = 1, max_length = 128)]
     pub cursor: Option<String>,
 }
 
 /// Create a tenant
 #[utoipa::path(post, path = "/v1/tenants", tag = "Tenants", security(("admin_key" = [])), request_body = Name,
-    responses((status = 201, body = Tenant), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 201, body = Tenant)))]
 pub async fn create(
     State(context): State<Context>,
     admin: Admin,
@@ -64,7 +66,7 @@ pub async fn create(
 
 /// List tenants
 #[utoipa::path(get, path = "/v1/tenants", tag = "Tenants", security(("admin_key" = [])), params(Paging),
-    responses((status = 200, body = Page<Tenant>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Page<Tenant>)))]
 pub async fn list(
     State(context): State<Context>,
     _: Admin,
@@ -79,7 +81,7 @@ pub async fn list(
 /// Read a tenant
 #[utoipa::path(get, path = "/v1/tenants/{tenant}", tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)),
-    responses((status = 200, body = Tenant), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Tenant)))]
 pub async fn get(State(context): State<Context>, _: Admin, Path(tenant): Path<TenantId>) -> Result<Json<Tenant>> {
     Ok(Json(tenants::get(&context.db, tenant).await?))
 }
@@ -108,7 +110,7 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Opti
 /// How long its messages and its audit trail are kept.
 #[utoipa::path(patch, path = "/v1/tenants/{tenant}", tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)), request_body = ChangeTenant,
-    responses((status = 200, body = Tenant), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Tenant)))]
 pub async fn change(
     State(context): State<Context>,
     admin: Admin,
@@ -130,7 +132,7 @@ pub async fn change(
 /// Everything that changed its accounts, keys and webhooks, and the tenant itself; also after it was deleted. Newest first.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/audit", tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path), Paging),
-    responses((status = 200, body = Page<AuditEntry>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Page<AuditEntry>)))]
 pub async fn audit(
     State(context): State<Context>,
     _: Admin,
@@ -148,7 +150,7 @@ pub async fn audit(
 /// With its keys, accounts, messages and reminders; its audit trail stays. Refused while an account is linked.
 #[utoipa::path(delete, path = "/v1/tenants/{tenant}", tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)),
-    responses((status = 204), (status = 409, description = "An account is still linked", body = Body, content_type = "application/problem+json"), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 204), (status = 409, description = "An account is still linked", body = Body, content_type = "application/problem+json")))]
 pub async fn delete(State(context): State<Context>, admin: Admin, Path(tenant): Path<TenantId>) -> Result<StatusCode> {
     tenants::delete(&context.db, tenant, admin.operator()).await?;
     Ok(StatusCode::NO_CONTENT)

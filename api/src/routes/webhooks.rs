@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::extract::{self, NoBody, Path, Query};
 use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
-use crate::problem::{Body, FieldError, Problem, Result};
+use crate::problem::{FieldError, Problem, Result};
 use crate::routes::tenants::Paging;
 
 /// A webhook to be made.
@@ -24,11 +24,11 @@ use crate::routes::tenants::Paging;
 #[serde(deny_unknown_fields)]
 pub struct NewWebhook {
     /// Where to: https, on the public internet, without user and password; up to 2,048 bytes.
-    #[schema(example = "https://example.com/hook")]
+    #[schema(example = "https://example.com/hook", min_length = 1, max_length = 2048)]
     url: String,
     /// Which kinds of events, up to 50; none: all.
     #[serde(default)]
-    #[schema(example = json!(["account.status_changed", "message.received"]))]
+    #[schema(example = json!(["account.status_changed", "message.received"]), max_items = 50)]
     kinds: Vec<String>,
 }
 
@@ -37,9 +37,10 @@ pub struct NewWebhook {
 #[serde(deny_unknown_fields)]
 pub struct WebhookChange {
     /// Where to, as when it was made.
-    #[schema(example = "https://example.com/hook")]
+    #[schema(example = "https://example.com/hook", min_length = 1, max_length = 2048)]
     url: Option<String>,
-    /// Which kinds of events; an empty list: all.
+    /// Which kinds of events, up to 50; an empty list: all.
+    #[schema(max_items = 50)]
     kinds: Option<Vec<String>>,
     /// Whether it is in use. Enabled again, it goes on where it stopped, as far as events are still kept.
     enabled: Option<bool>,
@@ -75,7 +76,7 @@ fn checked(
 /// attempt is counted. While a delivery was refused, or has failed three times or more, newer ones of its account go out
 /// before it. A tenant has up to 20 webhooks.
 #[utoipa::path(post, path = "/v1/webhooks", tag = "Webhooks", request_body = NewWebhook,
-    responses((status = 201, body = WebhookWithSecret), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 201, body = WebhookWithSecret)))]
 pub async fn create(
     State(context): State<Context>,
     caller: Caller,
@@ -97,7 +98,7 @@ pub async fn create(
 ///
 /// In the order in which they were added.
 #[utoipa::path(get, path = "/v1/webhooks", tag = "Webhooks", params(Paging),
-    responses((status = 200, body = Page<Webhook>), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Page<Webhook>)))]
 pub async fn list(
     State(context): State<Context>,
     caller: Caller,
@@ -111,7 +112,7 @@ pub async fn list(
 
 /// Read a webhook
 #[utoipa::path(get, path = "/v1/webhooks/{webhook}", tag = "Webhooks", params(("webhook" = WebhookId, Path)),
-    responses((status = 200, body = Webhook), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Webhook)))]
 pub async fn get(
     State(context): State<Context>,
     caller: Caller,
@@ -125,7 +126,7 @@ pub async fn get(
 /// With a new `url`, or `enabled`, its failures are forgotten, and what waits is tried at once.
 #[utoipa::path(patch, path = "/v1/webhooks/{webhook}", tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     request_body = WebhookChange,
-    responses((status = 200, body = Webhook), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Webhook)))]
 pub async fn change(
     State(context): State<Context>,
     caller: Caller,
@@ -143,7 +144,7 @@ pub async fn change(
 ///
 /// With its deliveries: what waits is not posted any more.
 #[utoipa::path(delete, path = "/v1/webhooks/{webhook}", tag = "Webhooks", params(("webhook" = WebhookId, Path)),
-    responses((status = 204), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 204)))]
 pub async fn delete(
     State(context): State<Context>,
     caller: Caller,
@@ -157,7 +158,7 @@ pub async fn delete(
 ///
 /// For 24 hours requests carry two signatures, of the new secret and of the one before, so that receivers can follow.
 #[utoipa::path(post, path = "/v1/webhooks/{webhook}/rotate-secret", tag = "Webhooks", params(("webhook" = WebhookId, Path)),
-    responses((status = 200, body = WebhookWithSecret), (status = "4XX", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = WebhookWithSecret)))]
 pub async fn rotate_secret(
     State(context): State<Context>,
     caller: Caller,

@@ -261,3 +261,31 @@ async fn each_step_rings(db: PgPool) {
     tenant.post_empty(&format!("/v1/accounts/{id}/unpair")).await.expect(200);
     assert!(next().await.contains("\"unpair\""));
 }
+
+/// R78: a QR code that is not there says why: no such account, not yet, by code, scanned, or over.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn why_there_is_no_code_is_told(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let tenant = api.tenant().await;
+    let strange = tenant.get(&format!("/v1/accounts/{}/qr", Uuid::nil())).await.expect(404);
+    assert_eq!((strange.problem().as_str(), strange.json().get("detail")), ("not-found", None));
+    let id = tenant.account("Sales").await;
+    let why = async || {
+        let answer = tenant.get(&format!("/v1/accounts/{id}/qr")).await.expect(404);
+        assert_eq!(answer.problem(), "no-qr-code");
+        answer.json()["detail"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(why().await, "No pairing is under way, or it is over (the account is `unpaired`): begin with `pair`");
+    tenant.post_empty(&format!("/v1/accounts/{id}/pair")).await.expect(202);
+    assert_eq!(why().await, "No code yet: the first comes within a second or two, a new one every 20");
+    show_qr(&api, &id).await;
+    tenant.get(&format!("/v1/accounts/{id}/qr")).await.expect(200);
+    sqlx::query("UPDATE accounts SET jid = '1:1@s.whatsapp.net', qr_text = NULL").execute(&api.db).await.unwrap();
+    assert_eq!(why().await, "The code was scanned: the phone is being linked");
+    sqlx::query("UPDATE accounts SET jid = NULL").execute(&api.db).await.unwrap();
+    let by_code = json!({"method": "code", "phone": "+49 170 12345678"});
+    tenant.post(&format!("/v1/accounts/{id}/pair"), by_code).await.expect(202);
+    assert_eq!(why().await, "This pairing is by code: the eight characters to type on the phone stand in `pairing`");
+    api.set_status(&id, "connected").await;
+    assert_eq!(why().await, "No pairing is under way: a phone is linked and connected");
+}

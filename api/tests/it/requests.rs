@@ -31,7 +31,7 @@ async fn a_body_is_json_of_a_bounded_length(db: PgPool) {
     assert_eq!(empty.problem(), "malformed");
     tenant.post("/v1/accounts", json!({"label": "x".repeat(300_000)})).await.expect(413);
     assert_eq!(tenant.post("/v1/accounts", json!([])).await.expect(422).fields(), ["body"]);
-    let long = json!({"name": "x".repeat(4 * 1024 * 1024)});
+    let long = json!({"name": "x".repeat(8 * 1024 * 1024)});
     let path = "/v1/reminders/0199c0de-0000-7000-8000-000000000000";
     for answer in [tenant.post("/v1/reminders", long.clone()).await, tenant.put(path, long).await] {
         assert_eq!(answer.expect(413).problem(), "too-large");

@@ -1,16 +1,21 @@
 //! Starts the api in this process and talks to it as an anonymous, an admin or a tenant.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::LazyLock;
 
 use api::{Config, auth};
 use clap::Parser as _;
 use common::id::TenantId;
 use common::store::api_keys;
+use common::testing::contract::{self, Contract};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
+
+/// What the document promises of every answer.
+static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::of(serde_json::to_value(api::document()).unwrap()));
 
 /// A running api with a database and a Redis prefix of its own. Dropping it stops it.
 pub struct TestApi {
@@ -211,10 +216,23 @@ impl Client {
 }
 
 impl Answer {
+    /// Sends a request. Whatever comes back is held against the OpenAPI document (R77).
     pub async fn of(request: RequestBuilder) -> Self {
-        let response = request.send().await.unwrap();
+        let (http, request) = request.build_split();
+        let request = request.unwrap();
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = http.execute(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
-        Self { status, headers, bytes: response.bytes().await.unwrap().to_vec() }
+        let answer = Self { status, headers, bytes: response.bytes().await.unwrap().to_vec() };
+        let said = contract::Answer {
+            method: method.as_str(),
+            path: &path,
+            status: status.as_u16(),
+            content_type: answer.header("content-type"),
+            body: &answer.bytes,
+        };
+        CONTRACT.check(said).unwrap();
+        answer
     }
 
     #[track_caller]

@@ -4,6 +4,8 @@ use std::fmt;
 
 use chrono::{Datelike as _, NaiveDate};
 
+use crate::nearest::did_you_mean;
+
 mod block;
 pub mod catch_up;
 mod dates;
@@ -60,7 +62,9 @@ const ZONE_SHOWN: usize = 64;
 pub fn timezone(name: &str) -> Result<Tz, Error> {
     name.parse().map_err(|_| {
         let name: String = name.chars().take(ZONE_SHOWN).collect();
-        Error::new("timezone", format_args!("`{name}` is not a known IANA zone such as Europe/Berlin"))
+        let known = crate::zone::data().names();
+        let meant = did_you_mean(&name, known.iter().map(String::as_str));
+        Error::new("timezone", format_args!("`{name}` is not a known IANA zone such as Europe/Berlin{meant}"))
     })
 }
 

@@ -77,12 +77,15 @@ pub struct Recurrence {
     pub kind: Kind,
     /// Every how many days, weeks, months or years: 1 to 999.
     #[serde(default = "one")]
+    #[schema(minimum = 1, maximum = 999)]
     pub interval: u32,
     /// With `weekly` only; empty: the start's weekday.
     #[serde(default)]
+    #[schema(max_items = 7)]
     pub weekdays: BTreeSet<Weekday>,
     /// With `monthly` only: 1 to 31 (months without that day are left out), or -1 for the last day; none: the start's day.
     #[serde(default)]
+    #[schema(minimum = -1, maximum = 31)]
     pub month_day: Option<i8>,
     /// Times of the day such as `08:00` and `13:30`, in order: 1 to 48, five minutes apart; empty: the start's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -39,6 +39,7 @@ impl TargetState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
+#[schema(as = RunStatus)]
 pub enum Status {
     /// Fired; no worker has looked at it yet.
     Pending,

@@ -1,5 +1,6 @@
 //! What tests of several crates share.
 
+pub mod contract;
 pub mod many_due;
 mod port;
 mod postgres_server;

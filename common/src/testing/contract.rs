@@ -1,0 +1,169 @@
+//! Holds answers against an OpenAPI document (3.1, whose schemas are JSON Schema 2020-12): whether the operation names the status
+//! and the content type, and whether the body is as its schema says, with no field that the schema does not name.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use jsonschema::Validator;
+use serde_json::{Map, Value, json};
+
+/// A document to hold answers against.
+pub struct Contract {
+    document: Value,
+    /// Compiled schemas, by their place in the document.
+    compiled: Mutex<HashMap<String, Validator>>,
+}
+
+/// An answer, as far as the document speaks of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a> {
+    /// `GET`, `POST` and so on.
+    pub method: &'a str,
+    /// The request's path, without its query.
+    pub path: &'a str,
+    /// The HTTP status.
+    pub status: u16,
+    /// The content type; empty: none.
+    pub content_type: &'a str,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+impl Contract {
+    /// Reads a document.
+    #[must_use]
+    pub fn of(mut document: Value) -> Self {
+        if let Some(Value::Object(schemas)) = document.pointer_mut("/components/schemas") {
+            schemas.values_mut().for_each(|schema| close(schema, false));
+        }
+        Self { document, compiled: Mutex::default() }
+    }
+
+    /// Whether the answer is one that the document speaks of. Paths that it does not name pass.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn check(&self, answer: Answer<'_>) -> Result<(), String> {
+        let Answer { method, path, status, .. } = answer;
+        let Some((pattern, item)) = self.item(path) else { return Ok(()) };
+        let method = method.to_lowercase();
+        let Some(operation) = item.get(&method) else {
+            return if status == 405 { Ok(()) } else { Err(format!("{method} {pattern} is not described")) };
+        };
+        let place = format!("{method} {pattern} {status}");
+        let response = operation["responses"].get(status.to_string());
+        let response = response.ok_or_else(|| format!("{place} is not described"))?;
+        self.check_body(&place, response, answer).map_err(|wrong| format!("{place}: {wrong}"))
+    }
+
+    /// The operations of a path: what is spelled out goes before what has a parameter.
+    fn item(&self, path: &str) -> Option<(&str, &Value)> {
+        let paths = self.document["paths"].as_object()?;
+        let matching = paths.iter().filter(|(pattern, _)| is_path(pattern, path));
+        matching.min_by_key(|(pattern, _)| pattern.matches('{').count()).map(|(pattern, item)| (pattern.as_str(), item))
+    }
+
+    fn check_body(&self, place: &str, response: &Value, answer: Answer<'_>) -> Result<(), String> {
+        let essence = answer.content_type.split(';').next().unwrap_or_default().trim();
+        let Some(content) = response["content"].as_object().filter(|content| !content.is_empty()) else {
+            return if answer.body.is_empty() { Ok(()) } else { Err("a body that is not described".to_owned()) };
+        };
+        let described = content.get(essence).ok_or_else(|| format!("`{essence}` is not described"))?;
+        if !essence.ends_with("json") {
+            return Ok(());
+        }
+        let body: Value =
+            serde_json::from_slice(answer.body).map_err(|error| format!("the body is not JSON: {error}"))?;
+        let mut compiled = self.compiled.lock().map_err(|error| error.to_string())?;
+        let key = format!("{place} {essence}");
+        if !compiled.contains_key(&key) {
+            compiled.insert(key.clone(), self.compile(&described["schema"])?);
+        }
+        let Some(validator) = compiled.get(&key) else { return Ok(()) };
+        let wrong: Vec<_> =
+            validator.iter_errors(&body).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
+    }
+
+    fn compile(&self, schema: &Value) -> Result<Validator, String> {
+        let mut schema = schema.clone();
+        close(&mut schema, true);
+        let root = json!({"components": self.document["components"], "allOf": [schema]});
+        let options = jsonschema::draft202012::options().should_validate_formats(true);
+        options.build(&root).map_err(|error| format!("the schema can't be read: {error}"))
+    }
+}
+
+fn is_path(pattern: &str, path: &str) -> bool {
+    let (mut parts, mut given) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (parts.next(), given.next()) {
+            (None, None) => return true,
+            (Some(part), Some(given)) if part == given || (part.starts_with('{') && !given.is_empty()) => {}
+            _ => return false,
+        }
+    }
+}
+
+/// Lets a schema name all its fields: where a value stands for itself (`is_whole`), and not as a part of another (`allOf`), what
+/// nothing names is an error.
+fn close(schema: &mut Value, is_whole: bool) {
+    let Value::Object(fields) = schema else { return };
+    for (word, inner) in fields.iter_mut() {
+        match (word.as_str(), inner) {
+            ("properties", Value::Object(properties)) => properties.values_mut().for_each(|one| close(one, true)),
+            ("items" | "additionalProperties", inner) => close(inner, true),
+            ("oneOf" | "anyOf", Value::Array(choices)) => choices.iter_mut().for_each(|one| close(one, true)),
+            ("allOf", Value::Array(parts)) => parts.iter_mut().for_each(|one| close(one, false)),
+            _ => {}
+        }
+    }
+    let names_fields =
+        |fields: &Map<String, Value>| ["properties", "allOf", "$ref"].iter().any(|word| fields.contains_key(*word));
+    if is_whole && names_fields(fields) {
+        fields.insert("unevaluatedProperties".to_owned(), Value::Bool(false));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contract() -> Contract {
+        let whole = json!({"allOf": [{"$ref": "#/components/schemas/Row"},
+            {"type": "object", "required": ["more"], "properties": {"more": {"type": "string", "format": "uuid"}}}]});
+        let responses =
+            json!({"200": {"content": {"application/json": {"schema": whole}}}, "204": {"description": "gone"}});
+        Contract::of(json!({
+            "paths": {"/things/{thing}": {"get": {"responses": responses}}, "/things/all": {"get": {"responses": {}}}},
+            "components": {"schemas": {"Row": {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}}}}
+        }))
+    }
+
+    fn said(path: &str, status: u16, content_type: &str, body: &str) -> Result<(), String> {
+        contract().check(Answer { method: "GET", path, status, content_type, body: body.as_bytes() })
+    }
+
+    /// R77: what an answer and its description disagree in is found.
+    #[test]
+    fn what_is_not_described_is_found() {
+        let more = "0199c0de-0000-7000-8000-000000000000";
+        let good = format!(r#"{{"id": 1, "more": "{more}"}}"#);
+        assert_eq!(said("/things/7", 200, "application/json", &good), Ok(()));
+        assert_eq!(said("/things/7", 204, "", ""), Ok(()));
+        assert_eq!(said("/elsewhere", 200, "", ""), Ok(()));
+        for (status, content_type, body) in [
+            (201, "application/json", good.clone()),
+            (200, "text/plain", good),
+            (204, "", "x".to_owned()),
+            (200, "application/json", format!(r#"{{"id": "1", "more": "{more}"}}"#)),
+            (200, "application/json", r#"{"id": 1}"#.to_owned()),
+            (200, "application/json", r#"{"id": 1, "more": "no uuid"}"#.to_owned()),
+            (200, "application/json", format!(r#"{{"id": 1, "more": "{more}", "undescribed": 1}}"#)),
+            (200, "application/json", "no JSON".to_owned()),
+        ] {
+            assert!(said("/things/7", status, content_type, &body).is_err(), "{status} {content_type} {body}");
+        }
+        assert!(said("/things/all", 200, "", "").is_err(), "what is spelled out goes first");
+    }
+}
