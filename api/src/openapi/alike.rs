@@ -8,6 +8,16 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder};
 
+/// POSTs whose answers say in `Location` where the thing is that was made or begun.
+const LOCATED: [&str; 6] = [
+    "/v1/accounts",
+    "/v1/accounts/{account}/messages",
+    "/v1/accounts/{account}/pair",
+    "/v1/reminders",
+    "/v1/tenants",
+    "/v1/webhooks",
+];
+
 /// POSTs that take no `Idempotency-Key`, and why: they neither create nor send.
 pub const NOT_REPEATABLE: [(&str, &str); 8] = [
     ("/v1/accounts/{account}/groups/sync", "asking twice is asking once"),
@@ -51,6 +61,12 @@ impl Modify for Repeatable {
                         .schema(Some(Object::with_type(Type::Boolean)))
                         .description(Some("`true` when this request was answered before"));
                     response.headers.insert("Idempotency-Replayed".to_owned(), RefOr::T(header.build()));
+                    if LOCATED.contains(&path.as_str()) {
+                        let header = HeaderBuilder::new()
+                            .schema(Some(Object::with_type(Type::String)))
+                            .description(Some("Where the thing is"));
+                        response.headers.insert("Location".to_owned(), RefOr::T(header.build()));
+                    }
                 }
             }
         }
@@ -79,8 +95,8 @@ const LIMITS: [(&str, &str, &str, u64); 8] = [
     ("Wish", "/properties/targets/items", "maxLength", 64),
     ("Wish", "/properties/exdates/items", "maxLength", 64),
     ("PreviewWish", "/properties/exdates/items", "maxLength", 64),
-    ("NewWebhook", "/properties/kinds/items", "maxLength", 64),
-    ("WebhookChange", "/properties/kinds/items", "maxLength", 64),
+    ("NewWebhook", "/properties/kinds/items", "maxLength", 100),
+    ("WebhookChange", "/properties/kinds/items", "maxLength", 100),
     ("End", "/oneOf/1/properties/after", "minimum", 1),
     ("End", "/oneOf/1/properties/after", "maximum", 10_000),
 ];

@@ -119,6 +119,7 @@ async fn a_repeated_request_is_done_once_and_answered_alike(db: PgPool) {
     let keys = format!("/v1/tenants/{}/keys", tenant.tenant.unwrap());
     let reminder = json!({"account_id": linked, "name": "R", "messages": ["x"], "targets": [TARGET],
         "start": "2190-01-04T09:00", "timezone": "UTC"});
+    let document = serde_json::to_value(api::document()).unwrap();
     let versions = "SELECT sum(version)::bigint FROM webhooks";
     let pairings = "SELECT sum(generation)::bigint FROM accounts";
     let cases = [
@@ -178,6 +179,13 @@ async fn a_repeated_request_is_done_once_and_answered_alike(db: PgPool) {
         let first = post_as(client, &path, "order 17", body.as_ref()).await.expect(status);
         assert_eq!(first.header("idempotency-replayed"), "", "{path}");
         assert_eq!(first.headers.contains_key("location"), location, "{path}");
+        if location {
+            client.get(first.header("location")).await.expect(200);
+            let described = document["paths"][path.replace(&linked, "{account}").replace(&fresh, "{account}")]["post"]
+                ["responses"]
+                .clone();
+            assert!(!described[status.to_string()]["headers"]["Location"].is_null(), "{path}");
+        }
         assert_eq!(api.count(effects).await, before + 1, "{path}");
         for _ in 0..2 {
             let again = post_as(client, &path, "order 17", body.as_ref()).await.expect(status);
