@@ -12,8 +12,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::{Modify, OpenApi};
 
 use crate::routes::{
-    accounts, audit, dashboard, deliveries, groups, health, keys, messages, notifications, pairing, passkey, pausing,
-    preview, reminders, runs, tenants, webhooks,
+    accounts, audit, dashboard, deliveries, editing, groups, health, keys, messages, notifications, pairing, passkey,
+    pausing, preview, reminders, runs, tenants, webhooks,
 };
 use crate::{qr, sse};
 
@@ -56,7 +56,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
         pairing::pair, pairing::get, qr::get, passkey::present, passkey::confirm, pairing::unpair, pairing::log_out,
         groups::list, groups::sync,
         messages::send, messages::list, messages::get,
-        reminders::create, reminders::list, reminders::get, reminders::update, reminders::change, reminders::delete,
+        reminders::create, reminders::list, reminders::get, editing::update, editing::change, reminders::delete,
         preview::preview, pausing::pause, pausing::resume,
         runs::list_of_reminder, runs::list, runs::get, runs::resume, runs::cancel, runs::clear,
         notifications::list, notifications::read, notifications::read_all, dashboard::get,

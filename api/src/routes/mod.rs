@@ -14,6 +14,7 @@ pub mod accounts;
 pub mod audit;
 pub mod dashboard;
 pub mod deliveries;
+pub mod editing;
 pub mod groups;
 pub mod health;
 pub mod keys;
@@ -62,8 +63,8 @@ pub fn router(context: Context) -> Router {
         .route(
             "/v1/reminders/{reminder}",
             get(reminders::get)
-                .put(reminders::update)
-                .patch(reminders::change)
+                .put(editing::update)
+                .patch(editing::change)
                 .delete(reminders::delete)
                 .layer(long_body()),
         )

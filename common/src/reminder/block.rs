@@ -5,7 +5,7 @@ use chrono::NaiveDateTime;
 use super::Error;
 use super::recurrence::accept_rrule;
 use super::rule::bad;
-use super::schedule::Start;
+use super::start::Start;
 use crate::zone::Tz;
 
 /// What a calendar writes around a rule, and says nothing about when.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{NaiveDate, NaiveDateTime};
 
-use super::schedule::Start;
+use super::start::Start;
 use super::{Error, within_range};
 use crate::zone::Tz;
 

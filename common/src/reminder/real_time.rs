@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Timelike as _};
 use super::dates::Dates;
 use super::floating::places;
 use super::rule::{Freq, Rule};
-use super::schedule::Start;
+use super::start::Start;
 use super::steps::Steps;
 use super::zone::Offsets;
 use super::{Error, within_range};

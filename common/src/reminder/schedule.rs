@@ -4,21 +4,19 @@
 //! Where a wall-clock time does not exist (clocks go forward) the occurrence is shifted by the gap, so that 02:30 fires at
 //! 03:30; or it is left out, which is what RFC 5545, section 3.3.10, asks for. Where it exists twice, it fires the first time.
 
-use std::collections::BTreeMap;
-
-use chrono::{
-    DateTime, Datelike as _, Days, Duration, NaiveDateTime, NaiveTime, SecondsFormat, TimeZone as _, Timelike as _, Utc,
-};
+use chrono::{DateTime, Days, Duration, NaiveDateTime, NaiveTime, TimeZone as _, Timelike as _, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::Error;
 use super::exdates::Exdates;
 use super::floating::Floating;
+use super::found::Found;
 use super::real_time::RealTime;
 use super::rule::{FIELD, Rule};
+use super::start::Start;
 use super::steps::Steps;
 use super::window::Window;
 use super::zone::{Local, instant_of};
-use super::{Error, within_range};
 use crate::zone::Tz;
 
 /// A first fire may lie this far in the past: whoever clicks is a little slower than the clock (R43).
@@ -46,79 +44,6 @@ impl OnGap {
         match self {
             Self::Shift => "shift",
             Self::Skip => "skip",
-        }
-    }
-}
-
-/// A reminder's start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Start {
-    /// Wall-clock time in the reminder's zone.
-    pub local: NaiveDateTime,
-    /// The instant meant. Where clocks go back, an offset may name the later of two.
-    pub at: DateTime<Utc>,
-}
-
-impl Start {
-    /// Reads a start such as `2026-12-01T09:00`, which is wall-clock time in `tz`, or `2026-12-01T09:00:00+01:00`, an
-    /// instant (R40). A time that clocks skip is accepted and shifted; fractions of a second are dropped.
-    ///
-    /// # Errors
-    /// When it is neither, or lies outside 1970 to 2199; the error's field is `start`.
-    pub fn parse(text: &str, tz: Tz) -> Result<Self, Error> {
-        let text = text.trim();
-        let outside = || Error::new("start", "must lie between 1970 and 2199");
-        let start = if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-            let at = instant.with_timezone(&Utc);
-            let at = at.with_nanosecond(0).unwrap_or(at);
-            // far beyond it no zone's clock can be read; its own clock may show the next year or the last
-            if !(1969..=2200).contains(&at.year()) {
-                return Err(outside());
-            }
-            Self { local: at.with_timezone(&tz).naive_local(), at }
-        } else {
-            let formats = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"];
-            let local = formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
-            let local = local
-                .ok_or_else(|| Error::new("start", "must be like 2026-12-01T09:00 or 2026-12-01T09:00:00+01:00"))?;
-            let local = local.with_nanosecond(0).unwrap_or(local);
-            if !within_range(local.date()) {
-                return Err(outside());
-            }
-            Self { local, at: instant_of(local, tz) }
-        };
-        if within_range(start.local.date()) { Ok(start) } else { Err(outside()) }
-    }
-
-    /// A start that was stored as wall-clock time.
-    #[must_use]
-    pub fn stored(local: NaiveDateTime, tz: Tz) -> Self {
-        Self { local, at: instant_of(local, tz) }
-    }
-
-    /// The same, where clocks show it twice and the later time may be meant.
-    #[must_use]
-    pub fn stored_as(local: NaiveDateTime, later: bool, tz: Tz) -> Self {
-        match tz.local(local) {
-            Local::Twice(_, second) if later => Self { local, at: second },
-            meant => Self { local, at: meant.instant() },
-        }
-    }
-
-    /// Whether clocks show it twice and the later time is meant.
-    #[must_use]
-    pub fn is_later(self, tz: Tz) -> bool {
-        matches!(tz.local(self.local), Local::Twice(_, second) if second == self.at)
-    }
-
-    /// As it is written in answers: wall-clock time, with an offset where only that says which of two is meant.
-    #[must_use]
-    pub fn text(self, tz: Tz) -> String {
-        let local = self.local.format("%Y-%m-%dT%H:%M:%S");
-        if self.is_later(tz) {
-            self.at.with_timezone(&tz).to_rfc3339_opts(SecondsFormat::Secs, false)
-        } else {
-            local.to_string()
         }
     }
 }
@@ -456,33 +381,4 @@ impl Schedule {
 fn time_of(minutes: i16) -> Option<NaiveTime> {
     let minutes = u32::try_from(minutes).ok()?;
     NaiveTime::from_hms_opt(minutes / 60, minutes % 60, 0)
-}
-
-/// What a search has found so far.
-#[derive(Default)]
-struct Found {
-    want: usize,
-    occurrences: BTreeMap<DateTime<Utc>, Occurrence>,
-    skipped: Vec<(DateTime<Utc>, NaiveDateTime)>,
-    complete: bool,
-}
-
-impl Found {
-    /// An occurrence behind which only later instants come.
-    fn push(&mut self, occurrence: Occurrence) {
-        self.push_shifted(occurrence);
-        self.complete = self.occurrences.range(..=occurrence.at).count() >= self.want;
-    }
-
-    /// An occurrence that was shifted: what comes after it may fire before it.
-    fn push_shifted(&mut self, occurrence: Occurrence) {
-        self.occurrences.entry(occurrence.at).or_insert(occurrence);
-    }
-
-    fn finish(self, steps: Steps) -> Following {
-        let occurrences: Vec<_> = self.occurrences.into_values().take(self.want).collect();
-        let last = occurrences.last().map(|last| last.at);
-        let before_last = self.skipped.into_iter().filter(|(at, _)| last.is_none_or(|last| *at <= last));
-        Following { occurrences, skipped: before_last.map(|(_, local)| local).collect(), steps: steps.taken() }
-    }
 }

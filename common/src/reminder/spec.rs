@@ -5,7 +5,8 @@ use chrono::{DateTime, NaiveTime, Timelike as _, Utc};
 use super::exdates::Exdates;
 use super::recurrence::{End, Recurrence};
 use super::rule::{FIELD, Rule};
-use super::schedule::{Following, OnGap, Schedule, Start, Stored};
+use super::schedule::{Clocks, Following, OnGap, Schedule, Stored};
+use super::start::Start;
 use super::window::{Edge, Window};
 use super::zone::instant_of;
 use super::{Error, Past, block};
@@ -51,6 +52,8 @@ pub struct Accepted {
     pub following: Following,
     /// When it fires first.
     pub first_fire: DateTime<Utc>,
+    /// The occurrence that has just passed, in whose place the first full minute fires.
+    pub stands_for: Option<DateTime<Utc>>,
 }
 
 impl Spec<'_> {
@@ -83,7 +86,9 @@ impl Spec<'_> {
             return Err(Error::new("window_end", message));
         }
         let times = times.iter().filter_map(|time| i16::try_from(time.hour() * 60 + time.minute()).ok()).collect();
-        Ok(Accepted { start, tz, rrule, times, exdates: texts, window, first_fire: first.at, following })
+        let bumped = first.at > due && first.clocks != Some(Clocks::SecondOfTwo);
+        let stands_for = bumped.then_some(due);
+        Ok(Accepted { start, tz, rrule, times, exdates: texts, window, first_fire: first.at, stands_for, following })
     }
 
     /// Checks an edit of a reminder (R44). One that recurs is armed with its first occurrence from now on, wherever its start

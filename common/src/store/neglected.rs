@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::Result;
+use super::{Result, due};
 use crate::id::TenantId;
 use crate::telemetry::metrics;
 use crate::telemetry::metrics::labels::{FailReason, MessageOutcome};
@@ -135,13 +135,15 @@ pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<V
                 SELECT id FROM messages
                 WHERE state = 'queued' AND expires_at < now() - make_interval(secs => $1)
                 LIMIT $2 FOR UPDATE SKIP LOCKED)
-            RETURNING id, tenant_id, account_id, trace
+            RETURNING id, tenant_id, account_id, run_id, trace
         ), told AS (
             INSERT INTO events (tenant_id, account_id, kind, data, trace)
             SELECT tenant_id, account_id, 'message.expired',
                    jsonb_build_object('account_id', account_id, 'message_id', id, 'state', 'expired'), trace FROM m
         )
-        SELECT tenant_id AS "tenant: TenantId", count(*)::float8 AS "messages!" FROM m GROUP BY tenant_id
+        SELECT tenant_id AS "tenant: TenantId", count(*)::float8 AS "messages!",
+               coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL), '{}') AS "runs!: Vec<Uuid>"
+        FROM m GROUP BY tenant_id
         "#,
         age.as_secs_f64(),
         limit
@@ -149,6 +151,7 @@ pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<V
     .fetch_all(db)
     .await?;
     metrics::MESSAGES.of(MessageOutcome::Expired).inc_by(tenants.iter().map(|row| row.messages).sum());
+    correct(db, tenants.iter().flat_map(|row| row.runs.clone())).await;
     Ok(tenants.into_iter().map(|row| row.tenant).collect())
 }
 
@@ -169,7 +172,7 @@ pub async fn strand_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<T
                     AND q.state = 'queued' AND q.run_id IS NOT NULL
                   ORDER BY q.id LIMIT $2 FOR UPDATE OF q SKIP LOCKED) w
             WHERE m.id = w.id AND m.state = 'queued'
-            RETURNING m.id, m.tenant_id, m.account_id, m.reason, m.trace, w.status
+            RETURNING m.id, m.tenant_id, m.account_id, m.run_id, m.reason, m.trace, w.status
         ), told AS (
             INSERT INTO events (tenant_id, account_id, kind, data, trace)
             SELECT tenant_id, account_id, 'message.failed',
@@ -177,7 +180,8 @@ pub async fn strand_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<T
             FROM m
         )
         SELECT tenant_id AS "tenant: TenantId", count(*)::float8 AS "messages!",
-               count(*) FILTER (WHERE status = 'logged_out')::float8 AS "logged_out!"
+               count(*) FILTER (WHERE status = 'logged_out')::float8 AS "logged_out!",
+               array_agg(DISTINCT run_id) AS "runs!: Vec<Uuid>"
         FROM m GROUP BY tenant_id
         "#,
         age.as_secs_f64(),
@@ -190,5 +194,13 @@ pub async fn strand_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<T
         metrics::MESSAGES_FAILED.of(FailReason::LoggedOut).inc_by(row.logged_out);
         metrics::MESSAGES_FAILED.of(FailReason::Unpaired).inc_by(row.messages - row.logged_out);
     }
+    correct(db, tenants.iter().flat_map(|row| row.runs.clone())).await;
     Ok(tenants.into_iter().map(|row| row.tenant).collect())
+}
+
+/// Corrects runs that are over, of which a text counted as sent, since it had been handed over, and was not (R83).
+async fn correct(db: &PgPool, runs: impl Iterator<Item = Uuid>) {
+    if let Err(error) = due::correct(db, &runs.collect::<Vec<_>>(), due::Which::Over).await {
+        tracing::warn!(%error, "runs that are over could not be corrected");
+    }
 }

@@ -6,7 +6,7 @@ use common::store::due::{Expansion, expand_run, fire_due, settle_runs};
 use common::store::handing::{self, Marked};
 use common::store::outbox::{self, Outcome};
 use common::store::reminders::{self, Plan, Status};
-use common::store::{Error, Fence, MIGRATOR, runs};
+use common::store::{Error, Fence, MIGRATOR, neglected, runs};
 use sqlx::PgPool;
 
 use crate::due::{account, count, leave_outbox, reminder, text};
@@ -220,4 +220,56 @@ async fn what_a_person_has_canceled_stays_so(db: PgPool) {
     assert_eq!(told(&db, run).await, "canceled: 0 of 1 sent, 1 canceled by operator");
     assert!(matches!(expand_run(&db, run).await.unwrap(), Expansion::Already(_)));
     assert!(is_tomorrow(edit(&db, of, reminder, Duration::zero()).await.unwrap()));
+}
+
+/// R83: what counted as sent, was never acknowledged, and expires with its window, was not sent: its run says so in the end.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_expires_after_the_edit_is_told(db: PgPool) {
+    let of = account(&db, "connected").await;
+    let (reminder, run) = under_way(&db, of, 1).await;
+    hand_over(&db, of, &texts(&db, run).await).await;
+    edit(&db, of, reminder, Duration::zero()).await.unwrap();
+    assert_eq!(told(&db, run).await, "success: 1 of 1 sent");
+    sqlx::query("UPDATE messages SET expires_at = now() - interval '1 minute'").execute(&db).await.unwrap();
+    neglected::expire_messages(&db, std::time::Duration::ZERO, 10).await.unwrap();
+    assert_eq!(told(&db, run).await, "failed: 0 of 1 sent, 1 failed");
+}
+
+/// R83: a reminder that is deleted when it has fired, and made anew within the minute of grace, sends the same texts to the same chats
+/// once: the new one begins with its next occurrence, or is refused when that was all. What was not handed over is sent.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_a_deleted_one_has_sent_is_not_sent_again(db: PgPool) {
+    for handed in [0, 1] {
+        for rrule in [DAILY, None] {
+            let of = account(&db, "connected").await;
+            let (reminder, run) = {
+                let reminder = reminder(&db, of, rrule, 2, 1).await;
+                (reminder, fire_due(&db, 10).await.unwrap().fired[0].run)
+            };
+            expand_run(&db, run).await.unwrap();
+            let row = reminders::get(&db, of.0, reminder).await.unwrap();
+            let (due, now) = (row.start_local.and_utc(), reminders::now(&db).await.unwrap());
+            let next = rrule.map(|_| due + Duration::days(1));
+            let again = Plan {
+                messages: row.messages.clone(),
+                next_fire_at: now + Duration::minutes(1),
+                stands_for: Some((due, next)),
+                ..edited(&db, of, reminder).await
+            };
+            hand_over(&db, of, &texts(&db, run).await[..handed]).await;
+            reminders::delete(&db, of.0, reminder).await.unwrap();
+            let other = Plan { messages: vec!["other".to_owned()], ..again.clone() };
+            let made = reminders::create(&db, of.0, &other).await.unwrap();
+            assert_eq!(made.next_fire_at.map(|at| at.timestamp()), Some(again.next_fire_at.timestamp()));
+            match (handed, reminders::create(&db, of.0, &again).await) {
+                (0, Ok(made)) => assert_eq!(
+                    made.next_fire_at.map(|at| at.timestamp()),
+                    Some(again.next_fire_at.timestamp()),
+                    "nothing was sent"
+                ),
+                (_, Ok(made)) => assert_eq!((made.next_fire_at, rrule), (next, DAILY)),
+                (_, Err(error)) => assert!(matches!(error, Error::Conflict(_)) && rrule.is_none(), "{error}"),
+            }
+        }
+    }
 }

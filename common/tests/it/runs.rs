@@ -45,6 +45,7 @@ pub(crate) async fn edited(db: &PgPool, of: (TenantId, AccountId), reminder: Rem
         next_fire_at: row.next_fire_at.unwrap_or_default(),
         messages: vec!["corrected".to_owned()],
         targets: row.targets.clone(),
+        stands_for: None,
         expected: None,
     }
 }

@@ -120,6 +120,7 @@ async fn sleeping_schedulers_are_woken(db: PgPool) {
         start_later: false,
         times: vec![],
         window: None,
+        stands_for: None,
         expected: None,
         misfire: Misfire::default(),
         catchup_window_s: 3_600,

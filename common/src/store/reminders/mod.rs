@@ -108,6 +108,9 @@ pub struct Plan {
     pub messages: Vec<String>,
     /// The chats in canonical form, in order, each once.
     pub targets: Vec<String>,
+    /// The occurrence of a minute ago in whose place it fires first, and the one after that. What a reminder that was deleted since has
+    /// sent is not sent again (R83).
+    pub stands_for: Option<(DateTime<Utc>, Option<DateTime<Utc>>)>,
     /// The version that the editor has read; none: it is edited whatever it is by now.
     pub expected: Option<i32>,
 }
@@ -115,10 +118,12 @@ pub struct Plan {
 /// Creates a reminder and arms it.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account.
+/// [`Error::NotFound`] when the tenant has no such account; [`Error::Conflict`] when all that it would send was sent a moment ago by a
+/// reminder that has been deleted since.
 pub async fn create(db: impl Into<Db<'_>>, tenant: TenantId, plan: &Plan) -> Result<Reminder> {
     let mut db = db.into().acquire().await?;
     let mut transaction = db.begin().await?;
+    let next_fire_at = first_fire(&mut transaction, tenant, plan).await?;
     let reminder = ReminderId::new();
     let created = sqlx::query!(
         "INSERT INTO reminders (id, tenant_id, account_id, name, timezone, start_local, rrule, recurrence, window_end,
@@ -135,7 +140,7 @@ pub async fn create(db: impl Into<Db<'_>>, tenant: TenantId, plan: &Plan) -> Res
         plan.rrule,
         plan.recurrence,
         plan.window.map(Window::hour),
-        plan.next_fire_at,
+        next_fire_at,
         plan.misfire.as_str(),
         plan.catchup_window_s,
         plan.overlap.as_str(),
@@ -156,6 +161,32 @@ pub async fn create(db: impl Into<Db<'_>>, tenant: TenantId, plan: &Plan) -> Res
     due::wake(&mut transaction).await?;
     transaction.commit().await?;
     get(&mut *db, tenant, reminder).await
+}
+
+/// When a new reminder fires first: an occurrence of which a deleted one has handed over the same texts is not fired again.
+async fn first_fire(transaction: &mut PgConnection, tenant: TenantId, plan: &Plan) -> Result<DateTime<Utc>> {
+    let Some((due, next)) = plan.stands_for else { return Ok(plan.next_fire_at) };
+    let was_sent = sqlx::query_scalar!(
+        r#"SELECT EXISTS (
+               SELECT FROM runs r WHERE r.tenant_id = $1 AND r.account_id = $2 AND r.reminder_id IS NULL AND r.fire_at >= $3
+                 AND r.bodies = $4::text[] AND EXISTS (
+                     SELECT FROM messages m WHERE m.run_id = r.id AND m.chat = ANY($5)
+                       AND (m.state IN ('sent', 'delivered', 'read') OR m.handed_at IS NOT NULL))) AS "was_sent!""#,
+        tenant.0,
+        plan.account.0,
+        due,
+        &plan.messages,
+        &plan.targets
+    )
+    .fetch_one(transaction)
+    .await?;
+    match next {
+        _ if !was_sent => Ok(plan.next_fire_at),
+        Some(next) => Ok(next),
+        None => Err(Error::Conflict(
+            "a reminder that was deleted since has sent this a moment ago: give a later `start`".to_owned(),
+        )),
+    }
 }
 
 /// The database's clock, by which reminders fire.

@@ -1,0 +1,127 @@
+//! Editing reminders: replace, change fields, and what guards both (R44, R83, R88).
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, header};
+use chrono::DateTime;
+use common::id::ReminderId;
+use common::store;
+use common::store::reminders::{self, Plan};
+use serde_json::Value;
+
+use crate::auth::Caller;
+use crate::context::Context;
+use crate::extract::{self, Path};
+use crate::problem::{Body, Problem, Result};
+use crate::routes::patch;
+use crate::routes::reminders::{Reminder, Wish, no_such_account};
+
+/// How often a patch is made anew that others have overtaken.
+const PATCHES: usize = 10;
+
+/// The `ETag` of an answer: what `If-Match` of an edit compares.
+pub fn tag(reminder: &reminders::Reminder) -> [(HeaderName, String); 1] {
+    [(header::ETAG, format!("\"{}\"", reminder.version))]
+}
+
+/// The version that `If-Match` asks for; none: whatever it is.
+///
+/// # Errors
+/// When the reminder has another one.
+fn expected(headers: &HeaderMap, reminder: &reminders::Reminder) -> Result<Option<i32>> {
+    let mut tags = Vec::new();
+    for value in headers.get_all(header::IF_MATCH) {
+        let text = value.to_str().map_err(|_| Problem::field("If-Match", "must be ETags such as \"3\""))?;
+        tags.extend(text.split(',').map(|tag| tag.trim().to_owned()));
+    }
+    let own = format!("\"{}\"", reminder.version);
+    if tags.is_empty() || tags.iter().any(|tag| tag == "*") {
+        Ok(None)
+    } else if tags.contains(&own) {
+        Ok(Some(reminder.version))
+    } else {
+        Err(store::Error::Changed(reminder.version).into())
+    }
+}
+
+/// Carries out an edit of a reminder as it was just read.
+async fn edit(
+    context: &Context,
+    caller: &Caller,
+    stored: &reminders::Reminder,
+    wish: &Wish,
+    expected: Option<i32>,
+) -> Result<reminders::Reminder> {
+    let (db, tenant) = (&context.db, caller.tenant);
+    // an edit of what does not fire says nothing of past and future
+    let plan = wish.checked(|spec| spec.check(DateTime::UNIX_EPOCH, 1));
+    if let Ok(plan) = plan
+        && stored.fires_as(&plan)
+        && reminders::rename(db, tenant, stored.id, &Plan { expected, ..plan }).await?
+    {
+        return Ok(reminders::get(db, tenant, stored.id).await?);
+    }
+    let past = reminders::past(db, tenant, stored.id).await?;
+    let plan = wish.checked(|spec| spec.check_again(&past))?;
+    reminders::update(db, tenant, stored.id, &Plan { expected, ..plan }).await.map_err(no_such_account)
+}
+
+/// Replace a reminder
+///
+/// Whole, texts and targets included. An edit that leaves account, texts, targets, schedule and window as they are changes nothing of what
+/// fires: runs go on, and a reminder that rests does so still. Any other arms it anew, one that recurs with its first occurrence from now on: what was
+/// pending under the old plan never fires, and what of it was being sent ends where it is. An occurrence that had come due,
+/// of which nothing was sent yet, goes out at the next full minute as it was edited, if the new plan has it too and its
+/// window is open. What was handed over to WhatsApp by then counts as sent, and does not go out again.
+/// What `GET` answers can be sent back: what can't be set is not looked at.
+#[utoipa::path(put, path = "/v1/reminders/{reminder}", tag = "Reminders",
+    params(("reminder" = ReminderId, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` that was read: an edit in between is answered with 412")),
+    request_body = Wish,
+    responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = 412, description = "It was edited since it was read", body = Body, content_type = "application/problem+json")))]
+pub async fn update(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(reminder): Path<ReminderId>,
+    headers: HeaderMap,
+    extract::Json(wish): extract::Json<Wish>,
+) -> Result<([(HeaderName, String); 1], Json<Reminder>)> {
+    // Whether it is theirs goes first: a stranger learns nothing from what is wrong with the rest.
+    let stored = reminders::get(&context.db, caller.tenant, reminder).await?;
+    let expected = expected(&headers, &stored)?;
+    let updated = edit(&context, &caller, &stored, &wish, expected).await?;
+    context.bus.signal(caller.tenant);
+    Ok((tag(&updated), Json(updated.into())))
+}
+
+/// Change fields of a reminder
+///
+/// A JSON merge patch (RFC 7396): fields that are given take the place of those that are there, `null` removes one, lists are replaced
+/// whole; of `recurrence` single fields can be given. `recurrence` and `rrule` take each other's place. What comes of it is checked, and
+/// armed, as if it had been sent whole. What others edit meanwhile is not lost: it is patched as it is then.
+#[utoipa::path(patch, path = "/v1/reminders/{reminder}", tag = "Reminders",
+    params(("reminder" = ReminderId, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` that was read: an edit in between is answered with 412")),
+    request_body(content = HashMap<String, Value>, description = "Some fields, spelled as when a reminder is created", content_type = "application/merge-patch+json", example = json!({"name": "Stand-up", "window_end": "18:30", "recurrence": {"times": ["08:00", "13:30"]}})),
+    responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = 412, description = "It was edited since it was read", body = Body, content_type = "application/problem+json")))]
+pub async fn change(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(reminder): Path<ReminderId>,
+    headers: HeaderMap,
+    extract::Json(changes): extract::Json<Value>,
+) -> Result<([(HeaderName, String); 1], Json<Reminder>)> {
+    for tries in 1.. {
+        let stored = reminders::get(&context.db, caller.tenant, reminder).await?;
+        let asked = expected(&headers, &stored)?;
+        let wish = patch::wish(Reminder::from(stored.clone()), &changes)?;
+        match edit(&context, &caller, &stored, &wish, Some(stored.version)).await {
+            // somebody else was quicker: what they wrote is patched
+            Err(Problem::Changed(_)) if asked.is_none() && tries < PATCHES => {}
+            updated => {
+                let updated = updated?;
+                context.bus.signal(caller.tenant);
+                return Ok((tag(&updated), Json(updated.into())));
+            }
+        }
+    }
+    Err(Problem::Unavailable)
+}
