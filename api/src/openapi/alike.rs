@@ -90,13 +90,18 @@ fn idempotency_key() -> Parameter {
 }
 
 /// Limits that can't stand at their field: those of a list's items, and of a choice. Schema, place in it, word, value.
-const LIMITS: [(&str, &str, &str, u64); 8] = [
+const LIMITS: [(&str, &str, &str, u64); 13] = [
     ("Wish", "/properties/messages/items", "maxLength", 65_536),
     ("Wish", "/properties/targets/items", "maxLength", 64),
     ("Wish", "/properties/exdates/items", "maxLength", 64),
     ("PreviewWish", "/properties/exdates/items", "maxLength", 64),
     ("NewWebhook", "/properties/kinds/items", "maxLength", 100),
     ("WebhookChange", "/properties/kinds/items", "maxLength", 100),
+    ("Recurrence", "/properties/times", "maxItems", 48),
+    ("Recurrence", "/properties/times/items", "maxLength", 8),
+    ("Edge", "/oneOf/0", "minimum", 0),
+    ("Edge", "/oneOf/0", "maximum", 24),
+    ("Edge", "/oneOf/1", "maxLength", 5),
     ("End", "/oneOf/1/properties/after", "minimum", 1),
     ("End", "/oneOf/1/properties/after", "maximum", 10_000),
 ];

@@ -128,7 +128,7 @@ async fn everything_goes_on_after_a_restore(pool: PgPool) {
     cluster.message(&second, "read").await;
     workers.remove(0).stop().await;
     let third = cluster.send(&account, &bob, "queued").await;
-    let soon = (chrono::Utc::now() + Duration::from_secs(5)).to_rfc3339();
+    let soon = (chrono::Utc::now() + Duration::from_secs(25)).to_rfc3339();
     let wish = json!({"name": "Stand-up", "account_id": account, "messages": ["reminded"], "targets": [bob], "start": soon,
         "timezone": "UTC"});
     cluster.post("/v1/reminders", wish).await;
