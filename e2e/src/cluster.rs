@@ -1,6 +1,7 @@
 //! The cluster of one test: its parts, each as its binary runs it.
 
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -21,6 +22,25 @@ pub const DEADLINE: Duration = Duration::from_secs(40);
 /// For credentials, where a test does not bring its own.
 const KEYS: &str = "1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
+/// What is logged of parts whose lines are kept: everything that `RUST_LOG` can ask for.
+pub const EVERYTHING: &str = "trace";
+/// Lines of parts that log, of all clusters of this process.
+pub static LINES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+/// Writes lines where a test can read them.
+struct Book;
+
+impl std::io::Write for Book {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LINES.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A process of the cluster, on a runtime of its own, so that it can vanish as a killed process does.
 pub struct Part {
     stop: CancellationToken,
@@ -38,8 +58,8 @@ impl Part {
     where
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
-        let traces =
-            telemetry.otlp_endpoint.is_some().then(|| common::telemetry::dispatch(service, telemetry).unwrap());
+        let told = telemetry.otlp_endpoint.is_some() || telemetry.log == EVERYTHING;
+        let traces = told.then(|| common::telemetry::dispatch_to(service, telemetry, || Book).unwrap());
         let (subscriber, traces) = traces.unzip();
         let mut builder = Builder::new_multi_thread();
         if let Some(subscriber) = subscriber {

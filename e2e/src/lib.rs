@@ -10,4 +10,4 @@
 mod cluster;
 mod words;
 
-pub use cluster::{Cluster, DEADLINE, Lines, Part};
+pub use cluster::{Cluster, DEADLINE, EVERYTHING, LINES, Lines, Part};

@@ -10,6 +10,7 @@ async fn main() -> anyhow::Result<()> {
     let worker::Command::Work(config) = worker::Cli::read(std::env::args_os())?.command else {
         bail!("it only works");
     };
+    let _flushes_at_the_end = common::telemetry::init("switchboard-worker", &config.telemetry)?;
     let connector = worker::link::whatsapp::from_config(&config)?;
     let listener = TcpListener::bind(config.ops.listen).await?;
     worker::run(*config, connector, listener, CancellationToken::new()).await

@@ -9,6 +9,7 @@ mod frozen;
 mod hand_over;
 mod keys;
 mod lifecycle;
+mod logs;
 mod lost;
 mod main_job;
 mod metrics;
