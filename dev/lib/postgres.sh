@@ -1,4 +1,4 @@
-# The private Postgres: real fsync, 127.0.0.1 only, no passwords. Sourced, never run.
+# The private Postgres: real fsync, 127.0.0.1 only; a password where it is guarded. Sourced, never run.
 # shellcheck shell=bash disable=SC2154
 
 # The directory of initdb and postgres, version 15 or newer; the version that made the data if there is any.
@@ -88,7 +88,7 @@ postgres_pid() {
 
 postgres_port() { sed -n 1p "$data/postgres.port" 2>/dev/null || true; }
 
-postgres_query() { as_postgres "$(postgres_bin)/psql" -X -q -At -h 127.0.0.1 -p "$(postgres_port)" -U postgres -d "$1" -c "$2"; }
+postgres_query() { PGPASSWORD=$(password) as_postgres "$(postgres_bin)/psql" -X -q -At -h 127.0.0.1 -p "$(postgres_port)" -U postgres -d "$1" -c "$2"; }
 
 postgres_settings() {
   local sockets
@@ -109,7 +109,7 @@ SETTINGS
 start_postgres() { as_postgres "$1/pg_ctl" start -D "$2" -l "$2/server.log" -w -t 60 </dev/null; }
 
 postgres_up() {
-  local bin dir pid port log="$data/logs/postgres.log"
+  local bin dir pid port secret log="$data/logs/postgres.log"
   if pid=$(postgres_pid); then
     [ -z "${SWITCHBOARD_PG_PORT:-}" ] || [ "$SWITCHBOARD_PG_PORT" = "$(postgres_port)" ] ||
       fail "Postgres already runs here on port $(postgres_port); stop it first: dev/servers down"
@@ -119,7 +119,15 @@ postgres_up() {
     dir=$(postgres_dir)
     if ! as_postgres test -f "$dir/initialised"; then
       as_postgres find "$dir" -mindepth 1 -delete # an initdb that was interrupted
-      as_postgres "$bin/initdb" -D "$dir" -U postgres --auth=trust --encoding=UTF8 --locale=C >/dev/null
+      if guarded; then
+        secret=$(as_postgres mktemp) # readable by that user alone
+        password | as_postgres tee "$secret" >/dev/null
+        as_postgres "$bin/initdb" -D "$dir" -U postgres --auth=scram-sha-256 --pwfile="$secret" \
+          --encoding=UTF8 --locale=C >/dev/null
+        as_postgres rm -f "$secret"
+      else
+        as_postgres "$bin/initdb" -D "$dir" -U postgres --auth=trust --encoding=UTF8 --locale=C >/dev/null
+      fi
       as_postgres mkdir -m 700 "$dir/sockets"
       echo "include = 'switchboard.conf'" | as_postgres tee -a "$dir/postgresql.conf" >/dev/null
       as_postgres touch "$dir/initialised"
@@ -142,7 +150,21 @@ postgres_up() {
     postgres_query postgres 'create role switchboard login createdb'
   [ -n "$(postgres_query postgres "select 1 from pg_database where datname = 'switchboard'")" ] ||
     postgres_query postgres 'create database switchboard owner switchboard'
+  if guarded; then guard_postgres; fi
   say "Postgres: pid $(postgres_pid), port $(postgres_port)"
+}
+
+# From now on only who knows the password gets in: also where the data was made without one.
+guard_postgres() {
+  local role rules
+  # on standard input: what stands in a command line can be read by everybody
+  for role in postgres switchboard; do printf "alter role %s password '%s';\n" "$role" "$(password)"; done |
+    PGPASSWORD=$(password) as_postgres "$(postgres_bin)/psql" -X -q -h 127.0.0.1 -p "$(postgres_port)" -U postgres -d postgres
+  rules=$(postgres_dir)/pg_hba.conf
+  if as_postgres grep -q '^[^#].*trust' "$rules"; then
+    printf 'local all all scram-sha-256\nhost all all 127.0.0.1/32 scram-sha-256\n' | as_postgres tee "$rules" >/dev/null
+    postgres_query postgres 'select pg_reload_conf()' >/dev/null
+  fi
 }
 
 postgres_down() {

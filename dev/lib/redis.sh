@@ -1,4 +1,4 @@
-# The private Redis: nothing on disk, nothing evicted, 127.0.0.1 only. Sourced, never run.
+# The private Redis: nothing on disk, nothing evicted, 127.0.0.1 only; a password where it is guarded. Sourced, never run.
 # shellcheck shell=bash disable=SC2154
 
 redis_port() { sed -n 1p "$data/redis.port" 2>/dev/null || true; }
@@ -13,7 +13,7 @@ redis_pid() {
   esac
 }
 
-redis_answers() { [ "$(redis-cli -h 127.0.0.1 -p "$(redis_port)" ping)" = PONG ]; }
+redis_answers() { [ "$(REDISCLI_AUTH=$(password) redis-cli -h 127.0.0.1 -p "$(redis_port)" ping)" = PONG ]; }
 
 redis_up() {
   local port
@@ -25,7 +25,7 @@ redis_up() {
     rm -f "$data/redis/redis.pid"
     port=$(choose_port "${SWITCHBOARD_REDIS_PORT:-}" "$(redis_port)")
     printf '%s\n' "$port" >"$data/redis.port"
-    cat >"$data/redis/redis.conf" <<SETTINGS
+    (umask 077 && cat >"$data/redis/redis.conf") <<SETTINGS
 bind 127.0.0.1
 port $port
 daemonize yes
@@ -35,6 +35,7 @@ logfile "$data/logs/redis.log"
 save ""
 appendonly no
 maxmemory-policy noeviction
+$(! guarded || printf 'requirepass %s' "$(password)")
 SETTINGS
     redis-server "$data/redis/redis.conf" </dev/null >/dev/null || fail "Redis did not start; see $data/logs/redis.log"
   fi

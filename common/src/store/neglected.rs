@@ -155,8 +155,10 @@ pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<V
     Ok(tenants.into_iter().map(|row| row.tenant).collect())
 }
 
-/// Ends queued messages of runs whose account has had no phone for `age`: a run that nobody can send would never be over,
-/// and would stand in the way of the next one for ever. Messages that were sent by request wait for a phone instead.
+/// Ends queued messages of runs whose account has had no phone for `age`, or was logged out by it for as long as its reminder
+/// catches up (an hour, where that is gone): until then the same phone may be linked again, and gets on with them (R73). A run that
+/// nobody can send would never be over, and would stand in the way of the next one for ever. Messages that were sent by request wait
+/// for a phone instead.
 /// Answers whose they are, for the bus.
 ///
 /// # Errors
@@ -168,8 +170,10 @@ pub async fn strand_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<T
             UPDATE messages m SET state = 'failed', failed_at = now(), reason = CASE w.status
                 WHEN 'logged_out' THEN 'the account was logged out by its phone' ELSE 'the account is not paired' END
             FROM (SELECT q.id, a.status FROM accounts a JOIN messages q ON q.account_id = a.id
-                  WHERE a.status IN ('unpaired', 'logged_out') AND a.updated_at < now() - make_interval(secs => $1)
-                    AND q.state = 'queued' AND q.run_id IS NOT NULL
+                  LEFT JOIN runs r ON r.id = q.run_id LEFT JOIN reminders d ON d.id = r.reminder_id
+                  WHERE a.status IN ('unpaired', 'logged_out') AND q.state = 'queued' AND q.run_id IS NOT NULL
+                    AND a.updated_at < now() - make_interval(secs => CASE a.status
+                        WHEN 'logged_out' THEN greatest($1::float8, coalesce(d.catchup_window_s, 3600)) ELSE $1 END)
                   ORDER BY q.id LIMIT $2 FOR UPDATE OF q SKIP LOCKED) w
             WHERE m.id = w.id AND m.state = 'queued'
             RETURNING m.id, m.tenant_id, m.account_id, m.run_id, m.reason, m.trace, w.status

@@ -61,11 +61,7 @@ impl Cluster {
         self.servers_are_ours = !running;
         let servers = step("Postgres and Redis, private ones for this checkout", servers::up(&place)).await?;
 
-        let common = vec![
-            ("DATABASE_URL", servers.database_url.clone()),
-            ("REDIS_URL", servers.redis_url.clone()),
-            ("CREDENTIAL_KEYS", place.credential_keys()?),
-        ];
+        let common = vec![("DATABASE_URL", servers.database_url.clone()), ("REDIS_URL", servers.redis_url.clone())];
         step("The tables", api_command(&place, &common, &["migrate"])).await?;
 
         let mut at = Addresses {
@@ -125,6 +121,9 @@ impl Cluster {
             let listen = format!("127.0.0.1:{}", free_port(0)?);
             let mut envs = envs.clone();
             envs.push(("OPS_LISTEN", listen.clone()));
+            if program == "switchboard-worker" {
+                envs.push(("CREDENTIAL_KEYS", place.credential_keys()?)); // nobody else opens credentials
+            }
             self.children.start(place, &name, program, &envs)?;
             at.ops.push((name, format!("http://{listen}")));
         }

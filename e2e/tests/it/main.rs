@@ -6,6 +6,7 @@ mod configuration;
 mod durability;
 mod flapping;
 mod frozen;
+mod guard;
 mod hand_over;
 mod keys;
 mod lifecycle;

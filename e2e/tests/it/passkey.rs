@@ -130,3 +130,23 @@ async fn a_demand_ends_with_its_pairing(pool: PgPool) {
     cluster.status(&account, "connected").await;
     cluster.stop(workers).await;
 }
+
+/// R101: a phone that answers at once, with its part of the key agreement right behind WhatsApp's answer, is linked each time. `ROUNDS`
+/// says how often, for whoever measures.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_phone_that_answers_at_once_is_linked_each_time(pool: PgPool) {
+    let rounds = std::env::var("ROUNDS").map_or(30, |rounds| rounds.parse().unwrap());
+    let (cluster, workers) = Cluster::start(pool, 1).await;
+    for round in 0..rounds {
+        let (account, number) = gated(&cluster, json!({"kind": "passkey_gate", "count": 1})).await;
+        let pairing = at_the_gate(&cluster, &account, "passkey_options").await;
+        let options = pairing["passkey_options"].clone();
+        let credential = cluster.admin(Method::POST, &format!("/phones/{number}/passkey"), Some(options)).await;
+        assert_eq!(present(&cluster, &account, credential).await.0, StatusCode::ACCEPTED, "round {round}");
+        at_the_gate(&cluster, &account, "passkey_code").await;
+        let (status, _) = cluster.call(Method::DELETE, &format!("/v1/accounts/{account}"), None).await;
+        assert!(status.is_success());
+    }
+    println!("{rounds} of {rounds}");
+    cluster.stop(workers).await;
+}

@@ -68,6 +68,14 @@ async fn a_run_without_a_phone_ends(db: PgPool) {
     let strand = async || neglected::strand_runs(&db, Duration::from_secs(60), 10).await.unwrap();
     assert_eq!(strand().await, [], "it may be paired again at once");
     sqlx::query("UPDATE accounts SET updated_at = now() - interval '2 minutes'").execute(&db).await.unwrap();
+    assert_eq!(
+        strand().await,
+        [],
+        "it was logged out: the same phone may come back within what its reminder catches up"
+    );
+    let window =
+        "UPDATE accounts SET updated_at = now() - (SELECT catchup_window_s + 1 FROM reminders) * interval '1 second'";
+    sqlx::query(window).execute(&db).await.unwrap();
     assert_eq!(strand().await, [of.0]);
     let settled = settle_runs(&db, &[run]).await.unwrap();
     assert_eq!((settled.len(), settled[0].status), (1, Status::Partial));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use wacore_binary::JidExt as _;
 use waproto::whatsapp as wa;
@@ -29,13 +30,20 @@ pub(super) struct Connection {
     sender: Arc<LinkSender>,
     journal: Arc<Journal>,
     orders: Orders,
+    /// A passkey is being presented.
+    presenting: watch::Sender<bool>,
 }
 
 impl Connection {
     /// A handle, and the orders that it gives to whoever supervises the connection.
-    pub(super) fn new(client: Arc<Client>, sender: Arc<LinkSender>, journal: Arc<Journal>) -> (Self, Orders) {
+    pub(super) fn new(
+        client: Arc<Client>,
+        sender: Arc<LinkSender>,
+        journal: Arc<Journal>,
+        presenting: watch::Sender<bool>,
+    ) -> (Self, Orders) {
         let orders = Orders::default();
-        (Self { client, sender, journal, orders: orders.clone() }, orders)
+        (Self { client, sender, journal, orders: orders.clone(), presenting }, orders)
     }
 
     /// Waits for the connection to end; what takes longer than `limit` is cut off.
@@ -144,10 +152,14 @@ impl Link for Connection {
 
     async fn present_passkey(&self, credential: &str) -> Result<(), LinkError> {
         let assertion = passkey::assertion(credential)?;
-        self.call(CALL_TIMEOUT, async {
-            self.client.send_passkey_response(assertion).await.map_err(|error| passkey::refused(&error))
-        })
-        .await
+        self.presenting.send_replace(true);
+        let presented = self
+            .call(CALL_TIMEOUT, async {
+                self.client.send_passkey_response(assertion).await.map_err(|error| passkey::refused(&error))
+            })
+            .await;
+        self.presenting.send_replace(false);
+        presented
     }
 
     async fn confirm_passkey(&self) -> Result<(), LinkError> {

@@ -12,6 +12,7 @@ use common::seal::Sealer;
 use common::store;
 use common::store::credentials::CredentialStore;
 use sqlx::PgPool;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wacore::store::DevicePropsOverride;
@@ -26,6 +27,7 @@ use crate::config::Config;
 
 pub mod address;
 mod connection;
+mod frames;
 mod http;
 mod observer;
 mod passkey;
@@ -77,9 +79,10 @@ impl WhatsApp {
     async fn build(&self, spec: &OpenSpec, backend: Arc<AccountBackend>, parts: Parts) -> Result<Bot, LinkError> {
         let device = backend.load().await.map_err(|error| unreadable(&backend, &parts.fenced, &error))?;
         let version = self.version.current().await;
+        let is_new = device.as_ref().is_none_or(|known| known.pn.is_none());
         let mut builder = Bot::builder()
             .with_backend_arc(Arc::clone(&backend) as _)
-            .with_transport_factory(parts.dialer)
+            .with_transport_factory(parts.dialer.pairing(is_new))
             .with_http_client(http::NoHttp)
             .with_runtime(TokioRuntime)
             .with_version(version)
@@ -91,7 +94,7 @@ impl WhatsApp {
         if device.as_ref().is_none_or(|known| known.push_name.is_empty()) {
             builder = builder.with_push_name(spec.label.clone());
         }
-        if device.as_ref().is_none_or(|known| known.pn.is_none()) {
+        if is_new {
             // What the phone's list of linked devices shows.
             let shown = DevicePropsOverride::new().with_os(spec.label.clone()).with_platform_type(PlatformType::CHROME);
             builder = builder.with_device_props(shown);
@@ -147,7 +150,8 @@ impl Connector for WhatsApp {
         let backend = Arc::new(AccountBackend::new(store, fenced.clone()));
         let sender = Arc::new(events.sender(spec.generation));
         let journal = Arc::new(Journal::default());
-        let (dialer, live) = Dialer::new(self.address.clone());
+        let presenting = watch::Sender::new(false);
+        let (dialer, live) = Dialer::new(self.address.clone(), presenting.subscribe());
         let observer = Observer::new(Arc::clone(&sender), Arc::clone(&journal));
         let client_slot = observer.client_slot();
         let inbound = Inbound::new(Arc::clone(&sender), Arc::clone(&journal));
@@ -156,7 +160,8 @@ impl Connector for WhatsApp {
         let bot = timeout(CALL_TIMEOUT, building).await.map_err(|_| LinkError::Timeout)??;
         let client = bot.client();
         let _ = client_slot.set(Arc::downgrade(&client));
-        let (connection, orders) = Connection::new(Arc::clone(&client), Arc::clone(&sender), Arc::clone(&journal));
+        let (connection, orders) =
+            Connection::new(Arc::clone(&client), Arc::clone(&sender), Arc::clone(&journal), presenting);
         let supervised = Supervised { client, sender, journal, live, backend, fenced, orders };
         tokio::spawn(supervised.run(bot));
         Ok(Arc::new(connection))

@@ -8,11 +8,14 @@ use async_trait::async_trait;
 use http::Uri;
 use http::header::{HeaderValue, ORIGIN};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_websockets::{ClientBuilder, Connector};
 use wacore::net::{Transport, TransportEvent, TransportFactory, WHATSAPP_WEB_ORIGIN};
 use whatsapp_rust::async_channel::Receiver;
 use whatsapp_rust::transport::{default_tls_connector, from_websocket};
+
+use super::frames::one_at_a_time;
 
 /// From the first SYN to the upgraded WebSocket; below the library's own 20 s.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -47,6 +50,8 @@ impl Address {
 pub(super) struct Dialer {
     address: Address,
     live: Arc<Live>,
+    presenting: watch::Receiver<bool>,
+    pairing: bool,
 }
 
 /// What is known of the present socket.
@@ -77,10 +82,15 @@ impl Live {
 }
 
 impl Dialer {
-    /// A dialer, and the view on its socket.
-    pub(super) fn new(address: Address) -> (Self, Arc<Live>) {
+    /// A dialer, and the view on its socket. `presenting`: a passkey is being presented.
+    pub(super) fn new(address: Address, presenting: watch::Receiver<bool>) -> (Self, Arc<Live>) {
         let live = Arc::new(Live::default());
-        (Self { address, live: Arc::clone(&live) }, live)
+        (Self { address, live: Arc::clone(&live), presenting, pairing: false }, live)
+    }
+
+    /// Whether the connection is for a pairing, in which a passkey may be asked for.
+    pub(super) fn pairing(self, pairing: bool) -> Self {
+        Self { pairing, ..self }
     }
 
     async fn dial(&self) -> Result<(Arc<dyn Transport>, Receiver<TransportEvent>)> {
@@ -96,7 +106,9 @@ impl Dialer {
             .connect_on(stream)
             .await
             .context("WebSocket upgrade")?;
-        Ok(from_websocket(socket))
+        let (transport, events) = from_websocket(socket);
+        let events = if self.pairing { one_at_a_time(events, self.presenting.clone()) } else { events };
+        Ok((transport, events))
     }
 }
 
