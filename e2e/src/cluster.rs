@@ -224,7 +224,7 @@ impl Cluster {
     }
 
     fn database(&self) -> Database {
-        Database { url: self.database_url.clone(), max_connections: 8 }
+        Database { url: self.database_url.clone(), max_connections: 16 }
     }
 
     fn redis(&self) -> Redis {

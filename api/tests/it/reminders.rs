@@ -311,9 +311,9 @@ async fn pages_end_between_equal_times(db: PgPool) {
         created.push(tenant.post("/v1/reminders", wish(&account)).await.expect(201).id());
     }
     for sql in [
-        "UPDATE reminders SET created_at = '2027-01-01T00:00:00.123456Z'",
+        "UPDATE reminders SET created_at = '2026-01-01T00:00:00.123456Z'",
         "INSERT INTO runs (id, tenant_id, reminder_id, account_id, reminder_name, account_label, version, fire_at, bodies)
-         SELECT gen_random_uuid(), tenant_id, id, account_id, name, 'Sales', 1, '2027-01-01T00:00:00.123456Z', '{one}'
+         SELECT gen_random_uuid(), tenant_id, id, account_id, name, 'Sales', 1, '2026-01-01T00:00:00.123456Z', '{one}'
          FROM reminders",
         "INSERT INTO notifications (id, tenant_id, kind, reminder_id, reminder_name, run_id, body, created_at)
          SELECT gen_random_uuid(), tenant_id, 'partial', reminder_id, reminder_name, id, '1 of 2', fire_at FROM runs",

@@ -94,7 +94,7 @@ mod tests {
             ("worker::session::actor", true),
             ("common::store", true),
             ("worker_pool", false),
-            ("whatsapp_rust::client", false),
+            ("library::client", false),
             ("Client/Keepalive", false),
             ("log", false),
             ("", false),

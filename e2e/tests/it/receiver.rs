@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use common::webhook::signature;
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -94,7 +94,11 @@ impl Drop for Receiver {
     }
 }
 
-async fn take(State(desk): State<Desk>, headers: HeaderMap, body: String) -> StatusCode {
+/// A question whether it is there (HEAD) is answered as by most receivers, which know POST alone.
+async fn take(State(desk): State<Desk>, method: Method, headers: HeaderMap, body: String) -> StatusCode {
+    if method == Method::HEAD {
+        return StatusCode::METHOD_NOT_ALLOWED;
+    }
     desk.received.lock().unwrap().push(Received { headers, body });
     drop(desk.open.acquire().await.unwrap());
     let status = desk.answers.lock().unwrap().pop_front().unwrap_or(200);
