@@ -32,7 +32,7 @@ def test_the_next_three_commands_are_told():
         ("trial", "NOT FOR PRODUCTION: dev.* runs Postgres, Redis, a virtual WhatsApp"),
         ("bare", "Pods wait until you have run `switchboard-api migrate`"),
         ("ha", "https://switchboard.example.com/docs"),
-        ("default", "It may hold 160 connections to Postgres"),
+        ("default", "It may hold 176 connections to Postgres"),
     ],
 )
 def test_notes_fit_the_values(scenario, words):

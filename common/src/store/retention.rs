@@ -152,9 +152,11 @@ pub async fn messages(db: &PgPool, days: i32, limit: i64) -> Result<u64> {
              CROSS JOIN LATERAL (
                  SELECT created_at FROM messages WHERE tenant_id = a.tenant_id AND account_id = a.id ORDER BY seq LIMIT 1) oldest
              CROSS JOIN LATERAL (
-                 SELECT id, state, created_at FROM messages WHERE tenant_id = a.tenant_id AND account_id = a.id
+                 SELECT id, state, created_at, run_id FROM messages WHERE tenant_id = a.tenant_id AND account_id = a.id
                  ORDER BY seq LIMIT $2) m
              WHERE oldest.created_at < a.until AND m.created_at < a.until AND m.state <> 'queued'
+               -- a run that rests may be resumed, and counts its texts
+               AND NOT EXISTS (SELECT FROM runs r WHERE r.id = m.run_id AND r.finished_at IS NULL)
              LIMIT $2)",
         days,
         limit

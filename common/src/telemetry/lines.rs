@@ -40,14 +40,14 @@ where
 {
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     if format == "json" {
-        lines.json().flatten_event(true).map_event_format(Masked).boxed()
+        lines.json().flatten_event(true).map_event_format(|format| Masked(format, "0")).boxed()
     } else {
-        lines.compact().with_ansi(ansi).map_event_format(Masked).boxed()
+        lines.compact().with_ansi(ansi).map_event_format(|format| Masked(format, "…")).boxed()
     }
 }
 
-/// Masks the numbers in the lines of others.
-struct Masked<F>(F);
+/// Masks the numbers in the lines of others by a word, which in JSON is a number as well.
+struct Masked<F>(F, &'static str);
 
 impl<S, N, F> FormatEvent<S, N> for Masked<F>
 where
@@ -61,12 +61,12 @@ where
         }
         let mut line = String::new();
         self.0.format_event(context, Writer::new(&mut line), event)?;
-        writer.write_str(&masked(&line))
+        writer.write_str(&masked(&line, self.1))
     }
 }
 
 /// The line without anything that may be a number.
-fn masked(line: &str) -> String {
+fn masked(line: &str, mask: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut digits = String::new();
     for letter in line.chars().chain([' ']) {
@@ -74,7 +74,7 @@ fn masked(line: &str) -> String {
             digits.push(letter);
             continue;
         }
-        out.push_str(if digits.len() < NUMBER { &digits } else { "…" });
+        out.push_str(if digits.len() < NUMBER { &digits } else { mask });
         digits.clear();
         out.push(letter);
     }
@@ -116,7 +116,7 @@ mod tests {
             ("123456 1234567", "123456 …"),
             ("", ""),
         ] {
-            assert_eq!(masked(line), shown);
+            assert_eq!(masked(line, "…"), shown);
         }
     }
 }

@@ -24,7 +24,7 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Duty>> {
     vec![
         Arc::new(heartbeat::Heartbeat),
         Arc::new(fire_reminders::FireReminders::default()),
-        Arc::new(tell_lost_sessions::TellLostSessions),
+        Arc::new(tell_lost_sessions::TellLostSessions::default()),
         Arc::new(refresh_zone_data::RefreshZoneData),
         Arc::new(ring_again::RingAgain { age: config.ring_again() }),
         Arc::new(settle_runs::SettleRuns),

@@ -1,9 +1,11 @@
 //! Tells of sessions whose worker is gone: what says `connected` and has no living owner becomes `disconnected` (R90).
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::store::neglected;
+use common::clock::BootTime;
+use common::store::{self, neglected};
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};
@@ -11,8 +13,25 @@ use crate::duty::{Duty, Round};
 /// Accounts of one transaction.
 const BATCH: usize = 500;
 
-/// The duty. Its first round comes with the scheduler's start: what was lost while none ran is told then.
-pub struct TellLostSessions;
+/// After a start, or a time without Postgres, workers get this long to say that they live: they could not before either.
+const GRACE: Duration = Duration::from_secs(6);
+
+/// The duty. What was lost while no scheduler ran is told soon after the start of the next.
+#[derive(Default)]
+pub struct TellLostSessions {
+    /// When Postgres answered first without a gap, and last.
+    answered: Mutex<Option<(BootTime, BootTime)>>,
+}
+
+impl TellLostSessions {
+    /// Notes that Postgres answers, and says whether it has for long enough.
+    fn is_settled(&self, now: BootTime) -> bool {
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = answered.filter(|(_, last)| now.since(*last) < GRACE).map_or(now, |(first, _)| first);
+        *answered = Some((since, now));
+        now.since(since) >= GRACE
+    }
+}
 
 #[async_trait]
 impl Duty for TellLostSessions {
@@ -25,10 +44,28 @@ impl Duty for TellLostSessions {
     }
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
+        store::ping(&context.db).await?;
+        if !self.is_settled(BootTime::now()) {
+            return Ok(Round::of(0));
+        }
         let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
         let told = neglected::tell_lost_sessions(&context.db, limit).await?;
         let done = told.len();
         context.signal(told);
         Ok(Round { done, next_in: (done == BATCH).then_some(Duration::ZERO) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R90: nothing is told right after a start, nor right after a time without Postgres: workers could not say that they live.
+    #[test]
+    fn workers_get_time_to_say_that_they_live() {
+        let duty = TellLostSessions::default();
+        let settled = |seconds| duty.is_settled(BootTime::at(Duration::from_secs(seconds)));
+        let told: Vec<bool> = [100, 102, 104, 106, 108, 130, 132, 134, 136, 138].map(settled).into();
+        assert_eq!(told, [false, false, false, true, true, false, false, false, true, true]);
     }
 }

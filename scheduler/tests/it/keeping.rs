@@ -99,6 +99,22 @@ async fn removing_keeps_up_with_what_comes(db: PgPool) {
     assert_eq!(count(&db, "messages").await, 0);
 }
 
+/// R96: the texts of a run that rests are kept, however old: it may be resumed.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn what_a_resting_run_has_to_send_is_kept(db: PgPool) {
+    let context = house::context(&db).await;
+    let of = house::account(&db).await;
+    house::reminder(&db, of, -10).await;
+    let run = common::store::due::fire_due(&db, 10).await.unwrap().fired[0].run;
+    messages(&db, 1, 100, "failed").await;
+    sqlx::query("UPDATE messages SET run_id = $1").bind(run).execute(&db).await.unwrap();
+    prune().run_once(&context).await.unwrap();
+    assert_eq!(count(&db, "messages").await, 1);
+    sqlx::query("UPDATE runs SET status = 'partial', finished_at = now()").execute(&db).await.unwrap();
+    prune().run_once(&context).await.unwrap();
+    assert_eq!(count(&db, "messages").await, 0);
+}
+
 /// R95: a webhook's old secret is erased when it signs no more.
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn an_old_secret_is_erased(db: PgPool) {

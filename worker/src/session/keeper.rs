@@ -43,9 +43,10 @@ pub async fn keep(context: Arc<Context>, supervisor: Supervisor, pulse: Pulse, s
 
 async fn rounds(context: &Context, supervisor: &Supervisor, pulse: &Pulse, stop: &CancellationToken) {
     let every = context.leases.ttl() / 3;
+    let mut last = BootTime::now();
     loop {
         let start = BootTime::now();
-        let pause = match renew(context, supervisor).await {
+        let pause = match renew(context, supervisor, &mut last).await {
             // from start to start: trust counts from there, too
             Round::Kept => every.saturating_sub(BootTime::now().since(start)),
             Round::Unknown => SOON,
@@ -120,7 +121,8 @@ enum Round {
     Over,
 }
 
-async fn renew(context: &Context, supervisor: &Supervisor) -> Round {
+/// `last`: when Postgres took the last heartbeat.
+async fn renew(context: &Context, supervisor: &Supervisor, last: &mut BootTime) -> Round {
     let (start, ask) = (BootTime::now(), ask(context));
     if !context.trust.holds(start) {
         supervisor.lapse(); // a right that lapsed is not resumed: somebody may be claiming under it just now
@@ -153,6 +155,13 @@ async fn renew(context: &Context, supervisor: &Supervisor) -> Round {
     }
     if owned.is_some() {
         context.trust.renewed(start);
+        if start.since(*last) > context.leases.ttl() {
+            // others may have told meanwhile that nobody has our accounts: each session says what it is
+            for account in supervisor.accounts() {
+                supervisor.look(account);
+            }
+        }
+        *last = start;
     }
     let renewal = context.leases.renew(&mine, owned.is_some());
     let renewed = timed(Store::Redis, tokio::time::timeout(ask, renewal)).await;

@@ -100,8 +100,17 @@ fn row(state: State, facts: Facts, now: BootTime) -> (State, Vec<Action>) {
         Wanted::Online => match state {
             State::Fresh => start(facts, now),
             State::Rechecking { tries } => again(login(&facts), AFTER_REPLACED.max(backoff(tries)), tries, now),
-            State::Online { .. } if facts.groups_wanted => (state, vec![Action::Drain, Action::SyncGroups]),
-            State::Online { .. } => (state, vec![Action::Drain]),
+            State::Online { .. } => {
+                let mut actions = vec![Action::Drain];
+                if facts.status == Status::Disconnected {
+                    // it was told that nobody has it, as our heartbeat did not come through; its socket is open all the same
+                    actions.insert(0, Action::Status { status: Status::Connected, reason: None, banned_for: None });
+                }
+                if facts.groups_wanted {
+                    actions.push(Action::SyncGroups);
+                }
+                (state, actions)
+            }
             State::Opening { .. }
             | State::Pairing { .. }
             | State::Accepted { .. }

@@ -166,9 +166,10 @@ impl Follower {
         let Some(url) = outage.unseen.clone() else { return std::future::pending().await };
         loop {
             tokio::time::sleep(PROBE.mul_f64(0.75 + 0.25 * rand::random::<f64>())).await;
-            let Some(room) = self.room().await else { return };
-            let there = self.means.sender.is_there(&url, Some(Arc::clone(&room.place))).await;
-            drop(room);
+            // deliveries go first: where there is no room, nobody is asked
+            let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { continue };
+            let Ok(_sending) = self.means.sending.try_acquire() else { continue };
+            let there = self.means.sender.is_there(&url, Some(Arc::new(place))).await;
             if there && self.ask(ends::try_one(&self.means.pool, self.tenant, self.webhook)).await.is_ok() {
                 (outage.unseen, outage.tried) = (None, true);
                 return;

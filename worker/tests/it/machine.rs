@@ -149,6 +149,17 @@ fn delete_logs_out_and_never_strands() {
     assert_eq!(state, State::Ended(End::Removed));
 }
 
+/// R90: a session whose account was told to be disconnected, since its worker could not say that it lives, says that it is not.
+#[test]
+fn an_open_session_says_so_again() {
+    let row = |status| Event::Row(facts(status, true));
+    let (state, actions) = decide(online(), row(Status::Disconnected), NOW);
+    assert_eq!(state, online());
+    let well = Action::Status { status: Status::Connected, reason: None, banned_for: None };
+    assert_eq!(actions, [well, Action::Drain]);
+    assert_eq!(decide(online(), row(Status::Connected), NOW).1, [Action::Drain]);
+}
+
 /// R91: a logout tells WhatsApp first, and unlinks the account here whatever comes of it; what came of it is known.
 #[test]
 fn a_logout_tells_whatsapp_and_never_strands() {

@@ -199,7 +199,7 @@ pub struct Replayed {
     pub next_since: Option<DateTime<Utc>>,
 }
 
-/// Sends again, at most [`REPLAY_MAX`] deliveries, oldest first; they hold nobody up, and keep their `webhook-id`. What waits already
+/// Sends again, some [`REPLAY_MAX`] deliveries at most, oldest first; they hold nobody up, and keep their `webhook-id`. What waits already
 /// is left as it is, so that a call that is made twice sends nothing twice.
 ///
 /// # Errors
@@ -269,29 +269,33 @@ async fn again_since(
     let again = sqlx::query!(
         r#"
         WITH seen AS (
-            SELECT e.txid::text::bigint AS txid, e.id, e.account_id, e.kind, e.data, e.created_at, e.trace,
-                row_number() OVER (ORDER BY e.created_at, e.txid, e.id) AS place
+            SELECT e.txid::text::bigint AS txid, e.id, e.account_id, e.kind, e.data, e.created_at, e.trace
             FROM events e JOIN webhooks h ON h.tenant_id = e.tenant_id AND h.id = $2
             WHERE e.tenant_id = $1 AND e.created_at >= $3 AND e.created_at < $4
               AND (e.txid, e.id) <= (h.cursor_txid::text::xid8, h.cursor_id)
               AND (h.kinds = '{}' OR e.kind = ANY (h.kinds))
-            ORDER BY e.created_at, e.txid, e.id LIMIT $5 + 1),
+            -- what happened at one instant goes together, so that the next stretch begins behind it
+            ORDER BY e.created_at FETCH FIRST ($5) ROWS WITH TIES),
         again AS (
             INSERT INTO webhook_deliveries
                 (id, tenant_id, webhook_id, event_txid, event_id, account_id, kind, data, happened_at, trace, holds)
             SELECT gen_random_uuid(), $1, $2, txid, id, account_id, kind, data, created_at, trace, false
-            FROM seen WHERE place <= $5 ORDER BY txid, id
+            FROM seen ORDER BY txid, id
             ON CONFLICT (webhook_id, event_txid, event_id) DO UPDATE
             SET state = 'pending', attempts = 0, holds = false, data = EXCLUDED.data, next_attempt_at = now(), finished_at = NULL
             WHERE webhook_deliveries.state <> 'pending'
             RETURNING id)
-        SELECT (SELECT count(*) FROM again) AS "count!", (SELECT created_at FROM seen WHERE place > $5) AS next
+        SELECT (SELECT count(*) FROM again) AS "count!", (
+            SELECT min(e.created_at) FROM events e JOIN webhooks h ON h.tenant_id = e.tenant_id AND h.id = $2
+            WHERE e.tenant_id = $1 AND e.created_at > (SELECT max(created_at) FROM seen) AND e.created_at < $4
+              AND (e.txid, e.id) <= (h.cursor_txid::text::xid8, h.cursor_id)
+              AND (h.kinds = '{}' OR e.kind = ANY (h.kinds))) AS next
         "#,
         tenant.0,
         webhook.0,
         since,
         until,
-        REPLAY_MAX
+        i64::from(REPLAY_MAX)
     )
     .fetch_one(db)
     .await?;
