@@ -199,7 +199,7 @@ pub struct Replayed {
     pub next_since: Option<DateTime<Utc>>,
 }
 
-/// Sends again, some [`REPLAY_MAX`] deliveries at most, oldest first; they hold nobody up, and keep their `webhook-id`. What waits already
+/// Sends again, some 1,000 deliveries at most, oldest first; they hold nobody up, and keep their `webhook-id`. What waits already
 /// is left as it is, so that a call that is made twice sends nothing twice.
 ///
 /// # Errors
