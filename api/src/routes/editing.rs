@@ -14,7 +14,8 @@ use crate::context::Context;
 use crate::extract::{self, Path};
 use crate::problem::{Body, Problem, Result};
 use crate::routes::patch;
-use crate::routes::reminders::{Reminder, Wish, no_such_account};
+use crate::routes::reminders::{Reminder, no_such_account};
+use crate::routes::wish::Wish;
 
 /// How often a patch is made anew that others have overtaken.
 const PATCHES: usize = 10;

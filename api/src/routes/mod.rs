@@ -29,6 +29,7 @@ pub mod reminders;
 pub mod runs;
 pub mod tenants;
 pub mod webhooks;
+pub mod wish;
 
 /// Every route, with what surrounds them.
 pub fn router(context: Context) -> Router {

@@ -1,22 +1,14 @@
 //! Reminders: create, list, read, replace, delete.
 
-use std::collections::HashSet;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use common::account::name;
 use common::id::{AccountId, ReminderId};
-use common::jid::Jid;
-use common::message::check_text;
-use common::reminder::{
-    self, Accepted, Edge, Misfire, OnGap, Overlap, Recurrence, Spec, Start, Window, catch_up, summary, timezone,
-};
+use common::reminder::{Edge, Misfire, OnGap, Overlap, Recurrence, Start, Window, summary, timezone};
 use common::store;
-use common::store::reminders::{self, Filter as StoreFilter, Plan, Status};
-use serde::de::IgnoredAny;
+use common::store::reminders::{self, Filter as StoreFilter, Status};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -25,101 +17,9 @@ use crate::context::Context;
 use crate::extract::{self, Path, Query};
 use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
-use crate::problem::{Body, FieldError, Problem, Result};
+use crate::problem::{Body, Problem, Result};
 use crate::routes::editing::tag;
-
-/// Longest name, in characters (R40).
-const MAX_NAME: usize = 200;
-/// Most texts of a reminder.
-const MAX_MESSAGES: usize = 10;
-/// Most chats of a reminder.
-const MAX_TARGETS: usize = 500;
-/// Most bytes that the texts of one firing may have in all, each counted once for each chat.
-const MAX_FIRING: usize = 16 * 1024 * 1024;
-
-/// What a reminder is to be.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"account_id": "0199c0de-0000-7000-8000-000000000000", "name": "Weekly stand-up",
-    "messages": ["Stand-up in ten minutes."], "targets": ["120363041234567890@g.us"], "start": "2027-01-04T09:00",
-    "timezone": "Europe/Berlin", "recurrence": {"kind": "weekly", "weekdays": ["mon", "thu"]}, "window_end": 18}))]
-pub struct Wish {
-    /// The account that sends it.
-    account_id: AccountId,
-    /// What people call it: 1 to 200 characters.
-    #[schema(example = "Weekly stand-up", min_length = 1, max_length = 200)]
-    name: String,
-    /// The texts, in order: 1 to 10, sent to each target one after the other. All of them for all targets: at most 16 MiB.
-    #[schema(example = json!(["Stand-up in ten minutes."]), min_items = 1, max_items = 10)]
-    messages: Vec<String>,
-    /// The chats, in order: 1 to 500 groups or people, spelled as `to` of a message.
-    #[schema(example = json!(["120363041234567890@g.us"]), min_items = 1, max_items = 500)]
-    targets: Vec<String>,
-    /// When it begins: wall-clock time in `timezone`, or an instant with an offset. What recurs may have begun long ago, and fires from
-    /// now on.
-    #[schema(example = "2027-01-04T09:00", min_length = 1, max_length = 64)]
-    start: String,
-    /// An IANA zone.
-    #[schema(example = "Europe/Berlin", min_length = 1, max_length = 64)]
-    timezone: String,
-    /// What it repeats on. Neither this nor `rrule`: it fires once.
-    recurrence: Option<Recurrence>,
-    /// The same as an RRULE of RFC 5545, alone or in a block whose DTSTART says what `start` and `timezone` say. MINUTELY to YEARLY,
-    /// nothing more often than every 5 minutes. Beside `recurrence` it must say the same.
-    #[schema(example = "FREQ=WEEKLY;BYDAY=MO,TH", max_length = 1000)]
-    rrule: Option<String>,
-    /// What the rule leaves out, at most 500: dates such as `2026-12-25`, or times such as `2026-12-24T17:00`.
-    #[serde(default)]
-    #[schema(example = json!(["2027-12-27"]), max_items = 500)]
-    exdates: Vec<String>,
-    /// What becomes of a time that clocks skip: `shift` fires later by the gap (02:30 at 03:30), `skip` does not fire.
-    #[serde(default)]
-    on_gap: OnGap,
-    /// From when on it may send, of a day in `timezone`: an hour or a time such as `"08:30"`; midnight if not given. Goes with
-    /// `window_end`, and each time at which it fires lies between them.
-    window_start: Option<Edge>,
-    /// Until when it may send, also what fired in time and waits for the account: an hour from 1 to 24, or a time such as
-    /// `"18:30"`. No later than `window_start`: of the next day.
-    window_end: Option<Edge>,
-    /// What becomes of occurrences that came due while nobody could fire them: `latest` fires the newest within the
-    /// catch-up window, `all` the newest ten, `skip` none that is more than a minute late. What does not fire is `missed`.
-    #[serde(default)]
-    misfire: Misfire,
-    /// How late an occurrence may still fire, in seconds: 60 to 86,400; 3,600 if not given. It says nothing of sending: what
-    /// has fired while the account was offline is sent when that is online again, however much later, unless `window_end`
-    /// ends it.
-    #[schema(example = 3600, minimum = 60, maximum = 86400)]
-    catchup_window_s: Option<i32>,
-    /// What becomes of an occurrence while the run before is in progress: `skip` misses it, `queue` lets it wait, `allow`
-    /// sends both.
-    #[serde(default)]
-    overlap: Overlap,
-    // what an answer says beside that: it may be sent back, and is not looked at
-    #[serde(default, rename = "id")]
-    #[schema(ignore)]
-    _id: IgnoredAny,
-    #[serde(default, rename = "status")]
-    #[schema(ignore)]
-    _status: IgnoredAny,
-    #[serde(default, rename = "summary")]
-    #[schema(ignore)]
-    _summary: IgnoredAny,
-    #[serde(default, rename = "version")]
-    #[schema(ignore)]
-    _version: IgnoredAny,
-    #[serde(default, rename = "next_fire_at")]
-    #[schema(ignore)]
-    _next_fire_at: IgnoredAny,
-    #[serde(default, rename = "last_fired_at")]
-    #[schema(ignore)]
-    _last_fired_at: IgnoredAny,
-    #[serde(default, rename = "created_at")]
-    #[schema(ignore)]
-    _created_at: IgnoredAny,
-    #[serde(default, rename = "updated_at")]
-    #[schema(ignore)]
-    _updated_at: IgnoredAny,
-}
+use crate::routes::wish::Wish;
 
 /// A reminder. It can be sent back as it is, whole or changed.
 #[derive(Serialize, ToSchema)]
@@ -207,102 +107,6 @@ impl From<reminders::Reminder> for Reminder {
             updated_at: row.updated_at,
         }
     }
-}
-
-impl Wish {
-    /// Checks everything; `schedule` checks when it fires, for a new reminder or for one that is edited. The problem names
-    /// every field that is wrong by itself.
-    pub(crate) fn checked(
-        &self,
-        schedule: impl FnOnce(&Spec<'_>) -> std::result::Result<Accepted, reminder::Error>,
-    ) -> Result<Plan> {
-        let mut errors = Vec::new();
-        let name = name(&self.name, MAX_NAME).map_err(|error| note(&mut errors, "name", error)).unwrap_or_default();
-        self.check_messages(&mut errors);
-        let targets = self.canonical_targets(&mut errors);
-        let catchup_window_s = self.catchup_window_s.unwrap_or(catch_up::DEFAULT_WINDOW_S);
-        if !catch_up::WINDOW_S.contains(&catchup_window_s) {
-            note(&mut errors, "catchup_window_s", "must be 60 to 86,400 seconds");
-        }
-        let bytes: usize = self.messages.iter().map(String::len).sum();
-        if errors.is_empty() && bytes * targets.len() > MAX_FIRING {
-            let most = MAX_FIRING / 1024 / targets.len().max(1);
-            note(
-                &mut errors,
-                "messages",
-                format_args!("must have at most {most} KiB in all for {} targets", targets.len()),
-            );
-        }
-        let plan = schedule(&self.spec()).map_err(|error| note(&mut errors, error.field, error.message)).ok();
-        match plan {
-            Some(when) if errors.is_empty() => Ok(Plan {
-                account: self.account_id,
-                name,
-                timezone: self.timezone.clone(),
-                start_local: when.start.local,
-                start_later: when.start.is_later(when.tz),
-                rrule: when.rrule,
-                times: when.times,
-                exdates: when.exdates,
-                on_gap: self.on_gap,
-                recurrence: self.recurrence.as_ref().and_then(|spec| serde_json::to_value(spec).ok()),
-                window: when.window,
-                misfire: self.misfire,
-                catchup_window_s,
-                overlap: self.overlap,
-                next_fire_at: when.first_fire,
-                messages: self.messages.clone(),
-                targets,
-                stands_for: when.stands_for.map(|due| (due, when.following.occurrences.get(1).map(|next| next.at))),
-                expected: None,
-            }),
-            _ => Err(Problem::Invalid(errors)),
-        }
-    }
-
-    fn check_messages(&self, errors: &mut Vec<FieldError>) {
-        if !(1..=MAX_MESSAGES).contains(&self.messages.len()) {
-            note(errors, "messages", format_args!("must be 1 to {MAX_MESSAGES} texts"));
-        }
-        for (place, text) in self.messages.iter().enumerate().take(MAX_MESSAGES) {
-            if let Err(error) = check_text(text) {
-                note(errors, format!("messages[{place}]"), error);
-            }
-        }
-    }
-
-    fn canonical_targets(&self, errors: &mut Vec<FieldError>) -> Vec<String> {
-        if !(1..=MAX_TARGETS).contains(&self.targets.len()) {
-            note(errors, "targets", format_args!("must be 1 to {MAX_TARGETS} chats"));
-        }
-        let mut seen = HashSet::new();
-        let mut targets = Vec::new();
-        for (place, text) in self.targets.iter().enumerate().take(MAX_TARGETS) {
-            match text.parse::<Jid>() {
-                Ok(jid) if seen.insert(jid.clone()) => targets.push(jid.as_str().to_owned()),
-                Ok(_) => note(errors, format!("targets[{place}]"), "stands there twice"),
-                Err(error) => note(errors, format!("targets[{place}]"), error),
-            }
-        }
-        targets
-    }
-
-    fn spec(&self) -> Spec<'_> {
-        Spec {
-            start: &self.start,
-            timezone: &self.timezone,
-            recurrence: self.recurrence.as_ref(),
-            rrule: self.rrule.as_deref(),
-            exdates: &self.exdates,
-            on_gap: self.on_gap,
-            window_start: self.window_start.as_ref(),
-            window_end: self.window_end.as_ref(),
-        }
-    }
-}
-
-fn note(errors: &mut Vec<FieldError>, field: impl Into<String>, message: impl ToString) {
-    errors.push(FieldError { field: field.into(), message: message.to_string() });
 }
 
 /// What was not found for a reminder that is to be written is its account.

@@ -97,17 +97,17 @@ pub async fn tell_lost_sessions(db: &PgPool, limit: i64) -> Result<Vec<TenantId>
         r#"
         WITH lost AS (
             -- asked again: a worker may have claimed it between the look and the lock
-            SELECT a.id FROM accounts a JOIN leases l ON l.account_id = a.id LEFT JOIN workers w ON w.id = l.owner
-            WHERE a.id = ANY($1) AND a.status = 'connected' AND is_alive(w) IS NOT TRUE
+            SELECT a.id, s.status, s.status_reason FROM accounts a JOIN account_states s ON s.id = a.id
+            WHERE a.id = ANY($1) AND a.status = 'connected' AND s.status <> 'connected'
             ORDER BY a.id FOR UPDATE OF a
         ), changed AS (
-            UPDATE accounts a SET status = 'disconnected', status_reason = 'the worker that held its connection fell silent',
-                disconnected_at = now(), updated_at = now()
+            UPDATE accounts a SET status = lost.status, status_reason = lost.status_reason, disconnected_at = now(),
+                updated_at = now()
             FROM lost WHERE a.id = lost.id
-            RETURNING a.id, a.tenant_id, a.status_reason
+            RETURNING a.id, a.tenant_id, a.status, a.status_reason
         ), told AS (
             INSERT INTO events (tenant_id, account_id, kind, data)
-            SELECT tenant_id, id, 'account.status_changed', jsonb_build_object('account_id', id, 'status', 'disconnected',
+            SELECT tenant_id, id, 'account.status_changed', jsonb_build_object('account_id', id, 'status', status,
                    'previous', 'connected', 'reason', status_reason)
             FROM changed
         )

@@ -105,6 +105,22 @@ pub async fn workers(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
     Ok(removed.rows_affected())
 }
 
+/// Removes up to `limit` schedulers that have been silent for `age`; answers how many.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn schedulers(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
+    let removed = sqlx::query!(
+        "DELETE FROM schedulers WHERE id IN (
+             SELECT id FROM schedulers WHERE last_seen < now() - make_interval(secs => $1) ORDER BY last_seen LIMIT $2)",
+        age.as_secs_f64(),
+        limit
+    )
+    .execute(db)
+    .await?;
+    Ok(removed.rows_affected())
+}
+
 /// Removes up to `limit` runs, with their targets, that have been over for `age`; answers how many.
 ///
 /// # Errors

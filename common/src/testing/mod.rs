@@ -7,9 +7,11 @@ mod postgres_server;
 mod proxy;
 mod redis_server;
 pub mod settings;
+mod told;
 pub mod witness;
 
 pub use port::free_port;
 pub use postgres_server::{PASSWORD, PostgresServer};
 pub use proxy::{Line, Proxy};
 pub use redis_server::RedisServer;
+pub use told::unknown_kinds;

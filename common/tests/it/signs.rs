@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::account::Status;
 use common::id::{AccountId, TenantId, WorkerId};
-use common::store::{MIGRATOR, accounts, dashboard, leases, neglected, signs, workers};
+use common::store::{MIGRATOR, accounts, dashboard, leases, neglected, retention, signs, workers};
 use sqlx::PgPool;
 
 async fn worker(db: &PgPool, lease: Duration) -> WorkerId {
@@ -135,7 +135,7 @@ async fn schedulers_say_that_they_live(db: PgPool) {
     let all = signs::of_all_tenants(&db).await.unwrap();
     assert_eq!(all.schedulers, 0);
     assert!(all.scheduler_seen.is_some(), "its last sign of life is known");
-    assert_eq!(signs::prune_schedulers(&db, Duration::from_secs(10), 10).await.unwrap(), 2);
+    assert_eq!(retention::schedulers(&db, Duration::from_secs(10), 10).await.unwrap(), 2);
 }
 
 /// R92: whatever ends a link, nothing of the phone stays; and nothing is written beside an account that has none.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::store::{Result, idempotency, retention, signs};
+use common::store::{Result, idempotency, retention};
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};
@@ -60,7 +60,7 @@ impl Duty for Prune {
             repeat(|| retention::audit(db, self.audit_kept_days, BATCH)).await?,
             repeat(|| retention::old_secrets(db, BATCH)).await?,
             repeat(|| retention::workers(db, WORKERS_KEPT, BATCH)).await?,
-            repeat(|| signs::prune_schedulers(db, WORKERS_KEPT, BATCH)).await?,
+            repeat(|| retention::schedulers(db, WORKERS_KEPT, BATCH)).await?,
         ];
         let more = steps.iter().any(|step| step.more);
         let done = steps.iter().map(|step| step.removed).sum();

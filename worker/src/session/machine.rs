@@ -11,9 +11,10 @@ use common::account::Status;
 use common::clock::BootTime;
 use common::telemetry::metrics::labels::RestartCause;
 
+use super::action::Action;
 use super::close::{closed, unanswered};
 use super::restart::{UNSTABLE, again, backoff, counted, unstable};
-use super::state::{Action, After, End, Event, Facts, NOT_SCANNED, Passkey, Purpose, State, WINDOW_OVER, Wanted, Who};
+use super::state::{After, End, Event, Facts, NOT_SCANNED, Passkey, Purpose, State, WINDOW_OVER, Wanted, Who};
 
 /// A close that we asked for is taken for done after this.
 const CLOSING: Duration = Duration::from_secs(10);

@@ -2,6 +2,7 @@
 //!
 //! `machine` decides, `actor` carries out; `supervisor` starts and ends actors, `keeper` keeps the right to have them.
 
+pub mod action;
 pub mod actor;
 pub mod balance;
 pub mod board;

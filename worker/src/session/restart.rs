@@ -7,8 +7,9 @@ use common::account::Status;
 use common::clock::BootTime;
 use common::telemetry::metrics::labels::RestartCause;
 
+use super::action::Action;
 use super::machine::{opening, status};
-use super::state::{Action, Purpose, State};
+use super::state::{Purpose, State};
 
 /// Who stayed online for this long starts from zero.
 pub const STEADY: Duration = Duration::from_secs(60);

@@ -15,6 +15,7 @@ mod oracle;
 mod properties;
 mod rearm;
 mod rfc5545;
+mod skipped;
 mod spec;
 mod structured;
 mod window;
