@@ -55,9 +55,10 @@ async fn sessions_are_restored_after_a_restart(pool: PgPool) {
 async fn a_raised_epoch_fences_the_owner(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
     let (account, own) = cluster.connected("Ada").await;
-    let epoch = "UPDATE leases SET epoch = epoch + 1, owner = NULL WHERE account_id::text = $1";
-    sqlx::query(epoch).bind(&account).execute(&cluster.pool).await.unwrap();
-    sqlx::query("UPDATE accounts SET wanted = 'offline'").execute(&cluster.pool).await.unwrap();
+    // at once, or the worker claims it anew in between
+    let raised = "WITH a AS (UPDATE accounts SET wanted = 'offline' WHERE id::text = $1 RETURNING id)
+        UPDATE leases l SET epoch = epoch + 1, owner = NULL FROM a WHERE l.account_id = a.id";
+    sqlx::query(raised).bind(&account).execute(&cluster.pool).await.unwrap();
     let start = Instant::now();
     cluster
         .until("a closed socket", async || {

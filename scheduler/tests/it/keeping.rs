@@ -107,7 +107,7 @@ async fn what_a_resting_run_has_to_send_is_kept(db: PgPool) {
     house::reminder(&db, of, -10).await;
     let run = common::store::due::fire_due(&db, 10).await.unwrap().fired[0].run;
     messages(&db, 1, 100, "failed").await;
-    sqlx::query("UPDATE messages SET run_id = $1").bind(run).execute(&db).await.unwrap();
+    sqlx::query("UPDATE messages SET run_id = $1, run_position = 0").bind(run).execute(&db).await.unwrap();
     prune().run_once(&context).await.unwrap();
     assert_eq!(count(&db, "messages").await, 1);
     sqlx::query("UPDATE runs SET status = 'partial', finished_at = now()").execute(&db).await.unwrap();
