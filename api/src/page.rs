@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Datelike as _, TimeDelta, TimeZone as _, Utc};
 use common::clock;
-use common::store::page::Listed;
+use common::store::page::{self, Listed, Numbered};
 use serde::Serialize;
+use sqlx::PgPool;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -101,17 +102,19 @@ pub fn read_time_cursor(text: Option<&str>) -> Result<Option<(DateTime<Utc>, Uui
     };
     match read() {
         None => Err(no_cursor()),
-        Some((at, _)) if at > clock::now() + SKEW => Err(Problem::field("cursor", "lies in the future")),
+        Some((at, _)) if at > clock::now() + SKEW => Err(ahead()),
         read => Ok(read),
     }
 }
 
-/// Reads a cursor that is a plain number back.
+/// Reads the cursor of a list that is in order of a number back.
 ///
 /// # Errors
-/// A problem that names `cursor`.
-pub fn read_number_cursor(text: Option<&str>) -> Result<Option<i64>> {
-    text.map(|text| text.parse().map_err(|_| no_cursor())).transpose()
+/// A problem that names `cursor`; that the database fails.
+pub async fn number_cursor(db: &PgPool, list: Numbered, text: Option<&str>) -> Result<Option<i64>> {
+    let Some(text) = text else { return Ok(None) };
+    let number = text.parse().ok().filter(|number| *number > 0).ok_or_else(no_cursor)?;
+    if page::is_ahead(db, list, number).await? { Err(ahead()) } else { Ok(Some(number)) }
 }
 
 /// A cursor that is a plain word; what no database can look for is refused.
@@ -121,6 +124,10 @@ pub fn read_number_cursor(text: Option<&str>) -> Result<Option<i64>> {
 pub fn plain(text: &str) -> Result<&str> {
     let plain = (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if plain { Ok(text) } else { Err(no_cursor()) }
+}
+
+fn ahead() -> Problem {
+    Problem::field("cursor", "lies in the future")
 }
 
 fn no_cursor() -> Problem {

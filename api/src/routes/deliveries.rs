@@ -7,6 +7,7 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use common::clock;
 use common::id::{DeliveryId, WebhookId};
+use common::store::page::Numbered;
 use common::store::webhooks::deliveries::{self, Delivery, Replayed, State as DeliveryState, Stretch};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -66,7 +67,7 @@ pub async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<Delivery>>> {
     let limit = page::limit(filter.limit)?;
-    let before = page::read_number_cursor(filter.cursor.as_deref())?;
+    let before = page::number_cursor(&context.db, Numbered::Deliveries, filter.cursor.as_deref()).await?;
     let rows = deliveries::list(&context.db, caller.tenant, webhook, filter.state, before, limit + 1).await?;
     Ok(Json(Page::cut(rows, limit, |delivery| delivery.seq.to_string(), |delivery| delivery)))
 }

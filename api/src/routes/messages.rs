@@ -13,6 +13,7 @@ use common::job::Bell;
 use common::message::{State as MessageState, check_text};
 use common::store::idempotency::{self, Earlier};
 use common::store::messages::{self, Draft};
+use common::store::page::Numbered;
 use common::telemetry::metrics;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -165,7 +166,7 @@ pub async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<Message>>> {
     let limit = page::limit(filter.limit)?;
-    let before = page::read_number_cursor(filter.cursor.as_deref())?;
+    let before = page::number_cursor(&context.db, Numbered::Messages, filter.cursor.as_deref()).await?;
     let listed = messages::list(&context.db, caller.tenant, account, filter.state, before, limit).await?;
     Ok(Json(Page::of(listed, |seq| seq.to_string(), Message::from)))
 }

@@ -91,3 +91,36 @@ async fn pages_of_long_texts_end_early(db: PgPool) {
         assert_eq!((seen.len(), pages), (items, 2), "{path}");
     }
 }
+
+/// R94: a cursor of a list that lies in the future, of a database that was given up for an older copy, is told. Of each list
+/// that the document knows; groups have no order of time.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_cursor_from_the_future_is_told(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let (operator, tenant) = (api.admin().await, api.tenant().await);
+    let account = tenant.account("Sales").await;
+    let hook = tenant.post("/v1/webhooks", json!({"url": "https://example.com/hook"})).await.expect(201).json();
+    let reminder = uuid::Uuid::now_v7().to_string();
+    let document = api.anonymous().get("/openapi.json").await.expect(200).json();
+    let mut asked = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let parameters = operations["get"]["parameters"].as_array().cloned().unwrap_or_default();
+        if !parameters.iter().any(|parameter| parameter["name"] == "cursor") || path.ends_with("/groups") {
+            continue;
+        }
+        let path = path
+            .replace("{account}", &account)
+            .replace("{webhook}", hook["id"].as_str().unwrap())
+            .replace("{reminder}", &reminder)
+            .replace("{tenant}", &tenant.tenant.unwrap().to_string());
+        let who = if path.starts_with("/v1/tenants") { &operator } else { &tenant };
+        for cursor in
+            [format!("{:x}-{}", 32_503_680_000_000_000_i64, uuid::Uuid::nil().simple()), "4611686018427387904".into()]
+        {
+            let answer = who.get(&format!("{path}?cursor={cursor}")).await.expect(422);
+            assert_eq!(answer.fields(), ["cursor"], "{path}");
+        }
+        asked += 1;
+    }
+    assert_eq!(asked, 11, "lists in pages");
+}

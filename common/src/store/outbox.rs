@@ -23,6 +23,8 @@ pub struct Waiting {
     pub body: String,
     /// The WhatsApp id under which every try goes out.
     pub whatsapp_id: String,
+    /// How often it was handed over before.
+    pub attempts: i32,
     /// The run it belongs to, if a reminder made it.
     pub run: Option<RunId>,
     /// How long ago it was accepted, in seconds, by the database's clock as it was read.
@@ -42,7 +44,7 @@ pub async fn waiting(pool: &PgPool, account: AccountId, busy: &[String], limit: 
     let rows = sqlx::query_as!(
         Waiting,
         r#"
-        SELECT id AS "id: MessageId", seq, chat, body, whatsapp_id, run_id AS "run: RunId",
+        SELECT id AS "id: MessageId", seq, chat, body, whatsapp_id, attempts, run_id AS "run: RunId",
                extract(epoch FROM clock_timestamp() - created_at)::float8 AS "age_s!",
                extract(epoch FROM expires_at - clock_timestamp())::float8 AS expires_in_s, trace
         FROM messages
@@ -65,6 +67,8 @@ pub async fn waiting(pool: &PgPool, account: AccountId, busy: &[String], limit: 
 pub struct Outcome {
     /// Whose.
     pub id: MessageId,
+    /// How often it was handed over, this time included; 0: that is counted elsewhere.
+    pub attempts: i32,
     /// `None`: acknowledged. `Some`: failed, and why.
     pub failure: Option<String>,
 }
@@ -86,19 +90,20 @@ pub async fn finish(pool: &PgPool, fence: Fence, outcomes: &[Outcome]) -> Result
 async fn write_ends(pool: &PgPool, fence: Fence, outcomes: &[Outcome], step: &trace::Step) -> Result<Vec<RunId>> {
     let ids: Vec<uuid::Uuid> = outcomes.iter().map(|o| o.id.0).collect();
     let failures: Vec<Option<String>> = outcomes.iter().map(|o| o.failure.clone()).collect();
+    let attempts: Vec<i32> = outcomes.iter().map(|o| o.attempts).collect();
     let row = sqlx::query!(
         r#"
         WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
-        o AS (SELECT * FROM unnest($3::uuid[], $4::text[]) AS t(id, failure)),
+        o AS (SELECT * FROM unnest($3::uuid[], $4::text[], $5::int[]) AS t(id, failure, attempts)),
         old AS (
-            SELECT m.id, m.state, o.failure FROM messages m JOIN f ON m.account_id = f.account_id JOIN o ON m.id = o.id
+            SELECT m.id, m.state, o.failure, o.attempts FROM messages m JOIN f ON m.account_id = f.account_id JOIN o ON m.id = o.id
             WHERE m.state = 'queued' OR (m.state IN ('expired', 'canceled') AND o.failure IS NULL)
             ORDER BY m.seq FOR UPDATE OF m
         ), m AS (
             UPDATE messages m SET
                 state = CASE WHEN o.failure IS NULL THEN 'sent' ELSE 'failed' END,
                 reason = o.failure,
-                attempts = m.attempts + 1,
+                attempts = greatest(m.attempts, o.attempts),
                 sent_at = CASE WHEN o.failure IS NULL THEN now() ELSE m.sent_at END,
                 failed_at = CASE WHEN o.failure IS NULL THEN NULL ELSE now() END
             FROM old o WHERE m.id = o.id AND m.account_id = $1
@@ -120,6 +125,7 @@ async fn write_ends(pool: &PgPool, fence: Fence, outcomes: &[Outcome], step: &tr
         fence.epoch,
         &ids,
         &failures as &[Option<String>],
+        &attempts
     )
     .fetch_one(pool)
     .await?;
@@ -131,32 +137,58 @@ async fn write_ends(pool: &PgPool, fence: Fence, outcomes: &[Outcome], step: &tr
     Ok(row.runs.into_iter().map(RunId).collect())
 }
 
-/// How often a message of the account was tried so far, as far as it was counted.
-///
-/// # Errors
-/// When the database fails.
-pub async fn tries(pool: &PgPool, account: AccountId, message: MessageId) -> Result<i32> {
-    let tries =
-        sqlx::query_scalar!("SELECT attempts FROM messages WHERE account_id = $1 AND id = $2", account.0, message.0)
-            .fetch_optional(pool)
-            .await?;
-    Ok(tries.unwrap_or(0))
-}
-
-/// Counts a try of a message that ended without anybody knowing what became of it, after `before` others: a second call
-/// counts it once, too. Answers how often it was tried; 0 when it does not wait any more.
+/// Counts hand-overs that nobody answered: how often each message was handed over by now. A second call changes nothing.
 ///
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails.
-pub async fn count_try(pool: &PgPool, fence: Fence, message: MessageId, before: i32) -> Result<i32> {
+pub async fn count_attempts(pool: &PgPool, fence: Fence, attempts: &[(MessageId, i32)]) -> Result<()> {
+    let (ids, counts): (Vec<uuid::Uuid>, Vec<i32>) = attempts.iter().map(|(id, count)| (id.0, *count)).unzip();
+    let held = sqlx::query_scalar!(
+        r#"
+        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+        w AS (
+            SELECT m.id, t.count FROM messages m JOIN f ON m.account_id = f.account_id
+                JOIN unnest($3::uuid[], $4::int[]) AS t(id, count) ON m.id = t.id
+            WHERE m.attempts < t.count ORDER BY m.seq FOR UPDATE OF m
+        ), m AS (UPDATE messages m SET attempts = w.count FROM w WHERE m.id = w.id)
+        SELECT count(*) AS "held!" FROM f
+        "#,
+        fence.account.0,
+        fence.epoch,
+        &ids,
+        &counts
+    )
+    .fetch_one(pool)
+    .await?;
+    if held == 1 { Ok(()) } else { Err(Error::Fenced) }
+}
+
+/// How often a message of the account was to blame for the end of a connection.
+///
+/// # Errors
+/// When the database fails.
+pub async fn blamed(pool: &PgPool, account: AccountId, message: MessageId) -> Result<i32> {
+    let blamed =
+        sqlx::query_scalar!("SELECT blamed FROM messages WHERE account_id = $1 AND id = $2", account.0, message.0)
+            .fetch_optional(pool)
+            .await?;
+    Ok(blamed.unwrap_or(0))
+}
+
+/// Blames a message for the end of a connection that nothing else explains, after `before` others: a second call counts it
+/// once, too. Answers how often it was to blame; 0 when it does not wait any more.
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails.
+pub async fn blame(pool: &PgPool, fence: Fence, message: MessageId, before: i32) -> Result<i32> {
     let row = sqlx::query!(
         r#"
         WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         m AS (
-            UPDATE messages m SET attempts = greatest(m.attempts, $4 + 1) FROM f
-            WHERE m.id = $3 AND m.account_id = f.account_id AND m.state = 'queued' RETURNING m.attempts
+            UPDATE messages m SET blamed = greatest(m.blamed, $4 + 1) FROM f
+            WHERE m.id = $3 AND m.account_id = f.account_id AND m.state = 'queued' RETURNING m.blamed
         )
-        SELECT (SELECT count(*) FROM f) AS "held!", coalesce((SELECT attempts FROM m), 0) AS "tries!"
+        SELECT (SELECT count(*) FROM f) AS "held!", coalesce((SELECT blamed FROM m), 0) AS "blamed!"
         "#,
         fence.account.0,
         fence.epoch,
@@ -165,7 +197,7 @@ pub async fn count_try(pool: &PgPool, fence: Fence, message: MessageId, before: 
     )
     .fetch_one(pool)
     .await?;
-    if row.held == 1 { Ok(row.tries) } else { Err(Error::Fenced) }
+    if row.held == 1 { Ok(row.blamed) } else { Err(Error::Fenced) }
 }
 
 /// A receipt of somebody's phone.

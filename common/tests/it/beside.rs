@@ -75,7 +75,8 @@ async fn what_was_handed_over_counts_as_sent(db: PgPool) {
             assert_eq!(text(&db, reason, run.0).await.as_deref(), Some(part));
             let waiting = outbox::waiting(&db, of.1, &[], 10).await.unwrap();
             assert_eq!(waiting.iter().map(|row| row.id).collect::<Vec<_>>(), texts[..handed], "on their way still");
-            let outcomes: Vec<_> = texts[..handed].iter().map(|id| Outcome { id: *id, failure: None }).collect();
+            let outcomes: Vec<_> =
+                texts[..handed].iter().map(|id| Outcome { id: *id, attempts: 1, failure: None }).collect();
             let touched = outbox::finish(&db, fence(&db, of).await, &outcomes).await.unwrap();
             settle_runs(&db, &touched).await.unwrap();
             assert_eq!(told(&db, run).await, says);
@@ -95,7 +96,7 @@ async fn what_is_refused_after_the_edit_is_told(db: PgPool) {
     assert_eq!(told(&db, run).await, "success: 2 of 2 sent");
     let fence = fence(&db, of).await;
     for (id, failure) in texts.iter().zip([None, None, None, Some("no such chat".to_owned())]) {
-        outbox::finish(&db, fence, &[Outcome { id: *id, failure }]).await.unwrap();
+        outbox::finish(&db, fence, &[Outcome { id: *id, attempts: 1, failure }]).await.unwrap();
     }
     assert_eq!(told(&db, run).await, "partial: 1 of 2 sent, 1 failed");
     let reason = "SELECT reason FROM run_targets WHERE run_id = $1 AND state = 'failed'";
@@ -202,7 +203,8 @@ async fn a_run_in_progress_is_canceled(db: PgPool) {
         assert!(matches!(runs::cancel(&db, of.0, run).await, Err(Error::Conflict(_))), "it is over");
         let waiting = outbox::waiting(&db, of.1, &[], 10).await.unwrap();
         assert_eq!(waiting.iter().map(|row| row.id).collect::<Vec<_>>(), texts[..handed]);
-        let outcomes: Vec<_> = texts[..handed].iter().map(|id| Outcome { id: *id, failure: None }).collect();
+        let outcomes: Vec<_> =
+            texts[..handed].iter().map(|id| Outcome { id: *id, attempts: 1, failure: None }).collect();
         outbox::finish(&db, fence(&db, of).await, &outcomes).await.unwrap();
         assert_eq!(told(&db, run).await, says, "as its acknowledgements say, too");
         assert!(matches!(expand_run(&db, behind).await.unwrap(), Expansion::Expanded { .. }));

@@ -94,7 +94,8 @@ async fn acknowledging_beside_a_delete_is_no_deadlock(db: PgPool) {
     });
     waiting(&db, 1).await;
     let acknowledging = tokio::spawn({
-        let outcomes: Vec<_> = ids.iter().rev().map(|id| Outcome { id: (*id).into(), failure: None }).collect();
+        let outcomes: Vec<_> =
+            ids.iter().rev().map(|id| Outcome { id: (*id).into(), attempts: 1, failure: None }).collect();
         let db = db.clone();
         async move { outbox::finish(&db, Fence { account: of.1, epoch }, &outcomes).await }
     });

@@ -94,7 +94,7 @@ async fn an_acknowledgement_after_the_edit_counts(db: PgPool) {
         sqlx::query_scalar("SELECT id FROM messages WHERE run_position = 0").fetch_all(&db).await.unwrap();
     let epoch = sqlx::query_scalar("SELECT epoch FROM leases").fetch_one(&db).await.unwrap();
     for message in flying {
-        let outcome = Outcome { id: message.into(), failure: None };
+        let outcome = Outcome { id: message.into(), attempts: 1, failure: None };
         outbox::finish(&db, Fence { account: of.1, epoch }, &[outcome]).await.unwrap();
         assert_eq!(run(&db, id).await.0, "partial", "something is on the phone");
     }

@@ -57,9 +57,9 @@ async fn a_received_message_is_stored_once_by_two_calls(pool: PgPool) {
     assert_eq!(sqlx::query_scalar::<_, i64>(stored).fetch_one(&pool).await.unwrap(), 1);
 }
 
-/// R36: a try that is counted again, because nobody heard that it was, is one try.
+/// R36: a message that is blamed again, because nobody heard that it was, is blamed once.
 #[sqlx::test(migrator = "MIGRATOR")]
-async fn a_try_is_counted_once(pool: PgPool) {
+async fn a_message_is_blamed_once(pool: PgPool) {
     let (fence, message) = (account(&pool).await, MessageId::new());
     sqlx::query(
         "INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id)
@@ -69,12 +69,12 @@ async fn a_try_is_counted_once(pool: PgPool) {
     .execute(&pool)
     .await
     .unwrap();
-    let before = outbox::tries(&pool, fence.account, message).await.unwrap();
+    let before = outbox::blamed(&pool, fence.account, message).await.unwrap();
     assert_eq!(before, 0);
     for _ in 0..2 {
-        assert_eq!(outbox::count_try(&pool, fence, message, before).await.unwrap(), 1);
+        assert_eq!(outbox::blame(&pool, fence, message, before).await.unwrap(), 1);
     }
-    assert_eq!(outbox::count_try(&pool, fence, message, 1).await.unwrap(), 2);
+    assert_eq!(outbox::blame(&pool, fence, message, 1).await.unwrap(), 2);
 }
 
 /// R71, R72: from every state in which a message can be met a receipt leads on, through each state in between, each told once;

@@ -139,6 +139,10 @@ impl Actor {
             self.settle().await;
             if let State::Ended(end) = self.state {
                 self.stop_sending();
+                if !matches!(end, End::Lost(_)) {
+                    self.gathered.unanswered(&self.in_flight);
+                    self.write_gathered().await;
+                }
                 return end;
             }
             tokio::select! {
@@ -305,7 +309,7 @@ impl Actor {
             LinkEvent::Closed(reason) => {
                 metrics::LINKS_CLOSED.of(reason.word()).inc();
                 self.link = None;
-                self.in_flight.clear();
+                self.gathered.unanswered(&self.in_flight);
                 Event::Closed(reason)
             }
         };

@@ -20,6 +20,8 @@ pub struct Flying {
     pub id: MessageId,
     /// The chat: its next message waits for this one.
     pub chat: String,
+    /// How often it was handed over, this time included.
+    pub attempts: i32,
     /// When it was accepted.
     pub accepted: BootTime,
     /// When it was handed over.
@@ -95,14 +97,19 @@ impl InFlight {
             && waiting.all(|flying| flying.id == id || now.since(flying.since) < patience)
     }
 
-    /// The connection is gone: what was not answered goes out again with the same ids.
-    pub fn clear(&self) {
+    /// The connection is gone: what was not answered goes out again with the same ids. Answers how often each of those was
+    /// handed over by now.
+    #[must_use]
+    pub fn clear(&self) -> Vec<(MessageId, i32)> {
+        let mut unanswered = Vec::new();
         self.inner().flying.retain(|_, flying| {
             if !flying.answered {
                 flying.step.fails(&"unacknowledged");
+                unanswered.push((flying.id, flying.attempts));
             }
             flying.answered
         });
+        unanswered
     }
 
     /// Nothing is to be sent before this instant; an earlier one changes nothing.

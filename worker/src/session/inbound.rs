@@ -32,6 +32,8 @@ pub fn storable(text: String) -> String {
 #[derive(Default)]
 pub struct Gathered {
     outcomes: Vec<(Outcome, Option<FailReason>)>,
+    /// Hand-overs without an outcome: the message goes out again.
+    attempts: Vec<(MessageId, i32)>,
     receipts: Vec<Receipt>,
     messages: Vec<Inbound>,
     commits: Vec<Commit>,
@@ -53,42 +55,54 @@ impl Gathered {
             Some(463) => {
                 self.hold = Some(hold);
                 in_flight.hold(BootTime::now() + hold);
-                in_flight.forget(flying.id);
+                self.goes_out_again(in_flight, &flying);
             }
             // a passing fault of the server
             Some(500..=599) => {
                 in_flight.hold(BootTime::now() + PAUSE);
-                in_flight.forget(flying.id);
+                self.goes_out_again(in_flight, &flying);
             }
             Some(code) => {
                 let (why, words) = refusal(code);
-                self.failed(flying.id, why, words);
+                self.failed(&flying, why, words);
             }
         }
+    }
+
+    /// WhatsApp took it and did not keep it.
+    fn goes_out_again(&mut self, in_flight: &InFlight, flying: &Flying) {
+        self.attempts.push((flying.id, flying.attempts));
+        in_flight.forget(flying.id);
+    }
+
+    /// The connection is gone: what it took and never answered goes out again.
+    pub fn unanswered(&mut self, in_flight: &InFlight) {
+        self.attempts.extend(in_flight.clear());
     }
 
     /// The client refused a message before it went out.
     pub fn refused(&mut self, in_flight: &InFlight, whatsapp_id: &str, reason: String) {
         if let Some(flying) = in_flight.answered(whatsapp_id) {
-            self.failed(flying.id, FailReason::Client, reason);
+            self.failed(&flying, FailReason::Client, reason);
         }
     }
 
-    fn failed(&mut self, id: MessageId, why: FailReason, words: String) {
-        self.outcomes.push((Outcome { id, failure: Some(words) }, Some(why)));
+    fn failed(&mut self, flying: &Flying, why: FailReason, words: String) {
+        self.outcomes.push((Outcome { id: flying.id, attempts: flying.attempts, failure: Some(words) }, Some(why)));
     }
 
     /// It was tried again and again, and nothing ever said what became of it.
     pub fn given_up(&mut self, id: MessageId, tries: i32) {
         let reason = format!("given up after {tries} tries: WhatsApp never confirmed it, though it may have arrived");
-        self.failed(id, FailReason::Unconfirmed, reason);
+        // its last hand-over is counted when the connection is gone
+        self.outcomes.push((Outcome { id, attempts: 0, failure: Some(reason) }, Some(FailReason::Unconfirmed)));
     }
 
     /// WhatsApp's server has it.
     fn left(&mut self, in_flight: &InFlight, flying: &Flying) {
         flying.step.within(|| figures::acknowledged(flying, in_flight.is_straight(flying.accepted)));
         flying.step.event("acknowledged");
-        self.outcomes.push((Outcome { id: flying.id, failure: None }, None));
+        self.outcomes.push((Outcome { id: flying.id, attempts: flying.attempts, failure: None }, None));
     }
 
     /// A recipient's phone has it, or showed it. Where the server's answer is still to come, this is one: it is lost, or late.
@@ -133,6 +147,7 @@ impl Gathered {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.outcomes.is_empty()
+            && self.attempts.is_empty()
             && self.receipts.is_empty()
             && self.messages.is_empty()
             && self.commits.is_empty()
@@ -180,6 +195,10 @@ impl Gathered {
             if !runs.is_empty() {
                 settle(context, &runs).await;
             }
+        }
+        if !self.attempts.is_empty() {
+            outbox::count_attempts(&context.pool, fence, &self.attempts).await?;
+            self.attempts.clear();
         }
         if !self.receipts.is_empty() {
             let runs = outbox::receipts(&context.pool, fence, &self.receipts).await?;

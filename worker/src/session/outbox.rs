@@ -238,8 +238,15 @@ impl Sender {
         let now = BootTime::now();
         let account = self.fence.account;
         let step = trace::process(Destination::Outbox, row.trace.as_deref()).account(account).message(&row.id);
-        let flying =
-            Flying { id: row.id, chat: row.chat.clone(), accepted, since: now, answered: false, step: step.clone() };
+        let flying = Flying {
+            id: row.id,
+            chat: row.chat.clone(),
+            attempts: row.attempts + 1,
+            accepted,
+            since: now,
+            answered: false,
+            step: step.clone(),
+        };
         self.in_flight.put(&row.whatsapp_id, flying);
         // asked after it was put: whoever stops the sender and then finds nothing on its way can rely on that
         if self.stop.is_cancelled() {

@@ -119,6 +119,7 @@ impl Actor {
         if let Some(old) = self.link.take() {
             old.abort(); // never two at once
         }
+        self.gathered.unanswered(&self.in_flight); // where the old one never said that it ended
         self.serial += 1;
         let spec = OpenSpec { fence: self.fence, generation: self.serial, label: row.label.clone() };
         let events = self.events.clone();

@@ -34,25 +34,25 @@ impl Actor {
         }
     }
 
-    /// The connection is given up. A message that is alone to blame for that has its tries counted, so that it does not
-    /// keep the others of its account from going out for ever.
+    /// The connection is given up. How often a message was alone to blame for that is counted, so that it does not keep the
+    /// others of its account from going out for ever.
     async fn stale(&mut self, message: Option<MessageId>) {
         self.queue.push_back(Event::Stale);
         let online = matches!(self.state, State::Online { .. });
         let Some(id) = message.filter(|id| online && self.in_flight.alone(*id, BootTime::now(), PATIENCE)) else {
             return;
         };
-        let tried = self.persist("read tries", move |context, fence| async move {
-            outbox::tries(&context.pool, fence.account, id).await
+        let blamed = self.persist("read how often a message was to blame", move |context, fence| async move {
+            outbox::blamed(&context.pool, fence.account, id).await
         });
-        let before = match tried.await {
+        let before = match blamed.await {
             Ok(before) => before,
             Err(loss) => return self.queue.push_back(Event::Lost(loss)),
         };
-        let counted = self.persist("count a try", move |context, fence| async move {
-            outbox::count_try(&context.pool, fence, id, before).await
+        let blamed = self.persist("blame a message", move |context, fence| async move {
+            outbox::blame(&context.pool, fence, id, before).await
         });
-        match counted.await {
+        match blamed.await {
             Ok(tries) if tries >= TRIES => {
                 tracing::warn!(account = %self.fence.account, message = %id, tries, "a message is given up");
                 self.gathered.given_up(id, tries);

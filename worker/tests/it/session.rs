@@ -111,7 +111,7 @@ async fn a_message_that_never_has_an_outcome_does_not_block_its_account(pool: Pg
     let account = house.account(15_550_001).await;
     let poison = house.message(account, 15_559_999).await;
     let behind = house.message(account, 15_559_999).await;
-    let tried = "UPDATE messages SET attempts = 3 WHERE id = $1";
+    let tried = "UPDATE messages SET blamed = 3 WHERE id = $1";
     sqlx::query(tried).bind(poison.0).execute(&house.pool).await.unwrap();
     let (orders, session) = house.session(account);
     for nth in 0..2 {
@@ -132,7 +132,7 @@ async fn a_message_that_never_has_an_outcome_does_not_block_its_account(pool: Pg
     assert_eq!(session.await.unwrap(), End::Released);
 }
 
-/// R36: a dead connection is no message's fault: where several wait for an answer, no try is counted.
+/// R36: a dead connection is no message's fault: where several wait for an answer, none is blamed.
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn a_dead_connection_blames_no_message(pool: PgPool) {
     let house = House::new(pool).await;
@@ -146,8 +146,8 @@ async fn a_dead_connection_blames_no_message(pool: PgPool) {
     // no acknowledgement comes: the connection is given up, and all three go out again
     let again = house.online(1).await;
     sent(&again, 3).await;
-    let counted: i64 = sqlx::query_scalar("SELECT sum(attempts) FROM messages").fetch_one(&house.pool).await.unwrap();
-    assert_eq!(counted, 0);
+    let blamed: i64 = sqlx::query_scalar("SELECT sum(blamed) FROM messages").fetch_one(&house.pool).await.unwrap();
+    assert_eq!(blamed, 0);
     orders.right.lose(Loss::Lapsed);
     assert_eq!(session.await.unwrap(), End::Lost(Loss::Lapsed));
 }

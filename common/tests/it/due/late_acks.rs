@@ -32,7 +32,7 @@ async fn a_run_that_failed_too_early_is_corrected(db: PgPool) {
         "partial: 1 of 2 sent, 1 pending true",
         "success: 2 of 2 sent true",
     ]) {
-        let outcome = Outcome { id: message.into(), failure: None };
+        let outcome = Outcome { id: message.into(), attempts: 1, failure: None };
         let touched = outbox::finish(&db, Fence { account: of.1, epoch }, &[outcome]).await.unwrap();
         assert!(settle_runs(&db, &touched).await.unwrap().is_empty());
         assert_eq!(stands().await, becomes);

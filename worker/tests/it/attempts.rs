@@ -1,0 +1,74 @@
+//! What `attempts` of a message says.
+
+use common::id::MessageId;
+use sqlx::PgPool;
+use worker::link::{CloseReason, LinkEvent};
+use worker::session::state::End;
+
+use crate::house::{House, ack, sent, until};
+
+impl House {
+    async fn attempts(&self, message: MessageId) -> i32 {
+        let row = "SELECT attempts FROM messages WHERE id = $1";
+        sqlx::query_scalar(row).bind(message.0).fetch_one(&self.pool).await.unwrap()
+    }
+
+    async fn has_attempts(&self, message: MessageId, count: i32) {
+        until("its attempts", async || (self.attempts(message).await == count).then_some(())).await;
+    }
+}
+
+fn refused(id: MessageId, error: u16) -> LinkEvent {
+    LinkEvent::Ack { whatsapp_id: id.to_string(), error: Some(error), at: None }
+}
+
+/// R72: `attempts` counts every hand-over, however it ended: refused for a while, a connection that went without an answer, a
+/// session that was given back, an acknowledgement.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn every_hand_over_is_counted(pool: PgPool) {
+    let house = House::new(pool).await;
+    let account = house.account(15_550_001).await;
+    let message = house.message(account, 15_559_999).await;
+    assert_eq!(house.attempts(message).await, 0);
+    let (orders, session) = house.session(account);
+
+    let link = house.online(0).await;
+    sent(&link, 1).await;
+    link.emit(refused(message, 503));
+    house.has_attempts(message, 1).await;
+    sent(&link, 2).await;
+    link.emit(LinkEvent::Closed(CloseReason::Dropped("x".to_owned())));
+    house.has_attempts(message, 2).await;
+
+    let link = house.online(1).await;
+    sent(&link, 1).await;
+    orders.release.cancel();
+    assert_eq!(session.await.unwrap(), End::Released);
+    assert_eq!(house.attempts(message).await, 3);
+
+    let (orders, session) = house.session(account);
+    let link = house.online(2).await;
+    sent(&link, 1).await;
+    link.emit(ack(&message.to_string()));
+    until("it is sent", async || (house.state(message).await.0 == "sent").then_some(())).await;
+    assert_eq!(house.attempts(message).await, 4);
+    orders.release.cancel();
+    assert_eq!(session.await.unwrap(), End::Released);
+}
+
+/// R72: a hand-over that WhatsApp refused for good is one, and the last.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_refusal_for_good_is_a_hand_over(pool: PgPool) {
+    let house = House::new(pool).await;
+    let account = house.account(15_550_001).await;
+    let message = house.message(account, 15_559_999).await;
+    let (orders, session) = house.session(account);
+    let link = house.online(0).await;
+    sent(&link, 1).await;
+    link.emit(refused(message, 403));
+    until("it failed", async || (house.state(message).await.0 == "failed").then_some(())).await;
+    assert_eq!(house.attempts(message).await, 1);
+    orders.release.cancel();
+    assert_eq!(session.await.unwrap(), End::Released);
+    assert_eq!(house.attempts(message).await, 1);
+}
