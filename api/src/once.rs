@@ -9,7 +9,7 @@
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use common::id::TenantId;
+use common::id::{AccountId, TenantId};
 use common::job::Bell;
 use common::seal::Sealer;
 use common::store::idempotency::{self, Key, MAX_KEY};
@@ -170,6 +170,7 @@ impl Turn {
         let answer = idempotency::Answer {
             status: done.status.as_u16(),
             location: done.location.clone(),
+            account: done.account,
             body,
             sealed: done.is_secret,
         };
@@ -231,6 +232,7 @@ pub struct Done {
     status: StatusCode,
     body: Vec<u8>,
     location: Option<String>,
+    account: Option<AccountId>,
     is_secret: bool,
     bells: Vec<Bell>,
     is_signaled: bool,
@@ -243,7 +245,15 @@ impl Done {
     /// A fault of ours: it can't be written as JSON.
     pub fn new(status: StatusCode, body: &impl Serialize) -> Result<Self> {
         let body = serde_json::to_vec(body).map_err(|error| Problem::internal(&error))?;
-        Ok(Self { status, body, location: None, is_secret: false, bells: Vec::new(), is_signaled: false })
+        Ok(Self {
+            status,
+            body,
+            location: None,
+            account: None,
+            is_secret: false,
+            bells: Vec::new(),
+            is_signaled: false,
+        })
     }
 
     /// Something was made, and is found there.
@@ -258,6 +268,12 @@ impl Done {
     #[must_use]
     pub fn at(self, location: String) -> Self {
         Self { location: Some(location), ..self }
+    }
+
+    /// It is about this account, and is forgotten with it.
+    #[must_use]
+    pub fn of(self, account: impl Into<Option<AccountId>>) -> Self {
+        Self { account: account.into(), ..self }
     }
 
     /// It holds a secret, which is shown to nobody else.

@@ -104,7 +104,8 @@ pub async fn create(
     let label = request.body.0.checked()?;
     let account = accounts::create(turn.db(), caller.tenant, &label, caller.operator()).await?;
     let location = format!("/v1/accounts/{}", account.id);
-    turn.end(&context, Done::made(location, &Account::from(account))?).await
+    let id = account.id;
+    turn.end(&context, Done::made(location, &Account::from(account))?.of(id)).await
 }
 
 /// List accounts

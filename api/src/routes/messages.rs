@@ -111,7 +111,8 @@ pub async fn send(
         }
     }
     let location = format!("/v1/messages/{}", message.id);
-    let done = Done::new(StatusCode::ACCEPTED, &Message::from(message))?.at(location).ring(Bell::Send { account });
+    let done =
+        Done::new(StatusCode::ACCEPTED, &Message::from(message))?.at(location).of(account).ring(Bell::Send { account });
     let answer = turn.end(&context, done).await?;
     metrics::MESSAGES_ACCEPTED.inc();
     Ok(answer)

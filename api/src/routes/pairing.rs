@@ -101,7 +101,7 @@ pub async fn pair(
     let phone = wish.phone()?;
     let how = (wish.method, phone.as_deref());
     let pairing = accounts::pair(turn.db(), caller.tenant, account, how, caller.operator()).await?;
-    let done = Done::new(StatusCode::ACCEPTED, &pairing)?.at(format!("/v1/accounts/{account}/pairing"));
+    let done = Done::new(StatusCode::ACCEPTED, &pairing)?.at(format!("/v1/accounts/{account}/pairing")).of(account);
     turn.end(&context, done.ring(Bell::Pair { account }).signal()).await
 }
 

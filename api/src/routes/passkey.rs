@@ -121,6 +121,6 @@ pub async fn confirm(
 
 async fn goes_on(context: &Context, caller: &Caller, account: AccountId, mut turn: Turn) -> Result<Response> {
     let pairing = accounts::pairing(turn.db(), caller.tenant, account).await?;
-    let done = Done::new(StatusCode::ACCEPTED, &pairing)?.at(format!("/v1/accounts/{account}/pairing"));
+    let done = Done::new(StatusCode::ACCEPTED, &pairing)?.at(format!("/v1/accounts/{account}/pairing")).of(account);
     turn.end(context, done.ring(Bell::Pair { account })).await
 }

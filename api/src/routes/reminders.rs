@@ -154,7 +154,8 @@ pub async fn create(
     let created = reminders::create(turn.db(), caller.tenant, &plan).await;
     let reminder = created.map_err(no_such_account)?;
     let location = format!("/v1/reminders/{}", reminder.id);
-    turn.end(&context, Done::made(location, &Reminder::from(reminder))?).await
+    let account = reminder.account_id;
+    turn.end(&context, Done::made(location, &Reminder::from(reminder))?.of(account)).await
 }
 
 /// List reminders

@@ -175,7 +175,8 @@ pub async fn resume(
     };
     let resumed = runs::resume(turn.db(), caller.tenant, run).await?;
     let (run, messages, targets) = runs::get(turn.db(), caller.tenant, run).await?;
-    let done = Done::new(StatusCode::ACCEPTED, &RunWithTargets { run, messages, targets })?;
+    let account = run.account_id;
+    let done = Done::new(StatusCode::ACCEPTED, &RunWithTargets { run, messages, targets })?.of(account);
     turn.end(&context, done.ring(Bell::Send { account: resumed.account }).signal()).await
 }
 
@@ -197,7 +198,8 @@ pub async fn cancel(
     };
     let canceled = runs::cancel(turn.db(), caller.tenant, run).await?;
     let (run, messages, targets) = runs::get(turn.db(), caller.tenant, run).await?;
-    let done = Done::new(StatusCode::OK, &RunWithTargets { run, messages, targets })?.signal();
+    let account = run.account_id;
+    let done = Done::new(StatusCode::OK, &RunWithTargets { run, messages, targets })?.of(account).signal();
     let done = canceled.next.into_iter().fold(done, |done, run| done.ring(Bell::FireReminder { run }));
     turn.end(&context, done).await
 }

@@ -17,6 +17,28 @@ async fn post_as(client: &Client, path: &str, key: &str, body: Option<&Value>) -
     Answer::of(if let Some(body) = body { request.json(body) } else { request }).await
 }
 
+/// R76: with an account goes what was answered about it, texts and all.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn answers_go_with_their_account(db: PgPool) {
+    let api = TestApi::start(db).await;
+    let tenant = api.tenant().await;
+    let made = post_as(&tenant, "/v1/accounts", "a", Some(&json!({"label": "Sales"}))).await.expect(201).json();
+    let account = made["id"].as_str().unwrap();
+    api.set_status(account, "connected").await;
+    let message = json!({"to": TARGET, "text": "between us"});
+    post_as(&tenant, &format!("/v1/accounts/{account}/messages"), "m", Some(&message)).await.expect(202);
+    let reminder = json!({"account_id": account, "name": "R", "targets": [TARGET], "messages": ["between us"],
+        "start": "2190-01-04T09:00", "timezone": "UTC"});
+    post_as(&tenant, "/v1/reminders", "r", Some(&reminder)).await.expect(201);
+    let kept = async || -> i64 {
+        let count = "SELECT count(*) FROM answers WHERE NOT sealed";
+        sqlx::query_scalar(count).fetch_one(&api.db).await.unwrap()
+    };
+    assert_eq!(kept().await, 3);
+    sqlx::query("DELETE FROM accounts WHERE id::text = $1").bind(account).execute(&api.db).await.unwrap();
+    assert_eq!(kept().await, 0);
+}
+
 /// R76: the document names the header at each POST but those that neither create nor send, and each takes it: one that is no
 /// key is refused before anything else.
 #[sqlx::test(migrator = "common::store::MIGRATOR")]

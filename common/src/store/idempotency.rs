@@ -6,7 +6,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use super::{Error, Result};
-use crate::id::{MessageId, TenantId};
+use crate::id::{AccountId, MessageId, TenantId};
 
 /// Longest key, in characters.
 pub const MAX_KEY: usize = 255;
@@ -31,6 +31,8 @@ pub struct Answer {
     pub status: u16,
     /// Where the thing that was made is.
     pub location: Option<String>,
+    /// The account that it is about, with which it is forgotten.
+    pub account: Option<AccountId>,
     /// The body; sealed by the caller if it holds a secret.
     pub body: Vec<u8>,
     /// Whether it is sealed.
@@ -101,14 +103,16 @@ impl Turn {
     pub async fn end(self, answer: &Answer) -> Result<()> {
         let (Held::Together(mut transaction), Some(key)) = (self.held, self.key) else { return Ok(()) };
         sqlx::query!(
-            "UPDATE answers SET status = $3, location = $4, body = $5, sealed = $6
+            "UPDATE answers SET status = $3, location = $4, body = $5, sealed = $6,
+                 account_id = (SELECT id FROM accounts WHERE id = $7)
              WHERE tenant_id IS NOT DISTINCT FROM $1 AND key = $2",
             self.tenant.map(|tenant| tenant.0),
             key.key,
             i16::try_from(answer.status).unwrap_or_default(),
             answer.location,
             answer.body,
-            answer.sealed
+            answer.sealed,
+            answer.account.map(|account| account.0)
         )
         .execute(&mut *transaction)
         .await?;
@@ -136,8 +140,8 @@ async fn find(
     key: &str,
 ) -> Result<Option<(Vec<u8>, Answer)>> {
     let found = sqlx::query!(
-        "SELECT request, status, location, body, sealed FROM answers
-         WHERE tenant_id IS NOT DISTINCT FROM $1 AND key = $2",
+        r#"SELECT request, status, location, account_id AS "account: AccountId", body, sealed FROM answers
+         WHERE tenant_id IS NOT DISTINCT FROM $1 AND key = $2"#,
         tenant.map(|tenant| tenant.0),
         key
     )
@@ -148,7 +152,7 @@ async fn find(
     let (Some(status), Some(body)) = (status, row.body) else {
         return Err(Error::Corrupt("an answer without a status or a body".to_owned()));
     };
-    Ok(Some((row.request, Answer { status, location: row.location, body, sealed: row.sealed })))
+    Ok(Some((row.request, Answer { status, location: row.location, account: row.account, body, sealed: row.sealed })))
 }
 
 /// A message that the release before accepted under a key.

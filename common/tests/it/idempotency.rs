@@ -13,7 +13,13 @@ fn key(text: &str, request: u8) -> Option<Key> {
 }
 
 fn answer(body: &str) -> Answer {
-    Answer { status: 201, location: Some("/v1/tenants/x".to_owned()), body: body.as_bytes().to_vec(), sealed: false }
+    Answer {
+        status: 201,
+        location: Some("/v1/tenants/x".to_owned()),
+        account: None,
+        body: body.as_bytes().to_vec(),
+        sealed: false,
+    }
 }
 
 async fn first(db: &PgPool, tenant: Option<TenantId>, key: Option<Key>) -> Turn {
