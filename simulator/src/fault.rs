@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::socket::{Command, Ending};
 use crate::sync::lock;
-use crate::world::World;
 
 /// Faults that are remembered for the report.
 const FAULTS_MAX: usize = 10_000;
@@ -117,7 +116,7 @@ impl Kind {
 }
 
 impl Order {
-    fn hits(&self, number: &str, device: u16) -> bool {
+    pub(crate) fn hits(&self, number: &str, device: u16) -> bool {
         self.target.as_ref().is_none_or(|target| {
             !target.pairing
                 && target.number.as_deref().is_none_or(|n| n == number)
@@ -135,8 +134,8 @@ impl Order {
 }
 
 impl Faults {
-    /// Switches a fault on. Those that hit open sockets do so now.
-    pub(crate) fn switch_on(&self, world: &World, order: Order) -> Fault {
+    /// Switches a fault on. `strike` carries out those that hit open sockets, and answers how many it hit.
+    pub(crate) fn switch_on(&self, order: Order, strike: impl FnOnce(&Order) -> u64) -> Fault {
         let seconds = order.expire_s.filter(|_| order.kind == Kind::TemporaryBan);
         let lasting = order.until_ms.map(Duration::from_millis).or(seconds.map(Duration::from_secs));
         let mut fault = Fault {
@@ -148,7 +147,7 @@ impl Faults {
         };
         // The ban of a device that is connected ends its connection too; so does nothing else that lasts.
         if fault.order.kind.is_immediate() || fault.order.kind == Kind::TemporaryBan {
-            fault.fired = strike(world, &fault.order);
+            fault.fired = strike(&fault.order);
         }
         let mut all = lock(&self.all);
         if all.len() >= FAULTS_MAX {
@@ -205,42 +204,8 @@ impl Faults {
     }
 }
 
-/// Tells the sockets that the order is for; says how many were told.
-fn strike(world: &World, order: &Order) -> u64 {
-    let most = match order.kind {
-        Kind::TemporaryBan => u64::MAX,
-        _ => order.count.unwrap_or(u64::MAX),
-    };
-    let mut fired = 0;
-    let mut hit: std::collections::HashSet<u64> = std::collections::HashSet::new();
-    for (address, socket) in world.logged_in() {
-        if fired < most && order.hits(&address.number, address.device) {
-            hit.insert(socket.id);
-            if order.kind == Kind::LogoutDevice {
-                if let Some(account) = world.account(&address.number)
-                    && world.unlink(&account, address.device, Ending::device_removed())
-                {
-                    fired += 1;
-                }
-            } else if socket.tell(blow(order)) {
-                fired += 1;
-            }
-        }
-    }
-    // Connections that are still pairing belong to nobody: only a fault for everybody or for pairings finds them.
-    let pairing = order.target.as_ref().is_some_and(|target| target.pairing);
-    if (order.target.is_none() || pairing) && order.kind != Kind::LogoutDevice {
-        let others: Vec<_> = lock(&world.sockets).values().cloned().collect();
-        for socket in others.into_iter().filter(|s| !hit.contains(&s.id) && (!pairing || s.is_pairing())) {
-            if fired < most && socket.tell(blow(order)) {
-                fired += 1;
-            }
-        }
-    }
-    fired
-}
-
-fn blow(order: &Order) -> Command {
+/// What a fault tells a connection that is open.
+pub(crate) fn blow(order: &Order) -> Command {
     match order.kind {
         Kind::Silence => Command::Silence(order.duration_ms.map(Duration::from_millis)),
         Kind::Close => Command::End(Ending::closed("fault_close")),

@@ -5,6 +5,7 @@
 
 mod admin;
 mod audit;
+mod bundle;
 mod clock;
 mod config;
 mod connection;
@@ -12,6 +13,7 @@ mod fault;
 mod handshake;
 mod keys;
 mod noise;
+mod pairing;
 mod peer;
 mod phone;
 mod server;

@@ -8,8 +8,7 @@ use tokio::sync::{Notify, mpsc};
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
-use crate::stanza::pair::Link;
-use crate::stanza::passkey::Gate;
+use crate::pairing::{Gate, Link};
 
 /// Commands that may wait for one connection; a connection that lets more pile up loses them.
 pub(crate) const COMMANDS_MAX: usize = 1_024;

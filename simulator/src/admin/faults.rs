@@ -8,7 +8,7 @@ use super::{Answer, Body, State};
 use crate::fault::{Fault, Order};
 
 pub(super) async fn switch_on(world: State, Body(order): Body<Order>) -> Answer<(StatusCode, Json<Fault>)> {
-    let fault = world.faults.switch_on(&world, order);
+    let fault = world.switch_on(order);
     Ok((StatusCode::CREATED, Json(fault)))
 }
 

@@ -12,8 +12,8 @@ use wacore::libsignal::protocol::{
 use wacore_binary::Node;
 use waproto::whatsapp as wa;
 
+use crate::bundle::{SignedKey, one_time_key_node, signed_key_node};
 use crate::sync::lock;
-use crate::world::device::{SignedKey, one_time_key_node, signed_key_node};
 use crate::{clock, keys, wire};
 
 const SIGNED_PREKEY_ID: u32 = 1;

@@ -5,6 +5,8 @@ pub(crate) mod identity;
 pub(crate) mod inbox;
 pub(crate) mod key_share;
 pub(crate) mod mailbox;
+mod origin;
+pub(crate) mod reader;
 pub(crate) mod receipts;
 mod receive;
 mod retry;

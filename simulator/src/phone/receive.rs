@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use wacore_binary::{Jid, JidExt, Node};
+use wacore_binary::Jid;
 use waproto::whatsapp as wa;
 
 use super::inbox::{Bubble, Kind};
 use super::mailbox::Letter;
+use super::origin::Origin;
 use super::{receipts, retry};
 use crate::sync::lock;
 use crate::world::World;
 use crate::world::account::Account;
-use crate::world::address::Address;
 use crate::{clock, wire};
 
 pub(super) async fn letter(world: &Arc<World>, account: &Arc<Account>, letter: Letter) {
@@ -26,32 +26,6 @@ pub(super) async fn letter(world: &Arc<World>, account: &Arc<Account>, letter: L
             }
         }
         _ => {}
-    }
-}
-
-/// Where a message comes from, as the stanza says.
-pub(super) struct Origin {
-    pub(super) sender: Address,
-    pub(super) group: Option<Jid>,
-}
-
-impl Origin {
-    pub(super) fn of(world: &World, stanza: &Node) -> Option<Self> {
-        let from = wire::jid(stanza, "from")?;
-        let group = from.is_group().then_some(from.clone());
-        let sender = match &group {
-            Some(_) => wire::jid(stanza, "participant")?,
-            None => from,
-        };
-        Some(Self { sender: world.resolve(&sender)?, group })
-    }
-
-    /// The chat as the admin API names it: a number or a group's address.
-    fn chat(&self) -> String {
-        match &self.group {
-            Some(group) => group.to_string(),
-            None => self.sender.number.clone(),
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::Context;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, JidExt, Node};
 
-use super::receive::Origin;
+use super::origin::Origin;
 use super::send;
 use crate::world::World;
 use crate::world::account::Account;

@@ -18,22 +18,13 @@ use crate::sync::lock;
 use crate::world::World;
 use crate::world::account::Account;
 use crate::world::address::Address;
+use crate::world::offers::CodePairing;
 use crate::{clock, keys, wire};
 
 const BUNDLE_TIMEOUT: Duration = Duration::from_secs(20);
 const WRAPPED_KEY_LEN: usize = 80;
 const SALT_LEN: usize = 32;
 const NONCE_LEN: usize = 12;
-
-/// A client that waits for its code to be entered on the account's phone.
-pub(crate) struct CodePairing {
-    reference: Vec<u8>,
-    wrapped_ephemeral: Vec<u8>,
-    socket: Socket,
-    identity_key: [u8; 32],
-    /// Who entered the code and waits for the client's bundle.
-    bundle: Option<oneshot::Sender<Vec<u8>>>,
-}
 
 /// A `<link_code_companion_reg>` request.
 pub(super) fn handle(peer: &mut Peer, iq: &Node, registration: &Node) {
@@ -68,7 +59,7 @@ fn hello(peer: &Peer, iq: &Node, registration: &Node) -> Option<Node> {
         reference: reference.clone(),
         wrapped_ephemeral: wrapped.to_vec(),
         socket: peer.socket.clone(),
-        identity_key: *pairing.identity_key(),
+        identity_key: pairing.identity_key,
         bundle: None,
     });
     let answer = NodeBuilder::new("link_code_companion_reg")

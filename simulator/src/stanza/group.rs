@@ -3,7 +3,7 @@
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, JidExt, Node};
 
-use super::iq;
+use super::asked;
 use crate::peer::Peer;
 use crate::wire;
 use crate::world::group::{Group, Role};
@@ -28,7 +28,7 @@ pub(super) fn handle(peer: &mut Peer, request: &Node) {
     };
     match answer {
         Some(answer) => peer.send(&answer),
-        None => iq::unknown(peer, request, "w:g2"),
+        None => asked::unknown(peer, request, "w:g2"),
     }
 }
 
@@ -45,7 +45,7 @@ fn about_all(peer: &Peer, request: &Node, asked: &Node, own: &str) -> Option<Nod
             Some(wire::result(request, [wire::branch("groups", groups)]))
         }
         "create" => {
-            let members: Vec<String> = iq::participants(peer, asked).into_iter().map(|(_, number)| number).collect();
+            let members: Vec<String> = asked::participants(peer, asked).into_iter().map(|(_, number)| number).collect();
             let subject = wire::string(asked, "subject");
             Some(match peer.world.create_group(&subject, own, &members) {
                 Ok(group) => wire::result(request, [node(peer, &group)]),
@@ -78,7 +78,7 @@ fn about_one(peer: &Peer, request: &Node, asked: &Node, own: &str, group: &Group
     if !is_admin {
         return Some(wire::refusal(request, 403, "forbidden"));
     }
-    let named = iq::participants(peer, asked);
+    let named = asked::participants(peer, asked);
     let numbers: Vec<String> = named.iter().map(|(_, number)| number.clone()).collect();
     let changed = match tag {
         "add" => world.add_members(id, own, &numbers),

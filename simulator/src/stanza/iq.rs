@@ -2,9 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
+use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, Node};
 
+use super::asked::unknown;
 use super::{code, group, login, pair, passkey, prekeys, usync};
 use crate::peer::Peer;
 use crate::wire;
@@ -35,15 +36,6 @@ pub(super) fn handle(peer: &mut Peer, iq: &Node) -> anyhow::Result<()> {
         other => unknown(peer, iq, other),
     }
     Ok(())
-}
-
-/// What the simulator does not know gets an empty result, and shows in the stats.
-pub(super) fn unknown(peer: &mut Peer, iq: &Node, namespace: &str) {
-    let asked = wire::children(iq).first();
-    let tag = asked.map_or("-", |node| node.tag.as_ref());
-    peer.world.stats.unknown_iq(&format!("{namespace} {tag}"));
-    tracing::info!(namespace, tag, "unknown request answered with an empty result");
-    peer.send(&wire::result(iq, []));
 }
 
 fn device_management(peer: &mut Peer, iq: &Node) {
@@ -99,16 +91,4 @@ fn app_state(iq: &Node) -> Node {
         NodeBuilder::new("collection").attr("name", wire::string(collection, "name")).attr("version", 0_u32).build()
     });
     wire::result(iq, [wire::branch("sync", collections)])
-}
-
-/// The accounts named by `<participant jid>` children, in phone-number form.
-pub(super) fn participants(peer: &Peer, node: &Node) -> Vec<(Jid, String)> {
-    let named = wire::children(node).iter().filter(|n| n.tag == "participant");
-    named
-        .filter_map(|participant| {
-            let jid = wire::jid(participant, "jid")?;
-            let number = peer.world.resolve(&jid)?.number;
-            Some((jid, number))
-        })
-        .collect()
 }

@@ -3,9 +3,10 @@
 use wacore_binary::builder::NodeBuilder;
 use waproto::whatsapp as wa;
 
-use super::pair::{self, Pairing};
+use super::pair;
 use crate::fault::{self, Kind};
 use crate::handshake::Introduction;
+use crate::pairing::Pairing;
 use crate::peer::{Peer, Role};
 use crate::socket::Ending;
 use crate::sync::lock;

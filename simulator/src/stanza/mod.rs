@@ -1,5 +1,6 @@
 //! What the server does with each stanza a client sends.
 
+mod asked;
 pub(crate) mod code;
 mod group;
 mod iq;

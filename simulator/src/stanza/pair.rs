@@ -11,16 +11,18 @@ use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 use waproto::whatsapp::{self as wa, client_payload::DevicePairingRegistrationData};
 
-use super::passkey::Gate;
+use crate::bundle::SignedKey;
 use crate::fault::Kind;
 use crate::handshake::Introduction;
+use crate::pairing::{Link, Pairing};
 use crate::peer::{Peer, Role};
 use crate::phone::identity::Identity;
 use crate::socket::{Command, Ending, Socket};
 use crate::world::World;
 use crate::world::account::Account;
 use crate::world::address::Address;
-use crate::world::device::{Companion, SignedKey};
+use crate::world::device::Companion;
+use crate::world::offers::Offer;
 use crate::{clock, keys, wire};
 
 /// How long the client shows the first reference, and each following one.
@@ -32,44 +34,6 @@ const REFERENCE_GRACE: Duration = Duration::from_secs(10);
 const REFERENCES_MAX: usize = 20;
 /// How long the client may take to countersign.
 const LINK_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// A QR reference that can be scanned.
-#[derive(Debug, Clone)]
-pub(crate) struct Offer {
-    pub(crate) socket: Socket,
-    noise_key: [u8; 32],
-    pub(crate) push_name: String,
-    identity_key: [u8; 32],
-    valid: std::ops::Range<Instant>,
-}
-
-/// A connection that wants to become a companion.
-pub(crate) struct Pairing {
-    pub(crate) noise_key: [u8; 32],
-    identity_key: [u8; 32],
-    registration_id: u32,
-    signed: SignedKey,
-    pub(crate) push_name: String,
-    platform: String,
-    offered: Option<(String, Link)>,
-    /// What stands between the scan and the link.
-    pub(super) gate: Option<Gate>,
-}
-
-/// A linking under way: what the phone signed, and who waits to hear how it went.
-pub(crate) struct Link {
-    account: Arc<Account>,
-    device: u16,
-    details: Vec<u8>,
-    sealed: Vec<u8>,
-    done: oneshot::Sender<Result<Address, String>>,
-}
-
-impl std::fmt::Debug for Link {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Link({}:{})", self.account.number, self.device)
-    }
-}
 
 impl Pairing {
     pub(super) fn new(
@@ -98,13 +62,6 @@ impl Pairing {
             offered: None,
             gate: None,
         })
-    }
-
-    /// The connection ended before the link did.
-    pub(crate) fn abandon(self) {
-        if let Some((_, link)) = self.offered {
-            let _ = link.done.send(Err("the client went away".to_owned()));
-        }
     }
 }
 
@@ -194,7 +151,7 @@ pub(super) async fn link(
     let signed = account.identity.sign_companion(identity_key, u32::from(device))?;
     let (done, answer) = oneshot::channel();
     let link = Link {
-        account: Arc::clone(account),
+        number: account.number.clone(),
         device,
         sealed: Identity::seal(&signed, adv_secret)?,
         details: signed.details.unwrap_or_default(),
@@ -210,8 +167,8 @@ pub(super) async fn link(
 
 /// Sends `pair-success` to the client.
 pub(crate) fn offer_link(peer: &mut Peer, link: Link) {
-    let jid = Address::new(&link.account.number, link.device).jid();
-    let lid = Jid::lid_device(link.account.lid.as_str(), link.device);
+    let jid = Address::new(&link.number, link.device).jid();
+    let lid = Jid::lid_device(peer.world.lid_of(&link.number), link.device);
     let success = wire::branch(
         "pair-success",
         [
@@ -243,11 +200,13 @@ pub(super) fn answered(peer: &mut Peer, iq: &Node) {
     let Some((_, link)) = pairing.offered.take_if(|(offered, _)| *offered == id) else {
         return;
     };
-    let companion = countersigned(pairing, &link, iq);
-    match companion {
-        Ok(companion) => {
-            let address = Address::new(&link.account.number, link.device);
-            peer.world.link(&link.account, companion);
+    let world = &peer.world;
+    let account = world.account(&link.number).context("the phone has gone");
+    let linked = account.and_then(|account| Ok((countersigned(pairing, &account, &link, iq)?, account)));
+    match linked {
+        Ok((companion, account)) => {
+            let address = Address::new(&link.number, link.device);
+            world.link(&account, companion);
             let _ = link.done.send(Ok(address));
             // The client comes back as the device it now is.
             peer.ending = Some(Ending::stream_error(515));
@@ -259,7 +218,7 @@ pub(super) fn answered(peer: &mut Peer, iq: &Node) {
     }
 }
 
-fn countersigned(pairing: &Pairing, link: &Link, iq: &Node) -> anyhow::Result<Companion> {
+fn countersigned(pairing: &Pairing, account: &Account, link: &Link, iq: &Node) -> anyhow::Result<Companion> {
     if let Some(error) = wire::child(iq, "error") {
         anyhow::bail!("the client refused the link: {} {}", wire::string(error, "code"), wire::string(error, "text"));
     }
@@ -269,7 +228,7 @@ fn countersigned(pairing: &Pairing, link: &Link, iq: &Node) -> anyhow::Result<Co
     let details = identity.details.as_deref().unwrap_or_default();
     ensure!(details == link.details, "the client signed something else");
     let signature = identity.device_signature.as_deref().unwrap_or_default();
-    let phone = &link.account.identity;
+    let phone = &account.identity;
     ensure!(phone.is_countersigned(details, &pairing.identity_key, signature), "the device's signature is wrong");
     // Some clients leave the account's key out; those who fetch the device's keys want to see it.
     identity.account_signature_key = Some(phone.public().to_vec());
@@ -289,10 +248,4 @@ fn countersigned(pairing: &Pairing, link: &Link, iq: &Node) -> anyhow::Result<Co
         queue: crate::world::queue::Queue::default(),
         socket: None,
     })
-}
-
-impl Pairing {
-    pub(super) fn identity_key(&self) -> &[u8; 32] {
-        &self.identity_key
-    }
 }

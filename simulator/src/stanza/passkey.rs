@@ -10,7 +10,6 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL;
 use buffa::Message;
 use serde_json::{Value, json};
 use wacore::libsignal::crypto::{CryptographicHash, aes_256_gcm_decrypt};
-use wacore::libsignal::protocol::KeyPair;
 use wacore::shortcake::ShortcakeUtils;
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
@@ -18,6 +17,7 @@ use waproto::whatsapp as wa;
 
 use super::pair;
 use crate::fault::Order;
+use crate::pairing::{Client, Gate};
 use crate::peer::{Peer, Role};
 use crate::socket::{Command, Socket};
 use crate::sync::lock;
@@ -30,36 +30,11 @@ const RP_ID: &str = "web.whatsapp.com";
 /// A phone takes a moment before it confirms what it was sent; the client stores its new secret meanwhile.
 const PHONE_TAKES: Duration = Duration::from_millis(300);
 
-/// A gate in front of one client.
-pub(crate) struct Gate {
-    account: Arc<Account>,
-    challenge: [u8; 32],
-    /// With a code: the options are not sent, and asking for them is refused.
-    refusal: Option<u16>,
-    reference: String,
-    ephemeral: KeyPair,
-    nonce: [u8; 32],
-    client: Option<Client>,
-}
-
-/// What the client has said of itself.
-struct Client {
-    identity: Vec<u8>,
-    commitment: Vec<u8>,
-    revealed: bool,
-}
-
-impl std::fmt::Debug for Gate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Gate({})", self.account.number)
-    }
-}
-
 /// Puts a gate in front of a client that was just scanned, or whose code was entered.
 pub(crate) fn close_gate(account: &Arc<Account>, socket: &Socket, order: &Order) -> anyhow::Result<()> {
     *lock(&account.passkey_code) = None;
     let gate = Gate {
-        account: Arc::clone(account),
+        number: account.number.clone(),
         challenge: keys::random_bytes(),
         refusal: order.code,
         reference: String::new(),
@@ -74,8 +49,9 @@ pub(crate) fn close_gate(account: &Arc<Account>, socket: &Socket, order: &Order)
 /// Tells the client that it stands before a gate.
 pub(crate) fn demand(peer: &mut Peer, gate: Gate) {
     let Role::Pairing(pairing) = &mut peer.role else { return };
+    let Some(account) = peer.world.account(&gate.number) else { return };
     let options = match gate.refusal {
-        None => vec![wire::leaf("passkey_request_options", gate.options())],
+        None => vec![wire::leaf("passkey_request_options", gate.options(&account))],
         Some(_) => vec![],
     };
     pairing.gate = Some(gate);
@@ -95,8 +71,9 @@ fn notification(kind: &'static str, nodes: Vec<Node>) -> Node {
 /// Whether a request belongs to a gate; then it has been answered.
 pub(super) fn handle(peer: &mut Peer, iq: &Node) -> bool {
     let Role::Pairing(pairing) = &mut peer.role else { return false };
-    let (noise_key, identity_key) = (pairing.noise_key, *pairing.identity_key());
+    let (noise_key, identity_key) = (pairing.noise_key, pairing.identity_key);
     let Some(gate) = &mut pairing.gate else { return false };
+    let Some(account) = peer.world.account(&gate.number) else { return false };
     let Some(asked) = wire::children(iq).first() else { return false };
     let done = match asked.tag.as_ref() {
         "ref" => {
@@ -104,11 +81,11 @@ pub(super) fn handle(peer: &mut Peer, iq: &Node) -> bool {
             Ok(vec![wire::leaf("ref", gate.reference.as_bytes())])
         }
         "passkey_request_options" => Err(gate.refusal.unwrap_or(400)),
-        "passkey_prologue" => gate.prologue(asked).map(|()| vec![]).map_err(refused),
-        "companion_nonce" => gate.reveal(wire::bytes(asked)).map(|()| vec![]).map_err(refused),
+        "passkey_prologue" => gate.prologue(&account, asked).map(|()| vec![]).map_err(refused),
+        "companion_nonce" => gate.reveal(&account, wire::bytes(asked)).map(|()| vec![]).map_err(refused),
         "encrypted_pairing_request" => {
             let request = gate.open(wire::bytes(asked), &noise_key, &identity_key);
-            request.map(|secret| gate.admit(&peer.world, &peer.socket, identity_key, secret)).map_err(refused)
+            request.map(|secret| admit(&peer.world, &account, &peer.socket, identity_key, secret)).map_err(refused)
         }
         _ => return false,
     };
@@ -130,20 +107,20 @@ fn refused(error: anyhow::Error) -> u16 {
 }
 
 impl Gate {
-    fn options(&self) -> String {
+    fn options(&self, account: &Account) -> String {
         json!({
             "challenge": BASE64URL.encode(self.challenge),
             "rpId": RP_ID,
             "timeout": 60_000,
             "userVerification": "required",
-            "allowCredentials": [{ "type": "public-key", "id": BASE64URL.encode(credential_id(&self.account)) }],
+            "allowCredentials": [{ "type": "public-key", "id": BASE64URL.encode(credential_id(account)) }],
         })
         .to_string()
     }
 
     /// The assertion must be by the account's passkey, over our challenge.
-    fn prologue(&mut self, prologue: &Node) -> anyhow::Result<()> {
-        ensure!(wire::child_bytes(prologue, "credential_id") == credential_id(&self.account), "another passkey");
+    fn prologue(&mut self, account: &Account, prologue: &Node) -> anyhow::Result<()> {
+        ensure!(wire::child_bytes(prologue, "credential_id") == credential_id(account), "another passkey");
         let assertion: Value = serde_json::from_slice(wire::child_bytes(prologue, "webauthn_assertion"))?;
         let part = |name: &str| {
             let text = assertion["response"][name].as_str().with_context(|| format!("no {name}"))?;
@@ -153,7 +130,7 @@ impl Gate {
         let said: Value = serde_json::from_slice(&client)?;
         ensure!(said["challenge"] == BASE64URL.encode(self.challenge), "another challenge");
         ensure!(said["origin"] == ORIGIN && said["type"] == "webauthn.get", "another purpose");
-        let key = &self.account.identity.pair.public_key;
+        let key = &account.identity.pair.public_key;
         ensure!(key.verify_signature(&signed(&data, &client)?, &signature), "the passkey's signature is wrong");
         let payload = wa::ProloguePayload::decode_from_slice(wire::child_bytes(prologue, "prologue_payload"))?;
         let commitment = payload.commitment.as_option().and_then(|c| c.hash.clone()).context("no commitment")?;
@@ -172,7 +149,7 @@ impl Gate {
     }
 
     /// The client reveals what it committed itself to; from now on both sides show the same code.
-    fn reveal(&mut self, nonce: &[u8]) -> anyhow::Result<()> {
+    fn reveal(&mut self, account: &Account, nonce: &[u8]) -> anyhow::Result<()> {
         let client = self.client.as_mut().context("no prologue")?;
         let nonce: [u8; 32] = nonce.try_into().context("nonce of wrong length")?;
         let hash = ShortcakeUtils::commitment_hash(&client.identity, &nonce);
@@ -180,7 +157,7 @@ impl Gate {
         client.revealed = true;
         let own = keys::public_bytes(&self.ephemeral.public_key);
         let code = ShortcakeUtils::derive_verification_code(&nonce, &own, &self.nonce);
-        *lock(&self.account.passkey_code) = Some(format!("{}-{}", &code[..4], &code[4..]));
+        *lock(&account.passkey_code) = Some(format!("{}-{}", &code[..4], &code[4..]));
         Ok(())
     }
 
@@ -202,19 +179,25 @@ impl Gate {
         ensure!(request.companion_identity_key.as_deref() == Some(&identity_key[..]), "another client's identity");
         request.adv_secret.filter(|secret| secret.len() == 32).context("no secret")
     }
+}
 
-    /// The phone links the client.
-    fn admit(&self, world: &Arc<World>, socket: &Socket, identity_key: [u8; 32], secret: Vec<u8>) -> Vec<Node> {
-        let (world, account, socket) = (Arc::clone(world), Arc::clone(&self.account), socket.clone());
-        *lock(&account.passkey_code) = None;
-        tokio::spawn(async move {
-            tokio::time::sleep(PHONE_TAKES).await;
-            if let Err(error) = pair::link(&world, &account, &socket, &identity_key, &secret).await {
-                tracing::warn!(%error, "a client that had passed the passkey gate was not linked");
-            }
-        });
-        vec![]
-    }
+/// The phone links the client.
+fn admit(
+    world: &Arc<World>,
+    account: &Arc<Account>,
+    socket: &Socket,
+    identity_key: [u8; 32],
+    secret: Vec<u8>,
+) -> Vec<Node> {
+    let (world, account, socket) = (Arc::clone(world), Arc::clone(account), socket.clone());
+    *lock(&account.passkey_code) = None;
+    tokio::spawn(async move {
+        tokio::time::sleep(PHONE_TAKES).await;
+        if let Err(error) = pair::link(&world, &account, &socket, &identity_key, &secret).await {
+            tracing::warn!(%error, "a client that had passed the passkey gate was not linked");
+        }
+    });
+    vec![]
 }
 
 fn credential_id(account: &Account) -> Vec<u8> {

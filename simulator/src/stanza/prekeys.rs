@@ -5,12 +5,12 @@ use std::sync::Arc;
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
-use super::iq;
+use super::asked;
+use crate::bundle::signed_key;
 use crate::peer::Peer;
 use crate::phone::key_share;
 use crate::sync::lock;
 use crate::wire;
-use crate::world::device::signed_key;
 
 /// Bundles one request may ask for.
 const USERS_MAX: usize = 2_048;
@@ -54,7 +54,7 @@ pub(super) fn handle(peer: &mut Peer, request: &Node) {
     peer.world.dirty();
     match answer {
         Some(answer) => peer.send(&answer),
-        None => iq::unknown(peer, request, "encrypt"),
+        None => asked::unknown(peer, request, "encrypt"),
     }
     if share_key {
         let world = Arc::clone(&peer.world);

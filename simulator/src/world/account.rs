@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use wacore_binary::Jid;
 
 use super::device::Companions;
+use super::offers::CodePairing;
 use crate::phone::identity::{Identity, PreKeys};
 use crate::phone::inbox::Inbox;
 use crate::phone::mailbox::Mailbox;
 use crate::phone::state::PhoneState;
-use crate::stanza::code::CodePairing;
 
 /// How far a phone goes by itself when a message reaches it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use wacore_binary::Node;
-use wacore_binary::builder::NodeBuilder;
 
 use super::queue::Queue;
+use crate::bundle::{SignedKey, one_time_key_node, signed_key, signed_key_node};
 use crate::{keys, socket::Socket, wire};
 
 /// One-time keys the server stores for one device.
@@ -17,16 +17,6 @@ pub(crate) struct OneTimeKey {
     id: u32,
     #[serde(with = "super::b64")]
     public: Vec<u8>,
-}
-
-/// A public signed pre-key as uploaded.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct SignedKey {
-    pub(crate) id: u32,
-    #[serde(with = "super::b64")]
-    pub(crate) public: Vec<u8>,
-    #[serde(with = "super::b64")]
-    pub(crate) signature: Vec<u8>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -128,27 +118,4 @@ impl Companion {
     pub(crate) fn is_connected(&self) -> bool {
         self.socket.is_some()
     }
-}
-
-pub(crate) fn signed_key(node: &Node) -> SignedKey {
-    SignedKey {
-        id: keys::be_u32(wire::child_bytes(node, "id")),
-        public: wire::child_bytes(node, "value").to_vec(),
-        signature: wire::child_bytes(node, "signature").to_vec(),
-    }
-}
-
-pub(crate) fn signed_key_node(key: &SignedKey) -> Node {
-    wire::branch(
-        "skey",
-        [
-            wire::leaf("id", keys::id_bytes(key.id)),
-            wire::leaf("value", key.public.clone()),
-            wire::leaf("signature", key.signature.clone()),
-        ],
-    )
-}
-
-pub(crate) fn one_time_key_node(id: u32, public: Vec<u8>) -> Node {
-    NodeBuilder::new("key").children([wire::leaf("id", keys::id_bytes(id)), wire::leaf("value", public)]).build()
 }

@@ -10,9 +10,11 @@ mod device_news;
 pub(crate) mod group;
 pub(crate) mod link;
 mod membership;
+pub(crate) mod offers;
 pub(crate) mod persist;
 pub(crate) mod queue;
 mod route;
+mod strike;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,12 +29,12 @@ use crate::fault::Faults;
 use crate::handshake::ServerIdentity;
 use crate::phone::identity::Identity;
 use crate::socket::Socket;
-use crate::stanza::pair::Offer;
 use crate::stats::Stats;
 use crate::sync::lock;
 use account::Account;
 use address::Address;
 use group::Group;
+use offers::Offer;
 
 /// Accounts that can come to be; a flood of lookups must not fill the memory.
 const ACCOUNTS_MAX: usize = 200_000;

@@ -11,7 +11,8 @@ use super::World;
 use super::account::Account;
 use super::address::Address;
 use super::group::Group;
-use crate::phone::mailbox::{self, Letter};
+use crate::phone::mailbox::Letter;
+use crate::phone::reader;
 use crate::sync::lock;
 use crate::{clock, wire};
 
@@ -89,7 +90,7 @@ impl World {
         };
         if to.device == 0 {
             let letter = Letter { stanza, received_at_us };
-            mailbox::post(self, &account, letter);
+            reader::post(self, &account, letter);
         } else {
             self.enqueue(&account, to.device, &stanza);
         }

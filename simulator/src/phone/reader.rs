@@ -1,0 +1,33 @@
+//! Reads a phone's mailbox, by a task that exists only while there is something in it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::mailbox::Letter;
+use super::receive;
+use crate::sync::lock;
+use crate::world::World;
+use crate::world::account::Account;
+
+/// Puts a stanza into the phone's mailbox and sees that somebody reads it.
+pub(crate) fn post(world: &Arc<World>, account: &Arc<Account>, letter: Letter) {
+    let Ok(is_idle) = lock(&account.mailbox).put(letter) else {
+        world.stats.dropped.fetch_add(1, Ordering::Relaxed);
+        return;
+    };
+    world.letters_waiting.fetch_add(1, Ordering::Relaxed);
+    if is_idle {
+        tokio::spawn(read_all(Arc::clone(world), Arc::clone(account)));
+    }
+}
+
+async fn read_all(world: Arc<World>, account: Arc<Account>) {
+    while let Some(letter) = next(&account) {
+        receive::letter(&world, &account, letter).await;
+        world.letters_waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn next(account: &Account) -> Option<Letter> {
+    lock(&account.mailbox).take()
+}

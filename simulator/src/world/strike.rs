@@ -1,0 +1,48 @@
+//! Faults that hit connections which are open.
+
+use super::World;
+use crate::fault::{Fault, Kind, Order, blow};
+use crate::socket::Ending;
+use crate::sync::lock;
+
+impl World {
+    /// Switches a fault on. Those that hit open sockets do so now.
+    pub(crate) fn switch_on(&self, order: Order) -> Fault {
+        self.faults.switch_on(order, |order| strike(self, order))
+    }
+}
+
+/// Tells the sockets that the order is for; says how many were told.
+fn strike(world: &World, order: &Order) -> u64 {
+    let most = match order.kind {
+        Kind::TemporaryBan => u64::MAX,
+        _ => order.count.unwrap_or(u64::MAX),
+    };
+    let mut fired = 0;
+    let mut hit: std::collections::HashSet<u64> = std::collections::HashSet::new();
+    for (address, socket) in world.logged_in() {
+        if fired < most && order.hits(&address.number, address.device) {
+            hit.insert(socket.id);
+            if order.kind == Kind::LogoutDevice {
+                if let Some(account) = world.account(&address.number)
+                    && world.unlink(&account, address.device, Ending::device_removed())
+                {
+                    fired += 1;
+                }
+            } else if socket.tell(blow(order)) {
+                fired += 1;
+            }
+        }
+    }
+    // Connections that are still pairing belong to nobody: only a fault for everybody or for pairings finds them.
+    let pairing = order.target.as_ref().is_some_and(|target| target.pairing);
+    if (order.target.is_none() || pairing) && order.kind != Kind::LogoutDevice {
+        let others: Vec<_> = lock(&world.sockets).values().cloned().collect();
+        for socket in others.into_iter().filter(|s| !hit.contains(&s.id) && (!pairing || s.is_pairing())) {
+            if fired < most && socket.tell(blow(order)) {
+                fired += 1;
+            }
+        }
+    }
+    fired
+}
