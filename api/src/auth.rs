@@ -1,32 +1,20 @@
 //! Who is calling. The extractors here are the only source of a tenant's id in this crate.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::id::{ApiKeyId, TenantId};
-use common::store::api_keys::{self, Identity};
+use common::store::api_keys::Identity;
 use common::store::audit::Operator;
 use sha2::{Digest as _, Sha256};
-use sqlx::PgPool;
 
 use crate::context::Context;
 use crate::problem::{Problem, Result};
 
 /// Random bytes of a key.
 const SECRET_BYTES: usize = 32;
-/// A looked-up key is believed for this long. A revocation takes effect within it, and where a stream is open within this and
-/// the time between two checks of it: five seconds in all (R75).
-const CACHED_FOR: Duration = Duration::from_millis(2_500);
-/// Keys remembered at one time.
-const CACHE_LIMIT: usize = 10_000;
-/// `last_used_at` is kept to this precision.
-const TOUCH_EVERY: Duration = Duration::from_secs(60);
 
 /// A fresh key: `sb_a_…` for an admin, `sb_t_…` for a tenant. It is shown once; only its digest is kept.
 #[must_use]
@@ -39,76 +27,6 @@ pub fn generate(tenant: Option<TenantId>) -> String {
 #[must_use]
 pub fn digest(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
-}
-
-/// Keys that were looked up a moment ago.
-pub struct KeyCache {
-    db: PgPool,
-    known: Mutex<HashMap<[u8; 32], Known>>,
-}
-
-#[derive(Clone, Copy)]
-struct Known {
-    identity: Identity,
-    read_at: Instant,
-    touched_at: Instant,
-}
-
-impl KeyCache {
-    /// An empty cache.
-    #[must_use]
-    pub fn new(db: PgPool) -> Self {
-        Self { db, known: Mutex::default() }
-    }
-
-    /// Whom a key's digest speaks for; none when it is unknown or revoked.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn identify(&self, digest: &[u8; 32]) -> Result<Option<Identity>> {
-        let known = self.lock().get(digest).copied();
-        if let Some(known) = known
-            && known.read_at.elapsed() < CACHED_FOR
-        {
-            return Ok(Some(known.identity));
-        }
-        let Some(identity) = api_keys::identify_of_all_tenants(&self.db, digest).await? else {
-            self.lock().remove(digest);
-            return Ok(None);
-        };
-        let now = Instant::now();
-        let touched_at = known.map(|known| known.touched_at).filter(|at| at.elapsed() < TOUCH_EVERY);
-        self.remember(*digest, Known { identity, read_at: now, touched_at: touched_at.unwrap_or(now) });
-        if touched_at.is_none() {
-            self.touch(identity.key);
-        }
-        Ok(Some(identity))
-    }
-
-    fn remember(&self, digest: [u8; 32], fresh: Known) {
-        let mut known = self.lock();
-        if known.len() >= CACHE_LIMIT {
-            known.retain(|_, known| known.read_at.elapsed() < CACHED_FOR);
-        }
-        if known.len() >= CACHE_LIMIT {
-            known.clear();
-        }
-        known.insert(digest, fresh);
-    }
-
-    /// Beside the request: nobody waits for it, and it may fail.
-    fn touch(&self, key: ApiKeyId) {
-        let db = self.db.clone();
-        tokio::spawn(async move {
-            if let Err(error) = api_keys::touch_of_all_tenants(&db, key).await {
-                tracing::debug!(%error, "the use of a key was not noted");
-            }
-        });
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Someone with a tenant's key.

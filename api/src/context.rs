@@ -15,8 +15,8 @@ use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::KeyCache;
 use crate::config::Config;
+use crate::key_cache::KeyCache;
 use crate::last_seen::LastSeen;
 
 /// Rings under way at one time; above that a row just waits for the scheduler to ring again.

@@ -17,6 +17,7 @@ pub mod commands;
 pub mod config;
 pub mod context;
 pub mod extract;
+pub mod key_cache;
 pub mod last_seen;
 pub mod middleware;
 mod not_yet;

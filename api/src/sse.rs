@@ -31,7 +31,7 @@ const STREAMS_PER_TENANT: usize = 64;
 /// Rows are looked at this often when no signal comes.
 const SLOW_POLL: Duration = Duration::from_secs(10);
 /// How often a stream asks whether its key still opens this door, however busy it is; with the time for which an answer is kept
-/// ([`crate::auth::KeyCache`]) a revoked key is out within five seconds.
+/// ([`crate::key_cache::KeyCache`]) a revoked key is out within five seconds.
 const KEY_CHECK: Duration = Duration::from_secs(2);
 /// Rows are looked at again after this when a running transaction holds newer ones back.
 const HELD_BACK: Duration = Duration::from_millis(20);

@@ -9,12 +9,12 @@ use rand::rngs::StdRng;
 use reqwest::Method;
 use tokio_util::sync::CancellationToken;
 
-use crate::check::{Device, Evidence, Verdict, check};
+use crate::check::check;
 use crate::claims;
 use crate::cluster::{Cluster, Setup};
+use crate::evidence::{Device, Evidence, Fired, Verdict};
 use crate::ledger::{Book, Ledger};
 use crate::load::{Pace, go_on};
-use crate::occurrences::Fired;
 use crate::people::People;
 use crate::takeover::{Takeover, quantile, takeovers};
 use crate::{faults, plan};

@@ -3,7 +3,10 @@
 use super::*;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::ledger::{Promised, Recurring, Sent};
+use crate::evidence::{Bubble, Device, Fired, Overlap, Socket};
+use crate::journal::Entry;
+use crate::ledger::{Ledger, Promised, Recurring, Sent};
+use common::testing::witness::{AccountRow, RunRow};
 
 fn bubble(text: &str) -> Bubble {
     Bubble { text: text.to_owned(), times_arrived: 1 }

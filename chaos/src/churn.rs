@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::Cluster;
 use crate::http::Refused;
 use crate::ledger::{Book, Ledger};
-use crate::load::{PATIENCE, pause};
+use crate::pace::{PATIENCE, pause};
 use crate::people::Person;
 
 /// How long an account may take to be connected again before it is asked once more.

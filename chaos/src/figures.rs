@@ -9,8 +9,8 @@ use rand::{RngExt as _, SeedableRng as _};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::check::Device;
 use crate::cluster::{Cluster, Setup, ready};
+use crate::evidence::Device;
 use crate::people::{People, Person};
 use crate::plan::Who;
 use crate::takeover::{Takeover, quantile, takeovers};

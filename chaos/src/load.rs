@@ -17,10 +17,9 @@ use crate::churn::churn;
 use crate::cluster::Cluster;
 use crate::http::Refused;
 use crate::ledger::{Book, Promised, Recurring, Sent};
+use crate::pace::{PATIENCE, pause};
 use crate::people::{People, Person};
 
-/// How long a caller tries before it leaves a request open: nobody knows then whether it was accepted.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Reminders that repeat.
 const RECURRING: usize = 10;
 /// From one occurrence of theirs to the next: nothing may repeat more often.
@@ -68,12 +67,6 @@ pub(crate) async fn go_on(
             book.note(|ledger| ledger.broken.push(format!("a part of the load: {error}")));
         }
     }
-}
-
-/// Waits about `mean_s` seconds; false when it is time to stop.
-pub(crate) async fn pause(mean_s: f64, dice: &mut StdRng, stop: &CancellationToken) -> bool {
-    let wait = Duration::from_secs_f64(mean_s * dice.random_range(0.2..1.8));
-    tokio::time::timeout(wait, stop.cancelled()).await.is_err()
 }
 
 async fn write(

@@ -2,19 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::{DateTime, Utc};
 use common::testing::witness::RunRow;
-use serde::Deserialize;
 
-use crate::check::{Evidence, Verdict, shown};
-
-/// An occurrence that fired, as the tenant sees it.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Fired {
-    pub(crate) fire_at: DateTime<Utc>,
-    pub(crate) status: String,
-    pub(crate) summary: Option<String>,
-}
+use crate::evidence::{Evidence, Verdict, shown};
 
 /// Reminders that fire once within the run, and those that repeat.
 pub(crate) fn reminders(evidence: &Evidence, verdict: &mut Verdict) {

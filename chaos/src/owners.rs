@@ -1,6 +1,6 @@
 //! Pure. Whether a device ever had two owners, and which overlaps of its sockets have an excuse.
 
-use crate::check::{Evidence, Overlap, Socket, Verdict};
+use crate::evidence::{Evidence, Overlap, Socket, Verdict};
 use crate::journal::{Entry, What, is_of};
 
 /// After a fault has ended, so long may its traces last: what was written into a line that was silent still flows.

@@ -1,6 +1,6 @@
 //! Pure. How long devices were without a socket after the end of the worker that held them.
 
-use crate::check::Device;
+use crate::evidence::Device;
 use crate::journal::{Entry, What};
 
 /// One device's change of hands, in microseconds.
@@ -61,7 +61,7 @@ pub(crate) fn quantile(values: &[u64], share: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Socket;
+    use crate::evidence::Socket;
 
     #[test]
     fn a_takeover_is_measured_from_the_end_of_the_socket() {

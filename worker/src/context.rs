@@ -11,10 +11,10 @@ use common::limiter::Limiter;
 use common::store::PgPool;
 use tokio::sync::Semaphore;
 
+use crate::fleet::board::Board;
+use crate::fleet::trust::Trust;
 use crate::keys::UnknownKey;
 use crate::link::Connector;
-use crate::session::board::Board;
-use crate::session::trust::Trust;
 
 /// One worker's means.
 pub struct Context {

@@ -3,6 +3,7 @@
 pub mod config;
 pub mod context;
 pub mod doctor;
+pub mod fleet;
 pub mod jobs;
 pub mod keys;
 pub mod link;

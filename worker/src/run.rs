@@ -25,15 +25,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::context::Context;
+use crate::fleet::board::Board;
+use crate::fleet::keeper;
+use crate::fleet::stop::Stopped;
+use crate::fleet::supervisor::Supervisor;
+use crate::fleet::trust::Trust;
 use crate::jobs::Jobs;
 use crate::keys::{self, UnknownKey};
 use crate::link::Connector;
-use crate::session::board::Board;
-use crate::session::keeper;
-use crate::session::stop::Stopped;
-use crate::session::supervisor::Supervisor;
-use crate::session::trust::Trust;
-use crate::webhook::{self, Means, http::Sender};
+use crate::webhook::{self, http::Sender, means::Means};
 
 /// Clients built at the same time by one worker.
 const OPENING: usize = 32;

@@ -1,12 +1,19 @@
 //! What a field may be, in the words of JSON: read from the OpenAPI document, so that an error says what the description says.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use super::document;
+static DOCUMENT: OnceLock<Value> = OnceLock::new();
 
-static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::to_value(document()).unwrap_or_default());
+/// Learns the document: the first call counts. Before it nothing is known of any field.
+pub fn learn(document: impl FnOnce() -> Value) {
+    DOCUMENT.get_or_init(document);
+}
+
+fn document() -> &'static Value {
+    DOCUMENT.get().unwrap_or(&Value::Null)
+}
 
 /// Where a schema stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,14 +21,14 @@ pub struct Schema(&'static Value);
 
 /// The schema of an operation's body.
 pub fn body(method: &str, path: &str) -> Option<Schema> {
-    let operation = DOCUMENT["paths"].get(path)?.get(method.to_lowercase())?;
+    let operation = document()["paths"].get(path)?.get(method.to_lowercase())?;
     let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
     (!schema.is_null()).then(|| Schema(schema).resolved())
 }
 
 /// The schema of a parameter of an operation's query.
 pub fn parameter(method: &str, path: &str, name: &str) -> Option<Schema> {
-    let operation = DOCUMENT["paths"].get(path)?.get(method.to_lowercase())?;
+    let operation = document()["paths"].get(path)?.get(method.to_lowercase())?;
     let parameters = operation["parameters"].as_array()?;
     let found = parameters.iter().find(|one| one["in"] == "query" && one["name"] == name)?;
     Some(Schema(&found["schema"]).resolved())
@@ -29,7 +36,7 @@ pub fn parameter(method: &str, path: &str, name: &str) -> Option<Schema> {
 
 /// The names of an operation's parameters in the query.
 pub fn parameters(method: &str, path: &str) -> Vec<&'static str> {
-    let operation = DOCUMENT["paths"].get(path).and_then(|item| item.get(method.to_lowercase()));
+    let operation = document()["paths"].get(path).and_then(|item| item.get(method.to_lowercase()));
     let parameters = operation.and_then(|operation| operation["parameters"].as_array());
     let of_query = parameters.into_iter().flatten().filter(|one| one["in"] == "query");
     of_query.filter_map(|one| one["name"].as_str()).collect()
@@ -43,7 +50,7 @@ impl Schema {
     /// Follows references, and past a choice of something and null.
     fn resolved(self) -> Self {
         if let Some(name) = self.get("$ref").and_then(Value::as_str)
-            && let Some(schema) = DOCUMENT.pointer(name.trim_start_matches('#'))
+            && let Some(schema) = document().pointer(name.trim_start_matches('#'))
         {
             return Self(schema).resolved();
         }
@@ -192,6 +199,7 @@ mod tests {
     use super::*;
 
     fn words(method: &str, path: &str, way: &[&str]) -> String {
+        learn(|| serde_json::to_value(crate::document()).unwrap());
         let steps = way.iter().map(|step| step.parse().map_or_else(|_| Step::Field((*step).to_owned()), Step::Item));
         let schema = steps
             .into_iter()

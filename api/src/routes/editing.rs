@@ -2,10 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName};
 use chrono::DateTime;
 use common::id::ReminderId;
-use common::store;
 use common::store::reminders::{self, Plan};
 use serde_json::Value;
 
@@ -15,35 +14,11 @@ use crate::extract::{self, Path};
 use crate::problem::{Body, Problem, Result};
 use crate::routes::patch;
 use crate::routes::reminders::{Reminder, no_such_account};
+use crate::routes::version::{expected, tag};
 use crate::routes::wish::Wish;
 
 /// How often a patch is made anew that others have overtaken.
 const PATCHES: usize = 10;
-
-/// The `ETag` of an answer: what `If-Match` of an edit compares.
-pub fn tag(reminder: &reminders::Reminder) -> [(HeaderName, String); 1] {
-    [(header::ETAG, format!("\"{}\"", reminder.version))]
-}
-
-/// The version that `If-Match` asks for; none: whatever it is.
-///
-/// # Errors
-/// When the reminder has another one.
-fn expected(headers: &HeaderMap, reminder: &reminders::Reminder) -> Result<Option<i32>> {
-    let mut tags = Vec::new();
-    for value in headers.get_all(header::IF_MATCH) {
-        let text = value.to_str().map_err(|_| Problem::field("If-Match", "must be ETags such as \"3\""))?;
-        tags.extend(text.split(',').map(|tag| tag.trim().to_owned()));
-    }
-    let own = format!("\"{}\"", reminder.version);
-    if tags.is_empty() || tags.iter().any(|tag| tag == "*") {
-        Ok(None)
-    } else if tags.contains(&own) {
-        Ok(Some(reminder.version))
-    } else {
-        Err(store::Error::Changed(reminder.version).into())
-    }
-}
 
 /// Carries out an edit of a reminder as it was just read.
 async fn edit(

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, FixedOffset, NaiveDateTime, Utc};
-use common::reminder::schedule::{Clocks, Occurrence};
+use common::reminder::occurrence::{Clocks, Occurrence};
 use common::reminder::{Accepted, Edge, OnGap, Recurrence, Spec, summary};
 use common::store::reminders;
 use serde::{Deserialize, Serialize};

@@ -18,7 +18,7 @@ use crate::extract::{self, Path, Query};
 use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
 use crate::problem::{Body, Problem, Result};
-use crate::routes::editing::tag;
+use crate::routes::version::tag;
 use crate::routes::wish::Wish;
 
 /// A reminder. It can be sent back as it is, whole or changed.

@@ -2,9 +2,9 @@
 
 use chrono::{Datelike as _, Days, NaiveDate};
 
-use super::recurrence::Weekday;
 use super::rule::{Freq, Rule};
 use super::steps::Steps;
+use super::weekday::Weekday;
 use super::{Error, within_range};
 
 /// The parts of a rule that choose dates. An empty set chooses all.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 
-use super::schedule::{Following, Occurrence};
+use super::occurrence::{Following, Occurrence};
 use super::steps::Steps;
 
 /// What a search has found so far.

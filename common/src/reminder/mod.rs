@@ -14,6 +14,7 @@ mod floating;
 mod found;
 pub mod life;
 mod limits;
+pub mod occurrence;
 mod real_time;
 pub mod rearm;
 pub mod recurrence;
@@ -24,17 +25,19 @@ mod start;
 pub mod steps;
 pub mod summary;
 mod until;
+mod weekday;
 pub mod window;
 mod words;
 pub mod zone;
 
 pub use catch_up::{Misfire, Overlap};
 pub use rearm::Past;
-pub use recurrence::{End, Kind, Recurrence, Weekday};
+pub use recurrence::{End, Kind, Recurrence};
 pub use schedule::{OnGap, Schedule, Stored};
 pub use spec::{Accepted, Spec};
 pub use start::Start;
 pub use steps::STEPS_MAX;
+pub use weekday::Weekday;
 pub use window::{Edge, Window};
 
 use crate::zone::Tz;

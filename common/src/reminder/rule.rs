@@ -7,8 +7,8 @@ use std::ops::RangeInclusive;
 use chrono::NaiveTime;
 
 use super::Error;
-use super::recurrence::Weekday;
 use super::until::Until;
+use super::weekday::Weekday;
 use crate::zone::Tz;
 
 /// The field of a request that a raw rule stands in.

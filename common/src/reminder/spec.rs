@@ -3,9 +3,10 @@
 use chrono::{DateTime, NaiveTime, Timelike as _, Utc};
 
 use super::exdates::Exdates;
+use super::occurrence::{Clocks, Following};
 use super::recurrence::{End, Recurrence};
 use super::rule::{FIELD, Rule};
-use super::schedule::{Clocks, Following, OnGap, Schedule, Stored};
+use super::schedule::{OnGap, Schedule, Stored};
 use super::start::Start;
 use super::window::{Edge, Window};
 use super::zone::instant_of;

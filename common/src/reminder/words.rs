@@ -1,6 +1,6 @@
 //! Pure. The words that summaries are made of: lists, ordinals, the names of days and months.
 
-use super::recurrence::Weekday;
+use super::weekday::Weekday;
 
 /// `one, two, three`.
 pub(super) fn list(items: impl Iterator<Item = String>) -> String {

@@ -9,7 +9,7 @@ use sqlx::PgPool;
 
 use super::Result;
 use super::events::Cursor;
-use super::leases::interval;
+use super::interval::interval;
 use crate::account::Status;
 use crate::id::{AccountId, TenantId, WorkerId};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 
-use super::leases::interval;
+use super::interval::interval;
 use super::{Error, Result};
 use crate::id::{AccountId, WorkerId};
 

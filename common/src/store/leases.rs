@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use sqlx::PgPool;
-use sqlx::postgres::types::PgInterval;
 
-use super::{Error, Result, hand_overs, settings};
+use super::interval::interval;
+use super::{Result, hand_overs, settings};
 use crate::id::{AccountId, WorkerId};
 
 /// The setting that holds the count of accounts that should be live.
@@ -180,10 +180,6 @@ pub async fn release_across_tenants(pool: &PgPool, worker: WorkerId, accounts: &
     .execute(pool)
     .await?;
     Ok(())
-}
-
-pub(crate) fn interval(duration: Duration) -> Result<PgInterval> {
-    PgInterval::try_from(duration).map_err(|_| Error::Corrupt(format!("{duration:?} is no interval")))
 }
 
 /// Gives claims back that have no session (a release that failed, an answer that was lost): only under the epoch at which

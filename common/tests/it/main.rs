@@ -1,6 +1,7 @@
 //! One test binary: a module per file of `src`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests")]
 mod beside;
+mod circles;
 mod claims;
 mod credentials;
 mod door;

@@ -9,7 +9,7 @@ use common::telemetry::metrics;
 use common::telemetry::metrics::labels::{BellAnswer, BellKind, QueueKind};
 
 use crate::context::Context;
-use crate::session::supervisor::{Knock, Supervisor, Waits};
+use crate::fleet::supervisor::{Knock, Supervisor, Waits};
 
 pub mod fire_reminder;
 

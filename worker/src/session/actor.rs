@@ -19,14 +19,14 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::figures::Figures;
+use super::figures::{Figures, Gap};
 use super::in_flight::InFlight;
 use super::inbound::Gathered;
 use super::machine::decide;
+use super::machine::state::{End, Event, Facts, Passkey, State, Who};
 use super::outbox::Report;
-use super::state::{End, Event, Facts, Passkey, State, Wanted, Who};
-use super::trust::{Right, while_trusted};
 use crate::context::Context;
+use crate::fleet::trust::{Right, while_trusted};
 use crate::link::{CloseReason, Delivery, Link, LinkError, LinkEvent, LinkEvents, LinkInbox, channel};
 
 /// Events that are gathered before they are written.
@@ -130,6 +130,13 @@ impl Actor {
         }
     }
 
+    /// Measures for how long the account was without a connection before it came here.
+    #[must_use]
+    pub fn after(mut self, gap: Option<Gap>) -> Self {
+        self.figures.gap = gap;
+        self
+    }
+
     /// Lives until the session ends. No socket of it is open afterwards.
     pub async fn run(mut self) -> End {
         self.look().await;
@@ -214,7 +221,7 @@ impl Actor {
             .await
         {
             Ok(row) => {
-                let facts = facts(&row);
+                let facts = Facts::from(&row);
                 if let Ok(left) = Duration::try_from_secs_f64(row.held_left_s)
                     && !left.is_zero()
                 {
@@ -367,24 +374,6 @@ impl Actor {
             Reported::Passkey(taken) => self.passkey_taken(taken),
             Reported::Groups(groups) => self.groups(groups).await,
         }
-    }
-}
-
-fn facts(row: &SessionRow) -> Facts {
-    Facts {
-        wanted: match row.wanted.as_str() {
-            "online" => Wanted::Online,
-            "erased" => Wanted::Erased,
-            "unlinked" => Wanted::Unlinked,
-            _ => Wanted::Offline,
-        },
-        status: row.status,
-        registered: row.registered,
-        linked: row.phone_number.is_some(),
-        window_left: Duration::try_from_secs_f64(row.window_left_s).unwrap_or_default(),
-        banned_left: Duration::try_from_secs_f64(row.banned_left_s).unwrap_or_default(),
-        code_for: row.pairing_phone.clone().filter(|_| row.pairing_method.as_deref() == Some("code")),
-        groups_wanted: row.groups_wanted_at.is_some(),
     }
 }
 

@@ -13,8 +13,8 @@ use common::telemetry::metrics::labels::{
 use common::telemetry::metrics::{self, Held};
 
 use super::in_flight::Flying;
-use super::restart::UNSTABLE;
-use super::state::{NOT_SCANNED, Purpose, State, WINDOW_OVER};
+use super::machine::restart::UNSTABLE;
+use super::machine::state::{NOT_SCANNED, Purpose, State, WINDOW_OVER};
 
 /// Since when a linked account has had no socket, and why.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,7 @@
 use common::store::passkeys;
 
 use super::actor::{Actor, Reported};
-use super::state::{Event, Passkey};
+use super::machine::state::{Event, Passkey};
 use crate::link::LinkError;
 
 const PRESENT: &str = "WhatsApp asks for the account's passkey: answer `passkey_options` with it (WebAuthn, as the page \

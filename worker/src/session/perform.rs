@@ -12,11 +12,11 @@ use common::store::session::{self, GroupFacts, StatusChange};
 use common::telemetry::metrics;
 use tokio_util::sync::CancellationToken;
 
-use super::action::Action;
 use super::actor::{Actor, Reported};
 use super::figures;
 use super::inbound::storable;
-use super::state::{Event, Purpose, State, Who};
+use super::machine::action::Action;
+use super::machine::state::{Event, Purpose, State, Who};
 use crate::link::{CloseReason, Group, Link, LinkError, OpenSpec};
 
 /// How long a turn at the limiter is good for.

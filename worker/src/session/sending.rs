@@ -9,8 +9,8 @@ use common::store::outbox;
 use tokio_util::sync::CancellationToken;
 
 use super::actor::Actor;
+use super::machine::state::{Event, State};
 use super::outbox::{Report, Sender};
-use super::state::{Event, State};
 
 /// Without an acknowledgement for this long the connection is dead, whatever it says (R62).
 const ACK_TIMEOUT: Duration = Duration::from_secs(15);

@@ -21,8 +21,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Means;
 use super::http::Post;
+use super::means::Means;
 
 /// Events read at one time.
 const PAGE: i64 = 100;

@@ -2,75 +2,32 @@
 //! never before them: rows and connections that webhooks may use at a time are few.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use common::bus::Bus;
-use common::id::{TenantId, WebhookId, WorkerId};
+use common::id::{TenantId, WebhookId};
+use common::store::answered;
 use common::store::webhooks::follow;
-use common::store::{PgPool, answered};
 use common::telemetry::metrics;
-use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::follower::Follower;
-use self::http::Sender;
+use self::means::Means;
 
 mod follower;
 pub mod http;
 mod lookup;
+pub mod means;
 
 /// A webhook that is new, or whose worker is gone, is found within this.
 const LOOK: Duration = Duration::from_secs(2);
 /// Webhooks claimed at one look: workers that start together share what is free.
 const CLAIMS: i64 = 50;
-/// Questions that all followers ask the database at the same time; the rest of the pool is the sessions'.
-const ROWS: usize = 4;
-/// Requests under way in all.
-const SENDING: usize = 256;
-/// Requests of one tenant under way: its slow receivers keep others waiting no longer than its own.
-const SENDING_OF_TENANT: usize = 32;
 /// The backlog is counted at every so many looks.
 const COUNTED_EVERY: u32 = 8;
 /// How long a stop waits for requests under way.
 const STOP_MAX: Duration = Duration::from_secs(3);
-
-/// What every follower has at hand.
-pub struct Means {
-    /// The rows.
-    pub pool: PgPool,
-    /// What wakes a follower.
-    pub bus: Bus,
-    /// This boot of this process.
-    pub worker: WorkerId,
-    /// What posts.
-    pub sender: Sender,
-    rows: Semaphore,
-    sending: Semaphore,
-    of_tenants: Mutex<HashMap<TenantId, Weak<Semaphore>>>,
-}
-
-impl Means {
-    /// With room for the usual number of questions and requests.
-    #[must_use]
-    pub fn new(pool: PgPool, bus: Bus, worker: WorkerId, sender: Sender) -> Self {
-        let (rows, sending) = (Semaphore::new(ROWS), Semaphore::new(SENDING));
-        Self { pool, bus, worker, sender, rows, sending, of_tenants: Mutex::default() }
-    }
-
-    /// The places of a tenant's requests, shared by its webhooks.
-    fn places(&self, tenant: TenantId) -> Arc<Semaphore> {
-        let mut all = self.of_tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(places) = all.get(&tenant).and_then(Weak::upgrade) {
-            return places;
-        }
-        all.retain(|_, places| places.strong_count() > 0);
-        let places = Arc::new(Semaphore::new(SENDING_OF_TENANT));
-        all.insert(tenant, Arc::downgrade(&places));
-        places
-    }
-}
 
 /// Claims and follows until `stop` is cancelled; then lets requests under way end, and gives everything back.
 pub async fn keep(means: Arc<Means>, stop: CancellationToken) {

@@ -3,7 +3,7 @@
 use common::id::MessageId;
 use sqlx::PgPool;
 use worker::link::{CloseReason, LinkEvent};
-use worker::session::state::End;
+use worker::session::machine::state::End;
 
 use crate::house::{House, ack, sent, until};
 

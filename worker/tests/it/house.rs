@@ -14,12 +14,12 @@ use common::store::Fence;
 use common::store::workers::Boot;
 use sqlx::PgPool;
 use worker::context::Context;
+use worker::fleet::board::Board;
+use worker::fleet::trust::Trust;
 use worker::link::fake::{FakeConnector, FakeLink};
 use worker::link::{Connector, Link, LinkError, LinkEvent, LinkEvents, OpenSpec};
 use worker::session::actor::{Actor, Orders};
-use worker::session::board::Board;
-use worker::session::state::End;
-use worker::session::trust::Trust;
+use worker::session::machine::state::End;
 
 /// Longest that anything here may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);

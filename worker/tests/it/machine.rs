@@ -7,10 +7,10 @@ use common::account::Status;
 use common::clock::BootTime;
 use common::telemetry::metrics::labels::{Loss, RestartCause};
 use worker::link::CloseReason;
-use worker::session::action::Action;
+use worker::session::machine::action::Action;
 use worker::session::machine::decide;
-use worker::session::restart::{STEADY, backoff};
-use worker::session::state::{After, End, Event, Facts, Passkey, Purpose, State, Wanted, Who};
+use worker::session::machine::restart::backoff;
+use worker::session::machine::state::{After, End, Event, Facts, Passkey, Purpose, STEADY, State, Wanted, Who};
 
 mod cases;
 mod leaving;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::DateTime;
 use common::id::WorkerId;
 use uuid::Uuid;
-use worker::session::placement::{AFTER_OVERFLOW, Fleet, GRACE, Member, Plan, SHED_PER_S};
+use worker::fleet::placement::{AFTER_OVERFLOW, Fleet, GRACE, Member, Plan, SHED_PER_S};
 
 /// A worker looks this often, in seconds.
 const ROUND_S: u64 = 2;

@@ -13,8 +13,8 @@ use worker::link::fake::Call;
 use worker::link::{
     CloseReason, Connector as _, InboundMessage, LinkEvent, MessageKind, OpenSpec, ReceiptKind, SendError, channel,
 };
+use worker::session::machine::state::End;
 use worker::session::outbox::Sender;
-use worker::session::state::End;
 
 use crate::house::{House, ack, sent, until};
 

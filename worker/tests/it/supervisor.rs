@@ -9,9 +9,9 @@ use common::ops::Pulse;
 use common::store::workers::Boot;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
-use worker::session::keeper;
-use worker::session::stop::Stopped;
-use worker::session::supervisor::{Knock, Supervisor, Waits};
+use worker::fleet::keeper;
+use worker::fleet::stop::Stopped;
+use worker::fleet::supervisor::{Knock, Supervisor, Waits};
 
 use crate::house::{DEADLINE, House, sent, until};
 

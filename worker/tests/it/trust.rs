@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use common::clock::BootTime;
-use worker::session::trust::Trust;
+use worker::fleet::trust::Trust;
 
 const TTL: Duration = Duration::from_secs(15);
 

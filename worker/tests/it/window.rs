@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::id::{AccountId, ReminderId, RunId, TenantId};
 use common::store::{due, neglected, reminders, runs};
 use sqlx::PgPool;
-use worker::session::state::End;
+use worker::session::machine::state::End;
 
 use crate::house::{House, ack, sent, until};
 

@@ -4,7 +4,7 @@
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::settle::tallies;
+use super::targets::tallies;
 use super::{Events, RUN_CHANGED};
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::run::{Status, machine};

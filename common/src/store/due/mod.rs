@@ -22,6 +22,7 @@ mod expand;
 mod fire;
 mod pausing;
 mod settle;
+mod targets;
 mod wake;
 mod zone_data;
 
@@ -33,7 +34,7 @@ pub(in crate::store) use fire::ended;
 pub(in crate::store) use pausing::lift;
 pub use pausing::{pause, resume};
 pub use settle::{Settled, settle_runs, unsettled_runs};
-pub(in crate::store) use settle::{chats, tallies};
+pub(in crate::store) use targets::{chats, tallies};
 pub use wake::Wake;
 pub(in crate::store) use wake::wake;
 pub use zone_data::{Refreshed, refresh_zone_data};

@@ -6,6 +6,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::events::About;
+use super::targets::{chats, tallies};
 use super::{Events, Notices, REMINDER_PAUSED, RUN_CHANGED, RUN_PROGRESS, Which, correct, ended, lift};
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::reminder::life;
@@ -226,40 +227,6 @@ async fn finish_targets(transaction: &mut PgConnection, targets: &[Target]) -> R
     .execute(transaction)
     .await?;
     Ok(())
-}
-
-/// How the targets of these runs stand now.
-///
-/// # Errors
-/// When the database does not answer.
-pub(in crate::store) async fn tallies(transaction: &mut PgConnection, runs: &[Uuid]) -> Result<HashMap<RunId, Tally>> {
-    let rows = sqlx::query!(
-        r#"SELECT run_id AS "run: RunId", state AS "state: TargetState" FROM run_targets WHERE run_id = ANY($1)"#,
-        runs
-    )
-    .fetch_all(transaction)
-    .await?;
-    let mut states: HashMap<RunId, Vec<TargetState>> = HashMap::new();
-    for row in rows {
-        states.entry(row.run).or_default().push(row.state);
-    }
-    Ok(states.into_iter().map(|(run, states)| (run, Tally::of(states))).collect())
-}
-
-/// What the targets of these runs are, for the words about them.
-///
-/// # Errors
-/// When the database does not answer.
-pub(in crate::store) async fn chats(transaction: &mut PgConnection, runs: &[Uuid]) -> Result<HashMap<RunId, Chats>> {
-    let rows = sqlx::query!(
-        r#"SELECT run_id AS "run: RunId", count(*) AS "total!", count(*) FILTER (WHERE chat LIKE '%@g.us') AS "groups!"
-           FROM run_targets WHERE run_id = ANY($1) GROUP BY run_id"#,
-        runs
-    )
-    .fetch_all(transaction)
-    .await?;
-    let number = |count: i64| usize::try_from(count).unwrap_or(0);
-    Ok(rows.into_iter().map(|row| (row.run, Chats::of(number(row.groups), number(row.total)))).collect())
 }
 
 async fn finish_run(

@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
 use crate::id::{DeliveryId, TenantId, WebhookId};
-use crate::store::leases::interval;
+use crate::store::interval::interval;
 use crate::store::{Error, Result, events};
 use crate::webhook;
 use crate::webhook::retry::{self, Verdict};

@@ -2,8 +2,8 @@
 
 use chrono::{Datelike as _, Days, Duration, NaiveDate};
 use common::reminder::exdates::Exdates;
+use common::reminder::occurrence::Clocks;
 use common::reminder::recurrence::accept_rrule;
-use common::reminder::schedule::Clocks;
 use common::reminder::zone::instant_of;
 use common::reminder::{End, Kind, OnGap, Recurrence, Schedule, Weekday};
 use common::zone::Tz;

@@ -2,7 +2,7 @@
 
 use chrono::Duration;
 use common::reminder::OnGap::{Shift, Skip};
-use common::reminder::schedule::Clocks;
+use common::reminder::occurrence::Clocks;
 
 use super::{local, occurrences, schedule, schedule_with, shown, utc, zone};
 

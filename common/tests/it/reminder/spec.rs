@@ -1,7 +1,7 @@
 //! R40, R43: starts, the first fire, and what is wrong with a schedule as a whole.
 
 use chrono::{DateTime, Duration, Utc};
-use common::reminder::schedule::Clocks;
+use common::reminder::occurrence::Clocks;
 use common::reminder::{Accepted, End, Error, Kind, OnGap, Recurrence, Schedule, Spec, Start, Stored, timezone};
 use common::zone::Tz;
 

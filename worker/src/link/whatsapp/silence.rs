@@ -9,8 +9,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use wacore::iq::keepalive::KeepaliveSpec;
 use whatsapp_rust::Client;
 
-use super::supervise::FAREWELL;
-
+/// For storing what is buffered and saying goodbye; the library's own bounds inside are of the same size.
+pub(super) const FAREWELL: Duration = Duration::from_secs(6);
 /// How often we look whether anything came.
 const LOOK: Duration = Duration::from_secs(5);
 /// Silence that makes us ask. The library asks sooner, most of the time.

@@ -11,11 +11,9 @@ use whatsapp_rust::{Client, NodeFilter};
 use super::super::credentials::AccountBackend;
 use super::super::{CloseReason, LinkSender};
 use super::observer::Journal;
-use super::silence;
+use super::silence::{self, FAREWELL};
 use super::transport::Live;
 
-/// For storing what is buffered and saying goodbye; the library's own bounds inside are of the same size.
-pub(super) const FAREWELL: Duration = Duration::from_secs(6);
 /// For the run loop to notice that it is over.
 const LOOP_END: Duration = Duration::from_secs(1);
 

@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions as _, PgPool};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use worker::webhook::http::Sender;
-use worker::webhook::{self, Means};
+use worker::webhook::{self, means::Means};
 
 /// Longest that anything here may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(120);

@@ -7,9 +7,9 @@ use common::clock::BootTime;
 use common::telemetry::metrics::labels::{Loss, RestartCause};
 
 use super::action::Action;
-use super::machine::{after, closing, finish, opening, status};
-use super::restart::{again, backoff, counted, told};
+use super::restart::{after, again, backoff, counted, told};
 use super::state::{After, End, NOT_SCANNED, Purpose, State};
+use super::steps::{closing, finish, opening, status};
 use crate::link::CloseReason;
 
 /// How long an outdated client waits for a newer version to be configured or fetched.

@@ -8,11 +8,9 @@ use common::clock::BootTime;
 use common::telemetry::metrics::labels::RestartCause;
 
 use super::action::Action;
-use super::machine::{opening, status};
-use super::state::{Purpose, State};
+use super::state::{After, End, Purpose, STEADY, State};
+use super::steps::{finish, opening, status};
 
-/// Who stayed online for this long starts from zero.
-pub const STEADY: Duration = Duration::from_secs(60);
 /// From this many restarts in a row on an account is called unstable.
 pub const UNSTABLE: u32 = 5;
 
@@ -61,4 +59,13 @@ pub(super) fn again(purpose: Purpose, pause: Duration, tries: u32, now: BootTime
         return opening(purpose, tries);
     }
     (State::Backoff { until: now + pause, purpose, tries }, vec![])
+}
+
+/// What follows a close that we asked for.
+pub(super) fn after(then: After, now: BootTime) -> (State, Vec<Action>) {
+    match then {
+        After::End(end @ (End::Removed | End::Unlinked)) => (State::Ended(end), finish(end, false)),
+        After::End(end) => (State::Ended(end), vec![]),
+        After::Reopen { purpose, tries } => again(purpose, backoff(tries), tries, now),
+    }
 }

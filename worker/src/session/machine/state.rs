@@ -6,7 +6,6 @@ use common::account::Status;
 use common::clock::BootTime;
 use common::telemetry::metrics::labels::{Loss, SessionState};
 
-use super::restart::STEADY;
 use crate::link::CloseReason;
 
 /// What a connection is opened for.
@@ -243,6 +242,8 @@ pub enum Event {
     Lost(Loss),
 }
 
+/// Who stayed online for this long starts from zero.
+pub const STEADY: Duration = Duration::from_secs(60);
 /// Why a pairing is given up that began too late.
 pub const WINDOW_OVER: &str = "the pairing window is over";
 /// Why a pairing is given up that nobody answered.

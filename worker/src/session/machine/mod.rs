@@ -11,13 +11,18 @@ use common::account::Status;
 use common::clock::BootTime;
 use common::telemetry::metrics::labels::RestartCause;
 
-use super::action::Action;
-use super::close::{closed, unanswered};
-use super::restart::{UNSTABLE, again, backoff, counted, unstable};
-use super::state::{After, End, Event, Facts, NOT_SCANNED, Passkey, Purpose, State, WINDOW_OVER, Wanted, Who};
+use self::action::Action;
+use self::close::{closed, unanswered};
+use self::restart::{UNSTABLE, after, again, backoff, counted, unstable};
+use self::state::{After, End, Event, Facts, NOT_SCANNED, Passkey, Purpose, State, WINDOW_OVER, Wanted, Who};
+use self::steps::{closing, finish, opening, status};
 
-/// A close that we asked for is taken for done after this.
-const CLOSING: Duration = Duration::from_secs(10);
+pub mod action;
+mod close;
+pub mod restart;
+pub mod state;
+mod steps;
+
 /// A connection that has had its turn is logged in, or shows a code, within this; so is the close after a phone's yes (R62).
 const ANSWER: Duration = Duration::from_secs(30);
 /// How long a session that is given back waits for the acknowledgements of what is on its way.
@@ -74,14 +79,6 @@ fn stop(state: State, end: End, how: Action, now: BootTime) -> (State, Vec<Actio
         }
         State::Closing { then: After::End(_), .. } | State::Ended(_) => (state, vec![]),
     }
-}
-
-pub(super) fn closing(then: After, actions: Vec<Action>, now: BootTime) -> (State, Vec<Action>) {
-    (State::Closing { deadline: now + CLOSING, then }, actions)
-}
-
-pub(super) fn opening(purpose: Purpose, tries: u32) -> (State, Vec<Action>) {
-    (State::Opening { purpose, tries, until: None }, vec![Action::Open])
 }
 
 /// From now on it is the other side's turn.
@@ -350,16 +347,6 @@ fn logged_out(state: State, confirmed: bool) -> (State, Vec<Action>) {
     }
 }
 
-/// What is left to do for an end that a logout preceded; `confirmed`: WhatsApp said that the device is gone.
-pub(super) fn finish(end: End, confirmed: bool) -> Vec<Action> {
-    match end {
-        End::Removed => vec![Action::Remove],
-        End::Unlinked => vec![Action::Unlink { confirmed }],
-        End::Settled => vec![Action::Scrub],
-        End::Released | End::Lost(_) => vec![],
-    }
-}
-
 fn stale(state: State, now: BootTime) -> (State, Vec<Action>) {
     match state {
         State::Online { since, tries } => {
@@ -376,16 +363,4 @@ fn idle(state: State, now: BootTime) -> (State, Vec<Action>) {
         State::Finishing { .. } => closing(After::End(End::Released), vec![Action::Close], now),
         state => (state, vec![]),
     }
-}
-
-pub(super) fn after(then: After, now: BootTime) -> (State, Vec<Action>) {
-    match then {
-        After::End(end @ (End::Removed | End::Unlinked)) => (State::Ended(end), finish(end, false)),
-        After::End(end) => (State::Ended(end), vec![]),
-        After::Reopen { purpose, tries } => again(purpose, backoff(tries), tries, now),
-    }
-}
-
-pub(super) fn status(status: Status, reason: &str) -> Action {
-    Action::Status { status, reason: Some(reason.to_owned()), banned_for: None }
 }

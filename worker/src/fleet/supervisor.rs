@@ -18,11 +18,11 @@ use common::telemetry::metrics::labels::{ClaimOutcome, Loss};
 use common::telemetry::trace;
 use tokio_util::task::TaskTracker;
 
-use super::actor::{Actor, Orders};
-use super::figures::Gap;
-use super::fleet::View;
-use super::state::End;
+use super::view::View;
 use crate::context::Context;
+use crate::session::actor::{Actor, Orders};
+use crate::session::figures::Gap;
+use crate::session::machine::state::End;
 
 /// What waits for an account to be claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -286,8 +286,7 @@ impl Supervisor {
             orders.release.cancel();
         }
         let supervisor = self.clone();
-        let mut actor = Actor::new(Arc::clone(&self.0.context), fence, orders);
-        actor.figures.gap = gap;
+        let actor = Actor::new(Arc::clone(&self.0.context), fence, orders).after(gap);
         self.0.tasks.spawn(async move {
             let end = match supervisor.0.actors.spawn(actor.run()).await {
                 Ok(end) => end,

@@ -1,0 +1,32 @@
+//! Which version of a reminder an answer shows, and which one an edit is meant for.
+
+use axum::http::{HeaderMap, HeaderName, header};
+use common::store;
+use common::store::reminders;
+
+use crate::problem::{Problem, Result};
+
+/// The `ETag` of an answer: what `If-Match` of an edit compares.
+pub fn tag(reminder: &reminders::Reminder) -> [(HeaderName, String); 1] {
+    [(header::ETAG, format!("\"{}\"", reminder.version))]
+}
+
+/// The version that `If-Match` asks for; none: whatever it is.
+///
+/// # Errors
+/// When the reminder has another one.
+pub fn expected(headers: &HeaderMap, reminder: &reminders::Reminder) -> Result<Option<i32>> {
+    let mut tags = Vec::new();
+    for value in headers.get_all(header::IF_MATCH) {
+        let text = value.to_str().map_err(|_| Problem::field("If-Match", "must be ETags such as \"3\""))?;
+        tags.extend(text.split(',').map(|tag| tag.trim().to_owned()));
+    }
+    let own = format!("\"{}\"", reminder.version);
+    if tags.is_empty() || tags.iter().any(|tag| tag == "*") {
+        Ok(None)
+    } else if tags.contains(&own) {
+        Ok(Some(reminder.version))
+    } else {
+        Err(store::Error::Changed(reminder.version).into())
+    }
+}

@@ -1,0 +1,14 @@
+//! The accounts that this worker holds: how many, which, and for how long it may act for them.
+//!
+//! `view` reads what the other workers have, `placement` decides the shares, `balance` claims and gives back; `supervisor`
+//! starts and ends sessions, `keeper` keeps the right to have them, `stop` gives all of them back.
+
+pub mod balance;
+pub mod board;
+pub mod hand_over;
+pub mod keeper;
+pub mod placement;
+pub mod stop;
+pub mod supervisor;
+pub mod trust;
+pub mod view;

@@ -1,0 +1,27 @@
+//! What the machine needs of the account's row.
+
+use std::time::Duration;
+
+use common::store::session::SessionRow;
+
+use super::machine::state::{Facts, Wanted};
+
+impl From<&SessionRow> for Facts {
+    fn from(row: &SessionRow) -> Self {
+        Facts {
+            wanted: match row.wanted.as_str() {
+                "online" => Wanted::Online,
+                "erased" => Wanted::Erased,
+                "unlinked" => Wanted::Unlinked,
+                _ => Wanted::Offline,
+            },
+            status: row.status,
+            registered: row.registered,
+            linked: row.phone_number.is_some(),
+            window_left: Duration::try_from_secs_f64(row.window_left_s).unwrap_or_default(),
+            banned_left: Duration::try_from_secs_f64(row.banned_left_s).unwrap_or_default(),
+            code_for: row.pairing_phone.clone().filter(|_| row.pairing_method.as_deref() == Some("code")),
+            groups_wanted: row.groups_wanted_at.is_some(),
+        }
+    }
+}

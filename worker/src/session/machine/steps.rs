@@ -1,0 +1,34 @@
+//! Pure. The steps that several rules of the machine share.
+
+use std::time::Duration;
+
+use common::account::Status;
+use common::clock::BootTime;
+
+use super::action::Action;
+use super::state::{After, End, Purpose, State};
+
+/// A close that we asked for is taken for done after this.
+const CLOSING: Duration = Duration::from_secs(10);
+
+pub(super) fn closing(then: After, actions: Vec<Action>, now: BootTime) -> (State, Vec<Action>) {
+    (State::Closing { deadline: now + CLOSING, then }, actions)
+}
+
+pub(super) fn opening(purpose: Purpose, tries: u32) -> (State, Vec<Action>) {
+    (State::Opening { purpose, tries, until: None }, vec![Action::Open])
+}
+
+/// What is left to do for an end that a logout preceded; `confirmed`: WhatsApp said that the device is gone.
+pub(super) fn finish(end: End, confirmed: bool) -> Vec<Action> {
+    match end {
+        End::Removed => vec![Action::Remove],
+        End::Unlinked => vec![Action::Unlink { confirmed }],
+        End::Settled => vec![Action::Scrub],
+        End::Released | End::Lost(_) => vec![],
+    }
+}
+
+pub(super) fn status(status: Status, reason: &str) -> Action {
+    Action::Status { status, reason: Some(reason.to_owned()), banned_for: None }
+}
