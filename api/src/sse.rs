@@ -222,7 +222,7 @@ impl Follower {
     }
 }
 
-fn show(event: events::Event) -> Event {
+fn show(event: events::Recorded) -> Event {
     let happened = Happened::from(event);
     let data = happened.to_json();
     Event::default().id(happened.id).event(happened.kind).data(data)

@@ -357,11 +357,11 @@ impl Cluster {
         self.starts().await;
     }
 
-    /// Stops everything. Every event that was told must be of a kind that a webhook may name (R98).
+    /// Stops everything. Every event that was told must be as the registry says (R98).
     pub async fn stop(self, workers: Vec<Part>) {
         // a test may have taken its database away by now
-        let unknown = common::testing::unknown_kinds(&self.pool).await.unwrap_or_default();
-        assert_eq!(unknown, Vec::<String>::new());
+        let wrong = common::testing::wrong_events(&self.pool).await.unwrap_or_default();
+        assert_eq!(wrong, Vec::<String>::new());
         for part in workers.into_iter().chain(self.parts) {
             part.stop().await;
         }

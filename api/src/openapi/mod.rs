@@ -19,9 +19,11 @@ use crate::{qr, sse};
 
 mod alike;
 pub mod expected;
+mod posted;
 
 pub use alike::NOT_REPEATABLE;
 use alike::{Limits, Problems, Repeatable, Words};
+use posted::Posted;
 
 /// The page may run its own script and read this API, and nothing else.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
@@ -67,7 +69,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
         health::get,
     ),
     security(("key" = []), ("key_header" = [])),
-    modifiers(&Keys, &Limits, &Repeatable, &Problems, &Words)
+    modifiers(&Keys, &Posted, &Limits, &Repeatable, &Problems, &Words)
 )]
 struct Document;
 

@@ -3,8 +3,10 @@
 use std::process::{Command, Stdio};
 
 use api::config::Cli;
-use common::id::WorkerId;
+use common::event::{Event, MessageReceived};
+use common::id::{AccountId, WorkerId};
 use common::lease::Leases;
+use common::store::events::Events;
 use common::store::workers::Boot;
 use common::store::{leases, workers};
 use common::testing::RedisServer;
@@ -129,19 +131,31 @@ async fn who_has_what(db: PgPool) {
     }
 }
 
+/// Somebody wrote this text.
+fn received(text: &str) -> Event {
+    Event::MessageReceived(MessageReceived {
+        account_id: AccountId::new(),
+        chat: "49@s.whatsapp.net".to_owned(),
+        sender: "49@s.whatsapp.net".to_owned(),
+        sender_name: None,
+        sender_number: None,
+        sender_lid: None,
+        whatsapp_id: "3EB0".to_owned(),
+        text: Some(text.to_owned()),
+        kind: "text".to_owned(),
+        at: chrono::DateTime::UNIX_EPOCH,
+        from_me: false,
+    })
+}
+
 /// R63, R64: what happens, by kind and id; the data only where it is asked for.
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn events_without_and_with_their_data(db: PgPool) {
     let api = TestApi::start(db.clone()).await;
     let (one, two) = (api.tenant().await, api.tenant().await);
     for tenant in [&one, &two] {
-        sqlx::query(
-            "INSERT INTO events (tenant_id, kind, data) VALUES ($1, 'message.received', '{\"text\": \"s3cret\"}')",
-        )
-        .bind(tenant.tenant.unwrap())
-        .execute(&db)
-        .await
-        .unwrap();
+        let events = Events::one(tenant.tenant.unwrap(), None, &received("s3cret"));
+        events.write(&mut db.acquire().await.unwrap()).await.unwrap();
     }
     let began = std::time::Instant::now();
     let table = loop {

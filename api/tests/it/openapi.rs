@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use common::event::Kind;
 use reqwest::Method;
 use sqlx::PgPool;
 
@@ -154,6 +155,29 @@ fn check_limits(document: &serde_json::Value, place: &str, schema: &serde_json::
         assert!(is("boolean") || is("null"), "{place}: {schema}");
     }
     1
+}
+
+/// R98: what a stream or a webhook delivers is one of the registry's kinds, each with its own data.
+#[test]
+fn every_kind_of_event_is_described() {
+    let document = serde_json::to_value(api::document()).unwrap();
+    let schemas = &document["components"]["schemas"];
+    let choices = schemas["Event"]["oneOf"].as_array().unwrap();
+    assert_eq!(choices.len(), Kind::ALL.len());
+    for kind in Kind::ALL {
+        let name = format!("#/components/schemas/{}", kind.schema_name());
+        assert_eq!(schemas["Event"]["discriminator"]["mapping"][kind.as_str()], name);
+        let schema = &schemas[kind.schema_name()];
+        assert_eq!(schema["properties"]["kind"]["enum"], serde_json::json!([kind.as_str()]));
+        let data = schema["properties"]["data"]["$ref"].as_str().unwrap();
+        let data = document.pointer(data.trim_start_matches('#')).unwrap();
+        let required: BTreeSet<&str> = data["required"].as_array().unwrap().iter().filter_map(|f| f.as_str()).collect();
+        let fields: BTreeSet<&str> = data["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(required, fields, "{}: every field is always there", kind.as_str());
+    }
+    let posted = document["webhooks"]["event"]["post"]["requestBody"]["content"]["application/json"]["schema"].clone();
+    assert_eq!(posted["$ref"], "#/components/schemas/Event");
+    assert!(document["webhooks"]["test"]["post"].is_object());
 }
 
 /// R77: the document is made once, and who has it is told so.

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use common::event::{self, SessionRecovered};
+use common::id::AccountId;
+use common::store::events::Events;
 use futures::StreamExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -106,6 +109,13 @@ async fn a_reconnect_misses_nothing(db: PgPool) {
     assert_eq!(again.next().await.id, ids[101]);
 }
 
+/// What a worker may tell of an account.
+fn recovered(tenant: &Client) -> Events {
+    let account_id = AccountId::new();
+    let event = event::Event::SessionRecovered(SessionRecovered { account_id, restarts: 5 });
+    Events::one(tenant.tenant.unwrap(), Some(account_id), &event)
+}
+
 /// R63: an event that commits late is told late, never left out: the stream waits for older transactions.
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn a_late_commit_is_not_left_out(db: PgPool) {
@@ -115,16 +125,12 @@ async fn a_late_commit_is_not_left_out(db: PgPool) {
     let mut stream = Stream::open(&tenant, "/v1/events", None).await;
     stream.next().await;
     let mut late = api.db.begin().await.unwrap();
-    sqlx::query("INSERT INTO events (tenant_id, kind) VALUES ($1, 'late')")
-        .bind(tenant.tenant.unwrap().0)
-        .execute(&mut *late)
-        .await
-        .unwrap();
+    recovered(&tenant).write(&mut late).await.unwrap();
     tenant.post_empty(&format!("/v1/accounts/{id}/pair")).await.expect(202);
     let early = tokio::time::timeout(Duration::from_millis(300), stream.next()).await;
     assert!(early.is_err(), "{early:?}");
     late.commit().await.unwrap();
-    assert_eq!(stream.next().await.name, "late");
+    assert_eq!(stream.next().await.name, "session.recovered");
     assert_eq!(stream.next().await.name, "account.status_changed");
 }
 
@@ -274,14 +280,10 @@ async fn another_process_wakes_the_stream(db: PgPool) {
     let worker = common::bus::Bus::connect(&redis_url(), &api.redis_prefix).unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await; // let the stream's first look and subscription settle
     for number in 0..3 {
-        sqlx::query("INSERT INTO events (tenant_id, kind) VALUES ($1, 'inbound')")
-            .bind(tenant.tenant.unwrap().0)
-            .execute(&api.db)
-            .await
-            .unwrap();
+        recovered(&tenant).write(&mut api.db.acquire().await.unwrap()).await.unwrap();
         let started = Instant::now();
         worker.signal(tenant.tenant.unwrap());
-        assert_eq!(stream.next().await.name, "inbound");
+        assert_eq!(stream.next().await.name, "session.recovered");
         assert!(started.elapsed() < Duration::from_secs(4), "{number}: {:?}", started.elapsed());
     }
 }
@@ -320,13 +322,9 @@ async fn signals_come_back_with_redis(db: PgPool) {
     for round in 0..3 {
         tokio::time::sleep(Duration::from_millis(300)).await;
         cut.send(()).unwrap();
-        sqlx::query("INSERT INTO events (tenant_id, kind) VALUES ($1, 'missed')")
-            .bind(tenant.tenant.unwrap().0)
-            .execute(&api.db)
-            .await
-            .unwrap();
+        recovered(&tenant).write(&mut api.db.acquire().await.unwrap()).await.unwrap();
         let started = Instant::now();
-        assert_eq!(stream.next().await.name, "missed");
+        assert_eq!(stream.next().await.name, "session.recovered");
         assert!(started.elapsed() < Duration::from_secs(6), "{round}: {:?}", started.elapsed());
     }
 }

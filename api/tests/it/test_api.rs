@@ -165,6 +165,23 @@ impl TestApi {
     }
 }
 
+impl Drop for TestApi {
+    /// Every event that was told must be as the registry says (R98). The test's own runtime waits meanwhile.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let url = database_url(&self.db);
+        let look = async move {
+            let db = PgPool::connect(&url).await.unwrap();
+            common::testing::wrong_events(&db).await.unwrap()
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let wrong = std::thread::spawn(move || runtime.block_on(look)).join().unwrap();
+        assert_eq!(wrong, Vec::<String>::new());
+    }
+}
+
 /// The URL of this test's database, on the server that the tests were given.
 pub fn database_url(db: &PgPool) -> String {
     let server = std::env::var("DATABASE_URL").unwrap();

@@ -1,5 +1,9 @@
 //! Webhooks over the API.
 
+use common::account::Status;
+use common::event::{AccountStatusChanged, Event, GroupsSynced};
+use common::id::AccountId;
+use common::store::events::Events;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -168,12 +172,21 @@ async fn events_are_sent_again(db: PgPool) {
     let made = webhook(&client).await;
     let id = made["id"].as_str().unwrap();
     // 2,500 events within 2,500 seconds; every second one is of a kind that the webhook carries
+    let mut events = Events::default();
+    for n in 0..2_500 {
+        let (tenant, account_id) = (client.tenant.unwrap(), AccountId::new());
+        let (status, previous) = (Status::Connected, Status::Disconnected);
+        let event = match n % 2 {
+            0 => Event::AccountStatusChanged(AccountStatusChanged { account_id, status, previous, reason: None }),
+            _ => Event::GroupsSynced(GroupsSynced { account_id, groups: n }),
+        };
+        events.push(tenant, Some(account_id), &event);
+    }
+    events.write(&mut api.db.acquire().await.unwrap()).await.unwrap();
     api.count(
-        "WITH told AS (
-             INSERT INTO events (tenant_id, kind, data, created_at)
-             SELECT t.id, CASE WHEN n % 2 = 0 THEN 'account.status_changed' ELSE 'run.changed' END, '{}',
-                    '2026-11-27T08:00:00Z'::timestamptz + make_interval(secs => n)
-             FROM tenants t, generate_series(0, 2499) n RETURNING 1) SELECT count(*) FROM told",
+        "WITH past AS (
+             UPDATE events SET created_at = '2026-11-27T08:00:00Z'::timestamptz
+                 + make_interval(secs => id - (SELECT min(id) FROM events)) RETURNING 1) SELECT count(*) FROM past",
     )
     .await;
     client.patch(&path(&made, ""), json!({"kinds": ["account.status_changed"]})).await.expect(200);

@@ -1,10 +1,15 @@
 //! Calling queued messages back: whatever the cause, it is written and told in one way.
 
+use std::collections::BTreeSet;
+
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Result;
-use crate::id::TenantId;
+use super::events::Events;
+use crate::event::{Event, MessageChanged};
+use crate::id::{AccountId, MessageId, TenantId};
+use crate::message::State;
 
 /// A queued message that will not be sent. Its row is locked by the caller's transaction; messages are locked by `seq`, the
 /// order in which a session writes their ends, so that neither waits for the other.
@@ -33,23 +38,32 @@ pub(super) async fn call_back(transaction: &mut PgConnection, messages: &[Messag
     }
     let ids: Vec<Uuid> = messages.iter().map(|message| message.id).collect();
     let reasons: Vec<String> = messages.iter().map(|message| message.reason.clone()).collect();
-    let tenants = sqlx::query_scalar!(
+    let canceled = sqlx::query!(
         r#"
         WITH m AS (
             UPDATE messages m SET state = 'canceled', reason = c.reason, failed_at = now()
             FROM unnest($1::uuid[], $2::text[]) AS c (id, reason) WHERE m.id = c.id AND m.state = 'queued'
             RETURNING m.id, m.tenant_id, m.account_id, m.seq, m.reason, m.trace
-        ), told AS (
-            INSERT INTO events (tenant_id, account_id, kind, data, trace)
-            SELECT tenant_id, account_id, 'message.canceled', jsonb_build_object('account_id', account_id,
-                   'message_id', id, 'state', 'canceled', 'reason', reason), trace FROM m ORDER BY seq
         )
-        SELECT DISTINCT tenant_id AS "tenant: TenantId" FROM m
+        SELECT id AS "id: MessageId", tenant_id AS "tenant: TenantId", account_id AS "account: AccountId", reason, trace
+        FROM m ORDER BY seq
         "#,
         &ids,
         &reasons
     )
-    .fetch_all(transaction)
+    .fetch_all(&mut *transaction)
     .await?;
-    Ok(tenants)
+    let (mut events, mut tenants) = (Events::default(), BTreeSet::new());
+    for message in canceled {
+        tenants.insert(message.tenant);
+        let told = Event::MessageCanceled(MessageChanged {
+            account_id: message.account,
+            message_id: message.id,
+            state: State::Canceled,
+            reason: message.reason,
+        });
+        events.push_of(message.trace, message.tenant, Some(message.account), &told);
+    }
+    events.write(transaction).await?;
+    Ok(tenants.into_iter().collect())
 }

@@ -26,6 +26,7 @@ pub mod groups;
 pub mod hand_overs;
 pub mod handing;
 pub mod idempotency;
+pub mod inbound;
 mod interval;
 pub mod keys;
 pub mod leases;

@@ -5,10 +5,18 @@ use std::time::Duration;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use super::events::Events;
 use super::{Result, due};
-use crate::id::TenantId;
+use crate::account::Status;
+use crate::event::{AccountStatusChanged, Event, Kind};
+use crate::id::{AccountId, TenantId};
 use crate::telemetry::metrics;
 use crate::telemetry::metrics::labels::{FailReason, MessageOutcome};
+
+/// Why a pairing ends that nobody has.
+const ABANDONED: &str = "the pairing was abandoned";
+/// Why a message is not sent whose time is over.
+const EXPIRED: &str = "not sent before expires_at";
 
 /// Parks pairings that began more than `age` ago and have no live owner: `unpaired` again, never deleted (R20). Whoever still
 /// holds the account is fenced by a higher epoch. Answers whose they are, for the bus.
@@ -30,7 +38,7 @@ pub async fn park_stale_pairings(db: &PgPool, age: Duration, limit: i64) -> Resu
     .await?;
     let parked = sqlx::query!(
         r#"
-        UPDATE accounts SET status = 'unpaired', status_reason = 'the pairing was abandoned', wanted = 'offline',
+        UPDATE accounts SET status = 'unpaired', status_reason = $3, wanted = 'offline',
                generation = generation + 1, pairing_method = NULL,
                pairing_phone = NULL, pairing_expires_at = NULL, qr_text = NULL, qr_number = NULL, qr_expires_at = NULL,
                pairing_code = NULL, updated_at = now()
@@ -40,7 +48,8 @@ pub async fn park_stale_pairings(db: &PgPool, age: Duration, limit: i64) -> Resu
         RETURNING id, tenant_id AS "tenant: TenantId", label
         "#,
         &stale,
-        age.as_secs_f64()
+        age.as_secs_f64(),
+        ABANDONED
     )
     .fetch_all(&mut *transaction)
     .await?;
@@ -51,14 +60,21 @@ pub async fn park_stale_pairings(db: &PgPool, age: Duration, limit: i64) -> Resu
     sqlx::query!("DELETE FROM credentials WHERE account_id = ANY($1)", &ids).execute(&mut *transaction).await?;
     let labels: Vec<String> = parked.iter().map(|row| row.label.clone()).collect();
     let audits: Vec<Uuid> = parked.iter().map(|_| Uuid::now_v7()).collect();
+    let mut events = Events::default();
+    for row in &parked {
+        let parked = AccountStatusChanged {
+            account_id: AccountId(row.id),
+            status: Status::Unpaired,
+            previous: Status::Pending,
+            reason: Some(ABANDONED.to_owned()),
+        };
+        events.push_of(None, row.tenant, Some(parked.account_id), &Event::AccountStatusChanged(parked));
+    }
+    events.write(&mut transaction).await?;
     sqlx::query!(
-        "WITH p AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[]) AS p (account, tenant, label, audit)),
-         told AS (
-             INSERT INTO events (tenant_id, account_id, kind, data)
-             SELECT tenant, account, 'account.status_changed', jsonb_build_object('account_id', account,
-                    'status', 'unpaired', 'previous', 'pending', 'reason', 'the pairing was abandoned') FROM p)
-         INSERT INTO audit (id, tenant_id, account_id, account_label, operator, action, outcome)
-         SELECT audit, tenant, account, label, 'system:scheduler', 'pair', 'abandoned' FROM p",
+        "INSERT INTO audit (id, tenant_id, account_id, account_label, operator, action, outcome)
+         SELECT audit, tenant, account, label, 'system:scheduler', 'pair', 'abandoned'
+         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[]) AS p (account, tenant, label, audit)",
         &ids,
         &tenants,
         &labels,
@@ -93,32 +109,36 @@ pub async fn tell_lost_sessions(db: &PgPool, limit: i64) -> Result<Vec<TenantId>
     )
     .fetch_all(&mut *transaction)
     .await?;
-    let told = sqlx::query_scalar!(
+    let told = sqlx::query!(
         r#"
         WITH lost AS (
             -- asked again: a worker may have claimed it between the look and the lock
             SELECT a.id, s.status, s.status_reason FROM accounts a JOIN account_states s ON s.id = a.id
             WHERE a.id = ANY($1) AND a.status = 'connected' AND s.status <> 'connected'
             ORDER BY a.id FOR UPDATE OF a
-        ), changed AS (
-            UPDATE accounts a SET status = lost.status, status_reason = lost.status_reason, disconnected_at = now(),
-                updated_at = now()
-            FROM lost WHERE a.id = lost.id
-            RETURNING a.id, a.tenant_id, a.status, a.status_reason
-        ), told AS (
-            INSERT INTO events (tenant_id, account_id, kind, data)
-            SELECT tenant_id, id, 'account.status_changed', jsonb_build_object('account_id', id, 'status', status,
-                   'previous', 'connected', 'reason', status_reason)
-            FROM changed
         )
-        SELECT tenant_id AS "tenant: TenantId" FROM changed
+        UPDATE accounts a SET status = lost.status, status_reason = lost.status_reason, disconnected_at = now(),
+            updated_at = now()
+        FROM lost WHERE a.id = lost.id
+        RETURNING a.id AS "id: AccountId", a.tenant_id AS "tenant: TenantId", a.status AS "status: Status", a.status_reason
         "#,
         &lost
     )
     .fetch_all(&mut *transaction)
     .await?;
+    let mut events = Events::default();
+    for row in &told {
+        let lost = AccountStatusChanged {
+            account_id: row.id,
+            status: row.status,
+            previous: Status::Connected,
+            reason: row.status_reason.clone(),
+        };
+        events.push_of(None, row.tenant, Some(row.id), &Event::AccountStatusChanged(lost));
+    }
+    events.write(&mut transaction).await?;
     transaction.commit().await?;
-    Ok(told)
+    Ok(told.into_iter().map(|row| row.tenant).collect())
 }
 
 /// Ends queued messages whose `expires_at` passed more than `age` ago. A session does not send them since; what it sent
@@ -130,23 +150,25 @@ pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<V
     let tenants = sqlx::query!(
         r#"
         WITH m AS (
-            UPDATE messages SET state = 'expired', reason = 'not sent before expires_at', failed_at = now()
+            UPDATE messages SET state = 'expired', reason = $3, failed_at = now()
             WHERE state = 'queued' AND id IN (
                 SELECT id FROM messages
                 WHERE state = 'queued' AND expires_at < now() - make_interval(secs => $1)
                 LIMIT $2 FOR UPDATE SKIP LOCKED)
-            RETURNING id, tenant_id, account_id, run_id, trace
+            RETURNING id, tenant_id, account_id, run_id, state, reason, trace
         ), told AS (
-            INSERT INTO events (tenant_id, account_id, kind, data, trace)
-            SELECT tenant_id, account_id, 'message.expired',
-                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', 'expired'), trace FROM m
+            SELECT write_events(array_agg(ROW(tenant_id, account_id, $4::text, jsonb_build_object('account_id', account_id,
+                'message_id', id, 'state', state, 'reason', reason), trace)::new_event)) AS written FROM m
         )
         SELECT tenant_id AS "tenant: TenantId", count(*)::float8 AS "messages!",
-               coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL), '{}') AS "runs!: Vec<Uuid>"
+               coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL), '{}') AS "runs!: Vec<Uuid>",
+               (SELECT written FROM told)
         FROM m GROUP BY tenant_id
         "#,
         age.as_secs_f64(),
-        limit
+        limit,
+        EXPIRED,
+        Kind::MessageExpired.as_str()
     )
     .fetch_all(db)
     .await?;
@@ -176,20 +198,19 @@ pub async fn strand_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<T
                         WHEN 'logged_out' THEN greatest($1::float8, coalesce(d.catchup_window_s, 3600)) ELSE $1 END)
                   ORDER BY q.id LIMIT $2 FOR UPDATE OF q SKIP LOCKED) w
             WHERE m.id = w.id AND m.state = 'queued'
-            RETURNING m.id, m.tenant_id, m.account_id, m.run_id, m.reason, m.trace, w.status
+            RETURNING m.id, m.tenant_id, m.account_id, m.run_id, m.state, m.reason, m.trace, w.status
         ), told AS (
-            INSERT INTO events (tenant_id, account_id, kind, data, trace)
-            SELECT tenant_id, account_id, 'message.failed',
-                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', 'failed', 'reason', reason), trace
-            FROM m
+            SELECT write_events(array_agg(ROW(tenant_id, account_id, $3::text, jsonb_build_object('account_id', account_id,
+                'message_id', id, 'state', state, 'reason', reason), trace)::new_event)) AS written FROM m
         )
         SELECT tenant_id AS "tenant: TenantId", count(*)::float8 AS "messages!",
                count(*) FILTER (WHERE status = 'logged_out')::float8 AS "logged_out!",
-               array_agg(DISTINCT run_id) AS "runs!: Vec<Uuid>"
+               array_agg(DISTINCT run_id) AS "runs!: Vec<Uuid>", (SELECT written FROM told)
         FROM m GROUP BY tenant_id
         "#,
         age.as_secs_f64(),
-        limit
+        limit,
+        Kind::MessageFailed.as_str()
     )
     .fetch_all(db)
     .await?;

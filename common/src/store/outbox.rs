@@ -1,11 +1,14 @@
 //! SQL of the outbox: what a session still has to send, and what became of it. Reads need no fence, every write has one.
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sqlx::PgPool;
 
 use super::due::{self, Which};
 use super::{Error, Fence, Result};
+use crate::event::{Event, Kind, MessageChanged};
 use crate::id::{AccountId, MessageId, RunId};
+use crate::message::State;
 use crate::telemetry::metrics;
 use crate::telemetry::metrics::labels::{MessageOutcome, MessageStage};
 use crate::telemetry::trace::{self, Destination};
@@ -73,6 +76,17 @@ pub struct Outcome {
     pub failure: Option<String>,
 }
 
+impl Outcome {
+    /// What is told of it.
+    fn event(&self, account_id: AccountId) -> Event {
+        let changed = |state| MessageChanged { account_id, message_id: self.id, state, reason: self.failure.clone() };
+        match self.failure {
+            None => Event::MessageSent(changed(State::Sent)),
+            Some(_) => Event::MessageFailed(changed(State::Failed)),
+        }
+    }
+}
+
 /// Writes the ends of a batch of sends in one statement, with their events and their run targets. Answers the runs that
 /// were touched, to be settled. A receipt that overtook its acknowledgement keeps what it wrote. An acknowledgement that comes
 /// after the message's time had passed, or after it was called back, is the truth all the same: it was sent. In the latter
@@ -91,12 +105,14 @@ async fn write_ends(pool: &PgPool, fence: Fence, outcomes: &[Outcome], step: &tr
     let ids: Vec<uuid::Uuid> = outcomes.iter().map(|o| o.id.0).collect();
     let failures: Vec<Option<String>> = outcomes.iter().map(|o| o.failure.clone()).collect();
     let attempts: Vec<i32> = outcomes.iter().map(|o| o.attempts).collect();
+    let told = outcomes.iter().map(|outcome| outcome.event(fence.account));
+    let (kinds, data): (Vec<&str>, Vec<Value>) = told.map(|event| (event.kind().as_str(), event.data())).unzip();
     let row = sqlx::query!(
         r#"
         WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
-        o AS (SELECT * FROM unnest($3::uuid[], $4::text[], $5::int[]) AS t(id, failure, attempts)),
+        o AS (SELECT * FROM unnest($3::uuid[], $4::text[], $5::int[], $6::text[], $7::jsonb[]) AS t(id, failure, attempts, kind, data)),
         old AS (
-            SELECT m.id, m.state, o.failure, o.attempts FROM messages m JOIN f ON m.account_id = f.account_id JOIN o ON m.id = o.id
+            SELECT m.id, m.seq, m.state, o.failure, o.attempts, o.kind, o.data FROM messages m JOIN f ON m.account_id = f.account_id JOIN o ON m.id = o.id
             WHERE m.state = 'queued' OR (m.state IN ('expired', 'canceled') AND o.failure IS NULL)
             ORDER BY m.seq FOR UPDATE OF m
         ), m AS (
@@ -107,14 +123,11 @@ async fn write_ends(pool: &PgPool, fence: Fence, outcomes: &[Outcome], step: &tr
                 sent_at = CASE WHEN o.failure IS NULL THEN now() ELSE m.sent_at END,
                 failed_at = CASE WHEN o.failure IS NULL THEN NULL ELSE now() END
             FROM old o WHERE m.id = o.id AND m.account_id = $1
-            RETURNING m.id, m.tenant_id, m.account_id, m.state, m.reason, m.run_id, m.trace, o.state AS was
+            RETURNING m.tenant_id, m.account_id, m.seq, m.state, m.run_id, m.trace, o.state AS was, o.kind, o.data
         ), told AS (
-            INSERT INTO events (tenant_id, account_id, kind, data, trace)
-            SELECT tenant_id, account_id, 'message.' || state,
-                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', state, 'reason', reason), trace
-            FROM m
+            SELECT write_events(array_agg(ROW(tenant_id, account_id, kind, data, trace)::new_event ORDER BY seq)) AS written FROM m
         )
-        SELECT (SELECT count(*) FROM f) AS "held!",
+        SELECT (SELECT count(*) FROM f) AS "held!", (SELECT written FROM told),
                (SELECT coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL), '{}') FROM m) AS "runs!: Vec<uuid::Uuid>",
                (SELECT coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL AND (was = 'canceled' OR (state = 'failed'
                         AND EXISTS (SELECT FROM runs r WHERE r.id = m.run_id AND r.finished_at IS NOT NULL)))), '{}')
@@ -125,7 +138,9 @@ async fn write_ends(pool: &PgPool, fence: Fence, outcomes: &[Outcome], step: &tr
         fence.epoch,
         &ids,
         &failures as &[Option<String>],
-        &attempts
+        &attempts,
+        &kinds as &[&str],
+        &data
     )
     .fetch_one(pool)
     .await?;
@@ -249,14 +264,13 @@ pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Resu
             RETURNING m.id, m.tenant_id, m.account_id, m.seq, m.run_id, m.trace, old.state AS was, old.had_left, old.read,
                 extract(epoch FROM now() - m.sent_at)::float8 AS took
         ), told AS (
-            INSERT INTO events (tenant_id, account_id, kind, data, trace)
-            SELECT tenant_id, account_id, 'message.' || k.state,
-                   jsonb_build_object('account_id', account_id, 'message_id', id, 'state', k.state), trace
-            FROM m CROSS JOIN LATERAL (VALUES
-                (1, 'sent', NOT had_left), (2, 'delivered', was <> 'delivered'), (3, 'read', read)) AS k(n, state, holds)
-            WHERE k.holds ORDER BY m.seq, k.n
+            SELECT write_events(array_agg(ROW(tenant_id, account_id, k.kind, jsonb_build_object('account_id', account_id,
+                'message_id', id, 'state', k.state, 'reason', NULL), trace)::new_event ORDER BY m.seq, k.n)) AS written
+            FROM m CROSS JOIN LATERAL (VALUES (1, $6::text, 'sent', NOT had_left), (2, $7, 'delivered', was <> 'delivered'),
+                (3, $8, 'read', read)) AS k(n, kind, state, holds)
+            WHERE k.holds
         )
-        SELECT (SELECT count(*) FROM f) AS "held!",
+        SELECT (SELECT count(*) FROM f) AS "held!", (SELECT written FROM told),
                (SELECT coalesce(array_agg(DISTINCT trace::text) FILTER (WHERE trace IS NOT NULL), '{}') FROM m) AS "traces!: Vec<String>",
                (SELECT coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL AND NOT had_left), '{}')
                 FROM m) AS "runs!: Vec<uuid::Uuid>",
@@ -270,7 +284,10 @@ pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Resu
         fence.epoch,
         &ids,
         &read,
-        &at
+        &at,
+        Kind::MessageSent.as_str(),
+        Kind::MessageDelivered.as_str(),
+        Kind::MessageRead.as_str()
     )
     .fetch_one(pool)
     .await
@@ -295,88 +312,4 @@ async fn correct(pool: &PgPool, fence: Fence, runs: &[uuid::Uuid], which: Which)
     if let Err(error) = due::correct(pool, runs, which).await {
         tracing::warn!(account = %fence.account, %error, "a run that was called back could not be corrected");
     }
-}
-
-/// A message that somebody sent to the account.
-#[derive(Debug, Clone)]
-pub struct Inbound {
-    /// The chat's JID.
-    pub chat: String,
-    /// Who wrote it.
-    pub sender: String,
-    /// The writer's own name for themselves, where WhatsApp told it.
-    pub sender_name: Option<String>,
-    /// The writer's number, digits, where WhatsApp told it.
-    pub sender_number: Option<String>,
-    /// The writer's hidden id, `…@lid`, where WhatsApp told it.
-    pub sender_lid: Option<String>,
-    /// WhatsApp's id.
-    pub whatsapp_id: String,
-    /// Its text, where it has one.
-    pub text: Option<String>,
-    /// What it is (`text`, `image`, …).
-    pub kind: String,
-    /// When it was sent.
-    pub at: DateTime<Utc>,
-    /// Sent by the account itself from another device.
-    pub from_me: bool,
-}
-
-/// Writes received messages as events, in order. One that was written before (WhatsApp hands a message out again when it was
-/// not told in time) is left out; so is one that an earlier call is still writing, whose answer nobody waited for.
-///
-/// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
-pub async fn received(pool: &PgPool, fence: Fence, messages: &[Inbound]) -> Result<()> {
-    let data: Vec<serde_json::Value> = messages
-        .iter()
-        .map(|m| {
-            serde_json::json!({
-                "account_id": fence.account, "chat": m.chat, "sender": m.sender, "sender_name": m.sender_name,
-                "sender_number": m.sender_number, "sender_lid": m.sender_lid, "whatsapp_id": m.whatsapp_id,
-                "text": m.text, "type": m.kind, "at": m.at, "from_me": m.from_me,
-            })
-        })
-        .collect();
-    let step = trace::create(Destination::Events).account(fence.account).kind("message.received").batch(messages.len());
-    let written = write_received(pool, fence, &data, step.context()).await;
-    step.heard(&written);
-    written
-}
-
-async fn write_received(pool: &PgPool, fence: Fence, data: &[serde_json::Value], trace: Option<String>) -> Result<()> {
-    let mut transaction = pool.begin().await?;
-    // in a statement of its own: the next one sees what the one before us has committed
-    sqlx::query!(
-        "SELECT pg_advisory_xact_lock(hashtextextended('received ' || $1::text, 0))",
-        fence.account.to_string()
-    )
-    .execute(&mut *transaction)
-    .await?;
-    let row = sqlx::query!(
-        r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
-        told AS (
-            INSERT INTO events (tenant_id, account_id, kind, data, trace)
-            SELECT a.tenant_id, a.id, 'message.received', t.data, $4
-            FROM f JOIN accounts a ON a.id = f.account_id, unnest($3::jsonb[]) WITH ORDINALITY AS t(data, n)
-            WHERE NOT EXISTS (
-                SELECT 1 FROM events e
-                WHERE e.account_id = a.id AND e.kind = 'message.received' AND e.data ->> 'whatsapp_id' = t.data ->> 'whatsapp_id'
-                  AND e.data ->> 'chat' = t.data ->> 'chat' AND e.data ->> 'sender' = t.data ->> 'sender')
-            ORDER BY t.n
-            RETURNING (data ->> 'from_me')::boolean AS own
-        )
-        SELECT (SELECT count(*) FROM f) AS "held!", (SELECT count(*) FILTER (WHERE NOT own) FROM told)::float8 AS "others!"
-        "#,
-        fence.account.0,
-        fence.epoch,
-        data,
-        trace
-    )
-    .fetch_one(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    metrics::MESSAGES_RECEIVED.inc_by(row.others);
-    if row.held == 0 { Err(Error::Fenced) } else { Ok(()) }
 }

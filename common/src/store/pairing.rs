@@ -3,8 +3,13 @@
 use sqlx::{PgConnection, PgPool};
 
 use super::audit::{self, About, Entry, Operator};
+use super::events::Events;
 use super::{Error, Fence, Result, again, unsent};
-use crate::id::TenantId;
+use crate::account::Status;
+use crate::event::{
+    AccountOnly, AccountStatusChanged, Event, Kind, SessionConnected, SessionDuplicate, SessionTimeout,
+};
+use crate::id::{AccountId, TenantId};
 
 /// Shows a QR code: text, running number, and how many seconds it lives (R25, R30). The event is a signal and carries no code;
 /// an equal code is told once.
@@ -21,17 +26,18 @@ pub async fn show_qr(pool: &PgPool, fence: Fence, text: &str, number: i32, for_s
                 UPDATE accounts SET qr_text = $3, qr_number = $4, qr_expires_at = now() + make_interval(secs => $5), updated_at = now()
                 FROM old WHERE id = old.account AND status = 'pending' RETURNING id, tenant_id, qr_expires_at, old.shown
             ), told AS (
-                INSERT INTO events (tenant_id, account_id, kind, data)
-                SELECT tenant_id, id, 'session.qr', jsonb_build_object('account_id', id, 'number', $4::int, 'expires_at', qr_expires_at)
+                SELECT write_events(array_agg(ROW(tenant_id, id, $6::text, jsonb_build_object('account_id', id,
+                    'number', $4::int, 'expires_at', qr_expires_at), NULL)::new_event))
                 FROM a WHERE shown IS DISTINCT FROM $3
             )
-            SELECT count(*) AS "n!" FROM a
+            SELECT count(*) AS "n!" FROM a, told
             "#,
             fence.account.0,
             fence.epoch,
             text,
             number,
-            for_s
+            for_s,
+            Kind::SessionQr.as_str()
         )
         .fetch_one(pool)
         .await?,
@@ -43,6 +49,7 @@ pub async fn show_qr(pool: &PgPool, fence: Fence, text: &str, number: i32, for_s
 /// # Errors
 /// As [`show_qr`].
 pub async fn show_code(pool: &PgPool, fence: Fence, code: &str) -> Result<()> {
+    let told = Event::SessionPairingCode(AccountOnly { account_id: fence.account });
     shown(
         sqlx::query_scalar!(
             r#"
@@ -52,15 +59,16 @@ pub async fn show_code(pool: &PgPool, fence: Fence, code: &str) -> Result<()> {
                 UPDATE accounts SET pairing_code = $3, updated_at = now()
                 FROM old WHERE id = old.account AND status = 'pending' RETURNING id, tenant_id, old.shown
             ), told AS (
-                INSERT INTO events (tenant_id, account_id, kind, data)
-                SELECT tenant_id, id, 'session.pairing_code', jsonb_build_object('account_id', id) FROM a
+                SELECT write_events(array_agg(ROW(tenant_id, id, $4::text, $5::jsonb, NULL)::new_event)) FROM a
                 WHERE shown IS DISTINCT FROM $3
             )
-            SELECT count(*) AS "n!" FROM a
+            SELECT count(*) AS "n!" FROM a, told
             "#,
             fence.account.0,
             fence.epoch,
-            code
+            code,
+            told.kind().as_str(),
+            told.data()
         )
         .fetch_one(pool)
         .await?,
@@ -73,6 +81,7 @@ pub async fn show_code(pool: &PgPool, fence: Fence, code: &str) -> Result<()> {
 /// # Errors
 /// As [`show_qr`].
 pub async fn accepted(pool: &PgPool, fence: Fence, jid: &str) -> Result<()> {
+    let told = Event::SessionAccepted(AccountOnly { account_id: fence.account });
     shown(
         sqlx::query_scalar!(
             r#"
@@ -81,14 +90,15 @@ pub async fn accepted(pool: &PgPool, fence: Fence, jid: &str) -> Result<()> {
                 UPDATE accounts SET jid = $3, qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL, updated_at = now()
                 FROM f WHERE id = f.account_id AND status = 'pending' RETURNING id, tenant_id
             ), told AS (
-                INSERT INTO events (tenant_id, account_id, kind, data)
-                SELECT tenant_id, id, 'session.accepted', jsonb_build_object('account_id', id) FROM a
+                SELECT write_events(array_agg(ROW(tenant_id, id, $4::text, $5::jsonb, NULL)::new_event)) FROM a
             )
-            SELECT count(*) AS "n!" FROM a
+            SELECT count(*) AS "n!" FROM a, told
             "#,
             fence.account.0,
             fence.epoch,
-            jid
+            jid,
+            told.kind().as_str(),
+            told.data()
         )
         .fetch_one(pool)
         .await?,
@@ -124,10 +134,6 @@ pub async fn give_up(pool: &PgPool, fence: Fence, reason: &str) -> Result<()> {
             WHERE id = $1 AND status = 'pending' RETURNING id, tenant_id, label
         ), scrubbed AS (
             DELETE FROM credentials c USING a WHERE c.account_id = a.id
-        ), told AS (
-            INSERT INTO events (tenant_id, account_id, kind, data)
-            SELECT tenant_id, id, k.kind, jsonb_build_object('account_id', id, 'status', 'unpaired', 'previous', 'pending', 'reason', $2::text)
-            FROM a, (VALUES ('session.timeout'), ('account.status_changed')) AS k(kind)
         )
         SELECT tenant_id AS "tenant: TenantId", label FROM a
         "#,
@@ -137,6 +143,13 @@ pub async fn give_up(pool: &PgPool, fence: Fence, reason: &str) -> Result<()> {
     .fetch_optional(&mut *tx)
     .await?;
     if let Some(ended) = ended {
+        let (account_id, status, previous) = (fence.account, Status::Unpaired, Status::Pending);
+        let timeout = SessionTimeout { account_id, status, previous, reason: reason.to_owned() };
+        let changed = AccountStatusChanged { account_id, status, previous, reason: Some(reason.to_owned()) };
+        let mut events = Events::default();
+        events.push_of(None, ended.tenant, Some(account_id), &Event::SessionTimeout(timeout));
+        events.push_of(None, ended.tenant, Some(account_id), &Event::AccountStatusChanged(changed));
+        events.write(&mut tx).await?;
         audited(&mut tx, ended.tenant, fence, &ended.label, reason).await;
     }
     tx.commit().await?;
@@ -187,12 +200,34 @@ pub async fn linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linke
     again(|| try_linked(pool, fence, who)).await
 }
 
+/// The account that the phone is linked to already.
+struct Other {
+    id: AccountId,
+    label: String,
+}
+
+/// What the account is after a first connection, in words for the audit trail, and what is told.
+fn outcome(account_id: AccountId, previous: Status, who: &LinkedAs, other: Option<&Other>) -> (Status, String, Event) {
+    match other {
+        None => {
+            let status = Status::Connected;
+            let told = SessionConnected { account_id, status, previous, phone_number: who.number.clone() };
+            (status, "connected".to_owned(), Event::SessionConnected(told))
+        }
+        Some(other) => {
+            let (status, duplicate_of) = (Status::Unpaired, other.label.clone());
+            let told = SessionDuplicate { account_id, status, previous, duplicate_of, duplicate_of_id: other.id };
+            (status, format!("duplicate of \"{}\"", other.label), Event::SessionDuplicate(told))
+        }
+    }
+}
+
 async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linked> {
     let mut tx = pool.begin().await?;
     let of_others = unsent::lock_of_other_phones(&mut tx, fence.account, &who.number).await?;
     let row = sqlx::query!(
         r#"
-        SELECT a.tenant_id AS "tenant: TenantId", a.label, a.status FROM leases l JOIN accounts a ON a.id = l.account_id
+        SELECT a.tenant_id AS "tenant: TenantId", a.label, a.status AS "status: Status" FROM leases l JOIN accounts a ON a.id = l.account_id
         WHERE l.account_id = $1 AND l.epoch = $2 FOR SHARE OF l
         "#,
         fence.account.0,
@@ -209,8 +244,10 @@ async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linke
     )
     .execute(&mut *tx)
     .await?;
-    let other = sqlx::query!(
-        "SELECT id, label FROM accounts WHERE tenant_id = $1 AND phone_number = $2 AND id <> $3 ORDER BY created_at, id LIMIT 1",
+    let other = sqlx::query_as!(
+        Other,
+        r#"SELECT id AS "id: AccountId", label FROM accounts
+           WHERE tenant_id = $1 AND phone_number = $2 AND id <> $3 ORDER BY created_at, id LIMIT 1"#,
         row.tenant.0,
         who.number,
         fence.account.0
@@ -221,10 +258,8 @@ async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linke
         let of = (row.tenant, fence.account);
         unsent::end(&mut tx, of, &of_others, Some(&who.number), unsent::ANOTHER_PHONE).await?;
     }
-    let (status, kind, outcome) = match &other {
-        None => ("connected", "session.connected", "connected".to_owned()),
-        Some(other) => ("unpaired", "session.duplicate", format!("duplicate of \"{}\"", other.label)),
-    };
+    let (account_id, previous) = (fence.account, row.status);
+    let (status, outcome, told) = outcome(account_id, previous, who, other.as_ref());
     sqlx::query!(
         r#"
         UPDATE accounts SET
@@ -239,7 +274,7 @@ async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linke
         WHERE id = $1
         "#,
         fence.account.0,
-        status,
+        status.as_str(),
         outcome,
         who.number,
         who.jid,
@@ -248,25 +283,12 @@ async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linke
     )
     .execute(&mut *tx)
     .await?;
-    sqlx::query!(
-        r#"
-        INSERT INTO events (tenant_id, account_id, kind, data)
-        SELECT $1, $2, k.kind, jsonb_build_object('account_id', $2::uuid, 'status', $3::text, 'previous', $4::text, 'duplicate_of', $5::text)
-            || CASE k.kind WHEN 'session.connected' THEN jsonb_build_object('phone_number', $7::text)
-                   WHEN 'session.duplicate' THEN jsonb_build_object('duplicate_of_id', $8::uuid) ELSE '{}' END
-        FROM (VALUES ($6::text), ('account.status_changed')) AS k(kind)
-        "#,
-        row.tenant.0,
-        fence.account.0,
-        status,
-        row.status,
-        other.as_ref().map(|other| other.label.as_str()),
-        kind,
-        who.number,
-        other.as_ref().map(|other| other.id)
-    )
-    .execute(&mut *tx)
-    .await?;
+    let reason = other.is_some().then(|| outcome.clone());
+    let changed = AccountStatusChanged { account_id, status, previous, reason };
+    let mut events = Events::default();
+    events.push_of(None, row.tenant, Some(account_id), &told);
+    events.push_of(None, row.tenant, Some(account_id), &Event::AccountStatusChanged(changed));
+    events.write(&mut tx).await?;
     audited(&mut tx, row.tenant, fence, &row.label, &outcome).await;
     tx.commit().await?;
     Ok(other.map_or(Linked::Connected, |of| Linked::Duplicate { of: of.label }))

@@ -4,6 +4,7 @@
 use sqlx::{PgConnection, PgPool};
 
 use super::{Db, Error, Fence, Result};
+use crate::event::{AccountOnly, Event, SessionPasskeyRequired};
 use crate::id::{AccountId, TenantId};
 
 /// Writes what WhatsApp demands: WebAuthn request options, and in words what the phone's owner must do.
@@ -11,6 +12,8 @@ use crate::id::{AccountId, TenantId};
 /// # Errors
 /// `Fenced` under an old epoch or when no pairing is under way; else when the database fails.
 pub async fn demand(pool: &PgPool, fence: Fence, options: &str, advice: &str) -> Result<()> {
+    let told = SessionPasskeyRequired { account_id: fence.account, advice: advice.to_owned() };
+    let told = Event::SessionPasskeyRequired(told);
     let done = sqlx::query_scalar!(
         r#"
         WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
@@ -21,15 +24,16 @@ pub async fn demand(pool: &PgPool, fence: Fence, options: &str, advice: &str) ->
             SET epoch = excluded.epoch, advice = excluded.advice, options = excluded.options, credential = NULL,
                 presented = false, code = NULL, confirmed = false, updated_at = now()
         ), told AS (
-            INSERT INTO events (tenant_id, account_id, kind, data)
-            SELECT tenant_id, id, 'session.passkey_required', jsonb_build_object('account_id', id, 'advice', $4::text) FROM a
+            SELECT write_events(array_agg(ROW(tenant_id, id, $5::text, $6::jsonb, NULL)::new_event)) FROM a
         )
-        SELECT count(*) AS "n!" FROM a
+        SELECT count(*) AS "n!" FROM a, told
         "#,
         fence.account.0,
         fence.epoch,
         options,
-        advice
+        advice,
+        told.kind().as_str(),
+        told.data()
     )
     .fetch_one(pool)
     .await?;
@@ -41,6 +45,7 @@ pub async fn demand(pool: &PgPool, fence: Fence, options: &str, advice: &str) ->
 /// # Errors
 /// `Fenced` under an old epoch or when nothing is demanded any more; else when the database fails.
 pub async fn show_code(pool: &PgPool, fence: Fence, code: &str, advice: &str) -> Result<()> {
+    let told = Event::SessionPasskeyCode(AccountOnly { account_id: fence.account });
     let done = sqlx::query_scalar!(
         r#"
         WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
@@ -49,15 +54,16 @@ pub async fn show_code(pool: &PgPool, fence: Fence, code: &str, advice: &str) ->
             UPDATE passkeys p SET code = $3, advice = $4, updated_at = now()
             FROM a WHERE p.account_id = a.id AND p.epoch = $2 RETURNING a.id, a.tenant_id
         ), told AS (
-            INSERT INTO events (tenant_id, account_id, kind, data)
-            SELECT tenant_id, id, 'session.passkey_code', jsonb_build_object('account_id', id) FROM put
+            SELECT write_events(array_agg(ROW(tenant_id, id, $5::text, $6::jsonb, NULL)::new_event)) FROM put
         )
-        SELECT count(*) AS "n!" FROM put
+        SELECT count(*) AS "n!" FROM put, told
         "#,
         fence.account.0,
         fence.epoch,
         code,
-        advice
+        advice,
+        told.kind().as_str(),
+        told.data()
     )
     .fetch_one(pool)
     .await?;

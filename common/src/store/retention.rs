@@ -5,8 +5,8 @@ use std::time::Duration;
 use sqlx::PgPool;
 
 use super::Result;
+use crate::event::Kind;
 use crate::id::TenantId;
-use crate::webhook::EVENTS_DROPPED;
 
 /// Removes up to `limit` events older than `age`; answers how many, and which tenants are told. A stream that resumes from
 /// before them is refused (R94). What a webhook in use had still to take is lost to it: in the same statement
@@ -35,14 +35,14 @@ pub async fn events(db: &PgPool, age: Duration, limit: i64) -> Result<(u64, Vec<
               AND (h.kinds = '{}' OR gone.kind = ANY (h.kinds))
             GROUP BY h.tenant_id, h.id),
         told AS (
-            INSERT INTO events (tenant_id, kind, data)
-            SELECT tenant_id, $3, jsonb_build_object('webhook_id', id, 'count', count, 'until', until) FROM dropped
-            RETURNING tenant_id)
-        SELECT (SELECT count(*) FROM gone) AS "removed!", ARRAY(SELECT tenant_id FROM told) AS "told!: Vec<TenantId>"
+            SELECT write_events(array_agg(ROW(tenant_id, NULL, $3::text,
+                jsonb_build_object('webhook_id', id, 'count', count, 'until', until), NULL)::new_event)) AS written FROM dropped)
+        SELECT (SELECT count(*) FROM gone) AS "removed!", ARRAY(SELECT tenant_id FROM dropped) AS "told!: Vec<TenantId>",
+            (SELECT written FROM told)
         "#,
         age.as_secs_f64(),
         limit,
-        EVENTS_DROPPED
+        Kind::WebhookEventsDropped.as_str()
     )
     .fetch_one(db)
     .await?;

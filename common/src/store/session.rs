@@ -5,6 +5,7 @@ use sqlx::PgPool;
 
 use super::{Error, Fence, Result};
 use crate::account::Status;
+use crate::event::{Event, GroupsSynced, Kind, SessionRecovered, SessionUnstable};
 use crate::id::{AccountId, TenantId};
 
 /// What a session must know of its account.
@@ -122,18 +123,18 @@ pub async fn write_statuses(pool: &PgPool, changes: &[StatusChange]) -> Result<V
               AND (a.status <> w.status OR a.status_reason IS DISTINCT FROM w.reason OR w.banned_for_s IS NOT NULL)
             RETURNING a.id, a.tenant_id, a.status, old.status AS previous, a.status_reason
         ), told AS (
-            INSERT INTO events (tenant_id, account_id, kind, data)
-            SELECT tenant_id, id, 'account.status_changed',
-                   jsonb_build_object('account_id', id, 'status', status, 'previous', previous, 'reason', status_reason)
+            SELECT write_events(array_agg(ROW(tenant_id, id, $6::text, jsonb_build_object('account_id', id,
+                'status', status, 'previous', previous, 'reason', status_reason), NULL)::new_event))
             FROM changed WHERE status <> previous
         )
-        SELECT account_id AS "account_id!" FROM f
+        SELECT account_id AS "account_id!" FROM f, told
         "#,
         &ids,
         &epochs,
         &statuses,
         &reasons as &[Option<String>],
         &banned as &[Option<f64>],
+        Kind::AccountStatusChanged.as_str()
     )
     .fetch_all(pool)
     .await?;
@@ -171,14 +172,15 @@ pub async fn hold(pool: &PgPool, fence: Fence, for_s: f64) -> Result<DateTime<Ut
             UPDATE accounts a SET held_until = now() + make_interval(secs => $3), updated_at = now()
             FROM f WHERE a.id = f.account_id RETURNING a.id, a.tenant_id, a.held_until
         ), told AS (
-            INSERT INTO events (tenant_id, account_id, kind, data)
-            SELECT tenant_id, id, 'account.held', jsonb_build_object('account_id', id, 'held_until', held_until) FROM held
+            SELECT write_events(array_agg(ROW(tenant_id, id, $4::text, jsonb_build_object('account_id', id,
+                'held_until', held_until), NULL)::new_event)) FROM held
         )
-        SELECT held_until AS "held_until!" FROM held
+        SELECT held_until AS "held_until!" FROM held, told
         "#,
         fence.account.0,
         fence.epoch,
-        for_s
+        for_s,
+        Kind::AccountHeld.as_str()
     )
     .fetch_optional(pool)
     .await?
@@ -190,8 +192,8 @@ pub async fn hold(pool: &PgPool, fence: Fence, for_s: f64) -> Result<DateTime<Ut
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails.
 pub async fn unstable(pool: &PgPool, fence: Fence, restarts: u32, reason: &str) -> Result<()> {
-    let data = serde_json::json!({"account_id": fence.account, "restarts": restarts, "reason": reason});
-    note(pool, fence, "session.unstable", data).await
+    let unstable = SessionUnstable { account_id: fence.account, restarts, reason: reason.to_owned() };
+    note(pool, fence, &Event::SessionUnstable(unstable)).await
 }
 
 /// Tells that the account is steady after `restarts` restarts in a row: event `session.recovered`.
@@ -199,25 +201,25 @@ pub async fn unstable(pool: &PgPool, fence: Fence, restarts: u32, reason: &str) 
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails.
 pub async fn recovered(pool: &PgPool, fence: Fence, restarts: u32) -> Result<()> {
-    let data = serde_json::json!({"account_id": fence.account, "restarts": restarts});
-    note(pool, fence, "session.recovered", data).await
+    let recovered = SessionRecovered { account_id: fence.account, restarts };
+    note(pool, fence, &Event::SessionRecovered(recovered)).await
 }
 
 /// Writes an event alone.
-async fn note(pool: &PgPool, fence: Fence, kind: &str, data: serde_json::Value) -> Result<()> {
+async fn note(pool: &PgPool, fence: Fence, event: &Event) -> Result<()> {
     let held = sqlx::query_scalar!(
         r#"
         WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         told AS (
-            INSERT INTO events (tenant_id, account_id, kind, data)
-            SELECT a.tenant_id, a.id, $3, $4 FROM f JOIN accounts a ON a.id = f.account_id
+            SELECT write_events(array_agg(ROW(a.tenant_id, a.id, $3::text, $4::jsonb, NULL)::new_event))
+            FROM f JOIN accounts a ON a.id = f.account_id
         )
-        SELECT count(*) AS "held!" FROM f
+        SELECT count(*) AS "held!" FROM f, told
         "#,
         fence.account.0,
         fence.epoch,
-        kind,
-        data
+        event.kind().as_str(),
+        event.data()
     )
     .fetch_one(pool)
     .await?;
@@ -242,6 +244,7 @@ pub struct GroupFacts {
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails.
 pub async fn replace_groups(pool: &PgPool, fence: Fence, groups: &[GroupFacts]) -> Result<()> {
+    let told = Event::GroupsSynced(GroupsSynced { account_id: fence.account, groups: groups.len() });
     let jids: Vec<String> = groups.iter().map(|g| g.jid.clone()).collect();
     let subjects: Vec<String> = groups.iter().map(|g| g.subject.clone()).collect();
     let sizes: Vec<i32> = groups.iter().map(|g| g.size).collect();
@@ -261,17 +264,18 @@ pub async fn replace_groups(pool: &PgPool, fence: Fence, groups: &[GroupFacts]) 
             ON CONFLICT (account_id, jid) DO UPDATE
             SET subject = EXCLUDED.subject, size = EXCLUDED.size, can_post = EXCLUDED.can_post, synced_at = now()
         ), told AS (
-            INSERT INTO events (tenant_id, account_id, kind, data)
-            SELECT tenant_id, id, 'groups.synced', jsonb_build_object('account_id', id, 'groups', cardinality($3::text[])) FROM a
+            SELECT write_events(array_agg(ROW(tenant_id, id, $7::text, $8::jsonb, NULL)::new_event)) FROM a
         )
-        SELECT count(*) AS "held!" FROM f
+        SELECT count(*) AS "held!" FROM f, told
         "#,
         fence.account.0,
         fence.epoch,
         &jids,
         &subjects,
         &sizes,
-        &can_post
+        &can_post,
+        told.kind().as_str(),
+        told.data()
     )
     .fetch_one(pool)
     .await?;

@@ -2,6 +2,7 @@
 //! and the content type, and whether the body is as its schema says, with no field that the schema does not name.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Mutex;
 
 use jsonschema::Validator;
@@ -74,14 +75,26 @@ impl Contract {
         }
         let body: Value =
             serde_json::from_slice(answer.body).map_err(|error| format!("the body is not JSON: {error}"))?;
+        self.check_value(format!("{place} {essence}"), &described["schema"], &body)
+    }
+
+    /// Whether a value is what the document calls `name`.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn check_named(&self, name: &str, value: &Value) -> Result<(), String> {
+        let schema = json!({"$ref": format!("#/components/schemas/{name}")});
+        self.check_value(name.to_owned(), &schema, value).map_err(|wrong| format!("{name}: {wrong}"))
+    }
+
+    fn check_value(&self, key: String, schema: &Value, value: &Value) -> Result<(), String> {
         let mut compiled = self.compiled.lock().map_err(|error| error.to_string())?;
-        let key = format!("{place} {essence}");
-        if !compiled.contains_key(&key) {
-            compiled.insert(key.clone(), self.compile(&described["schema"])?);
-        }
-        let Some(validator) = compiled.get(&key) else { return Ok(()) };
+        let validator = match compiled.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(self.compile(schema)?),
+        };
         let wrong: Vec<_> =
-            validator.iter_errors(&body).map(|error| format!("{}: {error}", error.instance_path())).collect();
+            validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
     }
 

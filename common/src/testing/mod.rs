@@ -14,4 +14,4 @@ pub use port::free_port;
 pub use postgres_server::{PASSWORD, PostgresServer};
 pub use proxy::{Line, Proxy};
 pub use redis_server::RedisServer;
-pub use told::unknown_kinds;
+pub use told::{put_event, wrong_events};

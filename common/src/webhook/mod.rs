@@ -1,5 +1,6 @@
 //! Pure. Webhooks: where they may lead, how they are signed, when an attempt is repeated, and which events they carry (R63).
 
+use crate::event::Kind;
 use crate::nearest::did_you_mean;
 
 pub mod address;
@@ -14,45 +15,6 @@ const MAX_KINDS: usize = 50;
 const SHOWN: usize = 100;
 /// The kind of what `test` sends. It is no event: no stream and no other webhook sees it.
 pub const TEST: &str = "webhook.test";
-/// A webhook was disabled by the house; data: `webhook_id`, `reason`.
-pub const DISABLED: &str = "webhook.disabled";
-/// Events grew too old before a webhook came to them; data: `webhook_id`, `count`, `until`.
-pub const EVENTS_DROPPED: &str = "webhook.events_dropped";
-
-/// Every kind of event, in the order of the alphabet.
-pub const KINDS: [&str; 31] = [
-    "account.deleted",
-    "account.held",
-    "account.status_changed",
-    "groups.synced",
-    "message.canceled",
-    "message.delivered",
-    "message.expired",
-    "message.failed",
-    "message.read",
-    "message.received",
-    "message.sent",
-    "reminder.failed",
-    "reminder.fired",
-    "reminder.missed",
-    "reminder.paused",
-    "reminder.rescheduled",
-    "reminder.resumed",
-    "run.changed",
-    "run.progress",
-    "session.accepted",
-    "session.connected",
-    "session.duplicate",
-    "session.passkey_code",
-    "session.passkey_required",
-    "session.pairing_code",
-    "session.qr",
-    "session.recovered",
-    "session.timeout",
-    "session.unstable",
-    DISABLED,
-    EVENTS_DROPPED,
-];
 
 /// Why kinds were not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,7 +23,7 @@ pub enum BadKinds {
     #[error("must be at most {MAX_KINDS} kinds; none: all")]
     TooMany,
     /// Something that no event is called.
-    #[error("`{0}` is no kind of event{meant}", meant = did_you_mean(.0, KINDS))]
+    #[error("`{0}` is no kind of event{meant}", meant = did_you_mean(.0, Kind::ALL.iter().map(|kind| kind.as_str())))]
     Unknown(String),
 }
 
@@ -73,7 +35,7 @@ pub fn kinds(given: &[String]) -> Result<Vec<String>, BadKinds> {
     if given.len() > MAX_KINDS {
         return Err(BadKinds::TooMany);
     }
-    if let Some(unknown) = given.iter().find(|kind| !KINDS.contains(&kind.as_str())) {
+    if let Some(unknown) = given.iter().find(|kind| Kind::parse(kind).is_none()) {
         return Err(BadKinds::Unknown(unknown.chars().take(SHOWN).collect()));
     }
     let mut kinds = given.to_vec();

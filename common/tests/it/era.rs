@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use common::store::events::{self, Cursor};
 use common::store::{MIGRATOR, era};
+use common::testing::put_event;
 use sqlx::PgPool;
 
 use crate::webhooks::{due, happen, held, numbers, owned, take, take_all};
@@ -87,12 +88,12 @@ async fn an_era_begins_where_it_must(db: PgPool) {
 async fn an_era_waits_for_who_writes(db: PgPool) {
     let of = owned(&db, &[]).await;
     let mut slow = db.begin().await.unwrap();
-    events::record(&mut slow, of.0, None, "a.b", &serde_json::json!({"n": 0})).await.unwrap();
+    put_event(&mut slow, of.0, None, "a.b", &serde_json::json!({"n": 0})).await.unwrap();
     let pool = db.clone();
     let begun = tokio::spawn(async move { era::begin(&pool).await });
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!begun.is_finished(), "it waits");
-    events::record(&mut slow, of.0, None, "a.b", &serde_json::json!({"n": 1})).await.unwrap();
+    put_event(&mut slow, of.0, None, "a.b", &serde_json::json!({"n": 1})).await.unwrap();
     slow.commit().await.unwrap();
     begun.await.unwrap().unwrap();
     happen(&db, of.0, None, "a.b", 2).await;

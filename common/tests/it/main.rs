@@ -8,6 +8,7 @@ mod door;
 mod doorbell;
 mod due;
 mod era;
+mod events;
 mod idempotency;
 mod keys;
 mod lease;

@@ -6,7 +6,8 @@ use chrono::Utc;
 use common::account::Status;
 use common::id::MessageId;
 use common::store::MIGRATOR;
-use common::store::outbox::{self, Inbound, Receipt};
+use common::store::inbound::{self, Inbound};
+use common::store::outbox::{self, Receipt};
 use common::store::pairing;
 use common::store::session::{self, StatusChange};
 use sqlx::PgPool;
@@ -50,9 +51,9 @@ async fn a_received_message_is_stored_once_by_two_calls(pool: PgPool) {
         at: Utc::now(),
         from_me: false,
     };
-    let first = outbox::received(&pool, fence, std::slice::from_ref(&message));
+    let first = inbound::received(&pool, fence, std::slice::from_ref(&message));
     assert!(tokio::time::timeout(Duration::from_millis(500), first).await.is_err(), "its commit takes two seconds");
-    outbox::received(&pool, fence, &[message]).await.unwrap();
+    inbound::received(&pool, fence, &[message]).await.unwrap();
     let stored = "SELECT count(*) FROM events WHERE kind = 'message.received'";
     assert_eq!(sqlx::query_scalar::<_, i64>(stored).fetch_one(&pool).await.unwrap(), 1);
 }

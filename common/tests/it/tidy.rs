@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use common::event::Kind;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
@@ -91,6 +93,33 @@ fn each_library_has_one_home() {
     only_in("jsonschema", &["common/src/testing/contract.rs"]);
     only_in("axum::serve", &["simulator/src"]); // common/src/door.rs counts and ends connections
     only_in("prometheus::", &["common/src/telemetry"]);
+}
+
+/// R98: events are written in one place, and their kinds are spelled out in the registry alone. A query that leans on an index
+/// of one kind must name it, and so do examples of the OpenAPI document.
+#[test]
+fn events_have_one_home() {
+    only_in("INTO events", &[]);
+    let mut migrations: Vec<_> =
+        fs::read_dir(root().join("migrations")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    migrations.sort();
+    let writers =
+        migrations.iter().filter(|path| code_with(&fs::read_to_string(path).unwrap(), "INTO events").len() == 1);
+    assert_eq!(writers.map(|path| path.file_name().unwrap()).collect::<Vec<_>>(), ["20261128700001_write_events.sql"]);
+    for (name, text) in sources() {
+        if name.starts_with("common/src/event/") || name.starts_with("common/src/testing/") {
+            continue;
+        }
+        // what stands in a file's own tests is no writer
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for kind in Kind::ALL {
+            for quote in ['"', '\''] {
+                let mut lines = code_with(code, &format!("{quote}{}{quote}", kind.as_str()));
+                lines.retain(|line| !line.contains("example") && !line.contains("e.kind = 'message.received'"));
+                assert!(lines.is_empty(), "{name} spells out a kind: {lines:?}");
+            }
+        }
+    }
 }
 
 /// The simulator knows nothing of us, and nobody but tests knows it.

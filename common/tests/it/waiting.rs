@@ -5,6 +5,7 @@ use std::time::Duration;
 use common::id::{AccountId, TenantId, WorkerId};
 use common::job::Bell;
 use common::store::{MIGRATOR, neglected, retention, waiting};
+use common::testing::put_event;
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -190,15 +191,10 @@ async fn a_pairing_that_begins_meanwhile_is_not_parked(db: PgPool) {
 async fn old_rows_are_removed_in_small_steps(db: PgPool) {
     let tenant = tenant(&db).await;
     for age in [0, 0, 9, 9, 9] {
-        sqlx::query(
-            "INSERT INTO events (tenant_id, kind, created_at) VALUES ($1, 'x', now() - make_interval(days => $2))",
-        )
-        .bind(tenant)
-        .bind(age)
-        .execute(&db)
-        .await
-        .unwrap();
+        put_event(&mut db.acquire().await.unwrap(), tenant, None, "a.b", &serde_json::json!(age)).await.unwrap();
     }
+    let aged = "UPDATE events SET created_at = created_at - make_interval(days => data::int)";
+    sqlx::query(aged).execute(&db).await.unwrap();
     let week = Duration::from_secs(7 * 86_400);
     assert_eq!(retention::events(&db, week, 2).await.unwrap().0, 2);
     assert_eq!(retention::events(&db, week, 2).await.unwrap().0, 1);

@@ -7,6 +7,7 @@ use common::store::webhooks::deliveries::{self, State};
 use common::store::webhooks::follow::{self, Due, Held};
 use common::store::webhooks::{self, Change, ends};
 use common::store::{Error, MIGRATOR, events, retention, workers};
+use common::testing::put_event;
 use common::webhook::MAX_PER_TENANT;
 use common::webhook::retry::{self, Fault, Verdict, verdict};
 use serde_json::json;
@@ -33,7 +34,7 @@ async fn worker(db: &PgPool) -> WorkerId {
 }
 
 pub(crate) async fn happen(db: &PgPool, tenant: TenantId, account: Option<AccountId>, kind: &str, n: usize) {
-    events::record(&mut db.acquire().await.unwrap(), tenant, account, kind, &json!({"n": n})).await.unwrap();
+    put_event(&mut db.acquire().await.unwrap(), tenant, account, kind, &json!({"n": n})).await.unwrap();
 }
 
 /// A webhook of a new tenant, and the worker that owns it.

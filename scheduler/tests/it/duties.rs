@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use common::id::RunId;
 use common::job::Queue;
-use common::store::{MIGRATOR, due, events, webhooks};
+use common::store::{MIGRATOR, due, webhooks};
 use scheduler::duties::{
     expire_messages::ExpireMessages, finish_deletes::FinishDeletes, fire_reminders::FireReminders, prune::Prune,
     refresh_zone_data::RefreshZoneData, ring_again::RingAgain, settle_runs::SettleRuns,
@@ -206,7 +206,9 @@ async fn prune_tells_what_a_webhook_lost(db: PgPool) {
             .unwrap();
     for _ in 0..3 {
         let data = sqlx::types::JsonValue::default();
-        events::record(&mut db.acquire().await.unwrap(), tenant, Some(account), "a.b", &data).await.unwrap();
+        common::testing::put_event(&mut db.acquire().await.unwrap(), tenant, Some(account), "a.b", &data)
+            .await
+            .unwrap();
     }
     sqlx::query("UPDATE events SET created_at = now() - interval '8 days'").execute(&db).await.unwrap();
     let day = Duration::from_secs(24 * 60 * 60);

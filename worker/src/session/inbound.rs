@@ -7,7 +7,8 @@ use common::clock::BootTime;
 use common::id::{MessageId, RunId};
 use common::job::Bell;
 use common::store::due;
-use common::store::outbox::{self, Inbound, Outcome, Receipt};
+use common::store::inbound::{self, Inbound};
+use common::store::outbox::{self, Outcome, Receipt};
 use common::store::{Fence, Result};
 use common::telemetry::metrics::labels::FailReason;
 
@@ -157,12 +158,12 @@ impl Gathered {
     /// Stores received messages. One that can't be stored is left out, alone: it would fail each time, and nothing else of
     /// this account would be written any more.
     async fn store_messages(&self, context: &Context, fence: Fence) -> Result<()> {
-        match outbox::received(&context.pool, fence, &self.messages).await {
+        match inbound::received(&context.pool, fence, &self.messages).await {
             Err(error) if error.is_unstorable() => {}
             written => return written,
         }
         for message in &self.messages {
-            match outbox::received(&context.pool, fence, std::slice::from_ref(message)).await {
+            match inbound::received(&context.pool, fence, std::slice::from_ref(message)).await {
                 Err(error) if error.is_unstorable() => {
                     tracing::error!(account = %fence.account, %error, "a received message can't be stored: left out");
                 }

@@ -4,9 +4,11 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::super::audit::{self, About, Entry, Operator};
-use super::super::{Db, Error, Fence, Result, again, events, runs, unsent};
+use super::super::events::Events;
+use super::super::{Db, Error, Fence, Result, again, runs, unsent};
 use super::{Pairing, lock, pairing};
 use crate::account::{Method, PAIRING_WINDOW_S, Status};
+use crate::event::{AccountDeleted, AccountStatusChanged, Event};
 use crate::id::{AccountId, TenantId};
 
 /// How an unpair or delete ended.
@@ -61,7 +63,7 @@ pub async fn pair(
     )
     .execute(&mut *transaction)
     .await?;
-    events::record_status(&mut transaction, tenant, account, (before.status, Status::Pending), None).await?;
+    tell_status(&mut transaction, (tenant, account), (before.status, Status::Pending), None).await?;
     audit::record(
         &mut transaction,
         Entry {
@@ -221,9 +223,20 @@ async fn unlink(
     .await?;
     if before != Status::Unpaired {
         let change = (before, Status::Unpaired);
-        events::record_status(transaction, tenant, account, change, Some(reason.unwrap_or("unpaired"))).await?;
+        tell_status(transaction, (tenant, account), change, Some(reason.unwrap_or("unpaired"))).await?;
     }
     Ok(())
+}
+
+async fn tell_status(
+    transaction: &mut PgConnection,
+    (tenant, account): (TenantId, AccountId),
+    (previous, status): (Status, Status),
+    reason: Option<&str>,
+) -> Result<()> {
+    let reason = reason.map(str::to_owned);
+    let changed = Event::AccountStatusChanged(AccountStatusChanged { account_id: account, status, previous, reason });
+    Events::one(tenant, Some(account), &changed).write(transaction).await
 }
 
 /// Deletes an account from any state (R13, R15): its tenant sees it no more. If no phone is linked the row goes at once,
@@ -273,8 +286,8 @@ async fn try_delete(db: &PgPool, tenant: TenantId, account: AccountId, operator:
         Deletion::Removed
     };
     if before.wanted != "erased" {
-        let data = serde_json::json!({"account_id": account, "label": before.label});
-        events::record(&mut transaction, tenant, Some(account), events::ACCOUNT_DELETED, &data).await?;
+        let deleted = Event::AccountDeleted(AccountDeleted { account_id: account, label: before.label });
+        Events::one(tenant, Some(account), &deleted).write(&mut transaction).await?;
     }
     transaction.commit().await?;
     Ok(deletion)

@@ -5,10 +5,11 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::targets::tallies;
-use super::{Events, RUN_CHANGED};
+use crate::event::{Event, RunChanged};
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::run::{Status, machine};
 use crate::store::Result;
+use crate::store::events::Events;
 
 /// Which runs are corrected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,9 +79,8 @@ pub(in crate::store) async fn correct(db: &PgPool, runs: &[Uuid], which: Which) 
         sqlx::query!("UPDATE runs SET status = $2, summary = $3 WHERE id = $1", run.id.0, status.as_str(), summary)
             .execute(&mut *transaction)
             .await?;
-        let data = serde_json::json!({"run_id": run.id, "reminder_id": run.reminder, "status": status,
-            "summary": summary, "sent": tally.sent, "total": tally.total()});
-        events.push_of(run.trace.clone(), run.tenant, run.account, RUN_CHANGED, data);
+        let event = Event::RunChanged(RunChanged::of(run.id, run.reminder, status, summary, tally));
+        events.push_of(run.trace.clone(), run.tenant, run.account, &event);
     }
     events.write(&mut transaction).await?;
     transaction.commit().await?;

@@ -7,9 +7,9 @@ use rand::Rng as _;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::events::About;
-use super::{Events, Notices, RUN_CHANGED, ended};
+use super::{About, Notices, ended, tallies};
 use crate::account;
+use crate::event::{self, RunChanged};
 use crate::id::{AccountId, MessageId, ReminderId, RunId, TenantId};
 use crate::message::{ID_ENTROPY, whatsapp_id};
 use crate::reminder::{Overlap, Window};
@@ -17,6 +17,7 @@ use crate::run::machine::{Event, decide};
 use crate::run::notice::Kind;
 use crate::run::{Status, Tally};
 use crate::store::Result;
+use crate::store::events::Events;
 use crate::telemetry::trace::{self, Destination, Step};
 use crate::zone::Tz;
 
@@ -315,9 +316,10 @@ async fn drop_run(
     )
     .execute(&mut *transaction)
     .await?;
-    let data = serde_json::json!({"run_id": id, "reminder_id": run.reminder, "status": status, "summary": reason});
+    let tally = tallies(transaction, &[id.0]).await?.remove(&id).unwrap_or_default();
+    let changed = event::Event::RunChanged(RunChanged::of(id, run.reminder, status, reason.clone(), tally));
     let mut events = Events::default();
-    events.push_of(run.trace.clone(), run.tenant, run.account, RUN_CHANGED, data);
+    events.push_of(run.trace.clone(), run.tenant, run.account, &changed);
     events.write(&mut *transaction).await?;
     if status == Status::Failed {
         let mut notices = Notices::default();

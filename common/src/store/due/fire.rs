@@ -6,13 +6,14 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::events::About;
-use super::{Due, Events, Next, Notices, REMINDER_FAILED, REMINDER_FIRED, REMINDER_MISSED};
+use super::{About, Due, Next, Notices};
+use crate::event::{Event, ReminderFailed, ReminderFired, ReminderMissed};
 use crate::id::{ReminderId, RunId};
 use crate::reminder::catch_up::{MOST, Sorted, Why};
 use crate::run::Status;
 use crate::run::notice::{self, Kind};
 use crate::store::Result;
+use crate::store::events::Events;
 use crate::telemetry::metrics::{self, labels::RunEnd};
 use crate::telemetry::trace::{self, Destination, Step};
 
@@ -137,15 +138,21 @@ pub(super) async fn tell(
         let about = About { tenant: due.tenant, reminder: Some(due.id), name: &due.name, run: Some(run.id) };
         match run.missed {
             None => {
-                let data = serde_json::json!({"reminder_id": due.id, "run_id": run.id, "fire_at": run.fire_at});
-                events.push_of(run.trace(), due.tenant, Some(due.account), REMINDER_FIRED, data);
+                let fired = ReminderFired { reminder_id: due.id, run_id: run.id, fire_at: run.fire_at };
+                events.push_of(run.trace(), due.tenant, Some(due.account), &Event::ReminderFired(fired));
                 notices.push(about, Kind::Fired, notice::fired(run.fire_at, &due.timezone));
             }
             Some(why) if told_missed.insert(run.due) => {
                 let (count, more) = (sorted.missed.len(), sorted.uncounted);
-                let data = serde_json::json!({"reminder_id": due.id, "run_id": run.id, "fire_at": run.fire_at,
-                    "count": count, "more": more, "reason": why.words()});
-                events.push_of(run.trace(), due.tenant, Some(due.account), REMINDER_MISSED, data);
+                let missed = ReminderMissed {
+                    reminder_id: due.id,
+                    run_id: run.id,
+                    fire_at: run.fire_at,
+                    count,
+                    more,
+                    reason: why.words().to_owned(),
+                };
+                events.push_of(run.trace(), due.tenant, Some(due.account), &Event::ReminderMissed(missed));
                 notices.push(
                     about,
                     Kind::Missed,
@@ -157,8 +164,8 @@ pub(super) async fn tell(
     }
     for (due, next) in due.iter().zip(next) {
         if let Next::Failed(reason) = next {
-            let data = serde_json::json!({"reminder_id": due.id, "reason": reason});
-            events.push(due.tenant, Some(due.account), REMINDER_FAILED, data);
+            let failed = ReminderFailed { reminder_id: due.id, reason: reason.clone() };
+            events.push(due.tenant, Some(due.account), &Event::ReminderFailed(failed));
             let about = About { tenant: due.tenant, reminder: Some(due.id), name: &due.name, run: None };
             notices.push(about, Kind::Failed, format!("It can't go on: {reason}."));
         }

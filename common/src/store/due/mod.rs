@@ -17,9 +17,9 @@ use crate::telemetry::trace::{self, Destination};
 use crate::zone;
 
 mod correct;
-mod events;
 mod expand;
 mod fire;
+mod notices;
 mod pausing;
 mod settle;
 mod targets;
@@ -27,10 +27,10 @@ mod wake;
 mod zone_data;
 
 pub(in crate::store) use correct::{Which, correct};
-pub(in crate::store) use events::{About, Events, Notices};
 pub(in crate::store) use expand::unable;
 pub use expand::{Expansion, expand_run, give_up_runs};
 pub(in crate::store) use fire::ended;
+pub(in crate::store) use notices::{About, Notices};
 pub(in crate::store) use pausing::lift;
 pub use pausing::{pause, resume};
 pub use settle::{Settled, settle_runs, unsettled_runs};
@@ -38,23 +38,6 @@ pub(in crate::store) use targets::{chats, tallies};
 pub use wake::Wake;
 pub(in crate::store) use wake::wake;
 pub use zone_data::{Refreshed, refresh_zone_data};
-
-/// A reminder's occurrence has a run; data: `reminder_id`, `run_id`, `fire_at`.
-pub const REMINDER_FIRED: &str = "reminder.fired";
-/// A reminder can't go on; data: `reminder_id`, `reason`.
-pub const REMINDER_FAILED: &str = "reminder.failed";
-/// A reminder rests until it is resumed; data: `reminder_id`, `run_id`, `reason`.
-pub const REMINDER_PAUSED: &str = "reminder.paused";
-/// A reminder goes on after a pause; data: `reminder_id`, `status`, `next_fire_at`.
-pub const REMINDER_RESUMED: &str = "reminder.resumed";
-/// Zone data changed when a reminder fires next; data: `reminder_id`, `previous`, `next_fire_at`, `zone_data`.
-pub const REMINDER_RESCHEDULED: &str = "reminder.rescheduled";
-/// Occurrences were not sent; data: `reminder_id`, `run_id` and `fire_at` of the first, `count`, `more`, `reason`.
-pub const REMINDER_MISSED: &str = "reminder.missed";
-/// A run goes on; data: `run_id`, `reminder_id`, `sent`, `failed`, `skipped`, `total`; at most once a second and run.
-pub const RUN_PROGRESS: &str = "run.progress";
-/// A run is over, rests, or goes on; data: `run_id`, `reminder_id`, `status`, `summary`, `sent`, `total`.
-pub const RUN_CHANGED: &str = "run.changed";
 
 /// Steps of expansion that one reminder's late occurrences may cost, some tens of milliseconds; what lies beyond counts as
 /// missed. Steps, not time: a machine that is slow or paused fires the same occurrences.

@@ -6,10 +6,12 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Events, Next, REMINDER_PAUSED, REMINDER_RESUMED, next_after, wake};
+use super::{Next, next_after, wake};
+use crate::event::{self, ReminderPaused, ReminderResumed};
 use crate::id::{AccountId, ReminderId, TenantId};
 use crate::reminder::life::{self, Event, State, Status};
 use crate::reminder::{OnGap, Schedule, Stored, Window};
+use crate::store::events::Events;
 use crate::store::{Error, Result};
 use crate::zone;
 
@@ -64,11 +66,10 @@ pub async fn pause(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Resul
         return Err(Error::Conflict(format!("the reminder is {}: there is nothing to pause", found.status.as_str())));
     };
     if state != found.state() {
-        let mut events = Events::default();
-        let data = serde_json::json!({"reminder_id": reminder, "run_id": null, "reason": "its tenant paused it"});
-        events.push(tenant, Some(found.account), REMINDER_PAUSED, data);
+        let reason = "its tenant paused it".to_owned();
+        let paused = event::Event::ReminderPaused(ReminderPaused { reminder_id: reminder, run_id: None, reason });
         write(&mut transaction, &[(found.id, state, None)]).await?;
-        events.write(&mut transaction).await?;
+        Events::one(tenant, Some(found.account), &paused).write(&mut transaction).await?;
     }
     transaction.commit().await?;
     Ok(())
@@ -121,8 +122,8 @@ async fn go_on(transaction: &mut PgConnection, reminders: &[Resting], event: Eve
         let next = reminder.next();
         let Some(state) = life::decide(reminder.state(), event, next.ahead()) else { continue };
         let fire_at = next.fire_at();
-        let data = serde_json::json!({"reminder_id": reminder.id, "status": state.status, "next_fire_at": fire_at});
-        events.push(reminder.tenant, Some(reminder.account), REMINDER_RESUMED, data);
+        let resumed = ReminderResumed { reminder_id: reminder.id, status: state.status, next_fire_at: fire_at };
+        events.push(reminder.tenant, Some(reminder.account), &event::Event::ReminderResumed(resumed));
         changes.push((reminder.id, state, fire_at));
     }
     if changes.is_empty() {

@@ -5,15 +5,16 @@ use std::collections::HashMap;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::events::About;
 use super::targets::{chats, tallies};
-use super::{Events, Notices, REMINDER_PAUSED, RUN_CHANGED, RUN_PROGRESS, Which, correct, ended, lift};
+use super::{About, Notices, Which, correct, ended, lift};
+use crate::event::{self, ReminderPaused, RunChanged, RunProgress};
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::reminder::life;
 use crate::run::machine::{Event, decide};
 use crate::run::notice::Chats;
 use crate::run::{Status, Tally, TargetState, notice, target_state};
 use crate::store::Result;
+use crate::store::events::Events;
 
 /// A run that is over now, or rests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -246,9 +247,8 @@ async fn finish_run(
     )
     .execute(transaction)
     .await?;
-    let data = serde_json::json!({"run_id": run.id, "reminder_id": run.reminder, "status": status, "summary": summary,
-        "sent": tally.sent, "total": tally.total()});
-    told.events.push_of(run.trace.clone(), run.tenant, run.account, RUN_CHANGED, data);
+    let changed = event::Event::RunChanged(RunChanged::of(run.id, run.reminder, status, summary, tally));
+    told.events.push_of(run.trace.clone(), run.tenant, run.account, &changed);
     let chats = told.chats.get(&run.id).copied().unwrap_or(Chats::Mixed);
     if let Some((kind, body)) = notice::ended(status, tally, chats) {
         let about = About { tenant: run.tenant, reminder: run.reminder, name: &run.name, run: Some(run.id) };
@@ -272,9 +272,15 @@ async fn tell_progress(transaction: &mut PgConnection, runs: &[(&Run, Tally)], e
     .fetch_all(transaction)
     .await?;
     for (run, tally) in runs.iter().filter(|(run, _)| due.contains(&run.id)) {
-        let data = serde_json::json!({"run_id": run.id, "reminder_id": run.reminder, "sent": tally.sent,
-            "failed": tally.failed, "skipped": tally.skipped, "total": tally.total()});
-        events.push_of(run.trace.clone(), run.tenant, run.account, RUN_PROGRESS, data);
+        let progress = event::Event::RunProgress(RunProgress {
+            run_id: run.id,
+            reminder_id: run.reminder,
+            sent: tally.sent,
+            failed: tally.failed,
+            skipped: tally.skipped,
+            total: tally.total(),
+        });
+        events.push_of(run.trace.clone(), run.tenant, run.account, &progress);
     }
     Ok(())
 }
@@ -310,19 +316,21 @@ async fn lock_reminders(transaction: &mut PgConnection, reminders: impl Iterator
 }
 
 async fn pause_reminder(transaction: &mut PgConnection, run: &Run, events: &mut Events) -> Result<()> {
+    let Some(reminder) = run.reminder else { return Ok(()) };
     let paused = sqlx::query!(
         "UPDATE reminders SET status = 'paused', paused_by_tenant = false, next_fire_at = NULL, updated_at = now()
          WHERE tenant_id = $1 AND id = $2 AND version = (SELECT version FROM runs WHERE id = $3) AND status IN ('active', 'ended')",
         run.tenant.0,
-        run.reminder.map(|reminder| reminder.0),
+        reminder.0,
         run.id.0
     )
     .execute(transaction)
     .await?;
     if paused.rows_affected() > 0 {
-        let reason = "the delivery window closed before everything was sent";
-        let data = serde_json::json!({"reminder_id": run.reminder, "run_id": run.id, "reason": reason});
-        events.push_of(run.trace.clone(), run.tenant, run.account, REMINDER_PAUSED, data);
+        let reason = "the delivery window closed before everything was sent".to_owned();
+        let paused =
+            event::Event::ReminderPaused(ReminderPaused { reminder_id: reminder, run_id: Some(run.id), reason });
+        events.push_of(run.trace.clone(), run.tenant, run.account, &paused);
     }
     Ok(())
 }

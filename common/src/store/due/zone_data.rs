@@ -6,10 +6,12 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Due, Events, REMINDER_RESCHEDULED, wake};
+use super::{Due, wake};
+use crate::event::{Event, ReminderRescheduled};
 use crate::id::{AccountId, ReminderId, TenantId};
 use crate::reminder::{OnGap, Schedule, Stored, Window};
 use crate::store::Result;
+use crate::store::events::Events;
 use crate::zone;
 
 /// What a step of [`refresh_zone_data`] did.
@@ -158,8 +160,12 @@ impl Planned {
 
     fn tell(&self, at: DateTime<Utc>, version: &str, events: &mut Events) {
         tracing::info!(reminder = %self.id, previous = %self.fire_at, next = %at, "zone data moved a reminder");
-        let data = serde_json::json!({"reminder_id": self.id, "previous": self.fire_at, "next_fire_at": at,
-            "zone_data": version});
-        events.push(self.tenant, Some(self.account), REMINDER_RESCHEDULED, data);
+        let rescheduled = Event::ReminderRescheduled(ReminderRescheduled {
+            reminder_id: self.id,
+            previous: self.fire_at,
+            next_fire_at: at,
+            zone_data: version.to_owned(),
+        });
+        events.push(self.tenant, Some(self.account), &rescheduled);
     }
 }

@@ -4,11 +4,13 @@ use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
 use crate::account;
+use crate::event::{self, RunChanged};
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::reminder::{Window, life};
 use crate::run::machine::{self, Event};
 use crate::run::{Status, Tally, TargetState};
-use crate::store::due::{self, Events, RUN_CHANGED};
+use crate::store::due;
+use crate::store::events::Events;
 use crate::store::runs::Filter;
 use crate::store::runs::supersede::{cancel_messages, finish_targets};
 use crate::store::{Db, Error, Result, TRIES, messages};
@@ -87,7 +89,9 @@ pub async fn resume(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Resu
     )
     .execute(&mut *transaction)
     .await?;
-    tell(&mut transaction, (tenant, run), &found, step.status, "resumed").await?;
+    let tally = due::tallies(&mut transaction, &[run.0]).await?.remove(&run).unwrap_or_default();
+    let changed = RunChanged::of(run, found.reminder, step.status, "resumed".to_owned(), tally);
+    Events::one(tenant, found.account, &event::Event::RunChanged(changed)).write(&mut transaction).await?;
     transaction.commit().await?;
     Ok(Resumed { account, under_way: false })
 }
@@ -175,7 +179,8 @@ async fn try_cancel(db: &mut PgConnection, tenant: TenantId, run: RunId) -> Resu
     )
     .execute(&mut *transaction)
     .await?;
-    tell(&mut transaction, (tenant, run), &found, step.status, &summary).await?;
+    let changed = event::Event::RunChanged(RunChanged::of(run, found.reminder, step.status, summary, tally));
+    Events::one(tenant, found.account, &changed).write(&mut transaction).await?;
     if step.reminder == Some(life::Event::RunOver) {
         let reminders: Vec<_> = found.reminder.iter().map(|reminder| reminder.0).collect();
         due::lift(&mut transaction, &reminders).await?;
@@ -227,19 +232,6 @@ fn canceled(tally: Tally, left: i64) -> String {
         left => words.push_str(&format!(" ({left} texts of them had left)")),
     }
     words
-}
-
-async fn tell(
-    transaction: &mut PgConnection,
-    (tenant, run): (TenantId, RunId),
-    found: &Run,
-    status: Status,
-    summary: &str,
-) -> Result<()> {
-    let data = serde_json::json!({"run_id": run, "reminder_id": found.reminder, "status": status, "summary": summary});
-    let mut events = Events::default();
-    events.push(tenant, found.account, RUN_CHANGED, data);
-    events.write(transaction).await
 }
 
 /// Clears the history (R47): removes every run of the tenant that is over and that the filter lets through, those of deleted

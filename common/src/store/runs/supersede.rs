@@ -4,13 +4,15 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::event::{self, RunChanged};
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::run::machine::{self, Event};
 use crate::run::notice::Chats;
 use crate::run::{Status, TargetState, notice};
 use crate::store::Result;
 use crate::store::call_back::{Message, call_back};
-use crate::store::due::{About, Events, Notices, RUN_CHANGED, chats, ended, tallies};
+use crate::store::due::{About, Notices, chats, ended, tallies};
+use crate::store::events::Events;
 
 /// What to do about a run that someone else holds locked.
 #[derive(Debug, Clone, Copy)]
@@ -157,9 +159,8 @@ async fn finish_runs(transaction: &mut PgConnection, tenant: TenantId, runs: &[U
             Status::Success => tally.summary(), // nothing was left to call back
             _ => format!("{}: {reason}", tally.summary()),
         };
-        let data = serde_json::json!({"run_id": run.id, "reminder_id": run.reminder, "status": step.status,
-            "summary": summary, "sent": tally.sent, "total": tally.total()});
-        events.push(tenant, run.account, RUN_CHANGED, data);
+        let changed = RunChanged::of(run.id, run.reminder, step.status, summary.clone(), tally);
+        events.push(tenant, run.account, &event::Event::RunChanged(changed));
         let chats = chats.get(&run.id).copied().unwrap_or(Chats::Mixed);
         if let Some((kind, body)) = notice::ended(step.status, tally, chats) {
             let about = About { tenant, reminder: run.reminder, name: &run.name, run: Some(run.id) };

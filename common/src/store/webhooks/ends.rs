@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
+use crate::event::{Event, WebhookDisabled};
 use crate::id::{DeliveryId, TenantId, WebhookId};
+use crate::store::events::Events;
 use crate::store::interval::interval;
-use crate::store::{Error, Result, events};
-use crate::webhook;
+use crate::store::{Error, Result};
 use crate::webhook::retry::{self, Verdict};
 
 /// An attempt was answered with 2xx: the delivery has ended, and its data goes. When the receiver was down for long, all that
@@ -164,8 +164,8 @@ pub async fn disable(
     if disabled.rows_affected() == 0 {
         return Ok(false);
     }
-    let data = json!({"webhook_id": webhook, "reason": reason});
-    events::record(&mut transaction, tenant, None, webhook::DISABLED, &data).await?;
+    let disabled = Event::WebhookDisabled(WebhookDisabled { webhook_id: webhook, reason: reason.to_owned() });
+    Events::one(tenant, None, &disabled).write(&mut transaction).await?;
     transaction.commit().await.map_err(Error::from)?;
     Ok(true)
 }

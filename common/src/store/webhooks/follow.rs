@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::id::{AccountId, DeliveryId, TenantId, WebhookId, WorkerId};
 use crate::store::Result;
-use crate::store::events::{Cursor, Event, Happened};
+use crate::store::events::{Cursor, Happened, Recorded};
 use crate::webhook::{self, TEST};
 
 /// A webhook that a worker moves.
@@ -172,11 +172,12 @@ pub async fn take(
     tenant: TenantId,
     (webhook, worker): (WebhookId, WorkerId),
     held: &Held,
-    events: Vec<Event>,
+    events: Vec<Recorded>,
     passed_max: i64,
 ) -> Result<bool> {
     let Some(last) = events.last().map(|event| event.cursor) else { return Ok(false) };
-    let carried: Vec<Event> = events.into_iter().filter(|event| webhook::carries(&held.kinds, &event.kind)).collect();
+    let carried: Vec<Recorded> =
+        events.into_iter().filter(|event| webhook::carries(&held.kinds, &event.kind)).collect();
     let ids: Vec<Uuid> = carried.iter().map(|_| DeliveryId::new().0).collect();
     let (txids, event_ids): (Vec<i64>, Vec<i64>) =
         carried.iter().map(|event| (event.cursor.txid, event.cursor.id)).unzip();

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::http::{Method, StatusCode};
 use common::bus::Bus;
 use common::id::{AccountId, TenantId, WebhookId};
-use common::store::{self, events, webhooks};
+use common::store::{self, webhooks};
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions as _, PgPool};
 use tokio::task::{AbortHandle, JoinHandle};
@@ -64,7 +64,7 @@ impl Mover {
     pub(super) async fn happen(&self, tenant: TenantId, all: &[(Option<AccountId>, &str, usize)]) {
         let mut transaction = self.pool.begin().await.unwrap();
         for (account, kind, n) in all {
-            events::record(&mut transaction, tenant, *account, kind, &json!({"n": n})).await.unwrap();
+            common::testing::put_event(&mut transaction, tenant, *account, kind, &json!({"n": n})).await.unwrap();
         }
         transaction.commit().await.unwrap();
         self.bus.signal(tenant);

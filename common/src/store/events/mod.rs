@@ -4,22 +4,23 @@
 //! older than every running one; `(txid, id)` is then a position that nothing is ever added before. The transaction's number is
 //! counted from the start of the era ([`super::era`]), so that a position outlives a restore into another cluster.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
-use sqlx::{PgConnection, PgPool};
+use serde_json::Value;
+use sqlx::PgPool;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::{Db, Error, Result};
-use crate::account::Status;
+use crate::event::schema;
 use crate::id::{AccountId, TenantId};
-use crate::telemetry::trace;
 
-/// An account's status changed; data: `account_id`, `status`, `previous`, `reason`.
-pub const STATUS_CHANGED: &str = "account.status_changed";
-/// An account was deleted; data: `account_id`, `label`.
-pub const ACCOUNT_DELETED: &str = "account.deleted";
+mod write;
+
+pub use write::Events;
 
 /// A position in a tenant's events; written `txid-id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,14 +52,14 @@ impl FromStr for Cursor {
     }
 }
 
-/// What happened.
+/// An event as it was written.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Event {
+pub struct Recorded {
     /// Where it stands.
     pub cursor: Cursor,
     /// At which account, if at one.
     pub account: Option<AccountId>,
-    /// What, such as [`STATUS_CHANGED`].
+    /// What: the word of a [`crate::event::Kind`], of this release or another.
     pub kind: String,
     /// The rest; depends on `kind`.
     pub data: Value,
@@ -71,14 +72,11 @@ pub struct Event {
 }
 
 /// What happened, as live streams and webhooks show it.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
-#[schema(as = Event)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Happened {
     /// Its place; also the event's `id` in a stream.
-    #[schema(example = "7421-93")]
     pub id: String,
     /// What; also the event's name in a stream.
-    #[schema(example = "account.status_changed")]
     pub kind: String,
     /// At which account, if at one.
     pub account_id: Option<AccountId>,
@@ -96,8 +94,24 @@ impl Happened {
     }
 }
 
-impl From<Event> for Happened {
-    fn from(event: Event) -> Self {
+impl PartialSchema for Happened {
+    fn schema() -> RefOr<Schema> {
+        schema::any()
+    }
+}
+
+impl ToSchema for Happened {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Event")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schema::all(schemas);
+    }
+}
+
+impl From<Recorded> for Happened {
+    fn from(event: Recorded) -> Self {
         Self {
             id: event.cursor.to_string(),
             kind: event.kind,
@@ -112,48 +126,9 @@ impl From<Event> for Happened {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
     /// In order.
-    pub events: Vec<Event>,
+    pub events: Vec<Recorded>,
     /// More are written already, but a transaction older than them is still running: look again very soon.
     pub held_back: bool,
-}
-
-/// Writes an event within the caller's transaction: it happened if, and only if, that commits. Afterwards tell the bus.
-///
-/// # Errors
-/// When the database does not do it.
-pub async fn record(
-    transaction: &mut PgConnection,
-    tenant: TenantId,
-    account: Option<AccountId>,
-    kind: &str,
-    data: &Value,
-) -> Result<()> {
-    sqlx::query!(
-        "INSERT INTO events (tenant_id, account_id, kind, data, trace) VALUES ($1, $2, $3, $4, $5)",
-        tenant.0,
-        account.map(|account| account.0),
-        kind,
-        data,
-        trace::here()
-    )
-    .execute(transaction)
-    .await?;
-    Ok(())
-}
-
-/// Writes that an account's status changed (R63).
-///
-/// # Errors
-/// When the database does not do it.
-pub async fn record_status(
-    transaction: &mut PgConnection,
-    tenant: TenantId,
-    account: AccountId,
-    (previous, status): (Status, Status),
-    reason: Option<&str>,
-) -> Result<()> {
-    let data = json!({"account_id": account, "status": status, "previous": previous, "reason": reason});
-    record(transaction, tenant, Some(account), STATUS_CHANGED, &data).await
 }
 
 /// The position at the end: whoever reads on from here sees everything that is not committed yet, and may see a few
@@ -250,7 +225,7 @@ pub async fn after(
     let events = rows
         .into_iter()
         .take_while(|row| row.settled)
-        .map(|row| Event {
+        .map(|row| Recorded {
             cursor: Cursor { txid: row.txid, id: row.id },
             account: row.account_id,
             kind: row.kind,

@@ -1,0 +1,43 @@
+//! What is posted to webhooks: the document's `webhooks`.
+
+use common::event::schema::WebhookTest;
+use common::store::events::Happened;
+use utoipa::Modify;
+use utoipa::openapi::OpenApi;
+
+/// Adds them.
+pub(super) struct Posted;
+
+/// An event
+///
+/// Posted until it is answered with 2xx, for a day. It may come twice, with the same `webhook-id`.
+#[utoipa::path(post, path = "event", tag = "Webhooks", request_body = Happened,
+    params(
+        ("webhook-id" = String, Header, description = "The delivery's id, the same at each attempt"),
+        ("webhook-timestamp" = i64, Header, description = "When it was sent, in seconds since 1970"),
+        ("webhook-signature" = String, Header, description = "One or more of `v1,<base64>`, as Standard Webhooks says")),
+    responses((status = "2XX", description = "It has arrived"), (status = 410, description = "The webhook is disabled")),
+    security(()))]
+#[expect(dead_code, reason = "a description")]
+fn event() {}
+
+/// A test
+///
+/// Posted on request, to one webhook, with the same headers.
+#[utoipa::path(post, path = "test", tag = "Webhooks", request_body = WebhookTest,
+    responses((status = "2XX", description = "It has arrived")), security(()))]
+#[expect(dead_code, reason = "a description")]
+fn test() {}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(event, test))]
+struct Described;
+
+impl Modify for Posted {
+    fn modify(&self, document: &mut OpenApi) {
+        let described = <Described as utoipa::OpenApi>::openapi();
+        document.webhooks = Some(described.paths);
+        let schemas = described.components.unwrap_or_default().schemas;
+        document.components.get_or_insert_default().schemas.extend(schemas);
+    }
+}
