@@ -4,9 +4,11 @@ use serde_json::Value;
 use utoipa::Modify;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder};
+
+use crate::problem::table;
 
 /// POSTs whose answers say in `Location` where the thing is that was made or begun.
 const LOCATED: [&str; 6] = [
@@ -147,6 +149,19 @@ impl Modify for Problems {
             for status in statuses {
                 operation.responses.responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(problem()));
             }
+        }
+    }
+}
+
+/// The types of problems, by name.
+pub(super) struct Types;
+
+impl Modify for Types {
+    fn modify(&self, document: &mut OpenApi) {
+        let schema = document.components.as_mut().and_then(|components| components.schemas.get_mut("Problem"));
+        let Some(RefOr::T(Schema::Object(problem))) = schema else { return };
+        if let Some(RefOr::T(Schema::Object(kind))) = problem.properties.get_mut("type") {
+            kind.description = Some(table::words());
         }
     }
 }

@@ -21,7 +21,7 @@ mod alike;
 pub mod expected;
 
 pub use alike::NOT_REPEATABLE;
-use alike::{Limits, Problems, Repeatable, Words};
+use alike::{Limits, Problems, Repeatable, Types, Words};
 
 /// The page may run its own script and read this API, and nothing else.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
@@ -67,7 +67,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
         health::get,
     ),
     security(("key" = []), ("key_header" = [])),
-    modifiers(&Keys, &Limits, &Repeatable, &Problems, &Words)
+    modifiers(&Keys, &Limits, &Repeatable, &Problems, &Types, &Words)
 )]
 struct Document;
 

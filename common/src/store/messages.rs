@@ -7,15 +7,11 @@ use super::accounts;
 use super::page::{self, Listed};
 use super::{Db, Error, Result};
 use crate::account::Status;
+use crate::conflict::Conflict;
 use crate::id::{AccountId, MessageId, RunId, TenantId};
 use crate::jid::Jid;
 use crate::message::{State, whatsapp_id};
 use crate::telemetry::trace::{self, Destination, Step};
-
-/// What a person is told who wants to send through an account without a phone (R36).
-pub const NOT_CONNECTED: &str = "Account not connected: pair it again";
-/// What a person is told who wants to send through an account that never had a phone, while its first one is being linked.
-pub const FIRST_PAIRING: &str = "Account not connected: it is being paired for the first time";
 
 /// An outbound message. Holds the recipient and the text: no `Debug`.
 #[derive(Clone, serde::Serialize, utoipa::ToSchema)]
@@ -82,7 +78,7 @@ pub struct Draft<'a> {
 /// message is safe (R01). Afterwards ring `Send`.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account, [`Error::NotConnected`] when the account will not be online
+/// [`Error::NotFound`] when the tenant has no such account, [`Conflict::NotConnected`] when the account will not be online
 /// without a new pairing, or was never linked.
 pub async fn accept(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId, draft: &Draft<'_>) -> Result<Message> {
     let mut db = db.into().acquire().await?;
@@ -92,7 +88,7 @@ pub async fn accept(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId,
     step.heard(&row);
     let row = row?;
     let (Some(seq), Some(whatsapp_id), Some(created_at)) = (row.seq, row.whatsapp_id, row.created_at) else {
-        return Err(Error::NotConnected(refusal(row.status)));
+        return Err(Conflict::NotConnected { first_pairing: row.status == Status::Pending }.into());
     };
     Ok(Message {
         id: message,
@@ -115,14 +111,6 @@ pub async fn accept(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId,
         banned_until: row.banned_until,
         held_until: row.held_until,
     })
-}
-
-/// What a person is told whose account may not send.
-const fn refusal(status: Status) -> &'static str {
-    match status {
-        Status::Pending => FIRST_PAIRING,
-        _ => NOT_CONNECTED,
-    }
 }
 
 struct Inserted {

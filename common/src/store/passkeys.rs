@@ -4,6 +4,7 @@
 use sqlx::{PgConnection, PgPool};
 
 use super::{Db, Error, Fence, Result};
+use crate::conflict::Conflict;
 use crate::id::{AccountId, TenantId};
 
 /// Writes what WhatsApp demands: WebAuthn request options, and in words what the phone's owner must do.
@@ -133,7 +134,7 @@ pub async fn present(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId
     .await?;
     match done {
         Some(_) => Ok(()),
-        None => Err(conflict(&mut db, tenant, account, "No passkey is asked for, or one was presented already").await?),
+        None => Err(conflict(&mut db, tenant, account, Conflict::NoPasskeyDemanded).await?),
     }
 }
 
@@ -157,11 +158,11 @@ pub async fn confirm(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId
     .await?;
     match done {
         Some(_) => Ok(()),
-        None => Err(conflict(&mut db, tenant, account, "There is no code to compare").await?),
+        None => Err(conflict(&mut db, tenant, account, Conflict::NoCodeToCompare).await?),
     }
 }
 
-async fn conflict(db: &mut PgConnection, tenant: TenantId, account: AccountId, why: &str) -> Result<Error> {
+async fn conflict(db: &mut PgConnection, tenant: TenantId, account: AccountId, why: Conflict) -> Result<Error> {
     super::accounts::get(db, tenant, account).await?;
-    Ok(Error::Conflict(why.to_owned()))
+    Ok(why.into())
 }

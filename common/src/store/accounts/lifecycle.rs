@@ -7,6 +7,7 @@ use super::super::audit::{self, About, Entry, Operator};
 use super::super::{Db, Error, Fence, Result, again, events, runs, unsent};
 use super::{Pairing, lock, pairing};
 use crate::account::{Method, PAIRING_WINDOW_S, Status};
+use crate::conflict::Conflict;
 use crate::id::{AccountId, TenantId};
 
 /// How an unpair or delete ended.
@@ -45,7 +46,7 @@ pub async fn pair(
     fence(&mut transaction, tenant, account).await?;
     let before = lock(&mut transaction, tenant, account).await?;
     if !before.status.may_pair() {
-        return Err(Error::Conflict("The account is connected: unpair it first".to_owned()));
+        return Err(Conflict::AlreadyConnected.into());
     }
     scrub(&mut transaction, account).await?;
     sqlx::query!(

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection, PgPool};
 
+use crate::conflict::Conflict;
 use crate::id::{AccountId, DeliveryId, TenantId, WebhookId};
 use crate::store::audit::Operator;
 use crate::store::{Db, Error, Result};
@@ -132,7 +133,7 @@ pub async fn get(
 pub async fn test(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) -> Result<Delivery> {
     let mut db = db.into().acquire().await?;
     if !super::get(&mut *db, tenant, webhook).await?.enabled {
-        return Err(Error::Conflict("The webhook is disabled: enable it first".to_owned()));
+        return Err(Conflict::WebhookDisabled.into());
     }
     let delivery = DeliveryId::new();
     sqlx::query!(
@@ -176,7 +177,7 @@ pub async fn retry(
     .await?;
     let delivery = get(&mut *db, tenant, webhook, delivery).await?;
     match delivery.state {
-        State::Delivered => Err(Error::Conflict("It was delivered already".to_owned())),
+        State::Delivered => Err(Conflict::AlreadyDelivered.into()),
         State::Pending | State::Failed => Ok(delivery),
     }
 }
@@ -213,7 +214,7 @@ pub async fn replay(
 ) -> Result<Replayed> {
     let mut db = db.into().acquire().await?;
     if !super::get(&mut *db, tenant, webhook).await?.enabled {
-        return Err(Error::Conflict("The webhook is disabled: enable it first".to_owned()));
+        return Err(Conflict::WebhookDisabled.into());
     }
     let mut transaction = db.begin().await?;
     let (replayed, last) = match stretch {

@@ -6,6 +6,7 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 
 use super::audit::{self, About, Entry, Operator};
 use super::{Db, Error, Result, events};
+use crate::conflict::Conflict;
 use crate::id::{TenantId, WebhookId};
 use crate::webhook::{MAX_PER_TENANT, signature};
 
@@ -93,7 +94,7 @@ pub async fn create(
     )
     .fetch_optional(&mut *transaction)
     .await?
-    .ok_or_else(|| Error::Conflict(format!("A tenant has at most {MAX_PER_TENANT} webhooks")))?;
+    .ok_or(Conflict::TooManyWebhooks { at_most: MAX_PER_TENANT })?;
     noted(&mut transaction, tenant, webhook.id, operator, "create").await;
     transaction.commit().await?;
     Ok((webhook, secret))
