@@ -23,6 +23,21 @@ fn every_route_is_described() {
     assert_eq!(described, served());
 }
 
+/// R77: the document stands in the tree, so that a change of the API is seen. `UPDATE=1` prints it anew.
+#[test]
+fn the_document_stands_in_the_tree() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+    let printed = format!("{}\n", api::document().to_pretty_json().unwrap());
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(path, &printed).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        written == printed,
+        "docs/openapi.json is stale: UPDATE=1 cargo test -p api --all-features --test it openapi"
+    );
+}
+
 #[test]
 fn every_operation_has_words_and_a_tag() {
     let document = serde_json::to_value(api::document()).unwrap();
