@@ -28,6 +28,7 @@ pub mod problem;
 pub mod qr;
 pub mod routes;
 pub mod sse;
+pub mod wire;
 
 pub use config::Config;
 pub use openapi::document;

@@ -4,18 +4,18 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
-use chrono::{DateTime, Utc};
 use common::account::{Method, Status, Step};
 use common::id::AccountId;
 use common::store::accounts::{self, Pairing};
 use qrcode::{Color, EcLevel, QrCode};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::{Path, Query};
 use crate::problem::{Body, Problem, Result};
+use crate::wire::qr::Qr;
 
 /// Pixels of a module's side.
 const SCALE: usize = 8;
@@ -48,17 +48,6 @@ pub struct Shown {
     /// Goes before the `Accept` header; `png` if neither says.
     #[param(inline)]
     format: Option<Format>,
-}
-
-/// The code and its life.
-#[derive(Serialize, ToSchema)]
-pub struct Qr {
-    /// What the code says.
-    text: String,
-    /// Its number within this pairing, from 1.
-    number: i32,
-    /// When it stops working.
-    expires_at: DateTime<Utc>,
 }
 
 /// Fetch the QR code

@@ -4,12 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use common::account::{self, Action, Status, Step};
-use common::clock;
+use common::account::{self, Status};
 use common::id::AccountId;
 use common::job::Bell;
 use common::store::accounts::{self, Deletion};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Caller;
@@ -18,36 +17,7 @@ use crate::extract::{self, Path, Query};
 use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
 use crate::problem::{Problem, Result};
-
-/// An account, and what may be done with it.
-#[derive(Serialize, ToSchema)]
-pub struct Account {
-    #[serde(flatten)]
-    row: accounts::Account,
-    /// The pairing under way, while it waits for somebody; more of it at `pairing`.
-    pairing: Option<Waiting>,
-    /// Why what is queued does not go out now, and until when; null when nothing keeps it.
-    waiting: Option<account::Wait>,
-    /// What may be done with it now; each is a button.
-    actions: &'static [Action],
-}
-
-/// What a pairing waits for.
-#[derive(Serialize, ToSchema)]
-pub struct Waiting {
-    /// What must be done.
-    step: Step,
-    /// More of it, for a person.
-    advice: Option<String>,
-}
-
-impl From<accounts::Account> for Account {
-    fn from(row: accounts::Account) -> Self {
-        let pairing = row.step.map(|step| Waiting { step, advice: row.advice.clone() });
-        let waiting = account::waits(row.status, row.banned_until, row.held_until, clock::now());
-        Self { actions: account::actions(row.status), pairing, waiting, row }
-    }
-}
+use crate::wire::account::{Account, Deleting};
 
 /// What people call the account.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -77,14 +47,6 @@ pub struct Filter {
     /// `next_cursor` of the page before.
     #[param(min_length = 1, max_length = 128)]
     cursor: Option<String>,
-}
-
-/// A delete that goes on: the device is being logged out.
-#[derive(Serialize, ToSchema)]
-pub struct Deleting {
-    /// Always `deleting`.
-    #[schema(example = "deleting")]
-    status: &'static str,
 }
 
 /// Add an account

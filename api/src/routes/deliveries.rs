@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 use common::clock;
 use common::id::{DeliveryId, WebhookId};
 use common::store::page::Numbered;
-use common::store::webhooks::deliveries::{self, Delivery, Replayed, State as DeliveryState, Stretch};
+use common::store::webhooks::deliveries::{self, Stretch};
+use common::webhook::delivery::State as DeliveryState;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -18,6 +19,7 @@ use crate::extract::{self, NoBody, Path, Query};
 use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
 use crate::problem::{Body, Problem, Result};
+use crate::wire::delivery::{Delivery, Replayed};
 
 /// Which deliveries.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -51,7 +53,7 @@ pub async fn test(
         Begun::Again(answer) => return Ok(answer),
     };
     let delivery = deliveries::test(turn.db(), caller.tenant, webhook).await?;
-    turn.end(&context, Done::new(StatusCode::ACCEPTED, &delivery)?.signal()).await
+    turn.end(&context, Done::new(StatusCode::ACCEPTED, &Delivery::from(delivery))?.signal()).await
 }
 
 /// List a webhook's deliveries
@@ -69,7 +71,7 @@ pub async fn list(
     let limit = page::limit(filter.limit)?;
     let before = page::number_cursor(&context.db, Numbered::Deliveries, filter.cursor.as_deref()).await?;
     let rows = deliveries::list(&context.db, caller.tenant, webhook, filter.state, before, limit + 1).await?;
-    Ok(Json(Page::cut(rows, limit, |delivery| delivery.seq.to_string(), |delivery| delivery)))
+    Ok(Json(Page::cut(rows, limit, |delivery| delivery.seq.to_string(), Delivery::from)))
 }
 
 /// What to send again: all that failed, or what happened in a stretch of time.
@@ -123,7 +125,7 @@ pub async fn replay(
     };
     let stretch = request.body.0.stretch()?;
     let replayed = deliveries::replay(turn.db(), caller.tenant, webhook, stretch, caller.operator()).await?;
-    turn.end(&context, Done::new(StatusCode::ACCEPTED, &replayed)?.signal()).await
+    turn.end(&context, Done::new(StatusCode::ACCEPTED, &Replayed::from(replayed))?.signal()).await
 }
 
 /// Try a delivery again
@@ -144,5 +146,5 @@ pub async fn retry(
         Begun::Again(answer) => return Ok(answer),
     };
     let delivery = deliveries::retry(turn.db(), caller.tenant, webhook, delivery).await?;
-    turn.end(&context, Done::new(StatusCode::ACCEPTED, &delivery)?.signal()).await
+    turn.end(&context, Done::new(StatusCode::ACCEPTED, &Delivery::from(delivery))?.signal()).await
 }

@@ -13,9 +13,10 @@ use crate::context::Context;
 use crate::extract::{self, Path};
 use crate::problem::{Body, Problem, Result};
 use crate::routes::patch;
-use crate::routes::reminders::{Reminder, no_such_account};
+use crate::routes::reminders::no_such_account;
 use crate::routes::version::{expected, tag};
 use crate::routes::wish::Wish;
+use crate::wire::reminder::Reminder;
 
 /// How often a patch is made anew that others have overtaken.
 const PATCHES: usize = 10;

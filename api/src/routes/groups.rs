@@ -5,9 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use common::id::AccountId;
 use common::job::Bell;
-use common::store::groups::{self, Group};
-use serde::Serialize;
-use utoipa::ToSchema;
+use common::store::groups;
 
 use crate::auth::Caller;
 use crate::context::Context;
@@ -15,14 +13,7 @@ use crate::extract::{Path, Query};
 use crate::page::{self, Page};
 use crate::problem::{Body, Result};
 use crate::routes::tenants::Paging;
-
-/// A sync that was asked for.
-#[derive(Serialize, ToSchema)]
-pub struct Syncing {
-    /// Always `syncing`.
-    #[schema(example = "syncing")]
-    status: &'static str,
-}
+use crate::wire::group::{Group, Syncing};
 
 /// List groups
 ///
@@ -38,7 +29,7 @@ pub async fn list(
     let limit = page::limit(paging.limit)?;
     let cursor = paging.cursor.as_deref().map(page::plain).transpose()?;
     let rows = groups::list(&context.db, caller.tenant, account, cursor, limit + 1).await?;
-    Ok(Json(Page::cut(rows, limit, |group| group.jid.clone(), |group| group)))
+    Ok(Json(Page::cut(rows, limit, |group| group.jid.clone(), Group::from)))
 }
 
 /// Read the groups anew

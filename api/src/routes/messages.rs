@@ -5,8 +5,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
-use common::account::{self, Wait};
-use common::clock;
 use common::id::{AccountId, MessageId};
 use common::jid::Jid;
 use common::job::Bell;
@@ -15,7 +13,7 @@ use common::store::idempotency::{self, Earlier};
 use common::store::messages::{self, Draft};
 use common::store::page::Numbered;
 use common::telemetry::metrics;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use utoipa::{IntoParams, ToSchema};
 
@@ -25,24 +23,7 @@ use crate::extract::{self, Path, Query};
 use crate::once::{self, Begun, Done, Once};
 use crate::page::{self, Page};
 use crate::problem::{Body, FieldError, Problem, Result};
-
-/// A message, and what it waits for.
-#[derive(Serialize, ToSchema)]
-pub struct Message {
-    #[serde(flatten)]
-    row: messages::Message,
-    /// Of a queued one: why it does not go out now, and until when; null when it is its turn or an earlier one's.
-    waiting: Option<Wait>,
-}
-
-impl From<messages::Message> for Message {
-    /// A queued one waits for what its account waits for.
-    fn from(row: messages::Message) -> Self {
-        let waits = || account::waits(row.account_status, row.banned_until, row.held_until, clock::now());
-        let waiting = (row.state == MessageState::Queued).then(waits).flatten();
-        Self { waiting, row }
-    }
-}
+use crate::wire::message::Message;
 
 /// A text message.
 #[derive(Deserialize, ToSchema)]

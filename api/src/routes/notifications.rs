@@ -3,9 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use common::store::notifications::{self, Notification};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use common::store::notifications;
+use serde::Deserialize;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::auth::Caller;
@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::extract::{Path, Query};
 use crate::page::{self, Page};
 use crate::problem::Result;
+use crate::wire::notification::{Notification, Read};
 
 /// Which notifications.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -30,13 +31,6 @@ pub struct Filter {
     cursor: Option<String>,
 }
 
-/// How many were noted as read.
-#[derive(Serialize, ToSchema)]
-pub struct Read {
-    /// Those that were not read before.
-    read: u64,
-}
-
 /// List notifications
 ///
 /// Newest first. They are kept as long as runs.
@@ -50,7 +44,7 @@ pub async fn list(
     let limit = page::limit(filter.limit)?;
     let before = page::read_time_cursor(filter.cursor.as_deref())?;
     let rows = notifications::list(&context.db, caller.tenant, filter.unread, before, limit + 1).await?;
-    let page = Page::cut(rows, limit, |row| page::time_cursor(row.created_at, row.id), |row| row);
+    let page = Page::cut(rows, limit, |row| page::time_cursor(row.created_at, row.id), Notification::from);
     Ok(Json(page.say_if_empty(&[("unread", filter.unread.then(|| "true".to_owned()))])))
 }
 

@@ -10,8 +10,8 @@ use common::account::{Method, Status};
 use common::id::AccountId;
 use common::job::Bell;
 use common::phone;
-use common::store::accounts::{self, Pairing};
-use serde::{Deserialize, Serialize};
+use common::store::accounts;
+use serde::Deserialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::extract::{OptionalJson, Path};
 use crate::once::{Begun, Done, Once};
 use crate::problem::{Body, Problem, Result};
+use crate::wire::pairing::{LoggedOut, Pairing, Unpaired};
 
 /// How to link the phone. Without a body: by QR code.
 #[derive(Default, Deserialize, ToSchema)]
@@ -45,31 +46,6 @@ impl Pair {
             }
         }
     }
-}
-
-/// How an unpair ended.
-#[derive(Serialize, ToSchema)]
-pub struct Unpaired {
-    /// What the account is now: `unpaired`.
-    status: Status,
-    /// Nothing was linked or live: there was nothing to do.
-    already_disconnected: bool,
-    /// What is left to do on the phone; null where nothing was linked.
-    #[schema(
-        example = "The phone goes on listing this device until it notices: remove it there under Linked devices, or use POST …/logout next time"
-    )]
-    advice: Option<&'static str>,
-}
-
-/// How a logout ended.
-#[derive(Serialize, ToSchema)]
-pub struct LoggedOut {
-    /// What the account is now: `unpaired`.
-    status: Status,
-    /// WhatsApp said that the device is gone: the phone lists it no more.
-    confirmed: bool,
-    /// What is left to do on the phone; null where WhatsApp confirmed, or nothing was linked.
-    advice: Option<&'static str>,
 }
 
 const STILL_LISTED: &str = "The phone goes on listing this device until it notices: remove it there under Linked devices, or use \
@@ -101,7 +77,9 @@ pub async fn pair(
     let phone = wish.phone()?;
     let how = (wish.method, phone.as_deref());
     let pairing = accounts::pair(turn.db(), caller.tenant, account, how, caller.operator()).await?;
-    let done = Done::new(StatusCode::ACCEPTED, &pairing)?.at(format!("/v1/accounts/{account}/pairing")).of(account);
+    let done = Done::new(StatusCode::ACCEPTED, &Pairing::from(pairing))?
+        .at(format!("/v1/accounts/{account}/pairing"))
+        .of(account);
     turn.end(&context, done.ring(Bell::Pair { account }).signal()).await
 }
 
@@ -114,7 +92,7 @@ pub async fn get(
     Path(account): Path<AccountId>,
 ) -> Result<([(HeaderName, &'static str); 1], Json<Pairing>)> {
     let pairing = accounts::pairing(&context.db, caller.tenant, account).await?;
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(pairing)))
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(pairing.into())))
 }
 
 /// Unlink the phone

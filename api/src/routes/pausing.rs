@@ -9,7 +9,7 @@ use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::Path;
 use crate::problem::{Body, Result};
-use crate::routes::reminders::Reminder;
+use crate::wire::reminder::Reminder;
 
 /// Pause a reminder
 ///

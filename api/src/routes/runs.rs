@@ -8,9 +8,9 @@ use chrono::{DateTime, Utc};
 use common::id::{AccountId, ReminderId, RunId};
 use common::job::Bell;
 use common::run::Status;
-use common::store::runs::{self, Run, Target};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use common::store::runs;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::auth::Caller;
 use crate::context::Context;
@@ -18,17 +18,7 @@ use crate::extract::{NoBody, Path, Query};
 use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
 use crate::problem::{Body, Result};
-
-/// A run with its texts and targets.
-#[derive(Serialize, ToSchema)]
-pub struct RunWithTargets {
-    #[serde(flatten)]
-    run: Run,
-    /// The texts as they were when it fired; none of an occurrence that was missed.
-    messages: Vec<String>,
-    /// What became of each target, in order.
-    targets: Vec<Target>,
-}
+use crate::wire::run::{Cleared, Run, RunWithTargets};
 
 /// Which runs.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -85,13 +75,6 @@ pub struct ToClear {
     until: Option<DateTime<Utc>>,
 }
 
-/// How much history was cleared.
-#[derive(Serialize, ToSchema)]
-pub struct Cleared {
-    /// Runs that were removed.
-    removed: u64,
-}
-
 /// List runs
 ///
 /// Newest first, those of deleted reminders included. An empty page says which filter left nothing.
@@ -112,7 +95,7 @@ pub async fn list(
         before: page::read_time_cursor(filter.cursor.as_deref())?,
     };
     let rows = runs::list(&context.db, caller.tenant, chosen, limit + 1).await?;
-    let page = Page::cut(rows, limit, |run| page::time_cursor(run.fire_at, run.id.0), |run| run);
+    let page = Page::cut(rows, limit, |run| page::time_cursor(run.fire_at, run.id.0), Run::from);
     Ok(Json(page.say_if_empty(&[
         ("status", filter.status.map(|status| status.to_string())),
         ("reminder_id", filter.reminder_id.map(|id| id.to_string())),
@@ -139,7 +122,7 @@ pub async fn list_of_reminder(
     let chosen = runs::Filter { reminder: Some(reminder), status: filter.status, before, ..runs::Filter::default() };
     runs::reminder_is_there(&context.db, caller.tenant, reminder).await?;
     let rows = runs::list(&context.db, caller.tenant, chosen, limit + 1).await?;
-    let page = Page::cut(rows, limit, |run| page::time_cursor(run.fire_at, run.id.0), |run| run);
+    let page = Page::cut(rows, limit, |run| page::time_cursor(run.fire_at, run.id.0), Run::from);
     Ok(Json(page.say_if_empty(&[("status", filter.status.map(|status| status.to_string()))])))
 }
 
@@ -153,8 +136,7 @@ pub async fn get(
     caller: Caller,
     Path(run): Path<RunId>,
 ) -> Result<Json<RunWithTargets>> {
-    let (run, messages, targets) = runs::get(&context.db, caller.tenant, run).await?;
-    Ok(Json(RunWithTargets { run, messages, targets }))
+    Ok(Json(runs::get(&context.db, caller.tenant, run).await?.into()))
 }
 
 /// Resume a paused run
@@ -174,9 +156,9 @@ pub async fn resume(
         Begun::Again(answer) => return Ok(answer),
     };
     let resumed = runs::resume(turn.db(), caller.tenant, run).await?;
-    let (run, messages, targets) = runs::get(turn.db(), caller.tenant, run).await?;
-    let account = run.account_id;
-    let done = Done::new(StatusCode::ACCEPTED, &RunWithTargets { run, messages, targets })?.of(account);
+    let found = runs::get(turn.db(), caller.tenant, run).await?;
+    let account = found.0.account_id;
+    let done = Done::new(StatusCode::ACCEPTED, &RunWithTargets::from(found))?.of(account);
     turn.end(&context, done.ring(Bell::Send { account: resumed.account }).signal()).await
 }
 
@@ -197,9 +179,9 @@ pub async fn cancel(
         Begun::Again(answer) => return Ok(answer),
     };
     let canceled = runs::cancel(turn.db(), caller.tenant, run).await?;
-    let (run, messages, targets) = runs::get(turn.db(), caller.tenant, run).await?;
-    let account = run.account_id;
-    let done = Done::new(StatusCode::OK, &RunWithTargets { run, messages, targets })?.of(account).signal();
+    let found = runs::get(turn.db(), caller.tenant, run).await?;
+    let account = found.0.account_id;
+    let done = Done::new(StatusCode::OK, &RunWithTargets::from(found))?.of(account).signal();
     let done = canceled.next.into_iter().fold(done, |done, run| done.ring(Bell::FireReminder { run }));
     turn.end(&context, done).await
 }

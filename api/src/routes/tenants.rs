@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use common::account::{MAX_LABEL, name};
 use common::id::TenantId;
-use common::store::audit::{self, AuditEntry};
-use common::store::tenants::{self, Kept, Tenant};
+use common::store::audit;
+use common::store::tenants::{self, Kept};
 use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
 
@@ -17,6 +17,8 @@ use crate::extract::{self, Path, Query};
 use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
 use crate::problem::{Body, Problem, Result};
+use crate::wire::audit::AuditEntry;
+use crate::wire::tenant::Tenant;
 
 /// A name for a tenant or a key.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -61,7 +63,7 @@ pub async fn create(
     };
     let name = request.body.0.checked()?;
     let tenant = tenants::create(turn.db(), TenantId::new(), &name, admin.operator()).await?;
-    turn.end(&context, Done::made(format!("/v1/tenants/{}", tenant.id), &tenant)?).await
+    turn.end(&context, Done::made(format!("/v1/tenants/{}", tenant.id), &Tenant::from(tenant))?).await
 }
 
 /// List tenants
@@ -75,7 +77,7 @@ pub async fn list(
     let limit = page::limit(paging.limit)?;
     let after = page::read_time_cursor(paging.cursor.as_deref())?;
     let rows = tenants::list(&context.db, after, limit + 1).await?;
-    Ok(Json(Page::cut(rows, limit, |tenant| page::time_cursor(tenant.created_at, tenant.id.0), |tenant| tenant)))
+    Ok(Json(Page::cut(rows, limit, |tenant| page::time_cursor(tenant.created_at, tenant.id.0), Tenant::from)))
 }
 
 /// Read a tenant
@@ -83,7 +85,7 @@ pub async fn list(
     params(("tenant" = TenantId, Path)),
     responses((status = 200, body = Tenant)))]
 pub async fn get(State(context): State<Context>, _: Admin, Path(tenant): Path<TenantId>) -> Result<Json<Tenant>> {
-    Ok(Json(tenants::get(&context.db, tenant).await?))
+    Ok(Json(tenants::get(&context.db, tenant).await?.into()))
 }
 
 /// What to change of a tenant; what is not given stays.
@@ -124,7 +126,7 @@ pub async fn change(
         }
     }
     let kept = Kept { messages_days: request.messages_kept_days, audit_days: request.audit_kept_days };
-    Ok(Json(tenants::keep(&context.db, tenant, &kept, admin.operator()).await?))
+    Ok(Json(tenants::keep(&context.db, tenant, &kept, admin.operator()).await?.into()))
 }
 
 /// Read a tenant's audit trail
@@ -142,7 +144,7 @@ pub async fn audit(
     let limit = page::limit(paging.limit)?;
     let before = page::read_time_cursor(paging.cursor.as_deref())?;
     let rows = audit::list(&context.db, tenant, None, before, limit + 1).await?;
-    Ok(Json(Page::cut(rows, limit, |entry| page::time_cursor(entry.created_at, entry.id), |entry| entry)))
+    Ok(Json(Page::cut(rows, limit, |entry| page::time_cursor(entry.created_at, entry.id), AuditEntry::from)))
 }
 
 /// Delete a tenant

@@ -6,9 +6,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use common::config::Webhooks;
 use common::id::WebhookId;
-use common::store::webhooks::{self, Change, Webhook};
+use common::store::webhooks::{self, Change};
 use common::webhook::{self, address};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::auth::Caller;
@@ -18,6 +18,7 @@ use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
 use crate::problem::{FieldError, Problem, Result};
 use crate::routes::tenants::Paging;
+use crate::wire::webhook::{Webhook, WebhookWithSecret};
 
 /// A webhook to be made.
 #[derive(Deserialize, ToSchema)]
@@ -44,16 +45,6 @@ pub struct WebhookChange {
     kinds: Option<Vec<String>>,
     /// Whether it is in use. Enabled again, it goes on where it stopped, as far as events are still kept.
     enabled: Option<bool>,
-}
-
-/// A webhook and its secret.
-#[derive(Serialize, ToSchema)]
-pub struct WebhookWithSecret {
-    #[serde(flatten)]
-    webhook: Webhook,
-    /// Signs each request. It is shown this once and can't be read again.
-    #[schema(example = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDFB7OQLEVDsY=")]
-    secret: String,
 }
 
 fn checked(
@@ -91,7 +82,7 @@ pub async fn create(
     let (url, kinds) = (url.unwrap_or_default(), kinds.unwrap_or_default());
     let (webhook, secret) = webhooks::create(turn.db(), caller.tenant, &url, &kinds, caller.operator()).await?;
     let location = format!("/v1/webhooks/{}", webhook.id);
-    turn.end(&context, Done::made(location, &WebhookWithSecret { webhook, secret })?.secret()).await
+    turn.end(&context, Done::made(location, &WebhookWithSecret::from((webhook, secret)))?.secret()).await
 }
 
 /// List webhooks
@@ -107,7 +98,7 @@ pub async fn list(
     let limit = page::limit(paging.limit)?;
     let after = page::read_time_cursor(paging.cursor.as_deref())?;
     let rows = webhooks::list(&context.db, caller.tenant, after, limit + 1).await?;
-    Ok(Json(Page::cut(rows, limit, |row| page::time_cursor(row.created_at, row.id.0), |row| row)))
+    Ok(Json(Page::cut(rows, limit, |row| page::time_cursor(row.created_at, row.id.0), Webhook::from)))
 }
 
 /// Read a webhook
@@ -118,7 +109,7 @@ pub async fn get(
     caller: Caller,
     Path(webhook): Path<WebhookId>,
 ) -> Result<Json<Webhook>> {
-    Ok(Json(webhooks::get(&context.db, caller.tenant, webhook).await?))
+    Ok(Json(webhooks::get(&context.db, caller.tenant, webhook).await?.into()))
 }
 
 /// Change a webhook
@@ -137,7 +128,7 @@ pub async fn change(
     let change = Change { url, kinds, enabled: request.enabled };
     let changed = webhooks::change(&context.db, caller.tenant, webhook, &change, caller.operator()).await?;
     context.bus.signal(caller.tenant);
-    Ok(Json(changed))
+    Ok(Json(changed.into()))
 }
 
 /// Delete a webhook
@@ -170,5 +161,5 @@ pub async fn rotate_secret(
         Begun::Again(answer) => return Ok(answer),
     };
     let (webhook, secret) = webhooks::rotate_secret(turn.db(), caller.tenant, webhook, caller.operator()).await?;
-    turn.end(&context, Done::new(StatusCode::OK, &WebhookWithSecret { webhook, secret })?.secret()).await
+    turn.end(&context, Done::new(StatusCode::OK, &WebhookWithSecret::from((webhook, secret)))?.secret()).await
 }

@@ -9,10 +9,9 @@ use crate::conflict::Conflict;
 use crate::id::{AccountId, TenantId};
 
 /// A group.
-#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone)]
 pub struct Group {
     /// Its address: what `to` of a message takes.
-    #[schema(example = "120363041234567890@g.us")]
     pub jid: String,
     /// Its name.
     pub subject: String,

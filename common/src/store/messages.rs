@@ -14,15 +14,13 @@ use crate::message::{State, whatsapp_id};
 use crate::telemetry::trace::{self, Destination, Step};
 
 /// An outbound message. Holds the recipient and the text: no `Debug`.
-#[derive(Clone, serde::Serialize, utoipa::ToSchema)]
-#[schema(as = MessageRow)]
+#[derive(Clone)]
 pub struct Message {
     /// Its id.
     pub id: MessageId,
     /// The account that sends it.
     pub account_id: AccountId,
     /// The recipient's address, in canonical form.
-    #[schema(example = "4917012345678@s.whatsapp.net")]
     pub to: String,
     /// The text.
     pub text: String,
@@ -31,7 +29,6 @@ pub struct Message {
     /// Why it will not be sent, in words for a person.
     pub reason: Option<String>,
     /// Its id on WhatsApp, the same at every try.
-    #[schema(example = "3EB0C431C26A1916E07A9B")]
     pub whatsapp_id: String,
     /// How often it was handed to WhatsApp. A worker that dies takes with it the hand-overs that nobody had answered yet.
     pub attempts: i32,
@@ -50,16 +47,12 @@ pub struct Message {
     /// When it was given up.
     pub failed_at: Option<DateTime<Utc>>,
     /// Its place in the account's order.
-    #[serde(skip)]
     pub seq: i64,
     /// What its account is right now.
-    #[serde(skip)]
     pub account_status: Status,
     /// Until when its account is banned.
-    #[serde(skip)]
     pub banned_until: Option<DateTime<Utc>>,
     /// Until when its account is held.
-    #[serde(skip)]
     pub held_until: Option<DateTime<Utc>>,
 }
 

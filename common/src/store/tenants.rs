@@ -10,8 +10,7 @@ use crate::conflict::Conflict;
 use crate::id::TenantId;
 
 /// A tenant.
-#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
-#[schema(as = Tenant)]
+#[derive(Debug, Clone)]
 pub struct Tenant {
     /// Its id.
     pub id: TenantId,

@@ -3,6 +3,7 @@
 use crate::nearest::did_you_mean;
 
 pub mod address;
+pub mod delivery;
 pub mod retry;
 pub mod signature;
 

@@ -18,12 +18,11 @@ pub mod follow;
 const PREVIOUS_SIGNS_HOURS: i32 = 24;
 
 /// A webhook, without its secret.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Webhook {
     /// Its id.
     pub id: WebhookId,
     /// Where events are posted to.
-    #[schema(example = "https://example.com/hook")]
     pub url: String,
     /// Which kinds of events; empty: all.
     pub kinds: Vec<String>,
