@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::{Path, Query};
-use crate::problem::{Body, Problem, Result};
+use crate::problem::{Problem, Result};
 use crate::wire::qr::Qr;
 
 /// Pixels of a module's side.
@@ -56,8 +56,8 @@ pub struct Shown {
 /// is none: before the first, after the scan, or when the pairing has ended. `QR-Number` and `QR-Expires-At` tell its life.
 #[utoipa::path(get, path = "/v1/accounts/{account}/qr", tag = "Pairing", params(("account" = AccountId, Path), Shown),
     responses((status = 200, content((Vec<u8> = "image/png"), (String = "text/plain"), (Qr = "application/json"))),
-        (status = 404, description = "No such account; or no code: not yet, not any more, or because the pairing is by code (`no-qr-code`, the detail says which)", body = Body, content_type = "application/problem+json"),
-        (status = 406, body = Body, content_type = "application/problem+json")))]
+        (status = 404, description = "No such account; or no code: not yet, not any more, or because the pairing is by code (`no-qr-code`, the detail says which)"),
+        (status = 406)))]
 pub async fn get(
     State(context): State<Context>,
     caller: Caller,

@@ -22,7 +22,7 @@ use utoipa::IntoParams;
 use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::Query;
-use crate::problem::{Body, Problem, Result};
+use crate::problem::{Problem, Result};
 
 /// Events read at one time.
 const PAGE: i64 = 100;
@@ -61,8 +61,8 @@ pub struct Filter {
 #[utoipa::path(get, path = "/v1/events", tag = "Events",
     params(Filter, ("Last-Event-ID" = Option<String>, Header, max_length = 64, description = "The `id` of the last event seen")),
     responses((status = 200, content_type = "text/event-stream", body = Happened, description = "Each event's `data` is this object"),
-        (status = 410, description = "Events after the given one are not kept any more; go on from `oldest`, and read anew what you missed", body = Body, content_type = "application/problem+json"),
-        (status = 429, description = "Too many streams are open", body = Body, content_type = "application/problem+json")))]
+        (status = 410, description = "Events after the given one are not kept any more; go on from `oldest`, and read anew what you missed"),
+        (status = 429, description = "Too many streams are open")))]
 pub async fn get(
     State(context): State<Context>,
     caller: Caller,

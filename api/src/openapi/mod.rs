@@ -1,7 +1,6 @@
 //! The API described for programs (`/openapi.json`) and for people (`/docs`, which needs nothing from elsewhere).
 
-use std::sync::LazyLock;
-
+use axum::Extension;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
 use base64::Engine as _;
@@ -11,11 +10,7 @@ use sha2::{Digest as _, Sha256};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::routes::{
-    accounts, audit, dashboard, deliveries, editing, groups, health, keys, messages, notifications, pairing, passkey,
-    pausing, preview, reminders, runs, tenants, webhooks,
-};
-use crate::{qr, sse};
+use crate::problem::Body;
 
 mod alike;
 pub mod expected;
@@ -51,23 +46,8 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
         (name = "Tenants", description = "For admins: tenants and their keys."),
         (name = "Service", description = "About this installation; without a key."),
     ),
-    paths(
-        accounts::create, accounts::list, accounts::get, accounts::rename, accounts::delete,
-        pairing::pair, pairing::get, qr::get, passkey::present, passkey::confirm, pairing::unpair, pairing::log_out,
-        groups::list, groups::sync,
-        messages::send, messages::list, messages::get,
-        reminders::create, reminders::list, reminders::get, editing::update, editing::change, reminders::delete,
-        preview::preview, pausing::pause, pausing::resume,
-        runs::list_of_reminder, runs::list, runs::get, runs::resume, runs::cancel, runs::clear,
-        notifications::list, notifications::read, notifications::read_all, dashboard::get,
-        sse::get, audit::list,
-        webhooks::create, webhooks::list, webhooks::get, webhooks::change, webhooks::delete, webhooks::rotate_secret,
-        deliveries::test, deliveries::replay, deliveries::list, deliveries::retry,
-        tenants::create, tenants::list, tenants::get, tenants::change, tenants::delete, tenants::audit, keys::create, keys::list, keys::revoke,
-        health::get,
-    ),
-    security(("key" = []), ("key_header" = [])),
-    modifiers(&Keys, &Limits, &Repeatable, &Problems, &Types, &Words)
+    components(schemas(Body)),
+    security(("key" = []), ("key_header" = []))
 )]
 struct Document;
 
@@ -85,37 +65,39 @@ impl Modify for Keys {
     }
 }
 
-/// The OpenAPI document.
-#[must_use]
-pub fn document() -> utoipa::openapi::OpenApi {
+/// The document without its operations, which the routes bring.
+pub(crate) fn frame() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }
 
-/// Routes that the document does not hold: it describes what programs call.
-pub const UNDOCUMENTED: [(&str, &str); 2] = [("/openapi.json", "GET"), ("/docs", "GET")];
-
-/// Every route of the tenants' port with each of its methods.
-pub fn endpoints() -> impl Iterator<Item = (String, &'static str)> {
-    let documented = document().paths.paths.into_iter().flat_map(|(path, item)| {
-        let operations =
-            [("GET", item.get), ("POST", item.post), ("PUT", item.put), ("PATCH", item.patch), ("DELETE", item.delete)];
-        let methods = operations.into_iter().filter(|(_, operation)| operation.is_some());
-        methods.map(|(method, _)| (path.clone(), method)).collect::<Vec<_>>()
-    });
-    documented.chain(UNDOCUMENTED.map(|(path, method)| (path.to_owned(), method)))
+/// The document with its operations, and with what they have alike.
+pub(crate) fn finished(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    let alike: [&dyn Modify; 6] = [&Keys, &Limits, &Repeatable, &Problems, &Types, &Words];
+    alike.into_iter().for_each(|modifier| modifier.modify(&mut document));
+    document
 }
 
 /// The document's text and its ETag; made once, as it is the same for everybody until the next release.
-static TEXT: LazyLock<(Bytes, HeaderValue)> = LazyLock::new(|| {
-    let text = serde_json::to_vec(&document()).unwrap_or_default();
-    let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(&text)[..12]);
-    let etag = HeaderValue::from_str(&format!("\"{digest}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
-    (text.into(), etag)
-});
+#[derive(Debug, Clone)]
+pub struct Text {
+    json: Bytes,
+    etag: HeaderValue,
+}
+
+impl Text {
+    /// The text of a document.
+    #[must_use]
+    pub fn of(document: &utoipa::openapi::OpenApi) -> Self {
+        let json = serde_json::to_vec(document).unwrap_or_default();
+        let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(&json)[..12]);
+        let etag = HeaderValue::from_str(&format!("\"{digest}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
+        Self { json: json.into(), etag }
+    }
+}
 
 /// `/openapi.json`. Who has it already is told so (304).
-pub async fn json(headers: HeaderMap) -> Response {
-    let (text, etag) = &*TEXT;
+pub async fn json(Extension(text): Extension<Text>, headers: HeaderMap) -> Response {
+    let Text { json, etag } = text;
     let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok()).unwrap_or_default();
     let own = etag.to_str().unwrap_or_default();
     let is_known = known.split(',').map(|one| one.trim().trim_start_matches("W/")).any(|one| one == own || one == "*");
@@ -123,7 +105,7 @@ pub async fn json(headers: HeaderMap) -> Response {
     if is_known {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    (headers, [(header::CONTENT_TYPE, "application/json")], text.clone()).into_response()
+    (headers, [(header::CONTENT_TYPE, "application/json")], json).into_response()
 }
 
 /// `/docs`.

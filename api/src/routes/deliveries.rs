@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::extract::{self, NoBody, Path, Query};
 use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
-use crate::problem::{Body, Problem, Result};
+use crate::problem::{Problem, Result};
 use crate::wire::delivery::{Delivery, Replayed};
 
 /// Which deliveries.
@@ -41,7 +41,7 @@ pub struct Filter {
 /// A `webhook.test` goes to this webhook alone, like an event.
 #[utoipa::path(post, path = "/v1/webhooks/{webhook}/test", tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     responses((status = 202, body = Delivery),
-        (status = 409, description = "The webhook is disabled", body = Body, content_type = "application/problem+json")))]
+        (status = 409, description = "The webhook is disabled")))]
 pub async fn test(
     State(context): State<Context>,
     caller: Caller,
@@ -112,7 +112,7 @@ impl Replay {
 /// receiver that knows it throws it away; what waits already is left as it is.
 #[utoipa::path(post, path = "/v1/webhooks/{webhook}/replay", tag = "Webhooks", params(("webhook" = WebhookId, Path)), request_body = Replay,
     responses((status = 202, body = Replayed),
-        (status = 409, description = "The webhook is disabled", body = Body, content_type = "application/problem+json")))]
+        (status = 409, description = "The webhook is disabled")))]
 pub async fn replay(
     State(context): State<Context>,
     caller: Caller,
@@ -134,7 +134,7 @@ pub async fn replay(
 #[utoipa::path(post, path = "/v1/webhooks/{webhook}/deliveries/{delivery}/retry", tag = "Webhooks",
     params(("webhook" = WebhookId, Path), ("delivery" = DeliveryId, Path)),
     responses((status = 202, body = Delivery),
-        (status = 409, description = "It was delivered", body = Body, content_type = "application/problem+json")))]
+        (status = 409, description = "It was delivered")))]
 pub async fn retry(
     State(context): State<Context>,
     caller: Caller,

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::{self, Path};
-use crate::problem::{Body, Problem, Result};
+use crate::problem::{Problem, Result};
 use crate::routes::patch;
 use crate::routes::reminders::no_such_account;
 use crate::routes::version::{expected, tag};
@@ -54,7 +54,7 @@ async fn edit(
 #[utoipa::path(put, path = "/v1/reminders/{reminder}", tag = "Reminders",
     params(("reminder" = ReminderId, Path), ("If-Match" = Option<String>, Header, max_length = 64, description = "The `ETag` that was read: an edit in between is answered with 412")),
     request_body = Wish,
-    responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = 412, description = "It was edited since it was read", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = 412, description = "It was edited since it was read")))]
 pub async fn update(
     State(context): State<Context>,
     caller: Caller,
@@ -78,7 +78,7 @@ pub async fn update(
 #[utoipa::path(patch, path = "/v1/reminders/{reminder}", tag = "Reminders",
     params(("reminder" = ReminderId, Path), ("If-Match" = Option<String>, Header, max_length = 64, description = "The `ETag` that was read: an edit in between is answered with 412")),
     request_body(content = HashMap<String, Value>, description = "Some fields, spelled as when a reminder is created", content_type = "application/merge-patch+json", example = json!({"name": "Stand-up", "window_end": "18:30", "recurrence": {"times": ["08:00", "13:30"]}})),
-    responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = 412, description = "It was edited since it was read", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = 412, description = "It was edited since it was read")))]
 pub async fn change(
     State(context): State<Context>,
     caller: Caller,

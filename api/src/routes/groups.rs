@@ -11,7 +11,7 @@ use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::{Path, Query};
 use crate::page::{self, Page};
-use crate::problem::{Body, Result};
+use crate::problem::Result;
 use crate::routes::tenants::Paging;
 use crate::wire::group::{Group, Syncing};
 
@@ -36,7 +36,7 @@ pub async fn list(
 ///
 /// They are read on every connect as well.
 #[utoipa::path(post, path = "/v1/accounts/{account}/groups/sync", tag = "Groups", params(("account" = AccountId, Path)),
-    responses((status = 202, body = Syncing), (status = 409, description = "No phone is linked", body = Body, content_type = "application/problem+json")))]
+    responses((status = 202, body = Syncing), (status = 409, description = "No phone is linked")))]
 pub async fn sync(
     State(context): State<Context>,
     caller: Caller,

@@ -22,7 +22,7 @@ use crate::context::Context;
 use crate::extract::{self, Path, Query};
 use crate::once::{self, Begun, Done, Once};
 use crate::page::{self, Page};
-use crate::problem::{Body, FieldError, Problem, Result};
+use crate::problem::{FieldError, Problem, Result};
 use crate::wire::message::Message;
 
 /// A text message.
@@ -64,7 +64,7 @@ pub struct Filter {
 #[utoipa::path(post, path = "/v1/accounts/{account}/messages", tag = "Messages",
     params(("account" = AccountId, Path)), request_body = Send,
     responses((status = 202, body = Message),
-        (status = 409, description = "Account not connected: pair it again", body = Body, content_type = "application/problem+json")))]
+        (status = 409, description = "Account not connected: pair it again")))]
 pub async fn send(
     State(context): State<Context>,
     caller: Caller,

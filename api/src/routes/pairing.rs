@@ -19,7 +19,7 @@ use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::{OptionalJson, Path};
 use crate::once::{Begun, Done, Once};
-use crate::problem::{Body, Problem, Result};
+use crate::problem::{Problem, Result};
 use crate::wire::pairing::{LoggedOut, Pairing, Unpaired};
 
 /// How to link the phone. Without a body: by QR code.
@@ -62,7 +62,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// state, and the eight characters of method `code`); the live stream tells when there is a new one.
 #[utoipa::path(post, path = "/v1/accounts/{account}/pair", tag = "Pairing", params(("account" = AccountId, Path)),
     request_body(content = Option<Pair>),
-    responses((status = 202, body = Pairing), (status = 409, description = "The account is connected", body = Body, content_type = "application/problem+json")))]
+    responses((status = 202, body = Pairing), (status = 409, description = "The account is connected")))]
 pub async fn pair(
     State(context): State<Context>,
     caller: Caller,

@@ -15,7 +15,7 @@ use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::{self, NoBody, Path};
 use crate::once::{Begun, Done, Once, Turn};
-use crate::problem::{Body, Problem, Result};
+use crate::problem::{Problem, Result};
 use crate::wire::pairing::Pairing;
 
 /// Longest field of a credential, in characters.
@@ -83,7 +83,7 @@ impl Credential {
 /// (compare the code, then `confirm`), or the pairing ends and says why.
 #[utoipa::path(post, path = "/v1/accounts/{account}/pair/passkey", tag = "Pairing", params(("account" = AccountId, Path)),
     request_body = Credential,
-    responses((status = 202, body = Pairing), (status = 409, description = "No passkey is asked for", body = Body, content_type = "application/problem+json")))]
+    responses((status = 202, body = Pairing), (status = 409, description = "No passkey is asked for")))]
 pub async fn present(
     State(context): State<Context>,
     caller: Caller,
@@ -105,7 +105,7 @@ pub async fn present(
 ///
 /// The phone shows the same code as `pairing`: the phone is linked.
 #[utoipa::path(post, path = "/v1/accounts/{account}/pair/passkey/confirm", tag = "Pairing", params(("account" = AccountId, Path)),
-    responses((status = 202, body = Pairing), (status = 409, description = "There is no code to compare", body = Body, content_type = "application/problem+json")))]
+    responses((status = 202, body = Pairing), (status = 409, description = "There is no code to compare")))]
 pub async fn confirm(
     State(context): State<Context>,
     caller: Caller,

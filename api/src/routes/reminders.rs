@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::extract::{self, Path, Query};
 use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
-use crate::problem::{Body, Problem, Result};
+use crate::problem::{Problem, Result};
 use crate::routes::version::tag;
 use crate::routes::wish::Wish;
 use crate::wire::reminder::Reminder;
@@ -50,7 +50,7 @@ pub struct Filter {
 /// What recurs fires from now on, wherever its start lies. A start of what fires once, up to a minute ago, is taken as the next full
 /// minute; an older one is refused.
 #[utoipa::path(post, path = "/v1/reminders", tag = "Reminders", request_body = Wish,
-    responses((status = 201, body = Reminder), (status = 404, description = "There is no such account", body = Body, content_type = "application/problem+json")))]
+    responses((status = 201, body = Reminder), (status = 404, description = "There is no such account")))]
 pub async fn create(
     State(context): State<Context>,
     caller: Caller,

@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::extract::{NoBody, Path, Query};
 use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
-use crate::problem::{Body, Result};
+use crate::problem::Result;
 use crate::wire::run::{Cleared, Run, RunWithTargets};
 
 /// Which runs.
@@ -144,7 +144,7 @@ pub async fn get(
 /// What was not sent of its pending targets goes out, within today's delivery window. Allowed while the reminder is paused;
 /// when the run is over the reminder goes on from then. Resuming twice is resuming once.
 #[utoipa::path(post, path = "/v1/runs/{run}/resume", tag = "Reminders", params(("run" = RunId, Path)),
-    responses((status = 202, body = RunWithTargets), (status = 409, description = "It is not paused, or can't be sent now: the detail says why", body = Body, content_type = "application/problem+json")))]
+    responses((status = 202, body = RunWithTargets), (status = 409, description = "It is not paused, or can't be sent now: the detail says why")))]
 pub async fn resume(
     State(context): State<Context>,
     caller: Caller,
@@ -167,7 +167,7 @@ pub async fn resume(
 /// One that is pending, under way or paused. What was handed over to WhatsApp stays sent; the rest is called back, and its targets are
 /// skipped. The run is `partial` then, or `canceled` if nothing had left. A recurring reminder goes on, one that was for once has ended.
 #[utoipa::path(post, path = "/v1/runs/{run}/cancel", tag = "Reminders", params(("run" = RunId, Path)),
-    responses((status = 200, body = RunWithTargets), (status = 409, description = "It is over", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = RunWithTargets), (status = 409, description = "It is over")))]
 pub async fn cancel(
     State(context): State<Context>,
     caller: Caller,

@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::extract::{self, Path, Query};
 use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
-use crate::problem::{Body, Problem, Result};
+use crate::problem::{Problem, Result};
 use crate::wire::audit::AuditEntry;
 use crate::wire::tenant::Tenant;
 
@@ -152,7 +152,7 @@ pub async fn audit(
 /// With its keys, accounts, messages and reminders; its audit trail stays. Refused while an account is linked.
 #[utoipa::path(delete, path = "/v1/tenants/{tenant}", tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)),
-    responses((status = 204), (status = 409, description = "An account is still linked", body = Body, content_type = "application/problem+json")))]
+    responses((status = 204), (status = 409, description = "An account is still linked")))]
 pub async fn delete(State(context): State<Context>, admin: Admin, Path(tenant): Path<TenantId>) -> Result<StatusCode> {
     tenants::delete(&context.db, tenant, admin.operator()).await?;
     Ok(StatusCode::NO_CONTENT)
