@@ -1,8 +1,8 @@
 //! The API described for programs (`/openapi.json`) and for people (`/docs`, which needs nothing from elsewhere).
 
 use axum::Extension;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse as _, Response};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -14,13 +14,10 @@ use crate::problem::Body;
 
 mod alike;
 pub mod expected;
+pub mod page;
 
 pub use alike::NOT_REPEATABLE;
 use alike::{Limits, Problems, Repeatable, Types, Words};
-
-/// The page may run its own script and read this API, and nothing else.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
-     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -106,10 +103,4 @@ pub async fn json(Extension(text): Extension<Text>, headers: HeaderMap) -> Respo
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
     (headers, [(header::CONTENT_TYPE, "application/json")], json).into_response()
-}
-
-/// `/docs`.
-pub async fn page() -> ([(HeaderName, HeaderValue); 1], Html<&'static str>) {
-    let policy = [(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY))];
-    (policy, Html(include_str!("../docs.html")))
 }

@@ -36,7 +36,8 @@ pub mod webhooks;
 pub mod wish;
 
 /// Routes that the document does not hold: it describes what programs call.
-pub const UNDOCUMENTED: [(&str, &str); 2] = [("/openapi.json", "GET"), ("/docs", "GET")];
+pub const UNDOCUMENTED: [(&str, &str); 4] =
+    [("/openapi.json", "GET"), ("/docs", "GET"), ("/docs/", "GET"), ("/docs/{file}", "GET")];
 
 /// The OpenAPI document.
 #[must_use]
@@ -115,7 +116,9 @@ pub fn router(context: Context) -> Router {
     openapi::expected::learn(|| serde_json::to_value(&document).unwrap_or_default());
     router
         .route("/openapi.json", get(openapi::json).layer(Extension(openapi::Text::of(&document))))
-        .route("/docs", get(openapi::page))
+        .route("/docs", get(openapi::page::moved))
+        .route("/docs/", get(openapi::page::index))
+        .route("/docs/{file}", get(openapi::page::file))
         .with_state(context)
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
