@@ -54,7 +54,8 @@ pub struct Shown {
 ///
 /// The present one; a new one comes every 20 seconds (the first lives 60), and the live stream tells when. 404 when there
 /// is none: before the first, after the scan, or when the pairing has ended. `QR-Number` and `QR-Expires-At` tell its life.
-#[utoipa::path(get, path = "/v1/accounts/{account}/qr", tag = "Pairing", params(("account" = AccountId, Path), Shown),
+#[utoipa::path(get, path = "/v1/accounts/{account}/qr", operation_id = "get_qr",
+    tag = "Pairing", params(("account" = AccountId, Path), Shown),
     responses((status = 200, content((Vec<u8> = "image/png"), (String = "text/plain"), (Qr = "application/json"))),
         (status = 404, description = "No such account; or no code: not yet, not any more, or because the pairing is by code (`no-qr-code`, the detail says which)"),
         (status = 406)))]

@@ -52,7 +52,7 @@ pub struct Filter {
 /// Add an account
 ///
 /// It is unpaired until a phone is linked with `pair`.
-#[utoipa::path(post, path = "/v1/accounts", tag = "Accounts", request_body = Label,
+#[utoipa::path(post, path = "/v1/accounts", operation_id = "create_account", tag = "Accounts", request_body = Label,
     responses((status = 201, body = Account)))]
 pub async fn create(
     State(context): State<Context>,
@@ -73,7 +73,7 @@ pub async fn create(
 /// List accounts
 ///
 /// In the order in which they were added, whatever they are called.
-#[utoipa::path(get, path = "/v1/accounts", tag = "Accounts", params(Filter),
+#[utoipa::path(get, path = "/v1/accounts", operation_id = "list_accounts", tag = "Accounts", params(Filter),
     responses((status = 200, body = Page<Account>)))]
 pub async fn list(
     State(context): State<Context>,
@@ -87,7 +87,8 @@ pub async fn list(
 }
 
 /// Read an account
-#[utoipa::path(get, path = "/v1/accounts/{account}", tag = "Accounts", params(("account" = AccountId, Path)),
+#[utoipa::path(get, path = "/v1/accounts/{account}", operation_id = "get_account",
+    tag = "Accounts", params(("account" = AccountId, Path)),
     responses((status = 200, body = Account)))]
 pub async fn get(
     State(context): State<Context>,
@@ -98,7 +99,8 @@ pub async fn get(
 }
 
 /// Rename an account
-#[utoipa::path(patch, path = "/v1/accounts/{account}", tag = "Accounts", params(("account" = AccountId, Path)),
+#[utoipa::path(patch, path = "/v1/accounts/{account}", operation_id = "rename_account",
+    tag = "Accounts", params(("account" = AccountId, Path)),
     request_body = Label,
     responses((status = 200, body = Account)))]
 pub async fn rename(
@@ -116,7 +118,8 @@ pub async fn rename(
 ///
 /// For good, with its groups and reminders; the history of runs stays, and what is queued ends as `canceled`. If a phone is linked, the device is logged out on
 /// WhatsApp's side first (202); else it is gone at once (204). Either way it is listed no more.
-#[utoipa::path(delete, path = "/v1/accounts/{account}", tag = "Accounts", params(("account" = AccountId, Path)),
+#[utoipa::path(delete, path = "/v1/accounts/{account}", operation_id = "delete_account",
+    tag = "Accounts", params(("account" = AccountId, Path)),
     responses((status = 202, body = Deleting), (status = 204)))]
 pub async fn delete(
     State(context): State<Context>,

@@ -32,7 +32,7 @@ pub struct Filter {
 /// Read the audit trail
 ///
 /// Everything that changed accounts, keys, webhooks and the tenant, by whom, and how it ended; newest first.
-#[utoipa::path(get, path = "/v1/audit", tag = "Events", params(Filter),
+#[utoipa::path(get, path = "/v1/audit", operation_id = "list_audit", tag = "Events", params(Filter),
     responses((status = 200, body = Page<AuditEntry>)))]
 pub async fn list(
     State(context): State<Context>,

@@ -19,7 +19,7 @@ const RECENT: i64 = 10;
 /// Read the dashboard
 ///
 /// Accounts and reminders by status, unread notifications, and the newest runs.
-#[utoipa::path(get, path = "/v1/dashboard", tag = "Reminders",
+#[utoipa::path(get, path = "/v1/dashboard", operation_id = "get_dashboard", tag = "Reminders",
     responses((status = 200, body = Dashboard)))]
 pub async fn get(State(context): State<Context>, caller: Caller) -> Result<Json<Dashboard>> {
     let counts = dashboard::counts(&context.db, caller.tenant).await?;

@@ -39,7 +39,8 @@ pub struct Filter {
 /// Send a test
 ///
 /// A `webhook.test` goes to this webhook alone, like an event.
-#[utoipa::path(post, path = "/v1/webhooks/{webhook}/test", tag = "Webhooks", params(("webhook" = WebhookId, Path)),
+#[utoipa::path(post, path = "/v1/webhooks/{webhook}/test", operation_id = "test_webhook",
+    tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     responses((status = 202, body = Delivery),
         (status = 409, description = "The webhook is disabled")))]
 pub async fn test(
@@ -59,7 +60,7 @@ pub async fn test(
 /// List a webhook's deliveries
 ///
 /// Newest first. They are kept two days longer than events, nine days if the operator sets nothing else.
-#[utoipa::path(get, path = "/v1/webhooks/{webhook}/deliveries", tag = "Webhooks",
+#[utoipa::path(get, path = "/v1/webhooks/{webhook}/deliveries", operation_id = "list_deliveries", tag = "Webhooks",
     params(("webhook" = WebhookId, Path), Filter),
     responses((status = 200, body = Page<Delivery>)))]
 pub async fn list(
@@ -110,7 +111,8 @@ impl Replay {
 ///
 /// At most 1,000 a call, oldest first; `next_since` says from where to ask for the rest. Each keeps its `webhook-id`, so that a
 /// receiver that knows it throws it away; what waits already is left as it is.
-#[utoipa::path(post, path = "/v1/webhooks/{webhook}/replay", tag = "Webhooks", params(("webhook" = WebhookId, Path)), request_body = Replay,
+#[utoipa::path(post, path = "/v1/webhooks/{webhook}/replay", operation_id = "replay_webhook",
+    tag = "Webhooks", params(("webhook" = WebhookId, Path)), request_body = Replay,
     responses((status = 202, body = Replayed),
         (status = 409, description = "The webhook is disabled")))]
 pub async fn replay(
@@ -131,7 +133,8 @@ pub async fn replay(
 /// Try a delivery again
 ///
 /// At once, and with all its attempts before it. What was delivered is not sent again (409).
-#[utoipa::path(post, path = "/v1/webhooks/{webhook}/deliveries/{delivery}/retry", tag = "Webhooks",
+#[utoipa::path(post, path = "/v1/webhooks/{webhook}/deliveries/{delivery}/retry", operation_id = "retry_delivery",
+    tag = "Webhooks",
     params(("webhook" = WebhookId, Path), ("delivery" = DeliveryId, Path)),
     responses((status = 202, body = Delivery),
         (status = 409, description = "It was delivered")))]

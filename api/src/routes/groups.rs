@@ -18,7 +18,8 @@ use crate::wire::group::{Group, Syncing};
 /// List groups
 ///
 /// As of the last sync; the account's `groups_synced_at` says when that was.
-#[utoipa::path(get, path = "/v1/accounts/{account}/groups", tag = "Groups", params(("account" = AccountId, Path), Paging),
+#[utoipa::path(get, path = "/v1/accounts/{account}/groups", operation_id = "list_groups",
+    tag = "Groups", params(("account" = AccountId, Path), Paging),
     responses((status = 200, body = Page<Group>)))]
 pub async fn list(
     State(context): State<Context>,
@@ -35,7 +36,8 @@ pub async fn list(
 /// Read the groups anew
 ///
 /// They are read on every connect as well.
-#[utoipa::path(post, path = "/v1/accounts/{account}/groups/sync", tag = "Groups", params(("account" = AccountId, Path)),
+#[utoipa::path(post, path = "/v1/accounts/{account}/groups/sync", operation_id = "sync_groups",
+    tag = "Groups", params(("account" = AccountId, Path)),
     responses((status = 202, body = Syncing), (status = 409, description = "No phone is linked")))]
 pub async fn sync(
     State(context): State<Context>,

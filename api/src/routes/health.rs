@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::wire::health::{Health, Part, Parts, Sessions, ZoneData};
 
 /// How the service is
-#[utoipa::path(get, path = "/health", tag = "Service", security(()),
+#[utoipa::path(get, path = "/health", operation_id = "get_health", tag = "Service", security(()),
     responses((status = 200, body = Health), (status = 503, body = Health)))]
 pub async fn get(State(context): State<Context>) -> (StatusCode, Json<Health>) {
     let (signs, redis) = tokio::join!(signs::of_all_tenants(&context.db), context.bus.is_reachable());

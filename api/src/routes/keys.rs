@@ -17,7 +17,8 @@ use crate::routes::tenants::Name;
 use crate::wire::key::{ApiKey, CreatedKey};
 
 /// Create a key for a tenant
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/keys", tag = "Tenants", security(("admin_key" = [])),
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/keys", operation_id = "create_key",
+    tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)), request_body = Name,
     responses((status = 201, body = CreatedKey)))]
 pub async fn create(
@@ -36,7 +37,8 @@ pub async fn create(
 }
 
 /// List a tenant's keys
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/keys", tag = "Tenants", security(("admin_key" = [])),
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/keys", operation_id = "list_keys",
+    tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)),
     responses((status = 200, body = Page<ApiKey>)))]
 pub async fn list(
@@ -51,7 +53,8 @@ pub async fn list(
 /// Revoke a key
 ///
 /// Takes effect everywhere within five seconds. Revoking it again changes nothing.
-#[utoipa::path(delete, path = "/v1/tenants/{tenant}/keys/{key}", tag = "Tenants", security(("admin_key" = [])),
+#[utoipa::path(delete, path = "/v1/tenants/{tenant}/keys/{key}", operation_id = "revoke_key",
+    tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path), ("key" = ApiKeyId, Path)),
     responses((status = 204)))]
 pub async fn revoke(

@@ -61,7 +61,7 @@ pub struct Filter {
 /// Answers as soon as the message is stored safely; its state then tells how far it has come, and the live stream tells
 /// when that changes. While the account is offline it waits. With an `Idempotency-Key` the request may be repeated for
 /// 24 hours: the message is sent once.
-#[utoipa::path(post, path = "/v1/accounts/{account}/messages", tag = "Messages",
+#[utoipa::path(post, path = "/v1/accounts/{account}/messages", operation_id = "send_message", tag = "Messages",
     params(("account" = AccountId, Path)), request_body = Send,
     responses((status = 202, body = Message),
         (status = 409, description = "Account not connected: pair it again")))]
@@ -138,7 +138,7 @@ fn digest_of_release_before(account: AccountId, to: &Jid, request: &Send) -> [u8
 /// List an account's messages
 ///
 /// Newest first. A page ends early after 4 MiB of texts.
-#[utoipa::path(get, path = "/v1/accounts/{account}/messages", tag = "Messages",
+#[utoipa::path(get, path = "/v1/accounts/{account}/messages", operation_id = "list_messages", tag = "Messages",
     params(("account" = AccountId, Path), Filter),
     responses((status = 200, body = Page<Message>)))]
 pub async fn list(
@@ -154,7 +154,8 @@ pub async fn list(
 }
 
 /// Read a message
-#[utoipa::path(get, path = "/v1/messages/{message}", tag = "Messages", params(("message" = MessageId, Path)),
+#[utoipa::path(get, path = "/v1/messages/{message}", operation_id = "get_message",
+    tag = "Messages", params(("message" = MessageId, Path)),
     responses((status = 200, body = Message)))]
 pub async fn get(
     State(context): State<Context>,

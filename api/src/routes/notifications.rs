@@ -34,7 +34,8 @@ pub struct Filter {
 /// List notifications
 ///
 /// Newest first. They are kept as long as runs.
-#[utoipa::path(get, path = "/v1/notifications", tag = "Notifications", params(Filter),
+#[utoipa::path(get, path = "/v1/notifications", operation_id = "list_notifications",
+    tag = "Notifications", params(Filter),
     responses((status = 200, body = Page<Notification>)))]
 pub async fn list(
     State(context): State<Context>,
@@ -49,7 +50,8 @@ pub async fn list(
 }
 
 /// Note that a notification was read
-#[utoipa::path(post, path = "/v1/notifications/{notification}/read", tag = "Notifications",
+#[utoipa::path(post, path = "/v1/notifications/{notification}/read", operation_id = "read_notification",
+    tag = "Notifications",
     params(("notification" = Uuid, Path)),
     responses((status = 204)))]
 pub async fn read(
@@ -62,7 +64,7 @@ pub async fn read(
 }
 
 /// Note that all notifications were read
-#[utoipa::path(post, path = "/v1/notifications/read", tag = "Notifications",
+#[utoipa::path(post, path = "/v1/notifications/read", operation_id = "read_all_notifications", tag = "Notifications",
     responses((status = 200, body = Read)))]
 pub async fn read_all(State(context): State<Context>, caller: Caller) -> Result<Json<Read>> {
     Ok(Json(Read { read: notifications::read_all(&context.db, caller.tenant).await? }))

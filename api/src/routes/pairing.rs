@@ -60,7 +60,8 @@ const LOOK: Duration = Duration::from_millis(500);
 ///
 /// Starts a pairing, or starts it over if one is under way. Then fetch the code: `qr` (an image), or `pairing` (its
 /// state, and the eight characters of method `code`); the live stream tells when there is a new one.
-#[utoipa::path(post, path = "/v1/accounts/{account}/pair", tag = "Pairing", params(("account" = AccountId, Path)),
+#[utoipa::path(post, path = "/v1/accounts/{account}/pair", operation_id = "pair_account",
+    tag = "Pairing", params(("account" = AccountId, Path)),
     request_body(content = Option<Pair>),
     responses((status = 202, body = Pairing), (status = 409, description = "The account is connected")))]
 pub async fn pair(
@@ -84,7 +85,8 @@ pub async fn pair(
 }
 
 /// Read the pairing under way
-#[utoipa::path(get, path = "/v1/accounts/{account}/pairing", tag = "Pairing", params(("account" = AccountId, Path)),
+#[utoipa::path(get, path = "/v1/accounts/{account}/pairing", operation_id = "get_pairing",
+    tag = "Pairing", params(("account" = AccountId, Path)),
     responses((status = 200, body = Pairing)))]
 pub async fn get(
     State(context): State<Context>,
@@ -101,7 +103,8 @@ pub async fn get(
 /// queued, and runs under way, end as `canceled`: they were meant for this phone.
 /// WhatsApp is not told: the phone goes on listing the device until it notices, and `advice` says how to end that. `logout` tells
 /// WhatsApp.
-#[utoipa::path(post, path = "/v1/accounts/{account}/unpair", tag = "Pairing", params(("account" = AccountId, Path)),
+#[utoipa::path(post, path = "/v1/accounts/{account}/unpair", operation_id = "unpair_account",
+    tag = "Pairing", params(("account" = AccountId, Path)),
     responses((status = 200, body = Unpaired)))]
 pub async fn unpair(
     State(context): State<Context>,
@@ -120,7 +123,8 @@ pub async fn unpair(
 /// Unlinks the device on WhatsApp's side first, so that the phone lists it no more; then the account is `unpaired`. Its groups and
 /// reminders stay; what is queued, and runs under way, end as `canceled`. The answer comes within some 20 seconds and says
 /// whether WhatsApp confirmed; where it did not, the account is unlinked all the same, as by `unpair`.
-#[utoipa::path(post, path = "/v1/accounts/{account}/logout", tag = "Pairing", params(("account" = AccountId, Path)),
+#[utoipa::path(post, path = "/v1/accounts/{account}/logout", operation_id = "log_out_account",
+    tag = "Pairing", params(("account" = AccountId, Path)),
     responses((status = 200, body = LoggedOut)))]
 pub async fn log_out(
     State(context): State<Context>,

@@ -81,7 +81,8 @@ impl Credential {
 ///
 /// While `pairing` is at step `passkey`: the credential for `passkey_options`. WhatsApp's answer comes as an event: `session.passkey_code`
 /// (compare the code, then `confirm`), or the pairing ends and says why.
-#[utoipa::path(post, path = "/v1/accounts/{account}/pair/passkey", tag = "Pairing", params(("account" = AccountId, Path)),
+#[utoipa::path(post, path = "/v1/accounts/{account}/pair/passkey", operation_id = "present_passkey",
+    tag = "Pairing", params(("account" = AccountId, Path)),
     request_body = Credential,
     responses((status = 202, body = Pairing), (status = 409, description = "No passkey is asked for")))]
 pub async fn present(
@@ -104,7 +105,8 @@ pub async fn present(
 /// Confirm the passkey's code
 ///
 /// The phone shows the same code as `pairing`: the phone is linked.
-#[utoipa::path(post, path = "/v1/accounts/{account}/pair/passkey/confirm", tag = "Pairing", params(("account" = AccountId, Path)),
+#[utoipa::path(post, path = "/v1/accounts/{account}/pair/passkey/confirm", operation_id = "confirm_passkey",
+    tag = "Pairing", params(("account" = AccountId, Path)),
     responses((status = 202, body = Pairing), (status = 409, description = "There is no code to compare")))]
 pub async fn confirm(
     State(context): State<Context>,

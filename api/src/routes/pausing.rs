@@ -15,7 +15,8 @@ use crate::wire::reminder::Reminder;
 ///
 /// It does not fire until it is resumed, and no run's end lifts this pause. A run that is under way goes on. Pausing twice
 /// is pausing once.
-#[utoipa::path(post, path = "/v1/reminders/{reminder}/pause", tag = "Reminders", params(("reminder" = ReminderId, Path)),
+#[utoipa::path(post, path = "/v1/reminders/{reminder}/pause", operation_id = "pause_reminder",
+    tag = "Reminders", params(("reminder" = ReminderId, Path)),
     responses((status = 200, body = Reminder), (status = 409, description = "It has ended or failed")))]
 pub async fn pause(
     State(context): State<Context>,
@@ -31,7 +32,8 @@ pub async fn pause(
 ///
 /// It fires next at its first occurrence from now on; what passed meanwhile is not missed. One that has no occurrence left
 /// has ended. A paused run of it stays paused: resume or cancel that by itself.
-#[utoipa::path(post, path = "/v1/reminders/{reminder}/resume", tag = "Reminders", params(("reminder" = ReminderId, Path)),
+#[utoipa::path(post, path = "/v1/reminders/{reminder}/resume", operation_id = "resume_reminder",
+    tag = "Reminders", params(("reminder" = ReminderId, Path)),
     responses((status = 200, body = Reminder), (status = 409, description = "It has ended, or its rule can't be computed")))]
 pub async fn resume(
     State(context): State<Context>,

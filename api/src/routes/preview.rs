@@ -93,7 +93,8 @@ fn firing(accepted: &Accepted, Occurrence { at, nominal, clocks }: Occurrence) -
 ///
 /// The next occurrences of a reminder that does not exist yet, and what clocks do to them where they change. What would be
 /// refused when creating it is refused here with the same words.
-#[utoipa::path(post, path = "/v1/reminders/preview", tag = "Reminders", request_body = Wish,
+#[utoipa::path(post, path = "/v1/reminders/preview", operation_id = "preview_reminder",
+    tag = "Reminders", request_body = Wish,
     responses((status = 200, body = Preview)))]
 pub async fn preview(
     State(context): State<Context>,

@@ -49,7 +49,7 @@ pub struct Filter {
 ///
 /// What recurs fires from now on, wherever its start lies. A start of what fires once, up to a minute ago, is taken as the next full
 /// minute; an older one is refused.
-#[utoipa::path(post, path = "/v1/reminders", tag = "Reminders", request_body = Wish,
+#[utoipa::path(post, path = "/v1/reminders", operation_id = "create_reminder", tag = "Reminders", request_body = Wish,
     responses((status = 201, body = Reminder), (status = 404, description = "There is no such account")))]
 pub async fn create(
     State(context): State<Context>,
@@ -72,7 +72,7 @@ pub async fn create(
 /// List reminders
 ///
 /// Oldest first. A page ends early after 4 MiB of texts. An empty one says which filter left nothing.
-#[utoipa::path(get, path = "/v1/reminders", tag = "Reminders", params(Filter),
+#[utoipa::path(get, path = "/v1/reminders", operation_id = "list_reminders", tag = "Reminders", params(Filter),
     responses((status = 200, body = Page<Reminder>)))]
 pub async fn list(
     State(context): State<Context>,
@@ -93,7 +93,8 @@ pub async fn list(
 /// Read a reminder
 ///
 /// Its `ETag` is for `If-Match` of an edit: it changes with each.
-#[utoipa::path(get, path = "/v1/reminders/{reminder}", tag = "Reminders", params(("reminder" = ReminderId, Path)),
+#[utoipa::path(get, path = "/v1/reminders/{reminder}", operation_id = "get_reminder",
+    tag = "Reminders", params(("reminder" = ReminderId, Path)),
     responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`")))))]
 pub async fn get(
     State(context): State<Context>,
@@ -107,7 +108,8 @@ pub async fn get(
 /// Delete a reminder
 ///
 /// What was pending never fires; the history of its runs stays readable.
-#[utoipa::path(delete, path = "/v1/reminders/{reminder}", tag = "Reminders", params(("reminder" = ReminderId, Path)),
+#[utoipa::path(delete, path = "/v1/reminders/{reminder}", operation_id = "delete_reminder",
+    tag = "Reminders", params(("reminder" = ReminderId, Path)),
     responses((status = 204)))]
 pub async fn delete(
     State(context): State<Context>,

@@ -78,7 +78,7 @@ pub struct ToClear {
 /// List runs
 ///
 /// Newest first, those of deleted reminders included. An empty page says which filter left nothing.
-#[utoipa::path(get, path = "/v1/runs", tag = "Reminders", params(Filter),
+#[utoipa::path(get, path = "/v1/runs", operation_id = "list_runs", tag = "Reminders", params(Filter),
     responses((status = 200, body = Page<Run>)))]
 pub async fn list(
     State(context): State<Context>,
@@ -108,7 +108,7 @@ pub async fn list(
 /// List a reminder's runs
 ///
 /// Newest first.
-#[utoipa::path(get, path = "/v1/reminders/{reminder}/runs", tag = "Reminders",
+#[utoipa::path(get, path = "/v1/reminders/{reminder}/runs", operation_id = "list_reminder_runs", tag = "Reminders",
     params(("reminder" = ReminderId, Path), OfReminder),
     responses((status = 200, body = Page<Run>)))]
 pub async fn list_of_reminder(
@@ -129,7 +129,7 @@ pub async fn list_of_reminder(
 /// Read a run
 ///
 /// Also after its reminder is gone.
-#[utoipa::path(get, path = "/v1/runs/{run}", tag = "Reminders", params(("run" = RunId, Path)),
+#[utoipa::path(get, path = "/v1/runs/{run}", operation_id = "get_run", tag = "Reminders", params(("run" = RunId, Path)),
     responses((status = 200, body = RunWithTargets)))]
 pub async fn get(
     State(context): State<Context>,
@@ -143,7 +143,8 @@ pub async fn get(
 ///
 /// What was not sent of its pending targets goes out, within today's delivery window. Allowed while the reminder is paused;
 /// when the run is over the reminder goes on from then. Resuming twice is resuming once.
-#[utoipa::path(post, path = "/v1/runs/{run}/resume", tag = "Reminders", params(("run" = RunId, Path)),
+#[utoipa::path(post, path = "/v1/runs/{run}/resume", operation_id = "resume_run",
+    tag = "Reminders", params(("run" = RunId, Path)),
     responses((status = 202, body = RunWithTargets), (status = 409, description = "It is not paused, or can't be sent now: the detail says why")))]
 pub async fn resume(
     State(context): State<Context>,
@@ -166,7 +167,8 @@ pub async fn resume(
 ///
 /// One that is pending, under way or paused. What was handed over to WhatsApp stays sent; the rest is called back, and its targets are
 /// skipped. The run is `partial` then, or `canceled` if nothing had left. A recurring reminder goes on, one that was for once has ended.
-#[utoipa::path(post, path = "/v1/runs/{run}/cancel", tag = "Reminders", params(("run" = RunId, Path)),
+#[utoipa::path(post, path = "/v1/runs/{run}/cancel", operation_id = "cancel_run",
+    tag = "Reminders", params(("run" = RunId, Path)),
     responses((status = 200, body = RunWithTargets), (status = 409, description = "It is over")))]
 pub async fn cancel(
     State(context): State<Context>,
@@ -190,7 +192,7 @@ pub async fn cancel(
 ///
 /// Removes every run that is over and that the filters let through, those of deleted reminders included; without a filter all of them.
 /// Runs that are not over stay: cancel or finish them first.
-#[utoipa::path(delete, path = "/v1/runs", tag = "Reminders", params(ToClear),
+#[utoipa::path(delete, path = "/v1/runs", operation_id = "clear_runs", tag = "Reminders", params(ToClear),
     responses((status = 200, body = Cleared)))]
 pub async fn clear(
     State(context): State<Context>,

@@ -50,7 +50,8 @@ pub struct Paging {
 }
 
 /// Create a tenant
-#[utoipa::path(post, path = "/v1/tenants", tag = "Tenants", security(("admin_key" = [])), request_body = Name,
+#[utoipa::path(post, path = "/v1/tenants", operation_id = "create_tenant",
+    tag = "Tenants", security(("admin_key" = [])), request_body = Name,
     responses((status = 201, body = Tenant)))]
 pub async fn create(
     State(context): State<Context>,
@@ -67,7 +68,8 @@ pub async fn create(
 }
 
 /// List tenants
-#[utoipa::path(get, path = "/v1/tenants", tag = "Tenants", security(("admin_key" = [])), params(Paging),
+#[utoipa::path(get, path = "/v1/tenants", operation_id = "list_tenants",
+    tag = "Tenants", security(("admin_key" = [])), params(Paging),
     responses((status = 200, body = Page<Tenant>)))]
 pub async fn list(
     State(context): State<Context>,
@@ -81,7 +83,8 @@ pub async fn list(
 }
 
 /// Read a tenant
-#[utoipa::path(get, path = "/v1/tenants/{tenant}", tag = "Tenants", security(("admin_key" = [])),
+#[utoipa::path(get, path = "/v1/tenants/{tenant}", operation_id = "get_tenant",
+    tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)),
     responses((status = 200, body = Tenant)))]
 pub async fn get(State(context): State<Context>, _: Admin, Path(tenant): Path<TenantId>) -> Result<Json<Tenant>> {
@@ -110,7 +113,8 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Opti
 /// Change a tenant
 ///
 /// How long its messages and its audit trail are kept.
-#[utoipa::path(patch, path = "/v1/tenants/{tenant}", tag = "Tenants", security(("admin_key" = [])),
+#[utoipa::path(patch, path = "/v1/tenants/{tenant}", operation_id = "change_tenant",
+    tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)), request_body = ChangeTenant,
     responses((status = 200, body = Tenant)))]
 pub async fn change(
@@ -132,7 +136,8 @@ pub async fn change(
 /// Read a tenant's audit trail
 ///
 /// Everything that changed its accounts, keys and webhooks, and the tenant itself; also after it was deleted. Newest first.
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/audit", tag = "Tenants", security(("admin_key" = [])),
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/audit", operation_id = "list_tenant_audit",
+    tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path), Paging),
     responses((status = 200, body = Page<AuditEntry>)))]
 pub async fn audit(
@@ -150,7 +155,8 @@ pub async fn audit(
 /// Delete a tenant
 ///
 /// With its keys, accounts, messages and reminders; its audit trail stays. Refused while an account is linked.
-#[utoipa::path(delete, path = "/v1/tenants/{tenant}", tag = "Tenants", security(("admin_key" = [])),
+#[utoipa::path(delete, path = "/v1/tenants/{tenant}", operation_id = "delete_tenant",
+    tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)),
     responses((status = 204), (status = 409, description = "An account is still linked")))]
 pub async fn delete(State(context): State<Context>, admin: Admin, Path(tenant): Path<TenantId>) -> Result<StatusCode> {

@@ -66,7 +66,8 @@ fn checked(
 /// for about a day, what you refuse with a 4xx for some hours. After a 429, or a 503 with `Retry-After`, all waits, and no
 /// attempt is counted. While a delivery was refused, or has failed three times or more, newer ones of its account go out
 /// before it. A tenant has up to 20 webhooks.
-#[utoipa::path(post, path = "/v1/webhooks", tag = "Webhooks", request_body = NewWebhook,
+#[utoipa::path(post, path = "/v1/webhooks", operation_id = "create_webhook",
+    tag = "Webhooks", request_body = NewWebhook,
     responses((status = 201, body = WebhookWithSecret)))]
 pub async fn create(
     State(context): State<Context>,
@@ -88,7 +89,7 @@ pub async fn create(
 /// List webhooks
 ///
 /// In the order in which they were added.
-#[utoipa::path(get, path = "/v1/webhooks", tag = "Webhooks", params(Paging),
+#[utoipa::path(get, path = "/v1/webhooks", operation_id = "list_webhooks", tag = "Webhooks", params(Paging),
     responses((status = 200, body = Page<Webhook>)))]
 pub async fn list(
     State(context): State<Context>,
@@ -102,7 +103,8 @@ pub async fn list(
 }
 
 /// Read a webhook
-#[utoipa::path(get, path = "/v1/webhooks/{webhook}", tag = "Webhooks", params(("webhook" = WebhookId, Path)),
+#[utoipa::path(get, path = "/v1/webhooks/{webhook}", operation_id = "get_webhook",
+    tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     responses((status = 200, body = Webhook)))]
 pub async fn get(
     State(context): State<Context>,
@@ -115,7 +117,8 @@ pub async fn get(
 /// Change a webhook
 ///
 /// With a new `url`, or `enabled`, its failures are forgotten, and what waits is tried at once.
-#[utoipa::path(patch, path = "/v1/webhooks/{webhook}", tag = "Webhooks", params(("webhook" = WebhookId, Path)),
+#[utoipa::path(patch, path = "/v1/webhooks/{webhook}", operation_id = "change_webhook",
+    tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     request_body = WebhookChange,
     responses((status = 200, body = Webhook)))]
 pub async fn change(
@@ -134,7 +137,8 @@ pub async fn change(
 /// Delete a webhook
 ///
 /// With its deliveries: what waits is not posted any more.
-#[utoipa::path(delete, path = "/v1/webhooks/{webhook}", tag = "Webhooks", params(("webhook" = WebhookId, Path)),
+#[utoipa::path(delete, path = "/v1/webhooks/{webhook}", operation_id = "delete_webhook",
+    tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     responses((status = 204)))]
 pub async fn delete(
     State(context): State<Context>,
@@ -148,7 +152,8 @@ pub async fn delete(
 /// Change a webhook's secret
 ///
 /// For 24 hours requests carry two signatures, of the new secret and of the one before, so that receivers can follow.
-#[utoipa::path(post, path = "/v1/webhooks/{webhook}/rotate-secret", tag = "Webhooks", params(("webhook" = WebhookId, Path)),
+#[utoipa::path(post, path = "/v1/webhooks/{webhook}/rotate-secret", operation_id = "rotate_webhook_secret",
+    tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     responses((status = 200, body = WebhookWithSecret)))]
 pub async fn rotate_secret(
     State(context): State<Context>,
