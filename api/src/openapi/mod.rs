@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::problem::Body;
@@ -54,11 +54,14 @@ struct Keys;
 impl Modify for Keys {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let components = document.components.get_or_insert_default();
-        let bearer = || SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        components.add_security_scheme("key", bearer());
-        components
-            .add_security_scheme("key_header", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Api-Key"))));
-        components.add_security_scheme("admin_key", bearer());
+        let bearer = |whose| {
+            let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(whose));
+            SecurityScheme::Http(scheme.build())
+        };
+        components.add_security_scheme("key", bearer("A tenant's key"));
+        let header = ApiKeyValue::with_description("X-Api-Key", "The same key in a header of its own");
+        components.add_security_scheme("key_header", SecurityScheme::ApiKey(ApiKey::Header(header)));
+        components.add_security_scheme("admin_key", bearer("An admin's key: for tenants and their keys"));
     }
 }
 
