@@ -28,9 +28,10 @@ pub mod problem;
 pub mod qr;
 pub mod routes;
 pub mod sse;
+pub mod wire;
 
 pub use config::Config;
-pub use openapi::document;
+pub use routes::document;
 
 /// Where the api listens.
 pub struct Listeners {
@@ -50,7 +51,7 @@ pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) 
     let (address, ops_address) = (tenants.local_addr()?, ops.local_addr()?);
     let served = CancellationToken::new(); // health and metrics are served until the last request is answered
     let _served = served.clone().drop_guard();
-    Endpoint::are(openapi::endpoints());
+    Endpoint::are(routes::endpoints());
     let ops = tokio::spawn(ops::serve(Component::Api, ops, pulse.clone(), readiness.check(), served.clone()));
     let mut startup = Startup::new("api", pulse.clone(), readiness, stop.clone());
     let limits =

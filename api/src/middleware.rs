@@ -20,8 +20,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The W3C Trace Context of a caller that traces. It is taken, and not answered: no finished standard says how.
 const TRACEPARENT: &str = "traceparent";
-/// Asked by machines every few seconds: no story.
-const UNTRACED: [&str; 3] = ["/health", "/openapi.json", "/docs"];
+/// Asked by machines every few seconds, or a page's parts: no story.
+const UNTRACED: [&str; 5] = ["/health", "/openapi.json", "/docs", "/docs/", "/docs/{file}"];
 
 /// Outermost: gives the request an id (a client's own is kept if it is short and plain), measures it, and ends it in time.
 /// Spans hold the route's pattern, never a number or a text.

@@ -9,6 +9,7 @@
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use common::conflict::Conflict;
 use common::id::{AccountId, TenantId};
 use common::job::Bell;
 use common::seal::Sealer;
@@ -195,9 +196,7 @@ impl Asked {
     fn open(&self, sealed: &[u8]) -> Result<Vec<u8>> {
         let sealer = self.sealer();
         let opened = sealer.open(sealer.key_id(), sealed, &self.key.request);
-        opened.map_err(|_| {
-            Problem::Conflict("This was done for another API key, which alone may see the answer".to_owned())
-        })
+        opened.map_err(|_| Problem::Conflict(Conflict::AnswerOfAnotherKey))
     }
 }
 

@@ -3,9 +3,16 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use common::conflict::Conflict;
 use common::store;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+mod conflict;
+pub mod table;
+
+/// How each `type` begins.
+const TYPE: &str = "urn:switchboard:problem:";
 
 tokio::task_local! {
     /// The id of the request that is being answered.
@@ -27,7 +34,7 @@ pub struct FieldError {
 }
 
 /// Why a request was not done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, strum::EnumCount)]
 pub enum Problem {
     /// The body is not what its content type says.
     Malformed(String),
@@ -44,11 +51,9 @@ pub enum Problem {
     /// The path exists, but not with this method.
     MethodNotAllowed,
     /// The thing's present state does not allow this.
-    Conflict(String),
+    Conflict(Conflict),
     /// The thing was edited since the client has read it.
     Changed(String),
-    /// The account has no phone.
-    NotConnected(&'static str),
     /// Events after the position that the client remembers are not kept any more.
     Gone {
         /// From here on all are.
@@ -133,9 +138,8 @@ impl Problem {
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "This key may not do that"),
             Self::NotFound | Self::NoSuch(_) => (StatusCode::NOT_FOUND, "not-found", "Not found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
-            Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", "Not possible right now"),
+            Self::Conflict(conflict) => (StatusCode::CONFLICT, conflict.slug(), conflict::title(conflict)),
             Self::Changed(_) => (StatusCode::PRECONDITION_FAILED, "changed", "It was edited since it was read"),
-            Self::NotConnected(_) => (StatusCode::CONFLICT, "account-not-connected", "The account has no phone"),
             Self::Gone { .. } => (StatusCode::GONE, "gone", "Events after this position are not kept any more"),
             Self::KeyReused => (
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -158,16 +162,14 @@ impl Problem {
 
     fn detail(&self) -> Option<String> {
         match self {
-            Self::Malformed(detail) | Self::Conflict(detail) | Self::Changed(detail) | Self::NoCode(detail) => {
-                Some(detail.clone())
-            }
+            Self::Malformed(detail) | Self::Changed(detail) | Self::NoCode(detail) => Some(detail.clone()),
+            Self::Conflict(conflict) => Some(conflict.to_string()),
             Self::TooLarge(limit) => Some(format!("This route takes at most {limit} bytes")),
             Self::SlowBody => Some("It must arrive within 25 seconds, with no pause of ten".to_owned()),
             Self::Forbidden(detail)
             | Self::UnsupportedMediaType(detail)
             | Self::NotAcceptable(detail)
-            | Self::TooMany(detail)
-            | Self::NotConnected(detail) => Some((*detail).to_owned()),
+            | Self::TooMany(detail) => Some((*detail).to_owned()),
             Self::Unauthorized => Some("Send it as `Authorization: Bearer <key>` or `X-Api-Key: <key>`".to_owned()),
             Self::Gone { oldest } => Some(format!("Go on from {oldest}, and read anew what you keep of older events")),
             Self::Timeout | Self::Unavailable => Some("Try again in a moment".to_owned()),
@@ -185,14 +187,14 @@ impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::NotFound | store::Error::Fenced => Self::NotFound,
-            store::Error::NotConnected(detail) => Self::NotConnected(detail),
-            store::Error::Conflict(detail) => Self::Conflict(detail),
+            store::Error::Conflict(conflict) => Self::Conflict(conflict),
             error @ store::Error::Changed(_) => Self::Changed(error.to_string()),
             error if error.is_transient() => {
                 tracing::warn!(%error, "the database is away, or asks to try again");
                 Self::Unavailable
             }
-            error @ (store::Error::Database(_)
+            error @ (store::Error::Closed
+            | store::Error::Database(_)
             | store::Error::Unavailable(_)
             | store::Error::UnknownKey { .. }
             | store::Error::Corrupt(_)) => Self::internal(&error),
@@ -210,7 +212,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, slug, title) = self.row();
         let body = Body {
-            kind: format!("urn:switchboard:problem:{slug}"),
+            kind: format!("{TYPE}{slug}"),
             title,
             status: status.as_u16(),
             detail: self.detail(),

@@ -4,18 +4,18 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
-use chrono::{DateTime, Utc};
 use common::account::{Method, Status, Step};
 use common::id::AccountId;
 use common::store::accounts::{self, Pairing};
 use qrcode::{Color, EcLevel, QrCode};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::{Path, Query};
-use crate::problem::{Body, Problem, Result};
+use crate::problem::{Problem, Result};
+use crate::wire::qr::Qr;
 
 /// Pixels of a module's side.
 const SCALE: usize = 8;
@@ -50,25 +50,15 @@ pub struct Shown {
     format: Option<Format>,
 }
 
-/// The code and its life.
-#[derive(Serialize, ToSchema)]
-pub struct Qr {
-    /// What the code says.
-    text: String,
-    /// Its number within this pairing, from 1.
-    number: i32,
-    /// When it stops working.
-    expires_at: DateTime<Utc>,
-}
-
 /// Fetch the QR code
 ///
 /// The present one; a new one comes every 20 seconds (the first lives 60), and the live stream tells when. 404 when there
 /// is none: before the first, after the scan, or when the pairing has ended. `QR-Number` and `QR-Expires-At` tell its life.
-#[utoipa::path(get, path = "/v1/accounts/{account}/qr", tag = "Pairing", params(("account" = AccountId, Path), Shown),
+#[utoipa::path(get, path = "/v1/accounts/{account}/qr", operation_id = "get_qr",
+    tag = "Pairing", params(("account" = AccountId, Path), Shown),
     responses((status = 200, content((Vec<u8> = "image/png"), (String = "text/plain"), (Qr = "application/json"))),
-        (status = 404, description = "No such account; or no code: not yet, not any more, or because the pairing is by code (`no-qr-code`, the detail says which)", body = Body, content_type = "application/problem+json"),
-        (status = 406, body = Body, content_type = "application/problem+json")))]
+        (status = 404, description = "No such account; or no code: not yet, not any more, or because the pairing is by code (`no-qr-code`, the detail says which)"),
+        (status = 406)))]
 pub async fn get(
     State(context): State<Context>,
     caller: Caller,

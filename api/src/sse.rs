@@ -22,7 +22,7 @@ use utoipa::IntoParams;
 use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::Query;
-use crate::problem::{Body, Problem, Result};
+use crate::problem::{Problem, Result};
 
 /// Events read at one time.
 const PAGE: i64 = 100;
@@ -58,11 +58,11 @@ pub struct Filter {
 /// themselves when they reconnect, so nothing is missed. The first event, `stream.opened`, only carries the place at
 /// which the stream begins; a last one, `stream.closed`, says in `{"reason": …}` that the key was revoked. Some events
 /// only say that there is something new, such as `session.qr`: fetch it from its own route.
-#[utoipa::path(get, path = "/v1/events", tag = "Events",
+#[utoipa::path(get, path = "/v1/events", operation_id = "follow_events", tag = "Events",
     params(Filter, ("Last-Event-ID" = Option<String>, Header, max_length = 64, description = "The `id` of the last event seen")),
     responses((status = 200, content_type = "text/event-stream", body = Happened, description = "Each event's `data` is this object"),
-        (status = 410, description = "Events after the given one are not kept any more; go on from `oldest`, and read anew what you missed", body = Body, content_type = "application/problem+json"),
-        (status = 429, description = "Too many streams are open", body = Body, content_type = "application/problem+json")))]
+        (status = 410, description = "Events after the given one are not kept any more; go on from `oldest`, and read anew what you missed"),
+        (status = 429, description = "Too many streams are open")))]
 pub async fn get(
     State(context): State<Context>,
     caller: Caller,

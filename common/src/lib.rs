@@ -15,6 +15,7 @@ pub mod zone;
 
 // domain: pure rules, no I/O
 pub mod account;
+pub mod conflict;
 pub mod event;
 pub mod job;
 pub mod message;

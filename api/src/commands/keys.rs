@@ -12,6 +12,7 @@ use super::table::{instant, or_dash, show};
 use super::{COMMAND, open, plainly};
 use crate::auth;
 use crate::config::{Keys, Rows};
+use crate::wire::key::ApiKey;
 
 pub(super) async fn run(command: Keys, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     match command {
@@ -19,6 +20,7 @@ pub(super) async fn run(command: Keys, out: &mut (dyn Write + Send)) -> anyhow::
         Keys::List { rows } => {
             let db = open(&rows.database).await?;
             let keys = api_keys::list_of_all_tenants(&db).await.map_err(|error| plainly(error, &rows.database))?;
+            let keys: Vec<ApiKey> = keys.into_iter().map(ApiKey::from).collect();
             show(out, rows.json, &keys, ["ID", "WHOSE", "STATE", "LAST USED", "NAME"], |key| {
                 let whose = key.tenant_id.map_or_else(|| "admin".to_owned(), |tenant| format!("tenant {tenant}"));
                 let state = if key.revoked_at.is_some() { "revoked" } else { "valid" };

@@ -9,6 +9,7 @@ use common::store::tenants;
 use super::table::{instant, show};
 use super::{COMMAND, open, plainly};
 use crate::config::Tenants;
+use crate::wire::tenant::Tenant;
 
 /// Tenants in one answer.
 const LIMIT: i64 = 100_000;
@@ -18,6 +19,7 @@ pub(super) async fn run(command: Tenants, out: &mut (dyn Write + Send)) -> anyho
         Tenants::List { rows } => {
             let db = open(&rows.database).await?;
             let found = tenants::list(&db, None, LIMIT).await.map_err(|error| plainly(error, &rows.database))?;
+            let found: Vec<Tenant> = found.into_iter().map(Tenant::from).collect();
             show(out, rows.json, &found, ["ID", "CREATED", "NAME"], |tenant| {
                 [tenant.id.to_string(), instant(tenant.created_at), tenant.name.clone()]
             })
@@ -28,7 +30,7 @@ pub(super) async fn run(command: Tenants, out: &mut (dyn Write + Send)) -> anyho
             let created = tenants::create(&db, TenantId::new(), &name, COMMAND).await;
             let tenant = created.map_err(|error| plainly(error, &rows.database))?;
             if rows.json {
-                writeln!(out, "{}", serde_json::to_string(&tenant)?)?;
+                writeln!(out, "{}", serde_json::to_string(&Tenant::from(tenant))?)?;
             } else {
                 writeln!(out, "{}", tenant.id)?;
             }

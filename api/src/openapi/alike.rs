@@ -4,9 +4,11 @@ use serde_json::Value;
 use utoipa::Modify;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::SecurityRequirement;
-use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder};
+use utoipa::openapi::{Content, ContentBuilder, OpenApi, Ref, RefOr, Required, Response};
+
+use crate::problem::table;
 
 /// POSTs whose answers say in `Location` where the thing is that was made or begun.
 const LOCATED: [&str; 6] = [
@@ -125,7 +127,7 @@ impl Modify for Limits {
     }
 }
 
-/// The problems that can be answered, besides those that a route names itself.
+/// The problems that can be answered: those that a route names itself, and those that all have alike.
 pub(super) struct Problems;
 
 impl Modify for Problems {
@@ -144,9 +146,31 @@ impl Modify for Problems {
             statuses.extend(operation.request_body.is_some().then_some("415"));
             statuses.extend(has_body.then_some(["400", "408", "413"]).into_iter().flatten());
             statuses.extend((is_repeatable(path, method) || method == "PUT").then_some("409"));
+            let named = &mut operation.responses.responses;
             for status in statuses {
-                operation.responses.responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(problem()));
+                named.entry(status.to_owned()).or_insert_with(|| RefOr::T(Response::default()));
             }
+            for (status, response) in named {
+                if let RefOr::T(response) = response
+                    && status.starts_with(['4', '5'])
+                    && response.content.is_empty()
+                {
+                    response.content.insert("application/problem+json".to_owned(), RefOr::T(problem()));
+                }
+            }
+        }
+    }
+}
+
+/// The types of problems, by name.
+pub(super) struct Types;
+
+impl Modify for Types {
+    fn modify(&self, document: &mut OpenApi) {
+        let schema = document.components.as_mut().and_then(|components| components.schemas.get_mut("Problem"));
+        let Some(RefOr::T(Schema::Object(problem))) = schema else { return };
+        if let Some(RefOr::T(Schema::Object(kind))) = problem.properties.get_mut("type") {
+            kind.description = Some(table::words());
         }
     }
 }
@@ -160,9 +184,8 @@ fn is_open(needed: &SecurityRequirement) -> bool {
     *needed == SecurityRequirement::default()
 }
 
-fn problem() -> Response {
-    let body = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    ResponseBuilder::new().content("application/problem+json", body).build()
+fn problem() -> Content {
+    ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build()
 }
 
 /// What a response says when its route does not say it better; the standard wants words at each.

@@ -1,33 +1,25 @@
 //! The API described for programs (`/openapi.json`) and for people (`/docs`, which needs nothing from elsewhere).
 
-use std::sync::LazyLock;
-
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse as _, Response};
+use axum::Extension;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::routes::{
-    accounts, audit, dashboard, deliveries, editing, groups, health, keys, messages, notifications, pairing, passkey,
-    pausing, preview, reminders, runs, tenants, webhooks,
-};
-use crate::{qr, sse};
+use crate::problem::Body;
 
 mod alike;
 pub mod expected;
+pub mod page;
 mod posted;
 
 pub use alike::NOT_REPEATABLE;
-use alike::{Limits, Problems, Repeatable, Words};
+use alike::{Limits, Problems, Repeatable, Types, Words};
 use posted::Posted;
-
-/// The page may run its own script and read this API, and nothing else.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
-     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -53,23 +45,8 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
         (name = "Tenants", description = "For admins: tenants and their keys."),
         (name = "Service", description = "About this installation; without a key."),
     ),
-    paths(
-        accounts::create, accounts::list, accounts::get, accounts::rename, accounts::delete,
-        pairing::pair, pairing::get, qr::get, passkey::present, passkey::confirm, pairing::unpair, pairing::log_out,
-        groups::list, groups::sync,
-        messages::send, messages::list, messages::get,
-        reminders::create, reminders::list, reminders::get, editing::update, editing::change, reminders::delete,
-        preview::preview, pausing::pause, pausing::resume,
-        runs::list_of_reminder, runs::list, runs::get, runs::resume, runs::cancel, runs::clear,
-        notifications::list, notifications::read, notifications::read_all, dashboard::get,
-        sse::get, audit::list,
-        webhooks::create, webhooks::list, webhooks::get, webhooks::change, webhooks::delete, webhooks::rotate_secret,
-        deliveries::test, deliveries::replay, deliveries::list, deliveries::retry,
-        tenants::create, tenants::list, tenants::get, tenants::change, tenants::delete, tenants::audit, keys::create, keys::list, keys::revoke,
-        health::get,
-    ),
-    security(("key" = []), ("key_header" = [])),
-    modifiers(&Keys, &Posted, &Limits, &Repeatable, &Problems, &Words)
+    components(schemas(Body)),
+    security(("key" = []), ("key_header" = []))
 )]
 struct Document;
 
@@ -79,45 +56,50 @@ struct Keys;
 impl Modify for Keys {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let components = document.components.get_or_insert_default();
-        let bearer = || SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        components.add_security_scheme("key", bearer());
-        components
-            .add_security_scheme("key_header", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Api-Key"))));
-        components.add_security_scheme("admin_key", bearer());
+        let bearer = |whose| {
+            let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(whose));
+            SecurityScheme::Http(scheme.build())
+        };
+        components.add_security_scheme("key", bearer("A tenant's key"));
+        let header = ApiKeyValue::with_description("X-Api-Key", "The same key in a header of its own");
+        components.add_security_scheme("key_header", SecurityScheme::ApiKey(ApiKey::Header(header)));
+        components.add_security_scheme("admin_key", bearer("An admin's key: for tenants and their keys"));
     }
 }
 
-/// The OpenAPI document.
-#[must_use]
-pub fn document() -> utoipa::openapi::OpenApi {
+/// The document without its operations, which the routes bring.
+pub(crate) fn frame() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }
 
-/// Routes that the document does not hold: it describes what programs call.
-pub const UNDOCUMENTED: [(&str, &str); 2] = [("/openapi.json", "GET"), ("/docs", "GET")];
-
-/// Every route of the tenants' port with each of its methods.
-pub fn endpoints() -> impl Iterator<Item = (String, &'static str)> {
-    let documented = document().paths.paths.into_iter().flat_map(|(path, item)| {
-        let operations =
-            [("GET", item.get), ("POST", item.post), ("PUT", item.put), ("PATCH", item.patch), ("DELETE", item.delete)];
-        let methods = operations.into_iter().filter(|(_, operation)| operation.is_some());
-        methods.map(|(method, _)| (path.clone(), method)).collect::<Vec<_>>()
-    });
-    documented.chain(UNDOCUMENTED.map(|(path, method)| (path.to_owned(), method)))
+/// The document with its operations, and with what they have alike.
+pub(crate) fn finished(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    let alike: [&dyn Modify; 7] = [&Keys, &Posted, &Limits, &Repeatable, &Problems, &Types, &Words];
+    alike.into_iter().for_each(|modifier| modifier.modify(&mut document));
+    document
 }
 
 /// The document's text and its ETag; made once, as it is the same for everybody until the next release.
-static TEXT: LazyLock<(Bytes, HeaderValue)> = LazyLock::new(|| {
-    let text = serde_json::to_vec(&document()).unwrap_or_default();
-    let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(&text)[..12]);
-    let etag = HeaderValue::from_str(&format!("\"{digest}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
-    (text.into(), etag)
-});
+#[derive(Debug, Clone)]
+pub struct Text {
+    json: Bytes,
+    etag: HeaderValue,
+}
+
+impl Text {
+    /// The text of a document.
+    #[must_use]
+    pub fn of(document: &utoipa::openapi::OpenApi) -> Self {
+        let json = serde_json::to_vec(document).unwrap_or_default();
+        let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(&json)[..12]);
+        let etag = HeaderValue::from_str(&format!("\"{digest}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
+        Self { json: json.into(), etag }
+    }
+}
 
 /// `/openapi.json`. Who has it already is told so (304).
-pub async fn json(headers: HeaderMap) -> Response {
-    let (text, etag) = &*TEXT;
+pub async fn json(Extension(text): Extension<Text>, headers: HeaderMap) -> Response {
+    let Text { json, etag } = text;
     let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok()).unwrap_or_default();
     let own = etag.to_str().unwrap_or_default();
     let is_known = known.split(',').map(|one| one.trim().trim_start_matches("W/")).any(|one| one == own || one == "*");
@@ -125,11 +107,5 @@ pub async fn json(headers: HeaderMap) -> Response {
     if is_known {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    (headers, [(header::CONTENT_TYPE, "application/json")], text.clone()).into_response()
-}
-
-/// `/docs`.
-pub async fn page() -> ([(HeaderName, HeaderValue); 1], Html<&'static str>) {
-    let policy = [(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY))];
-    (policy, Html(include_str!("../docs.html")))
+    (headers, [(header::CONTENT_TYPE, "application/json")], json).into_response()
 }

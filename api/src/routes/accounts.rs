@@ -4,12 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use common::account::{self, Action, Status, Step};
-use common::clock;
+use common::account::{self, Status};
 use common::id::AccountId;
 use common::job::Bell;
 use common::store::accounts::{self, Deletion};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Caller;
@@ -18,36 +17,7 @@ use crate::extract::{self, Path, Query};
 use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
 use crate::problem::{Problem, Result};
-
-/// An account, and what may be done with it.
-#[derive(Serialize, ToSchema)]
-pub struct Account {
-    #[serde(flatten)]
-    row: accounts::Account,
-    /// The pairing under way, while it waits for somebody; more of it at `pairing`.
-    pairing: Option<Waiting>,
-    /// Why what is queued does not go out now, and until when; null when nothing keeps it.
-    waiting: Option<account::Wait>,
-    /// What may be done with it now; each is a button.
-    actions: &'static [Action],
-}
-
-/// What a pairing waits for.
-#[derive(Serialize, ToSchema)]
-pub struct Waiting {
-    /// What must be done.
-    step: Step,
-    /// More of it, for a person.
-    advice: Option<String>,
-}
-
-impl From<accounts::Account> for Account {
-    fn from(row: accounts::Account) -> Self {
-        let pairing = row.step.map(|step| Waiting { step, advice: row.advice.clone() });
-        let waiting = account::waits(row.status, row.banned_until, row.held_until, clock::now());
-        Self { actions: account::actions(row.status), pairing, waiting, row }
-    }
-}
+use crate::wire::account::{Account, Deleting};
 
 /// What people call the account.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -79,18 +49,10 @@ pub struct Filter {
     cursor: Option<String>,
 }
 
-/// A delete that goes on: the device is being logged out.
-#[derive(Serialize, ToSchema)]
-pub struct Deleting {
-    /// Always `deleting`.
-    #[schema(example = "deleting")]
-    status: &'static str,
-}
-
 /// Add an account
 ///
 /// It is unpaired until a phone is linked with `pair`.
-#[utoipa::path(post, path = "/v1/accounts", tag = "Accounts", request_body = Label,
+#[utoipa::path(post, path = "/v1/accounts", operation_id = "create_account", tag = "Accounts", request_body = Label,
     responses((status = 201, body = Account)))]
 pub async fn create(
     State(context): State<Context>,
@@ -111,7 +73,7 @@ pub async fn create(
 /// List accounts
 ///
 /// In the order in which they were added, whatever they are called.
-#[utoipa::path(get, path = "/v1/accounts", tag = "Accounts", params(Filter),
+#[utoipa::path(get, path = "/v1/accounts", operation_id = "list_accounts", tag = "Accounts", params(Filter),
     responses((status = 200, body = Page<Account>)))]
 pub async fn list(
     State(context): State<Context>,
@@ -125,7 +87,8 @@ pub async fn list(
 }
 
 /// Read an account
-#[utoipa::path(get, path = "/v1/accounts/{account}", tag = "Accounts", params(("account" = AccountId, Path)),
+#[utoipa::path(get, path = "/v1/accounts/{account}", operation_id = "get_account",
+    tag = "Accounts", params(("account" = AccountId, Path)),
     responses((status = 200, body = Account)))]
 pub async fn get(
     State(context): State<Context>,
@@ -136,7 +99,8 @@ pub async fn get(
 }
 
 /// Rename an account
-#[utoipa::path(patch, path = "/v1/accounts/{account}", tag = "Accounts", params(("account" = AccountId, Path)),
+#[utoipa::path(patch, path = "/v1/accounts/{account}", operation_id = "rename_account",
+    tag = "Accounts", params(("account" = AccountId, Path)),
     request_body = Label,
     responses((status = 200, body = Account)))]
 pub async fn rename(
@@ -154,7 +118,8 @@ pub async fn rename(
 ///
 /// For good, with its groups and reminders; the history of runs stays, and what is queued ends as `canceled`. If a phone is linked, the device is logged out on
 /// WhatsApp's side first (202); else it is gone at once (204). Either way it is listed no more.
-#[utoipa::path(delete, path = "/v1/accounts/{account}", tag = "Accounts", params(("account" = AccountId, Path)),
+#[utoipa::path(delete, path = "/v1/accounts/{account}", operation_id = "delete_account",
+    tag = "Accounts", params(("account" = AccountId, Path)),
     responses((status = 202, body = Deleting), (status = 204)))]
 pub async fn delete(
     State(context): State<Context>,

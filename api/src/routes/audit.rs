@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use common::id::AccountId;
-use common::store::audit::{self, AuditEntry};
+use common::store::audit;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::extract::Query;
 use crate::page::{self, Page};
 use crate::problem::Result;
+use crate::wire::audit::AuditEntry;
 
 /// Which entries.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -31,7 +32,7 @@ pub struct Filter {
 /// Read the audit trail
 ///
 /// Everything that changed accounts, keys, webhooks and the tenant, by whom, and how it ended; newest first.
-#[utoipa::path(get, path = "/v1/audit", tag = "Events", params(Filter),
+#[utoipa::path(get, path = "/v1/audit", operation_id = "list_audit", tag = "Events", params(Filter),
     responses((status = 200, body = Page<AuditEntry>)))]
 pub async fn list(
     State(context): State<Context>,
@@ -41,5 +42,5 @@ pub async fn list(
     let limit = page::limit(filter.limit)?;
     let before = page::read_time_cursor(filter.cursor.as_deref())?;
     let rows = audit::list(&context.db, caller.tenant, filter.account_id, before, limit + 1).await?;
-    Ok(Json(Page::cut(rows, limit, |entry| page::time_cursor(entry.created_at, entry.id), |entry| entry)))
+    Ok(Json(Page::cut(rows, limit, |entry| page::time_cursor(entry.created_at, entry.id), AuditEntry::from)))
 }

@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 use common::clock;
 use common::id::{DeliveryId, WebhookId};
 use common::store::page::Numbered;
-use common::store::webhooks::deliveries::{self, Delivery, Replayed, State as DeliveryState, Stretch};
+use common::store::webhooks::deliveries::{self, Stretch};
+use common::webhook::delivery::State as DeliveryState;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -17,7 +18,8 @@ use crate::context::Context;
 use crate::extract::{self, NoBody, Path, Query};
 use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
-use crate::problem::{Body, Problem, Result};
+use crate::problem::{Problem, Result};
+use crate::wire::delivery::{Delivery, Replayed};
 
 /// Which deliveries.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -37,9 +39,10 @@ pub struct Filter {
 /// Send a test
 ///
 /// A `webhook.test` goes to this webhook alone, like an event.
-#[utoipa::path(post, path = "/v1/webhooks/{webhook}/test", tag = "Webhooks", params(("webhook" = WebhookId, Path)),
+#[utoipa::path(post, path = "/v1/webhooks/{webhook}/test", operation_id = "test_webhook",
+    tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     responses((status = 202, body = Delivery),
-        (status = 409, description = "The webhook is disabled", body = Body, content_type = "application/problem+json")))]
+        (status = 409, description = "The webhook is disabled")))]
 pub async fn test(
     State(context): State<Context>,
     caller: Caller,
@@ -51,13 +54,13 @@ pub async fn test(
         Begun::Again(answer) => return Ok(answer),
     };
     let delivery = deliveries::test(turn.db(), caller.tenant, webhook).await?;
-    turn.end(&context, Done::new(StatusCode::ACCEPTED, &delivery)?.signal()).await
+    turn.end(&context, Done::new(StatusCode::ACCEPTED, &Delivery::from(delivery))?.signal()).await
 }
 
 /// List a webhook's deliveries
 ///
 /// Newest first. They are kept two days longer than events, nine days if the operator sets nothing else.
-#[utoipa::path(get, path = "/v1/webhooks/{webhook}/deliveries", tag = "Webhooks",
+#[utoipa::path(get, path = "/v1/webhooks/{webhook}/deliveries", operation_id = "list_deliveries", tag = "Webhooks",
     params(("webhook" = WebhookId, Path), Filter),
     responses((status = 200, body = Page<Delivery>)))]
 pub async fn list(
@@ -69,7 +72,7 @@ pub async fn list(
     let limit = page::limit(filter.limit)?;
     let before = page::number_cursor(&context.db, Numbered::Deliveries, filter.cursor.as_deref()).await?;
     let rows = deliveries::list(&context.db, caller.tenant, webhook, filter.state, before, limit + 1).await?;
-    Ok(Json(Page::cut(rows, limit, |delivery| delivery.seq.to_string(), |delivery| delivery)))
+    Ok(Json(Page::cut(rows, limit, |delivery| delivery.seq.to_string(), Delivery::from)))
 }
 
 /// What to send again: all that failed, or what happened in a stretch of time.
@@ -108,9 +111,10 @@ impl Replay {
 ///
 /// At most 1,000 a call, oldest first; `next_since` says from where to ask for the rest. Each keeps its `webhook-id`, so that a
 /// receiver that knows it throws it away; what waits already is left as it is.
-#[utoipa::path(post, path = "/v1/webhooks/{webhook}/replay", tag = "Webhooks", params(("webhook" = WebhookId, Path)), request_body = Replay,
+#[utoipa::path(post, path = "/v1/webhooks/{webhook}/replay", operation_id = "replay_webhook",
+    tag = "Webhooks", params(("webhook" = WebhookId, Path)), request_body = Replay,
     responses((status = 202, body = Replayed),
-        (status = 409, description = "The webhook is disabled", body = Body, content_type = "application/problem+json")))]
+        (status = 409, description = "The webhook is disabled")))]
 pub async fn replay(
     State(context): State<Context>,
     caller: Caller,
@@ -123,16 +127,17 @@ pub async fn replay(
     };
     let stretch = request.body.0.stretch()?;
     let replayed = deliveries::replay(turn.db(), caller.tenant, webhook, stretch, caller.operator()).await?;
-    turn.end(&context, Done::new(StatusCode::ACCEPTED, &replayed)?.signal()).await
+    turn.end(&context, Done::new(StatusCode::ACCEPTED, &Replayed::from(replayed))?.signal()).await
 }
 
 /// Try a delivery again
 ///
 /// At once, and with all its attempts before it. What was delivered is not sent again (409).
-#[utoipa::path(post, path = "/v1/webhooks/{webhook}/deliveries/{delivery}/retry", tag = "Webhooks",
+#[utoipa::path(post, path = "/v1/webhooks/{webhook}/deliveries/{delivery}/retry", operation_id = "retry_delivery",
+    tag = "Webhooks",
     params(("webhook" = WebhookId, Path), ("delivery" = DeliveryId, Path)),
     responses((status = 202, body = Delivery),
-        (status = 409, description = "It was delivered", body = Body, content_type = "application/problem+json")))]
+        (status = 409, description = "It was delivered")))]
 pub async fn retry(
     State(context): State<Context>,
     caller: Caller,
@@ -144,5 +149,5 @@ pub async fn retry(
         Begun::Again(answer) => return Ok(answer),
     };
     let delivery = deliveries::retry(turn.db(), caller.tenant, webhook, delivery).await?;
-    turn.end(&context, Done::new(StatusCode::ACCEPTED, &delivery)?.signal()).await
+    turn.end(&context, Done::new(StatusCode::ACCEPTED, &Delivery::from(delivery))?.signal()).await
 }

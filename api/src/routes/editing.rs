@@ -11,11 +11,12 @@ use serde_json::Value;
 use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::{self, Path};
-use crate::problem::{Body, Problem, Result};
+use crate::problem::{Problem, Result};
 use crate::routes::patch;
-use crate::routes::reminders::{Reminder, no_such_account};
+use crate::routes::reminders::no_such_account;
 use crate::routes::version::{expected, tag};
 use crate::routes::wish::Wish;
+use crate::wire::reminder::Reminder;
 
 /// How often a patch is made anew that others have overtaken.
 const PATCHES: usize = 10;
@@ -50,10 +51,10 @@ async fn edit(
 /// of which nothing was sent yet, goes out at the next full minute as it was edited, if the new plan has it too and its
 /// window is open. What was handed over to WhatsApp by then counts as sent, and does not go out again.
 /// What `GET` answers can be sent back: what can't be set is not looked at.
-#[utoipa::path(put, path = "/v1/reminders/{reminder}", tag = "Reminders",
+#[utoipa::path(put, path = "/v1/reminders/{reminder}", operation_id = "replace_reminder", tag = "Reminders",
     params(("reminder" = ReminderId, Path), ("If-Match" = Option<String>, Header, max_length = 64, description = "The `ETag` that was read: an edit in between is answered with 412")),
     request_body = Wish,
-    responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = 412, description = "It was edited since it was read", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = 412, description = "It was edited since it was read")))]
 pub async fn update(
     State(context): State<Context>,
     caller: Caller,
@@ -74,10 +75,10 @@ pub async fn update(
 /// A JSON merge patch (RFC 7396): fields that are given take the place of those that are there, `null` removes one, lists are replaced
 /// whole; of `recurrence` single fields can be given. `recurrence` and `rrule` take each other's place. What comes of it is checked, and
 /// armed, as if it had been sent whole. What others edit meanwhile is not lost: it is patched as it is then.
-#[utoipa::path(patch, path = "/v1/reminders/{reminder}", tag = "Reminders",
+#[utoipa::path(patch, path = "/v1/reminders/{reminder}", operation_id = "change_reminder", tag = "Reminders",
     params(("reminder" = ReminderId, Path), ("If-Match" = Option<String>, Header, max_length = 64, description = "The `ETag` that was read: an edit in between is answered with 412")),
     request_body(content = HashMap<String, Value>, description = "Some fields, spelled as when a reminder is created", content_type = "application/merge-patch+json", example = json!({"name": "Stand-up", "window_end": "18:30", "recurrence": {"times": ["08:00", "13:30"]}})),
-    responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = 412, description = "It was edited since it was read", body = Body, content_type = "application/problem+json")))]
+    responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`"))), (status = 412, description = "It was edited since it was read")))]
 pub async fn change(
     State(context): State<Context>,
     caller: Caller,

@@ -5,29 +5,21 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use common::id::AccountId;
 use common::job::Bell;
-use common::store::groups::{self, Group};
-use serde::Serialize;
-use utoipa::ToSchema;
+use common::store::groups;
 
 use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::{Path, Query};
 use crate::page::{self, Page};
-use crate::problem::{Body, Result};
+use crate::problem::Result;
 use crate::routes::tenants::Paging;
-
-/// A sync that was asked for.
-#[derive(Serialize, ToSchema)]
-pub struct Syncing {
-    /// Always `syncing`.
-    #[schema(example = "syncing")]
-    status: &'static str,
-}
+use crate::wire::group::{Group, Syncing};
 
 /// List groups
 ///
 /// As of the last sync; the account's `groups_synced_at` says when that was.
-#[utoipa::path(get, path = "/v1/accounts/{account}/groups", tag = "Groups", params(("account" = AccountId, Path), Paging),
+#[utoipa::path(get, path = "/v1/accounts/{account}/groups", operation_id = "list_groups",
+    tag = "Groups", params(("account" = AccountId, Path), Paging),
     responses((status = 200, body = Page<Group>)))]
 pub async fn list(
     State(context): State<Context>,
@@ -38,14 +30,15 @@ pub async fn list(
     let limit = page::limit(paging.limit)?;
     let cursor = paging.cursor.as_deref().map(page::plain).transpose()?;
     let rows = groups::list(&context.db, caller.tenant, account, cursor, limit + 1).await?;
-    Ok(Json(Page::cut(rows, limit, |group| group.jid.clone(), |group| group)))
+    Ok(Json(Page::cut(rows, limit, |group| group.jid.clone(), Group::from)))
 }
 
 /// Read the groups anew
 ///
 /// They are read on every connect as well.
-#[utoipa::path(post, path = "/v1/accounts/{account}/groups/sync", tag = "Groups", params(("account" = AccountId, Path)),
-    responses((status = 202, body = Syncing), (status = 409, description = "No phone is linked", body = Body, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/v1/accounts/{account}/groups/sync", operation_id = "sync_groups",
+    tag = "Groups", params(("account" = AccountId, Path)),
+    responses((status = 202, body = Syncing), (status = 409, description = "No phone is linked")))]
 pub async fn sync(
     State(context): State<Context>,
     caller: Caller,

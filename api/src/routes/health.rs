@@ -6,86 +6,13 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use common::store::signs::{self, Signs};
 use common::telemetry::metrics;
-use common::zone::{self, Source};
-use serde::Serialize;
-use utoipa::ToSchema;
+use common::zone;
 
 use crate::context::Context;
-
-/// How the service is.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Health {
-    /// `ok`; `degraded` when Redis is away (slower, nothing is lost), or no worker or no scheduler lives (what is asked for
-    /// waits); `down` when Postgres is away.
-    #[schema(example = "ok")]
-    status: &'static str,
-    /// What it is made of.
-    parts: Parts,
-    /// How many sessions there are; zeros while Postgres is away.
-    sessions: Sessions,
-    /// How long this replica has been up, in seconds.
-    uptime_s: u64,
-    /// The release.
-    #[schema(example = "1.4.0")]
-    version: &'static str,
-    /// The git revision that it was built from; `unknown` where the build did not say.
-    revision: &'static str,
-    /// The zone data on which this replica reads clocks.
-    zone_data: ZoneData,
-    /// Where its source is to be had, and with it the corresponding source of the worker, which is distributed under
-    /// AGPL-3.0-only terms.
-    #[schema(example = "https://github.com/switchboard/switchboard")]
-    source: String,
-}
-
-/// The parts of the service, each with its last sign of life.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Parts {
-    /// Where everything is kept.
-    postgres: Part,
-    /// What rings, and where leases are looked up.
-    redis: Part,
-    /// What holds the sessions.
-    workers: Part,
-    /// What fires reminders.
-    schedulers: Part,
-}
-
-/// One part.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Part {
-    /// `ok`, `down`, or `unknown` where it could not be asked.
-    #[schema(example = "ok")]
-    status: &'static str,
-    /// How many of them live; null of what is one, or could not be asked.
-    #[schema(example = 2)]
-    live: Option<i64>,
-    /// The last sign of life: of a store its last answer to this replica, of the others the newest heartbeat. Null: there was
-    /// none, or it could not be asked.
-    last_seen_at: Option<DateTime<Utc>>,
-}
-
-/// IANA zone data.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ZoneData {
-    /// Its version.
-    #[schema(example = "2026f")]
-    version: &'static str,
-    /// Where it comes from.
-    source: Source,
-}
-
-/// Sessions of all tenants together.
-#[derive(Debug, Default, Serialize, ToSchema)]
-pub struct Sessions {
-    /// Accounts that want to be online.
-    total: i64,
-    /// Those that are.
-    connected: i64,
-}
+use crate::wire::health::{Health, Part, Parts, Sessions, ZoneData};
 
 /// How the service is
-#[utoipa::path(get, path = "/health", tag = "Service", security(()),
+#[utoipa::path(get, path = "/health", operation_id = "get_health", tag = "Service", security(()),
     responses((status = 200, body = Health), (status = 503, body = Health)))]
 pub async fn get(State(context): State<Context>) -> (StatusCode, Json<Health>) {
     let (signs, redis) = tokio::join!(signs::of_all_tenants(&context.db), context.bus.is_reachable());

@@ -5,9 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use common::id::{ApiKeyId, TenantId};
-use common::store::api_keys::{self, ApiKey};
-use serde::Serialize;
-use utoipa::ToSchema;
+use common::store::api_keys;
 
 use crate::auth::{self, Admin};
 use crate::context::Context;
@@ -16,19 +14,11 @@ use crate::once::{Begun, Done, Once};
 use crate::page::Page;
 use crate::problem::Result;
 use crate::routes::tenants::Name;
-
-/// A key that was just created.
-#[derive(Serialize, ToSchema)]
-pub struct CreatedKey {
-    #[serde(flatten)]
-    key: ApiKey,
-    /// The key itself. It is shown this once and can't be read again.
-    #[schema(example = "sb_t_mHl6yV0hYkF2cWlnb3RpbG9yZW1pcHN1bWRvbG9yc2k")]
-    secret: String,
-}
+use crate::wire::key::{ApiKey, CreatedKey};
 
 /// Create a key for a tenant
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/keys", tag = "Tenants", security(("admin_key" = [])),
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/keys", operation_id = "create_key",
+    tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)), request_body = Name,
     responses((status = 201, body = CreatedKey)))]
 pub async fn create(
@@ -43,11 +33,12 @@ pub async fn create(
     };
     let (name, secret) = (request.body.0.checked()?, auth::generate(Some(tenant)));
     let key = api_keys::create(turn.db(), Some(tenant), &name, &auth::digest(&secret), admin.operator()).await?;
-    turn.end(&context, Done::new(StatusCode::CREATED, &CreatedKey { key, secret })?.secret()).await
+    turn.end(&context, Done::new(StatusCode::CREATED, &CreatedKey::from((key, secret)))?.secret()).await
 }
 
 /// List a tenant's keys
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/keys", tag = "Tenants", security(("admin_key" = [])),
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/keys", operation_id = "list_keys",
+    tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)),
     responses((status = 200, body = Page<ApiKey>)))]
 pub async fn list(
@@ -55,13 +46,15 @@ pub async fn list(
     _: Admin,
     Path(tenant): Path<TenantId>,
 ) -> Result<Json<Page<ApiKey>>> {
-    Ok(Json(Page { data: api_keys::list(&context.db, tenant).await?, next_cursor: None, empty: None }))
+    let keys = api_keys::list(&context.db, tenant).await?;
+    Ok(Json(Page { data: keys.into_iter().map(ApiKey::from).collect(), next_cursor: None, empty: None }))
 }
 
 /// Revoke a key
 ///
 /// Takes effect everywhere within five seconds. Revoking it again changes nothing.
-#[utoipa::path(delete, path = "/v1/tenants/{tenant}/keys/{key}", tag = "Tenants", security(("admin_key" = [])),
+#[utoipa::path(delete, path = "/v1/tenants/{tenant}/keys/{key}", operation_id = "revoke_key",
+    tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path), ("key" = ApiKeyId, Path)),
     responses((status = 204)))]
 pub async fn revoke(

@@ -5,8 +5,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
-use common::account::{self, Wait};
-use common::clock;
 use common::id::{AccountId, MessageId};
 use common::jid::Jid;
 use common::job::Bell;
@@ -15,7 +13,7 @@ use common::store::idempotency::{self, Earlier};
 use common::store::messages::{self, Draft};
 use common::store::page::Numbered;
 use common::telemetry::metrics;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use utoipa::{IntoParams, ToSchema};
 
@@ -24,25 +22,8 @@ use crate::context::Context;
 use crate::extract::{self, Path, Query};
 use crate::once::{self, Begun, Done, Once};
 use crate::page::{self, Page};
-use crate::problem::{Body, FieldError, Problem, Result};
-
-/// A message, and what it waits for.
-#[derive(Serialize, ToSchema)]
-pub struct Message {
-    #[serde(flatten)]
-    row: messages::Message,
-    /// Of a queued one: why it does not go out now, and until when; null when it is its turn or an earlier one's.
-    waiting: Option<Wait>,
-}
-
-impl From<messages::Message> for Message {
-    /// A queued one waits for what its account waits for.
-    fn from(row: messages::Message) -> Self {
-        let waits = || account::waits(row.account_status, row.banned_until, row.held_until, clock::now());
-        let waiting = (row.state == MessageState::Queued).then(waits).flatten();
-        Self { waiting, row }
-    }
-}
+use crate::problem::{FieldError, Problem, Result};
+use crate::wire::message::Message;
 
 /// A text message.
 #[derive(Deserialize, ToSchema)]
@@ -80,10 +61,10 @@ pub struct Filter {
 /// Answers as soon as the message is stored safely; its state then tells how far it has come, and the live stream tells
 /// when that changes. While the account is offline it waits. With an `Idempotency-Key` the request may be repeated for
 /// 24 hours: the message is sent once.
-#[utoipa::path(post, path = "/v1/accounts/{account}/messages", tag = "Messages",
+#[utoipa::path(post, path = "/v1/accounts/{account}/messages", operation_id = "send_message", tag = "Messages",
     params(("account" = AccountId, Path)), request_body = Send,
     responses((status = 202, body = Message),
-        (status = 409, description = "Account not connected: pair it again", body = Body, content_type = "application/problem+json")))]
+        (status = 409, description = "Account not connected: pair it again")))]
 pub async fn send(
     State(context): State<Context>,
     caller: Caller,
@@ -157,7 +138,7 @@ fn digest_of_release_before(account: AccountId, to: &Jid, request: &Send) -> [u8
 /// List an account's messages
 ///
 /// Newest first. A page ends early after 4 MiB of texts.
-#[utoipa::path(get, path = "/v1/accounts/{account}/messages", tag = "Messages",
+#[utoipa::path(get, path = "/v1/accounts/{account}/messages", operation_id = "list_messages", tag = "Messages",
     params(("account" = AccountId, Path), Filter),
     responses((status = 200, body = Page<Message>)))]
 pub async fn list(
@@ -173,7 +154,8 @@ pub async fn list(
 }
 
 /// Read a message
-#[utoipa::path(get, path = "/v1/messages/{message}", tag = "Messages", params(("message" = MessageId, Path)),
+#[utoipa::path(get, path = "/v1/messages/{message}", operation_id = "get_message",
+    tag = "Messages", params(("message" = MessageId, Path)),
     responses((status = 200, body = Message)))]
 pub async fn get(
     State(context): State<Context>,

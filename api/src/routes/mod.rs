@@ -1,9 +1,12 @@
-//! The whole API on one page.
+//! The whole API on one page. Path and method of each route stand at its handler, in the words that describe it.
 
 use axum::middleware::from_fn;
-use axum::routing::{delete, get, post};
+use axum::routing::get;
 use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
+use utoipa_axum::routes;
 
 use crate::context::Context;
 use crate::extract::BodyLimit;
@@ -32,70 +35,90 @@ pub mod version;
 pub mod webhooks;
 pub mod wish;
 
+/// Routes that the document does not hold: it describes what programs call.
+pub const UNDOCUMENTED: [(&str, &str); 4] =
+    [("/openapi.json", "GET"), ("/docs", "GET"), ("/docs/", "GET"), ("/docs/{file}", "GET")];
+
+/// The OpenAPI document.
+#[must_use]
+pub fn document() -> OpenApi {
+    openapi::finished(described().into_openapi())
+}
+
+/// Every route of the tenants' port with each of its methods.
+pub fn endpoints() -> impl Iterator<Item = (String, &'static str)> {
+    let documented = document().paths.paths.into_iter().flat_map(|(path, item)| {
+        let operations =
+            [("GET", item.get), ("POST", item.post), ("PUT", item.put), ("PATCH", item.patch), ("DELETE", item.delete)];
+        let methods = operations.into_iter().filter(|(_, operation)| operation.is_some());
+        methods.map(|(method, _)| (path.clone(), method)).collect::<Vec<_>>()
+    });
+    documented.chain(UNDOCUMENTED.map(|(path, method)| (path.to_owned(), method)))
+}
+
+/// Every route that the OpenAPI document describes.
+fn described() -> OpenApiRouter<Context> {
+    OpenApiRouter::with_openapi(openapi::frame())
+        // for admins
+        .routes(routes!(tenants::create, tenants::list))
+        .routes(routes!(tenants::get, tenants::change, tenants::delete))
+        .routes(routes!(tenants::audit))
+        .routes(routes!(keys::create, keys::list))
+        .routes(routes!(keys::revoke))
+        // accounts and their life
+        .routes(routes!(accounts::create, accounts::list))
+        .routes(routes!(accounts::get, accounts::rename, accounts::delete))
+        .routes(routes!(pairing::pair))
+        .routes(routes!(passkey::present))
+        .routes(routes!(passkey::confirm))
+        .routes(routes!(pairing::get))
+        .routes(routes!(qr::get))
+        .routes(routes!(pairing::unpair))
+        .routes(routes!(pairing::log_out))
+        .routes(routes!(groups::list))
+        .routes(routes!(groups::sync))
+        // messages
+        .routes(routes!(messages::send, messages::list).layer(Extension(BodyLimit(extract::TEXT_BODY_LIMIT))))
+        .routes(routes!(messages::get))
+        // reminders
+        .routes(routes!(reminders::create, reminders::list).layer(long_body()))
+        .routes(routes!(preview::preview))
+        .routes(routes!(reminders::get, editing::update, editing::change, reminders::delete).layer(long_body()))
+        .routes(routes!(pausing::pause))
+        .routes(routes!(pausing::resume))
+        .routes(routes!(runs::list_of_reminder))
+        .routes(routes!(runs::list, runs::clear))
+        .routes(routes!(runs::get))
+        .routes(routes!(runs::resume))
+        .routes(routes!(runs::cancel))
+        .routes(routes!(notifications::list))
+        .routes(routes!(notifications::read_all))
+        .routes(routes!(notifications::read))
+        .routes(routes!(dashboard::get))
+        // what happened
+        .routes(routes!(sse::get))
+        .routes(routes!(audit::list))
+        .routes(routes!(webhooks::create, webhooks::list))
+        .routes(routes!(webhooks::get, webhooks::change, webhooks::delete))
+        .routes(routes!(webhooks::rotate_secret))
+        .routes(routes!(deliveries::test))
+        .routes(routes!(deliveries::replay))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::retry))
+        // about the service; without a key
+        .routes(routes!(health::get))
+}
+
 /// Every route, with what surrounds them.
 pub fn router(context: Context) -> Router {
-    openapi::expected::learn(|| serde_json::to_value(openapi::document()).unwrap_or_default());
-    Router::new()
-        // for admins
-        .route("/v1/tenants", post(tenants::create).get(tenants::list))
-        .route("/v1/tenants/{tenant}", get(tenants::get).patch(tenants::change).delete(tenants::delete))
-        .route("/v1/tenants/{tenant}/audit", get(tenants::audit))
-        .route("/v1/tenants/{tenant}/keys", post(keys::create).get(keys::list))
-        .route("/v1/tenants/{tenant}/keys/{key}", delete(keys::revoke))
-        // accounts and their life
-        .route("/v1/accounts", post(accounts::create).get(accounts::list))
-        .route("/v1/accounts/{account}", get(accounts::get).patch(accounts::rename).delete(accounts::delete))
-        .route("/v1/accounts/{account}/pair", post(pairing::pair))
-        .route("/v1/accounts/{account}/pair/passkey", post(passkey::present))
-        .route("/v1/accounts/{account}/pair/passkey/confirm", post(passkey::confirm))
-        .route("/v1/accounts/{account}/pairing", get(pairing::get))
-        .route("/v1/accounts/{account}/qr", get(qr::get))
-        .route("/v1/accounts/{account}/unpair", post(pairing::unpair))
-        .route("/v1/accounts/{account}/logout", post(pairing::log_out))
-        .route("/v1/accounts/{account}/groups", get(groups::list))
-        .route("/v1/accounts/{account}/groups/sync", post(groups::sync))
-        // messages
-        .route(
-            "/v1/accounts/{account}/messages",
-            post(messages::send).get(messages::list).layer(Extension(BodyLimit(extract::TEXT_BODY_LIMIT))),
-        )
-        .route("/v1/messages/{message}", get(messages::get))
-        // reminders
-        .route("/v1/reminders", post(reminders::create).get(reminders::list).layer(long_body()))
-        .route("/v1/reminders/preview", post(preview::preview))
-        .route(
-            "/v1/reminders/{reminder}",
-            get(reminders::get)
-                .put(editing::update)
-                .patch(editing::change)
-                .delete(reminders::delete)
-                .layer(long_body()),
-        )
-        .route("/v1/reminders/{reminder}/pause", post(pausing::pause))
-        .route("/v1/reminders/{reminder}/resume", post(pausing::resume))
-        .route("/v1/reminders/{reminder}/runs", get(runs::list_of_reminder))
-        .route("/v1/runs", get(runs::list).delete(runs::clear))
-        .route("/v1/runs/{run}", get(runs::get))
-        .route("/v1/runs/{run}/resume", post(runs::resume))
-        .route("/v1/runs/{run}/cancel", post(runs::cancel))
-        .route("/v1/notifications", get(notifications::list))
-        .route("/v1/notifications/read", post(notifications::read_all))
-        .route("/v1/notifications/{notification}/read", post(notifications::read))
-        .route("/v1/dashboard", get(dashboard::get))
-        // what happened
-        .route("/v1/events", get(sse::get))
-        .route("/v1/audit", get(audit::list))
-        .route("/v1/webhooks", post(webhooks::create).get(webhooks::list))
-        .route("/v1/webhooks/{webhook}", get(webhooks::get).patch(webhooks::change).delete(webhooks::delete))
-        .route("/v1/webhooks/{webhook}/rotate-secret", post(webhooks::rotate_secret))
-        .route("/v1/webhooks/{webhook}/test", post(deliveries::test))
-        .route("/v1/webhooks/{webhook}/replay", post(deliveries::replay))
-        .route("/v1/webhooks/{webhook}/deliveries", get(deliveries::list))
-        .route("/v1/webhooks/{webhook}/deliveries/{delivery}/retry", post(deliveries::retry))
-        // about the service; without a key
-        .route("/health", get(health::get))
-        .route("/openapi.json", get(openapi::json))
-        .route("/docs", get(openapi::page))
+    let (router, described) = described().split_for_parts();
+    let document = openapi::finished(described);
+    openapi::expected::learn(|| serde_json::to_value(&document).unwrap_or_default());
+    router
+        .route("/openapi.json", get(openapi::json).layer(Extension(openapi::Text::of(&document))))
+        .route("/docs", get(openapi::page::moved))
+        .route("/docs/", get(openapi::page::index))
+        .route("/docs/{file}", get(openapi::page::file))
         .with_state(context)
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)

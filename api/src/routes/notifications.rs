@@ -3,9 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use common::store::notifications::{self, Notification};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use common::store::notifications;
+use serde::Deserialize;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::auth::Caller;
@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::extract::{Path, Query};
 use crate::page::{self, Page};
 use crate::problem::Result;
+use crate::wire::notification::{Notification, Read};
 
 /// Which notifications.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -30,17 +31,11 @@ pub struct Filter {
     cursor: Option<String>,
 }
 
-/// How many were noted as read.
-#[derive(Serialize, ToSchema)]
-pub struct Read {
-    /// Those that were not read before.
-    read: u64,
-}
-
 /// List notifications
 ///
 /// Newest first. They are kept as long as runs.
-#[utoipa::path(get, path = "/v1/notifications", tag = "Notifications", params(Filter),
+#[utoipa::path(get, path = "/v1/notifications", operation_id = "list_notifications",
+    tag = "Notifications", params(Filter),
     responses((status = 200, body = Page<Notification>)))]
 pub async fn list(
     State(context): State<Context>,
@@ -50,12 +45,13 @@ pub async fn list(
     let limit = page::limit(filter.limit)?;
     let before = page::read_time_cursor(filter.cursor.as_deref())?;
     let rows = notifications::list(&context.db, caller.tenant, filter.unread, before, limit + 1).await?;
-    let page = Page::cut(rows, limit, |row| page::time_cursor(row.created_at, row.id), |row| row);
+    let page = Page::cut(rows, limit, |row| page::time_cursor(row.created_at, row.id), Notification::from);
     Ok(Json(page.say_if_empty(&[("unread", filter.unread.then(|| "true".to_owned()))])))
 }
 
 /// Note that a notification was read
-#[utoipa::path(post, path = "/v1/notifications/{notification}/read", tag = "Notifications",
+#[utoipa::path(post, path = "/v1/notifications/{notification}/read", operation_id = "read_notification",
+    tag = "Notifications",
     params(("notification" = Uuid, Path)),
     responses((status = 204)))]
 pub async fn read(
@@ -68,7 +64,7 @@ pub async fn read(
 }
 
 /// Note that all notifications were read
-#[utoipa::path(post, path = "/v1/notifications/read", tag = "Notifications",
+#[utoipa::path(post, path = "/v1/notifications/read", operation_id = "read_all_notifications", tag = "Notifications",
     responses((status = 200, body = Read)))]
 pub async fn read_all(State(context): State<Context>, caller: Caller) -> Result<Json<Read>> {
     Ok(Json(Read { read: notifications::read_all(&context.db, caller.tenant).await? }))

@@ -10,8 +10,8 @@ use common::account::{Method, Status};
 use common::id::AccountId;
 use common::job::Bell;
 use common::phone;
-use common::store::accounts::{self, Pairing};
-use serde::{Deserialize, Serialize};
+use common::store::accounts;
+use serde::Deserialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
@@ -19,7 +19,8 @@ use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::{OptionalJson, Path};
 use crate::once::{Begun, Done, Once};
-use crate::problem::{Body, Problem, Result};
+use crate::problem::{Problem, Result};
+use crate::wire::pairing::{LoggedOut, Pairing, Unpaired};
 
 /// How to link the phone. Without a body: by QR code.
 #[derive(Default, Deserialize, ToSchema)]
@@ -47,31 +48,6 @@ impl Pair {
     }
 }
 
-/// How an unpair ended.
-#[derive(Serialize, ToSchema)]
-pub struct Unpaired {
-    /// What the account is now: `unpaired`.
-    status: Status,
-    /// Nothing was linked or live: there was nothing to do.
-    already_disconnected: bool,
-    /// What is left to do on the phone; null where nothing was linked.
-    #[schema(
-        example = "The phone goes on listing this device until it notices: remove it there under Linked devices, or use POST …/logout next time"
-    )]
-    advice: Option<&'static str>,
-}
-
-/// How a logout ended.
-#[derive(Serialize, ToSchema)]
-pub struct LoggedOut {
-    /// What the account is now: `unpaired`.
-    status: Status,
-    /// WhatsApp said that the device is gone: the phone lists it no more.
-    confirmed: bool,
-    /// What is left to do on the phone; null where WhatsApp confirmed, or nothing was linked.
-    advice: Option<&'static str>,
-}
-
 const STILL_LISTED: &str = "The phone goes on listing this device until it notices: remove it there under Linked devices, or use \
                             POST …/logout next time";
 const NOT_CONFIRMED: &str = "WhatsApp did not confirm the logout in time: if the phone still lists this device, remove it there under Linked devices";
@@ -84,9 +60,10 @@ const LOOK: Duration = Duration::from_millis(500);
 ///
 /// Starts a pairing, or starts it over if one is under way. Then fetch the code: `qr` (an image), or `pairing` (its
 /// state, and the eight characters of method `code`); the live stream tells when there is a new one.
-#[utoipa::path(post, path = "/v1/accounts/{account}/pair", tag = "Pairing", params(("account" = AccountId, Path)),
+#[utoipa::path(post, path = "/v1/accounts/{account}/pair", operation_id = "pair_account",
+    tag = "Pairing", params(("account" = AccountId, Path)),
     request_body(content = Option<Pair>),
-    responses((status = 202, body = Pairing), (status = 409, description = "The account is connected", body = Body, content_type = "application/problem+json")))]
+    responses((status = 202, body = Pairing), (status = 409, description = "The account is connected")))]
 pub async fn pair(
     State(context): State<Context>,
     caller: Caller,
@@ -101,12 +78,15 @@ pub async fn pair(
     let phone = wish.phone()?;
     let how = (wish.method, phone.as_deref());
     let pairing = accounts::pair(turn.db(), caller.tenant, account, how, caller.operator()).await?;
-    let done = Done::new(StatusCode::ACCEPTED, &pairing)?.at(format!("/v1/accounts/{account}/pairing")).of(account);
+    let done = Done::new(StatusCode::ACCEPTED, &Pairing::from(pairing))?
+        .at(format!("/v1/accounts/{account}/pairing"))
+        .of(account);
     turn.end(&context, done.ring(Bell::Pair { account }).signal()).await
 }
 
 /// Read the pairing under way
-#[utoipa::path(get, path = "/v1/accounts/{account}/pairing", tag = "Pairing", params(("account" = AccountId, Path)),
+#[utoipa::path(get, path = "/v1/accounts/{account}/pairing", operation_id = "get_pairing",
+    tag = "Pairing", params(("account" = AccountId, Path)),
     responses((status = 200, body = Pairing)))]
 pub async fn get(
     State(context): State<Context>,
@@ -114,7 +94,7 @@ pub async fn get(
     Path(account): Path<AccountId>,
 ) -> Result<([(HeaderName, &'static str); 1], Json<Pairing>)> {
     let pairing = accounts::pairing(&context.db, caller.tenant, account).await?;
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(pairing)))
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(pairing.into())))
 }
 
 /// Unlink the phone
@@ -123,7 +103,8 @@ pub async fn get(
 /// queued, and runs under way, end as `canceled`: they were meant for this phone.
 /// WhatsApp is not told: the phone goes on listing the device until it notices, and `advice` says how to end that. `logout` tells
 /// WhatsApp.
-#[utoipa::path(post, path = "/v1/accounts/{account}/unpair", tag = "Pairing", params(("account" = AccountId, Path)),
+#[utoipa::path(post, path = "/v1/accounts/{account}/unpair", operation_id = "unpair_account",
+    tag = "Pairing", params(("account" = AccountId, Path)),
     responses((status = 200, body = Unpaired)))]
 pub async fn unpair(
     State(context): State<Context>,
@@ -142,7 +123,8 @@ pub async fn unpair(
 /// Unlinks the device on WhatsApp's side first, so that the phone lists it no more; then the account is `unpaired`. Its groups and
 /// reminders stay; what is queued, and runs under way, end as `canceled`. The answer comes within some 20 seconds and says
 /// whether WhatsApp confirmed; where it did not, the account is unlinked all the same, as by `unpair`.
-#[utoipa::path(post, path = "/v1/accounts/{account}/logout", tag = "Pairing", params(("account" = AccountId, Path)),
+#[utoipa::path(post, path = "/v1/accounts/{account}/logout", operation_id = "log_out_account",
+    tag = "Pairing", params(("account" = AccountId, Path)),
     responses((status = 200, body = LoggedOut)))]
 pub async fn log_out(
     State(context): State<Context>,

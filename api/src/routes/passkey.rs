@@ -15,7 +15,8 @@ use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::{self, NoBody, Path};
 use crate::once::{Begun, Done, Once, Turn};
-use crate::problem::{Body, Problem, Result};
+use crate::problem::{Problem, Result};
+use crate::wire::pairing::Pairing;
 
 /// Longest field of a credential, in characters.
 const MAX_FIELD: usize = 16_384;
@@ -80,9 +81,10 @@ impl Credential {
 ///
 /// While `pairing` is at step `passkey`: the credential for `passkey_options`. WhatsApp's answer comes as an event: `session.passkey_code`
 /// (compare the code, then `confirm`), or the pairing ends and says why.
-#[utoipa::path(post, path = "/v1/accounts/{account}/pair/passkey", tag = "Pairing", params(("account" = AccountId, Path)),
+#[utoipa::path(post, path = "/v1/accounts/{account}/pair/passkey", operation_id = "present_passkey",
+    tag = "Pairing", params(("account" = AccountId, Path)),
     request_body = Credential,
-    responses((status = 202, body = accounts::Pairing), (status = 409, description = "No passkey is asked for", body = Body, content_type = "application/problem+json")))]
+    responses((status = 202, body = Pairing), (status = 409, description = "No passkey is asked for")))]
 pub async fn present(
     State(context): State<Context>,
     caller: Caller,
@@ -103,8 +105,9 @@ pub async fn present(
 /// Confirm the passkey's code
 ///
 /// The phone shows the same code as `pairing`: the phone is linked.
-#[utoipa::path(post, path = "/v1/accounts/{account}/pair/passkey/confirm", tag = "Pairing", params(("account" = AccountId, Path)),
-    responses((status = 202, body = accounts::Pairing), (status = 409, description = "There is no code to compare", body = Body, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/v1/accounts/{account}/pair/passkey/confirm", operation_id = "confirm_passkey",
+    tag = "Pairing", params(("account" = AccountId, Path)),
+    responses((status = 202, body = Pairing), (status = 409, description = "There is no code to compare")))]
 pub async fn confirm(
     State(context): State<Context>,
     caller: Caller,
@@ -121,6 +124,8 @@ pub async fn confirm(
 
 async fn goes_on(context: &Context, caller: &Caller, account: AccountId, mut turn: Turn) -> Result<Response> {
     let pairing = accounts::pairing(turn.db(), caller.tenant, account).await?;
-    let done = Done::new(StatusCode::ACCEPTED, &pairing)?.at(format!("/v1/accounts/{account}/pairing")).of(account);
+    let done = Done::new(StatusCode::ACCEPTED, &Pairing::from(pairing))?
+        .at(format!("/v1/accounts/{account}/pairing"))
+        .of(account);
     turn.end(context, done.ring(Bell::Pair { account })).await
 }

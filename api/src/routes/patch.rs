@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use crate::extract;
 use crate::openapi::expected;
 use crate::problem::{Problem, Result};
-use crate::routes::reminders::Reminder;
 use crate::routes::wish::Wish;
+use crate::wire::reminder::Reminder;
 
 /// What a reminder is to be, by what it is and what is to change.
 ///

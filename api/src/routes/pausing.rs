@@ -8,15 +8,16 @@ use common::store::{due, reminders};
 use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::Path;
-use crate::problem::{Body, Result};
-use crate::routes::reminders::Reminder;
+use crate::problem::Result;
+use crate::wire::reminder::Reminder;
 
 /// Pause a reminder
 ///
 /// It does not fire until it is resumed, and no run's end lifts this pause. A run that is under way goes on. Pausing twice
 /// is pausing once.
-#[utoipa::path(post, path = "/v1/reminders/{reminder}/pause", tag = "Reminders", params(("reminder" = ReminderId, Path)),
-    responses((status = 200, body = Reminder), (status = 409, description = "It has ended or failed", body = Body, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/v1/reminders/{reminder}/pause", operation_id = "pause_reminder",
+    tag = "Reminders", params(("reminder" = ReminderId, Path)),
+    responses((status = 200, body = Reminder), (status = 409, description = "It has ended or failed")))]
 pub async fn pause(
     State(context): State<Context>,
     caller: Caller,
@@ -31,8 +32,9 @@ pub async fn pause(
 ///
 /// It fires next at its first occurrence from now on; what passed meanwhile is not missed. One that has no occurrence left
 /// has ended. A paused run of it stays paused: resume or cancel that by itself.
-#[utoipa::path(post, path = "/v1/reminders/{reminder}/resume", tag = "Reminders", params(("reminder" = ReminderId, Path)),
-    responses((status = 200, body = Reminder), (status = 409, description = "It has ended, or its rule can't be computed", body = Body, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/v1/reminders/{reminder}/resume", operation_id = "resume_reminder",
+    tag = "Reminders", params(("reminder" = ReminderId, Path)),
+    responses((status = 200, body = Reminder), (status = 409, description = "It has ended, or its rule can't be computed")))]
 pub async fn resume(
     State(context): State<Context>,
     caller: Caller,

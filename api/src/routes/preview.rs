@@ -2,17 +2,18 @@
 
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, FixedOffset, NaiveDateTime, Utc};
+use chrono::{DateTime, Utc};
 use common::reminder::occurrence::{Clocks, Occurrence};
 use common::reminder::{Accepted, Edge, OnGap, Recurrence, Spec, summary};
 use common::store::reminders;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract;
 use crate::problem::{Problem, Result};
+use crate::wire::preview::{Firing, Preview};
 
 /// Most occurrences of an answer.
 const COUNT_MAX: usize = 50;
@@ -48,41 +49,6 @@ pub struct Wish {
     /// How many occurrences: 1 to 50; 5 if not given.
     #[schema(example = 5, minimum = 1, maximum = 50)]
     count: Option<usize>,
-}
-
-/// When it would fire.
-#[derive(Serialize, ToSchema)]
-pub struct Preview {
-    /// What it repeats on, in words.
-    #[schema(example = "Every Mon, Thu")]
-    summary: String,
-    /// The rule as it would be stored; null: it fires once, or no rule says its `times`.
-    rrule: Option<String>,
-    /// What it repeats on; null when only an RRULE can say it.
-    recurrence: Option<Recurrence>,
-    /// The next occurrences, in order; fewer than asked for when there are no more, or when finding more would cost too much:
-    /// the search ends after 100,000 days, hours and occurrences that it looked at.
-    occurrences: Vec<Firing>,
-    /// Wall-clock times before the last of them that clocks skip and at which it does not fire: `on_gap: skip` leaves them out, or `shift`
-    /// would move them behind the end of their window.
-    #[schema(value_type = Vec<String>)]
-    skipped: Vec<NaiveDateTime>,
-}
-
-/// One occurrence.
-#[derive(Serialize, ToSchema)]
-pub struct Firing {
-    /// The instant.
-    at: DateTime<Utc>,
-    /// What clocks in `timezone` show then, with their offset.
-    local: DateTime<FixedOffset>,
-    /// What clocks did to it; null: nothing.
-    clocks: Option<Clocks>,
-    /// The wall-clock time that the rule names, where clocks skip it; else null.
-    #[schema(value_type = Option<String>, example = "2027-03-28T02:30:00")]
-    nominal: Option<NaiveDateTime>,
-    /// When sending stops for the day; null without `window_end`.
-    window_closes_at: Option<DateTime<Utc>>,
 }
 
 impl Wish {
@@ -127,7 +93,8 @@ fn firing(accepted: &Accepted, Occurrence { at, nominal, clocks }: Occurrence) -
 ///
 /// The next occurrences of a reminder that does not exist yet, and what clocks do to them where they change. What would be
 /// refused when creating it is refused here with the same words.
-#[utoipa::path(post, path = "/v1/reminders/preview", tag = "Reminders", request_body = Wish,
+#[utoipa::path(post, path = "/v1/reminders/preview", operation_id = "preview_reminder",
+    tag = "Reminders", request_body = Wish,
     responses((status = 200, body = Preview)))]
 pub async fn preview(
     State(context): State<Context>,

@@ -8,27 +8,17 @@ use chrono::{DateTime, Utc};
 use common::id::{AccountId, ReminderId, RunId};
 use common::job::Bell;
 use common::run::Status;
-use common::store::runs::{self, Run, Target};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use common::store::runs;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::{NoBody, Path, Query};
 use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
-use crate::problem::{Body, Result};
-
-/// A run with its texts and targets.
-#[derive(Serialize, ToSchema)]
-pub struct RunWithTargets {
-    #[serde(flatten)]
-    run: Run,
-    /// The texts as they were when it fired; none of an occurrence that was missed.
-    messages: Vec<String>,
-    /// What became of each target, in order.
-    targets: Vec<Target>,
-}
+use crate::problem::Result;
+use crate::wire::run::{Cleared, Run, RunWithTargets};
 
 /// Which runs.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -85,17 +75,10 @@ pub struct ToClear {
     until: Option<DateTime<Utc>>,
 }
 
-/// How much history was cleared.
-#[derive(Serialize, ToSchema)]
-pub struct Cleared {
-    /// Runs that were removed.
-    removed: u64,
-}
-
 /// List runs
 ///
 /// Newest first, those of deleted reminders included. An empty page says which filter left nothing.
-#[utoipa::path(get, path = "/v1/runs", tag = "Reminders", params(Filter),
+#[utoipa::path(get, path = "/v1/runs", operation_id = "list_runs", tag = "Reminders", params(Filter),
     responses((status = 200, body = Page<Run>)))]
 pub async fn list(
     State(context): State<Context>,
@@ -112,7 +95,7 @@ pub async fn list(
         before: page::read_time_cursor(filter.cursor.as_deref())?,
     };
     let rows = runs::list(&context.db, caller.tenant, chosen, limit + 1).await?;
-    let page = Page::cut(rows, limit, |run| page::time_cursor(run.fire_at, run.id.0), |run| run);
+    let page = Page::cut(rows, limit, |run| page::time_cursor(run.fire_at, run.id.0), Run::from);
     Ok(Json(page.say_if_empty(&[
         ("status", filter.status.map(|status| status.to_string())),
         ("reminder_id", filter.reminder_id.map(|id| id.to_string())),
@@ -125,7 +108,7 @@ pub async fn list(
 /// List a reminder's runs
 ///
 /// Newest first.
-#[utoipa::path(get, path = "/v1/reminders/{reminder}/runs", tag = "Reminders",
+#[utoipa::path(get, path = "/v1/reminders/{reminder}/runs", operation_id = "list_reminder_runs", tag = "Reminders",
     params(("reminder" = ReminderId, Path), OfReminder),
     responses((status = 200, body = Page<Run>)))]
 pub async fn list_of_reminder(
@@ -139,30 +122,30 @@ pub async fn list_of_reminder(
     let chosen = runs::Filter { reminder: Some(reminder), status: filter.status, before, ..runs::Filter::default() };
     runs::reminder_is_there(&context.db, caller.tenant, reminder).await?;
     let rows = runs::list(&context.db, caller.tenant, chosen, limit + 1).await?;
-    let page = Page::cut(rows, limit, |run| page::time_cursor(run.fire_at, run.id.0), |run| run);
+    let page = Page::cut(rows, limit, |run| page::time_cursor(run.fire_at, run.id.0), Run::from);
     Ok(Json(page.say_if_empty(&[("status", filter.status.map(|status| status.to_string()))])))
 }
 
 /// Read a run
 ///
 /// Also after its reminder is gone.
-#[utoipa::path(get, path = "/v1/runs/{run}", tag = "Reminders", params(("run" = RunId, Path)),
+#[utoipa::path(get, path = "/v1/runs/{run}", operation_id = "get_run", tag = "Reminders", params(("run" = RunId, Path)),
     responses((status = 200, body = RunWithTargets)))]
 pub async fn get(
     State(context): State<Context>,
     caller: Caller,
     Path(run): Path<RunId>,
 ) -> Result<Json<RunWithTargets>> {
-    let (run, messages, targets) = runs::get(&context.db, caller.tenant, run).await?;
-    Ok(Json(RunWithTargets { run, messages, targets }))
+    Ok(Json(runs::get(&context.db, caller.tenant, run).await?.into()))
 }
 
 /// Resume a paused run
 ///
 /// What was not sent of its pending targets goes out, within today's delivery window. Allowed while the reminder is paused;
 /// when the run is over the reminder goes on from then. Resuming twice is resuming once.
-#[utoipa::path(post, path = "/v1/runs/{run}/resume", tag = "Reminders", params(("run" = RunId, Path)),
-    responses((status = 202, body = RunWithTargets), (status = 409, description = "It is not paused, or can't be sent now: the detail says why", body = Body, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/v1/runs/{run}/resume", operation_id = "resume_run",
+    tag = "Reminders", params(("run" = RunId, Path)),
+    responses((status = 202, body = RunWithTargets), (status = 409, description = "It is not paused, or can't be sent now: the detail says why")))]
 pub async fn resume(
     State(context): State<Context>,
     caller: Caller,
@@ -174,9 +157,9 @@ pub async fn resume(
         Begun::Again(answer) => return Ok(answer),
     };
     let resumed = runs::resume(turn.db(), caller.tenant, run).await?;
-    let (run, messages, targets) = runs::get(turn.db(), caller.tenant, run).await?;
-    let account = run.account_id;
-    let done = Done::new(StatusCode::ACCEPTED, &RunWithTargets { run, messages, targets })?.of(account);
+    let found = runs::get(turn.db(), caller.tenant, run).await?;
+    let account = found.0.account_id;
+    let done = Done::new(StatusCode::ACCEPTED, &RunWithTargets::from(found))?.of(account);
     turn.end(&context, done.ring(Bell::Send { account: resumed.account }).signal()).await
 }
 
@@ -184,8 +167,9 @@ pub async fn resume(
 ///
 /// One that is pending, under way or paused. What was handed over to WhatsApp stays sent; the rest is called back, and its targets are
 /// skipped. The run is `partial` then, or `canceled` if nothing had left. A recurring reminder goes on, one that was for once has ended.
-#[utoipa::path(post, path = "/v1/runs/{run}/cancel", tag = "Reminders", params(("run" = RunId, Path)),
-    responses((status = 200, body = RunWithTargets), (status = 409, description = "It is over", body = Body, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/v1/runs/{run}/cancel", operation_id = "cancel_run",
+    tag = "Reminders", params(("run" = RunId, Path)),
+    responses((status = 200, body = RunWithTargets), (status = 409, description = "It is over")))]
 pub async fn cancel(
     State(context): State<Context>,
     caller: Caller,
@@ -197,9 +181,9 @@ pub async fn cancel(
         Begun::Again(answer) => return Ok(answer),
     };
     let canceled = runs::cancel(turn.db(), caller.tenant, run).await?;
-    let (run, messages, targets) = runs::get(turn.db(), caller.tenant, run).await?;
-    let account = run.account_id;
-    let done = Done::new(StatusCode::OK, &RunWithTargets { run, messages, targets })?.of(account).signal();
+    let found = runs::get(turn.db(), caller.tenant, run).await?;
+    let account = found.0.account_id;
+    let done = Done::new(StatusCode::OK, &RunWithTargets::from(found))?.of(account).signal();
     let done = canceled.next.into_iter().fold(done, |done, run| done.ring(Bell::FireReminder { run }));
     turn.end(&context, done).await
 }
@@ -208,7 +192,7 @@ pub async fn cancel(
 ///
 /// Removes every run that is over and that the filters let through, those of deleted reminders included; without a filter all of them.
 /// Runs that are not over stay: cancel or finish them first.
-#[utoipa::path(delete, path = "/v1/runs", tag = "Reminders", params(ToClear),
+#[utoipa::path(delete, path = "/v1/runs", operation_id = "clear_runs", tag = "Reminders", params(ToClear),
     responses((status = 200, body = Cleared)))]
 pub async fn clear(
     State(context): State<Context>,

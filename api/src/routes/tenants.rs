@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use common::account::{MAX_LABEL, name};
 use common::id::TenantId;
-use common::store::audit::{self, AuditEntry};
-use common::store::tenants::{self, Kept, Tenant};
+use common::store::audit;
+use common::store::tenants::{self, Kept};
 use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
 
@@ -16,7 +16,9 @@ use crate::context::Context;
 use crate::extract::{self, Path, Query};
 use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
-use crate::problem::{Body, Problem, Result};
+use crate::problem::{Problem, Result};
+use crate::wire::audit::AuditEntry;
+use crate::wire::tenant::Tenant;
 
 /// A name for a tenant or a key.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -48,7 +50,8 @@ pub struct Paging {
 }
 
 /// Create a tenant
-#[utoipa::path(post, path = "/v1/tenants", tag = "Tenants", security(("admin_key" = [])), request_body = Name,
+#[utoipa::path(post, path = "/v1/tenants", operation_id = "create_tenant",
+    tag = "Tenants", security(("admin_key" = [])), request_body = Name,
     responses((status = 201, body = Tenant)))]
 pub async fn create(
     State(context): State<Context>,
@@ -61,11 +64,12 @@ pub async fn create(
     };
     let name = request.body.0.checked()?;
     let tenant = tenants::create(turn.db(), TenantId::new(), &name, admin.operator()).await?;
-    turn.end(&context, Done::made(format!("/v1/tenants/{}", tenant.id), &tenant)?).await
+    turn.end(&context, Done::made(format!("/v1/tenants/{}", tenant.id), &Tenant::from(tenant))?).await
 }
 
 /// List tenants
-#[utoipa::path(get, path = "/v1/tenants", tag = "Tenants", security(("admin_key" = [])), params(Paging),
+#[utoipa::path(get, path = "/v1/tenants", operation_id = "list_tenants",
+    tag = "Tenants", security(("admin_key" = [])), params(Paging),
     responses((status = 200, body = Page<Tenant>)))]
 pub async fn list(
     State(context): State<Context>,
@@ -75,15 +79,16 @@ pub async fn list(
     let limit = page::limit(paging.limit)?;
     let after = page::read_time_cursor(paging.cursor.as_deref())?;
     let rows = tenants::list(&context.db, after, limit + 1).await?;
-    Ok(Json(Page::cut(rows, limit, |tenant| page::time_cursor(tenant.created_at, tenant.id.0), |tenant| tenant)))
+    Ok(Json(Page::cut(rows, limit, |tenant| page::time_cursor(tenant.created_at, tenant.id.0), Tenant::from)))
 }
 
 /// Read a tenant
-#[utoipa::path(get, path = "/v1/tenants/{tenant}", tag = "Tenants", security(("admin_key" = [])),
+#[utoipa::path(get, path = "/v1/tenants/{tenant}", operation_id = "get_tenant",
+    tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)),
     responses((status = 200, body = Tenant)))]
 pub async fn get(State(context): State<Context>, _: Admin, Path(tenant): Path<TenantId>) -> Result<Json<Tenant>> {
-    Ok(Json(tenants::get(&context.db, tenant).await?))
+    Ok(Json(tenants::get(&context.db, tenant).await?.into()))
 }
 
 /// What to change of a tenant; what is not given stays.
@@ -108,7 +113,8 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Opti
 /// Change a tenant
 ///
 /// How long its messages and its audit trail are kept.
-#[utoipa::path(patch, path = "/v1/tenants/{tenant}", tag = "Tenants", security(("admin_key" = [])),
+#[utoipa::path(patch, path = "/v1/tenants/{tenant}", operation_id = "change_tenant",
+    tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)), request_body = ChangeTenant,
     responses((status = 200, body = Tenant)))]
 pub async fn change(
@@ -124,13 +130,14 @@ pub async fn change(
         }
     }
     let kept = Kept { messages_days: request.messages_kept_days, audit_days: request.audit_kept_days };
-    Ok(Json(tenants::keep(&context.db, tenant, &kept, admin.operator()).await?))
+    Ok(Json(tenants::keep(&context.db, tenant, &kept, admin.operator()).await?.into()))
 }
 
 /// Read a tenant's audit trail
 ///
 /// Everything that changed its accounts, keys and webhooks, and the tenant itself; also after it was deleted. Newest first.
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/audit", tag = "Tenants", security(("admin_key" = [])),
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/audit", operation_id = "list_tenant_audit",
+    tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path), Paging),
     responses((status = 200, body = Page<AuditEntry>)))]
 pub async fn audit(
@@ -142,15 +149,16 @@ pub async fn audit(
     let limit = page::limit(paging.limit)?;
     let before = page::read_time_cursor(paging.cursor.as_deref())?;
     let rows = audit::list(&context.db, tenant, None, before, limit + 1).await?;
-    Ok(Json(Page::cut(rows, limit, |entry| page::time_cursor(entry.created_at, entry.id), |entry| entry)))
+    Ok(Json(Page::cut(rows, limit, |entry| page::time_cursor(entry.created_at, entry.id), AuditEntry::from)))
 }
 
 /// Delete a tenant
 ///
 /// With its keys, accounts, messages and reminders; its audit trail stays. Refused while an account is linked.
-#[utoipa::path(delete, path = "/v1/tenants/{tenant}", tag = "Tenants", security(("admin_key" = [])),
+#[utoipa::path(delete, path = "/v1/tenants/{tenant}", operation_id = "delete_tenant",
+    tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)),
-    responses((status = 204), (status = 409, description = "An account is still linked", body = Body, content_type = "application/problem+json")))]
+    responses((status = 204), (status = 409, description = "An account is still linked")))]
 pub async fn delete(State(context): State<Context>, admin: Admin, Path(tenant): Path<TenantId>) -> Result<StatusCode> {
     tenants::delete(&context.db, tenant, admin.operator()).await?;
     Ok(StatusCode::NO_CONTENT)

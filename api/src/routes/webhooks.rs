@@ -6,9 +6,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use common::config::Webhooks;
 use common::id::WebhookId;
-use common::store::webhooks::{self, Change, Webhook};
+use common::store::webhooks::{self, Change};
 use common::webhook::{self, address};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::auth::Caller;
@@ -18,6 +18,7 @@ use crate::once::{Begun, Done, Once};
 use crate::page::{self, Page};
 use crate::problem::{FieldError, Problem, Result};
 use crate::routes::tenants::Paging;
+use crate::wire::webhook::{Webhook, WebhookWithSecret};
 
 /// A webhook to be made.
 #[derive(Deserialize, ToSchema)]
@@ -46,16 +47,6 @@ pub struct WebhookChange {
     enabled: Option<bool>,
 }
 
-/// A webhook and its secret.
-#[derive(Serialize, ToSchema)]
-pub struct WebhookWithSecret {
-    #[serde(flatten)]
-    webhook: Webhook,
-    /// Signs each request. It is shown this once and can't be read again.
-    #[schema(example = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDFB7OQLEVDsY=")]
-    secret: String,
-}
-
 fn checked(
     url: Option<&str>,
     kinds: Option<&[String]>,
@@ -75,7 +66,8 @@ fn checked(
 /// for about a day, what you refuse with a 4xx for some hours. After a 429, or a 503 with `Retry-After`, all waits, and no
 /// attempt is counted. While a delivery was refused, or has failed three times or more, newer ones of its account go out
 /// before it. A tenant has up to 20 webhooks.
-#[utoipa::path(post, path = "/v1/webhooks", tag = "Webhooks", request_body = NewWebhook,
+#[utoipa::path(post, path = "/v1/webhooks", operation_id = "create_webhook",
+    tag = "Webhooks", request_body = NewWebhook,
     responses((status = 201, body = WebhookWithSecret)))]
 pub async fn create(
     State(context): State<Context>,
@@ -91,13 +83,13 @@ pub async fn create(
     let (url, kinds) = (url.unwrap_or_default(), kinds.unwrap_or_default());
     let (webhook, secret) = webhooks::create(turn.db(), caller.tenant, &url, &kinds, caller.operator()).await?;
     let location = format!("/v1/webhooks/{}", webhook.id);
-    turn.end(&context, Done::made(location, &WebhookWithSecret { webhook, secret })?.secret()).await
+    turn.end(&context, Done::made(location, &WebhookWithSecret::from((webhook, secret)))?.secret()).await
 }
 
 /// List webhooks
 ///
 /// In the order in which they were added.
-#[utoipa::path(get, path = "/v1/webhooks", tag = "Webhooks", params(Paging),
+#[utoipa::path(get, path = "/v1/webhooks", operation_id = "list_webhooks", tag = "Webhooks", params(Paging),
     responses((status = 200, body = Page<Webhook>)))]
 pub async fn list(
     State(context): State<Context>,
@@ -107,24 +99,26 @@ pub async fn list(
     let limit = page::limit(paging.limit)?;
     let after = page::read_time_cursor(paging.cursor.as_deref())?;
     let rows = webhooks::list(&context.db, caller.tenant, after, limit + 1).await?;
-    Ok(Json(Page::cut(rows, limit, |row| page::time_cursor(row.created_at, row.id.0), |row| row)))
+    Ok(Json(Page::cut(rows, limit, |row| page::time_cursor(row.created_at, row.id.0), Webhook::from)))
 }
 
 /// Read a webhook
-#[utoipa::path(get, path = "/v1/webhooks/{webhook}", tag = "Webhooks", params(("webhook" = WebhookId, Path)),
+#[utoipa::path(get, path = "/v1/webhooks/{webhook}", operation_id = "get_webhook",
+    tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     responses((status = 200, body = Webhook)))]
 pub async fn get(
     State(context): State<Context>,
     caller: Caller,
     Path(webhook): Path<WebhookId>,
 ) -> Result<Json<Webhook>> {
-    Ok(Json(webhooks::get(&context.db, caller.tenant, webhook).await?))
+    Ok(Json(webhooks::get(&context.db, caller.tenant, webhook).await?.into()))
 }
 
 /// Change a webhook
 ///
 /// With a new `url`, or `enabled`, its failures are forgotten, and what waits is tried at once.
-#[utoipa::path(patch, path = "/v1/webhooks/{webhook}", tag = "Webhooks", params(("webhook" = WebhookId, Path)),
+#[utoipa::path(patch, path = "/v1/webhooks/{webhook}", operation_id = "change_webhook",
+    tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     request_body = WebhookChange,
     responses((status = 200, body = Webhook)))]
 pub async fn change(
@@ -137,13 +131,14 @@ pub async fn change(
     let change = Change { url, kinds, enabled: request.enabled };
     let changed = webhooks::change(&context.db, caller.tenant, webhook, &change, caller.operator()).await?;
     context.bus.signal(caller.tenant);
-    Ok(Json(changed))
+    Ok(Json(changed.into()))
 }
 
 /// Delete a webhook
 ///
 /// With its deliveries: what waits is not posted any more.
-#[utoipa::path(delete, path = "/v1/webhooks/{webhook}", tag = "Webhooks", params(("webhook" = WebhookId, Path)),
+#[utoipa::path(delete, path = "/v1/webhooks/{webhook}", operation_id = "delete_webhook",
+    tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     responses((status = 204)))]
 pub async fn delete(
     State(context): State<Context>,
@@ -157,7 +152,8 @@ pub async fn delete(
 /// Change a webhook's secret
 ///
 /// For 24 hours requests carry two signatures, of the new secret and of the one before, so that receivers can follow.
-#[utoipa::path(post, path = "/v1/webhooks/{webhook}/rotate-secret", tag = "Webhooks", params(("webhook" = WebhookId, Path)),
+#[utoipa::path(post, path = "/v1/webhooks/{webhook}/rotate-secret", operation_id = "rotate_webhook_secret",
+    tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     responses((status = 200, body = WebhookWithSecret)))]
 pub async fn rotate_secret(
     State(context): State<Context>,
@@ -170,5 +166,5 @@ pub async fn rotate_secret(
         Begun::Again(answer) => return Ok(answer),
     };
     let (webhook, secret) = webhooks::rotate_secret(turn.db(), caller.tenant, webhook, caller.operator()).await?;
-    turn.end(&context, Done::new(StatusCode::OK, &WebhookWithSecret { webhook, secret })?.secret()).await
+    turn.end(&context, Done::new(StatusCode::OK, &WebhookWithSecret::from((webhook, secret)))?.secret()).await
 }

@@ -19,6 +19,7 @@ mod openapi;
 mod pairing;
 mod preview;
 mod probe;
+mod problems;
 mod reminders;
 mod requests;
 mod runs;

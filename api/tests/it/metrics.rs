@@ -18,7 +18,7 @@ fn counted(endpoint: Endpoint) -> f64 {
 async fn each_route_is_counted_by_its_pattern(db: PgPool) {
     let api = TestApi::start(db).await;
     let mut routes = 0;
-    for (path, method) in api::openapi::endpoints() {
+    for (path, method) in api::routes::endpoints() {
         let endpoint = Endpoint::of(Some(&path), method);
         assert_ne!(endpoint, Endpoint::UNMATCHED, "{method} {path} is not declared");
         let before = counted(endpoint);

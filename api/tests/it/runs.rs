@@ -90,7 +90,7 @@ async fn a_paused_run_is_resumed(db: PgPool) {
     assert!(next > common::clock::now() + TimeDelta::hours(23), "{next}");
     assert_eq!(api.count("SELECT count(*) FROM events WHERE kind = 'reminder.resumed'").await, 1);
     let again = tenant.post_empty(&format!("/v1/runs/{run}/resume")).await.expect(409);
-    assert_eq!(again.json()["detail"], "the run is success: only a paused run can be resumed");
+    assert_eq!(again.json()["detail"], "The run is success: only a paused run can be resumed");
 }
 
 /// R48: a run that goes on after a pause is not in the way of the next occurrence, nor that in its own; a window that closes
@@ -143,7 +143,7 @@ async fn what_can_not_be_resumed(db: PgPool) {
     let window = "UPDATE reminders SET window_end = $1, timezone = $2";
     sqlx::query(window).bind(hour).bind(zone).execute(&api.db).await.unwrap();
     let closed = resume().await.expect(409);
-    assert_eq!(closed.json()["detail"], format!("the delivery window is closed until 00:00 in {zone}"));
+    assert_eq!(closed.json()["detail"], format!("The delivery window is closed until 00:00 in {zone}"));
     assert_eq!(api.count("SELECT count(*) FROM runs WHERE status = 'paused'").await, 1);
     for path in ["/v1/runs/nonsense/resume", "/v1/runs/nonsense/cancel"] {
         tenant.post_empty(path).await.expect(404);
@@ -170,7 +170,7 @@ async fn a_paused_run_is_canceled(db: PgPool) {
         let after = reminder(&tenant, &id).await;
         assert_eq!((&after["status"], after["next_fire_at"].is_string()), (&json!(status), status == "active"));
         let again = cancel().await.expect(409);
-        assert_eq!(again.json()["detail"], "the run is partial: it is over, there is nothing to cancel");
+        assert_eq!(again.json()["detail"], "The run is partial: it is over, there is nothing to cancel");
     }
 }
 
@@ -199,7 +199,7 @@ async fn a_reminder_is_paused_and_resumed(db: PgPool) {
     let (once, _) = fired(&api, &tenant, "none").await;
     for verb in ["pause", "resume"] {
         let refused = tenant.post_empty(&format!("/v1/reminders/{once}/{verb}")).await.expect(409);
-        assert!(refused.json()["detail"].as_str().unwrap().starts_with("the reminder is ended"), "{}", refused.text());
+        assert!(refused.json()["detail"].as_str().unwrap().starts_with("The reminder is ended"), "{}", refused.text());
     }
 }
 

@@ -161,7 +161,7 @@ async fn a_tenant_has_twenty_at_most(db: PgPool) {
     for _ in 0..20 {
         webhook(&client).await;
     }
-    assert_eq!(client.post("/v1/webhooks", json!({"url": URL})).await.expect(409).problem(), "conflict");
+    assert_eq!(client.post("/v1/webhooks", json!({"url": URL})).await.expect(409).problem(), "too-many-webhooks");
 }
 
 /// R97: what failed, or a stretch of time, is sent again, a bounded part at a time; a call that is made twice sends nothing twice.

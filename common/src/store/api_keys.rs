@@ -8,8 +8,7 @@ use super::{Db, Error, Result};
 use crate::id::{ApiKeyId, TenantId};
 
 /// Whom a key acts for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, sqlx::Type, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Role {
     /// The installation: manages tenants and keys, and sees no tenant's data.
@@ -19,7 +18,7 @@ pub enum Role {
 }
 
 /// A key, without its secret.
-#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone)]
 pub struct ApiKey {
     /// Its id; what the audit trail names.
     pub id: ApiKeyId,

@@ -84,12 +84,11 @@ pub struct Entry<'a> {
 }
 
 /// One step as it was noted.
-#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone)]
 pub struct AuditEntry {
     /// Its id.
     pub id: Uuid,
     /// What was changed: `account`, `tenant`, `key` or `webhook`.
-    #[schema(example = "account")]
     pub subject: String,
     /// Its id; it may be gone by now.
     pub subject_id: Option<Uuid>,

@@ -5,13 +5,13 @@ use sqlx::PgPool;
 
 use super::{Error, Result};
 use crate::account::Status;
+use crate::conflict::Conflict;
 use crate::id::{AccountId, TenantId};
 
 /// A group.
-#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone)]
 pub struct Group {
     /// Its address: what `to` of a message takes.
-    #[schema(example = "120363041234567890@g.us")]
     pub jid: String,
     /// Its name.
     pub subject: String,
@@ -55,7 +55,7 @@ pub async fn list(
 /// Asks for the groups to be read anew. Afterwards ring `Send`: the owner looks at the row.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account, [`Error::NotConnected`] when no phone is linked.
+/// [`Error::NotFound`] when the tenant has no such account, [`Conflict::NotConnected`] when no phone is linked.
 pub async fn want_sync(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<()> {
     let status = sqlx::query_scalar!(
         r#"
@@ -74,5 +74,5 @@ pub async fn want_sync(db: &PgPool, tenant: TenantId, account: AccountId) -> Res
     if status.may_send() {
         return Ok(());
     }
-    Err(Error::NotConnected(super::messages::NOT_CONNECTED))
+    Err(Conflict::NotConnected { first_pairing: false }.into())
 }

@@ -7,6 +7,7 @@ use sqlx::PgPool;
 
 use super::interval::interval;
 use super::{Error, Result};
+use crate::conflict::Conflict;
 use crate::id::{AccountId, WorkerId};
 
 /// How long an account that was given back is kept for its heir.
@@ -52,11 +53,12 @@ pub async fn ask_across_tenants(pool: &PgPool, account: AccountId, heir: WorkerI
         .fetch_optional(pool)
         .await?
         .ok_or(Error::NotFound)?;
-    Err(Error::Conflict(match found.owner {
-        None => "no worker has the account just now: whoever has room takes it if it should be live".to_owned(),
-        Some(owner) if owner == heir.0 => "that worker has the account already".to_owned(),
-        Some(_) => "the worker that should take it is not alive, or about to stop".to_owned(),
-    }))
+    Err(match found.owner {
+        None => Conflict::AccountWithoutWorker,
+        Some(owner) if owner == heir.0 => Conflict::AccountAlreadyThere,
+        Some(_) => Conflict::WorkerNotAvailable,
+    }
+    .into())
 }
 
 /// What this worker is asked to give back, and to take. A look of some rows in an index.

@@ -6,6 +6,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use super::{Error, Result};
+use crate::conflict::Conflict;
 use crate::id::{AccountId, MessageId, TenantId};
 
 /// Longest key, in characters.
@@ -84,7 +85,7 @@ pub async fn begin(db: &PgPool, tenant: Option<TenantId>, key: Option<Key>) -> R
             None => {} // it was removed between the two looks
         }
     }
-    Err(Error::Conflict("Another request with this Idempotency-Key is under way".to_owned()))
+    Err(Conflict::IdempotencyKeyInUse.into())
 }
 
 impl Turn {

@@ -7,26 +7,20 @@ use super::accounts;
 use super::page::{self, Listed};
 use super::{Db, Error, Result};
 use crate::account::Status;
+use crate::conflict::Conflict;
 use crate::id::{AccountId, MessageId, RunId, TenantId};
 use crate::jid::Jid;
 use crate::message::{State, whatsapp_id};
 use crate::telemetry::trace::{self, Destination, Step};
 
-/// What a person is told who wants to send through an account without a phone (R36).
-pub const NOT_CONNECTED: &str = "Account not connected: pair it again";
-/// What a person is told who wants to send through an account that never had a phone, while its first one is being linked.
-pub const FIRST_PAIRING: &str = "Account not connected: it is being paired for the first time";
-
 /// An outbound message. Holds the recipient and the text: no `Debug`.
-#[derive(Clone, serde::Serialize, utoipa::ToSchema)]
-#[schema(as = MessageRow)]
+#[derive(Clone)]
 pub struct Message {
     /// Its id.
     pub id: MessageId,
     /// The account that sends it.
     pub account_id: AccountId,
     /// The recipient's address, in canonical form.
-    #[schema(example = "4917012345678@s.whatsapp.net")]
     pub to: String,
     /// The text.
     pub text: String,
@@ -35,7 +29,6 @@ pub struct Message {
     /// Why it will not be sent, in words for a person.
     pub reason: Option<String>,
     /// Its id on WhatsApp, the same at every try.
-    #[schema(example = "3EB0C431C26A1916E07A9B")]
     pub whatsapp_id: String,
     /// How often it was handed to WhatsApp. A worker that dies takes with it the hand-overs that nobody had answered yet.
     pub attempts: i32,
@@ -54,16 +47,12 @@ pub struct Message {
     /// When it was given up.
     pub failed_at: Option<DateTime<Utc>>,
     /// Its place in the account's order.
-    #[serde(skip)]
     pub seq: i64,
     /// What its account is right now.
-    #[serde(skip)]
     pub account_status: Status,
     /// Until when its account is banned.
-    #[serde(skip)]
     pub banned_until: Option<DateTime<Utc>>,
     /// Until when its account is held.
-    #[serde(skip)]
     pub held_until: Option<DateTime<Utc>>,
 }
 
@@ -82,7 +71,7 @@ pub struct Draft<'a> {
 /// message is safe (R01). Afterwards ring `Send`.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account, [`Error::NotConnected`] when the account will not be online
+/// [`Error::NotFound`] when the tenant has no such account, [`Conflict::NotConnected`] when the account will not be online
 /// without a new pairing, or was never linked.
 pub async fn accept(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId, draft: &Draft<'_>) -> Result<Message> {
     let mut db = db.into().acquire().await?;
@@ -92,7 +81,7 @@ pub async fn accept(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId,
     step.heard(&row);
     let row = row?;
     let (Some(seq), Some(whatsapp_id), Some(created_at)) = (row.seq, row.whatsapp_id, row.created_at) else {
-        return Err(Error::NotConnected(refusal(row.status)));
+        return Err(Conflict::NotConnected { first_pairing: row.status == Status::Pending }.into());
     };
     Ok(Message {
         id: message,
@@ -115,14 +104,6 @@ pub async fn accept(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId,
         banned_until: row.banned_until,
         held_until: row.held_until,
     })
-}
-
-/// What a person is told whose account may not send.
-const fn refusal(status: Status) -> &'static str {
-    match status {
-        Status::Pending => FIRST_PAIRING,
-        _ => NOT_CONNECTED,
-    }
 }
 
 struct Inserted {

@@ -9,6 +9,7 @@ use sqlx::{Connection as _, PgConnection, Postgres};
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::conflict::Conflict;
 use crate::id::AccountId;
 use crate::telemetry::metrics::failure;
 
@@ -139,15 +140,15 @@ pub enum Error {
     /// No such row for this tenant.
     #[error("not found")]
     NotFound,
-    /// The row exists, but its present state does not allow this; the text says why, for a person.
-    #[error("{0}")]
-    Conflict(String),
+    /// The row exists, but its present state does not allow this.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
     /// It has been edited since it was read.
     #[error("it has been edited since: its version is {0} now")]
     Changed(i32),
-    /// The account has no phone that could do this; the text says so, for a person.
-    #[error("{0}")]
-    NotConnected(&'static str),
+    /// The connection that wrote here has ended: it may write no more.
+    #[error("the connection that wrote here has ended")]
+    Closed,
     /// The database did not do it.
     #[error("database: {0}")]
     Database(#[source] sqlx::Error),
@@ -189,7 +190,7 @@ impl Error {
             | Self::NotFound
             | Self::Conflict(_)
             | Self::Changed(_)
-            | Self::NotConnected(_)
+            | Self::Closed
             | Self::UnknownKey { .. }
             | Self::Corrupt(_) => false,
             Self::Database(sqlx::Error::Database(error)) => !in_classes(&**error, &["21", "22", "23", "42", "54"]),
@@ -215,7 +216,7 @@ impl Error {
 impl crate::telemetry::trace::Fault for Error {
     fn fault(&self) -> Option<&'static str> {
         match self {
-            Self::NotFound | Self::Conflict(_) | Self::Changed(_) | Self::NotConnected(_) => None,
+            Self::NotFound | Self::Conflict(_) | Self::Changed(_) | Self::Closed => None,
             Self::Fenced => Some("fenced"),
             Self::UnknownKey { .. } => Some("unknown_key"),
             Self::Corrupt(_) => Some("corrupt"),

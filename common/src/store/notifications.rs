@@ -9,7 +9,7 @@ use crate::id::{ReminderId, RunId, TenantId};
 use crate::run::notice::Kind;
 
 /// One notification.
-#[derive(Clone, serde::Serialize, utoipa::ToSchema)]
+#[derive(Clone)]
 pub struct Notification {
     /// Its id.
     pub id: Uuid,
@@ -22,7 +22,6 @@ pub struct Notification {
     /// The run, which may be gone; for missed occurrences the first of them.
     pub run_id: Option<RunId>,
     /// The words.
-    #[schema(example = "3 of 12 groups delivered. Resume or cancel.")]
     pub body: String,
     /// When it was written.
     pub created_at: DateTime<Utc>,

@@ -4,6 +4,7 @@
 use sqlx::{PgConnection, PgPool};
 
 use super::{Db, Error, Fence, Result};
+use crate::conflict::Conflict;
 use crate::event::{AccountOnly, Event, SessionPasskeyRequired};
 use crate::id::{AccountId, TenantId};
 
@@ -139,7 +140,7 @@ pub async fn present(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId
     .await?;
     match done {
         Some(_) => Ok(()),
-        None => Err(conflict(&mut db, tenant, account, "No passkey is asked for, or one was presented already").await?),
+        None => Err(conflict(&mut db, tenant, account, Conflict::NoPasskeyDemanded).await?),
     }
 }
 
@@ -163,11 +164,11 @@ pub async fn confirm(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId
     .await?;
     match done {
         Some(_) => Ok(()),
-        None => Err(conflict(&mut db, tenant, account, "There is no code to compare").await?),
+        None => Err(conflict(&mut db, tenant, account, Conflict::NoCodeToCompare).await?),
     }
 }
 
-async fn conflict(db: &mut PgConnection, tenant: TenantId, account: AccountId, why: &str) -> Result<Error> {
+async fn conflict(db: &mut PgConnection, tenant: TenantId, account: AccountId, why: Conflict) -> Result<Error> {
     super::accounts::get(db, tenant, account).await?;
-    Ok(Error::Conflict(why.to_owned()))
+    Ok(why.into())
 }

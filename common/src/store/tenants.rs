@@ -6,11 +6,11 @@ use uuid::Uuid;
 
 use super::audit::{self, About, Entry, Operator};
 use super::{Db, Error, Result};
+use crate::conflict::Conflict;
 use crate::id::TenantId;
 
 /// A tenant.
-#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
-#[schema(as = Tenant)]
+#[derive(Debug, Clone)]
 pub struct Tenant {
     /// Its id.
     pub id: TenantId,
@@ -134,7 +134,7 @@ pub async fn delete(db: &PgPool, id: TenantId, operator: Operator) -> Result<()>
     let Some(name) = deleted else {
         drop(transaction);
         get(db, id).await?;
-        return Err(Error::Conflict("The tenant still has linked accounts: unpair or delete them first".to_owned()));
+        return Err(Conflict::TenantHasLinkedAccounts.into());
     };
     noted(&mut transaction, id, &name, operator, "delete").await;
     transaction.commit().await?;

@@ -4,6 +4,7 @@ use crate::event::Kind;
 use crate::nearest::did_you_mean;
 
 pub mod address;
+pub mod delivery;
 pub mod retry;
 pub mod signature;
 

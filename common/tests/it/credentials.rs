@@ -196,11 +196,11 @@ async fn a_closed_store_writes_nothing_more(pool: PgPool) {
     }
     let mut close = std::pin::pin!(store.close());
     assert!(futures::poll!(&mut close).is_pending(), "a write is under way");
-    assert!(matches!(store.put(KIND, record("c", 3, "")).await, Err(Error::Conflict(_))));
+    assert!(matches!(store.put(KIND, record("c", 3, "")).await, Err(Error::Closed)));
     claim.commit().await.unwrap();
     close.await;
     write.await.unwrap().unwrap();
-    assert!(matches!(store.put(KIND, record("a", 9, "late")).await, Err(Error::Conflict(_))));
-    assert!(matches!(store.take(KIND, "a").await, Err(Error::Conflict(_))));
+    assert!(matches!(store.put(KIND, record("a", 9, "late")).await, Err(Error::Closed)));
+    assert!(matches!(store.take(KIND, "a").await, Err(Error::Closed)));
     assert_eq!(store.list(KIND).await.unwrap(), [record("a", 1, "one"), record("b", 2, "two")]);
 }

@@ -3,6 +3,7 @@
 mod beside;
 mod circles;
 mod claims;
+mod conflict;
 mod credentials;
 mod door;
 mod doorbell;

@@ -8,6 +8,7 @@ mod flapping;
 mod frozen;
 mod guard;
 mod hand_over;
+mod help;
 mod keys;
 mod lifecycle;
 mod logs;

@@ -8,6 +8,7 @@ use super::super::events::Events;
 use super::super::{Db, Error, Fence, Result, again, runs, unsent};
 use super::{Pairing, lock, pairing};
 use crate::account::{Method, PAIRING_WINDOW_S, Status};
+use crate::conflict::Conflict;
 use crate::event::{AccountDeleted, AccountStatusChanged, Event};
 use crate::id::{AccountId, TenantId};
 
@@ -47,7 +48,7 @@ pub async fn pair(
     fence(&mut transaction, tenant, account).await?;
     let before = lock(&mut transaction, tenant, account).await?;
     if !before.status.may_pair() {
-        return Err(Error::Conflict("The account is connected: unpair it first".to_owned()));
+        return Err(Conflict::AlreadyConnected.into());
     }
     scrub(&mut transaction, account).await?;
     sqlx::query!(

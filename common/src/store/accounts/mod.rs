@@ -18,20 +18,17 @@ mod lifecycle;
 pub use lifecycle::{Deletion, Unpaired, delete, log_out, pair, remove, unlinked, unpair};
 
 /// A WhatsApp account as its tenant sees it.
-#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
-#[schema(as = AccountRow)]
+#[derive(Debug, Clone)]
 pub struct Account {
     /// Its id.
     pub id: AccountId,
     /// What people call it.
-    #[schema(example = "Sales, front desk")]
     pub label: String,
     /// What it is right now.
     pub status: Status,
     /// Why it is so, where there is more to say.
     pub status_reason: Option<String>,
     /// The linked phone's digits; null while nothing is linked.
-    #[schema(example = "4917012345678")]
     pub phone_number: Option<String>,
     /// The linked device's address.
     pub jid: Option<String>,
@@ -56,15 +53,13 @@ pub struct Account {
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
     /// What a pairing under way waits for.
-    #[serde(skip)]
     pub step: Option<Step>,
     /// What the phone's owner must do for it.
-    #[serde(skip)]
     pub advice: Option<String>,
 }
 
 /// The pairing under way at an account.
-#[derive(Clone, serde::Serialize, utoipa::ToSchema)]
+#[derive(Clone)]
 pub struct Pairing {
     /// What the account is right now: `pending` while a pairing is under way.
     pub status: Status,
@@ -76,10 +71,8 @@ pub struct Pairing {
     pub advice: Option<String>,
     /// At step `passkey`, until it was presented: the WebAuthn request options for the account's passkey, as WhatsApp sent
     /// them. The credential goes to `pair/passkey`.
-    #[schema(value_type = Option<Object>)]
     pub passkey_options: Option<serde_json::Value>,
     /// At step `passkey`, after it was presented: the code that the phone must show, too. Say so at `pair/passkey/confirm`.
-    #[schema(example = "ABCD-1234")]
     pub passkey_code: Option<String>,
     /// When the pairing ends if no phone was linked by then.
     pub window_ends_at: Option<DateTime<Utc>>,
@@ -88,10 +81,8 @@ pub struct Pairing {
     /// When the present QR code stops working.
     pub qr_expires_at: Option<DateTime<Utc>>,
     /// The eight characters to type on the phone, once WhatsApp gave them.
-    #[schema(example = "ABCD1234")]
     pub code: Option<String>,
     /// What the present QR code says; fetched from its own route.
-    #[serde(skip)]
     pub qr_text: Option<String>,
 }
 

@@ -153,7 +153,7 @@ impl CredentialStore {
             return Err(Error::UnknownKey { key_id: key_id.clone() });
         }
         let open = || match self.writes.closed.load(Ordering::Acquire) {
-            true => Err(Error::Conflict("the connection that wrote here has ended".to_owned())),
+            true => Err(Error::Closed),
             false => Ok(()),
         };
         open()?; // and again: it may have been closed meanwhile

@@ -7,6 +7,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{Next, next_after, wake};
+use crate::conflict::Conflict;
 use crate::event::{self, ReminderPaused, ReminderResumed};
 use crate::id::{AccountId, ReminderId, TenantId};
 use crate::reminder::life::{self, Event, State, Status};
@@ -63,7 +64,7 @@ pub async fn pause(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Resul
     let mut transaction = db.begin().await?;
     let found = lock(&mut transaction, &[reminder.0], Some(tenant)).await?.pop().ok_or(Error::NotFound)?;
     let Some(state) = life::decide(found.state(), Event::Paused, Next::Ended.ahead()) else {
-        return Err(Error::Conflict(format!("the reminder is {}: there is nothing to pause", found.status.as_str())));
+        return Err(Conflict::ReminderNotPausable(found.status).into());
     };
     if state != found.state() {
         let reason = "its tenant paused it".to_owned();
@@ -86,8 +87,7 @@ pub async fn resume(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Resu
         return Ok(());
     }
     if !go_on(&mut transaction, std::slice::from_ref(&found), Event::Resumed).await? {
-        let status = found.status.as_str();
-        return Err(Error::Conflict(format!("the reminder is {status}: replace it to start it anew")));
+        return Err(Conflict::ReminderNotResumable(found.status).into());
     }
     transaction.commit().await?;
     Ok(())

@@ -3,6 +3,7 @@
 use sqlx::{PgConnection, PgPool};
 
 use super::{Plan, Reminder, Status, get, read, write_content};
+use crate::conflict::Conflict;
 use crate::id::{ReminderId, TenantId};
 use crate::reminder::rearm::{Past, Run};
 use crate::reminder::{Schedule, Stored, Window};
@@ -155,9 +156,9 @@ async fn rearm(transaction: &mut PgConnection, tenant: TenantId, reminder: Remin
     };
     let armed = Schedule::read(&stored)
         .and_then(|schedule| past.rearm(&schedule, plan.next_fire_at))
-        .map_err(|error| Error::Conflict(error.to_string()))?;
+        .map_err(|error| Conflict::ScheduleNotComputable { why: error.to_string() })?;
     let Some(armed) = armed else {
-        return Err(Error::Conflict("it fired while it was being edited, and has no occurrence left".to_owned()));
+        return Err(Conflict::ReminderFiredMeanwhile.into());
     };
     sqlx::query!(
         "UPDATE reminders SET next_fire_at = $3 WHERE tenant_id = $1 AND id = $2",

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::page::{self, Listed};
 use super::{Db, Error, Result, due, runs};
+use crate::conflict::Conflict;
 use crate::id::{AccountId, ReminderId, TenantId};
 pub use crate::reminder::life::Status;
 use crate::reminder::{Misfire, OnGap, Overlap, Window};
@@ -183,9 +184,7 @@ async fn first_fire(transaction: &mut PgConnection, tenant: TenantId, plan: &Pla
     match next {
         _ if !was_sent => Ok(plan.next_fire_at),
         Some(next) => Ok(next),
-        None => Err(Error::Conflict(
-            "a reminder that was deleted since has sent this a moment ago: give a later `start`".to_owned(),
-        )),
+        None => Err(Conflict::ReminderJustSent.into()),
     }
 }
 

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
 use crate::account;
+use crate::conflict::Conflict;
 use crate::event::{self, RunChanged};
 use crate::id::{AccountId, ReminderId, RunId, TenantId};
 use crate::reminder::{Window, life};
@@ -13,7 +14,7 @@ use crate::store::due;
 use crate::store::events::Events;
 use crate::store::runs::Filter;
 use crate::store::runs::supersede::{cancel_messages, finish_targets};
-use crate::store::{Db, Error, Result, TRIES, messages};
+use crate::store::{Db, Error, Result, TRIES};
 use crate::zone::Tz;
 
 /// Why a target of a canceled run was not sent.
@@ -57,7 +58,7 @@ async fn lock(transaction: &mut PgConnection, tenant: TenantId, run: RunId) -> R
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such run; [`Error::Conflict`] when it is not paused, its reminder or its
-/// account is gone, or the delivery window is closed right now; [`Error::NotConnected`] when its account's phone is gone.
+/// account is gone, or the delivery window is closed right now; [`Conflict::NotConnected`] when its account's phone is gone.
 pub async fn resume(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Result<Resumed> {
     let mut db = db.into().acquire().await?;
     let mut transaction = db.begin().await?;
@@ -65,7 +66,7 @@ pub async fn resume(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Resu
     let Some(step) = machine::decide(found.status, Event::Resumed, false) else {
         return match (found.account, found.resumed_at, found.status) {
             (Some(account), Some(_), Status::Running) => Ok(Resumed { account, under_way: true }),
-            _ => Err(Error::Conflict(format!("the run is {}: only a paused run can be resumed", found.status))),
+            _ => Err(Conflict::RunNotPaused(found.status).into()),
         };
     };
     let (account, expires_at) = sender(&mut transaction, tenant, &found).await?;
@@ -109,7 +110,7 @@ async fn sender(
     )
     .fetch_optional(&mut *transaction)
     .await?
-    .ok_or_else(|| Error::Conflict("its reminder was deleted: the run can only be canceled".to_owned()))?;
+    .ok_or(Conflict::RunWithoutReminder)?;
     let status = sqlx::query_scalar!(
         r#"SELECT status AS "status: account::Status" FROM accounts
            WHERE tenant_id = $1 AND id = $2 AND wanted <> 'erased' FOR SHARE"#,
@@ -119,16 +120,15 @@ async fn sender(
     .fetch_optional(transaction)
     .await?;
     let (Some(account), Some(status)) = (run.account, status) else {
-        return Err(Error::Conflict("its account was deleted: the run can only be canceled".to_owned()));
+        return Err(Conflict::RunWithoutAccount.into());
     };
     if due::unable(status).is_some() {
-        return Err(Error::NotConnected(messages::NOT_CONNECTED));
+        return Err(Conflict::NotConnected { first_pairing: false }.into());
     }
     let tz: Tz = reminder.timezone.parse().unwrap_or(Tz::UTC);
     let window = Window::stored(reminder.window_end, reminder.window_start_min, reminder.window_end_min);
     if let Some(window) = window.filter(|window| !window.is_now(tz, reminder.now)) {
-        let (opens, zone) = (window.opens(), reminder.timezone);
-        return Err(Error::Conflict(format!("the delivery window is closed until {opens} in {zone}")));
+        return Err(Conflict::WindowClosed { opens: window.opens().to_string(), zone: reminder.timezone }.into());
     }
     Ok((account, window.map(|window| window.closes_at(tz, reminder.now))))
 }
@@ -160,7 +160,7 @@ async fn try_cancel(db: &mut PgConnection, tenant: TenantId, run: RunId) -> Resu
     let mut transaction = db.begin().await?;
     let found = lock(&mut transaction, tenant, run).await?;
     if found.status.finished() {
-        return Err(Error::Conflict(format!("the run is {}: it is over, there is nothing to cancel", found.status)));
+        return Err(Conflict::RunOver(found.status).into());
     }
     cancel_messages(&mut transaction, tenant, &[run.0], BY_OPERATOR).await?;
     finish_targets(&mut transaction, tenant, &[run.0], BY_OPERATOR, TargetState::Skipped).await?;
@@ -168,7 +168,7 @@ async fn try_cancel(db: &mut PgConnection, tenant: TenantId, run: RunId) -> Resu
     let texts = left(&mut transaction, tenant, run).await?;
     let event = Event::Canceled { tally, left: texts.in_all > 0 };
     let Some(step) = machine::decide(found.status, event, found.resumed_at.is_some()) else {
-        return Err(Error::Conflict(format!("the run is {}: it can't be canceled", found.status)));
+        return Err(Conflict::RunNotCancelable(found.status).into());
     };
     let summary = canceled(tally, texts.of_skipped);
     sqlx::query!(

@@ -15,7 +15,7 @@ pub use change::{Canceled, Resumed, cancel, clear, resume};
 pub(super) use supersede::{Locked, cancel_open, end};
 
 /// One firing of a reminder.
-#[derive(Clone, serde::Serialize, utoipa::ToSchema)]
+#[derive(Clone)]
 pub struct Run {
     /// Its id.
     pub id: RunId,
@@ -46,7 +46,7 @@ pub struct Run {
 }
 
 /// What became of one target of a run.
-#[derive(Clone, serde::Serialize, utoipa::ToSchema)]
+#[derive(Clone)]
 pub struct Target {
     /// The chat's address.
     pub chat: String,

@@ -4,43 +4,28 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection, PgPool};
 
+use crate::conflict::Conflict;
 use crate::id::{AccountId, DeliveryId, TenantId, WebhookId};
 use crate::store::audit::Operator;
 use crate::store::{Db, Error, Result};
 use crate::webhook::TEST;
+pub use crate::webhook::delivery::State;
 
 /// Deliveries that one call sends again.
 const REPLAY_MAX: i32 = 1_000;
 
-/// How far a delivery is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::Type, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-#[schema(as = DeliveryState)]
-pub enum State {
-    /// It waits for its next attempt.
-    Pending,
-    /// The receiver answered 2xx.
-    Delivered,
-    /// It is not tried again: all attempts have failed, or it was given up.
-    Failed,
-}
-
 /// A delivery, without the event's data.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
     /// Its id; the receiver sees it as `webhook-id`, the same at each attempt.
     pub id: DeliveryId,
     /// Where to.
     pub webhook_id: WebhookId,
     /// Its place in the list.
-    #[serde(skip)]
     pub seq: i64,
     /// The event's id; null for a test.
-    #[schema(example = "7421-93")]
     pub event_id: Option<String>,
     /// The event's kind.
-    #[schema(example = "account.status_changed")]
     pub kind: String,
     /// At which account it happened, if at one.
     pub account_id: Option<AccountId>,
@@ -132,7 +117,7 @@ pub async fn get(
 pub async fn test(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) -> Result<Delivery> {
     let mut db = db.into().acquire().await?;
     if !super::get(&mut *db, tenant, webhook).await?.enabled {
-        return Err(Error::Conflict("The webhook is disabled: enable it first".to_owned()));
+        return Err(Conflict::WebhookDisabled.into());
     }
     let delivery = DeliveryId::new();
     sqlx::query!(
@@ -176,7 +161,7 @@ pub async fn retry(
     .await?;
     let delivery = get(&mut *db, tenant, webhook, delivery).await?;
     match delivery.state {
-        State::Delivered => Err(Error::Conflict("It was delivered already".to_owned())),
+        State::Delivered => Err(Conflict::AlreadyDelivered.into()),
         State::Pending | State::Failed => Ok(delivery),
     }
 }
@@ -191,7 +176,7 @@ pub enum Stretch {
 }
 
 /// What a replay put on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Replayed {
     /// How many deliveries.
     pub replayed: i64,
@@ -213,7 +198,7 @@ pub async fn replay(
 ) -> Result<Replayed> {
     let mut db = db.into().acquire().await?;
     if !super::get(&mut *db, tenant, webhook).await?.enabled {
-        return Err(Error::Conflict("The webhook is disabled: enable it first".to_owned()));
+        return Err(Conflict::WebhookDisabled.into());
     }
     let mut transaction = db.begin().await?;
     let (replayed, last) = match stretch {

@@ -6,6 +6,7 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 
 use super::audit::{self, About, Entry, Operator};
 use super::{Db, Error, Result, events};
+use crate::conflict::Conflict;
 use crate::id::{TenantId, WebhookId};
 use crate::webhook::{MAX_PER_TENANT, signature};
 
@@ -17,12 +18,11 @@ pub mod follow;
 const PREVIOUS_SIGNS_HOURS: i32 = 24;
 
 /// A webhook, without its secret.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Webhook {
     /// Its id.
     pub id: WebhookId,
     /// Where events are posted to.
-    #[schema(example = "https://example.com/hook")]
     pub url: String,
     /// Which kinds of events; empty: all.
     pub kinds: Vec<String>,
@@ -93,7 +93,7 @@ pub async fn create(
     )
     .fetch_optional(&mut *transaction)
     .await?
-    .ok_or_else(|| Error::Conflict(format!("A tenant has at most {MAX_PER_TENANT} webhooks")))?;
+    .ok_or(Conflict::TooManyWebhooks { at_most: MAX_PER_TENANT })?;
     noted(&mut transaction, tenant, webhook.id, operator, "create").await;
     transaction.commit().await?;
     Ok((webhook, secret))

@@ -1,0 +1,91 @@
+//! Pure. The problems as a table for people: `docs/problems.md` is printed from it, and the OpenAPI document names their types.
+
+use std::fmt::Write as _;
+
+use axum::http::StatusCode;
+use common::conflict::Conflict;
+use strum::EnumCount as _;
+
+use super::{FieldError, Problem, TYPE};
+
+const HEAD: &str = "# Problems
+
+Printed from `api/src/problem.rs` and `common/src/conflict.rs`; a test fails when they differ (`UPDATE=1` prints it anew). Every error
+answer is `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). Its `type` is `urn:switchboard:problem:` and a
+name of this table: programs go by it. `title` is the same for all problems of one type; `detail` is about this one, for people, and
+its words may change. Three of status 409 are said by `switchboard-api accounts move` alone: `account-without-worker`,
+`account-already-there` and `worker-not-available`.
+
+| status | type | title | detail, for example |
+| --- | --- | --- | --- |
+";
+
+/// A type of problems.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kind {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The end of its `type`.
+    pub slug: &'static str,
+    /// Its title.
+    pub title: &'static str,
+    /// What a detail may say.
+    pub detail: Option<String>,
+}
+
+/// All of them, by status.
+#[must_use]
+pub fn kinds() -> Vec<Kind> {
+    let mut kinds: Vec<Kind> = Vec::new();
+    for problem in examples().into_iter().chain(Conflict::examples().map(Problem::Conflict)) {
+        let (status, slug, title) = problem.row();
+        if !kinds.iter().any(|kind| kind.slug == slug) {
+            kinds.push(Kind { status, slug, title, detail: problem.detail() });
+        }
+    }
+    kinds.sort_by_key(|kind| kind.status.as_u16());
+    kinds
+}
+
+/// The whole file.
+#[must_use]
+pub fn markdown() -> String {
+    let mut text = HEAD.to_owned();
+    for Kind { status, slug, title, detail } in kinds() {
+        let status = status.as_u16();
+        let _ = writeln!(text, "| {status} | `{slug}` | {title} | {} |", detail.unwrap_or_default());
+    }
+    text.replace("|  |", "| |")
+}
+
+/// What the OpenAPI document says of `type`.
+pub(crate) fn words() -> String {
+    let names: Vec<_> = kinds().iter().map(|kind| format!("`{}` ({})", kind.slug, kind.status.as_u16())).collect();
+    format!("Which problem, for programs: `{TYPE}` and one of {}.", names.join(", "))
+}
+
+/// One of each.
+fn examples() -> [Problem; Problem::COUNT] {
+    [
+        Problem::Malformed("There is no body, and JSON is needed".to_owned()),
+        Problem::Invalid(Vec::new()),
+        Problem::Unauthorized,
+        Problem::Forbidden("This is for admins: use an admin key"),
+        Problem::NotFound,
+        Problem::NoSuch(FieldError { field: String::new(), message: String::new() }),
+        Problem::MethodNotAllowed,
+        Problem::Conflict(Conflict::AlreadyConnected),
+        Problem::Changed("it has been edited since: its version is 2 now".to_owned()),
+        Problem::Gone { oldest: "7421-93".to_owned() },
+        Problem::KeyReused,
+        Problem::NoCode("No pairing is under way".to_owned()),
+        Problem::TooLarge(65_536),
+        Problem::SlowBody,
+        Problem::UnsupportedMediaType("Send `Content-Type: application/json`"),
+        Problem::NotAcceptable("There are image/png, text/plain and application/json"),
+        Problem::TooMany("This tenant has too many open streams"),
+        Problem::Timeout,
+        Problem::Unavailable,
+        Problem::Internal,
+    ]
+}

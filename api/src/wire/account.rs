@@ -1,0 +1,99 @@
+//! Accounts, as they are answered.
+
+use chrono::{DateTime, Utc};
+use common::account::{self, Action, Status, Step};
+use common::clock;
+use common::id::AccountId;
+use common::store::accounts;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// An account, and what may be done with it.
+#[derive(Serialize, ToSchema)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// What people call it.
+    #[schema(example = "Sales, front desk")]
+    pub label: String,
+    /// What it is right now.
+    pub status: Status,
+    /// Why it is so, where there is more to say.
+    pub status_reason: Option<String>,
+    /// The linked phone's digits; null while nothing is linked.
+    #[schema(example = "4917012345678")]
+    pub phone_number: Option<String>,
+    /// The linked device's address.
+    pub jid: Option<String>,
+    /// The phone's hidden id, where WhatsApp told it.
+    pub lid: Option<String>,
+    /// The name that the phone's owner chose.
+    pub push_name: Option<String>,
+    /// When a phone was last linked; kept after an unpair.
+    pub linked_at: Option<DateTime<Utc>>,
+    /// When its socket last opened.
+    pub connected_at: Option<DateTime<Utc>>,
+    /// When its socket last closed.
+    pub disconnected_at: Option<DateTime<Utc>>,
+    /// Until when a temporary ban lasts.
+    pub banned_until: Option<DateTime<Utc>>,
+    /// Until when WhatsApp holds back messages to people who never wrote; they wait meanwhile.
+    pub held_until: Option<DateTime<Utc>>,
+    /// When the groups were last read.
+    pub groups_synced_at: Option<DateTime<Utc>>,
+    /// When it was added.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+    /// The pairing under way, while it waits for somebody; more of it at `pairing`.
+    pub pairing: Option<Waiting>,
+    /// Why what is queued does not go out now, and until when; null when nothing keeps it.
+    pub waiting: Option<account::Wait>,
+    /// What may be done with it now; each is a button.
+    pub actions: &'static [Action],
+}
+
+/// What a pairing waits for.
+#[derive(Serialize, ToSchema)]
+pub struct Waiting {
+    /// What must be done.
+    pub step: Step,
+    /// More of it, for a person.
+    pub advice: Option<String>,
+}
+
+impl From<accounts::Account> for Account {
+    fn from(row: accounts::Account) -> Self {
+        let pairing = row.step.map(|step| Waiting { step, advice: row.advice });
+        let waiting = account::waits(row.status, row.banned_until, row.held_until, clock::now());
+        Self {
+            id: row.id,
+            label: row.label,
+            status: row.status,
+            status_reason: row.status_reason,
+            phone_number: row.phone_number,
+            jid: row.jid,
+            lid: row.lid,
+            push_name: row.push_name,
+            linked_at: row.linked_at,
+            connected_at: row.connected_at,
+            disconnected_at: row.disconnected_at,
+            banned_until: row.banned_until,
+            held_until: row.held_until,
+            groups_synced_at: row.groups_synced_at,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            pairing,
+            waiting,
+            actions: account::actions(row.status),
+        }
+    }
+}
+
+/// A delete that goes on: the device is being logged out.
+#[derive(Serialize, ToSchema)]
+pub struct Deleting {
+    /// Always `deleting`.
+    #[schema(example = "deleting")]
+    pub status: &'static str,
+}

@@ -1,0 +1,51 @@
+//! An entry of the audit trail, as it is answered.
+
+use chrono::{DateTime, Utc};
+use common::id::AccountId;
+use common::store::audit;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// One step as it was noted.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuditEntry {
+    /// Its id.
+    pub id: Uuid,
+    /// What was changed: `account`, `tenant`, `key` or `webhook`.
+    #[schema(example = "account")]
+    pub subject: String,
+    /// Its id; it may be gone by now.
+    pub subject_id: Option<Uuid>,
+    /// Its label or name at that moment; a webhook has none.
+    pub subject_name: Option<String>,
+    /// The account, where it was one.
+    pub account_id: Option<AccountId>,
+    /// The account's label at that moment.
+    pub account_label: Option<String>,
+    /// The acting key's id, or `system:<part>`.
+    pub operator: Option<String>,
+    /// What was done.
+    pub action: String,
+    /// How it ended.
+    pub outcome: String,
+    /// When.
+    pub created_at: DateTime<Utc>,
+}
+
+impl From<audit::AuditEntry> for AuditEntry {
+    fn from(row: audit::AuditEntry) -> Self {
+        Self {
+            id: row.id,
+            subject: row.subject,
+            subject_id: row.subject_id,
+            subject_name: row.subject_name,
+            account_id: row.account_id,
+            account_label: row.account_label,
+            operator: row.operator,
+            action: row.action,
+            outcome: row.outcome,
+            created_at: row.created_at,
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! A group, as it is answered.
+
+use chrono::{DateTime, Utc};
+use common::store::groups;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A group.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Group {
+    /// Its address: what `to` of a message takes.
+    #[schema(example = "120363041234567890@g.us")]
+    pub jid: String,
+    /// Its name.
+    pub subject: String,
+    /// How many take part.
+    pub size: i32,
+    /// Whether this account may write to it.
+    pub can_post: bool,
+    /// When WhatsApp last told.
+    pub synced_at: DateTime<Utc>,
+}
+
+impl From<groups::Group> for Group {
+    fn from(row: groups::Group) -> Self {
+        Self { jid: row.jid, subject: row.subject, size: row.size, can_post: row.can_post, synced_at: row.synced_at }
+    }
+}
+
+/// A sync that was asked for.
+#[derive(Serialize, ToSchema)]
+pub struct Syncing {
+    /// Always `syncing`.
+    #[schema(example = "syncing")]
+    pub status: &'static str,
+}

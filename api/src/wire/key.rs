@@ -1,0 +1,75 @@
+//! API keys, as they are answered.
+
+use chrono::{DateTime, Utc};
+use common::id::{ApiKeyId, TenantId};
+use common::store::api_keys;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Whom a key acts for.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The installation: manages tenants and keys, and sees no tenant's data.
+    Admin,
+    /// One tenant.
+    Tenant,
+}
+
+impl From<api_keys::Role> for Role {
+    fn from(role: api_keys::Role) -> Self {
+        match role {
+            api_keys::Role::Admin => Self::Admin,
+            api_keys::Role::Tenant => Self::Tenant,
+        }
+    }
+}
+
+/// A key, without its secret.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ApiKey {
+    /// Its id; what the audit trail names.
+    pub id: ApiKeyId,
+    /// Whose it is; null for an admin's.
+    pub tenant_id: Option<TenantId>,
+    /// What it may do.
+    pub role: Role,
+    /// What people call it.
+    pub name: String,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// When it was revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+impl From<api_keys::ApiKey> for ApiKey {
+    fn from(row: api_keys::ApiKey) -> Self {
+        Self {
+            id: row.id,
+            tenant_id: row.tenant_id,
+            role: row.role.into(),
+            name: row.name,
+            created_at: row.created_at,
+            last_used_at: row.last_used_at,
+            revoked_at: row.revoked_at,
+        }
+    }
+}
+
+/// A key that was just created.
+#[derive(Serialize, ToSchema)]
+pub struct CreatedKey {
+    #[serde(flatten)]
+    key: ApiKey,
+    /// The key itself. It is shown this once and can't be read again.
+    #[schema(example = "sb_t_mHl6yV0hYkF2cWlnb3RpbG9yZW1pcHN1bWRvbG9yc2k")]
+    secret: String,
+}
+
+impl From<(api_keys::ApiKey, String)> for CreatedKey {
+    fn from((row, secret): (api_keys::ApiKey, String)) -> Self {
+        Self { key: row.into(), secret }
+    }
+}

@@ -1,0 +1,53 @@
+//! A notification, as it is answered.
+
+use chrono::{DateTime, Utc};
+use common::id::{ReminderId, RunId};
+use common::run::notice::Kind;
+use common::store::notifications;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// One notification.
+#[derive(Serialize, ToSchema)]
+pub struct Notification {
+    /// Its id.
+    pub id: Uuid,
+    /// What it is about.
+    pub kind: Kind,
+    /// The reminder, which may be gone.
+    pub reminder_id: Option<ReminderId>,
+    /// What the reminder was called.
+    pub reminder_name: String,
+    /// The run, which may be gone; for missed occurrences the first of them.
+    pub run_id: Option<RunId>,
+    /// The words.
+    #[schema(example = "3 of 12 groups delivered. Resume or cancel.")]
+    pub body: String,
+    /// When it was written.
+    pub created_at: DateTime<Utc>,
+    /// When it was read.
+    pub read_at: Option<DateTime<Utc>>,
+}
+
+impl From<notifications::Notification> for Notification {
+    fn from(row: notifications::Notification) -> Self {
+        Self {
+            id: row.id,
+            kind: row.kind,
+            reminder_id: row.reminder_id,
+            reminder_name: row.reminder_name,
+            run_id: row.run_id,
+            body: row.body,
+            created_at: row.created_at,
+            read_at: row.read_at,
+        }
+    }
+}
+
+/// How many were noted as read.
+#[derive(Serialize, ToSchema)]
+pub struct Read {
+    /// Those that were not read before.
+    pub read: u64,
+}
