@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use common::bus::Subscription;
+use common::event::schema::AnyEvent;
 use common::id::{AccountId, TenantId};
 use common::store::events::{self, Cursor, Happened, Place};
 use common::telemetry::metrics::{self, OneMore};
@@ -60,7 +61,7 @@ pub struct Filter {
 /// only say that there is something new, such as `session.qr`: fetch it from its own route.
 #[utoipa::path(get, path = "/v1/events", operation_id = "follow_events", tag = "Events",
     params(Filter, ("Last-Event-ID" = Option<String>, Header, max_length = 64, description = "The `id` of the last event seen")),
-    responses((status = 200, content_type = "text/event-stream", body = Happened, description = "Each event's `data` is this object"),
+    responses((status = 200, content_type = "text/event-stream", body = AnyEvent, description = "Each event's `data` is this object"),
         (status = 410, description = "Events after the given one are not kept any more; go on from `oldest`, and read anew what you missed"),
         (status = 429, description = "Too many streams are open")))]
 pub async fn get(

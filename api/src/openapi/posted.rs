@@ -1,7 +1,6 @@
 //! What is posted to webhooks: the document's `webhooks`.
 
-use common::event::schema::WebhookTest;
-use common::store::events::Happened;
+use common::event::schema::{AnyEvent, WebhookTest};
 use utoipa::Modify;
 use utoipa::openapi::OpenApi;
 
@@ -11,7 +10,7 @@ pub(super) struct Posted;
 /// An event
 ///
 /// Posted until it is answered with 2xx, for a day. It may come twice, with the same `webhook-id`.
-#[utoipa::path(post, path = "event", tag = "Webhooks", request_body = Happened,
+#[utoipa::path(post, path = "event", tag = "Webhooks", request_body = AnyEvent,
     params(
         ("webhook-id" = String, Header, description = "The delivery's id, the same at each attempt"),
         ("webhook-timestamp" = i64, Header, description = "When it was sent, in seconds since 1970"),

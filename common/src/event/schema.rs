@@ -1,11 +1,32 @@
 //! Pure. What streams and webhooks deliver, as schemas for the OpenAPI document: one for each kind, and the choice among them.
 
-use utoipa::ToSchema;
+use std::borrow::Cow;
+
 use utoipa::openapi::schema::{Discriminator, ObjectBuilder, OneOfBuilder, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::{KnownFormat, Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::Kind;
 use crate::id::{AccountId, WebhookId};
+
+/// An event of any kind, as streams and webhooks deliver it.
+pub struct AnyEvent;
+
+impl PartialSchema for AnyEvent {
+    fn schema() -> RefOr<Schema> {
+        any()
+    }
+}
+
+impl ToSchema for AnyEvent {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Event")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        all(schemas);
+    }
+}
 
 /// A test that a webhook was sent on request.
 #[derive(ToSchema)]

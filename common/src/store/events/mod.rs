@@ -4,18 +4,14 @@
 //! older than every running one; `(txid, id)` is then a position that nothing is ever added before. The transaction's number is
 //! counted from the start of the era ([`super::era`]), so that a position outlives a restore into another cluster.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
-use utoipa::openapi::{RefOr, Schema};
-use utoipa::{PartialSchema, ToSchema};
 
 use super::{Db, Error, Result};
-use crate::event::schema;
 use crate::id::{AccountId, TenantId};
 
 mod write;
@@ -91,22 +87,6 @@ impl Happened {
     #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_else(|_| "{}".to_owned())
-    }
-}
-
-impl PartialSchema for Happened {
-    fn schema() -> RefOr<Schema> {
-        schema::any()
-    }
-}
-
-impl ToSchema for Happened {
-    fn name() -> Cow<'static, str> {
-        Cow::Borrowed("Event")
-    }
-
-    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        schema::all(schemas);
     }
 }
 
