@@ -4,7 +4,6 @@
 //! the owner's channel. The publish wakes the session in under a millisecond; the job catches what the publish missed; the
 //! scheduler's duty rings again for what both missed. Nothing here is needed for safety: every bell may be lost or doubled.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
