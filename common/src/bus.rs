@@ -12,6 +12,7 @@ use tokio::time::error::Elapsed;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::id::TenantId;
+use crate::redis_keys::RedisKeys;
 use crate::telemetry::metrics::failure;
 use crate::telemetry::metrics::labels::RedisUser;
 
@@ -34,7 +35,7 @@ pub struct Bus {
 struct Inner {
     client: redis::Client,
     manager: ConnectionManager,
-    prefix: String,
+    keys: RedisKeys,
     listeners: Mutex<HashMap<TenantId, watch::Sender<u64>>>,
     listeners_changed: Notify,
     listening: Once,
@@ -69,7 +70,7 @@ impl Bus {
         let inner = Arc::new(Inner {
             client,
             manager,
-            prefix: prefix.to_owned(),
+            keys: RedisKeys::new(prefix),
             listeners: Mutex::default(),
             listeners_changed: Notify::new(),
             listening: Once::new(),
@@ -150,14 +151,6 @@ impl Inner {
         }
     }
 
-    fn channel(&self, tenant: TenantId) -> String {
-        format!("{}signal:{tenant}", self.prefix)
-    }
-
-    fn tenant(&self, channel: &str) -> Option<TenantId> {
-        channel.strip_prefix(&self.prefix)?.strip_prefix("signal:")?.parse().ok()
-    }
-
     fn wanted(&self) -> HashSet<TenantId> {
         lock(&self.listeners).keys().copied().collect()
     }
@@ -188,7 +181,7 @@ async fn publish(bus: Arc<Inner>) {
         }
         let mut pipeline = redis::pipe();
         for tenant in &batch {
-            pipeline.cmd("PUBLISH").arg(bus.channel(*tenant)).arg("").ignore();
+            pipeline.cmd("PUBLISH").arg(bus.keys.signal(*tenant)).arg("").ignore();
         }
         let mut redis = bus.manager.clone();
         let sent = tokio::time::timeout(REDIS_TIMEOUT * 2, pipeline.query_async::<()>(&mut redis)).await;
@@ -223,17 +216,17 @@ async fn follow(bus: &Inner, connection: PubSub) -> redis::RedisResult<()> {
     loop {
         let wanted = bus.wanted();
         for tenant in wanted.difference(&subscribed) {
-            sink.subscribe(bus.channel(*tenant)).await?;
+            sink.subscribe(bus.keys.signal(*tenant)).await?;
             bus.wake(*tenant);
         }
         for tenant in subscribed.difference(&wanted) {
-            sink.unsubscribe(bus.channel(*tenant)).await?;
+            sink.unsubscribe(bus.keys.signal(*tenant)).await?;
         }
         subscribed = wanted;
         tokio::select! {
             message = messages.next() => match message {
                 Some(message) => {
-                    if let Some(tenant) = bus.tenant(message.get_channel_name()) {
+                    if let Some(tenant) = bus.keys.tenant_of(message.get_channel_name()) {
                         bus.wake(tenant);
                     }
                 }

@@ -123,21 +123,6 @@ pub enum Queue {
 }
 
 impl Queue {
-    /// The queue's name in Redis, such as `switchboard:v1:claim`.
-    #[must_use]
-    pub fn name(self, prefix: &str) -> String {
-        format!("{prefix}{LAYOUT}:{self}")
-    }
-
-    /// The pub/sub channel on which a ring is heard at once.
-    #[must_use]
-    pub fn channel(self, prefix: &str) -> String {
-        match self {
-            Self::Inbox(worker) => format!("{prefix}bell:{worker}"),
-            Self::Claim | Self::FireReminder => format!("{prefix}bell:{self}"),
-        }
-    }
-
     /// The queue's name without the worker in it, for logs and metrics.
     #[must_use]
     pub fn kind(self) -> &'static str {
@@ -154,15 +139,6 @@ impl Queue {
         match self {
             Self::Inbox(_) => false,
             Self::Claim | Self::FireReminder => true,
-        }
-    }
-}
-
-impl fmt::Display for Queue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Inbox(worker) => write!(f, "inbox-{worker}"),
-            Self::Claim | Self::FireReminder => f.write_str(self.kind()),
         }
     }
 }

@@ -9,6 +9,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Script, Value};
 
 use crate::id::{AccountId, WorkerId};
+use crate::redis_keys::{RedisKeys, lease_owner, lease_value};
 use crate::telemetry::metrics::failure;
 use crate::telemetry::metrics::labels::RedisUser;
 
@@ -62,7 +63,7 @@ pub struct Key {
 #[derive(Clone)]
 pub struct Leases {
     connection: ConnectionManager,
-    prefix: String,
+    keys: RedisKeys,
     worker: WorkerId,
     ttl: Duration,
 }
@@ -78,21 +79,13 @@ impl Leases {
             .set_connection_timeout(Some(Duration::from_secs(2)))
             .set_number_of_retries(2);
         let connection = ConnectionManager::new_lazy_with_config(redis::Client::open(url)?, config)?;
-        Ok(Self { connection, prefix: prefix.to_owned(), worker, ttl })
+        Ok(Self { connection, keys: RedisKeys::new(prefix), worker, ttl })
     }
 
     /// How long a lease lives without a renewal.
     #[must_use]
     pub fn ttl(&self) -> Duration {
         self.ttl
-    }
-
-    fn key(&self, account: AccountId) -> String {
-        format!("{}lease:{account}", self.prefix)
-    }
-
-    fn value(&self, epoch: i64) -> String {
-        format!("{}:{epoch}", self.worker)
     }
 
     fn ttl_ms(&self) -> u64 {
@@ -105,33 +98,14 @@ impl Leases {
     /// # Errors
     /// When Redis does not answer.
     pub async fn acquire(&self, accounts: &[AccountId]) -> Result<Won, Error> {
-        const ACQUIRE: &str = r"
-            local time = redis.call('TIME')
-            local now = time[1] * 1000 + math.floor(time[2] / 1000)
-            local server = redis.pcall('INFO', 'server')
-            local run = type(server) == 'string' and string.match(server, 'run_id:(%w+)') or 'unknown'
-            local since_run, since = string.match(redis.call('GET', KEYS[1]) or '', '^(%w+):(%d+)$')
-            if since_run ~= run then
-                since = now
-                redis.call('SET', KEYS[1], run .. ':' .. string.format('%.0f', now))
-            end
-            local won = {}
-            for i = 2, #KEYS do
-                local held = redis.call('GET', KEYS[i])
-                if not held or string.sub(held, 1, #ARGV[1]) == ARGV[1] then
-                    redis.call('SET', KEYS[i], ARGV[1] .. '0', 'PX', ARGV[2])
-                    won[#won + 1] = i - 1
-                end
-            end
-            return {now - since < tonumber(ARGV[2]) and 1 or 0, won}";
         let mut all = Won { accounts: Vec::new(), young: false };
         for batch in accounts.chunks(BATCH) {
-            let script = Script::new(ACQUIRE);
-            let mut call = script.arg(format!("{}:", self.worker));
+            let script = Script::new(include_str!("lua/acquire.lua"));
+            let mut call = script.arg(lease_owner(self.worker));
             call.arg(self.ttl_ms());
-            call.key(format!("{}leases_since", self.prefix));
+            call.key(self.keys.leases_since());
             for account in batch {
-                call.key(self.key(*account));
+                call.key(self.keys.lease(*account));
             }
             let (young, won): (bool, Vec<usize>) = call.invoke_async(&mut self.connection.clone()).await?;
             all.young |= young;
@@ -145,14 +119,10 @@ impl Leases {
     /// # Errors
     /// When Redis does not answer.
     pub async fn confirm(&self, account: AccountId, epoch: i64) -> Result<bool, Error> {
-        const CONFIRM: &str = r"
-            if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-            redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-            return 1";
-        let won: i64 = Script::new(CONFIRM)
-            .key(self.key(account))
-            .arg(self.value(0))
-            .arg(self.value(epoch))
+        let won: i64 = Script::new(include_str!("lua/confirm.lua"))
+            .key(self.keys.lease(account))
+            .arg(lease_value(self.worker, 0))
+            .arg(lease_value(self.worker, epoch))
             .arg(self.ttl_ms())
             .invoke_async(&mut self.connection.clone())
             .await?;
@@ -165,34 +135,17 @@ impl Leases {
     /// # Errors
     /// When Redis does not answer.
     pub async fn renew(&self, held: &[(AccountId, i64)], restore: bool) -> Result<Vec<(AccountId, Renewal)>, Error> {
-        const RENEW: &str = r"
-            local found = {}
-            for i, key in ipairs(KEYS) do
-                local held = redis.call('GET', key)
-                if held == ARGV[i + 2] then
-                    redis.call('PEXPIRE', key, ARGV[1])
-                    found[i] = 0
-                elseif held then
-                    found[i] = 2
-                elseif ARGV[2] == '1' then
-                    redis.call('SET', key, ARGV[i + 2], 'PX', ARGV[1])
-                    found[i] = 0
-                else
-                    found[i] = 1
-                end
-            end
-            return found";
         if held.is_empty() {
             self.ping().await?;
         }
         let mut renewals = Vec::with_capacity(held.len());
         for batch in held.chunks(BATCH) {
-            let script = Script::new(RENEW);
+            let script = Script::new(include_str!("lua/renew.lua"));
             let mut call = script.arg(self.ttl_ms());
             call.arg(u8::from(restore));
             for (account, epoch) in batch {
-                call.key(self.key(*account));
-                call.arg(self.value(*epoch));
+                call.key(self.keys.lease(*account));
+                call.arg(lease_value(self.worker, *epoch));
             }
             let found: Vec<u8> = call.invoke_async(&mut self.connection.clone()).await?;
             renewals.extend(batch.iter().zip(found).map(|((account, _), found)| {
@@ -212,21 +165,12 @@ impl Leases {
     /// # Errors
     /// When Redis does not answer; the leases then run out by themselves.
     pub async fn release(&self, accounts: &[AccountId]) -> Result<i64, Error> {
-        const RELEASE: &str = r"
-            local gone = 0
-            for _, key in ipairs(KEYS) do
-                local held = redis.call('GET', key)
-                if held and string.sub(held, 1, #ARGV[1]) == ARGV[1] then
-                    gone = gone + redis.call('DEL', key)
-                end
-            end
-            return gone";
         let mut gone = 0;
         for batch in accounts.chunks(BATCH) {
-            let script = Script::new(RELEASE);
-            let mut call = script.arg(format!("{}:", self.worker));
+            let script = Script::new(include_str!("lua/release.lua"));
+            let mut call = script.arg(lease_owner(self.worker));
             for account in batch {
-                call.key(self.key(*account));
+                call.key(self.keys.lease(*account));
             }
             gone += call.invoke_async::<i64>(&mut self.connection.clone()).await?;
         }
@@ -238,21 +182,13 @@ impl Leases {
     /// # Errors
     /// When Redis does not answer; the leases then run out by themselves.
     pub async fn release_claims(&self, claims: &[(AccountId, i64)]) -> Result<i64, Error> {
-        const RELEASE: &str = r"
-            local gone = 0
-            for i, key in ipairs(KEYS) do
-                if redis.call('GET', key) == ARGV[i] then
-                    gone = gone + redis.call('DEL', key)
-                end
-            end
-            return gone";
         let mut gone = 0;
         for batch in claims.chunks(BATCH) {
-            let script = Script::new(RELEASE);
+            let script = Script::new(include_str!("lua/release_claims.lua"));
             let mut call = script.prepare_invoke();
             for (account, epoch) in batch {
-                call.key(self.key(*account));
-                call.arg(self.value(*epoch));
+                call.key(self.keys.lease(*account));
+                call.arg(lease_value(self.worker, *epoch));
             }
             gone += call.invoke_async::<i64>(&mut self.connection.clone()).await?;
         }
@@ -268,7 +204,7 @@ impl Leases {
         for batch in accounts.chunks(BATCH) {
             let mut pipeline = redis::pipe();
             for account in batch {
-                pipeline.cmd("GET").arg(self.key(*account)).cmd("PTTL").arg(self.key(*account));
+                pipeline.cmd("GET").arg(self.keys.lease(*account)).cmd("PTTL").arg(self.keys.lease(*account));
             }
             let answers: Vec<Value> = pipeline.query_async(&mut self.connection.clone()).await?;
             let (answers, _) = answers.as_chunks::<2>();
@@ -287,7 +223,7 @@ impl Leases {
     /// When it does not.
     pub async fn ping(&self) -> Result<(), Error> {
         let _: Value = redis::cmd("SET")
-            .arg(format!("{}ping:{}", self.prefix, self.worker))
+            .arg(self.keys.ping(self.worker))
             .arg(1)
             .arg("PX")
             .arg(1_000)

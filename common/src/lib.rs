@@ -33,6 +33,7 @@ pub mod limiter;
 pub mod ops;
 pub mod probe;
 pub mod redis_health;
+pub mod redis_keys;
 pub mod startup;
 pub mod store;
 pub mod telemetry;

@@ -11,6 +11,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use tokio::sync::Mutex;
 
 use crate::clock::BootTime;
+use crate::redis_keys::RedisKeys;
 use crate::telemetry::metrics::labels::{Counted, RedisUser};
 use crate::telemetry::metrics::{self, failure};
 
@@ -79,7 +80,7 @@ impl Limiter {
         let connection = ConnectionManager::new_lazy_with_config(redis::Client::open(url)?, config)?;
         Ok(Self {
             connection,
-            key: format!("{prefix}limiter:connect"),
+            key: RedisKeys::new(prefix).limiter(),
             rate,
             peers: AtomicU32::new(1),
             waiting: AtomicU32::new(0),
@@ -154,17 +155,8 @@ impl Limiter {
     /// # Errors
     /// When Redis does not answer; they may be booked all the same.
     pub async fn book(&self, tokens: u32) -> Result<Booking, Error> {
-        // the key holds the instant up to which the bucket's tokens are given away; a full one lies a second back
-        const BOOK: &str = r"
-            local time = redis.call('TIME')
-            local now = time[1] * 1000000 + time[2]
-            local given = tonumber(redis.call('GET', KEYS[1]) or '0')
-            if given > now + tonumber(ARGV[2]) then given = now end
-            given = math.max(given, now - 1000000) + tonumber(ARGV[1])
-            redis.call('SET', KEYS[1], string.format('%.0f', given), 'PX', math.ceil((given - now) / 1000) + 2000)
-            return {string.format('%.0f', math.max(given, now)), string.format('%.0f', math.max(given - now, 0))}";
         let worth = self.per_token() * tokens;
-        let (at_us, wait_us): (u64, u64) = Script::new(BOOK)
+        let (at_us, wait_us): (u64, u64) = Script::new(include_str!("lua/book.lua"))
             .key(&self.key)
             .arg(micros(worth))
             .arg(micros(AHEAD_MAX))

@@ -6,6 +6,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::BootTime;
+use crate::redis_keys::RedisKeys;
 use crate::trouble::redis::{POLICY, evicts, of, server_of, silent};
 use crate::trouble::{Say, Teller, Trouble};
 
@@ -33,7 +34,7 @@ impl RedisHealth {
             .set_response_timeout(Some(ASK))
             .set_number_of_retries(1);
         let connection = ConnectionManager::new_lazy_with_config(redis::Client::open(url)?, config)?;
-        Ok(Self { connection, key: format!("{prefix}ready:{}", uuid::Uuid::new_v4()), server: server_of(url) })
+        Ok(Self { connection, key: RedisKeys::new(prefix).ready(uuid::Uuid::new_v4()), server: server_of(url) })
     }
 
     /// Whether it answers and takes writes.

@@ -39,7 +39,7 @@ pub(super) async fn run(queues: Queues, out: &mut (dyn Write + Send)) -> anyhow:
                     let host = workers.iter().find(|worker| worker.id == *id).map_or("?", |worker| &worker.name);
                     format!("inbox of {host} ({id})")
                 }
-                shared => shared.to_string(),
+                shared => shared.kind().to_owned(),
             },
             waiting,
             oldest_s: None,

@@ -10,6 +10,7 @@ use crate::config::Redis;
 use crate::id::{AccountId, WorkerId};
 use crate::lease::Leases;
 use crate::redis_health::RedisHealth;
+use crate::redis_keys::RedisKeys;
 use crate::trouble::redis::{of, server_of, silent};
 
 const NAMES: [&str; 5] = ["redis version", "redis policy", "redis memory", "redis lease", "redis signal"];
@@ -102,7 +103,7 @@ async fn lease(redis: &Redis) -> Check {
 async fn signal(redis: &Redis) -> Check {
     const NAME: &str = "redis signal";
     let server = server_of(&redis.url);
-    let channel = format!("{}doctor:{}", redis.prefix, Uuid::new_v4());
+    let channel = RedisKeys::new(&redis.prefix).doctor(Uuid::new_v4());
     let trial = async {
         let client = redis::Client::open(redis.url.as_str())?;
         let mut heard = client.get_async_pubsub().await?;

@@ -70,7 +70,7 @@ impl Answering {
     pub(super) async fn queued(&self, queue: Queue, job: Job) {
         // before the handler reads the rows: a ring from now on is a new job, so nothing committed later is overlooked
         let mut connection = self.bell.consuming.clone();
-        let released = redis::cmd("DEL").arg(self.bell.rung_key(queue, &job.bell)).exec_async(&mut connection).await;
+        let released = redis::cmd("DEL").arg(self.bell.keys.rung(queue, &job.bell)).exec_async(&mut connection).await;
         if let Err(error) = released {
             tracing::debug!(%error, bell = %job.bell, "the bell coalesces until its key expires");
         }

@@ -4,12 +4,12 @@
 //! the owner's channel. The publish wakes the session in under a millisecond; the job catches what the publish missed; the
 //! scheduler's duty rings again for what both missed. Nothing here is needed for safety: every bell may be lost or doubled.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 
 use crate::job::{Answer, Bell, Job, Queue};
+use crate::redis_keys::RedisKeys;
 use crate::telemetry::metrics::failure;
 use crate::telemetry::metrics::labels::RedisUser;
 
@@ -176,13 +176,13 @@ pub struct Doorbell {
     client: redis::Client,
     ringing: ConnectionManager,
     consuming: ConnectionManager,
-    prefix: Arc<str>,
+    keys: RedisKeys,
     timing: Timing,
 }
 
 impl std::fmt::Debug for Doorbell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Doorbell").field("prefix", &self.prefix).field("timing", &self.timing).finish_non_exhaustive()
+        f.debug_struct("Doorbell").field("keys", &self.keys).field("timing", &self.timing).finish_non_exhaustive()
     }
 }
 
@@ -211,14 +211,14 @@ impl Doorbell {
             ringing: ConnectionManager::new_lazy_with_config(client.clone(), config.clone())?,
             consuming: ConnectionManager::new_lazy_with_config(client.clone(), config)?,
             client,
-            prefix: prefix.into(),
+            keys: RedisKeys::new(prefix),
             timing,
         })
     }
 
     fn config(&self, queue: Queue) -> apalis_redis::Config {
         apalis_redis::Config::default()
-            .queue(queue.name(&self.prefix))
+            .queue(self.keys.queue(queue))
             .batch_size(1) // more, and a slow handler lets a living consumer be taken for dead: everything runs twice
             .lock_tasks(false) // locking makes a backlog quadratic
             .persist_results(true) // acknowledging depends on it

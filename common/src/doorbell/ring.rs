@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::{Doorbell, Error, Result};
 use crate::id::WorkerId;
-use crate::job::{Bell, Job, LAYOUT, QUEUE_LIMIT, Queue, Rung};
+use crate::job::{Bell, Job, QUEUE_LIMIT, Queue, Rung};
+use crate::redis_keys::Beginnings;
 use crate::telemetry::metrics;
 use crate::telemetry::metrics::labels::{BellKind, RingOutcome};
 use crate::telemetry::trace::{self, Step};
@@ -18,44 +19,7 @@ use crate::telemetry::trace::{self, Step};
 /// A script handles at most this many bells: Redis does nothing else meanwhile.
 const BATCH: usize = 200;
 
-/// ARGV: prefix, layout, suffix of the list and of the set that hold due jobs, coalescing time in ms, limit of a queue;
-/// then per bell: its name, its account or "", its shared queue, the message to publish.
-/// Answers per bell: what became of it, and the owner or "".
-static RING: LazyLock<redis::Script> = LazyLock::new(|| {
-    redis::Script::new(
-        r#"
-local prefix, layout, active, scheduled = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local coalesce_ms, limit = ARGV[5], tonumber(ARGV[6])
-local due, answers = {}, {}
-for i = 7, #ARGV, 4 do
-  local bell, account, shared, message = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local owner
-  if account ~= '' then
-    local lease = redis.call('GET', prefix .. 'lease:' .. account)
-    owner = lease and string.match(lease, '^([^:]+):')
-  end
-  local queue = owner and ('inbox-' .. owner) or shared
-  redis.call('PUBLISH', prefix .. 'bell:' .. (owner or shared), message)
-  local outcome = 'coalesced'
-  local rung = prefix .. 'rung:' .. queue .. ':' .. bell
-  if redis.call('SET', rung, '1', 'NX', 'PX', coalesce_ms) then
-    local name = prefix .. layout .. ':' .. queue
-    due[name] = due[name] or (redis.call('LLEN', name .. active) + redis.call('ZCARD', name .. scheduled))
-    if due[name] < limit then
-      due[name] = due[name] + 1
-      outcome = 'rung'
-    else
-      redis.call('DEL', rung)
-      outcome = 'full'
-    end
-  end
-  answers[#answers + 1] = outcome
-  answers[#answers + 1] = owner or ''
-end
-return answers
-"#,
-    )
-});
+static RING: LazyLock<redis::Script> = LazyLock::new(|| redis::Script::new(include_str!("../lua/ring.lua")));
 
 /// What is published: the job, and a number so that of all who hear it on a shared channel one takes it.
 #[derive(Serialize, Deserialize)]
@@ -134,8 +98,12 @@ impl Doorbell {
     async fn place(&self, jobs: &[Job]) -> Result<Vec<(Rung, Queue)>> {
         let names = apalis_redis::Config::default().queue("");
         let mut call = RING.prepare_invoke();
-        call.arg(&*self.prefix)
-            .arg(LAYOUT)
+        let Beginnings { lease, bell, rung, queue, inbox } = self.keys.beginnings();
+        call.arg(lease)
+            .arg(bell)
+            .arg(rung)
+            .arg(queue)
+            .arg(inbox)
             .arg(names.active_jobs_list())
             .arg(names.scheduled_jobs_set())
             .arg(u64::try_from(self.timing.coalesce.as_millis()).unwrap_or(u64::MAX))
@@ -143,7 +111,7 @@ impl Doorbell {
         for job in jobs {
             let account = job.bell.account().map(|account| account.to_string()).unwrap_or_default();
             let published = serde_json::to_string(&Published { ring: Uuid::new_v4(), job: job.clone() })?;
-            call.arg(job.bell.to_string()).arg(account).arg(job.bell.queue(None).to_string()).arg(published);
+            call.arg(job.bell.to_string()).arg(account).arg(job.bell.queue(None).kind()).arg(published);
         }
         let answers: Vec<String> = call.invoke_async(&mut self.ringing.clone()).await?;
         let (answers, _) = answers.as_chunks::<2>();
@@ -158,16 +126,11 @@ impl Doorbell {
         let mut connection = self.ringing.clone();
         let pushed = apalis_redis::queries::push_tasks(&mut connection, &self.config(queue), &tasks).await;
         if pushed.is_err() {
-            let rung: Vec<String> = jobs.iter().map(|job| self.rung_key(queue, &job.bell)).collect();
+            let rung: Vec<String> = jobs.iter().map(|job| self.keys.rung(queue, &job.bell)).collect();
             let _: redis::RedisResult<()> = redis::cmd("DEL").arg(rung).query_async(&mut connection).await;
         }
         pushed?;
         Ok(())
-    }
-
-    /// The key that coalesces equal bells of one queue.
-    pub(super) fn rung_key(&self, queue: Queue, bell: &Bell) -> String {
-        format!("{}rung:{queue}:{bell}", self.prefix)
     }
 }
 

@@ -41,13 +41,12 @@ pub(super) async fn hear(answering: Arc<Answering>) {
 }
 
 async fn hear_once(answering: &Arc<Answering>, start: &mut u32) -> Result<()> {
-    let inbox = Queue::Inbox(answering.worker).channel(&answering.bell.prefix);
-    let channels = [inbox.clone()]
-        .into_iter()
-        .chain([Queue::Claim, Queue::FireReminder].map(|queue| queue.channel(&answering.bell.prefix)));
+    let keys = &answering.bell.keys;
+    let inbox = keys.bell(Queue::Inbox(answering.worker));
+    let channels = [inbox.clone(), keys.bell(Queue::Claim), keys.bell(Queue::FireReminder)];
     let pubsub = patiently(answering.bell.client.get_async_pubsub()).await?;
     let (mut sink, mut stream) = pubsub.split();
-    patiently(sink.subscribe(channels.collect::<Vec<_>>())).await?;
+    patiently(sink.subscribe(&channels)).await?;
     *start += 1;
     answering.handler.noted(&Noted::Subscribed { start: *start });
     let everything = Arc::clone(answering);
@@ -90,7 +89,7 @@ fn receive(answering: &Arc<Answering>, payload: &[u8], shared: bool) {
 
 /// Of all workers that hear a shared channel, the first takes the bell. Unsure: not taken, its job lies in the queue.
 async fn takes(answering: &Answering, published: &Published) -> bool {
-    let key = format!("{}taken:{}", answering.bell.prefix, published.ring);
+    let key = answering.bell.keys.taken(published.ring);
     let options = redis::SetOptions::default()
         .conditional_set(redis::ExistenceCheck::NX)
         .with_expiration(redis::SetExpiry::PX(TAKEN_MS));

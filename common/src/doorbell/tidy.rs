@@ -7,8 +7,7 @@ use apalis_redis::Config;
 
 use super::answer::Answering;
 use super::{Doorbell, Result};
-use crate::id::WorkerId;
-use crate::job::{LAYOUT, Queue};
+use crate::job::Queue;
 
 /// Jobs cleared away by one run of the script: Redis does nothing else meanwhile.
 const BATCH: usize = 500;
@@ -19,45 +18,9 @@ const DEAD_AFTER: Duration = Duration::from_secs(120);
 /// Where apalis-redis notes every queue that ever had a consumer.
 const QUEUES: &str = "core:apalis:queues:list";
 
-/// KEYS: the set of finished jobs, the hash of payloads. ARGV: the prefix of the jobs' own hashes, how many.
-/// Answers how many were cleared away.
-static CLEAR: LazyLock<redis::Script> = LazyLock::new(|| {
-    redis::Script::new(
-        r#"
-local ids = redis.call('SPOP', KEYS[1], ARGV[2])
-for _, id in ipairs(ids) do
-  redis.call('HDEL', KEYS[2], id)
-  redis.call('DEL', ARGV[1] .. ':' .. id)
-end
-return #ids
-"#,
-    )
-});
+static CLEAR: LazyLock<redis::Script> = LazyLock::new(|| redis::Script::new(include_str!("../lua/clear_finished.lua")));
 
-/// KEYS: the zset of a queue's consumers, the hash of payloads, then the queue's other keys. ARGV: the prefix of the jobs'
-/// own hashes, the prefix of the consumers' jobs in hand, the list of queues, the second before which a consumer is dead, how many jobs.
-/// Answers 1 when the queue is gone, 0 when it lives, 2 when there is more to do.
-static DROP: LazyLock<redis::Script> = LazyLock::new(|| {
-    redis::Script::new(
-        r#"
-local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-if last[2] and tonumber(last[2]) > tonumber(ARGV[4]) then return 0 end
-local left = tonumber(ARGV[5])
-for _, id in ipairs(redis.call('HKEYS', KEYS[2])) do
-  if left == 0 then return 2 end
-  redis.call('HDEL', KEYS[2], id)
-  redis.call('DEL', ARGV[1] .. ':' .. id)
-  left = left - 1
-end
-for _, consumer in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-  redis.call('DEL', ARGV[2] .. ':' .. consumer, KEYS[1] .. ':metadata:' .. consumer)
-end
-redis.call('DEL', unpack(KEYS))
-redis.call('ZREM', ARGV[3], KEYS[1])
-return 1
-"#,
-    )
-});
+static DROP: LazyLock<redis::Script> = LazyLock::new(|| redis::Script::new(include_str!("../lua/drop_queue.lua")));
 
 /// Clears finished jobs away until told to stop.
 pub(super) async fn keep_tidy(answering: Arc<Answering>) {
@@ -133,11 +96,9 @@ impl Doorbell {
             .arg(BATCH)
             .query_async(&mut connection)
             .await?;
-        let start = format!("{}{LAYOUT}:inbox-", self.prefix);
         let mut dropped = 0;
         for queue in queues {
-            let worker = queue.strip_prefix(&start).and_then(|rest| rest.strip_suffix(":workers"));
-            if let Some(worker) = worker.and_then(|worker| worker.parse::<WorkerId>().ok()) {
+            if let Some(worker) = self.keys.inbox_of(&queue) {
                 dropped += usize::from(self.drop_queue(Queue::Inbox(worker), dead_before).await?);
             }
         }

@@ -133,6 +133,38 @@ fn rows_are_not_the_api() {
     }
 }
 
+/// R103: keys and channels of Redis are put together on one page, and scripts stand in files of their own, which spell none out.
+#[test]
+fn redis_keys_have_one_page() {
+    for begin in [
+        "lease:{",
+        "signal:{",
+        "bell:{",
+        "rung:{",
+        "taken:{",
+        "ready:{",
+        "doctor:{",
+        "limiter:connect",
+        "leases_since\"",
+    ] {
+        only_in(begin, &["common/src/redis_keys.rs"]);
+    }
+    for (name, text) in sources() {
+        let inline =
+            code_with(&text, "Script::new(").into_iter().filter(|line| !line.contains("include_str!(")).count();
+        assert_eq!(inline, 0, "{name} holds a script");
+    }
+    let mut seen = 0;
+    for script in fs::read_dir(root().join("common/src/lua")).unwrap() {
+        let text = fs::read_to_string(script.unwrap().path()).unwrap();
+        for begin in ["lease:", "signal:", "bell:", "rung:", "inbox-"] {
+            assert!(!text.contains(begin), "a script spells out {begin}");
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 9, "scripts");
+}
+
 /// The simulator knows nothing of us, and nobody but tests knows it.
 #[test]
 fn the_simulator_stands_apart() {

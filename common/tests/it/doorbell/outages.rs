@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use common::doorbell::{Doorbell, Noted, Path};
 use common::id::{AccountId, WorkerId};
 use common::job::Queue;
+use common::redis_keys::RedisKeys;
 use common::testing::RedisServer;
 
 use super::{Counting, Listening, UNHURRIED, accounts, eventually, keys, own, patient, prefix, send};
@@ -81,7 +82,7 @@ async fn dead_inboxes_are_dropped() {
     let (seconds, _): (i64, i64) = redis::cmd("TIME").query_async(&mut connection).await.unwrap();
     let (dead, living) = (WorkerId::new(), WorkerId::new());
     for (worker, seen) in [(dead, seconds - 600), (living, seconds)] {
-        let workers = format!("{}:workers", Queue::Inbox(worker).name(&prefix));
+        let workers = format!("{}:workers", RedisKeys::new(&prefix).queue(Queue::Inbox(worker)));
         for account in accounts(700) {
             own(&url, &prefix, account, worker).await;
             patient(&bell, &[send(account)]).await;

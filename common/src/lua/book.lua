@@ -1,0 +1,10 @@
+-- Books tokens. KEYS: the instant up to which the tokens of the bucket are given away; that of a full one lies a second back.
+-- ARGV: what the tokens are worth, and how far ahead the instant may lie, in microseconds.
+-- Answers from when on they may be used, and how long that is from now, in microseconds.
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local given = tonumber(redis.call('GET', KEYS[1]) or '0')
+if given > now + tonumber(ARGV[2]) then given = now end
+given = math.max(given, now - 1000000) + tonumber(ARGV[1])
+redis.call('SET', KEYS[1], string.format('%.0f', given), 'PX', math.ceil((given - now) / 1000) + 2000)
+return {string.format('%.0f', math.max(given, now)), string.format('%.0f', math.max(given - now, 0))}

@@ -1,0 +1,34 @@
+-- Rings bells: looks up who owns their accounts, publishes, and says which of them go into a queue.
+-- ARGV: how leases, channels of bells, keys of what was rung, queues and inboxes begin; how the list and the set of due jobs of a queue
+-- end; milliseconds for which equal bells are one; most jobs of a queue. Then of each bell: its name, its account or nothing, its
+-- shared queue, what to publish. Answers of each: what became of it, and the owner or nothing.
+local lease_, bell_, rung_, queue_, inbox_ = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local active, scheduled = ARGV[6], ARGV[7]
+local coalesce_ms, limit = ARGV[8], tonumber(ARGV[9])
+local due, answers = {}, {}
+for i = 10, #ARGV, 4 do
+  local bell, account, shared, message = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local owner
+  if account ~= '' then
+    local lease = redis.call('GET', lease_ .. account)
+    owner = lease and string.match(lease, '^([^:]+):')
+  end
+  local queue = owner and (inbox_ .. owner) or shared
+  redis.call('PUBLISH', bell_ .. (owner or shared), message)
+  local outcome = 'coalesced'
+  local rung = rung_ .. queue .. ':' .. bell
+  if redis.call('SET', rung, '1', 'NX', 'PX', coalesce_ms) then
+    local name = queue_ .. queue
+    due[name] = due[name] or (redis.call('LLEN', name .. active) + redis.call('ZCARD', name .. scheduled))
+    if due[name] < limit then
+      due[name] = due[name] + 1
+      outcome = 'rung'
+    else
+      redis.call('DEL', rung)
+      outcome = 'full'
+    end
+  end
+  answers[#answers + 1] = outcome
+  answers[#answers + 1] = owner or ''
+end
+return answers
