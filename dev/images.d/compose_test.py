@@ -117,6 +117,7 @@ class Trial(unittest.TestCase):
     def test_a_message_arrives(self):
         """The main job over the published port: a key, a tenant, an account, a phone that scans, a message that is read."""
         api, simulator = f"http://127.0.0.1:{self.ports['API']}", self.simulator()
+        until("the api is ready", lambda: call(f"{api}/health")["status"] == "ok")
         made = podman("exec", container("api"), "/usr/local/bin/switchboard-api", "keys", "create", "--admin", "--name", "test")
         admin = made.stdout.strip().splitlines()[-1]
         tenant = call(f"{api}/v1/tenants", "POST", {"name": "Compose"}, admin)["id"]

@@ -57,10 +57,10 @@ impl Town {
         let api = Http::new(&self.api, Some(&field(&key, "secret")?))?;
 
         // New numbers in each run, from the seed that the standard library draws for its hash maps.
-        let draw = RandomState::new().hash_one(0) % 90_000 + 10_000;
+        let draw = RandomState::new().hash_one(0);
         let mut households = Vec::new();
         for number in 0..self.accounts {
-            let house = format!("4479{draw}{number:04}");
+            let house = house(draw, number);
             let household = step(&format!("Account {number} moves in"), move_in(&api, &simulator, &house)).await?;
             households.push(household);
         }
@@ -89,6 +89,11 @@ impl Town {
         }
         bail!("a town without households")
     }
+}
+
+/// How the numbers of a household begin: British ones of twelve digits, of which the last is a person's.
+fn house(draw: u64, number: u16) -> String {
+    format!("447{}{:04}", draw % 9_000 + 1_000, number % 10_000)
 }
 
 /// Phones, a group, a linked account, and a reminder every five minutes.
@@ -156,6 +161,15 @@ mod tests {
             let start = street("a", "g", now)["start"].as_str().unwrap().to_owned();
             let start: DateTime<Utc> = format!("{start}:00Z").parse().unwrap();
             assert!(start > now && start - now <= TimeDelta::minutes(5), "{now}: {start}");
+        }
+    }
+
+    /// The api refuses what is too long or too short for a number of its country.
+    #[test]
+    fn numbers_have_the_length_of_their_country() {
+        for (draw, number) in [(0, 0), (u64::MAX, u16::MAX), (8_999, 9_999)] {
+            let person = format!("{}1", house(draw, number));
+            assert_eq!(person.len(), 12, "{person}");
         }
     }
 }
