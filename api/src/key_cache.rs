@@ -5,10 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::id::ApiKeyId;
+use common::store::Result;
 use common::store::api_keys::{self, Identity};
 use sqlx::PgPool;
-
-use crate::problem::Result;
 
 /// A looked-up key is believed for this long. A revocation takes effect within it, and where a stream is open within this and
 /// the time between two checks of it: five seconds in all (R75).
@@ -49,13 +48,13 @@ impl KeyCache {
         {
             return Ok(Some(known.identity));
         }
+        let asked_at = Instant::now();
         let Some(identity) = api_keys::identify_of_all_tenants(&self.db, digest).await? else {
             self.lock().remove(digest);
             return Ok(None);
         };
-        let now = Instant::now();
         let touched_at = known.map(|known| known.touched_at).filter(|at| at.elapsed() < TOUCH_EVERY);
-        self.remember(*digest, Known { identity, read_at: now, touched_at: touched_at.unwrap_or(now) });
+        self.remember(*digest, Known { identity, read_at: asked_at, touched_at: touched_at.unwrap_or(asked_at) });
         if touched_at.is_none() {
             self.touch(identity.key);
         }

@@ -12,6 +12,7 @@ use common::telemetry::trace;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use crate::openapi::page::UNDOCUMENTED;
 use crate::problem::{Problem, REQUEST_ID};
 
 /// A request is answered within this time. A stream's answer is its beginning.
@@ -20,8 +21,10 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The W3C Trace Context of a caller that traces. It is taken, and not answered: no finished standard says how.
 const TRACEPARENT: &str = "traceparent";
-/// Asked by machines every few seconds, or a page's parts: no story.
-const UNTRACED: [&str; 5] = ["/health", "/openapi.json", "/docs", "/docs/", "/docs/{file}"];
+/// Whether a route has no story: machines ask it every few seconds, or it is a part of a page.
+fn is_untraced(route: &str) -> bool {
+    route == "/health" || UNDOCUMENTED.contains(&route)
+}
 
 /// Outermost: gives the request an id (a client's own is kept if it is short and plain), measures it, and ends it in time.
 /// Spans hold the route's pattern, never a number or a text.
@@ -39,7 +42,7 @@ pub async fn around(request: Request, next: Next) -> Response {
     let _in_flight = OneMore::of(&metrics::HTTP_REQUESTS_IN_FLIGHT);
     let started = Instant::now();
     let step = match matched.as_ref().map(MatchedPath::as_str) {
-        Some(route) if UNTRACED.contains(&route) => trace::Step::none(),
+        Some(route) if is_untraced(route) => trace::Step::none(),
         route => trace::request(method, route, request.headers().get(TRACEPARENT).and_then(|text| text.to_str().ok())),
     };
     let span = tracing::info_span!("request", method, route, request_id = id);

@@ -171,11 +171,10 @@ impl Turn {
         let answer = idempotency::Answer {
             status: done.status.as_u16(),
             location: done.location.clone(),
-            account: done.account,
             body,
             sealed: done.is_secret,
         };
-        self.turn.end(&answer).await?;
+        self.turn.end(&answer, done.account).await?;
         done.bells.into_iter().for_each(|bell| context.ring(bell));
         if let Some(tenant) = self.tenant.filter(|_| done.is_signaled) {
             context.bus.signal(tenant);

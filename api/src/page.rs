@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Datelike as _, TimeDelta, TimeZone as _, Utc};
 use common::clock;
-use common::store::page::{self, Listed, Numbered};
+use common::store;
+use common::store::page::Listed;
 use serde::Serialize;
-use sqlx::PgPool;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -107,14 +107,21 @@ pub fn read_time_cursor(text: Option<&str>) -> Result<Option<(DateTime<Utc>, Uui
     }
 }
 
-/// Reads the cursor of a list that is in order of a number back.
+/// Reads a cursor that is a number back. `newest` asks for the number of the list's newest item: a greater one was never given out
+/// by this list, or by one that an older copy has taken the place of.
 ///
 /// # Errors
 /// A problem that names `cursor`; that the database fails.
-pub async fn number_cursor(db: &PgPool, list: Numbered, text: Option<&str>) -> Result<Option<i64>> {
+pub async fn number_cursor(
+    text: Option<&str>,
+    newest: impl Future<Output = store::Result<Option<i64>>>,
+) -> Result<Option<i64>> {
     let Some(text) = text else { return Ok(None) };
     let number = text.parse().ok().filter(|number| *number > 0).ok_or_else(no_cursor)?;
-    if page::is_ahead(db, list, number).await? { Err(ahead()) } else { Ok(Some(number)) }
+    match newest.await? {
+        Some(newest) if number > newest => Err(ahead()),
+        _ => Ok(Some(number)),
+    }
 }
 
 /// A cursor that is a plain word; what no database can look for is refused.

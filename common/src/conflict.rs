@@ -48,9 +48,6 @@ pub enum Conflict {
     /// The run has ended.
     #[error("The run is {0}: it is over, there is nothing to cancel")]
     RunOver(run::Status),
-    /// The run can't be canceled as it stands.
-    #[error("The run is {0}: it can't be canceled")]
-    RunNotCancelable(run::Status),
     /// The run is all that is left of its reminder.
     #[error("Its reminder was deleted: the run can only be canceled")]
     RunWithoutReminder,
@@ -83,15 +80,6 @@ pub enum Conflict {
         /// What stands in the way.
         why: String,
     },
-    /// No worker holds the account that is to be handed over.
-    #[error("No worker has the account just now: whoever has room takes it if it should be live")]
-    AccountWithoutWorker,
-    /// The account is where it is to be handed over to.
-    #[error("That worker has the account already")]
-    AccountAlreadyThere,
-    /// The worker that is to take the account can't.
-    #[error("The worker that should take it is not alive, or about to stop")]
-    WorkerNotAvailable,
 }
 
 impl Conflict {
@@ -111,7 +99,6 @@ impl Conflict {
             Self::TenantHasLinkedAccounts => "tenant-has-linked-accounts",
             Self::RunNotPaused(_) => "run-not-paused",
             Self::RunOver(_) => "run-over",
-            Self::RunNotCancelable(_) => "run-not-cancelable",
             Self::RunWithoutReminder => "run-without-reminder",
             Self::RunWithoutAccount => "run-without-account",
             Self::WindowClosed { .. } => "delivery-window-closed",
@@ -120,9 +107,6 @@ impl Conflict {
             Self::ReminderFiredMeanwhile => "reminder-fired-meanwhile",
             Self::ReminderJustSent => "reminder-just-sent",
             Self::ScheduleNotComputable { .. } => "schedule-not-computable",
-            Self::AccountWithoutWorker => "account-without-worker",
-            Self::AccountAlreadyThere => "account-already-there",
-            Self::WorkerNotAvailable => "worker-not-available",
         }
     }
 
@@ -142,7 +126,6 @@ impl Conflict {
             Self::TenantHasLinkedAccounts,
             Self::RunNotPaused(run::Status::Success),
             Self::RunOver(run::Status::Partial),
-            Self::RunNotCancelable(run::Status::Pending),
             Self::RunWithoutReminder,
             Self::RunWithoutAccount,
             Self::WindowClosed { opens: "08:00".to_owned(), zone: "Europe/Berlin".to_owned() },
@@ -151,9 +134,6 @@ impl Conflict {
             Self::ReminderFiredMeanwhile,
             Self::ReminderJustSent,
             Self::ScheduleNotComputable { why: "recurrence: it has too many occurrences".to_owned() },
-            Self::AccountWithoutWorker,
-            Self::AccountAlreadyThere,
-            Self::WorkerNotAvailable,
         ]
     }
 }

@@ -10,10 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{AccountId, RunId, WorkerId};
 
-/// The layout's version, part of every queue's name: a release that lays its jobs out differently takes another, and the
-/// two never read each other's queues.
-pub const LAYOUT: &str = "v1";
-
 /// How many bells may lie in one queue; above that a row just waits until a duty rings again.
 pub const QUEUE_LIMIT: usize = 1_000;
 

@@ -1,7 +1,5 @@
 //! Leases in Redis: fast routing and fast detection of dead workers. Safety is the epoch's (`store::leases`), not theirs.
-//!
-//! `{prefix}lease:{account}` holds `<worker>:<epoch>`; the epoch is `0` between winning the key and winning the claim.
-//! `{prefix}leases_since` holds `<run of the server>:<ms>`, since when this Redis has kept what it was given.
+//! What the keys hold stands at their names (`redis_keys`).
 
 use std::time::Duration;
 

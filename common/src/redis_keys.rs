@@ -1,4 +1,4 @@
-//! Every key and channel that Switchboard itself has in Redis, on one page. All of them begin with the prefix, so that several
+//! Pure. Every key and channel that Switchboard itself has in Redis, on one page. All of them begin with the prefix, so that several
 //! installations can share a server. Scripts (`lua/`) get them as `KEYS` or `ARGV` and spell none out.
 //!
 //! What apalis-redis keeps of a queue has names of its own behind the queue's; `core:apalis:queues:list` alone has no prefix.
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::id::{AccountId, TenantId, WorkerId};
-use crate::job::{Bell, LAYOUT, Queue};
+use crate::job::{Bell, Queue};
 
 /// The keys of one installation.
 #[derive(Clone, PartialEq, Eq)]
@@ -32,6 +32,9 @@ pub struct Beginnings {
     pub inbox: &'static str,
 }
 
+/// The layout's version, part of every queue's name: a release that lays its jobs out differently takes another, and the
+/// two never read each other's queues.
+const LAYOUT: &str = "v1";
 const INBOX: &str = "inbox-";
 
 impl RedisKeys {
@@ -44,7 +47,7 @@ impl RedisKeys {
     /// Who may act for an account: see [`lease_value`].
     #[must_use]
     pub fn lease(&self, account: AccountId) -> String {
-        format!("{}lease:{account}", self.prefix)
+        format!("{}{account}", self.beginnings().lease)
     }
 
     /// Since when this Redis has kept what it was given: `<run of the server>:<ms>`.
@@ -80,7 +83,7 @@ impl RedisKeys {
     /// A queue of bells.
     #[must_use]
     pub fn queue(&self, queue: Queue) -> String {
-        format!("{}{LAYOUT}:{}", self.prefix, name(queue))
+        format!("{}{}", self.beginnings().queue, name(queue))
     }
 
     /// Whose inbox this set of consumers belongs to; none: it is no inbox of this installation.
@@ -93,16 +96,17 @@ impl RedisKeys {
     /// The channel on which rings of a queue are heard at once.
     #[must_use]
     pub fn bell(&self, queue: Queue) -> String {
+        let begins = self.beginnings().bell;
         match queue {
-            Queue::Inbox(worker) => format!("{}bell:{worker}", self.prefix),
-            Queue::Claim | Queue::FireReminder => format!("{}bell:{}", self.prefix, queue.kind()),
+            Queue::Inbox(worker) => format!("{begins}{worker}"),
+            Queue::Claim | Queue::FireReminder => format!("{begins}{}", queue.kind()),
         }
     }
 
     /// What coalesces equal bells of one queue: it is there while one lies in it.
     #[must_use]
     pub fn rung(&self, queue: Queue, bell: &Bell) -> String {
-        format!("{}rung:{}:{bell}", self.prefix, name(queue))
+        format!("{}{}:{bell}", self.beginnings().rung, name(queue))
     }
 
     /// That one of those who heard a ring has taken it.
@@ -123,7 +127,7 @@ impl RedisKeys {
         format!("{}doctor:{trial}", self.prefix)
     }
 
-    /// How names begin that a script finishes.
+    /// The beginnings of names that a script finishes.
     #[must_use]
     pub fn beginnings(&self) -> Beginnings {
         let prefix = &self.prefix;
@@ -156,7 +160,7 @@ pub fn lease_value(worker: WorkerId, epoch: i64) -> String {
     format!("{}{epoch}", lease_owner(worker))
 }
 
-/// How what a lease of this worker holds begins. `lua/ring.lua` takes what stands before the colon for the owner.
+/// The start of each value that this worker writes into a lease. `lua/ring.lua` takes what stands before the colon for the owner.
 #[must_use]
 pub fn lease_owner(worker: WorkerId) -> String {
     format!("{worker}:")

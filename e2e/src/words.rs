@@ -56,14 +56,16 @@ impl Cluster {
             match request.send().await {
                 Ok(answer) => {
                     let status = answer.status();
-                    let content_type =
-                        answer.headers().get("content-type").map(|value| value.to_str().unwrap().to_owned());
+                    let headers = answer.headers().clone();
+                    let content_type = headers.get("content-type").map(|value| value.to_str().unwrap());
+                    let names: Vec<&str> = headers.keys().map(|name| name.as_str()).collect();
                     let text = answer.text().await.unwrap();
                     let said = contract::Answer {
                         method: method.as_str(),
                         path: path.split('?').next().unwrap_or_default(),
                         status: status.as_u16(),
-                        content_type: &content_type.unwrap_or_default(),
+                        content_type: content_type.unwrap_or_default(),
+                        headers: &names,
                         body: text.as_bytes(),
                     };
                     CONTRACT.check(said).unwrap();

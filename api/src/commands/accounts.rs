@@ -68,7 +68,7 @@ async fn hand_over(
         None => roomiest(&workers, from).context("no other worker is alive and has room: start one")?,
     };
     let asked = hand_overs::ask_across_tenants(&db, account, heir).await;
-    asked.map_err(|error| plainly(error, &rows.database))?;
+    asked.map_err(|error| plainly(error, &rows.database))??;
     let began = BootTime::now();
     loop {
         let now = owner(&db, account, &rows.database).await?;

@@ -11,10 +11,12 @@ use utoipa::openapi::{Content, ContentBuilder, OpenApi, Ref, RefOr, Required, Re
 use crate::problem::table;
 
 /// POSTs whose answers say in `Location` where the thing is that was made or begun.
-const LOCATED: [&str; 6] = [
+const LOCATED: [&str; 8] = [
     "/v1/accounts",
     "/v1/accounts/{account}/messages",
     "/v1/accounts/{account}/pair",
+    "/v1/accounts/{account}/pair/passkey",
+    "/v1/accounts/{account}/pair/passkey/confirm",
     "/v1/reminders",
     "/v1/tenants",
     "/v1/webhooks",
@@ -32,8 +34,15 @@ pub const NOT_REPEATABLE: [(&str, &str); 8] = [
     ("/v1/reminders/{reminder}/resume", "resuming twice is resuming once"),
 ];
 
+/// Each operation of a document, by path and method.
+pub fn operations(document: &OpenApi) -> impl Iterator<Item = (String, &'static str)> {
+    let mut document = document.clone();
+    let all: Vec<_> = operations_mut(&mut document).map(|(path, method, _)| (path.clone(), method)).collect();
+    all.into_iter()
+}
+
 /// The operations of a document, each with its path and method.
-fn operations(document: &mut OpenApi) -> impl Iterator<Item = (&String, &'static str, &mut Operation)> {
+fn operations_mut(document: &mut OpenApi) -> impl Iterator<Item = (&String, &'static str, &mut Operation)> {
     document.paths.paths.iter_mut().flat_map(|(path, item)| {
         let methods = [
             ("GET", &mut item.get),
@@ -51,7 +60,7 @@ pub(super) struct Repeatable;
 
 impl Modify for Repeatable {
     fn modify(&self, document: &mut OpenApi) {
-        for (path, method, operation) in operations(document) {
+        for (path, method, operation) in operations_mut(document) {
             if !is_repeatable(path, method) {
                 continue;
             }
@@ -91,12 +100,28 @@ fn idempotency_key() -> Parameter {
         .build()
 }
 
+/// What a preview asks for is what the reminder itself would ask for: the fields that both have are described at the reminder.
+pub(super) struct Previewed;
+
+impl Modify for Previewed {
+    fn modify(&self, document: &mut OpenApi) {
+        let Some(components) = &mut document.components else { return };
+        let Some(RefOr::T(Schema::Object(wish))) = components.schemas.get("Wish") else { return };
+        let fields = wish.properties.clone();
+        let Some(RefOr::T(Schema::Object(preview))) = components.schemas.get_mut("PreviewWish") else { return };
+        for (name, field) in &mut preview.properties {
+            if let Some(described) = fields.get(name) {
+                field.clone_from(described);
+            }
+        }
+    }
+}
+
 /// Limits that can't stand at their field: those of a list's items, and of a choice. Schema, place in it, word, value.
-const LIMITS: [(&str, &str, &str, u64); 13] = [
+const LIMITS: [(&str, &str, &str, u64); 12] = [
     ("Wish", "/properties/messages/items", "maxLength", 65_536),
     ("Wish", "/properties/targets/items", "maxLength", 64),
     ("Wish", "/properties/exdates/items", "maxLength", 64),
-    ("PreviewWish", "/properties/exdates/items", "maxLength", 64),
     ("NewWebhook", "/properties/kinds/items", "maxLength", 100),
     ("WebhookChange", "/properties/kinds/items", "maxLength", 100),
     ("Recurrence", "/properties/times", "maxItems", 48),
@@ -132,7 +157,7 @@ pub(super) struct Problems;
 
 impl Modify for Problems {
     fn modify(&self, document: &mut OpenApi) {
-        for (path, method, operation) in operations(document) {
+        for (path, method, operation) in operations_mut(document) {
             if operation.security.as_ref().is_some_and(|needed| needed.iter().any(is_open)) {
                 continue;
             }
@@ -193,7 +218,7 @@ pub(super) struct Words;
 
 impl Modify for Words {
     fn modify(&self, document: &mut OpenApi) {
-        for (_, _, operation) in operations(document) {
+        for (_, _, operation) in operations_mut(document) {
             for (status, response) in &mut operation.responses.responses {
                 let RefOr::T(response) = response else { continue };
                 if response.description.is_empty() {

@@ -3,16 +3,19 @@
 use std::sync::OnceLock;
 
 use serde_json::Value;
+use utoipa::openapi::OpenApi;
 
 static DOCUMENT: OnceLock<Value> = OnceLock::new();
 
-/// Learns the document: the first call counts. Before it nothing is known of any field.
-pub fn learn(document: impl FnOnce() -> Value) {
-    DOCUMENT.get_or_init(document);
+/// Learns the document. It is handed in, since its operations come from the routes, which use this.
+pub fn learn(document: &OpenApi) {
+    DOCUMENT.get_or_init(|| serde_json::to_value(document).unwrap_or_default());
 }
 
 fn document() -> &'static Value {
-    DOCUMENT.get().unwrap_or(&Value::Null)
+    let known = DOCUMENT.get();
+    debug_assert!(known.is_some(), "whoever serves requests has to hand the document in before");
+    known.unwrap_or(&Value::Null)
 }
 
 /// Where a schema stands.
@@ -199,7 +202,7 @@ mod tests {
     use super::*;
 
     fn words(method: &str, path: &str, way: &[&str]) -> String {
-        learn(|| serde_json::to_value(crate::document()).unwrap());
+        learn(crate::document());
         let steps = way.iter().map(|step| step.parse().map_or_else(|_| Step::Field((*step).to_owned()), Step::Item));
         let schema = steps
             .into_iter()

@@ -17,8 +17,8 @@ pub mod expected;
 pub mod page;
 mod posted;
 
-pub use alike::NOT_REPEATABLE;
-use alike::{Limits, Problems, Repeatable, Types, Words};
+use alike::{Limits, Previewed, Problems, Repeatable, Types, Words};
+pub use alike::{NOT_REPEATABLE, operations};
 use posted::Posted;
 
 #[derive(OpenApi)]
@@ -74,7 +74,7 @@ pub(crate) fn frame() -> utoipa::openapi::OpenApi {
 
 /// The document with its operations, and with what they have alike.
 pub(crate) fn finished(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
-    let alike: [&dyn Modify; 7] = [&Keys, &Posted, &Limits, &Repeatable, &Problems, &Types, &Words];
+    let alike: [&dyn Modify; 8] = [&Keys, &Posted, &Limits, &Previewed, &Repeatable, &Problems, &Types, &Words];
     alike.into_iter().for_each(|modifier| modifier.modify(&mut document));
     document
 }

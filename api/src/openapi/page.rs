@@ -9,9 +9,13 @@ use utoipa_swagger_ui::{Config, serve};
 use crate::extract::Path;
 use crate::problem::{Problem, Result};
 
-/// The page may run its own scripts and ask this API, and nothing else. It sets styles at elements.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+/// The page may run its own scripts and ask this API, and nothing else. Swagger UI sets inline styles, and shows an answer that is
+/// a picture, such as a QR code, from a `blob:`.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Routes that the document does not hold, since it describes what programs call: its own, and those of the page.
+pub const UNDOCUMENTED: [&str; 4] = ["/openapi.json", "/docs", "/docs/", "/docs/{file}"];
 
 /// No picture from elsewhere says whether the document is valid. The page stands one step below the document.
 static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {

@@ -17,7 +17,6 @@ pub(super) const fn title(conflict: &Conflict) -> &'static str {
         Conflict::TenantHasLinkedAccounts => "The tenant has linked accounts",
         Conflict::RunNotPaused(_) => "The run is not paused",
         Conflict::RunOver(_) => "The run is over",
-        Conflict::RunNotCancelable(_) => "The run can't be canceled",
         Conflict::RunWithoutReminder => "The run's reminder was deleted",
         Conflict::RunWithoutAccount => "The run's account was deleted",
         Conflict::WindowClosed { .. } => "The delivery window is closed",
@@ -26,8 +25,5 @@ pub(super) const fn title(conflict: &Conflict) -> &'static str {
         Conflict::ReminderFiredMeanwhile => "The reminder fired during the edit",
         Conflict::ReminderJustSent => "The same was sent a moment ago",
         Conflict::ScheduleNotComputable { .. } => "The next occurrence can't be computed",
-        Conflict::AccountWithoutWorker => "No worker has the account",
-        Conflict::AccountAlreadyThere => "The worker has the account already",
-        Conflict::WorkerNotAvailable => "The worker is not available",
     }
 }

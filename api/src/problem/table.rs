@@ -1,20 +1,20 @@
-//! Pure. The problems as a table for people: `docs/problems.md` is printed from it, and the OpenAPI document names their types.
+//! The problems as a table for people: `docs/problems.md` is printed from it, and the OpenAPI document names their types.
 
 use std::fmt::Write as _;
 
 use axum::http::StatusCode;
 use common::conflict::Conflict;
+use common::store;
 use strum::EnumCount as _;
 
 use super::{FieldError, Problem, TYPE};
 
 const HEAD: &str = "# Problems
 
-Printed from `api/src/problem.rs` and `common/src/conflict.rs`; a test fails when they differ (`UPDATE=1` prints it anew). Every error
+Printed from `api/src/problem` and `common/src/conflict.rs`; a test fails when they differ (`UPDATE=1` prints it anew). Every error
 answer is `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). Its `type` is `urn:switchboard:problem:` and a
 name of this table: programs go by it. `title` is the same for all problems of one type; `detail` is about this one, for people, and
-its words may change. Three of status 409 are said by `switchboard-api accounts move` alone: `account-without-worker`,
-`account-already-there` and `worker-not-available`.
+its words may change.
 
 | status | type | title | detail, for example |
 | --- | --- | --- | --- |
@@ -75,10 +75,10 @@ fn examples() -> [Problem; Problem::COUNT] {
         Problem::NoSuch(FieldError { field: String::new(), message: String::new() }),
         Problem::MethodNotAllowed,
         Problem::Conflict(Conflict::AlreadyConnected),
-        Problem::Changed("it has been edited since: its version is 2 now".to_owned()),
+        store::Error::Changed(2).into(),
         Problem::Gone { oldest: "7421-93".to_owned() },
         Problem::KeyReused,
-        Problem::NoCode("No pairing is under way".to_owned()),
+        Problem::NoCode("No pairing is under way: a phone is linked and connected".to_owned()),
         Problem::TooLarge(65_536),
         Problem::SlowBody,
         Problem::UnsupportedMediaType("Send `Content-Type: application/json`"),

@@ -7,7 +7,6 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use common::clock;
 use common::id::{DeliveryId, WebhookId};
-use common::store::page::Numbered;
 use common::store::webhooks::deliveries::{self, Stretch};
 use common::webhook::delivery::State as DeliveryState;
 use serde::Deserialize;
@@ -70,7 +69,8 @@ pub async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<Delivery>>> {
     let limit = page::limit(filter.limit)?;
-    let before = page::number_cursor(&context.db, Numbered::Deliveries, filter.cursor.as_deref()).await?;
+    let newest = deliveries::newest(&context.db, caller.tenant, webhook);
+    let before = page::number_cursor(filter.cursor.as_deref(), newest).await?;
     let rows = deliveries::list(&context.db, caller.tenant, webhook, filter.state, before, limit + 1).await?;
     Ok(Json(Page::cut(rows, limit, |delivery| delivery.seq.to_string(), Delivery::from)))
 }

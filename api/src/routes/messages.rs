@@ -11,7 +11,6 @@ use common::job::Bell;
 use common::message::{State as MessageState, check_text};
 use common::store::idempotency::{self, Earlier};
 use common::store::messages::{self, Draft};
-use common::store::page::Numbered;
 use common::telemetry::metrics;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -148,7 +147,8 @@ pub async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<Message>>> {
     let limit = page::limit(filter.limit)?;
-    let before = page::number_cursor(&context.db, Numbered::Messages, filter.cursor.as_deref()).await?;
+    let newest = messages::newest(&context.db, caller.tenant, account);
+    let before = page::number_cursor(filter.cursor.as_deref(), newest).await?;
     let listed = messages::list(&context.db, caller.tenant, account, filter.state, before, limit).await?;
     Ok(Json(Page::of(listed, |seq| seq.to_string(), Message::from)))
 }

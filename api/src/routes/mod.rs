@@ -1,5 +1,7 @@
 //! The whole API on one page. Path and method of each route stand at its handler, in the words that describe it.
 
+use std::sync::LazyLock;
+
 use axum::middleware::from_fn;
 use axum::routing::get;
 use axum::{Extension, Router};
@@ -10,6 +12,7 @@ use utoipa_axum::routes;
 
 use crate::context::Context;
 use crate::extract::BodyLimit;
+use crate::openapi::page::UNDOCUMENTED;
 use crate::problem::Problem;
 use crate::{extract, middleware, openapi, qr, sse};
 
@@ -35,25 +38,19 @@ pub mod version;
 pub mod webhooks;
 pub mod wish;
 
-/// Routes that the document does not hold: it describes what programs call.
-pub const UNDOCUMENTED: [(&str, &str); 4] =
-    [("/openapi.json", "GET"), ("/docs", "GET"), ("/docs/", "GET"), ("/docs/{file}", "GET")];
+/// Made once: it is the same until the next release.
+static DOCUMENT: LazyLock<OpenApi> = LazyLock::new(|| openapi::finished(described().into_openapi()));
 
 /// The OpenAPI document.
 #[must_use]
-pub fn document() -> OpenApi {
-    openapi::finished(described().into_openapi())
+pub fn document() -> &'static OpenApi {
+    &DOCUMENT
 }
 
 /// Every route of the tenants' port with each of its methods.
 pub fn endpoints() -> impl Iterator<Item = (String, &'static str)> {
-    let documented = document().paths.paths.into_iter().flat_map(|(path, item)| {
-        let operations =
-            [("GET", item.get), ("POST", item.post), ("PUT", item.put), ("PATCH", item.patch), ("DELETE", item.delete)];
-        let methods = operations.into_iter().filter(|(_, operation)| operation.is_some());
-        methods.map(|(method, _)| (path.clone(), method)).collect::<Vec<_>>()
-    });
-    documented.chain(UNDOCUMENTED.map(|(path, method)| (path.to_owned(), method)))
+    let documented = openapi::operations(document());
+    documented.chain(UNDOCUMENTED.map(|path| (path.to_owned(), "GET")))
 }
 
 /// Every route that the OpenAPI document describes.
@@ -111,11 +108,10 @@ fn described() -> OpenApiRouter<Context> {
 
 /// Every route, with what surrounds them.
 pub fn router(context: Context) -> Router {
-    let (router, described) = described().split_for_parts();
-    let document = openapi::finished(described);
-    openapi::expected::learn(|| serde_json::to_value(&document).unwrap_or_default());
+    openapi::expected::learn(document());
+    let (router, _) = described().split_for_parts();
     router
-        .route("/openapi.json", get(openapi::json).layer(Extension(openapi::Text::of(&document))))
+        .route("/openapi.json", get(openapi::json).layer(Extension(openapi::Text::of(document()))))
         .route("/docs", get(openapi::page::moved))
         .route("/docs/", get(openapi::page::index))
         .route("/docs/{file}", get(openapi::page::file))

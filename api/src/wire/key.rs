@@ -16,15 +16,6 @@ pub enum Role {
     Tenant,
 }
 
-impl From<api_keys::Role> for Role {
-    fn from(role: api_keys::Role) -> Self {
-        match role {
-            api_keys::Role::Admin => Self::Admin,
-            api_keys::Role::Tenant => Self::Tenant,
-        }
-    }
-}
-
 /// A key, without its secret.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ApiKey {
@@ -49,7 +40,7 @@ impl From<api_keys::ApiKey> for ApiKey {
         Self {
             id: row.id,
             tenant_id: row.tenant_id,
-            role: row.role.into(),
+            role: if row.tenant_id.is_some() { Role::Tenant } else { Role::Admin },
             name: row.name,
             created_at: row.created_at,
             last_used_at: row.last_used_at,

@@ -28,7 +28,7 @@ pub struct Message {
     /// Its id on WhatsApp, the same at every try.
     #[schema(example = "3EB0C431C26A1916E07A9B")]
     pub whatsapp_id: String,
-    /// How often it was handed to WhatsApp. A worker that dies takes with it the hand-overs that nobody had answered yet.
+    /// How often it was handed to WhatsApp. A worker that dies, or loses the account, takes with it those that nobody had answered.
     pub attempts: i32,
     /// The run of a reminder that it belongs to.
     pub run_id: Option<RunId>,

@@ -1,8 +1,8 @@
 //! When a reminder would fire, as it is answered.
 
 use chrono::{DateTime, FixedOffset, NaiveDateTime, Utc};
-use common::reminder::Recurrence;
-use common::reminder::occurrence::Clocks;
+use common::reminder::occurrence::{Clocks, Occurrence};
+use common::reminder::{Accepted, Recurrence, Shown};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -39,4 +39,30 @@ pub struct Firing {
     pub nominal: Option<NaiveDateTime>,
     /// When sending stops for the day; null without `window_end`.
     pub window_closes_at: Option<DateTime<Utc>>,
+}
+
+impl From<Accepted> for Preview {
+    fn from(accepted: Accepted) -> Self {
+        let Shown { summary, recurrence, rrule } = Shown::of(accepted.rrule.as_deref(), &accepted.times);
+        let occurrences = accepted.following.occurrences.iter();
+        Self {
+            summary,
+            rrule,
+            recurrence,
+            occurrences: occurrences.map(|occurrence| Firing::of(&accepted, *occurrence)).collect(),
+            skipped: accepted.following.skipped,
+        }
+    }
+}
+
+impl Firing {
+    fn of(accepted: &Accepted, Occurrence { at, nominal, clocks }: Occurrence) -> Self {
+        Self {
+            at,
+            local: at.with_timezone(&accepted.tz).fixed_offset(),
+            clocks,
+            nominal: Some(nominal).filter(|_| clocks == Some(Clocks::Shifted)),
+            window_closes_at: accepted.window.map(|window| window.closes_at(accepted.tz, at)),
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use common::id::{AccountId, ReminderId};
-use common::reminder::{Edge, Misfire, OnGap, Overlap, Recurrence, Start, Window, summary, timezone};
+use common::reminder::{Edge, Misfire, OnGap, Overlap, Recurrence, Shown, Start, Window, timezone};
 use common::store::reminders::{self, Status};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -67,6 +67,7 @@ impl From<reminders::Reminder> for Reminder {
             Ok(tz) => Start::stored_as(row.start_local, row.start_later, tz).text(tz),
             Err(_) => row.start_local.format("%Y-%m-%dT%H:%M:%S").to_string(),
         };
+        let Shown { summary, recurrence, rrule } = Shown::of(row.rrule.as_deref(), &row.times);
         Self {
             id: row.id,
             account_id: row.account_id,
@@ -76,9 +77,9 @@ impl From<reminders::Reminder> for Reminder {
             targets: row.targets,
             start,
             timezone: row.timezone,
-            recurrence: Recurrence::from_stored(row.rrule.as_deref(), &row.times),
-            summary: summary::of_stored(row.rrule.as_deref(), &row.times),
-            rrule: row.rrule.filter(|_| row.times.is_empty()),
+            recurrence,
+            summary,
+            rrule,
             exdates: row.exdates,
             on_gap: row.on_gap,
             window_start: window_start.flatten(),

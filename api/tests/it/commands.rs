@@ -123,7 +123,7 @@ async fn who_has_what(db: PgPool) {
         (format!("accounts release {other}"), "is not to be online"),
         (format!("accounts release {online}"), "no other worker is alive and has room"),
         (format!("accounts move {online} --to host-9"), "there is no live worker `host-9`"),
-        (format!("accounts move {online} --to host-1"), "That worker has the account already"),
+        (format!("accounts move {online} --to host-1"), "that worker has the account already"),
         ("accounts release 0199c0de-0000-7000-8000-000000000000".to_owned(), "there is no account"),
     ] {
         let said = fails(&db, &words).await;

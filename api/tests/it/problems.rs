@@ -26,14 +26,5 @@ fn each_type_is_named_once_and_documented() {
 /// R78: the table of problems is the code's. `UPDATE=1` prints it anew.
 #[test]
 fn the_page_of_problems_is_fresh() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/problems.md");
-    let printed = table::markdown();
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(path, &printed).unwrap();
-    }
-    let written = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(
-        written == printed,
-        "docs/problems.md is stale: UPDATE=1 cargo test -p api --all-features --test it problems"
-    );
+    common::testing::printed("docs/problems.md", &table::markdown());
 }

@@ -92,14 +92,17 @@ async fn pages_of_long_texts_end_early(db: PgPool) {
     }
 }
 
-/// R94: a cursor of a list that lies in the future, of a database that was given up for an older copy, is told. Of each list
-/// that the document knows; groups have no order of time.
+/// R94: a cursor that lies in the future is refused, by every list of the document that is in order of time or of a number.
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn a_cursor_from_the_future_is_told(db: PgPool) {
     let api = TestApi::start(db).await;
     let (operator, tenant) = (api.admin().await, api.tenant().await);
     let account = tenant.account("Sales").await;
+    api.set_status(&account, "connected").await;
+    let message = json!({"to": "4917012345678", "text": "Hello"});
+    tenant.post(&format!("/v1/accounts/{account}/messages"), message).await.expect(202);
     let hook = tenant.post("/v1/webhooks", json!({"url": "https://example.com/hook"})).await.expect(201).json();
+    tenant.post_empty(&format!("/v1/webhooks/{}/test", hook["id"].as_str().unwrap())).await.expect(202);
     let reminder = uuid::Uuid::now_v7().to_string();
     let document = api.anonymous().get("/openapi.json").await.expect(200).json();
     let mut asked = 0;

@@ -241,11 +241,13 @@ impl Answer {
         let response = http.execute(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let answer = Self { status, headers, bytes: response.bytes().await.unwrap().to_vec() };
+        let names: Vec<&str> = answer.headers.keys().map(|name| name.as_str()).collect();
         let said = contract::Answer {
             method: method.as_str(),
             path: &path,
             status: status.as_u16(),
             content_type: answer.header("content-type"),
+            headers: &names,
             body: &answer.bytes,
         };
         CONTRACT.check(said).unwrap();

@@ -112,7 +112,7 @@ registry! {
     ReminderRescheduled(ReminderRescheduled) = "reminder.rescheduled";
     /// A reminder goes on after a pause.
     ReminderResumed(ReminderResumed) = "reminder.resumed";
-    /// A run is over, rests, or was corrected.
+    /// A run is over, rests, goes on, or was corrected.
     RunChanged(RunChanged) = "run.changed";
     /// A run goes on; told at most once a second and run.
     RunProgress(RunProgress) = "run.progress";

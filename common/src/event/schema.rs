@@ -64,12 +64,10 @@ impl Kind {
 
 /// Any event: which schema it has, its `kind` says.
 #[must_use]
-pub fn any() -> RefOr<Schema> {
+fn any() -> RefOr<Schema> {
     let mapping = Kind::ALL.iter().map(|kind| (kind.as_str(), reference(&kind.schema_name())));
     let choices = OneOfBuilder::new()
-        .description(Some(
-            "What happened. Its `kind` says what it carries; a kind that you do not know is none of yours.",
-        ))
+        .description(Some("What happened. Its `kind` says what it carries; leave alone a kind that you do not know."))
         .discriminator(Some(Discriminator::with_mapping("kind", mapping)));
     let choices =
         Kind::ALL.iter().fold(choices, |choices, kind| choices.item(Ref::from_schema_name(kind.schema_name())));

@@ -1,5 +1,5 @@
 -- Takes leases that nobody holds, or that this worker holds. KEYS: since when this Redis keeps what it was given, then the leases.
--- ARGV: how what this worker holds begins, milliseconds of life. Answers whether Redis is young, and the places of those won.
+-- ARGV: the start of this worker's values, milliseconds of life. Answers whether Redis is young, and the places of those won.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local server = redis.pcall('INFO', 'server')

@@ -7,16 +7,6 @@ use super::audit::{self, About, Entry, Operator};
 use super::{Db, Error, Result};
 use crate::id::{ApiKeyId, TenantId};
 
-/// Whom a key acts for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum Role {
-    /// The installation: manages tenants and keys, and sees no tenant's data.
-    Admin,
-    /// One tenant.
-    Tenant,
-}
-
 /// A key, without its secret.
 #[derive(Debug, Clone)]
 pub struct ApiKey {
@@ -24,8 +14,6 @@ pub struct ApiKey {
     pub id: ApiKeyId,
     /// Whose it is; null for an admin's.
     pub tenant_id: Option<TenantId>,
-    /// What it may do.
-    pub role: Role,
     /// What people call it.
     pub name: String,
     /// When it was created.
@@ -65,7 +53,7 @@ pub async fn create(
         INSERT INTO api_keys (id, tenant_id, role, name, secret_hash)
         SELECT $1, $2::uuid, $3, $4, $5
         WHERE $2::uuid IS NULL OR EXISTS (SELECT FROM tenants WHERE id = $2)
-        RETURNING id AS "id: ApiKeyId", tenant_id AS "tenant_id: TenantId", role AS "role: Role", name, created_at,
+        RETURNING id AS "id: ApiKeyId", tenant_id AS "tenant_id: TenantId", name, created_at,
             last_used_at, revoked_at
         "#,
         ApiKeyId::new().0,
@@ -125,7 +113,7 @@ pub async fn list(db: &PgPool, tenant: TenantId) -> Result<Vec<ApiKey>> {
     let keys = sqlx::query_as!(
         ApiKey,
         r#"
-        SELECT id AS "id: ApiKeyId", tenant_id AS "tenant_id: TenantId", role AS "role: Role", name, created_at,
+        SELECT id AS "id: ApiKeyId", tenant_id AS "tenant_id: TenantId", name, created_at,
             last_used_at, revoked_at
         FROM api_keys WHERE tenant_id = $1 ORDER BY created_at, id LIMIT 1000
         "#,
@@ -144,7 +132,7 @@ pub async fn list_of_all_tenants(db: &PgPool) -> Result<Vec<ApiKey>> {
     let keys = sqlx::query_as!(
         ApiKey,
         r#"
-        SELECT id AS "id: ApiKeyId", tenant_id AS "tenant_id: TenantId", role AS "role: Role", name, created_at,
+        SELECT id AS "id: ApiKeyId", tenant_id AS "tenant_id: TenantId", name, created_at,
             last_used_at, revoked_at
         FROM api_keys ORDER BY created_at, id LIMIT 10000
         "#

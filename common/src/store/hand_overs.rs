@@ -7,7 +7,6 @@ use sqlx::PgPool;
 
 use super::interval::interval;
 use super::{Error, Result};
-use crate::conflict::Conflict;
 use crate::id::{AccountId, WorkerId};
 
 /// How long an account that was given back is kept for its heir.
@@ -24,12 +23,29 @@ pub struct HandOver {
     pub owned: bool,
 }
 
-/// Asks the present owner to give an account back, and the heir to take it. Answers who the owner is.
+/// Why nothing was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// No worker has the account.
+    #[error("no worker has the account just now: whoever has room takes it if it should be live")]
+    WithoutOwner,
+    /// The account is where it is to be handed over to.
+    #[error("that worker has the account already")]
+    AlreadyThere,
+    /// The worker that is to take the account can't.
+    #[error("the worker that should take it is not alive, or about to stop")]
+    NoHeir,
+}
+
+/// Asks the present owner to give an account back, and the heir to take it. Answers who the owner is, or why nothing was asked.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such account, [`Error::Conflict`] when nobody has it, or the heir has it already or
-/// does not live.
-pub async fn ask_across_tenants(pool: &PgPool, account: AccountId, heir: WorkerId) -> Result<WorkerId> {
+/// [`Error::NotFound`] when there is no such account; else when the database fails.
+pub async fn ask_across_tenants(
+    pool: &PgPool,
+    account: AccountId,
+    heir: WorkerId,
+) -> Result<std::result::Result<WorkerId, Refused>> {
     sqlx::query!("DELETE FROM hand_overs WHERE asked_at < now() - interval '1 hour'").execute(pool).await?;
     let owner = sqlx::query_scalar!(
         r#"
@@ -47,18 +63,17 @@ pub async fn ask_across_tenants(pool: &PgPool, account: AccountId, heir: WorkerI
     .fetch_optional(pool)
     .await?;
     if let Some(owner) = owner {
-        return Ok(owner);
+        return Ok(Ok(owner));
     }
     let found = sqlx::query!("SELECT owner FROM leases WHERE account_id = $1", account.0)
         .fetch_optional(pool)
         .await?
         .ok_or(Error::NotFound)?;
-    Err(match found.owner {
-        None => Conflict::AccountWithoutWorker,
-        Some(owner) if owner == heir.0 => Conflict::AccountAlreadyThere,
-        Some(_) => Conflict::WorkerNotAvailable,
-    }
-    .into())
+    Ok(Err(match found.owner {
+        None => Refused::WithoutOwner,
+        Some(owner) if owner == heir.0 => Refused::AlreadyThere,
+        Some(_) => Refused::NoHeir,
+    }))
 }
 
 /// What this worker is asked to give back, and to take. A look of some rows in an index.

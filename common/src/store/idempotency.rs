@@ -32,8 +32,6 @@ pub struct Answer {
     pub status: u16,
     /// Where the thing that was made is.
     pub location: Option<String>,
-    /// The account that it is about, with which it is forgotten.
-    pub account: Option<AccountId>,
     /// The body; sealed by the caller if it holds a secret.
     pub body: Vec<u8>,
     /// Whether it is sealed.
@@ -97,11 +95,12 @@ impl Turn {
         }
     }
 
-    /// Writes the answer and commits. When this returns, a repeated request gets the same.
+    /// Writes the answer and commits. When this returns, a repeated request gets the same, for as long as the account exists that
+    /// it is about.
     ///
     /// # Errors
     /// When the database does not do it; nothing was done then.
-    pub async fn end(self, answer: &Answer) -> Result<()> {
+    pub async fn end(self, answer: &Answer, about: Option<AccountId>) -> Result<()> {
         let (Held::Together(mut transaction), Some(key)) = (self.held, self.key) else { return Ok(()) };
         sqlx::query!(
             "UPDATE answers SET status = $3, location = $4, body = $5, sealed = $6,
@@ -113,7 +112,7 @@ impl Turn {
             answer.location,
             answer.body,
             answer.sealed,
-            answer.account.map(|account| account.0)
+            about.map(|account| account.0)
         )
         .execute(&mut *transaction)
         .await?;
@@ -141,8 +140,8 @@ async fn find(
     key: &str,
 ) -> Result<Option<(Vec<u8>, Answer)>> {
     let found = sqlx::query!(
-        r#"SELECT request, status, location, account_id AS "account: AccountId", body, sealed FROM answers
-         WHERE tenant_id IS NOT DISTINCT FROM $1 AND key = $2"#,
+        "SELECT request, status, location, body, sealed FROM answers
+         WHERE tenant_id IS NOT DISTINCT FROM $1 AND key = $2",
         tenant.map(|tenant| tenant.0),
         key
     )
@@ -153,7 +152,7 @@ async fn find(
     let (Some(status), Some(body)) = (status, row.body) else {
         return Err(Error::Corrupt("an answer without a status or a body".to_owned()));
     };
-    Ok(Some((row.request, Answer { status, location: row.location, account: row.account, body, sealed: row.sealed })))
+    Ok(Some((row.request, Answer { status, location: row.location, body, sealed: row.sealed })))
 }
 
 /// A message that the release before accepted under a key.

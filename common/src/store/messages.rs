@@ -30,7 +30,7 @@ pub struct Message {
     pub reason: Option<String>,
     /// Its id on WhatsApp, the same at every try.
     pub whatsapp_id: String,
-    /// How often it was handed to WhatsApp. A worker that dies takes with it the hand-overs that nobody had answered yet.
+    /// How often it was handed to WhatsApp. A worker that dies, or loses the account, takes with it those that nobody had answered.
     pub attempts: i32,
     /// The run of a reminder that it belongs to.
     pub run_id: Option<RunId>,
@@ -175,6 +175,19 @@ pub async fn get(db: &PgPool, tenant: TenantId, message: MessageId) -> Result<Me
     .fetch_optional(db)
     .await?
     .ok_or(Error::NotFound)
+}
+
+/// The number of the account's newest message; none: it has none.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn newest(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<Option<i64>> {
+    let newest = sqlx::query_scalar!(
+        "SELECT seq FROM messages WHERE tenant_id = $1 AND account_id = $2 ORDER BY seq DESC LIMIT 1",
+        tenant.0,
+        account.0
+    );
+    Ok(newest.fetch_optional(db).await?)
 }
 
 /// A page of an account's messages, newest first; `before` is the `seq` of the last one seen.

@@ -144,7 +144,7 @@ pub enum Error {
     #[error(transparent)]
     Conflict(#[from] Conflict),
     /// It has been edited since it was read.
-    #[error("it has been edited since: its version is {0} now")]
+    #[error("It has been edited since: its version is {0} now")]
     Changed(i32),
     /// The connection that wrote here has ended: it may write no more.
     #[error("the connection that wrote here has ended")]

@@ -86,6 +86,18 @@ pub async fn park_stale_pairings(db: &PgPool, age: Duration, limit: i64) -> Resu
     Ok(parked.into_iter().map(|row| row.tenant).collect())
 }
 
+/// How long a worker that lives may take from one heartbeat to the next: a third of its lease's life, of the worker with the
+/// longest; without any worker the usual five seconds.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn longest_heartbeat(db: &PgPool) -> Result<Duration> {
+    let seconds = sqlx::query_scalar!(
+        r#"SELECT coalesce(max(lease_s), 15) / 3 AS "seconds!" FROM workers WHERE stopped_at IS NULL"#
+    );
+    Ok(Duration::try_from_secs_f64(seconds.fetch_one(db).await?).unwrap_or_default())
+}
+
 /// Tells of accounts that say `connected` and whose lease is no living worker's: they become `disconnected`, with a reason and
 /// an event (R90). Whoever holds their lease by then is left alone. Answers whose they are, for the bus.
 ///

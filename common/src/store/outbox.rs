@@ -70,7 +70,7 @@ pub async fn waiting(pool: &PgPool, account: AccountId, busy: &[String], limit: 
 pub struct Outcome {
     /// Whose.
     pub id: MessageId,
-    /// How often it was handed over, this time included; 0: that is counted elsewhere.
+    /// How often it was handed over by now.
     pub attempts: i32,
     /// `None`: acknowledged. `Some`: failed, and why.
     pub failure: Option<String>,

@@ -1,36 +1,7 @@
 //! Lists whose items carry texts: a page ends early where they are long, so that no answer grows without bound.
 
-use sqlx::PgPool;
-
-use super::Result;
-
 /// Bytes of texts after which a page ends, though more items were asked for. A page has one item at least.
 const TEXTS: i64 = 4 * 1024 * 1024;
-
-/// A list whose order is a number that Postgres gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Numbered {
-    /// Messages of an account.
-    Messages,
-    /// Deliveries of a webhook.
-    Deliveries,
-}
-
-/// Whether no row of the list was ever given this number: after a restore an older list is shown, and a place of the newer one
-/// is none of it (R94).
-///
-/// # Errors
-/// When the database fails.
-pub async fn is_ahead(db: &PgPool, list: Numbered, number: i64) -> Result<bool> {
-    let table = match list {
-        Numbered::Messages => "messages",
-        Numbered::Deliveries => "webhook_deliveries",
-    };
-    let last = sqlx::query_scalar!("SELECT pg_sequence_last_value(pg_get_serial_sequence($1, 'seq')::regclass)", table)
-        .fetch_one(db)
-        .await?;
-    Ok(last.is_none_or(|last| number > last))
-}
 
 /// A part of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 //! Holds answers against an OpenAPI document (3.1, whose schemas are JSON Schema 2020-12): whether the operation names the status
-//! and the content type, and whether the body is as its schema says, with no field that the schema does not name.
+//! and the content type, the headers that tell something, and whether the body is as its schema says, with no field that the schema does not name.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -7,6 +7,9 @@ use std::sync::Mutex;
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
+
+/// Headers that say something about the thing which is answered: the document names them where they come.
+const TELLING: [&str; 3] = ["etag", "idempotency-replayed", "location"];
 
 /// A document to hold answers against.
 pub struct Contract {
@@ -26,6 +29,8 @@ pub struct Answer<'a> {
     pub status: u16,
     /// The content type; empty: none.
     pub content_type: &'a str,
+    /// The names of its headers, in small letters.
+    pub headers: &'a [&'a str],
     /// The body.
     pub body: &'a [u8],
 }
@@ -54,6 +59,12 @@ impl Contract {
         let place = format!("{method} {pattern} {status}");
         let response = operation["responses"].get(status.to_string());
         let response = response.ok_or_else(|| format!("{place} is not described"))?;
+        for name in answer.headers.iter().filter(|name| TELLING.contains(name)) {
+            let described = response["headers"].as_object().into_iter().flat_map(|headers| headers.keys());
+            if !described.into_iter().any(|one| one.eq_ignore_ascii_case(name)) {
+                return Err(format!("{place}: the header `{name}` is not described"));
+            }
+        }
         self.check_body(&place, response, answer).map_err(|wrong| format!("{place}: {wrong}"))
     }
 
@@ -154,7 +165,31 @@ mod tests {
     }
 
     fn said(path: &str, status: u16, content_type: &str, body: &str) -> Result<(), String> {
-        contract().check(Answer { method: "GET", path, status, content_type, body: body.as_bytes() })
+        contract().check(Answer {
+            method: "GET",
+            path,
+            status,
+            content_type,
+            headers: &["date"],
+            body: body.as_bytes(),
+        })
+    }
+
+    /// R77: a header that tells something has to be described.
+    #[test]
+    fn a_header_that_is_not_described_is_found() {
+        let answer = |headers| {
+            contract().check(Answer {
+                method: "GET",
+                path: "/things/7",
+                status: 204,
+                content_type: "",
+                headers,
+                body: b"",
+            })
+        };
+        assert_eq!(answer(&["date", "server"]), Ok(()));
+        assert!(answer(&["date", "location"]).is_err_and(|wrong| wrong.contains("`location`")));
     }
 
     /// R77: what an answer and its description disagree in is found.

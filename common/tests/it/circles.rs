@@ -1,5 +1,5 @@
 //! No circle of files: within a crate no file uses another one that uses it, directly or through others. A file that uses what a
-//! `mod.rs` holds uses that file; that a `mod.rs` declares its children is no use of them.
+//! `mod.rs` holds uses that file; that a `mod.rs` declares, shows and calls its own children does not count as a use of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -90,7 +90,7 @@ fn target(here: &Module, path: &[String], modules: &BTreeMap<Module, PathBuf>) -
         "crate" => Vec::new(),
         "self" => here.clone(),
         "super" => here.split_last()?.1.to_vec(),
-        _ => return None,
+        _ => return None, // another crate, a name of this file, or a child of it
     };
     for part in &path[1..] {
         if part == "super" {
@@ -126,8 +126,7 @@ fn circles(krate: &Path) -> Vec<BTreeSet<String>> {
 #[test]
 fn there_is_no_circle_of_files() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    for name in CRATES {
-        let circles = circles(&root.join(name));
-        assert!(circles.is_empty(), "{name}: {circles:#?}");
-    }
+    let found: Vec<_> = CRATES.into_iter().map(|name| (name, circles(&root.join(name)))).collect();
+    let found: Vec<_> = found.into_iter().filter(|(_, circles)| !circles.is_empty()).collect();
+    assert!(found.is_empty(), "{found:#?}");
 }

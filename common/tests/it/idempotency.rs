@@ -13,13 +13,7 @@ fn key(text: &str, request: u8) -> Option<Key> {
 }
 
 fn answer(body: &str) -> Answer {
-    Answer {
-        status: 201,
-        location: Some("/v1/tenants/x".to_owned()),
-        account: None,
-        body: body.as_bytes().to_vec(),
-        sealed: false,
-    }
+    Answer { status: 201, location: Some("/v1/tenants/x".to_owned()), body: body.as_bytes().to_vec(), sealed: false }
 }
 
 async fn first(db: &PgPool, tenant: Option<TenantId>, key: Option<Key>) -> Turn {
@@ -37,7 +31,7 @@ async fn work_and_answer_are_one(db: PgPool) {
         let mut turn = first(&db, None, key("k", 1)).await;
         tenants::create(turn.db(), TenantId::new(), "once", Operator::System("test")).await.unwrap();
         if ends {
-            turn.end(&answer("done")).await.unwrap();
+            turn.end(&answer("done"), None).await.unwrap();
         } else {
             drop(turn); // as when the process dies, or the client's time is over
         }
@@ -65,7 +59,7 @@ async fn the_second_waits_for_the_first(db: PgPool) {
         }
         assert!(!second.is_finished());
         if ends {
-            turn.end(&answer("x")).await.unwrap()
+            turn.end(&answer("x"), None).await.unwrap()
         } else {
             drop(turn)
         }
@@ -91,9 +85,9 @@ async fn keys_are_a_tenants_own(db: PgPool) {
         tenants::create(&db, tenant, "t", Operator::System("test")).await.unwrap();
     }
     for scope in [Some(one), Some(two), None] {
-        first(&db, scope, key("k", 1)).await.end(&answer("x")).await.unwrap();
+        first(&db, scope, key("k", 1)).await.end(&answer("x"), None).await.unwrap();
         assert!(matches!(idempotency::begin(&db, scope, key("k", 1)).await.unwrap(), Begun::Again(_)));
-        first(&db, scope, None).await.end(&answer("x")).await.unwrap();
+        first(&db, scope, None).await.end(&answer("x"), None).await.unwrap();
     }
     let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM answers").fetch_one(&db).await.unwrap();
     assert_eq!(kept, 3);
@@ -106,7 +100,7 @@ async fn keys_are_a_tenants_own(db: PgPool) {
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn answers_are_forgotten_after_a_day(db: PgPool) {
     for name in ["a", "b", "c"] {
-        first(&db, None, key(name, 1)).await.end(&answer("x")).await.unwrap();
+        first(&db, None, key(name, 1)).await.end(&answer("x"), None).await.unwrap();
     }
     sqlx::query("UPDATE answers SET created_at = now() - interval '24 hours 1 minute' WHERE key <> 'c'")
         .execute(&db)

@@ -134,13 +134,7 @@ fn exemplars_are_served_in_openmetrics() {
 /// R06: the documentation of the metrics is the page. `UPDATE=1` prints it anew.
 #[test]
 fn the_documentation_is_the_page() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
-    let printed = table::markdown();
-    if std::env::var("UPDATE").is_ok() {
-        std::fs::write(path, &printed).unwrap();
-    }
-    let written = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(written == printed, "docs/metrics.md differs from the page: print it anew with UPDATE=1");
+    common::testing::printed("docs/metrics.md", &table::markdown());
 }
 
 /// R06: what Postgres says is sorted by its SQLSTATE.

@@ -143,6 +143,7 @@ fn redis_keys_have_one_page() {
         "rung:{",
         "taken:{",
         "ready:{",
+        "ping:{",
         "doctor:{",
         "limiter:connect",
         "leases_since\"",

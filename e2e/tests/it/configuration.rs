@@ -7,8 +7,6 @@ use std::fmt::Write as _;
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 use common::config::{FILE_SUFFIX, secret_variable};
 
-const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
-
 const HEAD: &str = "\
 # Configuration
 <!-- Printed from the code: UPDATE=1 cargo test -p e2e --all-features --test it configuration -->
@@ -158,15 +156,8 @@ fn document() -> String {
 /// R06: the page says what the code does.
 #[test]
 fn the_page_of_settings_is_fresh() {
-    let fresh = document();
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(PATH, &fresh).unwrap();
-    }
-    let page = std::fs::read_to_string(PATH).unwrap_or_default();
-    assert!(
-        page == fresh,
-        "docs/configuration.md is stale: UPDATE=1 cargo test -p e2e --all-features --test it configuration"
-    );
+    let page = document();
+    common::testing::printed("docs/configuration.md", &page);
     for word in ["s3cret", "hunter2"] {
         assert!(!page.contains(word));
     }

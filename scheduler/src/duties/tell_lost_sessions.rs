@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use common::clock::BootTime;
-use common::store::{self, neglected};
+use common::store::neglected;
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};
@@ -13,8 +13,9 @@ use crate::duty::{Duty, Round};
 /// Accounts of one transaction.
 const BATCH: usize = 500;
 
-/// After a start, or a time without Postgres, workers get this long to say that they live: they could not before either.
-const GRACE: Duration = Duration::from_secs(6);
+/// After a start, or a time without Postgres, workers get one heartbeat and this to say that they live: they could not before
+/// either.
+const MARGIN: Duration = Duration::from_secs(1);
 
 /// The duty. What was lost while no scheduler ran is told soon after the start of the next.
 #[derive(Default)]
@@ -24,12 +25,13 @@ pub struct TellLostSessions {
 }
 
 impl TellLostSessions {
-    /// Notes that Postgres answers, and says whether it has for long enough.
-    fn is_settled(&self, now: BootTime) -> bool {
+    /// Notes that Postgres answers, and says whether it has for long enough: `heartbeat` and a margin.
+    fn is_settled(&self, now: BootTime, heartbeat: Duration) -> bool {
+        let grace = heartbeat + MARGIN;
         let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = answered.filter(|(_, last)| now.since(*last) < GRACE).map_or(now, |(first, _)| first);
+        let since = answered.filter(|(_, last)| now.since(*last) < grace).map_or(now, |(first, _)| first);
         *answered = Some((since, now));
-        now.since(since) >= GRACE
+        now.since(since) >= grace
     }
 }
 
@@ -44,8 +46,8 @@ impl Duty for TellLostSessions {
     }
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
-        store::ping(&context.db).await?;
-        if !self.is_settled(BootTime::now()) {
+        let heartbeat = neglected::longest_heartbeat(&context.db).await?;
+        if !self.is_settled(BootTime::now(), heartbeat) {
             return Ok(Round::of(0));
         }
         let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
@@ -64,8 +66,13 @@ mod tests {
     #[test]
     fn workers_get_time_to_say_that_they_live() {
         let duty = TellLostSessions::default();
-        let settled = |seconds| duty.is_settled(BootTime::at(Duration::from_secs(seconds)));
-        let told: Vec<bool> = [100, 102, 104, 106, 108, 130, 132, 134, 136, 138].map(settled).into();
+        let settled = |duty: &TellLostSessions, heartbeat, seconds| {
+            duty.is_settled(BootTime::at(Duration::from_secs(seconds)), Duration::from_secs(heartbeat))
+        };
+        let told = [100, 102, 104, 106, 108, 130, 132, 134, 136, 138].map(|seconds| settled(&duty, 5, seconds));
         assert_eq!(told, [false, false, false, true, true, false, false, false, true, true]);
+        let slow = TellLostSessions::default();
+        let told = [100, 106, 112, 118, 120, 122].map(|seconds| settled(&slow, 20, seconds));
+        assert_eq!(told, [false, false, false, false, false, true]);
     }
 }

@@ -11,11 +11,12 @@ use crate::world::account::Account;
 
 /// Puts a stanza into the phone's mailbox and sees that somebody reads it.
 pub(crate) fn post(world: &Arc<World>, account: &Arc<Account>, letter: Letter) {
+    world.letters_waiting.fetch_add(1, Ordering::Relaxed); // before somebody can read it and count it off
     let Ok(is_idle) = lock(&account.mailbox).put(letter) else {
+        world.letters_waiting.fetch_sub(1, Ordering::Relaxed);
         world.stats.dropped.fetch_add(1, Ordering::Relaxed);
         return;
     };
-    world.letters_waiting.fetch_add(1, Ordering::Relaxed);
     if is_idle {
         tokio::spawn(read_all(Arc::clone(world), Arc::clone(account)));
     }

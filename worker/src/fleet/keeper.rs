@@ -157,9 +157,7 @@ async fn renew(context: &Context, supervisor: &Supervisor, last: &mut BootTime) 
         context.trust.renewed(start);
         if start.since(*last) > context.leases.ttl() {
             // others may have told meanwhile that nobody has our accounts: each session says what it is
-            for account in supervisor.accounts() {
-                supervisor.look(account);
-            }
+            supervisor.look_at_own();
         }
         *last = start;
     }

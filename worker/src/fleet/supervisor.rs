@@ -172,11 +172,16 @@ impl Supervisor {
         self.held().keys().copied().collect()
     }
 
-    /// Looks at every own account, and for accounts that nobody has. Answers how many were claimed.
-    pub async fn look_at_everything(&self) -> usize {
+    /// Lets every session look at its row.
+    pub(super) fn look_at_own(&self) {
         for orders in self.orders() {
             orders.look.notify_one();
         }
+    }
+
+    /// Looks at every own account, and for accounts that nobody has. Answers how many were claimed.
+    pub async fn look_at_everything(&self) -> usize {
+        self.look_at_own();
         self.sweep().await
     }
 

@@ -88,13 +88,13 @@ impl InFlight {
     }
 
     /// Whether this message alone is to blame for a silence: it waits for an answer, and no other one has done so for as
-    /// long as `patience`.
+    /// long as `patience`. Answers how often it was handed over, if so.
     #[must_use]
-    pub fn alone(&self, id: MessageId, now: BootTime, patience: Duration) -> bool {
+    pub fn alone(&self, id: MessageId, now: BootTime, patience: Duration) -> Option<i32> {
         let inner = self.inner();
         let mut waiting = inner.flying.values().filter(|flying| !flying.answered);
-        waiting.clone().any(|flying| flying.id == id)
-            && waiting.all(|flying| flying.id == id || now.since(flying.since) < patience)
+        let flying = waiting.clone().find(|flying| flying.id == id)?;
+        waiting.all(|other| other.id == id || now.since(other.since) < patience).then_some(flying.attempts)
     }
 
     /// The connection is gone: what was not answered goes out again with the same ids. Answers how often each of those was

@@ -33,7 +33,7 @@ pub fn storable(text: String) -> String {
 #[derive(Default)]
 pub struct Gathered {
     outcomes: Vec<(Outcome, Option<FailReason>)>,
-    /// Hand-overs without an outcome: the message goes out again.
+    /// How often messages were handed over that were not acknowledged: they go out again, or failed.
     attempts: Vec<(MessageId, i32)>,
     receipts: Vec<Receipt>,
     messages: Vec<Inbound>,
@@ -56,24 +56,18 @@ impl Gathered {
             Some(463) => {
                 self.hold = Some(hold);
                 in_flight.hold(BootTime::now() + hold);
-                self.goes_out_again(in_flight, &flying);
+                self.attempts.push((flying.id, flying.attempts));
             }
             // a passing fault of the server
             Some(500..=599) => {
                 in_flight.hold(BootTime::now() + PAUSE);
-                self.goes_out_again(in_flight, &flying);
+                self.attempts.push((flying.id, flying.attempts));
             }
             Some(code) => {
                 let (why, words) = refusal(code);
-                self.failed(&flying, why, words);
+                self.failed(flying.id, flying.attempts, why, words);
             }
         }
-    }
-
-    /// WhatsApp took it and did not keep it.
-    fn goes_out_again(&mut self, in_flight: &InFlight, flying: &Flying) {
-        self.attempts.push((flying.id, flying.attempts));
-        in_flight.forget(flying.id);
     }
 
     /// The connection is gone: what it took and never answered goes out again.
@@ -81,22 +75,23 @@ impl Gathered {
         self.attempts.extend(in_flight.clear());
     }
 
-    /// The client refused a message before it went out.
+    /// The client refused a message before it went out: that was no hand-over.
     pub fn refused(&mut self, in_flight: &InFlight, whatsapp_id: &str, reason: String) {
         if let Some(flying) = in_flight.answered(whatsapp_id) {
-            self.failed(&flying, FailReason::Client, reason);
+            self.failed(flying.id, flying.attempts - 1, FailReason::Client, reason);
         }
     }
 
-    fn failed(&mut self, flying: &Flying, why: FailReason, words: String) {
-        self.outcomes.push((Outcome { id: flying.id, attempts: flying.attempts, failure: Some(words) }, Some(why)));
+    /// It ended connection after connection, and nothing ever said what became of it.
+    pub fn given_up(&mut self, id: MessageId, attempts: i32, blamed: i32) {
+        let reason = format!("given up after {blamed} tries: WhatsApp never confirmed it, though it may have arrived");
+        self.failed(id, attempts, FailReason::Unconfirmed, reason);
     }
 
-    /// It was tried again and again, and nothing ever said what became of it.
-    pub fn given_up(&mut self, id: MessageId, tries: i32) {
-        let reason = format!("given up after {tries} tries: WhatsApp never confirmed it, though it may have arrived");
-        // its last hand-over is counted when the connection is gone
-        self.outcomes.push((Outcome { id, attempts: 0, failure: Some(reason) }, Some(FailReason::Unconfirmed)));
+    fn failed(&mut self, id: MessageId, attempts: i32, why: FailReason, words: String) {
+        // also where the row has ended otherwise meanwhile
+        self.attempts.push((id, attempts));
+        self.outcomes.push((Outcome { id, attempts, failure: Some(words) }, Some(why)));
     }
 
     /// WhatsApp's server has it.
@@ -199,7 +194,8 @@ impl Gathered {
         }
         if !self.attempts.is_empty() {
             outbox::count_attempts(&context.pool, fence, &self.attempts).await?;
-            self.attempts.clear();
+            // only now may the sender read the rows again
+            self.attempts.drain(..).for_each(|(id, _)| in_flight.forget(id));
         }
         if !self.receipts.is_empty() {
             let runs = outbox::receipts(&context.pool, fence, &self.receipts).await?;

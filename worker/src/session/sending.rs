@@ -16,8 +16,8 @@ use super::outbox::{Report, Sender};
 const ACK_TIMEOUT: Duration = Duration::from_secs(15);
 /// A message is not alone to blame when another one has waited for an answer this long as well.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Tries of one message, each on a connection of its own that was in order otherwise, before it is given up.
-const TRIES: i32 = 5;
+/// So often a message may be to blame, each time for a connection that was in order otherwise, before it is given up.
+const BLAMED_MAX: i32 = 5;
 
 impl Actor {
     pub(super) async fn report(&mut self, report: Report) {
@@ -39,9 +39,8 @@ impl Actor {
     async fn stale(&mut self, message: Option<MessageId>) {
         self.queue.push_back(Event::Stale);
         let online = matches!(self.state, State::Online { .. });
-        let Some(id) = message.filter(|id| online && self.in_flight.alone(*id, BootTime::now(), PATIENCE)) else {
-            return;
-        };
+        let Some(id) = message.filter(|_| online) else { return };
+        let Some(attempts) = self.in_flight.alone(id, BootTime::now(), PATIENCE) else { return };
         let blamed = self.persist("read how often a message was to blame", move |context, fence| async move {
             outbox::blamed(&context.pool, fence.account, id).await
         });
@@ -53,9 +52,9 @@ impl Actor {
             outbox::blame(&context.pool, fence, id, before).await
         });
         match blamed.await {
-            Ok(tries) if tries >= TRIES => {
-                tracing::warn!(account = %self.fence.account, message = %id, tries, "a message is given up");
-                self.gathered.given_up(id, tries);
+            Ok(blamed) if blamed >= BLAMED_MAX => {
+                tracing::warn!(account = %self.fence.account, message = %id, blamed, "a message is given up");
+                self.gathered.given_up(id, attempts, blamed);
             }
             Ok(_) => {}
             Err(loss) => self.queue.push_back(Event::Lost(loss)),

@@ -2,20 +2,13 @@
 
 use common::id::MessageId;
 use sqlx::PgPool;
-use worker::link::{CloseReason, LinkEvent};
+use worker::link::{CloseReason, LinkEvent, SendError};
 use worker::session::machine::state::End;
 
-use crate::house::{House, ack, sent, until};
+use crate::house::{House, OnItsWay, ack, sent, until};
 
-impl House {
-    async fn attempts(&self, message: MessageId) -> i32 {
-        let row = "SELECT attempts FROM messages WHERE id = $1";
-        sqlx::query_scalar(row).bind(message.0).fetch_one(&self.pool).await.unwrap()
-    }
-
-    async fn has_attempts(&self, message: MessageId, count: i32) {
-        until("its attempts", async || (self.attempts(message).await == count).then_some(())).await;
-    }
+async fn has_attempts(house: &House, message: MessageId, count: i32) {
+    until("its attempts", async || (house.attempts(message).await == count).then_some(())).await;
 }
 
 fn refused(id: MessageId, error: u16) -> LinkEvent {
@@ -35,10 +28,10 @@ async fn every_hand_over_is_counted(pool: PgPool) {
     let link = house.online(0).await;
     sent(&link, 1).await;
     link.emit(refused(message, 503));
-    house.has_attempts(message, 1).await;
+    has_attempts(&house, message, 1).await;
     sent(&link, 2).await;
     link.emit(LinkEvent::Closed(CloseReason::Dropped("x".to_owned())));
-    house.has_attempts(message, 2).await;
+    has_attempts(&house, message, 2).await;
 
     let link = house.online(1).await;
     sent(&link, 1).await;
@@ -60,15 +53,41 @@ async fn every_hand_over_is_counted(pool: PgPool) {
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn a_refusal_for_good_is_a_hand_over(pool: PgPool) {
     let house = House::new(pool).await;
-    let account = house.account(15_550_001).await;
-    let message = house.message(account, 15_559_999).await;
-    let (orders, session) = house.session(account);
-    let link = house.online(0).await;
-    sent(&link, 1).await;
+    let OnItsWay { message, orders, session, link, .. } = house.on_its_way().await;
     link.emit(refused(message, 403));
     until("it failed", async || (house.state(message).await.0 == "failed").then_some(())).await;
     assert_eq!(house.attempts(message).await, 1);
     orders.release.cancel();
     assert_eq!(session.await.unwrap(), End::Released);
     assert_eq!(house.attempts(message).await, 1);
+}
+
+/// R72: what the client refused never reached WhatsApp.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn what_the_client_refuses_is_no_hand_over(pool: PgPool) {
+    let house = House::new(pool).await;
+    let account = house.account(15_550_001).await;
+    let message = house.message(account, 15_559_999).await;
+    let (orders, session) = house.session(account);
+    let link = until("a link", async || house.switch.links.links().first().cloned()).await;
+    link.next_send(Err(SendError::Rejected("too long".to_owned())));
+    house.online(0).await;
+    until("it failed", async || (house.state(message).await.0 == "failed").then_some(())).await;
+    assert_eq!(house.attempts(message).await, 0);
+    orders.release.cancel();
+    assert_eq!(session.await.unwrap(), End::Released);
+}
+
+/// R72: a hand-over counts that WhatsApp refused after the message had been called back.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_refusal_of_what_was_called_back_counts(pool: PgPool) {
+    let house = House::new(pool).await;
+    let OnItsWay { message, orders, session, link, .. } = house.on_its_way().await;
+    let called_back = "UPDATE messages SET state = 'canceled', reason = 'x', failed_at = now()";
+    sqlx::query(called_back).execute(&house.pool).await.unwrap();
+    link.emit(refused(message, 403));
+    has_attempts(&house, message, 1).await;
+    assert_eq!(house.state(message).await.0, "canceled");
+    orders.release.cancel();
+    assert_eq!(session.await.unwrap(), End::Released);
 }

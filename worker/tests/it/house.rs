@@ -106,11 +106,26 @@ impl House {
         sqlx::query_as(row).bind(message.0).fetch_one(&self.pool).await.unwrap()
     }
 
+    pub(crate) async fn attempts(&self, message: MessageId) -> i32 {
+        let row = "SELECT attempts FROM messages WHERE id = $1";
+        sqlx::query_scalar(row).bind(message.0).fetch_one(&self.pool).await.unwrap()
+    }
+
     /// Starts a session alone, as under a claim of epoch 1.
     pub(crate) fn session(&self, account: AccountId) -> (Orders, tokio::task::JoinHandle<End>) {
         let orders = Orders::default();
         let actor = Actor::new(Arc::clone(&self.context), Fence { account, epoch: 1 }, orders.clone());
         (orders, tokio::spawn(actor.run()))
+    }
+
+    /// A session with one message on its way.
+    pub(crate) async fn on_its_way(&self) -> OnItsWay {
+        let account = self.account(15_550_001).await;
+        let message = self.message(account, 15_559_999).await;
+        let (orders, session) = self.session(account);
+        let link = self.online(0).await;
+        assert_eq!(sent(&link, 1).await, [message.to_string()]);
+        OnItsWay { account, message, orders, session, link }
     }
 
     /// The link with this running number, logged in.
@@ -124,6 +139,15 @@ impl House {
         });
         link
     }
+}
+
+/// A session that is online, with one message handed over and not answered.
+pub(crate) struct OnItsWay {
+    pub(crate) account: AccountId,
+    pub(crate) message: MessageId,
+    pub(crate) orders: Orders,
+    pub(crate) session: tokio::task::JoinHandle<End>,
+    pub(crate) link: Arc<FakeLink>,
 }
 
 pub(crate) async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {

@@ -16,27 +16,23 @@ use worker::link::{
 use worker::session::machine::state::End;
 use worker::session::outbox::Sender;
 
-use crate::house::{House, ack, sent, until};
+use crate::house::{House, OnItsWay, ack, sent, until};
 
 /// R61: a session that is given back sends nothing new, waits for the acknowledgement of what is on its way, writes it, and
 /// only then closes.
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn a_release_waits_for_what_is_on_its_way(pool: PgPool) {
     let house = House::new(pool).await;
-    let account = house.account(15_550_001).await;
-    let first = house.message(account, 15_559_999).await;
-    let (orders, session) = house.session(account);
-    let link = house.online(0).await;
-    let ids = sent(&link, 1).await;
+    let OnItsWay { account, message, orders, session, link } = house.on_its_way().await;
     orders.release.cancel();
     let second = house.message(account, 15_558_888).await;
     orders.look.notify_one();
     // the look is answered by a statement after this one; the session has heard of both by then
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!link.calls().contains(&Call::Close), "closed with a message on its way");
-    link.emit(ack(&ids[0]));
+    link.emit(ack(&message.to_string()));
     assert_eq!(session.await.unwrap(), End::Released);
-    assert_eq!(house.state(first).await.0, "sent");
+    assert_eq!(house.state(message).await.0, "sent");
     assert_eq!(house.state(second).await.0, "queued");
     assert_eq!(link.sent().len(), 1);
     assert_eq!(link.calls().last(), Some(&Call::Close));
@@ -46,11 +42,7 @@ async fn a_release_waits_for_what_is_on_its_way(pool: PgPool) {
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn a_release_does_not_wait_for_ever(pool: PgPool) {
     let house = House::new(pool).await;
-    let account = house.account(15_550_001).await;
-    let message = house.message(account, 15_559_999).await;
-    let (orders, session) = house.session(account);
-    let link = house.online(0).await;
-    sent(&link, 1).await;
+    let OnItsWay { message, orders, session, link: _link, .. } = house.on_its_way().await;
     let start = Instant::now();
     orders.release.cancel();
     assert_eq!(session.await.unwrap(), End::Released);
@@ -91,13 +83,9 @@ async fn an_older_connection_is_not_heard(pool: PgPool) {
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn a_raised_epoch_ends_the_session(pool: PgPool) {
     let house = House::new(pool).await;
-    let account = house.account(15_550_001).await;
-    let message = house.message(account, 15_559_999).await;
-    let (_orders, session) = house.session(account);
-    let link = house.online(0).await;
-    let ids = sent(&link, 1).await;
+    let OnItsWay { message, orders: _orders, session, link, .. } = house.on_its_way().await;
     sqlx::query("UPDATE leases SET epoch = epoch + 1").execute(&house.pool).await.unwrap();
-    link.emit(ack(&ids[0]));
+    link.emit(ack(&message.to_string()));
     assert_eq!(session.await.unwrap(), End::Lost(Loss::Fenced));
     assert_eq!(house.state(message).await.0, "queued");
     assert_eq!(link.calls().last(), Some(&Call::Abort));
@@ -126,6 +114,7 @@ async fn a_message_that_never_has_an_outcome_does_not_block_its_account(pool: Pg
     let (state, reason) = house.state(poison).await;
     assert_eq!(state, "failed");
     assert!(reason.is_some_and(|reason| reason.contains("may have arrived")));
+    assert_eq!(house.attempts(poison).await, 2);
     link.emit(ack(&behind.to_string()));
     until("sent", async || (house.state(behind).await.0 == "sent").then_some(())).await;
     orders.release.cancel();
@@ -156,13 +145,9 @@ async fn a_dead_connection_blames_no_message(pool: PgPool) {
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn what_can_not_be_written_ends_the_session(pool: PgPool) {
     let house = House::new(pool).await;
-    let account = house.account(15_550_001).await;
-    house.message(account, 15_559_999).await;
-    let (_orders, session) = house.session(account);
-    let link = house.online(0).await;
-    let ids = sent(&link, 1).await;
+    let OnItsWay { message, orders: _orders, session, link, .. } = house.on_its_way().await;
     sqlx::query("ALTER TABLE messages ADD CHECK (state <> 'sent')").execute(&house.pool).await.unwrap();
-    link.emit(ack(&ids[0]));
+    link.emit(ack(&message.to_string()));
     assert_eq!(session.await.unwrap(), End::Lost(Loss::Unwritable));
 }
 
@@ -170,19 +155,15 @@ async fn what_can_not_be_written_ends_the_session(pool: PgPool) {
 #[sqlx::test(migrator = "common::store::MIGRATOR")]
 async fn the_hold_lasts_as_long_as_configured(pool: PgPool) {
     let house = House::new(pool).await;
-    let account = house.account(15_550_001).await;
-    let message = house.message(account, 15_559_999).await;
-    let (orders, session) = house.session(account);
-    let link = house.online(0).await;
-    let ids = sent(&link, 1).await;
-    link.emit(LinkEvent::Ack { whatsapp_id: ids[0].clone(), error: Some(463), at: None });
+    let OnItsWay { message, orders, session, link, .. } = house.on_its_way().await;
+    link.emit(LinkEvent::Ack { whatsapp_id: message.to_string(), error: Some(463), at: None });
     let left = until("a hold", async || {
         let left = "SELECT extract(epoch FROM held_until - now())::float8 FROM accounts WHERE held_until IS NOT NULL";
         sqlx::query_scalar::<_, f64>(left).fetch_optional(&house.pool).await.unwrap()
     })
     .await;
     assert!(left > 3.0 && left <= 7.0, "{left}");
-    assert_eq!(sent(&link, 2).await[1], ids[0], "it goes out again, with the same id");
+    assert_eq!(sent(&link, 2).await[1], message.to_string(), "it goes out again, with the same id");
     assert_eq!(house.state(message).await.0, "queued");
     orders.right.lose(Loss::Lapsed);
     assert_eq!(session.await.unwrap(), End::Lost(Loss::Lapsed));

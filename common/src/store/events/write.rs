@@ -1,4 +1,4 @@
-//! Writing events: the one way into the table. A fenced statement that must stay one calls the same SQL function,
+//! Writing events: the one way into the table. A statement that changes rows and must stay one calls the same SQL function,
 //! `write_events`, with the kind's word from the registry.
 
 use serde_json::Value;

@@ -168,7 +168,7 @@ async fn try_cancel(db: &mut PgConnection, tenant: TenantId, run: RunId) -> Resu
     let texts = left(&mut transaction, tenant, run).await?;
     let event = Event::Canceled { tally, left: texts.in_all > 0 };
     let Some(step) = machine::decide(found.status, event, found.resumed_at.is_some()) else {
-        return Err(Conflict::RunNotCancelable(found.status).into());
+        return Err(Conflict::RunOver(found.status).into());
     };
     let summary = canceled(tally, texts.of_skipped);
     sqlx::query!(

@@ -46,6 +46,19 @@ pub struct Delivery {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
+/// The number of the webhook's newest delivery; none: it has none.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn newest(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<Option<i64>> {
+    let newest = sqlx::query_scalar!(
+        "SELECT seq FROM webhook_deliveries WHERE tenant_id = $1 AND webhook_id = $2 ORDER BY seq DESC LIMIT 1",
+        tenant.0,
+        webhook.0
+    );
+    Ok(newest.fetch_optional(db).await?)
+}
+
 /// A page of a webhook's deliveries, newest first; only those in one state, if given.
 ///
 /// # Errors
