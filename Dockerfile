@@ -20,12 +20,18 @@ ENV CARGO_TARGET_DIR=/target CARGO_INCREMENTAL=0 CARGO_TERM_COLOR=never SQLX_OFF
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY api/Cargo.toml api/
-COPY chaos/Cargo.toml chaos/
-COPY common/Cargo.toml common/
-COPY dev/demo/Cargo.toml dev/demo/
-COPY e2e/Cargo.toml e2e/
+COPY common/domain/Cargo.toml common/domain/
+COPY common/posting/Cargo.toml common/posting/
+COPY common/process/Cargo.toml common/process/
+COPY common/bells/Cargo.toml common/bells/
+COPY common/schedule/Cargo.toml common/schedule/
+COPY common/store/Cargo.toml common/store/
 COPY scheduler/Cargo.toml scheduler/
 COPY simulator/Cargo.toml simulator/
+COPY testing/chaos/Cargo.toml testing/chaos/
+COPY testing/demo/Cargo.toml testing/demo/
+COPY testing/e2e/Cargo.toml testing/e2e/
+COPY testing/kit/Cargo.toml testing/kit/
 COPY worker/Cargo.toml worker/
 COPY dev/images.d/skeleton.sh dev/images.d/
 # The build script of waproto watches a file that it writes itself; an old date on it says that nothing has changed since,
@@ -47,10 +53,10 @@ COPY api api
 COPY scheduler scheduler
 COPY worker worker
 COPY simulator simulator
-COPY dev/demo dev/demo
+COPY testing/demo testing/demo
 ARG REVISION=unknown
 ENV SWITCHBOARD_REVISION=${REVISION}
-RUN find api common dev/demo scheduler simulator worker -name '*.rs' -exec touch {} + \
+RUN find api common testing/demo scheduler simulator worker -name '*.rs' -exec touch {} + \
  && cargo build --locked --profile "$PROFILE" $PACKAGES \
  && sh dev/images.d/collect.sh api worker scheduler simulator demo
 

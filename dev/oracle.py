@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes common/tests/it/reminder/oracle.txt: what python-dateutil says when random rules fire.
+"""Writes common/schedule/tests/it/oracle.txt: what python-dateutil says when random rules fire.
 
     pip install python-dateutil==2.9.0.post0 tzdata==2026.6
-    dev/oracle.py [seed [cases]] > common/tests/it/reminder/oracle.txt
+    dev/oracle.py [seed [cases]] > common/schedule/tests/it/oracle.txt
 
 A line is `rule zone start after first+delta+delta… [.]`: start is wall-clock time, after and first are minutes since 1970
 in UTC, deltas are minutes, and `.` says that the rule ends there. Only dates on which no clock changes: what happens where

@@ -5,10 +5,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use common::id::{ApiKeyId, TenantId};
-use common::store::api_keys::Identity;
-use common::store::audit::Operator;
+use domain::id::{ApiKeyId, TenantId};
 use sha2::{Digest as _, Sha256};
+use store::api_keys::Identity;
+use store::audit::Operator;
 
 use crate::context::Context;
 use crate::problem::{Problem, Result};

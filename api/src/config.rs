@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 
 use clap::{Args, Parser, Subcommand};
-use common::account::Status;
-use common::config::{Database, Redis, Telemetry, Webhooks, Zones};
-use common::id::{AccountId, ApiKeyId, TenantId};
-use common::probe::Probe;
+use domain::account::Status;
+use domain::id::{AccountId, ApiKeyId, TenantId};
+use process::config::{Database, Redis, Telemetry, Webhooks, Zones};
+use process::probe::Probe;
 
 /// The REST API of Switchboard; without a command it serves
 #[derive(Debug, Parser)]
@@ -24,7 +24,7 @@ impl Cli {
     /// # Errors
     /// When it is wrong, or asks for help.
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        common::config::read(args, "serve")
+        process::config::read(args, "serve")
     }
 }
 

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::bus::Bus;
-use common::config::Webhooks;
-use common::doorbell::Doorbell;
-use common::job::Bell;
-use common::ops::Pulse;
-use common::redis_health::RedisHealth;
-use common::telemetry::metrics::labels::{BellKind, RingOutcome};
-use common::telemetry::{metrics, trace};
+use bells::bus::Bus;
+use bells::doorbell::Doorbell;
+use bells::redis_health::RedisHealth;
+use domain::job::Bell;
+use domain::webhook::address::Rules;
+use process::ops::Pulse;
+use process::telemetry::metrics::labels::{BellKind, RingOutcome};
+use process::telemetry::{metrics, trace};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -40,7 +40,7 @@ pub struct Context {
     /// How long the process has been up.
     pub pulse: Pulse,
     /// Where webhooks may lead.
-    pub webhooks: Arc<Webhooks>,
+    pub webhooks: Arc<Rules>,
     /// When the stores last answered.
     pub seen: Arc<LastSeen>,
     /// Where the source of these binaries is to be had.
@@ -67,7 +67,7 @@ impl Context {
             bus: Bus::connect(&config.redis.url, &config.redis.prefix)?,
             redis: RedisHealth::connect(&config.redis.url, &config.redis.prefix)?,
             pulse,
-            webhooks: Arc::new(config.webhooks.clone()),
+            webhooks: Arc::new(config.webhooks.rules()),
             streams: Arc::new(Semaphore::new(STREAMS_LIMIT)),
             stop,
             doorbell: Doorbell::connect(&config.redis.url, &config.redis.prefix)?,

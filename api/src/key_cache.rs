@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use common::id::ApiKeyId;
-use common::store::Result;
-use common::store::api_keys::{self, Identity};
+use domain::id::ApiKeyId;
 use sqlx::PgPool;
+use store::Result;
+use store::api_keys::{self, Identity};
 
 /// A looked-up key is believed for this long. A revocation takes effect within it, and where a stream is open within this and
 /// the time between two checks of it: five seconds in all (R75).

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use common::clock;
+use process::clock;
 
 /// The last answers that this replica saw; none: it has not asked yet, or there was none.
 #[derive(Debug, Default)]

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use common::door::{self, Limits};
-use common::ops::{self, Pulse};
-use common::startup::{Readiness, Startup};
-use common::store::server;
-use common::telemetry::metrics::labels::{Endpoint, Pool};
-use common::telemetry::metrics::{self, Component};
+use process::door::{self, Limits};
+use process::ops::{self, Pulse};
+use process::startup::{Readiness, Startup};
+use process::telemetry::metrics::Component;
+use process::telemetry::metrics::labels::{Endpoint, Pool};
+use store::server;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -57,11 +57,11 @@ pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) 
     let limits =
         Limits { connections: config.connections as usize, per_address: config.connections_per_address as usize };
     let (tenants, meanwhile) = not_yet::serve(tenants, limits)?;
-    let pools = startup.postgres(&config.database, [config.database.max_connections]).await;
+    let pools = store::startup::postgres(&mut startup, &config.database, [config.database.max_connections]).await;
     let Some([db]) = pools else { return Ok(()) };
     let context = context::Context::new(&config, db, pulse, stop.clone())?;
     let pools = vec![(Pool::Rows, context.db.clone())];
-    let _watching = metrics::watch(Component::Api, pools, &config.redis.url)?;
+    let _watching = store::pings::watch(Component::Api, pools, &config.redis.url)?;
     startup.up(ready_check(&context));
     meanwhile.end().await;
     tracing::info!(%address, ops = %ops_address, "serving");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api::config::{Cli, Command, Config};
 use api::{Listeners, commands};
-use common::{config, ops};
+use process::{config, ops};
 
 /// A stop that takes longer is cut off.
 const STOP_DEADLINE: Duration = Duration::from_secs(25);
@@ -35,9 +35,9 @@ async fn start(cli: Cli) -> anyhow::Result<bool> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    let _flushes_at_the_end = common::telemetry::init("switchboard-api", &config.telemetry)?;
-    common::zone::choose(config.zones.folder.as_deref());
-    let stop = common::shutdown::on_signal(STOP_DEADLINE)?;
+    let _flushes_at_the_end = process::telemetry::init("switchboard-api", &config.telemetry)?;
+    schedule::zone::choose(config.zones.folder.as_deref());
+    let stop = process::shutdown::on_signal(STOP_DEADLINE)?;
     let tenants = ops::listen(config.listen, "API_LISTEN").await?;
     let ops = ops::listen(config.ops.listen, "OPS_LISTEN").await?;
     api::run(config, Listeners { tenants, ops }, stop).await

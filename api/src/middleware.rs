@@ -6,9 +6,9 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use common::telemetry::metrics::labels::{CodeClass, Endpoint};
-use common::telemetry::metrics::{self, OneMore};
-use common::telemetry::trace;
+use process::telemetry::metrics::labels::{CodeClass, Endpoint};
+use process::telemetry::metrics::{self, OneMore};
+use process::telemetry::trace;
 use tracing::Instrument as _;
 use uuid::Uuid;
 

@@ -9,15 +9,15 @@
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use common::conflict::Conflict;
-use common::id::{AccountId, TenantId};
-use common::job::Bell;
-use common::seal::Sealer;
-use common::store::idempotency::{self, Key, MAX_KEY};
+use domain::conflict::Conflict;
+use domain::id::{AccountId, TenantId};
+use domain::job::Bell;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
+use store::idempotency::{self, Key, MAX_KEY};
+use store::seal::Sealer;
 
 use crate::auth;
 use crate::context::Context;

@@ -1,10 +1,10 @@
 //! Pages of lists: a limit, an opaque cursor, and whether there is more.
 
 use chrono::{DateTime, Datelike as _, TimeDelta, TimeZone as _, Utc};
-use common::clock;
-use common::store;
-use common::store::page::Listed;
+use process::clock;
+
 use serde::Serialize;
+use store::page::Listed;
 use utoipa::ToSchema;
 use uuid::Uuid;
 

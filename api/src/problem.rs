@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use common::conflict::Conflict;
-use common::store;
+use domain::conflict::Conflict;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -202,8 +202,8 @@ impl From<store::Error> for Problem {
     }
 }
 
-impl From<common::reminder::Error> for Problem {
-    fn from(error: common::reminder::Error) -> Self {
+impl From<schedule::Error> for Problem {
+    fn from(error: schedule::Error) -> Self {
         Self::field(error.field, error.message)
     }
 }

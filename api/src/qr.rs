@@ -4,11 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
-use common::account::{Method, Status, Step};
-use common::id::AccountId;
-use common::store::accounts::{self, Pairing};
+use domain::account::{Method, Status, Step};
+use domain::id::AccountId;
 use qrcode::{Color, EcLevel, QrCode};
 use serde::Deserialize;
+use store::accounts::{self, Pairing};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Caller;

@@ -39,7 +39,7 @@ class Bills(unittest.TestCase):
         for bill in self.bills.values():
             names = {c["name"] for c in bill["components"]}
             self.assertFalse(names & {"syn", "proc-macro2", "proptest", "stateright", "rrule"})
-            self.assertTrue({"tokio", "common"} & names)
+            self.assertTrue({"tokio", "store"} & names)
 
     def test_a_tree_is_read_with_what_stood_above(self):
         lines = ["0 a v1.0.0 (/x)", "1 b v2.0.0", "2 c v3.0.0", "1 c v3.0.0", "", "0 d v1.0.0", "1 b v2.0.0 (*)"]

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::config;
-use common::probe::Probe;
+use process::config;
+use process::probe::Probe;
 
 /// Fires reminders and rings again for rows that wait. Run as many as you like: none of them leads
 #[derive(clap::Parser, Debug)]

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use common::bus::Bus;
-use common::doorbell::Doorbell;
-use common::id::TenantId;
-use common::job::{Bell, Rung};
-use common::ops::Pulse;
+use bells::bus::Bus;
+use bells::doorbell::Doorbell;
+use domain::id::TenantId;
+use domain::job::{Bell, Rung};
+use process::ops::Pulse;
 use sqlx::PgPool;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -41,7 +41,7 @@ impl Context {
     pub fn new(config: &Config, db: PgPool, pulse: Pulse) -> anyhow::Result<Self> {
         Ok(Self {
             boot: Uuid::now_v7(),
-            name: common::host::name().into(),
+            name: process::host::name().into(),
             db,
             doorbell: Doorbell::connect(&config.redis.url, &config.redis.prefix).context("Redis")?,
             bus: Bus::connect(&config.redis.url, &config.redis.prefix).context("Redis")?,

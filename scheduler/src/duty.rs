@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use common::telemetry::metrics;
-use common::telemetry::metrics::labels::{self as label, DutyOutcome};
+use process::telemetry::metrics;
+use process::telemetry::metrics::labels as label;
+use process::telemetry::metrics::labels::DutyOutcome;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use common::{config, ops, shutdown, telemetry, zone};
+use process::{config, ops, shutdown, telemetry};
+use schedule::zone;
 use scheduler::{Cli, Command, Config};
 
 /// How long a graceful stop may take: a round of a duty is a short transaction.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::store::due::Wake;
+use store::due::Wake;
 
 use crate::context::Context;
 
@@ -21,7 +21,7 @@ pub(crate) async fn hear(context: Context) {
     }
 }
 
-async fn listen(context: &Context) -> common::store::Result<()> {
+async fn listen(context: &Context) -> store::Result<()> {
     let mut wake = Wake::listen(&context.db).await?;
     loop {
         context.armed.notify_one();

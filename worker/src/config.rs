@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
-use common::config;
-use common::probe::Probe;
+use process::config;
+use process::probe::Probe;
 
 use crate::link::whatsapp::address;
 use crate::link::whatsapp::version::{MalformedVersion, WebVersion};
@@ -218,8 +218,8 @@ impl Config {
     }
 }
 
-fn credential_keys(text: &str) -> Result<Secret, common::seal::KeyError> {
-    common::seal::Sealer::parse(text).map(|_| Secret(text.to_owned()))
+fn credential_keys(text: &str) -> Result<Secret, store::seal::KeyError> {
+    store::seal::Sealer::parse(text).map(|_| Secret(text.to_owned()))
 }
 
 fn whatsapp_url(text: &str) -> Result<String, config::parse::Refused> {

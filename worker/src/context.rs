@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::bus::Bus;
-use common::doorbell::Doorbell;
-use common::id::WorkerId;
-use common::lease::Leases;
-use common::limiter::Limiter;
-use common::store::PgPool;
+use bells::bus::Bus;
+use bells::doorbell::Doorbell;
+use bells::lease::Leases;
+use bells::limiter::Limiter;
+use domain::id::WorkerId;
+use store::PgPool;
 use tokio::sync::Semaphore;
 
 use crate::fleet::board::Board;

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::time::Duration;
 
-use common::doctor::{self, Check};
-use common::seal::Sealer;
-use common::store;
+use process::doctor::{self, Check};
+use store::seal::Sealer;
+
 use tokio::net::TcpStream;
 use url::Url;
 
@@ -20,7 +20,7 @@ const REACH: Duration = Duration::from_secs(5);
 /// # Errors
 /// When standard output is closed.
 pub async fn run(asked: Box<Doctor>, out: &mut (dyn Write + Send)) -> anyhow::Result<bool> {
-    let mut checks = doctor::stores(&asked.database, &asked.redis).await;
+    let mut checks = store::doctor::look(&asked.database, bells::doctor::look(&asked.redis)).await;
     checks.push(keys(&asked).await);
     checks.push(whatsapp(&asked.whatsapp_url).await);
     Ok(doctor::show(&checks, asked.json, out)?)

@@ -9,7 +9,6 @@ pub mod keys;
 pub mod link;
 pub mod run;
 pub mod session;
-pub mod webhook;
 
 pub use config::{Cli, Command, Config};
 pub use run::run;

@@ -3,7 +3,8 @@
 
 use std::process::ExitCode;
 
-use common::{config, ops, shutdown, telemetry, zone};
+use process::{config, ops, shutdown, telemetry};
+use schedule::zone;
 use worker::keys::Misfit;
 use worker::{Cli, Command, Config};
 
@@ -36,7 +37,7 @@ async fn work(config: Config) -> anyhow::Result<()> {
     let _telemetry = telemetry::init("switchboard-worker", &config.telemetry)?;
     zone::choose(config.zones.folder.as_deref());
     #[cfg(feature = "simulator")]
-    common::clock::skew(config.clock_skew_s);
+    process::clock::skew(config.clock_skew_s);
     let stop = shutdown::in_two_steps(config.stop_timeout())?;
     let connector = worker::link::whatsapp::from_config(&config)?;
     let listener = ops::listen(config.ops.listen, "OPS_LISTEN").await?;

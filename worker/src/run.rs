@@ -4,21 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use common::bus::Bus;
-use common::clock::BootTime;
-use common::doorbell::Doorbell;
-use common::id::WorkerId;
-use common::lease::Leases;
-use common::limiter::Limiter;
-use common::ops::{self, Pulse};
-use common::redis_health::RedisHealth;
-use common::seal::Sealer;
-use common::shutdown::Stop;
-use common::startup::{Readiness, Startup};
-use common::store::{self, PgPool, server, workers::Boot};
-use common::telemetry::metrics::labels::Pool;
-use common::telemetry::metrics::{self, Component};
-use common::trouble::{self, postgres::Place};
+use bells::bus::Bus;
+use bells::doorbell::Doorbell;
+use bells::lease::Leases;
+use bells::limiter::Limiter;
+use bells::redis_health::RedisHealth;
+use domain::id::WorkerId;
+use process::clock::BootTime;
+use process::ops::{self, Pulse};
+use process::shutdown::Stop;
+use process::startup::{Readiness, Startup};
+use process::telemetry::metrics::labels::Pool;
+use process::telemetry::metrics::{self, Component};
+use process::trouble;
+use process::trouble::postgres::Place;
+use store::seal::Sealer;
+use store::workers::Boot;
+use store::{PgPool, server};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -33,7 +35,8 @@ use crate::fleet::trust::Trust;
 use crate::jobs::Jobs;
 use crate::keys::{self, UnknownKey};
 use crate::link::Connector;
-use crate::webhook::{self, http::Sender, means::Means};
+use posting::http::Sender;
+use posting::means::Means;
 
 /// Clients built at the same time by one worker.
 const OPENING: usize = 32;
@@ -66,9 +69,9 @@ pub async fn run(
     context.trust.renewed(start);
     let redis = RedisHealth::connect(&config.redis.url, &config.redis.prefix).context("Redis")?;
     startup.up(ready_check(Arc::clone(&context), redis.clone()));
-    let sender = Sender::new(config.webhooks.clone()).context("TLS of webhooks")?;
+    let sender = Sender::new(config.webhooks.rules()).context("TLS of webhooks")?;
     let supervisor = Supervisor::new(Arc::clone(&context), usize::try_from(config.capacity).unwrap_or(usize::MAX));
-    tracing::info!(%worker, name = common::host::name(), release = config.release, capacity = config.capacity, "worker started");
+    tracing::info!(%worker, name = process::host::name(), release = config.release, capacity = config.capacity, "worker started");
 
     let telling = tokio::spawn(redis.tell(inner.clone()));
     let mut keeper = tokio::spawn(keeper::keep(Arc::clone(&context), supervisor.clone(), pulse.clone(), inner.clone()));
@@ -79,9 +82,9 @@ pub async fn run(
     let (bells_stop, inbox_stop) = (stop.clone(), closed.clone());
     let bells = tokio::spawn(async move { doorbell.listen(worker, jobs, bells_stop, inbox_stop).await });
     let means = Means::new(context.pool.clone(), context.bus.clone(), worker, sender);
-    let webhooks = tokio::spawn(webhook::keep(Arc::new(means), stop.clone()));
+    let webhooks = tokio::spawn(posting::keep(Arc::new(means), stop.clone()));
     let pools = vec![(Pool::Rows, context.pool.clone()), (Pool::Keeping, context.keeping.clone())];
-    let _watching = metrics::watch(Component::Worker, pools, &config.redis.url).context("Redis")?;
+    let _watching = store::pings::watch(Component::Worker, pools, &config.redis.url).context("Redis")?;
     let trust = Arc::clone(&context.trust);
     let _trusted = metrics::at_scrape(Component::Worker, move || {
         metrics::WORKER_TRUSTED.set(if trust.holds(BootTime::now()) { 1.0 } else { 0.0 });
@@ -137,7 +140,7 @@ async fn started(
     let sealer = Sealer::parse(&config.credential_keys.0).context("CREDENTIAL_KEYS")?;
     loop {
         let shares = config.connections();
-        let pools = startup.postgres(&config.database, [shares.rows, shares.keeping]).await;
+        let pools = store::startup::postgres(startup, &config.database, [shares.rows, shares.keeping]).await;
         let Some([pool, keeping]) = pools else { return Ok(None) };
         let start = BootTime::now();
         let Err(error) = register(&pool, &sealer, config, worker).await else {
@@ -156,7 +159,7 @@ async fn started(
 
 async fn register(pool: &PgPool, sealer: &Sealer, config: &Config, worker: WorkerId) -> anyhow::Result<()> {
     keys::check(pool, sealer).await?;
-    let name = common::host::name();
+    let name = process::host::name();
     let capacity = i32::try_from(config.capacity).unwrap_or(i32::MAX);
     let lease = config.lease_ttl();
     let boot = Boot { name: &name, version: env!("CARGO_PKG_VERSION"), release: &config.release, capacity, lease };

@@ -7,11 +7,11 @@ use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use common::clock::BootTime;
-use common::config::Database;
-use common::id::{AccountId, WorkerId};
-use common::store::{PgPool, admin, hand_overs};
+use domain::id::{AccountId, WorkerId};
+use process::clock::BootTime;
+use process::config::Database;
 use serde_json::json;
+use store::{PgPool, admin, hand_overs};
 
 use super::table::{instant, or_dash, show};
 use super::{open, plainly};
@@ -140,8 +140,8 @@ mod tests {
             version: "1".to_owned(),
             held,
             capacity,
-            started_at: common::clock::now(),
-            last_seen: common::clock::now(),
+            started_at: process::clock::now(),
+            last_seen: process::clock::now(),
         }
     }
 

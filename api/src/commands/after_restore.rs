@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use common::config::Database;
-use common::store::{self, era};
+use process::config::Database;
+use store::era;
 
 use super::{open, plainly};
 

@@ -2,11 +2,11 @@
 
 use std::io::Write;
 
-use common::doctor;
+use process::doctor;
 
 use crate::config::Doctor;
 
 pub(super) async fn run(stores: Doctor, out: &mut (dyn Write + Send)) -> anyhow::Result<bool> {
-    let checks = doctor::stores(&stores.database, &stores.redis).await;
+    let checks = store::doctor::look(&stores.database, bells::doctor::look(&stores.redis)).await;
     Ok(doctor::show(&checks, stores.json, out)?)
 }

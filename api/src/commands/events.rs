@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::time::Duration;
 
-use common::clock::BootTime;
-use common::store::admin::{self, Event, Which};
-use common::store::events::Cursor;
+use process::clock::BootTime;
+use store::admin::{self, Event, Which};
+use store::events::Cursor;
 
 use super::table::{instant, or_dash, render};
 use super::{open, plainly};

@@ -3,10 +3,10 @@
 use std::io::Write;
 
 use anyhow::{Context as _, bail};
-use common::account::{MAX_LABEL, name};
-use common::id::TenantId;
-use common::store::api_keys;
+use domain::account::{MAX_LABEL, name};
+use domain::id::TenantId;
 use serde_json::json;
+use store::api_keys;
 
 use super::table::{instant, or_dash, show};
 use super::{COMMAND, open, plainly};

@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::time::Duration;
 
-use common::id::WorkerId;
-use common::lease::{self, Leases as Door};
-use common::store::admin;
+use bells::lease::{self, Leases as Door};
+use domain::id::WorkerId;
 use serde::Serialize;
+use store::admin;
 
 use super::table::{instant, or_dash, show};
 use super::{open, plainly};

@@ -4,12 +4,12 @@ use std::io::Write;
 use std::time::Duration;
 
 use anyhow::bail;
-use common::clock::BootTime;
-use common::startup;
-use common::store::server::{self, Schema};
-use common::store::{self, PgConnectOptions};
-use common::trouble::postgres::{self, Place};
-use common::trouble::{Say, Teller, Trouble};
+use process::clock::BootTime;
+use process::trouble::postgres::{self, Place};
+use process::trouble::{Say, Teller, Trouble};
+use store::PgConnectOptions;
+use store::server::{self, Schema};
+use store::startup;
 
 use crate::config::Migrate;
 

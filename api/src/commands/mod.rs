@@ -3,10 +3,10 @@
 
 use std::io::Write;
 
-use common::config::Database;
-use common::store::audit::Operator;
-use common::store::{self, PgPool, server};
-use common::trouble::postgres::{self, Place};
+use process::config::Database;
+use process::trouble::postgres::{self, Place};
+use store::audit::Operator;
+use store::{PgPool, server};
 
 use crate::config::Command;
 
@@ -55,7 +55,7 @@ async fn open(database: &Database) -> anyhow::Result<PgPool> {
     let wrong = |error: sqlx::Error| postgres::of(&error, &place);
     let mut db = server::connect(&options).await.map_err(wrong)?;
     let schema = server::schema(&mut db).await.map_err(wrong)?;
-    common::startup::schema_fits(&schema, &place)?;
+    store::startup::schema_fits(&schema, &place)?;
     Ok(store::connect_lazily(&database.url, 2)?)
 }
 

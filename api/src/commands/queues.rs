@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::time::Duration;
 
-use common::doorbell::Doorbell;
-use common::job::Queue;
-use common::store::admin;
+use bells::doorbell::Doorbell;
+use domain::job::Queue;
 use serde::Serialize;
+use store::admin;
 
 use super::table::show;
 use super::{open, plainly};

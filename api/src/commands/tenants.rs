@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use common::account::{MAX_LABEL, name};
-use common::id::TenantId;
-use common::store::tenants;
+use domain::account::{MAX_LABEL, name};
+use domain::id::TenantId;
+use store::tenants;
 
 use super::table::{instant, show};
 use super::{COMMAND, open, plainly};

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use common::store::admin;
+use store::admin;
 
 use super::table::{instant, show};
 use super::{open, plainly};

@@ -1,6 +1,6 @@
 //! What is posted to webhooks: the document's `webhooks`.
 
-use common::event::schema::{AnyEvent, WebhookTest};
+use domain::event::schema::{AnyEvent, WebhookTest};
 use utoipa::Modify;
 use utoipa::openapi::OpenApi;
 

@@ -1,6 +1,6 @@
 //! Pure. A conflict's title: the same for all problems of its type.
 
-use common::conflict::Conflict;
+use domain::conflict::Conflict;
 
 /// What a person reads first.
 pub(super) const fn title(conflict: &Conflict) -> &'static str {

@@ -3,15 +3,15 @@
 use std::fmt::Write as _;
 
 use axum::http::StatusCode;
-use common::conflict::Conflict;
-use common::store;
+use domain::conflict::Conflict;
+
 use strum::EnumCount as _;
 
 use super::{FieldError, Problem, TYPE};
 
 const HEAD: &str = "# Problems
 
-Printed from `api/src/problem` and `common/src/conflict.rs`; a test fails when they differ (`UPDATE=1` prints it anew). Every error
+Printed from `api/src/problem` and `common/domain/src/conflict.rs`; a test fails when they differ (`UPDATE=1` prints it anew). Every error
 answer is `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). Its `type` is `urn:switchboard:problem:` and a
 name of this table: programs go by it. `title` is the same for all problems of one type; `detail` is about this one, for people, and
 its words may change.

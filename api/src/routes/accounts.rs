@@ -4,11 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use common::account::{self, Status};
-use common::id::AccountId;
-use common::job::Bell;
-use common::store::accounts::{self, Deletion};
+use domain::account::{self, Status};
+use domain::id::AccountId;
+use domain::job::Bell;
 use serde::Deserialize;
+use store::accounts::{self, Deletion};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Caller;

@@ -2,9 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use common::id::AccountId;
-use common::store::audit;
+use domain::id::AccountId;
 use serde::Deserialize;
+use store::audit;
 use utoipa::IntoParams;
 
 use crate::auth::Caller;

@@ -2,10 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use common::account;
-use common::reminder::life;
-use common::store::dashboard;
-use common::store::runs;
+use domain::account;
+use domain::reminder::life;
+use store::dashboard;
+use store::runs;
 
 use crate::auth::Caller;
 use crate::context::Context;

@@ -5,11 +5,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use common::clock;
-use common::id::{DeliveryId, WebhookId};
-use common::store::webhooks::deliveries::{self, Stretch};
-use common::webhook::delivery::State as DeliveryState;
+use domain::id::{DeliveryId, WebhookId};
+use domain::webhook::delivery::State as DeliveryState;
+use process::clock;
 use serde::Deserialize;
+use store::webhooks::deliveries::{self, Stretch};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Caller;

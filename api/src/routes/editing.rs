@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName};
 use chrono::DateTime;
-use common::id::ReminderId;
-use common::store::reminders::{self, Plan};
+use domain::id::ReminderId;
 use serde_json::Value;
+use store::reminders::{self, Plan};
 
 use crate::auth::Caller;
 use crate::context::Context;

@@ -3,9 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use common::id::AccountId;
-use common::job::Bell;
-use common::store::groups;
+use domain::id::AccountId;
+use domain::job::Bell;
+use store::groups;
 
 use crate::auth::Caller;
 use crate::context::Context;

@@ -1,12 +1,12 @@
-//! How the service is, for people and monitors (R60). Liveness and readiness are of `common::ops`.
+//! How the service is, for people and monitors (R60). Liveness and readiness are of `process::ops`.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use common::store::signs::{self, Signs};
-use common::telemetry::metrics;
-use common::zone;
+use process::telemetry::metrics;
+use schedule::zone;
+use store::signs::{self, Signs};
 
 use crate::context::Context;
 use crate::wire::health::{Health, Part, Parts, Sessions, ZoneData};

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use common::id::{ApiKeyId, TenantId};
-use common::store::api_keys;
+use domain::id::{ApiKeyId, TenantId};
+use store::api_keys;
 
 use crate::auth::{self, Admin};
 use crate::context::Context;

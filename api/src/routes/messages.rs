@@ -5,15 +5,15 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
-use common::id::{AccountId, MessageId};
-use common::jid::Jid;
-use common::job::Bell;
-use common::message::{State as MessageState, check_text};
-use common::store::idempotency::{self, Earlier};
-use common::store::messages::{self, Draft};
-use common::telemetry::metrics;
+use domain::id::{AccountId, MessageId};
+use domain::jid::Jid;
+use domain::job::Bell;
+use domain::message::{State as MessageState, check_text};
+use process::telemetry::metrics;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
+use store::idempotency::{self, Earlier};
+use store::messages::{self, Draft};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Caller;
@@ -105,7 +105,7 @@ fn checked(request: &Send) -> Result<Jid> {
     if let Err(error) = check_text(&request.text) {
         note("text", error.to_string());
     }
-    if request.expires_at.is_some_and(|at| at <= common::clock::now()) {
+    if request.expires_at.is_some_and(|at| at <= process::clock::now()) {
         note("expires_at", "must lie in the future".to_owned());
     } else if let Err(Problem::Invalid(wrong)) = page::instant("expires_at", request.expires_at) {
         errors.extend(wrong);

@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use common::store::notifications;
 use serde::Deserialize;
+use store::notifications;
 use utoipa::IntoParams;
 use uuid::Uuid;
 

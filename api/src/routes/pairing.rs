@@ -6,12 +6,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::Response;
-use common::account::{Method, Status};
-use common::id::AccountId;
-use common::job::Bell;
-use common::phone;
-use common::store::accounts;
+use domain::account::{Method, Status};
+use domain::id::AccountId;
+use domain::job::Bell;
+use domain::phone;
 use serde::Deserialize;
+use store::accounts;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 

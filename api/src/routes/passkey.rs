@@ -5,10 +5,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use common::id::AccountId;
-use common::job::Bell;
-use common::store::{accounts, passkeys};
+use domain::id::AccountId;
+use domain::job::Bell;
 use serde::{Deserialize, Serialize};
+use store::{accounts, passkeys};
 use utoipa::ToSchema;
 
 use crate::auth::Caller;

@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use common::id::ReminderId;
-use common::store::{due, reminders};
+use domain::id::ReminderId;
+use store::{due, reminders};
 
 use crate::auth::Caller;
 use crate::context::Context;

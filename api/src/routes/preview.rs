@@ -3,9 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use common::reminder::{Edge, OnGap, Recurrence, Spec};
-use common::store::reminders;
+use schedule::{Edge, OnGap, Recurrence, Spec};
 use serde::Deserialize;
+use store::reminders;
 use utoipa::ToSchema;
 
 use crate::auth::Caller;

@@ -4,10 +4,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode};
 use axum::response::Response;
-use common::id::{AccountId, ReminderId};
-use common::store;
-use common::store::reminders::{self, Filter as StoreFilter, Status};
+use domain::id::{AccountId, ReminderId};
+
 use serde::Deserialize;
+use store::reminders::{self, Filter as StoreFilter, Status};
 use utoipa::IntoParams;
 
 use crate::auth::Caller;

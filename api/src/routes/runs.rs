@@ -5,11 +5,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use common::id::{AccountId, ReminderId, RunId};
-use common::job::Bell;
-use common::run::Status;
-use common::store::runs;
+use domain::id::{AccountId, ReminderId, RunId};
+use domain::job::Bell;
+use domain::run::Status;
 use serde::Deserialize;
+use store::runs;
 use utoipa::IntoParams;
 
 use crate::auth::Caller;

@@ -4,11 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use common::account::{MAX_LABEL, name};
-use common::id::TenantId;
-use common::store::audit;
-use common::store::tenants::{self, Kept};
+use domain::account::{MAX_LABEL, name};
+use domain::id::TenantId;
 use serde::{Deserialize, Deserializer};
+use store::audit;
+use store::tenants::{self, Kept};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Admin;

@@ -1,8 +1,8 @@
 //! Which version of a reminder an answer shows, and which one an edit is meant for.
 
 use axum::http::{HeaderMap, HeaderName, header};
-use common::store;
-use common::store::reminders;
+
+use store::reminders;
 
 use crate::problem::{Problem, Result};
 

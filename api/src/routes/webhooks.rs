@@ -4,11 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use common::config::Webhooks;
-use common::id::WebhookId;
-use common::store::webhooks::{self, Change};
-use common::webhook::{self, address};
+use domain::id::WebhookId;
+use domain::webhook::address::Rules;
+use domain::webhook::{self, address};
 use serde::Deserialize;
+use store::webhooks::{self, Change};
 use utoipa::ToSchema;
 
 use crate::auth::Caller;
@@ -50,7 +50,7 @@ pub struct WebhookChange {
 fn checked(
     url: Option<&str>,
     kinds: Option<&[String]>,
-    rules: &Webhooks,
+    rules: &Rules,
 ) -> Result<(Option<String>, Option<Vec<String>>)> {
     let mut errors = Vec::new();
     let mut note = |field: &str, message: String| errors.push(FieldError { field: field.to_owned(), message });

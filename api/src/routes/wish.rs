@@ -2,14 +2,15 @@
 
 use std::collections::HashSet;
 
-use common::account::name;
-use common::id::AccountId;
-use common::jid::Jid;
-use common::message::check_text;
-use common::reminder::{self, Accepted, Edge, Misfire, OnGap, Overlap, Recurrence, Spec, catch_up};
-use common::store::reminders::Plan;
+use domain::account::name;
+use domain::id::AccountId;
+use domain::jid::Jid;
+use domain::message::check_text;
+use domain::reminder::{Misfire, Overlap, catch_up};
+use schedule::{Accepted, Edge, OnGap, Recurrence, Spec};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use store::reminders::Plan;
 use utoipa::ToSchema;
 
 use crate::problem::{FieldError, Problem, Result};
@@ -112,7 +113,7 @@ impl Wish {
     /// every field that is wrong by itself.
     pub(crate) fn checked(
         &self,
-        schedule: impl FnOnce(&Spec<'_>) -> std::result::Result<Accepted, reminder::Error>,
+        schedule: impl FnOnce(&Spec<'_>) -> std::result::Result<Accepted, schedule::Error>,
     ) -> Result<Plan> {
         let mut errors = Vec::new();
         let name = name(&self.name, MAX_NAME).map_err(|error| note(&mut errors, "name", error)).unwrap_or_default();

@@ -1,11 +1,11 @@
 //! Accounts, as they are answered.
 
 use chrono::{DateTime, Utc};
-use common::account::{self, Action, Status, Step};
-use common::clock;
-use common::id::AccountId;
-use common::store::accounts;
+use domain::account::{self, Action, Status, Step};
+use domain::id::AccountId;
+use process::clock;
 use serde::Serialize;
+use store::accounts;
 use utoipa::ToSchema;
 
 /// An account, and what may be done with it.

@@ -1,9 +1,9 @@
 //! An entry of the audit trail, as it is answered.
 
 use chrono::{DateTime, Utc};
-use common::id::AccountId;
-use common::store::audit;
+use domain::id::AccountId;
 use serde::Serialize;
+use store::audit;
 use utoipa::ToSchema;
 use uuid::Uuid;
 

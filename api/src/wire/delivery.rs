@@ -1,10 +1,10 @@
 //! Deliveries to webhooks, as they are answered.
 
 use chrono::{DateTime, Utc};
-use common::id::{AccountId, DeliveryId, WebhookId};
-use common::store::webhooks::deliveries;
-use common::webhook::delivery::State;
+use domain::id::{AccountId, DeliveryId, WebhookId};
+use domain::webhook::delivery::State;
 use serde::Serialize;
+use store::webhooks::deliveries;
 use utoipa::ToSchema;
 
 /// A delivery, without the event's data.

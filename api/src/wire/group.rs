@@ -1,8 +1,8 @@
 //! A group, as it is answered.
 
 use chrono::{DateTime, Utc};
-use common::store::groups;
 use serde::Serialize;
+use store::groups;
 use utoipa::ToSchema;
 
 /// A group.

@@ -1,7 +1,7 @@
 //! How the service is, as it is answered.
 
 use chrono::{DateTime, Utc};
-use common::zone::Source;
+use schedule::zone::Source;
 use serde::Serialize;
 use utoipa::ToSchema;
 

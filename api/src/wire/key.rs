@@ -1,9 +1,9 @@
 //! API keys, as they are answered.
 
 use chrono::{DateTime, Utc};
-use common::id::{ApiKeyId, TenantId};
-use common::store::api_keys;
+use domain::id::{ApiKeyId, TenantId};
 use serde::Serialize;
+use store::api_keys;
 use utoipa::ToSchema;
 
 /// Whom a key acts for.

@@ -1,12 +1,12 @@
 //! Messages, as they are answered.
 
 use chrono::{DateTime, Utc};
-use common::account::{self, Wait};
-use common::clock;
-use common::id::{AccountId, MessageId, RunId};
-use common::message::State;
-use common::store::messages;
+use domain::account::{self, Wait};
+use domain::id::{AccountId, MessageId, RunId};
+use domain::message::State;
+use process::clock;
 use serde::Serialize;
+use store::messages;
 use utoipa::ToSchema;
 
 /// An outbound message, and what it waits for.

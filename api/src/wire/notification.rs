@@ -1,10 +1,10 @@
 //! A notification, as it is answered.
 
 use chrono::{DateTime, Utc};
-use common::id::{ReminderId, RunId};
-use common::run::notice::Kind;
-use common::store::notifications;
+use domain::id::{ReminderId, RunId};
+use domain::run::notice::Kind;
 use serde::Serialize;
+use store::notifications;
 use utoipa::ToSchema;
 use uuid::Uuid;
 

@@ -1,9 +1,9 @@
 //! Linking a phone and unlinking it, as it is answered.
 
 use chrono::{DateTime, Utc};
-use common::account::{Method, Status, Step};
-use common::store::accounts;
+use domain::account::{Method, Status, Step};
 use serde::Serialize;
+use store::accounts;
 use utoipa::ToSchema;
 
 /// The pairing under way at an account.

@@ -1,8 +1,8 @@
 //! When a reminder would fire, as it is answered.
 
 use chrono::{DateTime, FixedOffset, NaiveDateTime, Utc};
-use common::reminder::occurrence::{Clocks, Occurrence};
-use common::reminder::{Accepted, Recurrence, Shown};
+use schedule::occurrence::{Clocks, Occurrence};
+use schedule::{Accepted, Recurrence, Shown};
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -1,10 +1,11 @@
 //! A reminder, as it is answered.
 
 use chrono::{DateTime, Utc};
-use common::id::{AccountId, ReminderId};
-use common::reminder::{Edge, Misfire, OnGap, Overlap, Recurrence, Shown, Start, Window, timezone};
-use common::store::reminders::{self, Status};
+use domain::id::{AccountId, ReminderId};
+use domain::reminder::{Misfire, Overlap};
+use schedule::{Edge, OnGap, Recurrence, Shown, Start, Window, timezone};
 use serde::Serialize;
+use store::reminders::{self, Status};
 use utoipa::ToSchema;
 
 /// A reminder. It can be sent back as it is, whole or changed.

@@ -1,10 +1,10 @@
 //! Runs, as they are answered.
 
 use chrono::{DateTime, Utc};
-use common::id::{AccountId, ReminderId, RunId};
-use common::run::{Status, TargetState};
-use common::store::runs;
+use domain::id::{AccountId, ReminderId, RunId};
+use domain::run::{Status, TargetState};
 use serde::Serialize;
+use store::runs;
 use utoipa::ToSchema;
 
 /// One firing of a reminder.

@@ -1,9 +1,9 @@
 //! A tenant, as it is answered.
 
 use chrono::{DateTime, Utc};
-use common::id::TenantId;
-use common::store::tenants;
+use domain::id::TenantId;
 use serde::Serialize;
+use store::tenants;
 use utoipa::ToSchema;
 
 /// A tenant.

@@ -1,9 +1,9 @@
 //! A webhook, as it is answered.
 
 use chrono::{DateTime, Utc};
-use common::id::WebhookId;
-use common::store::webhooks;
+use domain::id::WebhookId;
 use serde::Serialize;
+use store::webhooks;
 use utoipa::ToSchema;
 
 /// A webhook, without its secret.

@@ -10,7 +10,7 @@ fn strings(values: &Value) -> Vec<String> {
 }
 
 /// R10: only a label is needed; the account is unpaired and has no QR code yet.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_account_is_added_with_a_label_alone(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -27,7 +27,7 @@ async fn an_account_is_added_with_a_label_alone(db: PgPool) {
 }
 
 /// R19: the order is that of adding; renaming never reshuffles, every status is listed, and pages join without a gap.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_list_keeps_its_order(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -63,7 +63,7 @@ async fn the_list_keeps_its_order(db: PgPool) {
 }
 
 /// R32: the answer says which buttons there are.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_actions_follow_the_status(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -83,7 +83,7 @@ async fn the_actions_follow_the_status(db: PgPool) {
 }
 
 /// R13, R15: an account without a linked phone goes at once, from every status; run history stays.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_unlinked_account_is_deleted_at_once(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -110,10 +110,10 @@ async fn an_unlinked_account_is_deleted_at_once(db: PgPool) {
 }
 
 /// R14, R15: a linked account vanishes for its tenant at once, while its row waits for the device to be logged out.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_linked_account_is_logged_out_before_it_goes(db: PgPool) {
-    use common::store::accounts;
-    use common::store::audit::Operator;
+    use store::accounts;
+    use store::audit::Operator;
 
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -145,10 +145,10 @@ async fn a_linked_account_is_logged_out_before_it_goes(db: PgPool) {
 }
 
 /// A removal touches no account that is not being deleted.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn only_a_deleted_account_is_removed(db: PgPool) {
-    use common::store::accounts;
-    use common::store::audit::Operator;
+    use store::accounts;
+    use store::audit::Operator;
 
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -160,7 +160,7 @@ async fn only_a_deleted_account_is_removed(db: PgPool) {
 }
 
 /// R16: two linked accounts of a tenant can't have one number; unlinked ones never collide.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_number_is_unique_among_linked_accounts(db: PgPool) {
     let api = TestApi::start(db).await;
     let (tenant, other) = (api.tenant().await, api.tenant().await);

@@ -13,7 +13,7 @@ fn steps(page: &Value) -> Vec<(String, String)> {
 
 /// R95: whatever changes keys, tenants, webhooks and their secrets is in the trail, with who did it; nothing in it is a secret. The
 /// trail of a deleted tenant stays with the operator.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn everything_that_changes_is_in_the_trail(db: PgPool) {
     let api = TestApi::start(db).await;
     let admin = api.admin().await;
@@ -66,7 +66,7 @@ async fn everything_that_changes_is_in_the_trail(db: PgPool) {
 }
 
 /// R96: how long a tenant's rows are kept is its own, within what makes sense.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_tenant_keeps_for_as_long_as_it_says(db: PgPool) {
     let api = TestApi::start(db).await;
     let (admin, tenant) = (api.admin().await, api.tenant().await);

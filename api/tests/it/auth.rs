@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use crate::test_api::{Answer, TestApi};
 
 /// R64: an admin manages tenants and their keys.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_admin_manages_tenants_and_keys(db: PgPool) {
     let api = TestApi::start(db).await;
     let admin = api.admin().await;
@@ -29,7 +29,7 @@ async fn an_admin_manages_tenants_and_keys(db: PgPool) {
 }
 
 /// R64: tenants come in pages, none twice and none left out.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn tenants_come_in_pages(db: PgPool) {
     let api = TestApi::start(db).await;
     let admin = api.admin().await;
@@ -48,7 +48,7 @@ async fn tenants_come_in_pages(db: PgPool) {
 }
 
 /// R14, R64: a tenant whose phone is still linked is not deleted under it.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_tenant_with_a_linked_account_stays(db: PgPool) {
     let api = TestApi::start(db).await;
     let (admin, tenant) = (api.admin().await, api.tenant().await);
@@ -62,7 +62,7 @@ async fn a_tenant_with_a_linked_account_stays(db: PgPool) {
 }
 
 /// R64: without a valid key nothing is answered, and each role sees its own side only.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn keys_open_their_own_side_only(db: PgPool) {
     let api = TestApi::start(db).await;
     let (anonymous, admin, tenant) = (api.anonymous(), api.admin().await, api.tenant().await);
@@ -78,7 +78,7 @@ async fn keys_open_their_own_side_only(db: PgPool) {
 }
 
 /// R64: a revoked key opens nothing any more, and the use of a key is noted.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_revoked_key_is_refused_within_five_seconds(db: PgPool) {
     let api = TestApi::start(db).await;
     let (admin, tenant) = (api.admin().await, api.tenant().await);

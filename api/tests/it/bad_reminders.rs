@@ -22,7 +22,7 @@ fn rule(rrule: &str) -> Value {
 }
 
 /// R40, R41, R43: schedules that never fire, can't be read, or began too long ago.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_bad_schedule_is_named_wherever_it_is_given(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -32,7 +32,7 @@ async fn a_bad_schedule_is_named_wherever_it_is_given(db: PgPool) {
     let id = tenant.post("/v1/reminders", with(&schedule, &rest)).await.expect(201).id();
     let path = format!("/v1/reminders/{id}");
     let before = tenant.get(&path).await.expect(200).json();
-    let ago = |seconds| (common::clock::now() - chrono::Duration::seconds(seconds)).to_rfc3339();
+    let ago = |seconds| (process::clock::now() - chrono::Duration::seconds(seconds)).to_rfc3339();
     for (changes, field) in [
         // unknown zones
         (json!({"timezone": "Europe/Atlantis"}), "timezone"),
@@ -131,7 +131,7 @@ async fn a_bad_schedule_is_named_wherever_it_is_given(db: PgPool) {
 }
 
 /// R13, R40: as many targets as no reminder may have, names that can't be shown or stored, and an account of somebody else.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn bad_targets_names_and_accounts_are_named(db: PgPool) {
     let api = TestApi::start(db).await;
     let (tenant, other) = (api.tenant().await, api.tenant().await);
@@ -162,7 +162,7 @@ async fn bad_targets_names_and_accounts_are_named(db: PgPool) {
 }
 
 /// What is shown again of a wrong field is no longer than a person reads.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_long_zone_is_not_echoed(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;

@@ -3,15 +3,15 @@
 use std::process::{Command, Stdio};
 
 use api::config::Cli;
-use common::event::{Event, MessageReceived};
-use common::id::{AccountId, WorkerId};
-use common::lease::Leases;
-use common::store::events::Events;
-use common::store::workers::Boot;
-use common::store::{leases, workers};
-use common::testing::RedisServer;
+use bells::lease::Leases;
+use domain::event::{Event, MessageReceived};
+use domain::id::{AccountId, WorkerId};
+use kit::RedisServer;
 use serde_json::Value;
 use sqlx::PgPool;
+use store::events::Events;
+use store::workers::Boot;
+use store::{leases, workers};
 
 use crate::test_api::{TestApi, database_url, redis_url};
 
@@ -44,7 +44,7 @@ async fn fails(db: &PgPool, words: &str) -> String {
 }
 
 /// R64: tenants and keys without a key: for the first admin, and for scripts.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn tenants_and_keys(db: PgPool) {
     let (_, id) = run(&db, "", "tenants create --name Acme").await;
     let tenant = id.trim();
@@ -70,7 +70,7 @@ async fn tenants_and_keys(db: PgPool) {
 }
 
 /// R60, R64: accounts, workers, leases and what waits, as Postgres and Redis have them; no number is shown.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn who_has_what(db: PgPool) {
     let api = TestApi::start(db.clone()).await;
     let prefix = api.redis_prefix.clone();
@@ -149,7 +149,7 @@ fn received(text: &str) -> Event {
 }
 
 /// R63, R64: what happens, by kind and id; the data only where it is asked for.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn events_without_and_with_their_data(db: PgPool) {
     let api = TestApi::start(db.clone()).await;
     let (one, two) = (api.tenant().await, api.tenant().await);
@@ -214,7 +214,7 @@ async fn the_schema_is_brought_up_to_date_and_waited_for(db: PgPool) {
 }
 
 /// R60: `doctor` finds a sound installation sound, and names what is wrong with an unsound one, with what to do.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_doctor_looks_at_everything(db: PgPool) {
     let (well, table) = run(&db, "t:", "doctor").await;
     assert!(well, "{table}");

@@ -16,7 +16,7 @@ async fn rest_of(stream: &mut TcpStream) -> String {
 }
 
 /// R82: with three hundred silent sockets at each port, health and a tenant are answered, from the same address.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn silent_sockets_hold_nobody_up(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -46,7 +46,7 @@ async fn silent_sockets_hold_nobody_up(db: PgPool) {
 }
 
 /// R82: a body that does not come is 408.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_slow_body_is_told_so(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;

@@ -24,7 +24,7 @@ async fn sent(tenant: &Client, method: Method, path: &str, body: &Value, tag: &s
 
 /// What `GET` answers is taken by `PUT` as it is, whatever kind of reminder it is, and by `POST` for another one; nothing changes but the
 /// version.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_is_read_can_be_sent_back(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -59,7 +59,7 @@ async fn what_is_read_can_be_sent_back(db: PgPool) {
 }
 
 /// The starts, times and windows that no release before this one had arrive in what fires.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn times_windows_and_starts_are_kept(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -83,7 +83,7 @@ async fn times_windows_and_starts_are_kept(db: PgPool) {
 }
 
 /// Single fields are changed, as RFC 7396 says; what comes of it is checked as a whole.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn single_fields_are_changed(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -144,7 +144,7 @@ async fn single_fields_are_changed(db: PgPool) {
 }
 
 /// `If-Match` guards replacing and changing: of two people who have read the same, the second is told; patches without it are all kept.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn nobodys_edit_is_lost(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;

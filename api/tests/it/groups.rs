@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use crate::test_api::TestApi;
 
 /// R35: groups are listed with subject, size and whether the account may post, in pages.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn groups_are_listed_in_pages(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -29,7 +29,7 @@ async fn groups_are_listed_in_pages(db: PgPool) {
 }
 
 /// R35: a sync is asked for in the row, so that it is not lost with a bell; without a phone it is refused.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_sync_is_asked_for_in_the_row(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;

@@ -2,19 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use common::config::{Database, Redis, Telemetry, Webhooks, Zones};
-use common::store::signs;
-use common::telemetry::metrics::REVISION;
-use common::testing::{Line, Proxy};
+use kit::{Line, Proxy};
+use process::config::{Database, Redis, Telemetry, Webhooks, Zones};
+use process::telemetry::metrics::REVISION;
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions as _, PgPool};
+use store::signs;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::test_api::{TestApi, redis_url};
 
 /// R60: `/health` counts the sessions that should be and those that are; liveness and readiness are apart.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn health_counts_sessions(db: PgPool) {
     let api = TestApi::start(db).await;
     let (tenant, anyone) = (api.tenant().await, api.anonymous());
@@ -39,7 +39,7 @@ async fn health_counts_sessions(db: PgPool) {
     assert!(health["uptime_s"].is_u64());
     let build = (&health["version"], &health["revision"], &health["source"]);
     assert_eq!(build, (&json!(env!("CARGO_PKG_VERSION")), &json!(REVISION), &json!(env!("CARGO_PKG_REPOSITORY"))));
-    assert_eq!(health["zone_data"], json!({"version": common::zone::data_version(), "source": "built_in"}));
+    assert_eq!(health["zone_data"], json!({"version": schedule::zone::data_version(), "source": "built_in"}));
     let ops = api.ops();
     assert_eq!(ops.get("/livez").await.expect(200).text(), "ok\n");
     assert_eq!(ops.get("/readyz").await.expect(200).text(), "ok\n");
@@ -51,7 +51,7 @@ async fn health_counts_sessions(db: PgPool) {
 }
 
 /// R60: with Redis away the process lives, says so, and is not ready.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn without_redis_it_is_degraded(db: PgPool) {
     let api = TestApi::start_with_redis(db, "redis://127.0.0.1:1").await;
     let anyone = api.anonymous();
@@ -63,7 +63,7 @@ async fn without_redis_it_is_degraded(db: PgPool) {
 }
 
 /// R06: health and metrics are for operators: tenants' port does not serve them.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn tenants_do_not_see_the_ops_port(db: PgPool) {
     let api = TestApi::start(db).await;
     for path in ["/livez", "/readyz", "/metrics"] {
@@ -75,7 +75,7 @@ async fn tenants_do_not_see_the_ops_port(db: PgPool) {
 }
 
 /// R60: with Postgres cut off, or silent, the process lives, says that it is down, and is not ready; it comes back by itself.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn without_postgres_it_is_down(db: PgPool) {
     let mut url = db.connect_options().to_url_lossy();
     let far = (url.host_str().unwrap().to_owned(), url.port().unwrap());

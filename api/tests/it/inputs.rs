@@ -143,7 +143,7 @@ fn fields(document: &Value, schema: &Value) -> Vec<String> {
 }
 
 /// R78: every route that takes a body, with what is no JSON, with each of its fields hostile, and with one that it does not know.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_hostile_body_is_met_with_words(db: PgPool) {
     let api = TestApi::start(db).await;
     let (tenant, admin) = (api.tenant().await, api.admin().await);
@@ -189,7 +189,7 @@ async fn a_hostile_body_is_met_with_words(db: PgPool) {
 }
 
 /// R78: every parameter of every query, and one that there is not.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_hostile_query_is_met_with_words(db: PgPool) {
     let api = TestApi::start(db).await;
     let (tenant, admin) = (api.tenant().await, api.admin().await);
@@ -240,7 +240,7 @@ async fn a_hostile_query_is_met_with_words(db: PgPool) {
 }
 
 /// R78: what is said names the field, what it may be, and what a good value looks like.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn words_that_help(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -330,7 +330,7 @@ async fn words_that_help(db: PgPool) {
 }
 
 /// R79, R80: numbers as people write them, and what hides before the `@`.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn numbers_as_people_write_them(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -364,7 +364,7 @@ async fn numbers_as_people_write_them(db: PgPool) {
 }
 
 /// R81: the longest text fits, however it is escaped; a body that is too long is told how long it may be.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_longest_text_fits_however_it_is_escaped(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;

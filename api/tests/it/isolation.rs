@@ -36,7 +36,7 @@ async fn add_notification(api: &TestApi, tenant: &Client) -> String {
 }
 
 /// R64: every route with an id in its path answers a stranger as if there were nothing, and changes nothing.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn another_tenants_things_are_not_found(db: PgPool) {
     let api = TestApi::start(db).await;
     let (owner, stranger) = (api.tenant().await, api.tenant().await);
@@ -118,7 +118,7 @@ async fn rows(api: &TestApi) -> Vec<String> {
 }
 
 /// R64: lists hold one's own only, whatever is asked for.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn lists_hold_ones_own_only(db: PgPool) {
     let api = TestApi::start(db).await;
     let (owner, stranger) = (api.tenant().await, api.tenant().await);
@@ -158,7 +158,7 @@ async fn lists_hold_ones_own_only(db: PgPool) {
 }
 
 /// R44, R64: a reminder can't be moved to another tenant's account.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_reminder_stays_with_its_tenant(db: PgPool) {
     let api = TestApi::start(db).await;
     let (owner, stranger) = (api.tenant().await, api.tenant().await);

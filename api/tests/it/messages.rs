@@ -20,7 +20,7 @@ async fn send_with_key(tenant: &Client, account: &str, key: &str, body: Value) -
 }
 
 /// R01, R36: what is answered with 202 is a committed row with its WhatsApp id, in the order of acceptance.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_accepted_message_is_a_row(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -50,7 +50,7 @@ async fn an_accepted_message_is_a_row(db: PgPool) {
 }
 
 /// R36: a message is queued only for an account that comes back by itself; else a person is told what to do.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_account_without_a_phone_takes_no_messages(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -77,7 +77,7 @@ async fn an_account_without_a_phone_takes_no_messages(db: PgPool) {
 }
 
 /// R74: what waits says for what and until when: the account, and each message when it is accepted, read and listed.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_waits_says_why(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -108,7 +108,7 @@ async fn what_waits_says_why(db: PgPool) {
     assert_eq!(tenant.get(&format!("/v1/messages/{}", sent.id())).await.expect(200).json()["waiting"], Value::Null);
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_is_wrong_with_a_message_is_named(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -135,7 +135,7 @@ async fn what_is_wrong_with_a_message_is_named(db: PgPool) {
 }
 
 /// R01, R36: a repeated request is answered with the same message; the same key for another request is refused.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_repeated_request_sends_once(db: PgPool) {
     let api = TestApi::start(db).await;
     let (tenant, other) = (api.tenant().await, api.tenant().await);
@@ -163,7 +163,7 @@ async fn a_repeated_request_sends_once(db: PgPool) {
 }
 
 /// R01, R36: of many equal requests at the same instant one is accepted, and all are answered alike.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn equal_requests_at_once_send_once(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -176,7 +176,7 @@ async fn equal_requests_at_once_send_once(db: PgPool) {
     assert_eq!(api.count("SELECT count(*) FROM messages").await, 1);
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn messages_are_listed_newest_first(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -204,7 +204,7 @@ async fn messages_are_listed_newest_first(db: PgPool) {
 }
 
 /// R01: with Redis away a message is accepted all the same, and the answer does not wait for it.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn without_redis_everything_is_accepted(db: PgPool) {
     let api = TestApi::start_with_redis(db, "redis://127.0.0.1:1").await;
     let tenant = api.tenant().await;

@@ -1,7 +1,7 @@
 //! What is counted of requests.
 
-use common::telemetry::metrics;
-use common::telemetry::metrics::labels::{CodeClass, Endpoint};
+use process::telemetry::metrics;
+use process::telemetry::metrics::labels::{CodeClass, Endpoint};
 use reqwest::Method;
 use sqlx::PgPool;
 
@@ -14,7 +14,7 @@ fn counted(endpoint: Endpoint) -> f64 {
 
 /// R06: each route is counted by its pattern and method, as declared before the first request; what a client makes up is
 /// counted, too, but is no label.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn each_route_is_counted_by_its_pattern(db: PgPool) {
     let api = TestApi::start(db).await;
     let mut routes = 0;

@@ -18,7 +18,7 @@ async fn post_as(client: &Client, path: &str, key: &str, body: Option<&Value>) -
 }
 
 /// R76: with an account goes what was answered about it, texts and all.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn answers_go_with_their_account(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -41,7 +41,7 @@ async fn answers_go_with_their_account(db: PgPool) {
 
 /// R76: the document names the header at each POST but those that neither create nor send, and each takes it: one that is no
 /// key is refused before anything else.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn every_post_that_creates_or_sends_takes_the_header(db: PgPool) {
     let api = TestApi::start(db).await;
     let (tenant, admin) = (api.tenant().await, api.admin().await);
@@ -113,21 +113,21 @@ async fn paused_run(api: &TestApi, tenant: &Client, account: &str) -> String {
         "timezone": "UTC", "recurrence": {"kind": "daily"}, "window_end": 24});
     tenant.post("/v1/reminders", wish).await.expect(201);
     sqlx::query("UPDATE reminders SET next_fire_at = now()").execute(&api.db).await.unwrap();
-    let run = common::store::due::fire_due(&api.db, 10).await.unwrap().fired[0].run;
-    common::store::due::expand_run(&api.db, run).await.unwrap();
+    let run = store::due::fire_due(&api.db, 10).await.unwrap().fired[0].run;
+    store::due::expand_run(&api.db, run).await.unwrap();
     for sql in [
         "UPDATE messages SET state = 'sent', sent_at = now() WHERE run_id = $1 AND run_position = 1",
         "UPDATE messages SET state = 'expired', failed_at = now() WHERE run_id = $1 AND state = 'queued'",
     ] {
         sqlx::query(sql).bind(run).execute(&api.db).await.unwrap();
     }
-    common::store::due::settle_runs(&api.db, &[run]).await.unwrap();
+    store::due::settle_runs(&api.db, &[run]).await.unwrap();
     run.to_string()
 }
 
 /// R76: whatever is asked for again under its key is answered alike, with status, body and place, and is done once; under the
 /// same key nothing else is done.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_repeated_request_is_done_once_and_answered_alike(db: PgPool) {
     let api = TestApi::start(db).await;
     let (tenant, admin) = (api.tenant().await, api.admin().await);
@@ -230,7 +230,7 @@ async fn a_repeated_request_is_done_once_and_answered_alike(db: PgPool) {
 }
 
 /// R76: the request is its method, path and body, however the fields are ordered; a key is a tenant's own.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn another_request_under_the_same_key_is_refused(db: PgPool) {
     let api = TestApi::start(db).await;
     let (tenant, other) = (api.tenant().await, api.tenant().await);
@@ -266,13 +266,13 @@ async fn another_request_under_the_same_key_is_refused(db: PgPool) {
 
 /// R76: what was refused did nothing: the same request may be tried again under its key. What was done is answered again even if
 /// it would be refused by now.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_refusal_is_not_kept_and_an_answer_is(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
     let account = tenant.account("A").await;
     let path = format!("/v1/accounts/{account}/messages");
-    let soon = (common::clock::now() + chrono::Duration::milliseconds(1_500)).to_rfc3339();
+    let soon = (process::clock::now() + chrono::Duration::milliseconds(1_500)).to_rfc3339();
     let body = json!({"to": TARGET, "text": "x", "expires_at": soon});
     post_as(&tenant, &path, "k", Some(&body)).await.expect(409);
     api.set_status(&account, "connected").await;
@@ -287,7 +287,7 @@ async fn a_refusal_is_not_kept_and_an_answer_is(db: PgPool) {
 }
 
 /// R76: of many equal requests at the same instant one is done, and all are answered alike.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn equal_requests_at_once_are_done_once(db: PgPool) {
     let api = TestApi::start(db).await;
     let (tenant, admin) = (api.tenant().await, api.admin().await);
@@ -304,7 +304,7 @@ async fn equal_requests_at_once_are_done_once(db: PgPool) {
 }
 
 /// R76: an answer that holds a secret is given again, to the same API key alone, and does not stand in the database.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_secret_is_answered_again_and_kept_sealed(db: PgPool) {
     let api = TestApi::start(db).await;
     let (tenant, admin, colleague) = (api.tenant().await, api.admin().await, api.admin().await);
@@ -333,7 +333,7 @@ async fn a_secret_is_answered_again_and_kept_sealed(db: PgPool) {
 }
 
 /// R76: a message that the release before accepted under a key is not sent again by this one, and the other way round.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_release_before_is_understood(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;

@@ -25,7 +25,7 @@ async fn linked(api: &TestApi, tenant: &Client) -> String {
 }
 
 /// R11, R25: pairing makes the account pending, with a window of five minutes; a connected one must be unpaired first.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn pairing_starts_from_every_status_but_connected(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -46,7 +46,7 @@ async fn pairing_starts_from_every_status_but_connected(db: PgPool) {
 }
 
 /// R27: pairing again is another generation; the code that was shown is gone.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn pairing_again_starts_over(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -60,7 +60,7 @@ async fn pairing_again_starts_over(db: PgPool) {
 }
 
 /// R11: a phone that was linked before is forgotten, so that pairing shows a code and does not log the old device in.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn pairing_forgets_the_device_that_was_linked(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -72,7 +72,7 @@ async fn pairing_forgets_the_device_that_was_linked(db: PgPool) {
 }
 
 /// R31: pairing by code needs a phone number, and shows eight characters.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn pairing_by_code(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -104,7 +104,7 @@ async fn show_qr(api: &TestApi, account: &str) {
 }
 
 /// R30: the code as image, text, drawing and JSON; never stored on the way; 404 when there is none.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_qr_code_is_served_in_four_forms(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -137,7 +137,7 @@ async fn the_qr_code_is_served_in_four_forms(db: PgPool) {
 }
 
 /// R12, R15: unpair succeeds from every status, whoever lives; the row stays, and says when it was cut off.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn unpair_succeeds_from_every_status(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -171,7 +171,7 @@ async fn unpair_succeeds_from_every_status(db: PgPool) {
 }
 
 /// R12, R02: unpair scrubs the credentials and fences whoever holds the socket; groups and reminders stay, what was queued ends.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn unpair_scrubs_and_fences(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -191,7 +191,7 @@ async fn unpair_scrubs_and_fences(db: PgPool) {
 }
 
 /// R21: every step is audited with the acting key, the label and the outcome.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn every_step_is_audited(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -224,7 +224,7 @@ async fn every_step_is_audited(db: PgPool) {
 }
 
 /// R21: an audit that can't be written strands no step.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_failing_audit_strands_nothing(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -238,7 +238,7 @@ async fn a_failing_audit_strands_nothing(db: PgPool) {
 }
 
 /// R01: pair, unpair and send ring at once, after the commit, with ids only.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn each_step_rings(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -263,7 +263,7 @@ async fn each_step_rings(db: PgPool) {
 }
 
 /// R78: a QR code that is not there says why: no such account, not yet, by code, scanned, or over.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn why_there_is_no_code_is_told(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;

@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use crate::test_api::TestApi;
 
 /// R41, R42: instants, times on the wall, words, and what clocks do where they change.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_preview_tells_when_it_would_fire(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -60,7 +60,7 @@ async fn a_preview_tells_when_it_would_fire(db: PgPool) {
 }
 
 /// R41, R43: what would be refused is refused, and the field is named.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_preview_names_what_is_wrong(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;

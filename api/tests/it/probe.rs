@@ -1,12 +1,12 @@
 //! The command that asks a process how it is.
 
-use common::probe::Probe;
+use process::probe::Probe;
 use sqlx::PgPool;
 
 use crate::test_api::TestApi;
 
 /// R60: the health check of an image: well when ready, not when Redis is away, and alive all the same.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_process_is_asked_how_it_is(db: PgPool) {
     let api = TestApi::start(db.clone()).await;
     Probe { live: false }.ask(api.ops_address).await.unwrap();
@@ -18,7 +18,7 @@ async fn a_process_is_asked_how_it_is(db: PgPool) {
     assert!(says.contains("/readyz: Redis at 127.0.0.1:1 can't be reached"), "{says}");
     Probe { live: true }.ask(api.ops_address).await.unwrap();
 
-    let nobody = common::testing::free_port();
+    let nobody = kit::free_port();
     let says = Probe { live: true }.ask(([127, 0, 0, 1], nobody).into()).await.unwrap_err().to_string();
     assert!(says.contains("nothing listens") && says.contains("OPS_LISTEN"), "{says}");
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use api::problem::table;
-use common::conflict::Conflict;
+use domain::conflict::Conflict;
 
 /// R78: each type of problem has a name of its own and a title, and stands in the OpenAPI document.
 #[test]
@@ -26,5 +26,5 @@ fn each_type_is_named_once_and_documented() {
 /// R78: the table of problems is the code's. `UPDATE=1` prints it anew.
 #[test]
 fn the_page_of_problems_is_fresh() {
-    common::testing::printed("docs/problems.md", &table::markdown());
+    kit::printed("docs/problems.md", &table::markdown());
 }

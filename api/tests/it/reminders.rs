@@ -22,7 +22,7 @@ fn with(mut wish: Value, changes: Value) -> Value {
 }
 
 /// R40, R41, R42: a reminder is read back as it was made, with its rule, its words and its next time.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_reminder_is_created_and_read_back(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -51,7 +51,7 @@ async fn a_reminder_is_created_and_read_back(db: PgPool) {
 }
 
 /// R40, R41, R43: everything that is wrong is named.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_is_wrong_with_a_reminder_is_named(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -110,7 +110,7 @@ async fn what_is_wrong_with_a_reminder_is_named(db: PgPool) {
 }
 
 /// R41: exceptions and what becomes of gaps are kept, replaced and heeded.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn exceptions_are_kept_and_heeded(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -133,26 +133,26 @@ async fn exceptions_are_kept_and_heeded(db: PgPool) {
 }
 
 /// R43: a start a moment ago is taken as the next full minute.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_click_too_late_is_forgiven(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
     let account = tenant.account("Sales").await;
-    let start = (common::clock::now() - chrono::Duration::seconds(20)).to_rfc3339();
+    let start = (process::clock::now() - chrono::Duration::seconds(20)).to_rfc3339();
     let late = with(wish(&account), json!({"start": start, "recurrence": null, "timezone": "UTC", "window_end": null}));
     let next = tenant.post("/v1/reminders", late).await.expect(201).json()["next_fire_at"].clone();
     let next: chrono::DateTime<chrono::Utc> = next.as_str().unwrap().parse().unwrap();
-    assert!(next > common::clock::now() && next.timestamp() % 60 == 0, "{next}");
+    assert!(next > process::clock::now() && next.timestamp() % 60 == 0, "{next}");
 }
 
 /// R43: past and future are told by the database's clock, by which reminders fire; an api's own may be minutes ahead.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_api_whose_clock_is_ahead_loses_nothing(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
     let account = tenant.account("Sales").await;
-    let now = common::clock::now();
-    common::clock::skew(300); // each test is a process of its own
+    let now = process::clock::now();
+    process::clock::skew(300); // each test is a process of its own
     let start = (now - chrono::Duration::seconds(2)).to_rfc3339();
     let asked = json!({"start": start, "timezone": "UTC", "recurrence": {"kind": "daily"}});
     tenant.post("/v1/reminders/preview", asked.clone()).await.expect(200);
@@ -167,7 +167,7 @@ async fn an_api_whose_clock_is_ahead_loses_nothing(db: PgPool) {
 
 /// R43, R44: what recurs is edited long after its start, as it was read, and goes on; a start that passed is refused still for
 /// what fires once.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_reminder_that_has_lived_is_edited(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -185,7 +185,7 @@ async fn a_reminder_that_has_lived_is_edited(db: PgPool) {
     let renamed =
         tenant.put(&path, with(read.clone(), json!({"name": "Later", "messages": ["three"]}))).await.expect(200).json();
     let next: chrono::DateTime<chrono::Utc> = renamed["next_fire_at"].as_str().unwrap().parse().unwrap();
-    let now = common::clock::now();
+    let now = process::clock::now();
     assert!(next > now && next < now + chrono::Duration::hours(25), "{next}");
     assert_eq!((&renamed["name"], &renamed["start"]), (&json!("Later"), &json!("2026-01-05T09:00:00")));
     for (changes, field) in [
@@ -197,7 +197,7 @@ async fn a_reminder_that_has_lived_is_edited(db: PgPool) {
 }
 
 /// R44: an update replaces texts and targets whole, raises the version and arms anew; what was pending never fires.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_update_cancels_what_was_pending(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -237,7 +237,7 @@ async fn an_update_cancels_what_was_pending(db: PgPool) {
 }
 
 /// R13, R47: a deleted reminder never fires; its runs stay readable, texts and targets included.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_history_outlives_the_reminder(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -264,7 +264,7 @@ async fn the_history_outlives_the_reminder(db: PgPool) {
 }
 
 /// R51: reminders are filtered by status and account, in pages.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn reminders_are_listed(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -301,7 +301,7 @@ async fn reminders_are_listed(db: PgPool) {
 }
 
 /// R51: what was created in the same instant is listed once each, wherever a page ends.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn pages_end_between_equal_times(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;

@@ -6,7 +6,7 @@ use sqlx::PgPool;
 
 use crate::test_api::{Answer, TestApi};
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn every_answer_carries_the_request_id(db: PgPool) {
     let api = TestApi::start(db).await;
     let anyone = api.anonymous();
@@ -20,7 +20,7 @@ async fn every_answer_carries_the_request_id(db: PgPool) {
     anyone.delete("/v1/accounts").await.expect(405);
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_body_is_json_of_a_bounded_length(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -38,7 +38,7 @@ async fn a_body_is_json_of_a_bounded_length(db: PgPool) {
     }
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_is_no_id_is_not_found(db: PgPool) {
     let api = TestApi::start(db).await;
     let (tenant, admin) = (api.tenant().await, api.admin().await);
@@ -49,7 +49,7 @@ async fn what_is_no_id_is_not_found(db: PgPool) {
 }
 
 /// A fault of ours is hidden: no table, no query, no constraint in the answer.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_fault_of_ours_tells_nothing(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -60,7 +60,7 @@ async fn a_fault_of_ours_tells_nothing(db: PgPool) {
 }
 
 /// A page of long texts ends early, and the next one goes on behind it.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn pages_of_long_texts_end_early(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -93,7 +93,7 @@ async fn pages_of_long_texts_end_early(db: PgPool) {
 }
 
 /// R94: a cursor that lies in the future is refused, by every list of the document that is in order of time or of a number.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_cursor_from_the_future_is_told(db: PgPool) {
     let api = TestApi::start(db).await;
     let (operator, tenant) = (api.admin().await, api.tenant().await);

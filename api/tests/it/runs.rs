@@ -1,10 +1,10 @@
 //! Runs, what people decide about them, and what they are told.
 
 use chrono::{TimeDelta, Timelike as _, Utc};
-use common::id::RunId;
-use common::store::due;
+use domain::id::RunId;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use store::due;
 
 use crate::test_api::{Client, TestApi};
 
@@ -56,7 +56,7 @@ async fn reminder(tenant: &Client, id: &str) -> Value {
 
 /// R46, R48: a run whose window closed rests with its reminder; resumed, it sends what was pending and nothing else, in the
 /// same rows; asked for twice, it goes on once. Its end lifts the reminder, which is armed from then.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_paused_run_is_resumed(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -87,7 +87,7 @@ async fn a_paused_run_is_resumed(db: PgPool) {
     let lifted = reminder(&tenant, &id).await;
     assert_eq!(lifted["status"], "active");
     let next: chrono::DateTime<Utc> = lifted["next_fire_at"].as_str().unwrap().parse().unwrap();
-    assert!(next > common::clock::now() + TimeDelta::hours(23), "{next}");
+    assert!(next > process::clock::now() + TimeDelta::hours(23), "{next}");
     assert_eq!(api.count("SELECT count(*) FROM events WHERE kind = 'reminder.resumed'").await, 1);
     let again = tenant.post_empty(&format!("/v1/runs/{run}/resume")).await.expect(409);
     assert_eq!(again.json()["detail"], "The run is success: only a paused run can be resumed");
@@ -95,7 +95,7 @@ async fn a_paused_run_is_resumed(db: PgPool) {
 
 /// R48: a run that goes on after a pause is not in the way of the next occurrence, nor that in its own; a window that closes
 /// again pauses it again.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_resumed_run_and_the_next_occurrence(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -123,7 +123,7 @@ async fn a_resumed_run_and_the_next_occurrence(db: PgPool) {
 }
 
 /// R48: who can't send can't resume, and is told why; nothing is changed.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_can_not_be_resumed(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -152,7 +152,7 @@ async fn what_can_not_be_resumed(db: PgPool) {
 }
 
 /// R49: canceling skips what is pending, the run is `partial` and says so; a recurring reminder goes on, one for once ends.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_paused_run_is_canceled(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -175,7 +175,7 @@ async fn a_paused_run_is_canceled(db: PgPool) {
 }
 
 /// A tenant's pause holds until the tenant lifts it, whatever becomes of a run; what passed meanwhile is not missed.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_reminder_is_paused_and_resumed(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -204,7 +204,7 @@ async fn a_reminder_is_paused_and_resumed(db: PgPool) {
 }
 
 /// R47, R51: runs are filtered and paged; clearing the history removes what is over, orphans included, and leaves the rest.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_history_is_listed_and_cleared(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -275,7 +275,7 @@ async fn the_history_is_listed_and_cleared(db: PgPool) {
 }
 
 /// R50: what is told, and what of it was read.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn notifications_are_read(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use clap::CommandFactory as _;
-use common::testing::settings;
+use kit::settings;
 use serde_json::{Value, json};
 use sqlx::ConnectOptions as _;
 
@@ -30,7 +30,7 @@ fn a_missing_secret_is_named() {
 
 /// R85: a deployment gets new zone data without a new build: the folder of `TZDIR` is in force where it is newer, `/health` says so,
 /// and reminders are read on its clocks.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn newer_zone_data_is_taken_from_a_folder(db: sqlx::PgPool) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("America")).unwrap();
@@ -41,16 +41,16 @@ async fn newer_zone_data_is_taken_from_a_folder(db: sqlx::PgPool) {
     let key = api::auth::generate(None);
     let tenant = uuid::Uuid::now_v7();
     sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'Acme')").bind(tenant).execute(&db).await.unwrap();
-    common::store::api_keys::create(
+    store::api_keys::create(
         &db,
         Some(tenant.into()),
         "test",
         &api::auth::digest(&key),
-        common::store::audit::Operator::System("test"),
+        store::audit::Operator::System("test"),
     )
     .await
     .unwrap();
-    let (port, ops) = (common::testing::free_port(), common::testing::free_port());
+    let (port, ops) = (kit::free_port(), kit::free_port());
     let mut running = Command::new(PROGRAM)
         .env_clear()
         .env("TZDIR", folder.path())

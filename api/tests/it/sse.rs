@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use common::event::{self, SessionRecovered};
-use common::id::AccountId;
-use common::store::events::Events;
+use domain::event::{self, SessionRecovered};
+use domain::id::AccountId;
 use futures::StreamExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use store::events::Events;
 
 use crate::test_api::{Client, TestApi, redis_url};
 
@@ -61,7 +61,7 @@ impl Stream {
 }
 
 /// R63: a change of status reaches the stream at once, and says what changed.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_change_arrives_at_once(db: PgPool) {
     let api = TestApi::start(db).await;
     let (tenant, stranger) = (api.tenant().await, api.tenant().await);
@@ -83,7 +83,7 @@ async fn a_change_arrives_at_once(db: PgPool) {
 }
 
 /// R30, R63: what happened while nobody listened is told after `Last-Event-ID`, in order, each once.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_reconnect_misses_nothing(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -117,7 +117,7 @@ fn recovered(tenant: &Client) -> Events {
 }
 
 /// R63: an event that commits late is told late, never left out: the stream waits for older transactions.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_late_commit_is_not_left_out(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -135,7 +135,7 @@ async fn a_late_commit_is_not_left_out(db: PgPool) {
 }
 
 /// R63: one account's events alone, if asked for.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_stream_can_follow_one_account(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -149,7 +149,7 @@ async fn a_stream_can_follow_one_account(db: PgPool) {
 }
 
 /// R44, R63: an edit, and a delete, that end a run wake the stream.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_edit_wakes_the_stream(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
@@ -185,7 +185,7 @@ async fn an_edit_wakes_the_stream(db: PgPool) {
 }
 
 /// R75: a revoked key is out within five seconds, also when its stream has something to tell all the time: it ends with a word.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_revoked_key_loses_its_busy_stream(db: PgPool) {
     let api = TestApi::start(db).await;
     let (admin, tenant) = (api.admin().await, api.tenant().await);
@@ -220,7 +220,7 @@ async fn a_revoked_key_loses_its_busy_stream(db: PgPool) {
 
 /// R94: a position that can't be honoured is told: after a removal by 410, with the oldest from which everything is kept, and by
 /// 422 when no event has it yet.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_position_that_is_worth_nothing_is_told(db: PgPool) {
     let api = TestApi::start(db.clone()).await;
     let tenant = api.tenant().await;
@@ -237,7 +237,7 @@ async fn a_position_that_is_worth_nothing_is_told(db: PgPool) {
         .await
         .unwrap();
     let week = Duration::from_hours(7 * 24);
-    common::store::retention::events(&db, week, 100).await.unwrap();
+    store::retention::events(&db, week, 100).await.unwrap();
     let path = |position: &str| format!("/v1/events?last_event_id={position}");
     let gone = tenant.get(&path(&first)).await.expect(410).json();
     assert_eq!(gone["type"], "urn:switchboard:problem:gone", "{gone}");
@@ -249,7 +249,7 @@ async fn a_position_that_is_worth_nothing_is_told(db: PgPool) {
     assert_eq!(again.next().await.id, last, "nothing from there on is missing");
     // the rest too: a stream that begins at the end can be resumed there
     sqlx::query("UPDATE events SET created_at = now() - interval '8 days'").execute(&db).await.unwrap();
-    common::store::retention::events(&db, week, 100).await.unwrap();
+    store::retention::events(&db, week, 100).await.unwrap();
     let end = Stream::open(&tenant, "/v1/events", None).await.next().await.id;
     assert_eq!(end, last);
     Stream::open(&tenant, &path(&end), None).await.next().await;
@@ -259,7 +259,7 @@ async fn a_position_that_is_worth_nothing_is_told(db: PgPool) {
 }
 
 /// R63: without Redis the rows are still told, from this process's own signals.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn without_redis_the_stream_goes_on(db: PgPool) {
     let api = TestApi::start_with_redis(db, "redis://127.0.0.1:1").await;
     let tenant = api.tenant().await;
@@ -271,13 +271,13 @@ async fn without_redis_the_stream_goes_on(db: PgPool) {
 }
 
 /// R63: a signal of another process wakes the stream through Redis.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn another_process_wakes_the_stream(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;
     let mut stream = Stream::open(&tenant, "/v1/events", None).await;
     stream.next().await;
-    let worker = common::bus::Bus::connect(&redis_url(), &api.redis_prefix).unwrap();
+    let worker = bells::bus::Bus::connect(&redis_url(), &api.redis_prefix).unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await; // let the stream's first look and subscription settle
     for number in 0..3 {
         recovered(&tenant).write(&mut api.db.acquire().await.unwrap()).await.unwrap();
@@ -312,7 +312,7 @@ async fn proxy() -> (String, tokio::sync::watch::Sender<()>) {
 }
 
 /// R63: when Redis comes back the subscriptions do, and the rows are looked at, as signals were missed.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn signals_come_back_with_redis(db: PgPool) {
     let (url, cut) = proxy().await;
     let api = TestApi::start_with_redis(db, &url).await;
@@ -329,7 +329,7 @@ async fn signals_come_back_with_redis(db: PgPool) {
     }
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_is_no_event_id_is_refused(db: PgPool) {
     let api = TestApi::start(db).await;
     let tenant = api.tenant().await;

@@ -5,12 +5,12 @@ use std::sync::LazyLock;
 
 use api::{Config, auth};
 use clap::Parser as _;
-use common::id::TenantId;
-use common::store::api_keys;
-use common::testing::contract::{self, Contract};
+use domain::id::TenantId;
+use kit::contract::{self, Contract};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use store::api_keys;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
@@ -102,7 +102,7 @@ impl TestApi {
 
     pub async fn admin(&self) -> Client {
         let key = auth::generate(None);
-        api_keys::create(&self.db, None, "test", &auth::digest(&key), common::store::audit::Operator::System("test"))
+        api_keys::create(&self.db, None, "test", &auth::digest(&key), store::audit::Operator::System("test"))
             .await
             .unwrap();
         self.client(Some(key), None)
@@ -174,7 +174,7 @@ impl Drop for TestApi {
         let url = database_url(&self.db);
         let look = async move {
             let db = PgPool::connect(&url).await.unwrap();
-            common::testing::wrong_events(&db).await.unwrap()
+            kit::wrong_events(&db).await.unwrap()
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let wrong = std::thread::spawn(move || runtime.block_on(look)).join().unwrap();

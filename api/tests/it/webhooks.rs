@@ -1,11 +1,11 @@
 //! Webhooks over the API.
 
-use common::account::Status;
-use common::event::{AccountStatusChanged, Event, GroupsSynced};
-use common::id::AccountId;
-use common::store::events::Events;
+use domain::account::Status;
+use domain::event::{AccountStatusChanged, Event, GroupsSynced};
+use domain::id::AccountId;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use store::events::Events;
 
 use crate::test_api::{Client, TestApi};
 
@@ -20,7 +20,7 @@ fn path(webhook: &Value, rest: &str) -> String {
 }
 
 /// R63: a webhook is made, read, listed, changed and deleted; its secret is shown once.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_webhooks_life(db: PgPool) {
     let api = TestApi::start(db).await;
     let client = api.tenant().await;
@@ -57,7 +57,7 @@ async fn a_webhooks_life(db: PgPool) {
 }
 
 /// R63: what is wrong is named, all of it at once; an address within the house's network is refused.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_is_wrong_is_named(db: PgPool) {
     let api = TestApi::start(db).await;
     let client = api.tenant().await;
@@ -95,7 +95,7 @@ async fn what_is_wrong_is_named(db: PgPool) {
 }
 
 /// R63: after a change of the secret the one before signs, too, for a while.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_secret_is_changed(db: PgPool) {
     let api = TestApi::start(db).await;
     let client = api.tenant().await;
@@ -109,7 +109,7 @@ async fn a_secret_is_changed(db: PgPool) {
 }
 
 /// R63: deliveries are listed, newest first, by state; what failed is tried again, what was delivered is not.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn deliveries_are_listed_and_tried_again(db: PgPool) {
     let api = TestApi::start(db).await;
     let client = api.tenant().await;
@@ -154,7 +154,7 @@ async fn deliveries_are_listed_and_tried_again(db: PgPool) {
 }
 
 /// R63: the twenty-first is refused.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_tenant_has_twenty_at_most(db: PgPool) {
     let api = TestApi::start(db).await;
     let client = api.tenant().await;
@@ -165,7 +165,7 @@ async fn a_tenant_has_twenty_at_most(db: PgPool) {
 }
 
 /// R97: what failed, or a stretch of time, is sent again, a bounded part at a time; a call that is made twice sends nothing twice.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn events_are_sent_again(db: PgPool) {
     let api = TestApi::start(db).await;
     let client = api.tenant().await;

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::id::TenantId;
-use common::store::{Result, due, neglected, unsent};
+use domain::id::TenantId;
+use store::{Result, due, neglected, unsent};
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};

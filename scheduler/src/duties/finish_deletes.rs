@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::store::audit::Operator;
-use common::store::{accounts, waiting};
+use store::audit::Operator;
+use store::{accounts, waiting};
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::job::Bell;
-use common::store::due;
+use domain::job::Bell;
+use store::due;
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::account::Status;
-use common::job::Queue;
-use common::store::measure::{self, Figure};
-use common::telemetry::metrics;
-use common::telemetry::metrics::labels::{SharedQueue, Table, Waiting, WebhookState, WorkerState};
+use domain::account::Status;
+use domain::job::Queue;
+use process::telemetry::metrics;
+use process::telemetry::metrics::labels::{SharedQueue, Table, Waiting, WebhookState, WorkerState};
+use store::measure::{self, Figure};
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};

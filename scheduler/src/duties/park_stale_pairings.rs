@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::store::neglected;
+use store::neglected;
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::store::{Result, idempotency, retention};
+use store::{Result, idempotency, retention};
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};

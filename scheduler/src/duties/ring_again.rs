@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::job::Bell;
-use common::store::{Result, waiting};
+use domain::job::Bell;
 use sqlx::PgPool;
+use store::{Result, waiting};
 use uuid::Uuid;
 
 use crate::context::Context;

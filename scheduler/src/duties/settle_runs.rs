@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::job::Bell;
-use common::store::due;
+use domain::job::Bell;
+use store::due;
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};

@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::clock::BootTime;
-use common::store::neglected;
+use process::clock::BootTime;
+use store::neglected;
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};

@@ -3,15 +3,15 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use common::id::RunId;
-use common::job::Queue;
-use common::store::{MIGRATOR, due, webhooks};
+use domain::id::RunId;
+use domain::job::Queue;
 use scheduler::duties::{
     expire_messages::ExpireMessages, finish_deletes::FinishDeletes, fire_reminders::FireReminders, prune::Prune,
     refresh_zone_data::RefreshZoneData, ring_again::RingAgain, settle_runs::SettleRuns,
 };
 use scheduler::duty::Duty as _;
 use sqlx::PgPool;
+use store::{MIGRATOR, due, webhooks};
 
 use crate::house;
 
@@ -186,7 +186,7 @@ async fn finish_deletes_removes_what_nobody_logs_out(db: PgPool) {
 async fn firing_goes_on_without_redis(db: PgPool) {
     let mut config = house::config(&house::url_of(&db).await);
     config.redis.url = "redis://127.0.0.1:1".to_owned();
-    let context = scheduler::Context::new(&config, db.clone(), common::ops::Pulse::default()).unwrap();
+    let context = scheduler::Context::new(&config, db.clone(), process::ops::Pulse::default()).unwrap();
     let of = house::account(&db).await;
     house::reminder(&db, of, -10).await;
     let began = Instant::now();
@@ -201,14 +201,12 @@ async fn prune_tells_what_a_webhook_lost(db: PgPool) {
     let context = house::context(&db).await;
     let (tenant, account) = house::account(&db).await;
     let (webhook, _) =
-        webhooks::create(&db, tenant, "https://example.com/", &[], common::store::audit::Operator::System("test"))
+        webhooks::create(&db, tenant, "https://example.com/", &[], store::audit::Operator::System("test"))
             .await
             .unwrap();
     for _ in 0..3 {
         let data = sqlx::types::JsonValue::default();
-        common::testing::put_event(&mut db.acquire().await.unwrap(), tenant, Some(account), "a.b", &data)
-            .await
-            .unwrap();
+        kit::put_event(&mut db.acquire().await.unwrap(), tenant, Some(account), "a.b", &data).await.unwrap();
     }
     sqlx::query("UPDATE events SET created_at = now() - interval '8 days'").execute(&db).await.unwrap();
     let day = Duration::from_secs(24 * 60 * 60);

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::store::MIGRATOR;
 use scheduler::Context;
 use scheduler::duty::{Duty, Round, Rounds, keep_doing};
 use sqlx::PgPool;
+use store::MIGRATOR;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 

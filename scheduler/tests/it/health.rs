@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use common::testing::{Line, Proxy};
+use kit::{Line, Proxy};
 use sqlx::{ConnectOptions as _, PgPool};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -37,7 +37,7 @@ async fn until_ready(address: SocketAddr, wanted: u16) -> String {
 }
 
 /// R60: with its database cut off, or silent, a scheduler is not ready, says so, and lives; it is ready again by itself.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn without_its_database_it_lives_and_is_not_ready(db: PgPool) {
     let mut url = db.connect_options().to_url_lossy();
     let far = (url.host_str().unwrap().to_owned(), url.port().unwrap());

@@ -1,7 +1,7 @@
 //! What the scheduler's tests start from: rows, and a context on a prefix of its own.
 
-use common::config::{Database, Redis, Telemetry, Zones};
-use common::id::{AccountId, ReminderId, TenantId};
+use domain::id::{AccountId, ReminderId, TenantId};
+use process::config::{Database, Redis, Telemetry, Zones};
 use scheduler::{Config, Context, Ops};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -35,8 +35,8 @@ pub(crate) async fn url_of(db: &PgPool) -> String {
 
 pub(crate) async fn context(db: &PgPool) -> Context {
     let config = config(&url_of(db).await);
-    let pool = common::store::connect(&config.database.url, config.database.max_connections).await.unwrap();
-    Context::new(&config, pool, common::ops::Pulse::default()).unwrap()
+    let pool = store::connect(&config.database.url, config.database.max_connections).await.unwrap();
+    Context::new(&config, pool, process::ops::Pulse::default()).unwrap()
 }
 
 /// A connected account of a new tenant.

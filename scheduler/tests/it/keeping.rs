@@ -36,7 +36,7 @@ async fn count(db: &PgPool, what: &str) -> i64 {
 }
 
 /// R96: messages and the audit trail go after their days, a tenant's own if those are fewer; what waits stays.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn messages_and_the_trail_are_kept_for_their_days(db: PgPool) {
     let context = house::context(&db).await;
     house::account(&db).await;
@@ -79,7 +79,7 @@ async fn messages_and_the_trail_are_kept_for_their_days(db: PgPool) {
 }
 
 /// R96: a round that finds more than it may remove is followed by the next at once, until nothing is left; then it rests.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn removing_keeps_up_with_what_comes(db: PgPool) {
     let context = house::context(&db).await;
     house::account(&db).await;
@@ -100,12 +100,12 @@ async fn removing_keeps_up_with_what_comes(db: PgPool) {
 }
 
 /// R96: the texts of a run that rests are kept, however old: it may be resumed.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_a_resting_run_has_to_send_is_kept(db: PgPool) {
     let context = house::context(&db).await;
     let of = house::account(&db).await;
     house::reminder(&db, of, -10).await;
-    let run = common::store::due::fire_due(&db, 10).await.unwrap().fired[0].run;
+    let run = store::due::fire_due(&db, 10).await.unwrap().fired[0].run;
     messages(&db, 1, 100, "failed").await;
     sqlx::query("UPDATE messages SET run_id = $1, run_position = 0").bind(run).execute(&db).await.unwrap();
     prune().run_once(&context).await.unwrap();
@@ -116,10 +116,10 @@ async fn what_a_resting_run_has_to_send_is_kept(db: PgPool) {
 }
 
 /// R95: a webhook's old secret is erased when it signs no more.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_old_secret_is_erased(db: PgPool) {
-    use common::store::audit::Operator;
-    use common::store::webhooks;
+    use store::audit::Operator;
+    use store::webhooks;
     let context = house::context(&db).await;
     let (tenant, _) = house::account(&db).await;
     let by = Operator::System("test");

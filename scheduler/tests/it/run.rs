@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use common::reminder::{Misfire, OnGap, Overlap};
-use common::store::MIGRATOR;
-use common::store::reminders::Plan;
-use common::zone;
+use domain::reminder::{Misfire, Overlap};
+use schedule::OnGap;
+use schedule::zone;
 use sqlx::PgPool;
+use store::MIGRATOR;
+use store::reminders::Plan;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -107,7 +108,7 @@ async fn sleeping_schedulers_are_woken(db: PgPool) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     tokio::time::sleep(Duration::from_millis(500)).await; // the look after they began to listen
-    let at = common::clock::now() + Duration::from_millis(300);
+    let at = process::clock::now() + Duration::from_millis(300);
     let plan = Plan {
         account,
         name: "Stand-up".to_owned(),
@@ -129,7 +130,7 @@ async fn sleeping_schedulers_are_woken(db: PgPool) {
         messages: vec!["hello".to_owned()],
         targets: vec!["1203630000@g.us".to_owned()],
     };
-    common::store::reminders::create(&db, tenant, &plan).await.unwrap();
+    store::reminders::create(&db, tenant, &plan).await.unwrap();
     until_runs(&db, 1).await;
     let late_ms = "SELECT (extract(epoch FROM created_at - fire_at) * 1000)::bigint FROM runs";
     let late_ms: i64 = sqlx::query_scalar(late_ms).fetch_one(&db).await.unwrap();

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use clap::CommandFactory as _;
-use common::testing::settings;
+use kit::settings;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_switchboard-scheduler");
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::testing::{PostgresServer, free_port};
+use kit::{PostgresServer, free_port};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +30,7 @@ async fn server() -> PostgresServer {
     let server = PostgresServer::start();
     server.run("postgres", &["CREATE ROLE ada LOGIN PASSWORD 'right'", "CREATE DATABASE calls OWNER ada"]).await;
     server.lets_in("host calls ada 127.0.0.1/32 scram-sha-256").await;
-    common::store::migrate(&server.url("ada", "right", "calls")).await.unwrap();
+    store::migrate(&server.url("ada", "right", "calls")).await.unwrap();
     server
 }
 
@@ -147,14 +147,14 @@ async fn an_old_schema_is_waited_for_and_a_newer_one_is_worked_on() {
     let server = PostgresServer::start();
     server.run("postgres", &["CREATE ROLE ada LOGIN PASSWORD 'right'", "CREATE DATABASE calls OWNER ada"]).await;
     let url = server.url("ada", "right", "calls");
-    let pool = common::store::connect(&url, 1).await.unwrap();
-    let before_the_last = common::store::MIGRATOR.iter().map(|migration| migration.version).rev().nth(1).unwrap();
-    common::store::MIGRATOR.run_to(before_the_last, &pool).await.unwrap();
+    let pool = store::connect(&url, 1).await.unwrap();
+    let before_the_last = store::MIGRATOR.iter().map(|migration| migration.version).rev().nth(1).unwrap();
+    store::MIGRATOR.run_to(before_the_last, &pool).await.unwrap();
     let (address, stop, running) = start(&url).await;
     until(address, 503, &format!("the schema of database `calls` is old: {before_the_last}, 1 behind")).await;
     let written: i64 = sqlx::query_scalar("SELECT count(*) FROM settings").fetch_one(&pool).await.unwrap();
     assert_eq!(written, 0, "nothing is done on a schema that is older than the program");
-    common::store::migrate(&url).await.unwrap();
+    store::migrate(&url).await.unwrap();
     until(address, 200, "ok").await;
     stop.cancel();
     running.await.unwrap().unwrap();
@@ -168,7 +168,7 @@ async fn an_old_schema_is_waited_for_and_a_newer_one_is_worked_on() {
     .unwrap();
     let (address, stop, running) = start(&url).await;
     until(address, 200, "ok").await;
-    common::store::migrate(&url).await.expect("an older `migrate` refuses nothing");
+    store::migrate(&url).await.expect("an older `migrate` refuses nothing");
     stop.cancel();
     running.await.unwrap().unwrap();
 }
@@ -212,7 +212,7 @@ async fn a_certificate_that_is_not_good_is_named_and_waited_for() {
     until(address, 503, "shows an expired certificate").await;
     let doctor = async || {
         let config = house::config(&format!("{url}?sslmode=require"));
-        let checks = common::doctor::stores(&config.database, &config.redis).await;
+        let checks = store::doctor::look(&config.database, bells::doctor::look(&config.redis)).await;
         checks.into_iter().find(|check| check.name == "postgres certificate").unwrap()
     };
     let found = doctor().await;

@@ -4,9 +4,9 @@
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
-use common::clock::BootTime;
-use common::store::{self, answered};
-use common::telemetry::metrics;
+use process::clock::BootTime;
+use process::telemetry::metrics;
+use store::answered;
 
 use super::placement::{AFTER_OVERFLOW, GRACE, Plan, SHED_PER_S};
 use super::supervisor::{Held, Hold, Supervisor, Waits};

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use common::store::PgPool;
-use common::store::session::{self, StatusChange};
-use common::store::{Error, Result, answered};
+use store::PgPool;
+use store::session::{self, StatusChange};
+use store::{Error, Result, answered};
 use tokio::sync::{mpsc, oneshot};
 
 /// Changes in one statement.
@@ -72,7 +72,7 @@ async fn write_batch(pool: &PgPool, batch: Vec<Post>) {
     }
 }
 
-fn answer(batch: Vec<Post>, result: Result<Vec<common::id::AccountId>>) {
+fn answer(batch: Vec<Post>, result: Result<Vec<domain::id::AccountId>>) {
     match result {
         Ok(fenced) => {
             for post in batch {

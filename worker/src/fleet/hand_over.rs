@@ -1,6 +1,6 @@
 //! Does what an operator asked for: gives single accounts back, and takes those that were given back for this worker.
 
-use common::store::{answered, hand_overs};
+use store::{answered, hand_overs};
 
 use super::supervisor::Supervisor;
 

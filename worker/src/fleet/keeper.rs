@@ -7,13 +7,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::clock::BootTime;
-use common::id::AccountId;
-use common::lease::Renewal;
-use common::ops::Pulse;
-use common::store::leases::Claimed;
-use common::store::{self, Error};
-use common::telemetry::metrics::{self, labels::Store};
+use bells::lease::Renewal;
+use domain::id::AccountId;
+use process::clock::BootTime;
+use process::ops::Pulse;
+use process::telemetry::metrics;
+use process::telemetry::metrics::labels::Store;
+use store::Error;
+use store::leases::Claimed;
 use tokio_util::sync::CancellationToken;
 
 use super::balance::CLAIM_BATCH;

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use common::id::WorkerId;
+use domain::id::WorkerId;
 
 /// How long accounts without an owner are left to those who have fewer.
 pub const GRACE: Duration = Duration::from_secs(5);

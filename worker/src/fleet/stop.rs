@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::id::AccountId;
+use domain::id::AccountId;
 use tokio_util::sync::CancellationToken;
 
 use super::balance::size;

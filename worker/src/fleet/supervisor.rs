@@ -7,15 +7,15 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use common::clock::BootTime;
-use common::id::AccountId;
-use common::job::Bell;
-use common::lease::Won;
-use common::store::{self, Fence, answered};
-use common::telemetry::metrics;
-use common::telemetry::metrics::label::Label as _;
-use common::telemetry::metrics::labels::{ClaimOutcome, Loss};
-use common::telemetry::trace;
+use bells::lease::Won;
+use domain::id::AccountId;
+use domain::job::Bell;
+use process::clock::BootTime;
+use process::telemetry::metrics;
+use process::telemetry::metrics::label::Label as _;
+use process::telemetry::metrics::labels::{ClaimOutcome, Loss};
+use process::telemetry::trace;
+use store::{Fence, answered};
 use tokio_util::task::TaskTracker;
 
 use super::view::View;

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use common::clock::BootTime;
-use common::telemetry::metrics::labels::Loss;
+use process::clock::BootTime;
+use process::telemetry::metrics::labels::Loss;
 use tokio_util::sync::CancellationToken;
 
 /// How long a worker may act after the *start* of its last successful renewal: two thirds of the leases' life. A slow

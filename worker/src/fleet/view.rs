@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use common::clock::BootTime;
-use common::store::{self, answered};
+use process::clock::BootTime;
+use store::answered;
 use tokio::sync::Mutex;
 
 use super::placement::{Fleet, Member, Plan};

@@ -1,8 +1,8 @@
 //! A run is due: its targets become messages, and the account's owner is told.
 
-use common::id::RunId;
-use common::job::{Answer, Bell};
-use common::store::due::{self, Expansion};
+use domain::id::RunId;
+use domain::job::{Answer, Bell};
+use store::due::{self, Expansion};
 
 use crate::context::Context;
 

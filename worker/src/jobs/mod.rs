@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use common::doorbell::{Handler, Noted};
-use common::job::{Answer, Bell, Job};
-use common::telemetry::metrics;
-use common::telemetry::metrics::labels::{BellAnswer, BellKind, QueueKind};
+use bells::doorbell::{Handler, Noted};
+use domain::job::{Answer, Bell, Job};
+use process::telemetry::metrics;
+use process::telemetry::metrics::labels::{BellAnswer, BellKind, QueueKind};
 
 use crate::context::Context;
 use crate::fleet::supervisor::{Knock, Supervisor, Waits};

@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use common::seal::Sealer;
-use common::store::{self, PgPool, keys, server};
-use common::trouble::postgres::{self, Place};
-use common::{clock, shutdown};
+use process::trouble::postgres::{self, Place};
+use process::{clock, shutdown};
+use store::seal::Sealer;
+use store::{PgPool, keys, server};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{KeyStores, Keys};

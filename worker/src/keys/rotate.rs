@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use common::id::AccountId;
-use common::seal::Sealer;
-use common::store::PgPool;
-use common::store::keys::{self, Place};
+use domain::id::AccountId;
+use store::PgPool;
+use store::keys::{self, Place};
+use store::seal::Sealer;
 use tokio_util::sync::CancellationToken;
 
 /// Times that all records are gone through before a worker is said to seal under an older key.

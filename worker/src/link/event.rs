@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use common::telemetry::metrics::labels::LinkEnd;
+use process::telemetry::metrics::labels::LinkEnd;
 
 /// Something that happened on a link. `Debug` prints the kind alone: codes, numbers and texts stay out of logs.
 #[derive(Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::store::Fence;
+use store::Fence;
 
 pub mod channel;
 mod credentials;
@@ -139,7 +139,7 @@ pub enum SendError {
     Unknown(String),
 }
 
-impl common::telemetry::trace::Fault for SendError {
+impl process::telemetry::trace::Fault for SendError {
     fn fault(&self) -> Option<&'static str> {
         Some(match self {
             Self::NotConnected => "not_connected",

@@ -6,16 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::clock::BootTime;
-use common::store::session::{self, SessionRow};
-use common::store::{Error, Fence, answered};
-use common::telemetry::metrics::{
-    self,
-    labels::{Loss, SessionState},
-};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use process::clock::BootTime;
+use process::telemetry::metrics;
+use process::telemetry::metrics::labels::{Loss, SessionState};
+use store::session::{self, SessionRow};
+use store::{Error, Fence, answered};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -247,7 +245,7 @@ impl Actor {
     ) -> impl Future<Output = Result<T, Loss>> + use<T, F, Fut>
     where
         F: Fn(Arc<Context>, Fence) -> Fut,
-        Fut: Future<Output = common::store::Result<T>>,
+        Fut: Future<Output = store::Result<T>>,
     {
         let (context, fence, right) = (Arc::clone(&self.context), self.fence, self.orders.right.clone());
         async move {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::store::session::SessionRow;
+use store::session::SessionRow;
 
 use super::machine::state::{Facts, Wanted};
 

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use common::account::{PAIRING_WINDOW_S, Status};
-use common::clock::BootTime;
-use common::store::leases::Claim;
-use common::store::pairing::Linked;
-use common::store::session::SessionRow;
-use common::telemetry::metrics::labels::{
+use domain::account::{PAIRING_WINDOW_S, Status};
+use process::clock::BootTime;
+use process::telemetry::metrics::labels::{
     FailReason, GapCause, MessageOutcome, MessagePath, MessageStage, PairingStep, SessionState,
 };
-use common::telemetry::metrics::{self, Held};
+use process::telemetry::metrics::{self, Held};
+use store::leases::Claim;
+use store::pairing::Linked;
+use store::session::SessionRow;
 
 use super::in_flight::Flying;
 use super::machine::restart::UNSTABLE;

@@ -6,9 +6,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use common::clock::BootTime;
-use common::id::MessageId;
-use common::telemetry::trace::Step;
+use domain::id::MessageId;
+use process::clock::BootTime;
+use process::telemetry::trace::Step;
 
 /// Logins of a session that are remembered: messages of an older one have left, or wait for something else.
 const LOGINS: usize = 16;

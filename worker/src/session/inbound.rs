@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::clock::BootTime;
-use common::id::{MessageId, RunId};
-use common::job::Bell;
-use common::store::due;
-use common::store::inbound::{self, Inbound};
-use common::store::outbox::{self, Outcome, Receipt};
-use common::store::{Fence, Result};
-use common::telemetry::metrics::labels::FailReason;
+use domain::id::{MessageId, RunId};
+use domain::job::Bell;
+use process::clock::BootTime;
+use process::telemetry::metrics::labels::FailReason;
+use store::due;
+use store::inbound::{self, Inbound};
+use store::outbox::{self, Outcome, Receipt};
+use store::{Fence, Result};
 
 use super::figures;
 use super::in_flight::{Flying, InFlight};
@@ -205,7 +205,7 @@ impl Gathered {
             }
         }
         if let Some(hold) = self.hold {
-            common::store::session::hold(&context.pool, fence, hold.as_secs_f64()).await?;
+            store::session::hold(&context.pool, fence, hold.as_secs_f64()).await?;
             self.hold = None;
         }
         Ok(())

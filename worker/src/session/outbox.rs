@@ -9,11 +9,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::clock::BootTime;
-use common::id::MessageId;
-use common::store::outbox::{self, Waiting};
-use common::store::{Fence, answered, handing};
-use common::telemetry::trace::{self, Destination};
+use domain::id::MessageId;
+use process::clock::BootTime;
+use process::telemetry::trace::{self, Destination};
+use store::outbox::{self, Waiting};
+use store::{Fence, answered, handing};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 

@@ -1,6 +1,6 @@
 //! WhatsApp's passkey gate, between a scan and its link: tells what the phone's owner must do, and hands on what they did.
 
-use common::store::passkeys;
+use store::passkeys;
 
 use super::actor::{Actor, Reported};
 use super::machine::state::{Event, Passkey};

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::account::Status;
-use common::clock::BootTime;
-use common::store::accounts;
-use common::store::audit::Operator;
-use common::store::pairing::{self, Linked, LinkedAs};
-use common::store::session::{self, GroupFacts, StatusChange};
-use common::telemetry::metrics;
+use domain::account::Status;
+use process::clock::BootTime;
+use process::telemetry::metrics;
+use store::accounts;
+use store::audit::Operator;
+use store::pairing::{self, Linked, LinkedAs};
+use store::session::{self, GroupFacts, StatusChange};
 use tokio_util::sync::CancellationToken;
 
 use super::actor::{Actor, Reported};
@@ -99,8 +99,8 @@ impl Actor {
     /// Writes something and tells the live streams; a right that is gone becomes an event. Whether it was written.
     pub(super) async fn write<F, Fut>(&mut self, what: &'static str, attempt: F) -> bool
     where
-        F: Fn(Arc<crate::context::Context>, common::store::Fence) -> Fut,
-        Fut: Future<Output = common::store::Result<()>>,
+        F: Fn(Arc<crate::context::Context>, store::Fence) -> Fut,
+        Fut: Future<Output = store::Result<()>>,
     {
         match self.persist(what, attempt).await {
             Ok(()) => {

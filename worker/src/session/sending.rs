@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::clock::BootTime;
-use common::id::MessageId;
-use common::store::outbox;
+use domain::id::MessageId;
+use process::clock::BootTime;
+use store::outbox;
 use tokio_util::sync::CancellationToken;
 
 use super::actor::Actor;

@@ -1,6 +1,6 @@
 //! What `attempts` of a message says.
 
-use common::id::MessageId;
+use domain::id::MessageId;
 use sqlx::PgPool;
 use worker::link::{CloseReason, LinkEvent, SendError};
 use worker::session::machine::state::End;
@@ -17,7 +17,7 @@ fn refused(id: MessageId, error: u16) -> LinkEvent {
 
 /// R72: `attempts` counts every hand-over, however it ended: refused for a while, a connection that went without an answer, a
 /// session that was given back, an acknowledgement.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn every_hand_over_is_counted(pool: PgPool) {
     let house = House::new(pool).await;
     let account = house.account(15_550_001).await;
@@ -50,7 +50,7 @@ async fn every_hand_over_is_counted(pool: PgPool) {
 }
 
 /// R72: a hand-over that WhatsApp refused for good is one, and the last.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_refusal_for_good_is_a_hand_over(pool: PgPool) {
     let house = House::new(pool).await;
     let OnItsWay { message, orders, session, link, .. } = house.on_its_way().await;
@@ -63,7 +63,7 @@ async fn a_refusal_for_good_is_a_hand_over(pool: PgPool) {
 }
 
 /// R72: what the client refused never reached WhatsApp.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_the_client_refuses_is_no_hand_over(pool: PgPool) {
     let house = House::new(pool).await;
     let account = house.account(15_550_001).await;
@@ -79,7 +79,7 @@ async fn what_the_client_refuses_is_no_hand_over(pool: PgPool) {
 }
 
 /// R72: a hand-over counts that WhatsApp refused after the message had been called back.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_refusal_of_what_was_called_back_counts(pool: PgPool) {
     let house = House::new(pool).await;
     let OnItsWay { message, orders, session, link, .. } = house.on_its_way().await;

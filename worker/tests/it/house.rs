@@ -4,15 +4,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use common::bus::Bus;
-use common::clock::BootTime;
-use common::doorbell::Doorbell;
-use common::id::{AccountId, MessageId, WorkerId};
-use common::lease::Leases;
-use common::limiter::Limiter;
-use common::store::Fence;
-use common::store::workers::Boot;
+use bells::bus::Bus;
+use bells::doorbell::Doorbell;
+use bells::lease::Leases;
+use bells::limiter::Limiter;
+use domain::id::{AccountId, MessageId, WorkerId};
+use process::clock::BootTime;
 use sqlx::PgPool;
+use store::Fence;
+use store::workers::Boot;
 use worker::context::Context;
 use worker::fleet::board::Board;
 use worker::fleet::trust::Trust;
@@ -55,7 +55,7 @@ impl House {
         let prefix = format!("test-{}:", uuid::Uuid::new_v4().simple());
         let worker = WorkerId::new();
         let boot = Boot { name: "test", version: "0", release: "1", capacity: 1_000, lease: ttl };
-        common::store::workers::register(&pool, worker, boot).await.unwrap();
+        store::workers::register(&pool, worker, boot).await.unwrap();
         let switch = Arc::new(Switch::default());
         let context = Arc::new(Context {
             worker,

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use common::id::AccountId;
-use common::seal::Sealer;
-use common::store::credentials::{CredentialStore, Record};
-use common::store::{Fence, PgPool};
+use domain::id::AccountId;
 use sqlx::ConnectOptions as _;
+use store::credentials::{CredentialStore, Record};
+use store::seal::Sealer;
+use store::{Fence, PgPool};
 use tokio_util::sync::CancellationToken;
 use worker::keys::rotate::rotate;
 use worker::keys::{Misfit, check, list};
@@ -52,7 +52,7 @@ async fn misfit(pool: &PgPool, keys: &[(&str, u8)]) -> String {
     error.to_string()
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn keys_that_do_not_fit_are_named(pool: PgPool) {
     check(&pool, &sealer(&[("a", 1)])).await.unwrap();
     account(&pool, ("a", 1), 3).await;
@@ -75,7 +75,7 @@ async fn keys_that_do_not_fit_are_named(pool: PgPool) {
     );
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn rotation_is_resumed_and_ends(pool: PgPool) {
     account(&pool, ("a", 1), 25).await;
     let lost = account(&pool, ("lost", 9), 2).await;
@@ -125,7 +125,7 @@ async fn process(pool: &PgPool, keys: &str, args: &[&str]) -> Output {
 
 /// R04: a worker that was not given a key that is in use exits with 78 and says which, before it registers or touches
 /// anything; so does one that was given another key under the same id.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_worker_with_wrong_keys_does_not_start(pool: PgPool) {
     account(&pool, ("a", 1), 2).await;
     let before = everything(&pool).await;
@@ -140,7 +140,7 @@ async fn a_worker_with_wrong_keys_does_not_start(pool: PgPool) {
 }
 
 /// The commands, their words and how they end.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_commands_on_keys(pool: PgPool) {
     account(&pool, ("a", 1), 3).await;
     let keys = text(&[("b", 2), ("a", 1)]);

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use common::account::Status;
-use common::clock::BootTime;
-use common::telemetry::metrics::labels::{Loss, RestartCause};
+use domain::account::Status;
+use process::clock::BootTime;
+use process::telemetry::metrics::labels::{Loss, RestartCause};
 use worker::link::CloseReason;
 use worker::session::machine::action::Action;
 use worker::session::machine::decide;

@@ -15,5 +15,4 @@ mod startup;
 mod stop;
 mod supervisor;
 mod trust;
-mod webhook;
 mod window;

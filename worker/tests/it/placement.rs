@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use chrono::DateTime;
-use common::id::WorkerId;
+use domain::id::WorkerId;
 use uuid::Uuid;
 use worker::fleet::placement::{AFTER_OVERFLOW, Fleet, GRACE, Member, Plan, SHED_PER_S};
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::clock::BootTime;
-use common::store::Fence;
-use common::telemetry::metrics::labels::Loss;
+use process::clock::BootTime;
+use process::telemetry::metrics::labels::Loss;
 use sqlx::PgPool;
+use store::Fence;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use worker::link::fake::Call;
@@ -20,7 +20,7 @@ use crate::house::{House, OnItsWay, ack, sent, until};
 
 /// R61: a session that is given back sends nothing new, waits for the acknowledgement of what is on its way, writes it, and
 /// only then closes.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_release_waits_for_what_is_on_its_way(pool: PgPool) {
     let house = House::new(pool).await;
     let OnItsWay { account, message, orders, session, link } = house.on_its_way().await;
@@ -39,7 +39,7 @@ async fn a_release_waits_for_what_is_on_its_way(pool: PgPool) {
 }
 
 /// R61: the wait is bounded: without an acknowledgement the account is given back after three seconds, the row still queued.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_release_does_not_wait_for_ever(pool: PgPool) {
     let house = House::new(pool).await;
     let OnItsWay { message, orders, session, link: _link, .. } = house.on_its_way().await;
@@ -52,7 +52,7 @@ async fn a_release_does_not_wait_for_ever(pool: PgPool) {
 }
 
 /// R27: what a connection that was given up still says changes nothing, and its acknowledgements count all the same.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_older_connection_is_not_heard(pool: PgPool) {
     let house = House::new(pool).await;
     let account = house.account(15_550_001).await;
@@ -80,7 +80,7 @@ async fn an_older_connection_is_not_heard(pool: PgPool) {
 }
 
 /// R02: an epoch that was raised meanwhile: the session's next write finds it, the connection is dropped, nothing is written.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_raised_epoch_ends_the_session(pool: PgPool) {
     let house = House::new(pool).await;
     let OnItsWay { message, orders: _orders, session, link, .. } = house.on_its_way().await;
@@ -93,7 +93,7 @@ async fn a_raised_epoch_ends_the_session(pool: PgPool) {
 
 /// R36: a message that ends each connection without an outcome is given up after its fifth try, and says that it may have
 /// arrived; the one behind it goes out.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_message_that_never_has_an_outcome_does_not_block_its_account(pool: PgPool) {
     let house = House::new(pool).await;
     let account = house.account(15_550_001).await;
@@ -122,7 +122,7 @@ async fn a_message_that_never_has_an_outcome_does_not_block_its_account(pool: Pg
 }
 
 /// R36: a dead connection is no message's fault: where several wait for an answer, none is blamed.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_dead_connection_blames_no_message(pool: PgPool) {
     let house = House::new(pool).await;
     let account = house.account(15_550_001).await;
@@ -142,7 +142,7 @@ async fn a_dead_connection_blames_no_message(pool: PgPool) {
 }
 
 /// R93: what Postgres will never take gives the account back, and is not mistaken for another owner.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_can_not_be_written_ends_the_session(pool: PgPool) {
     let house = House::new(pool).await;
     let OnItsWay { message, orders: _orders, session, link, .. } = house.on_its_way().await;
@@ -152,7 +152,7 @@ async fn what_can_not_be_written_ends_the_session(pool: PgPool) {
 }
 
 /// R36: the reach-out time-lock (463) holds the account for as long as the worker was told to; nothing fails.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_hold_lasts_as_long_as_configured(pool: PgPool) {
     let house = House::new(pool).await;
     let OnItsWay { message, orders, session, link, .. } = house.on_its_way().await;
@@ -170,7 +170,7 @@ async fn the_hold_lasts_as_long_as_configured(pool: PgPool) {
 }
 
 /// R02: after the end of trust nothing is sent, whatever rings: the session ends, and the row waits for its next owner.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn nothing_is_sent_after_the_end_of_trust(pool: PgPool) {
     let house = House::with_leases_of(Duration::from_secs(6), pool).await;
     let account = house.account(15_550_001).await;
@@ -190,7 +190,7 @@ async fn nothing_is_sent_after_the_end_of_trust(pool: PgPool) {
 
 /// R02: the sender itself asks before each send, whatever else holds a session back: nothing goes out while the right to act
 /// is not certain.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_sender_asks_for_trust(pool: PgPool) {
     let house = House::with_leases_of(Duration::from_secs(3), pool).await;
     let account = house.account(15_550_001).await;
@@ -216,7 +216,7 @@ async fn the_sender_asks_for_trust(pool: PgPool) {
 }
 
 /// R62: a connection that stays open and takes no messages is given up, and the message goes out on the next one.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_connection_that_takes_nothing_is_given_up(pool: PgPool) {
     let house = House::new(pool).await;
     let account = house.account(15_550_001).await;
@@ -236,7 +236,7 @@ async fn a_connection_that_takes_nothing_is_given_up(pool: PgPool) {
 }
 
 /// A received message that the database refuses is left out alone: those that came with it are stored.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_message_that_cannot_be_stored_is_left_out_alone(pool: PgPool) {
     let refused = "ALTER TABLE events ADD CHECK (data ->> 'text' IS DISTINCT FROM 'two')";
     sqlx::query(refused).execute(&pool).await.unwrap();
@@ -252,7 +252,7 @@ async fn a_message_that_cannot_be_stored_is_left_out_alone(pool: PgPool) {
         whatsapp_id: format!("ID-{text}"),
         text: Some(text.into()),
         kind: MessageKind::Text,
-        at: common::clock::now(),
+        at: process::clock::now(),
         from_me: false,
         push_name: String::new(),
     };
@@ -269,7 +269,7 @@ async fn a_message_that_cannot_be_stored_is_left_out_alone(pool: PgPool) {
 }
 
 /// R36: a chat with a long queue does not hold up another.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_long_queue_to_one_chat_does_not_hold_up_another(pool: PgPool) {
     let house = House::new(pool).await;
     let account = house.account(15_550_001).await;
@@ -286,7 +286,7 @@ async fn a_long_queue_to_one_chat_does_not_hold_up_another(pool: PgPool) {
 }
 
 /// R36: a message that WhatsApp puts off while the send after it takes its time is not overtaken by the next of its chat.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_message_that_is_put_off_is_not_overtaken(pool: PgPool) {
     let house = House::new(pool).await;
     let account = house.account(15_550_001).await;
@@ -311,7 +311,7 @@ async fn a_message_that_is_put_off_is_not_overtaken(pool: PgPool) {
 
 /// R71: a receipt says that WhatsApp has the message: where the acknowledgement was lost the next one of the chat goes at once,
 /// on the same connection, and the message was sent, delivered and read.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_receipt_is_an_answer(pool: PgPool) {
     let house = House::new(pool).await;
     let account = house.account(15_550_001).await;
@@ -341,7 +341,7 @@ async fn a_receipt_is_an_answer(pool: PgPool) {
 }
 
 /// R44: rows that were read before an edit called them back, and are not sent yet, are not sent.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_is_called_back_while_others_are_sent_stays_here(pool: PgPool) {
     let house = House::new(pool).await;
     let account = house.account(15_550_001).await;

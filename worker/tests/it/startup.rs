@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sqlx::{ConnectOptions as _, PgPool};
 
 /// R60: a clock that is off is said in one line, with what goes by it, and keeps nobody from working.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_wrong_clock_is_said(pool: PgPool) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_switchboard-worker"))
         .env_clear()

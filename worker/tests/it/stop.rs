@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::testing::{Line, Proxy};
+use kit::{Line, Proxy};
 use sqlx::{ConnectOptions as _, PgPool};
 use tokio::process::{Child, Command};
 
@@ -44,7 +44,7 @@ async fn terminate(child: &Child) {
 }
 
 /// R61: one SIGTERM: it says that it has stopped, and exits with 0.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_sigterm_ends_it_in_order(pool: PgPool) {
     let (mut child, _line) = process(&pool).await;
     terminate(&child).await;
@@ -55,7 +55,7 @@ async fn a_sigterm_ends_it_in_order(pool: PgPool) {
 }
 
 /// R61: a stop that hangs, here because Postgres has fallen silent, ends within three seconds of a second SIGTERM.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_second_sigterm_ends_it_at_once(pool: PgPool) {
     let (mut child, line) = process(&pool).await;
     line.set(Line::Silent);

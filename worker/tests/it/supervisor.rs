@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::clock::BootTime;
-use common::id::WorkerId;
-use common::ops::Pulse;
-use common::store::workers::Boot;
+use domain::id::WorkerId;
+use process::clock::BootTime;
+use process::ops::Pulse;
 use sqlx::PgPool;
+use store::workers::Boot;
 use tokio_util::sync::CancellationToken;
 use worker::fleet::keeper;
 use worker::fleet::stop::Stopped;
@@ -35,7 +35,7 @@ async fn owned(house: &House) -> i64 {
 }
 
 /// R61: a worker's sessions finish side by side: two hundred that wait three seconds each are done in a few.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn many_sessions_stop_side_by_side(pool: PgPool) {
     let house = House::new(pool).await;
     let supervisor = busy(&house).await;
@@ -47,21 +47,21 @@ async fn many_sessions_stop_side_by_side(pool: PgPool) {
 }
 
 /// R61: an order to stop at once, or the end of the stop's time, cuts every link off and gives every account back.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_stop_that_is_cut_short_gives_everything_back(pool: PgPool) {
     let house = House::new(pool).await;
     let supervisor = busy(&house).await;
     let at_once = CancellationToken::new();
     at_once.cancel();
     assert_eq!(supervisor.stop(DEADLINE, 0, &at_once).await, Stopped::CutOff);
-    common::store::workers::stopped(&house.pool, house.context.worker).await.unwrap();
+    store::workers::stopped(&house.pool, house.context.worker).await.unwrap();
     assert_eq!(owned(&house).await, 0);
     assert!(house.switch.links.links().iter().all(|link| link.is_over()));
 }
 
 /// R02: a process that was frozen for longer than its trust ends its sessions before it renews, though both stores would
 /// confirm them: a claim that began before its heartbeat may be under way. Then it claims anew.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_right_that_has_lapsed_is_not_resumed(pool: PgPool) {
     let house = House::with_leases_of(Duration::from_secs(3), pool).await;
     let account = house.account(15_550_001).await;
@@ -85,12 +85,12 @@ async fn a_right_that_has_lapsed_is_not_resumed(pool: PgPool) {
 
 /// R61: what a worker that leaves has freed is taken at the first knock, and what others than the fleet's last count knew of
 /// within about a second: neither waits for the next look at the fleet or the next count.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_knock_is_not_refused_for_an_old_view_of_the_fleet(pool: PgPool) {
     let house = House::with_leases_of(Duration::from_mins(10), pool.clone()).await; // counts every 200 s
     let peer = WorkerId::new();
     let boot = Boot { name: "peer", version: "0", release: "1", capacity: 1_000, lease: Duration::from_mins(10) };
-    common::store::workers::register(&pool, peer, boot).await.unwrap();
+    store::workers::register(&pool, peer, boot).await.unwrap();
     let supervisor = Supervisor::new(Arc::clone(&house.context), 10);
     let (first, second) = (house.account(15_550_001).await, house.account(15_550_002).await);
     assert_eq!(supervisor.knock(first, Waits::Message).await, Knock::Claimed);
@@ -100,13 +100,13 @@ async fn a_knock_is_not_refused_for_an_old_view_of_the_fleet(pool: PgPool) {
     let knock = async |account| supervisor.knock(account, Waits::Message).await == Knock::Claimed;
     until("a new count", async || knock(third).await.then_some(())).await;
     assert!(!knock(second).await, "the peer's share");
-    common::store::workers::leaving(&pool, peer).await.unwrap();
+    store::workers::leaving(&pool, peer).await.unwrap();
     assert!(knock(second).await, "there is no peer any more");
     supervisor.stop(DEADLINE, 0, &CancellationToken::new()).await;
 }
 
 /// R61: a stop gives sessions back as fast as others may connect: whose turn has not come stays online, and is heard.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_stop_gives_back_what_others_can_take(pool: PgPool) {
     let house = House::new(pool).await;
     for number in 0..3 {
@@ -129,7 +129,7 @@ async fn a_stop_gives_back_what_others_can_take(pool: PgPool) {
 }
 
 /// R17: a new owner waits for the end of a ban as the old one did.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_ban_outlives_its_owner(pool: PgPool) {
     let house = House::new(pool).await;
     let account = house.account(15_550_001).await;

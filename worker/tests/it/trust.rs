@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::clock::BootTime;
+use process::clock::BootTime;
 use worker::fleet::trust::Trust;
 
 const TTL: Duration = Duration::from_secs(15);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use common::id::{AccountId, ReminderId, RunId, TenantId};
-use common::store::{due, neglected, reminders, runs};
+use domain::id::{AccountId, ReminderId, RunId, TenantId};
 use sqlx::PgPool;
+use store::{due, neglected, reminders, runs};
 use worker::session::machine::state::End;
 
 use crate::house::{House, ack, sent, until};
@@ -43,7 +43,7 @@ async fn said(house: &House, sql: &str, id: uuid::Uuid) -> String {
 /// R46, R48: the window is asked before each send: it closes while the first is being handed over, and the second, which was
 /// read with it, does not go out. The run rests with its counts. Resumed, the session sends the other two, each once and
 /// under the id that it had; what had expired is not counted again.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_window_closes_between_two_sends(pool: PgPool) {
     let house = House::new(pool).await;
     let account = house.account(15_550_001).await;
@@ -101,7 +101,7 @@ async fn the_window_closes_between_two_sends(pool: PgPool) {
 
 /// R83: what is about to be handed over is marked before, so that who deletes the reminder meanwhile takes it for sent; what was called
 /// back since it was read does not go out. The marks of what did not leave are taken back.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_is_handed_over_is_marked_before(pool: PgPool) {
     let house = House::new(pool).await;
     let account = house.account(15_550_001).await;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use common::store::credentials::Record;
+use store::credentials::Record;
 use wacore::store::error::Result;
 use wacore::store::traits::TcTokenEntry;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use common::store::credentials::Record;
+use store::credentials::Record;
 use wacore::store::Device;
 use wacore::store::device::DEVICE_PROPS;
 use wacore::store::error::Result;

@@ -1,7 +1,7 @@
 //! Message secrets: what poll votes, reactions and edits of a message are encrypted with.
 
 use async_trait::async_trait;
-use common::store::credentials::Record;
+use store::credentials::Record;
 use wacore::store::error::{Result, StoreError};
 use wacore::store::traits::{MsgSecretEntry, MsgSecretStore, merge_msg_secret_expiry, merge_msg_secret_message_ts};
 

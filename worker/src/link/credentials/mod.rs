@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
-use common::store::Error;
-use common::store::credentials::{CredentialStore, Record};
+use store::Error;
+use store::credentials::{CredentialStore, Record};
 use tokio::sync::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
 use wacore::store::error::{Result, StoreError};
@@ -171,11 +171,11 @@ impl AccountBackend {
     async fn patiently<T, F, Fut>(&self, ask: F) -> Result<T>
     where
         F: Fn() -> Fut,
-        Fut: Future<Output = common::store::Result<T>>,
+        Fut: Future<Output = store::Result<T>>,
     {
         let mut pause = FIRST_PAUSE;
         loop {
-            let error = match common::store::answered(ask()).await {
+            let error = match store::answered(ask()).await {
                 Err(error) if error.is_transient() && !self.store.is_closed() => error,
                 Err(error) => return Err(self.refused(error)),
                 Ok(done) => return Ok(done),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use common::store::credentials::Record;
+use store::credentials::Record;
 use wacore::store::error::{Result, StoreError};
 use wacore::store::traits::SignalStore;
 

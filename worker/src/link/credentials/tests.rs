@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use common::id::TenantId;
-use common::seal::Sealer;
-use common::store::audit::Operator;
-use common::store::{Fence, accounts, tenants};
-use common::testing::{Line, Proxy};
+use domain::id::TenantId;
+use kit::{Line, Proxy};
 use sqlx::PgPool;
+use store::audit::Operator;
+use store::seal::Sealer;
+use store::{Fence, accounts, tenants};
 use wacore::appstate::processor::AppStateMutationMAC;
 use wacore::store::Device;
 use wacore::store::traits::{
@@ -20,7 +20,7 @@ use super::*;
 
 async fn backend(pool: &PgPool) -> AccountBackend {
     let tenant = TenantId::new();
-    tenants::create(pool, tenant, "tenant", common::store::audit::Operator::System("test")).await.unwrap();
+    tenants::create(pool, tenant, "tenant", store::audit::Operator::System("test")).await.unwrap();
     let account = accounts::create(pool, tenant, "account", Operator::System("test")).await.unwrap();
     again(pool, Fence { account: account.id, epoch: 0 })
 }
@@ -31,7 +31,7 @@ fn again(pool: &PgPool, fence: Fence) -> AccountBackend {
     AccountBackend::new(CredentialStore::new(pool.clone(), Arc::new(sealer), fence), CancellationToken::new())
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_device_comes_back_as_it_was(pool: PgPool) {
     let backend = backend(&pool).await;
     assert!(!backend.exists().await.unwrap());
@@ -46,7 +46,7 @@ async fn the_device_comes_back_as_it_was(pool: PgPool) {
     assert_eq!(bytes(&read), bytes(&device), "creating again changes nothing");
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn signal_state(pool: PgPool) {
     let backend = backend(&pool).await;
     let address: Arc<str> = "49151:3@s.whatsapp.net.0".into();
@@ -67,7 +67,7 @@ async fn signal_state(pool: PgPool) {
     assert_eq!(backend.get_max_prekey_id().await.unwrap(), 10);
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn contact_tokens_move_forward_only(pool: PgPool) {
     let backend = backend(&pool).await;
     let jid = "100@lid";
@@ -88,7 +88,7 @@ async fn contact_tokens_move_forward_only(pool: PgPool) {
     assert_eq!(held(&backend).await, None);
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn message_secrets_keep_the_longer_window(pool: PgPool) {
     let backend = backend(&pool).await;
     let entry = |expires_at, message_ts, byte| MsgSecretEntry {
@@ -107,7 +107,7 @@ async fn message_secrets_keep_the_longer_window(pool: PgPool) {
     assert_eq!(backend.delete_expired_msg_secrets(1_000).await.unwrap(), 0, "kept for good");
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn addresses_and_devices(pool: PgPool) {
     let backend = backend(&pool).await;
     let mapping = |lid: &str, phone: &str| LidPnMappingEntry {
@@ -138,7 +138,7 @@ async fn addresses_and_devices(pool: PgPool) {
     assert!(backend.get_sender_key_devices("g2").await.unwrap().is_empty());
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn sent_and_pending_messages(pool: PgPool) {
     let backend = backend(&pool).await;
     backend.store_sent_message("c", "m", b"sent").await.unwrap();
@@ -153,7 +153,7 @@ async fn sent_and_pending_messages(pool: PgPool) {
     assert_eq!(backend.delete_expired_pending_inbound(i64::MAX).await.unwrap(), 1);
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn app_state(pool: PgPool) {
     let backend = backend(&pool).await;
     assert_eq!(backend.get_version("critical_block").await.unwrap().version, 0);
@@ -171,7 +171,7 @@ async fn app_state(pool: PgPool) {
     assert!(backend.get_mutation_mac("regular_low", &[1; 32]).await.unwrap().is_some());
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_refused_write_is_signalled(pool: PgPool) {
     let owner = backend(&pool).await;
     let stale = again(&pool, Fence { epoch: -1, ..owner.store.fence() });
@@ -182,7 +182,7 @@ async fn a_refused_write_is_signalled(pool: PgPool) {
 
 /// R01: a received message and the keys to open one wait for a database that is away, and the Signal state that used its key up
 /// waits behind it; the end of the connection ends the wait.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_received_message_waits_for_the_database(pool: PgPool) {
     let fence = backend(&pool).await.store.fence();
     let options = pool.connect_options();

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use common::seal::Sealer;
-use common::store;
-use common::store::credentials::CredentialStore;
+use store::seal::Sealer;
+
 use sqlx::PgPool;
+use store::credentials::CredentialStore;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;

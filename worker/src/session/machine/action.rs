@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use common::account::Status;
-use common::telemetry::metrics::labels::RestartCause;
+use domain::account::Status;
+use process::telemetry::metrics::labels::RestartCause;
 
 use super::state::{Passkey, Who};
 

@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
-use common::account::Status;
-use common::clock::BootTime;
-use common::telemetry::metrics::labels::RestartCause;
+use domain::account::Status;
+use process::clock::BootTime;
+use process::telemetry::metrics::labels::RestartCause;
 
 use self::action::Action;
 use self::close::{closed, unanswered};

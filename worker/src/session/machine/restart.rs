@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use common::account::Status;
-use common::clock::BootTime;
-use common::telemetry::metrics::labels::RestartCause;
+use domain::account::Status;
+use process::clock::BootTime;
+use process::telemetry::metrics::labels::RestartCause;
 
 use super::action::Action;
 use super::state::{After, End, Purpose, STEADY, State};

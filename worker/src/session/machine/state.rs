@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use common::account::Status;
-use common::clock::BootTime;
-use common::telemetry::metrics::labels::{Loss, SessionState};
+use domain::account::Status;
+use process::clock::BootTime;
+use process::telemetry::metrics::labels::{Loss, SessionState};
 
 use crate::link::CloseReason;
 

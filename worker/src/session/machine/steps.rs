@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use common::account::Status;
-use common::clock::BootTime;
+use domain::account::Status;
+use process::clock::BootTime;
 
 use super::action::Action;
 use super::state::{After, End, Purpose, State};

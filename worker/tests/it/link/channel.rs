@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chrono::DateTime;
-use common::id::AccountId;
-use common::store::Fence;
+use domain::id::AccountId;
+use store::Fence;
 use worker::link::channel::RECEIPT_BACKLOG;
 use worker::link::fake::{Call, FakeConnector};
 use worker::link::{CloseReason, Connector, LinkError, LinkEvent, OpenSpec, ReceiptKind, SendError, channel};

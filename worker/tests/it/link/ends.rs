@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use common::seal::Sealer;
-use common::store::keys;
 use sqlx::PgPool;
+use store::keys;
+use store::seal::Sealer;
 use worker::link::{CloseReason, Connector as _, LinkError, OpenSpec, SendError, channel};
 
 use super::house::House;
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_write_after_a_claim_ends_the_link(pool: PgPool) {
     let house = House::new(pool).await;
     let (fence, mut line) = house.linked("491531").await;
@@ -31,7 +31,7 @@ async fn a_write_after_a_claim_ends_the_link(pool: PgPool) {
     line.connected().await;
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_second_connection_replaces_the_first(pool: PgPool) {
     let house = House::new(pool).await;
     let (fence, mut first) = house.linked("491532").await;
@@ -40,7 +40,7 @@ async fn a_second_connection_replaces_the_first(pool: PgPool) {
     assert_eq!(first.closed().await, CloseReason::Replaced);
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn logging_out_unlinks_the_device(pool: PgPool) {
     let house = House::new(pool).await;
     let (fence, mut line) = house.linked("491533").await;
@@ -53,7 +53,7 @@ async fn logging_out_unlinks_the_device(pool: PgPool) {
     assert!(matches!(reason, CloseReason::LoggedOut { .. }), "{reason:?}");
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_phone_unlinks_the_device(pool: PgPool) {
     let house = House::new(pool).await;
     let (_, mut line) = house.linked("491534").await;
@@ -62,7 +62,7 @@ async fn the_phone_unlinks_the_device(pool: PgPool) {
     assert!(matches!(reason, CloseReason::LoggedOut { .. }), "{reason:?}");
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_lost_connection_and_a_restart(pool: PgPool) {
     let house = House::new(pool).await;
     let (fence, mut line) = house.linked("491535").await;
@@ -79,7 +79,7 @@ async fn a_lost_connection_and_a_restart(pool: PgPool) {
     assert_eq!(line.closed().await, CloseReason::Requested);
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn refused_logins(pool: PgPool) {
     let house = House::new(pool).await;
     let (fence, line) = house.linked("491536").await;
@@ -99,7 +99,7 @@ async fn refused_logins(pool: PgPool) {
     assert!((55..=60).contains(&expires_in.as_secs()), "{expires_in:?}");
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_dropped_handle_drops_the_socket(pool: PgPool) {
     let house = House::new(pool).await;
     let (_, line) = house.linked("491537").await;
@@ -118,7 +118,7 @@ async fn a_dropped_handle_drops_the_socket(pool: PgPool) {
 }
 
 /// R04: a record under a key that this worker was not given ends the link, and nothing is deleted.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_unknown_key_ends_the_link(pool: PgPool) {
     let house = House::new(pool).await;
     let (fence, mut line) = house.linked("491538").await;

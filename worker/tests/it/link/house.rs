@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use common::id::AccountId;
-use common::seal::Sealer;
-use common::store::Fence;
+use domain::id::AccountId;
 use serde_json::{Value, json};
 use simulator::Simulator;
 use sqlx::PgPool;
+use store::Fence;
+use store::seal::Sealer;
 use tokio::time::timeout;
 use worker::link::whatsapp::version::WebVersion;
 use worker::link::whatsapp::{Settings, WhatsApp};

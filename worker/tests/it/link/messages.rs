@@ -6,7 +6,7 @@ use worker::link::{CloseReason, LinkEvent, MessageKind, ReceiptKind, SendError};
 
 use super::house::House;
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_text_arrives_once_and_its_receipts_come_back(pool: PgPool) {
     let house = House::new(pool).await;
     house.post("/phones", json!({ "number": "491700", "auto_receipts": "delivered" })).await;
@@ -33,7 +33,7 @@ async fn a_text_arrives_once_and_its_receipts_come_back(pool: PgPool) {
     assert_eq!(receipt(&mut line, ReceiptKind::Read).await, expected);
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_cannot_be_sent_says_so(pool: PgPool) {
     let house = House::new(pool).await;
     let (_, mut line) = house.linked("491522").await;
@@ -45,7 +45,7 @@ async fn what_cannot_be_sent_says_so(pool: PgPool) {
     assert_eq!(line.link.send_text("491701@s.whatsapp.net", "A3", "x").await, Err(SendError::NotConnected));
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_message_not_stored_is_handed_out_again(pool: PgPool) {
     let house = House::new(pool).await;
     let (fence, mut line) = house.linked("491523").await;
@@ -82,7 +82,7 @@ async fn a_message_not_stored_is_handed_out_again(pool: PgPool) {
     }
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn groups_and_who_may_post(pool: PgPool) {
     let house = House::new(pool).await;
     let (fence, line) = house.linked("491524").await;

@@ -8,7 +8,7 @@ use worker::link::{CloseReason, LinkEvent};
 
 use super::house::House;
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_phone_scans_the_code_and_the_next_link_is_online(pool: PgPool) {
     let house = House::new(pool).await;
     let fence = house.account().await;
@@ -42,7 +42,7 @@ async fn a_phone_scans_the_code_and_the_next_link_is_online(pool: PgPool) {
     line.link.close().await;
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn another_worker_resumes_from_postgres_alone(pool: PgPool) {
     let house = House::new(pool).await;
     let (fence, mut line) = house.linked("491512").await;
@@ -70,7 +70,7 @@ async fn another_worker_resumes_from_postgres_alone(pool: PgPool) {
     assert!(stats["handshakes"]["ik"].as_u64().unwrap() >= 4, "the certificate is kept: {stats}");
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_phone_takes_a_pairing_code(pool: PgPool) {
     let house = House::new(pool).await;
     let fence = house.account().await;
@@ -83,7 +83,7 @@ async fn a_phone_takes_a_pairing_code(pool: PgPool) {
     assert_eq!(line.connected().await, "4915130000");
 }
 
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn nobody_listens_at_the_address(pool: PgPool) {
     let house = House::new(pool).await;
     let fence = house.account().await;
@@ -97,7 +97,7 @@ async fn nobody_listens_at_the_address(pool: PgPool) {
         pre_keys: 20,
     };
     let keys = "a:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
-    let sealer = std::sync::Arc::new(common::seal::Sealer::parse(keys).unwrap());
+    let sealer = std::sync::Arc::new(store::seal::Sealer::parse(keys).unwrap());
     let connector = worker::link::whatsapp::WhatsApp::new(house.pool.clone(), sealer, settings).unwrap();
     let (events, inbox) = worker::link::channel();
     let spec = worker::link::OpenSpec { fence, generation: 7, label: "x".to_owned() };

@@ -1,0 +1,46 @@
+//! The listening side of one worker: three queues, three channels, and the broom.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::answer::Answering;
+use super::{Doorbell, Handler, consume, subscribe, tidy};
+use domain::id::WorkerId;
+use domain::job::Queue;
+
+/// How long answers that are under way may take once a stop is asked for.
+const FINISHING: Duration = Duration::from_secs(5);
+
+impl Doorbell {
+    /// Answers the bells of `worker`: its share of the shared queues until `stop` is cancelled, those of its own inbox until
+    /// `last` is. Never fails: what breaks is started anew, and [`Handler::noted`] hears of it.
+    ///
+    /// Cancel `stop` as soon as the process is asked to end: others take what is new. Cancel `last` when it owns nothing any
+    /// more: what is under way ends within a few seconds, and the inbox is dropped.
+    pub async fn listen(
+        &self,
+        worker: WorkerId,
+        handler: Arc<dyn Handler>,
+        stop: CancellationToken,
+        last: CancellationToken,
+    ) {
+        let answering = Arc::new(Answering::new(self.clone(), worker, handler, stop, last));
+        tokio::join!(
+            subscribe::hear(Arc::clone(&answering)),
+            consume::supervise(Arc::clone(&answering), Queue::Inbox(worker)),
+            consume::supervise(Arc::clone(&answering), Queue::Claim),
+            consume::supervise(Arc::clone(&answering), Queue::FireReminder),
+            tidy::keep_tidy(Arc::clone(&answering)),
+        );
+        answering.tasks.close();
+        if tokio::time::timeout(FINISHING, answering.tasks.wait()).await.is_err() {
+            tracing::warn!("some bells were still being answered when the time was up");
+        }
+        let dropped = self.drop_queue(Queue::Inbox(worker), i64::MAX);
+        if !matches!(tokio::time::timeout(FINISHING, dropped).await, Ok(Ok(true))) {
+            tracing::debug!("the inbox stays for the scheduler to drop");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Leases in Redis: fast routing and fast detection of dead workers. Safety is the epoch's (`store::leases`), not theirs.
+//! What the keys hold stands at their names (`redis_keys`).
+
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Script, Value};
+
+use crate::keys::{RedisKeys, lease_owner, lease_value};
+use domain::id::{AccountId, WorkerId};
+use process::telemetry::metrics::failure;
+use process::telemetry::metrics::labels::RedisUser;
+
+/// Accounts in one round trip; one Lua call of this size stalls Redis for about two milliseconds.
+const BATCH: usize = 1_000;
+
+/// Redis did not answer, or not in words that we know. It never means that a lease is lost.
+#[derive(Debug, thiserror::Error)]
+#[error("leases: {0}")]
+pub struct Error(#[source] redis::RedisError);
+
+impl From<redis::RedisError> for Error {
+    fn from(error: redis::RedisError) -> Self {
+        failure::count_redis(RedisUser::Lease, &error);
+        Self(error)
+    }
+}
+
+/// What a renewal found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// It was ours and lives on.
+    Held,
+    /// Nobody's: it ran out, or Redis was emptied. Postgres decides who may take it again.
+    Missing,
+    /// Somebody else's.
+    Taken,
+}
+
+/// What a worker won.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Won {
+    /// The keys.
+    pub accounts: Vec<AccountId>,
+    /// This Redis has not been itself for as long as a lease lives: it was emptied, restarted, or took over from another. A
+    /// key that is missing says nothing then: its owner may not have come to renew it yet. Only an account that was given
+    /// back may be claimed, whatever the heartbeat of its owner.
+    pub young: bool,
+}
+
+/// What an account's key holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// `<worker>:<epoch>`; none: there is no key.
+    pub value: Option<String>,
+    /// Milliseconds until it ends; negative without a key.
+    pub ttl_ms: i64,
+}
+
+/// The leases of one worker.
+#[derive(Clone)]
+pub struct Leases {
+    connection: ConnectionManager,
+    keys: RedisKeys,
+    worker: WorkerId,
+    ttl: Duration,
+}
+
+impl Leases {
+    /// Prepares the connection; it is made with the first use. `ttl` is how long a lease lives without a renewal.
+    ///
+    /// # Errors
+    /// When the URL is malformed; Redis itself may be away.
+    pub fn connect(url: &str, prefix: &str, worker: WorkerId, ttl: Duration) -> Result<Self, Error> {
+        let config = ConnectionManagerConfig::new()
+            .set_response_timeout(Some(Duration::from_secs(2)))
+            .set_connection_timeout(Some(Duration::from_secs(2)))
+            .set_number_of_retries(2);
+        let connection = ConnectionManager::new_lazy_with_config(redis::Client::open(url)?, config)?;
+        Ok(Self { connection, keys: RedisKeys::new(prefix), worker, ttl })
+    }
+
+    /// How long a lease lives without a renewal.
+    #[must_use]
+    pub fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    fn ttl_ms(&self) -> u64 {
+        u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// First step of a claim: takes the key where nobody holds it (or this worker does, from a claim that went no
+    /// further). Answers those won. Nothing else has happened when it is refused.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn acquire(&self, accounts: &[AccountId]) -> Result<Won, Error> {
+        let mut all = Won { accounts: Vec::new(), young: false };
+        for batch in accounts.chunks(BATCH) {
+            let script = Script::new(include_str!("lua/acquire.lua"));
+            let mut call = script.arg(lease_owner(self.worker));
+            call.arg(self.ttl_ms());
+            call.key(self.keys.leases_since());
+            for account in batch {
+                call.key(self.keys.lease(*account));
+            }
+            let (young, won): (bool, Vec<usize>) = call.invoke_async(&mut self.connection.clone()).await?;
+            all.young |= young;
+            all.accounts.extend(won.into_iter().filter_map(|i| batch.get(i - 1).copied()));
+        }
+        Ok(all)
+    }
+
+    /// Third step of a claim: puts the epoch into the key if it is still this worker's. Refused: forget the account.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn confirm(&self, account: AccountId, epoch: i64) -> Result<bool, Error> {
+        let won: i64 = Script::new(include_str!("lua/confirm.lua"))
+            .key(self.keys.lease(account))
+            .arg(lease_value(self.worker, 0))
+            .arg(lease_value(self.worker, epoch))
+            .arg(self.ttl_ms())
+            .invoke_async(&mut self.connection.clone())
+            .await?;
+        Ok(won == 1)
+    }
+
+    /// Renews leases in batches. A key that is missing is set again only when `restore` says that Postgres still names
+    /// this worker as the owner. With nothing to renew, Redis is asked all the same: an answer counts as a confirmation.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn renew(&self, held: &[(AccountId, i64)], restore: bool) -> Result<Vec<(AccountId, Renewal)>, Error> {
+        if held.is_empty() {
+            self.ping().await?;
+        }
+        let mut renewals = Vec::with_capacity(held.len());
+        for batch in held.chunks(BATCH) {
+            let script = Script::new(include_str!("lua/renew.lua"));
+            let mut call = script.arg(self.ttl_ms());
+            call.arg(u8::from(restore));
+            for (account, epoch) in batch {
+                call.key(self.keys.lease(*account));
+                call.arg(lease_value(self.worker, *epoch));
+            }
+            let found: Vec<u8> = call.invoke_async(&mut self.connection.clone()).await?;
+            renewals.extend(batch.iter().zip(found).map(|((account, _), found)| {
+                let renewal = match found {
+                    0 => Renewal::Held,
+                    1 => Renewal::Missing,
+                    _ => Renewal::Taken,
+                };
+                (*account, renewal)
+            }));
+        }
+        Ok(renewals)
+    }
+
+    /// Gives leases back: compare and delete, whatever the epoch. Answers how many were this worker's.
+    ///
+    /// # Errors
+    /// When Redis does not answer; the leases then run out by themselves.
+    pub async fn release(&self, accounts: &[AccountId]) -> Result<i64, Error> {
+        let mut gone = 0;
+        for batch in accounts.chunks(BATCH) {
+            let script = Script::new(include_str!("lua/release.lua"));
+            let mut call = script.arg(lease_owner(self.worker));
+            for account in batch {
+                call.key(self.keys.lease(*account));
+            }
+            gone += call.invoke_async::<i64>(&mut self.connection.clone()).await?;
+        }
+        Ok(gone)
+    }
+
+    /// Gives back leases under exactly these epochs. Answers how many there were.
+    ///
+    /// # Errors
+    /// When Redis does not answer; the leases then run out by themselves.
+    pub async fn release_claims(&self, claims: &[(AccountId, i64)]) -> Result<i64, Error> {
+        let mut gone = 0;
+        for batch in claims.chunks(BATCH) {
+            let script = Script::new(include_str!("lua/release_claims.lua"));
+            let mut call = script.prepare_invoke();
+            for (account, epoch) in batch {
+                call.key(self.keys.lease(*account));
+                call.arg(lease_value(self.worker, *epoch));
+            }
+            gone += call.invoke_async::<i64>(&mut self.connection.clone()).await?;
+        }
+        Ok(gone)
+    }
+
+    /// What the keys of accounts hold, in order, whoever's they are. Changes nothing.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn look(&self, accounts: &[AccountId]) -> Result<Vec<Key>, Error> {
+        let mut keys = Vec::with_capacity(accounts.len());
+        for batch in accounts.chunks(BATCH) {
+            let mut pipeline = redis::pipe();
+            for account in batch {
+                pipeline.cmd("GET").arg(self.keys.lease(*account)).cmd("PTTL").arg(self.keys.lease(*account));
+            }
+            let answers: Vec<Value> = pipeline.query_async(&mut self.connection.clone()).await?;
+            let (answers, _) = answers.as_chunks::<2>();
+            for [value, ttl_ms] in answers {
+                let value = redis::from_redis_value_ref(value).map_err(redis::RedisError::from)?;
+                let ttl_ms = redis::from_redis_value_ref(ttl_ms).map_err(redis::RedisError::from)?;
+                keys.push(Key { value, ttl_ms });
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Whether Redis answers and takes writes.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let _: Value = redis::cmd("SET")
+            .arg(self.keys.ping(self.worker))
+            .arg(1)
+            .arg("PX")
+            .arg(1_000)
+            .query_async(&mut self.connection.clone())
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,315 @@
+//! Pure. An account's life: its states, what a client may do in each, and what a label may be.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::visible::is_visible;
+
+/// Longest label, in characters.
+pub const MAX_LABEL: usize = 100;
+/// How long a pairing may take, in seconds; the one authority on when it ends (R25).
+pub const PAIRING_WINDOW_S: u32 = 300;
+
+/// What an account is right now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "sqlx", sqlx(type_name = "text", rename_all = "snake_case"))]
+#[cfg_attr(feature = "openapi", schema(as = AccountStatus))]
+pub enum Status {
+    /// No phone is linked.
+    Unpaired,
+    /// A pairing is under way.
+    Pending,
+    /// Its socket is open.
+    Connected,
+    /// Linked, but its socket is closed; it comes back by itself.
+    Disconnected,
+    /// The phone removed this device: only a new pairing helps.
+    LoggedOut,
+    /// WhatsApp banned the account.
+    Banned,
+}
+
+impl Status {
+    /// Each of them, in the order of an account's life.
+    pub const ALL: [Self; 6] =
+        [Self::Unpaired, Self::Pending, Self::Connected, Self::Disconnected, Self::LoggedOut, Self::Banned];
+
+    /// The word that the row holds.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unpaired => "unpaired",
+            Self::Pending => "pending",
+            Self::Connected => "connected",
+            Self::Disconnected => "disconnected",
+            Self::LoggedOut => "logged_out",
+            Self::Banned => "banned",
+        }
+    }
+
+    /// Whether a pairing may start (R11); while one is under way it may start over (R27).
+    #[must_use]
+    pub const fn may_pair(self) -> bool {
+        match self {
+            Self::Unpaired | Self::Pending | Self::Disconnected | Self::LoggedOut | Self::Banned => true,
+            Self::Connected => false,
+        }
+    }
+
+    /// Whether a socket is open, or being opened for a pairing.
+    #[must_use]
+    pub const fn is_live(self) -> bool {
+        match self {
+            Self::Pending | Self::Connected => true,
+            Self::Unpaired | Self::Disconnected | Self::LoggedOut | Self::Banned => false,
+        }
+    }
+
+    /// Whether a message may be queued: only while the account is going to be online without anyone's doing. While a pairing is
+    /// under way this holds if a phone was linked before.
+    #[must_use]
+    pub const fn may_send(self) -> bool {
+        match self {
+            Self::Pending | Self::Connected | Self::Disconnected => true,
+            Self::Unpaired | Self::LoggedOut | Self::Banned => false,
+        }
+    }
+}
+
+/// What keeps an account from sending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum WaitReason {
+    /// No phone is linked: pair it.
+    Unpaired,
+    /// A pairing is under way.
+    Pairing,
+    /// It has no connection to WhatsApp; it comes back by itself.
+    Offline,
+    /// The phone removed this device: pair it anew, with the same phone.
+    LoggedOut,
+    /// WhatsApp banned it.
+    Banned,
+    /// WhatsApp holds back messages to people who never wrote; it goes on by itself.
+    Held,
+}
+
+/// Why what is queued does not go out now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Wait {
+    /// What it waits for.
+    pub reason: WaitReason,
+    /// Until when at least, where that is known.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// What keeps an account from sending at this moment; none: nothing does. A ban stands in the way longest and is named first.
+#[must_use]
+pub fn waits(
+    status: Status,
+    banned_until: Option<DateTime<Utc>>,
+    held_until: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Option<Wait> {
+    let ahead = |until: Option<DateTime<Utc>>| until.filter(|until| *until > now);
+    let (reason, until) = match status {
+        Status::Banned => (WaitReason::Banned, ahead(banned_until)),
+        Status::Unpaired => (WaitReason::Unpaired, None),
+        Status::LoggedOut => (WaitReason::LoggedOut, None),
+        Status::Pending => (WaitReason::Pairing, None),
+        Status::Connected | Status::Disconnected if ahead(held_until).is_some() => {
+            (WaitReason::Held, ahead(held_until))
+        }
+        Status::Disconnected => (WaitReason::Offline, None),
+        Status::Connected => return None,
+    };
+    Some(Wait { reason, until })
+}
+
+/// What a client may do with an account; each is a button.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Link a phone: `POST …/pair`.
+    Pair,
+    /// Unlink it here: `POST …/unpair`.
+    Unpair,
+    /// Queue a message: `POST …/messages`.
+    Send,
+    /// Read the groups anew: `POST …/groups/sync`.
+    Sync,
+    /// Change the label: `PATCH`.
+    Rename,
+    /// Remove it for good: `DELETE`.
+    Delete,
+}
+
+/// What may be done in this state, in the order in which buttons stand (R32). Unpair and delete succeed from every
+/// state (R15); unpair is offered only where it would change something.
+#[must_use]
+pub const fn actions(status: Status) -> &'static [Action] {
+    use Action::{Delete, Pair, Rename, Send, Sync, Unpair};
+    match status {
+        Status::Unpaired => &[Pair, Rename, Delete],
+        Status::Pending => &[Pair, Unpair, Rename, Delete],
+        Status::Connected => &[Send, Sync, Unpair, Rename, Delete],
+        Status::Disconnected => &[Pair, Send, Unpair, Rename, Delete],
+        Status::LoggedOut | Status::Banned => &[Pair, Unpair, Rename, Delete],
+    }
+}
+
+/// What a pairing waits for; whoever looks on must do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "sqlx", sqlx(type_name = "text", rename_all = "snake_case"))]
+#[cfg_attr(feature = "openapi", schema(as = PairingStep))]
+pub enum Step {
+    /// The phone scans the QR code.
+    Qr,
+    /// The phone's owner types the eight characters.
+    Code,
+    /// WhatsApp asks for the account's passkey: `advice` says what to do.
+    Passkey,
+}
+
+/// How a phone is linked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "sqlx", sqlx(type_name = "text", rename_all = "snake_case"))]
+#[cfg_attr(feature = "openapi", schema(as = PairingMethod))]
+pub enum Method {
+    /// The phone scans a QR code.
+    #[default]
+    Qr,
+    /// The phone's owner types an eight-character code (R31).
+    Code,
+}
+
+impl Method {
+    /// The word that the row holds.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Qr => "qr",
+            Self::Code => "code",
+        }
+    }
+}
+
+/// Why a text is no label or name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LabelError {
+    /// Nothing but white space.
+    #[error("must not be empty")]
+    Empty,
+    /// Longer than allowed; holds the most characters.
+    #[error("must have at most {0} characters")]
+    TooLong(usize),
+    /// Contains a line break, a tab or another control character.
+    #[error("must not contain control characters")]
+    Control,
+}
+
+/// A label without the white space around it.
+///
+/// # Errors
+/// When nothing is left, it is longer than [`MAX_LABEL`] characters, or it has control characters.
+pub fn label(text: &str) -> Result<String, LabelError> {
+    name(text, MAX_LABEL)
+}
+
+/// The same rule for other names that people give, with a limit of their own.
+///
+/// # Errors
+/// As [`label`].
+pub fn name(text: &str, most: usize) -> Result<String, LabelError> {
+    let text = text.trim();
+    if !is_visible(text) {
+        return Err(LabelError::Empty);
+    }
+    if text.chars().count() > most {
+        return Err(LabelError::TooLong(most));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(LabelError::Control);
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R11, R27: only a connected account can't be paired.
+    #[test]
+    fn pairing_starts_from_every_state_but_connected() {
+        for status in Status::ALL {
+            assert_eq!(status.may_pair(), status != Status::Connected, "{status:?}");
+        }
+    }
+
+    /// R32: the offered actions agree with the rules behind them, and every state can be left for good.
+    #[test]
+    fn actions_agree_with_the_rules() {
+        for status in Status::ALL {
+            let actions = actions(status);
+            assert_eq!(actions.contains(&Action::Pair), status.may_pair(), "{status:?}");
+            // while a phone is being linked it is not known whether it is the first
+            let sends = status.may_send() && status != Status::Pending;
+            assert_eq!(actions.contains(&Action::Send), sends, "{status:?}");
+            assert_eq!(actions.contains(&Action::Sync), status == Status::Connected, "{status:?}");
+            assert_eq!(actions.contains(&Action::Unpair), status != Status::Unpaired, "{status:?}");
+            assert!(actions.contains(&Action::Delete) && actions.contains(&Action::Rename), "{status:?}");
+        }
+    }
+
+    /// R74: who waits is told for what and until when; what lies behind is no reason.
+    #[test]
+    fn what_an_account_waits_for() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let (before, after) = (now - chrono::TimeDelta::hours(1), now + chrono::TimeDelta::hours(1));
+        for (status, banned, held, expected) in [
+            (Status::Connected, None, None, None),
+            (Status::Connected, Some(before), Some(before), None),
+            (Status::Connected, None, Some(after), Some((WaitReason::Held, Some(after)))),
+            (Status::Disconnected, None, None, Some((WaitReason::Offline, None))),
+            (Status::Disconnected, None, Some(before), Some((WaitReason::Offline, None))),
+            (Status::Disconnected, None, Some(after), Some((WaitReason::Held, Some(after)))),
+            (Status::Banned, Some(after), Some(after), Some((WaitReason::Banned, Some(after)))),
+            (Status::Banned, None, None, Some((WaitReason::Banned, None))),
+            (Status::LoggedOut, None, Some(after), Some((WaitReason::LoggedOut, None))),
+            (Status::Unpaired, None, None, Some((WaitReason::Unpaired, None))),
+            (Status::Pending, None, None, Some((WaitReason::Pairing, None))),
+        ] {
+            let expected = expected.map(|(reason, until)| Wait { reason, until });
+            assert_eq!(waits(status, banned, held, now), expected, "{status:?} {banned:?} {held:?}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_spelled_alike_in_rows_and_answers() {
+        for status in Status::ALL {
+            assert_eq!(serde_json::to_value(status).ok(), Some(serde_json::Value::from(status.as_str())));
+        }
+    }
+
+    #[test]
+    fn a_label_is_trimmed_and_bounded() {
+        assert_eq!(label("  Sales  ").as_deref(), Ok("Sales"));
+        assert_eq!(label(" \t "), Err(LabelError::Empty));
+        assert_eq!(label("a\nb"), Err(LabelError::Control));
+        assert_eq!(label("a\0b"), Err(LabelError::Control));
+        assert_eq!(label(&"ä".repeat(100)), Ok("ä".repeat(100)));
+        assert_eq!(label(&"ä".repeat(101)), Err(LabelError::TooLong(100)));
+    }
+}

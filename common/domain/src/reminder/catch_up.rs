@@ -1,0 +1,217 @@
+//! Pure. Late occurrences: which of them fire, and which are missed. And runs that would overlap.
+
+use chrono::{DateTime, Duration, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use schedule::Error;
+
+/// What fires later than this counts as late.
+pub const LATE: Duration = Duration::seconds(60);
+/// The catch-up window of a reminder that names none, in seconds.
+pub const DEFAULT_WINDOW_S: i32 = 3_600;
+/// The catch-up windows that a reminder may have, in seconds.
+pub const WINDOW_S: std::ops::RangeInclusive<i32> = 60..=86_400;
+/// Most late occurrences that fire at one time, and most runs that wait for one to be over.
+pub const MOST: usize = 10;
+/// Most occurrences before the window that are counted; a rule fires every five minutes at most, so that is a third of a day.
+const COUNTED: usize = 100;
+/// Most occurrences within the window: a day of them, every five minutes.
+const WITHIN: usize = 300;
+
+/// What becomes of occurrences that came due while nobody could fire them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "sqlx", sqlx(type_name = "text", rename_all = "snake_case"))]
+pub enum Misfire {
+    /// The newest within the catch-up window fires.
+    #[default]
+    Latest,
+    /// Those within the catch-up window fire, the newest ten at most, one after the other.
+    All,
+    /// None that is more than a minute late fires.
+    Skip,
+}
+
+impl Misfire {
+    /// The word that the row holds.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Latest => "latest",
+            Self::All => "all",
+            Self::Skip => "skip",
+        }
+    }
+}
+
+/// What becomes of an occurrence that comes due while the run before is in progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "sqlx", sqlx(type_name = "text", rename_all = "snake_case"))]
+pub enum Overlap {
+    /// It is missed.
+    #[default]
+    Skip,
+    /// It waits until the run before is over; ten wait at most.
+    Queue,
+    /// Both go on.
+    Allow,
+}
+
+impl Overlap {
+    /// The word that the row holds.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Queue => "queue",
+            Self::Allow => "allow",
+        }
+    }
+}
+
+/// Why an occurrence does not fire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Later than the catch-up window.
+    TooLate,
+    /// Late, and the reminder sends nothing late.
+    Late,
+    /// Late, and newer ones fire in its place.
+    Superseded,
+    /// The run before is in progress.
+    Overlap,
+    /// As many runs as may are waiting for the one before.
+    QueueFull,
+}
+
+impl Why {
+    /// Each of them.
+    pub const ALL: [Self; 5] = [Self::TooLate, Self::Late, Self::Superseded, Self::Overlap, Self::QueueFull];
+
+    /// In words for a person.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::TooLate => "it came due too long ago (`catchup_window_s`)",
+            Self::Late => "it was late, and nothing is sent late (`misfire`: `skip`)",
+            Self::Superseded => "it was late, and a newer one is sent in its place",
+            Self::Overlap => "the run before was still in progress (`overlap`: `skip`)",
+            Self::QueueFull => "ten runs wait for the one before already",
+        }
+    }
+
+    /// In one word, for metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLate => "too_late",
+            Self::Late => "late",
+            Self::Superseded => "superseded",
+            Self::Overlap => "overlap",
+            Self::QueueFull => "queue_full",
+        }
+    }
+}
+
+/// What was due, sorted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sorted {
+    /// Fires now, in order.
+    pub fire: Vec<DateTime<Utc>>,
+    /// Is missed, in order.
+    pub missed: Vec<(DateTime<Utc>, Why)>,
+    /// There were more that are missed than were counted.
+    pub uncounted: bool,
+    /// The first occurrence after now; none: there is none.
+    pub next: Result<Option<DateTime<Utc>>, Error>,
+}
+
+/// Sorts what came due from `first` until `now`. `next` answers the first occurrence strictly after an instant; `enough`
+/// whether computing has cost enough: then of what was not looked at the newest is found, and the rest counts as missed.
+pub fn sort(
+    first: DateTime<Utc>,
+    now: DateTime<Utc>,
+    (misfire, window): (Misfire, TimeDelta),
+    mut next: impl FnMut(DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Error>,
+    enough: impl Fn() -> bool,
+) -> Sorted {
+    let opens = now - window;
+    let (mut missed, mut within, mut uncounted, mut cut) = (Vec::new(), Vec::new(), false, false);
+    let mut at = Ok(Some(first));
+    while let Ok(Some(due)) = at
+        && due < opens
+    {
+        missed.push((due, Why::TooLate));
+        let full = missed.len() >= COUNTED || enough();
+        at = next(due);
+        if full && matches!(at, Ok(Some(due)) if due < opens) {
+            uncounted = true;
+            at = next(opens - TimeDelta::microseconds(1));
+        }
+    }
+    while let Ok(Some(due)) = at
+        && due <= now
+    {
+        within.push(due);
+        at = next(due);
+        if let Ok(Some(due)) = at
+            && due <= now
+            && (within.len() >= WITHIN || enough())
+        {
+            (uncounted, cut) = (true, true);
+            at = newest(due, now, &mut next).and_then(|newest| {
+                within.push(newest);
+                next(now)
+            });
+        }
+    }
+    let (from, why) = match misfire {
+        Misfire::Latest => (within.len().saturating_sub(1), Why::Superseded),
+        Misfire::All if cut => (within.len().saturating_sub(1), Why::Superseded),
+        Misfire::All => (within.len().saturating_sub(MOST), Why::Superseded),
+        Misfire::Skip => (within.partition_point(|due| now - *due > LATE), Why::Late),
+    };
+    let fire = within.split_off(from);
+    missed.extend(within.into_iter().map(|due| (due, why)));
+    Sorted { fire, missed, uncounted, next: at }
+}
+
+/// The newest occurrence until `now`, from one on that lies before it: `next` of an instant is past `now` for just those
+/// that are not earlier than the newest, so it is found by halving.
+fn newest(
+    first: DateTime<Utc>,
+    now: DateTime<Utc>,
+    next: &mut impl FnMut(DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Error>,
+) -> Result<DateTime<Utc>, Error> {
+    let (mut newest, mut past) = (first, now);
+    // two occurrences are five minutes apart
+    while past - newest > LATE {
+        let middle = newest + (past - newest) / 2;
+        match next(middle)? {
+            Some(at) if at <= now => newest = at,
+            _ => past = middle,
+        }
+    }
+    Ok(newest)
+}
+
+impl Sorted {
+    /// Applies the reminder's rule for runs that would overlap; `open` runs of it are in progress or wait.
+    #[must_use]
+    pub fn beside(mut self, overlap: Overlap, open: usize) -> Self {
+        let (room, why) = match overlap {
+            Overlap::Allow => return self,
+            Overlap::Skip if open == 0 => return self,
+            Overlap::Skip => (0, Why::Overlap),
+            Overlap::Queue => (MOST.saturating_sub(open), Why::QueueFull),
+        };
+        let left = self.fire.split_off(room.min(self.fire.len()));
+        self.missed.extend(left.into_iter().map(|due| (due, why)));
+        self
+    }
+}

@@ -1,0 +1,197 @@
+//! Pure. A run's life: what its targets make of it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub mod machine;
+pub mod notice;
+
+/// How far one target of a run is. Exactly `Pending` is unfinished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "sqlx", sqlx(type_name = "text", rename_all = "snake_case"))]
+pub enum TargetState {
+    /// Not sent yet.
+    Pending,
+    /// Every text of the reminder was taken by WhatsApp's server.
+    Sent,
+    /// At least one text could not be sent.
+    Failed,
+    /// Not tried, for a reason that stands beside it.
+    Skipped,
+}
+
+impl TargetState {
+    /// The word as it is stored and shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// How far a run is. `Pending`, `Running` and `Paused` are unfinished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "sqlx", sqlx(type_name = "text", rename_all = "snake_case"))]
+#[cfg_attr(feature = "openapi", schema(as = RunStatus))]
+pub enum Status {
+    /// Fired; no worker has looked at it yet.
+    Pending,
+    /// Its messages are queued.
+    Running,
+    /// Every target was sent.
+    Success,
+    /// Some targets were sent, some were not.
+    Partial,
+    /// No target was sent.
+    Failed,
+    /// The delivery window closed on the way (R46).
+    Paused,
+    /// The reminder was edited before this run had begun (R44).
+    Canceled,
+    /// It was never begun: it came due too long ago, or while the run before was in progress.
+    Missed,
+}
+
+impl Status {
+    /// Each of them.
+    pub const ALL: [Self; 8] = [
+        Self::Pending,
+        Self::Running,
+        Self::Success,
+        Self::Partial,
+        Self::Failed,
+        Self::Paused,
+        Self::Canceled,
+        Self::Missed,
+    ];
+
+    /// The word as it is stored and shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Success => "success",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+            Self::Paused => "paused",
+            Self::Canceled => "canceled",
+            Self::Missed => "missed",
+        }
+    }
+
+    /// Whether nothing more will happen to the run.
+    #[must_use]
+    pub fn finished(self) -> bool {
+        match self {
+            Self::Pending | Self::Running | Self::Paused => false,
+            Self::Success | Self::Partial | Self::Failed | Self::Canceled | Self::Missed => true,
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How many targets stand where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Not sent yet.
+    pub pending: usize,
+    /// Sent whole.
+    pub sent: usize,
+    /// Not sent, or not whole.
+    pub failed: usize,
+    /// Not tried.
+    pub skipped: usize,
+}
+
+impl Tally {
+    /// Counts targets.
+    #[must_use]
+    pub fn of(targets: impl IntoIterator<Item = TargetState>) -> Self {
+        let mut tally = Self::default();
+        for target in targets {
+            match target {
+                TargetState::Pending => tally.pending += 1,
+                TargetState::Sent => tally.sent += 1,
+                TargetState::Failed => tally.failed += 1,
+                TargetState::Skipped => tally.skipped += 1,
+            }
+        }
+        tally
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn total(self) -> usize {
+        self.pending + self.sent + self.failed + self.skipped
+    }
+
+    /// What the targets make of their run (R45): unfinished while one is pending, then `success`, `partial` or `failed`.
+    #[must_use]
+    pub fn status(self) -> Status {
+        if self.pending > 0 {
+            Status::Running
+        } else if self.sent == 0 {
+            Status::Failed
+        } else if self.sent == self.total() {
+            Status::Success
+        } else {
+            Status::Partial
+        }
+    }
+
+    /// What becomes of a run whose delivery window closed (R46): `paused` if something was delivered, be it one text of a
+    /// target that is pending still; else `failed`. A run without pending targets is what its targets say.
+    #[must_use]
+    pub fn status_when_window_closes(self, delivered: bool) -> Status {
+        if self.pending == 0 {
+            self.status()
+        } else if delivered || self.sent > 0 {
+            Status::Paused
+        } else {
+            Status::Failed
+        }
+    }
+
+    /// In words: `2 of 3 sent, 1 failed`.
+    #[must_use]
+    pub fn summary(self) -> String {
+        let mut words = format!("{} of {} sent", self.sent, self.total());
+        for (count, word) in [(self.failed, "failed"), (self.skipped, "skipped"), (self.pending, "pending")] {
+            if count > 0 {
+                words.push_str(&format!(", {count} {word}"));
+            }
+        }
+        words
+    }
+}
+
+/// What a target's messages make of it: how many are still queued, how many WhatsApp's server took, how many failed.
+#[must_use]
+pub fn target_state(queued: i64, sent: i64, failed: i64) -> TargetState {
+    if queued > 0 {
+        TargetState::Pending
+    } else if failed > 0 {
+        TargetState::Failed
+    } else if sent > 0 {
+        TargetState::Sent
+    } else {
+        TargetState::Skipped
+    }
+}

@@ -1,0 +1,298 @@
+//! Posts one event to one receiver. The name is looked up here, each address is judged, and the connection goes to a judged
+//! address: a name that stands for another one a moment later leads nowhere. No redirect is followed, no proxy is asked,
+//! and nothing of the answer but its status is kept.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use domain::webhook::address::Rules;
+use domain::webhook::address::{self, may_reach};
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
+use http::{HeaderMap, Method, Request};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
+use process::clock;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_rustls::TlsConnector;
+use url::{Host, Position, Url};
+
+use super::lookup::Lookups;
+
+/// From the look at the name to the end of the TLS handshake.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// From the first look at the name to the end of the answer.
+const WHOLE_MAX: Duration = Duration::from_secs(10);
+/// Addresses of one name that are tried.
+const ADDRESSES: usize = 3;
+/// An answer is read up to here and thrown away, so that the receiver may end in peace.
+const ANSWER_BYTES: usize = 64 * 1024;
+
+/// A request.
+#[derive(Debug)]
+pub struct Post<'a> {
+    /// Where to.
+    pub url: &'a str,
+    /// The header `webhook-id`: the same at each attempt.
+    pub id: &'a str,
+    /// The header `webhook-timestamp`, in unix seconds.
+    pub timestamp: i64,
+    /// The header `webhook-signature`.
+    pub signature: &'a str,
+    /// The JSON.
+    pub body: String,
+    /// Whose place it takes; a look at a name that hangs keeps it beyond the attempt.
+    pub place: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The receiver answered, but not with 2xx.
+    Status(u16),
+    /// As `Status`, and it named the wait before the next attempt.
+    Later(u16, Duration),
+    /// No answer in time.
+    Timeout,
+    /// The name stands for no address.
+    Name,
+    /// The URL or an address is not to be reached.
+    Address,
+    /// No connection.
+    Connect,
+    /// No TLS, or a certificate that is not good.
+    Tls,
+    /// The connection broke, or the answer is no HTTP.
+    Http,
+}
+
+impl Failure {
+    /// The word that the row holds. A name that stands for nothing and one that stands for an address of ours are told alike: else
+    /// a tenant could ask which names there are in our network.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Status(_) | Self::Later(..) => "status",
+            Self::Timeout => "timeout",
+            Self::Name | Self::Address => "address",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Http => "http",
+        }
+    }
+
+    /// The status, if there was an answer.
+    #[must_use]
+    pub const fn status(self) -> Option<u16> {
+        match self {
+            Self::Status(status) | Self::Later(status, _) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// The wait that the answer asked for.
+    #[must_use]
+    pub const fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Later(_, wait) => Some(wait),
+            _ => None,
+        }
+    }
+}
+
+/// What posts.
+pub struct Sender {
+    rules: Rules,
+    tls: TlsConnector,
+    lookups: Lookups,
+}
+
+impl Sender {
+    /// Trusts the public certificate authorities that Mozilla trusts.
+    ///
+    /// # Errors
+    /// When the TLS library lacks what it should have.
+    pub fn new(rules: Rules) -> anyhow::Result<Self> {
+        Self::trusting(rules, RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
+    }
+
+    /// Trusts these authorities.
+    ///
+    /// # Errors
+    /// When the TLS library lacks what it should have.
+    pub fn trusting(rules: Rules, roots: RootCertStore) -> anyhow::Result<Self> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let config = config.with_root_certificates(roots).with_no_client_auth();
+        Ok(Self { rules, tls: TlsConnector::from(Arc::new(config)), lookups: Lookups::default() })
+    }
+
+    /// Posts; answers the status, which is a 2xx.
+    ///
+    /// # Errors
+    /// When there was no such answer.
+    pub async fn post(&self, post: Post<'_>) -> Result<u16, Failure> {
+        // the operator's rules may be stricter now than when the URL was stored
+        let url = address::url(post.url, &self.rules).map_err(|_| Failure::Address)?;
+        let mut post = post;
+        let place = post.place.take();
+        let request = request(&url, post).map_err(|_| Failure::Http)?;
+        let exchange = self.exchange(&url, request, place);
+        let (status, wait) = tokio::time::timeout(WHOLE_MAX, exchange).await.map_err(|_| Failure::Timeout)??;
+        match wait {
+            _ if (200..300).contains(&status) => Ok(status),
+            Some(wait) => Err(Failure::Later(status, wait)),
+            None => Err(Failure::Status(status)),
+        }
+    }
+
+    /// Whether somebody answers there who is not unwell: HEAD, without an event. A receiver may answer it with anything below 500
+    /// but 429, as most know POST alone.
+    pub async fn is_there(&self, url: &str, place: Option<Arc<OwnedSemaphorePermit>>) -> bool {
+        let Ok(url) = address::url(url, &self.rules) else { return false };
+        let Ok(request) = head(&url, Method::HEAD).body(Full::default()) else { return false };
+        match tokio::time::timeout(CONNECT_MAX, self.exchange(&url, request, place)).await {
+            Ok(Ok((status, _))) => status < 500 && status != 429,
+            Ok(Err(_)) | Err(_) => false,
+        }
+    }
+
+    async fn exchange(
+        &self,
+        url: &Url,
+        request: Request<Full<Bytes>>,
+        place: Option<Arc<OwnedSemaphorePermit>>,
+    ) -> Result<Answer, Failure> {
+        let deadline = tokio::time::Instant::now() + CONNECT_MAX;
+        let socket =
+            tokio::time::timeout_at(deadline, self.connect(url, place)).await.map_err(|_| Failure::Timeout)??;
+        if url.scheme() == "http" {
+            return answer(socket, request).await;
+        }
+        let name = match url.host().ok_or(Failure::Address)? {
+            Host::Domain(name) => {
+                ServerName::try_from(name.trim_end_matches('.').to_owned()).map_err(|_| Failure::Tls)?
+            }
+            Host::Ipv4(address) => ServerName::from(std::net::IpAddr::V4(address)),
+            Host::Ipv6(address) => ServerName::from(std::net::IpAddr::V6(address)),
+        };
+        let handshake = tokio::time::timeout_at(deadline, self.tls.connect(name, socket)).await;
+        answer(handshake.map_err(|_| Failure::Timeout)?.map_err(|_| Failure::Tls)?, request).await
+    }
+
+    /// A connection to an address that was judged. One that may not be reached spoils its whole name: whoever mixes them has
+    /// something in mind.
+    async fn connect(&self, url: &Url, place: Option<Arc<OwnedSemaphorePermit>>) -> Result<TcpStream, Failure> {
+        let port = url.port_or_known_default().ok_or(Failure::Address)?;
+        let addresses: Vec<SocketAddr> = match url.host().ok_or(Failure::Address)? {
+            Host::Domain(name) => {
+                let name = name.to_owned();
+                let look = move || (name.as_str(), port).to_socket_addrs().map(Iterator::collect);
+                self.lookups.run(place, look).await.and_then(Result::ok).ok_or(Failure::Name)?
+            }
+            Host::Ipv4(address) => vec![(address, port).into()],
+            Host::Ipv6(address) => vec![(address, port).into()],
+        };
+        if addresses.iter().any(|address| !may_reach(address.ip(), &self.rules)) {
+            return Err(Failure::Address);
+        }
+        let mut failure = Failure::Name;
+        for address in addresses.into_iter().take(ADDRESSES) {
+            match TcpStream::connect(address).await {
+                Ok(socket) => return Ok(socket),
+                Err(_) => failure = Failure::Connect,
+            }
+        }
+        Err(failure)
+    }
+}
+
+/// What any request to a receiver begins with.
+fn head(url: &Url, method: Method) -> http::request::Builder {
+    Request::builder()
+        .method(method)
+        .uri(&url[Position::BeforePath..Position::AfterQuery])
+        .header(HOST, &url[Position::BeforeHost..Position::AfterPort])
+        .header(USER_AGENT, concat!("Switchboard/", env!("CARGO_PKG_VERSION")))
+        .header(CONNECTION, "close")
+}
+
+fn request(url: &Url, post: Post<'_>) -> http::Result<Request<Full<Bytes>>> {
+    head(url, Method::POST)
+        .header(CONTENT_TYPE, "application/json")
+        .header("webhook-id", post.id)
+        .header("webhook-timestamp", post.timestamp)
+        .header("webhook-signature", post.signature)
+        .body(Full::new(Bytes::from(post.body)))
+}
+
+/// The status, and the wait that was asked for.
+type Answer = (u16, Option<Duration>);
+
+/// `Retry-After` in seconds, or as a date in any of HTTP's three forms (RFC 9110, 10.2.3 and 5.6.7); a date that has passed asks
+/// for no wait.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let asked = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    match asked.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => Some(httpdate::parse_http_date(asked).ok()?.duration_since(now).unwrap_or_default()),
+    }
+}
+
+async fn answer<S>(socket: S, request: Request<Full<Bytes>>) -> Result<Answer, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.map_err(|_| Failure::Http)?;
+    let exchange = async {
+        let mut answer = sender.send_request(request).await.map_err(|_| Failure::Http)?;
+        let mut read = 0;
+        while let Some(Ok(frame)) = answer.body_mut().frame().await {
+            read += frame.data_ref().map_or(0, Bytes::len);
+            if read > ANSWER_BYTES {
+                break;
+            }
+        }
+        Ok((answer.status().as_u16(), retry_after(answer.headers(), clock::now().into())))
+    };
+    tokio::pin!(exchange);
+    tokio::select! {
+        ended = &mut exchange => ended,
+        // the connection may end before the answer was looked at
+        _ = connection => exchange.await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    /// R97: a receiver may name the wait in seconds or as a date.
+    #[test]
+    fn a_wait_is_read_in_each_form() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:00 GMT").unwrap();
+        for (text, wait) in [
+            ("0", Some(0)),
+            (" 120 ", Some(120)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(37)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(37)),
+            ("Sun Nov  6 08:49:37 1994", Some(37)),
+            ("Sun, 06 Nov 1994 08:48:00 GMT", Some(0)),
+            ("soon", None),
+            ("-1", None),
+            ("", None),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
+            assert_eq!(retry_after(&headers, now), wait.map(Duration::from_secs), "{text}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+}

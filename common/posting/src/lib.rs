@@ -1,0 +1,91 @@
+//! Moves webhooks (R63): claims those that no living worker owns, and follows each in a task of its own. Beside the sessions,
+//! never before them: rows and connections that webhooks may use at a time are few.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::id::{TenantId, WebhookId};
+use process::telemetry::metrics;
+use store::answered;
+use store::webhooks::follow;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use self::follower::Follower;
+use self::means::Means;
+
+mod follower;
+pub mod http;
+mod lookup;
+pub mod means;
+
+/// A webhook that is new, or whose worker is gone, is found within this.
+const LOOK: Duration = Duration::from_secs(2);
+/// Webhooks claimed at one look: workers that start together share what is free.
+const CLAIMS: i64 = 50;
+/// The backlog is counted at every so many looks.
+const COUNTED_EVERY: u32 = 8;
+/// How long a stop waits for requests under way.
+const STOP_MAX: Duration = Duration::from_secs(3);
+
+/// Claims and follows until `stop` is cancelled; then lets requests under way end, and gives everything back.
+pub async fn keep(means: Arc<Means>, stop: CancellationToken) {
+    let mut followers = Followers::default();
+    let mut looks = 0_u32;
+    loop {
+        let claim = follow::claim_across_tenants(&means.pool, means.worker, CLAIMS);
+        match answered(claim).await {
+            Ok(held) => followers.are(&held, &means, &stop),
+            Err(error) => tracing::debug!(%error, "webhooks were not claimed; the next look comes"),
+        }
+        if looks.is_multiple_of(COUNTED_EVERY)
+            && let Ok(backlog) = answered(follow::backlog_across_tenants(&means.pool, means.worker)).await
+        {
+            metrics::WEBHOOK_BACKLOG.set(backlog as f64);
+        }
+        looks = looks.wrapping_add(1);
+        if tokio::time::timeout(LOOK, stop.cancelled()).await.is_ok() {
+            break;
+        }
+    }
+    let ended = async { while followers.tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOP_MAX, ended).await.is_err() {
+        followers.tasks.abort_all();
+    }
+    metrics::WEBHOOKS_HELD.set(0.0);
+    metrics::WEBHOOK_BACKLOG.set(0.0);
+    if let Err(error) = answered(follow::release_across_tenants(&means.pool, means.worker)).await {
+        tracing::warn!(%error, "webhooks were not given back; others take them when this worker has stopped");
+    }
+}
+
+/// The task of each webhook.
+#[derive(Default)]
+struct Followers {
+    tasks: JoinSet<()>,
+    of: HashMap<WebhookId, AbortHandle>,
+}
+
+impl Followers {
+    /// Starts what is new or has ended, and ends what is no longer ours.
+    fn are(&mut self, held: &[(TenantId, WebhookId)], means: &Arc<Means>, stop: &CancellationToken) {
+        while self.tasks.try_join_next().is_some() {}
+        let ours: HashSet<WebhookId> = held.iter().map(|(_, webhook)| *webhook).collect();
+        self.of.retain(|webhook, task| {
+            let stays = ours.contains(webhook);
+            if !stays {
+                task.abort();
+            }
+            stays && !task.is_finished()
+        });
+        for &(tenant, webhook) in held {
+            if !self.of.contains_key(&webhook) {
+                let follower = Follower::new(Arc::clone(means), tenant, webhook);
+                let task = self.tasks.spawn(follower.follow(stop.clone()));
+                self.of.insert(webhook, task);
+            }
+        }
+        metrics::WEBHOOKS_HELD.set(self.of.len() as f64);
+    }
+}

@@ -1,0 +1,4 @@
+//! One test binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests")]
+mod door;
+mod metrics;

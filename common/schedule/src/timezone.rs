@@ -1,0 +1,21 @@
+//! Pure. The name of a zone, as people give it.
+
+use super::error::Error;
+use super::nearest::did_you_mean;
+use super::zone::{self, Tz};
+
+/// How much of an unknown zone's name is shown again, in characters; the longest known has 32.
+const ZONE_SHOWN: usize = 64;
+
+/// Parses an IANA zone name such as `Europe/Berlin`.
+///
+/// # Errors
+/// When the zone's name is not known; names of Windows zones are not.
+pub fn timezone(name: &str) -> Result<Tz, Error> {
+    name.parse().map_err(|_| {
+        let name: String = name.chars().take(ZONE_SHOWN).collect();
+        let known = zone::data().names();
+        let meant = did_you_mean(&name, known.iter().map(String::as_str));
+        Error::new("timezone", format_args!("`{name}` is not a known IANA zone such as Europe/Berlin{meant}"))
+    })
+}

@@ -1,0 +1,396 @@
+//! Pair, unpair and delete: each is one transaction that leaves nothing half done.
+
+use sqlx::{Connection as _, PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::super::audit::{self, About, Entry, Operator};
+use super::super::events::Events;
+use super::super::{Db, Error, Fence, Result, again, runs, unsent};
+use super::{Pairing, lock, pairing};
+use domain::account::{Method, PAIRING_WINDOW_S, Status};
+use domain::conflict::Conflict;
+use domain::event::{AccountDeleted, AccountStatusChanged, Event};
+use domain::id::{AccountId, TenantId};
+
+/// How an unpair or delete ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unpaired {
+    /// Nothing was linked or live.
+    pub already_disconnected: bool,
+    /// A phone had accepted the device, and goes on listing it.
+    pub listed: bool,
+}
+
+/// How a delete goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// The row is gone.
+    Removed,
+    /// The owner logs the device out first, and then calls [`remove`].
+    LoggingOut,
+}
+
+/// Starts a pairing, or starts it over (R11, R27): a new generation with a window of its own. A device that was linked is
+/// forgotten, so that the next thing its owner does is to show a code. Afterwards ring `Pair`.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] while it is connected.
+pub async fn pair(
+    db: impl Into<Db<'_>>,
+    tenant: TenantId,
+    account: AccountId,
+    (method, phone): (Method, Option<&str>),
+    operator: Operator,
+) -> Result<Pairing> {
+    let mut db = db.into().acquire().await?;
+    let mut transaction = db.begin().await?;
+    // each attempt has an epoch of its own: events of the one before can't reach it (R27)
+    fence(&mut transaction, tenant, account).await?;
+    let before = lock(&mut transaction, tenant, account).await?;
+    if !before.status.may_pair() {
+        return Err(Conflict::AlreadyConnected.into());
+    }
+    scrub(&mut transaction, account).await?;
+    sqlx::query!(
+        "UPDATE accounts SET status = 'pending', status_reason = NULL, wanted = 'online', generation = generation + 1,
+            pairing_method = $2, pairing_phone = $3, pairing_expires_at = now() + make_interval(secs => $4),
+            qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL,
+            phone_number = NULL, jid = NULL, lid = NULL, push_name = NULL, banned_until = NULL, updated_at = now()
+         WHERE id = $1",
+        account.0,
+        method.as_str(),
+        phone,
+        f64::from(PAIRING_WINDOW_S)
+    )
+    .execute(&mut *transaction)
+    .await?;
+    tell_status(&mut transaction, (tenant, account), (before.status, Status::Pending), None).await?;
+    audit::record(
+        &mut transaction,
+        Entry {
+            tenant: Some(tenant),
+            about: About::Account(account, &before.label),
+            operator,
+            action: "pair",
+            outcome: "ok",
+        },
+    )
+    .await;
+    transaction.commit().await?;
+    pairing(&mut *db, tenant, account).await
+}
+
+/// Unpairs from any state (R12, R15): whoever holds the socket is fenced and the credentials are gone when this returns;
+/// the row, its groups and reminders stay. What was queued, and runs under way, end with it (R73): they were meant for this
+/// phone. WhatsApp is not told. Afterwards ring `Unpair`.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such account.
+pub async fn unpair(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<Unpaired> {
+    again(|| try_unpair(db, tenant, account, operator)).await
+}
+
+async fn try_unpair(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<Unpaired> {
+    let mut transaction = db.begin().await?;
+    let open = lock_dependents(&mut transaction, tenant, account).await?;
+    fence(&mut transaction, tenant, account).await?;
+    let before = lock(&mut transaction, tenant, account).await?;
+    unsent::end(&mut transaction, (tenant, account), &open, None, unsent::UNPAIRED).await?;
+    let scrubbed = scrub(&mut transaction, account).await?;
+    unlink(&mut transaction, (tenant, account), before.status, None, false).await?;
+    let already_disconnected = !scrubbed && !before.status.is_live();
+    let outcome = if already_disconnected { "already_disconnected" } else { "ok" };
+    audit::record(
+        &mut transaction,
+        Entry {
+            tenant: Some(tenant),
+            about: About::Account(account, &before.label),
+            operator,
+            action: "unpair",
+            outcome,
+        },
+    )
+    .await;
+    transaction.commit().await?;
+    Ok(Unpaired { already_disconnected, listed: before.linked })
+}
+
+/// Logs an account's device out on WhatsApp's side, if its owner can (R91): what was queued, and runs under way, end now, and
+/// from now on nothing is sent. Afterwards ring `Unpair`, and ask for what came of it with [`super::logout_confirmed`]. Answers
+/// whether there is anything to log out; where there is not, the account was unpaired at once.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such account.
+pub async fn log_out(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<bool> {
+    if again(|| try_log_out(db, tenant, account, operator)).await? {
+        return Ok(true);
+    }
+    unpair(db, tenant, account, operator).await?;
+    Ok(false)
+}
+
+async fn try_log_out(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<bool> {
+    let mut transaction = db.begin().await?;
+    let open = lock_dependents(&mut transaction, tenant, account).await?;
+    lock_lease(&mut transaction, account).await?;
+    let before = lock(&mut transaction, tenant, account).await?;
+    let marked = sqlx::query!(
+        "UPDATE accounts SET wanted = 'unlinked', logout_confirmed = false, updated_at = now()
+         WHERE id = $1 AND jid IS NOT NULL AND EXISTS (SELECT FROM credentials WHERE account_id = $1)",
+        account.0
+    )
+    .execute(&mut *transaction)
+    .await?;
+    if marked.rows_affected() == 0 {
+        return Ok(false);
+    }
+    unsent::end(&mut transaction, (tenant, account), &open, None, unsent::LOGGED_OUT).await?;
+    let entry = Entry {
+        tenant: Some(tenant),
+        about: About::Account(account, &before.label),
+        operator,
+        action: "logout",
+        outcome: "asked",
+    };
+    audit::record(&mut transaction, entry).await;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// Ends a logout: the account's owner has logged the device out, or has given that up. A wish that was taken back meanwhile
+/// stays taken back.
+///
+/// # Errors
+/// [`Error::Fenced`] under an old epoch; else when the database does not do it.
+pub async fn unlinked(db: &PgPool, tenant: TenantId, under: Fence, confirmed: bool) -> Result<()> {
+    again(|| try_unlinked(db, tenant, under, confirmed)).await
+}
+
+async fn try_unlinked(db: &PgPool, tenant: TenantId, under: Fence, confirmed: bool) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    let account = under.account;
+    let open = lock_dependents(&mut transaction, tenant, account).await?;
+    let epoch = sqlx::query_scalar!("SELECT epoch FROM leases WHERE account_id = $1 FOR UPDATE", account.0);
+    if epoch.fetch_optional(&mut *transaction).await? != Some(under.epoch) {
+        return Err(Error::Fenced);
+    }
+    let wanted = sqlx::query_scalar!("SELECT wanted FROM accounts WHERE id = $1", account.0);
+    if wanted.fetch_optional(&mut *transaction).await?.as_deref() != Some("unlinked") {
+        return Ok(());
+    }
+    let before = lock(&mut transaction, tenant, account).await?;
+    unsent::end(&mut transaction, (tenant, account), &open, None, unsent::LOGGED_OUT).await?;
+    scrub(&mut transaction, account).await?;
+    let (reason, outcome) = if confirmed {
+        ("logged out: WhatsApp has removed the device", "confirmed")
+    } else {
+        ("logged out here: WhatsApp did not confirm it, so the phone may still list the device", "not_confirmed")
+    };
+    unlink(&mut transaction, (tenant, account), before.status, Some(reason), confirmed).await?;
+    let operator = Operator::System("worker");
+    let entry = Entry {
+        tenant: Some(tenant),
+        about: About::Account(account, &before.label),
+        operator,
+        action: "logout",
+        outcome,
+    };
+    audit::record(&mut transaction, entry).await;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Writes that no phone is linked any more, with the event where that is news. What was known of the phone goes with the status
+/// (a trigger, R92).
+async fn unlink(
+    transaction: &mut PgConnection,
+    (tenant, account): (TenantId, AccountId),
+    before: Status,
+    reason: Option<&str>,
+    confirmed: bool,
+) -> Result<()> {
+    sqlx::query!(
+        "UPDATE accounts SET status = 'unpaired', status_reason = $2, wanted = 'offline', generation = generation + 1,
+            pairing_method = NULL, pairing_phone = NULL, pairing_expires_at = NULL, qr_text = NULL, qr_number = NULL,
+            qr_expires_at = NULL, pairing_code = NULL, held_until = NULL, groups_wanted_at = NULL, logout_confirmed = $3,
+            disconnected_at = CASE WHEN status = 'connected' THEN now() ELSE coalesce(disconnected_at, now()) END,
+            updated_at = now()
+         WHERE id = $1",
+        account.0,
+        reason,
+        confirmed
+    )
+    .execute(&mut *transaction)
+    .await?;
+    if before != Status::Unpaired {
+        let change = (before, Status::Unpaired);
+        tell_status(transaction, (tenant, account), change, Some(reason.unwrap_or("unpaired"))).await?;
+    }
+    Ok(())
+}
+
+async fn tell_status(
+    transaction: &mut PgConnection,
+    (tenant, account): (TenantId, AccountId),
+    (previous, status): (Status, Status),
+    reason: Option<&str>,
+) -> Result<()> {
+    let reason = reason.map(str::to_owned);
+    let changed = Event::AccountStatusChanged(AccountStatusChanged { account_id: account, status, previous, reason });
+    Events::one(tenant, Some(account), &changed).write(transaction).await
+}
+
+/// Deletes an account from any state (R13, R15): its tenant sees it no more. If no phone is linked the row goes at once,
+/// with its groups and reminders; else its owner logs the device out first (R14). Afterwards ring `Unpair`.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such account, or it has been removed since.
+pub async fn delete(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<Deletion> {
+    again(|| try_delete(db, tenant, account, operator)).await
+}
+
+async fn try_delete(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<Deletion> {
+    let mut transaction = db.begin().await?;
+    let open = lock_dependents(&mut transaction, tenant, account).await?;
+    lock_lease(&mut transaction, account).await?;
+    let before = sqlx::query!(
+        r#"
+        SELECT label, wanted, EXISTS (SELECT FROM credentials WHERE account_id = $2) AS "linked!"
+        FROM accounts WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE
+        "#,
+        tenant.0,
+        account.0
+    )
+    .fetch_optional(&mut *transaction)
+    .await?
+    .ok_or(Error::NotFound)?;
+    unsent::end(&mut transaction, (tenant, account), &open, None, unsent::DELETED).await?;
+    let entry = Entry {
+        tenant: Some(tenant),
+        about: About::Account(account, &before.label),
+        operator,
+        action: "delete",
+        outcome: "ok",
+    };
+    let deletion = if before.linked {
+        let mark = sqlx::query!(
+            "UPDATE accounts SET wanted = 'erased', generation = generation + 1, updated_at = now()
+             WHERE id = $1 AND wanted <> 'erased'",
+            account.0
+        );
+        mark.execute(&mut *transaction).await?;
+        audit::record(&mut transaction, Entry { outcome: "logging_out", ..entry }).await;
+        Deletion::LoggingOut
+    } else {
+        audit::record(&mut transaction, entry).await;
+        sqlx::query!("DELETE FROM accounts WHERE id = $1", account.0).execute(&mut *transaction).await?;
+        Deletion::Removed
+    };
+    if before.wanted != "erased" {
+        let deleted = Event::AccountDeleted(AccountDeleted { account_id: account, label: before.label });
+        Events::one(tenant, Some(account), &deleted).write(&mut transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(deletion)
+}
+
+/// Ends a delete: removes the row of an account that is wanted `erased`, once its device was logged out or that was given
+/// up. `outcome` goes into the audit trail. Answers whether there was such a row; calling it again does no harm.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn remove(
+    db: &PgPool,
+    tenant: TenantId,
+    account: AccountId,
+    operator: Operator,
+    outcome: &str,
+) -> Result<bool> {
+    again(|| try_remove(db, tenant, account, operator, outcome)).await
+}
+
+async fn try_remove(
+    db: &PgPool,
+    tenant: TenantId,
+    account: AccountId,
+    operator: Operator,
+    outcome: &str,
+) -> Result<bool> {
+    let mut transaction = db.begin().await?;
+    let open = lock_dependents(&mut transaction, tenant, account).await?;
+    lock_lease(&mut transaction, account).await?;
+    runs::end(&mut transaction, tenant, &open, unsent::DELETED).await?;
+    let removed = sqlx::query!(
+        "DELETE FROM accounts WHERE tenant_id = $1 AND id = $2 AND wanted = 'erased' RETURNING label",
+        tenant.0,
+        account.0
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let Some(removed) = removed else { return Ok(false) };
+    audit::record(
+        &mut transaction,
+        Entry {
+            tenant: Some(tenant),
+            about: About::Account(account, &removed.label),
+            operator,
+            action: "remove",
+            outcome,
+        },
+    )
+    .await;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// Raises the epoch: whoever holds the account's socket can write for it no more.
+async fn fence(transaction: &mut PgConnection, tenant: TenantId, account: AccountId) -> Result<()> {
+    let fenced = sqlx::query!(
+        "UPDATE leases l SET epoch = l.epoch + 1 FROM accounts a
+         WHERE l.account_id = a.id AND a.tenant_id = $1 AND a.id = $2 AND a.wanted <> 'erased'",
+        tenant.0,
+        account.0
+    )
+    .execute(transaction)
+    .await?;
+    if fenced.rows_affected() == 0 { Err(Error::NotFound) } else { Ok(()) }
+}
+
+/// Deletes the credentials; answers whether there were any. The account must be fenced before.
+async fn scrub(transaction: &mut PgConnection, account: AccountId) -> Result<bool> {
+    let scrubbed =
+        sqlx::query!("DELETE FROM credentials WHERE account_id = $1", account.0).execute(transaction).await?;
+    Ok(scrubbed.rows_affected() > 0)
+}
+
+/// Taken before the account's row, so that no session that writes under its fence waits for us while we wait for it.
+async fn lock_lease(transaction: &mut PgConnection, account: AccountId) -> Result<()> {
+    let lease = sqlx::query!("SELECT epoch FROM leases WHERE account_id = $1 FOR UPDATE", account.0);
+    lease.fetch_optional(transaction).await?;
+    Ok(())
+}
+
+/// Locks what goes with an account, in the order in which a run is expanded: runs, reminders, and only then the account.
+/// Answers the runs that are not over.
+async fn lock_dependents(transaction: &mut PgConnection, tenant: TenantId, account: AccountId) -> Result<Vec<Uuid>> {
+    let open = sqlx::query_scalar!(
+        "SELECT id FROM runs WHERE tenant_id = $1 AND account_id = $2 AND finished_at IS NULL ORDER BY id FOR UPDATE",
+        tenant.0,
+        account.0
+    );
+    open.fetch_all(&mut *transaction).await?;
+    let reminders = sqlx::query!(
+        "SELECT id FROM reminders WHERE tenant_id = $1 AND account_id = $2 ORDER BY id FOR UPDATE",
+        tenant.0,
+        account.0
+    );
+    reminders.fetch_all(&mut *transaction).await?;
+    // what fired before the reminders were locked; one that is locked now is about to find the account gone
+    let open = sqlx::query_scalar!(
+        "SELECT id FROM runs WHERE tenant_id = $1 AND account_id = $2 AND finished_at IS NULL ORDER BY id
+         FOR UPDATE SKIP LOCKED",
+        tenant.0,
+        account.0
+    );
+    Ok(open.fetch_all(transaction).await?)
+}

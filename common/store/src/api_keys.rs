@@ -1,0 +1,181 @@
+//! API keys. A secret is never stored: the row holds its SHA-256, which is enough as secrets are random.
+
+use chrono::{DateTime, Utc};
+use sqlx::{Connection as _, PgPool};
+
+use super::audit::{self, About, Entry, Operator};
+use super::{Db, Error, Result};
+use domain::id::{ApiKeyId, TenantId};
+
+/// A key, without its secret.
+#[derive(Debug, Clone)]
+pub struct ApiKey {
+    /// Its id; what the audit trail names.
+    pub id: ApiKeyId,
+    /// Whose it is; null for an admin's.
+    pub tenant_id: Option<TenantId>,
+    /// What people call it.
+    pub name: String,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// When it was revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+/// Whom a valid key speaks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The key.
+    pub key: ApiKeyId,
+    /// Its tenant; none for an admin's.
+    pub tenant: Option<TenantId>,
+}
+
+/// Stores a new key: of a tenant, or without one an admin's.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such tenant.
+pub async fn create(
+    db: impl Into<Db<'_>>,
+    tenant: Option<TenantId>,
+    name: &str,
+    secret_hash: &[u8; 32],
+    operator: Operator,
+) -> Result<ApiKey> {
+    let mut db = db.into().acquire().await?;
+    let role = if tenant.is_some() { "tenant" } else { "admin" };
+    let mut transaction = db.begin().await?;
+    let key = sqlx::query_as!(
+        ApiKey,
+        r#"
+        INSERT INTO api_keys (id, tenant_id, role, name, secret_hash)
+        SELECT $1, $2::uuid, $3, $4, $5
+        WHERE $2::uuid IS NULL OR EXISTS (SELECT FROM tenants WHERE id = $2)
+        RETURNING id AS "id: ApiKeyId", tenant_id AS "tenant_id: TenantId", name, created_at,
+            last_used_at, revoked_at
+        "#,
+        ApiKeyId::new().0,
+        tenant.map(|tenant| tenant.0),
+        role,
+        name,
+        secret_hash.as_slice()
+    )
+    .fetch_optional(&mut *transaction)
+    .await?
+    .ok_or(Error::NotFound)?;
+    let about = About::Key(key.id, name);
+    audit::record(&mut transaction, Entry { tenant, about, operator, action: "create", outcome: "ok" }).await;
+    transaction.commit().await?;
+    Ok(key)
+}
+
+/// Whom a secret speaks for; none when it is unknown or revoked. Crosses tenants: this is where a tenant comes from.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn identify_of_all_tenants(db: &PgPool, secret_hash: &[u8; 32]) -> Result<Option<Identity>> {
+    let identity = sqlx::query_as!(
+        Identity,
+        r#"
+        SELECT id AS "key: ApiKeyId", tenant_id AS "tenant: TenantId" FROM api_keys
+        WHERE secret_hash = $1 AND revoked_at IS NULL
+        "#,
+        secret_hash.as_slice()
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(identity)
+}
+
+/// Notes that a key was used, unless that was noted within the last minute.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn touch_of_all_tenants(db: &PgPool, key: ApiKeyId) -> Result<()> {
+    sqlx::query!(
+        "UPDATE api_keys SET last_used_at = now()
+         WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')",
+        key.0
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A tenant's keys, revoked ones included, oldest first; at most 1,000.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such tenant.
+pub async fn list(db: &PgPool, tenant: TenantId) -> Result<Vec<ApiKey>> {
+    super::tenants::get(db, tenant).await?;
+    let keys = sqlx::query_as!(
+        ApiKey,
+        r#"
+        SELECT id AS "id: ApiKeyId", tenant_id AS "tenant_id: TenantId", name, created_at,
+            last_used_at, revoked_at
+        FROM api_keys WHERE tenant_id = $1 ORDER BY created_at, id LIMIT 1000
+        "#,
+        tenant.0
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(keys)
+}
+
+/// Every key of the installation, oldest first; for the command line.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list_of_all_tenants(db: &PgPool) -> Result<Vec<ApiKey>> {
+    let keys = sqlx::query_as!(
+        ApiKey,
+        r#"
+        SELECT id AS "id: ApiKeyId", tenant_id AS "tenant_id: TenantId", name, created_at,
+            last_used_at, revoked_at
+        FROM api_keys ORDER BY created_at, id LIMIT 10000
+        "#
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(keys)
+}
+
+/// Revokes a tenant's key; revoking it again changes nothing.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such key.
+pub async fn revoke(db: &PgPool, tenant: TenantId, key: ApiKeyId, operator: Operator) -> Result<()> {
+    revoke_any(db, Some(tenant), key, operator).await
+}
+
+/// Revokes any key of the installation; for the command line.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such key.
+pub async fn revoke_of_all_tenants(db: &PgPool, key: ApiKeyId, operator: Operator) -> Result<()> {
+    revoke_any(db, None, key, operator).await
+}
+
+async fn revoke_any(db: &PgPool, of: Option<TenantId>, key: ApiKeyId, operator: Operator) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    let before = sqlx::query!(
+        r#"SELECT tenant_id AS "tenant: TenantId", name, revoked_at IS NULL AS "valid!" FROM api_keys
+           WHERE id = $1 AND ($2::uuid IS NULL OR tenant_id = $2) FOR UPDATE"#,
+        key.0,
+        of.map(|tenant| tenant.0)
+    )
+    .fetch_optional(&mut *transaction)
+    .await?
+    .ok_or(Error::NotFound)?;
+    if !before.valid {
+        return Ok(());
+    }
+    sqlx::query!("UPDATE api_keys SET revoked_at = now() WHERE id = $1", key.0).execute(&mut *transaction).await?;
+    let about = About::Key(key, &before.name);
+    let entry = Entry { tenant: before.tenant, about, operator, action: "revoke", outcome: "ok" };
+    audit::record(&mut transaction, entry).await;
+    transaction.commit().await?;
+    Ok(())
+}

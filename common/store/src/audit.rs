@@ -1,0 +1,169 @@
+//! The audit trail: everything that changes accounts, keys, tenants and webhooks, by whom, and how it ended (R21, R95). Writing it
+//! never strands the step itself. It stays when its tenant is deleted.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use sqlx::{Connection as _, PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::Result;
+use domain::id::{AccountId, ApiKeyId, TenantId, WebhookId};
+
+/// Who acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operator {
+    /// Whoever holds this key.
+    Key(ApiKeyId),
+    /// A part of the house by itself, such as `worker`.
+    System(&'static str),
+}
+
+impl fmt::Display for Operator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => write!(f, "{key}"),
+            Self::System(part) => write!(f, "system:{part}"),
+        }
+    }
+}
+
+/// What was changed, with its name at that moment.
+#[derive(Debug, Clone, Copy)]
+pub enum About<'a> {
+    /// An account, and its label.
+    Account(AccountId, &'a str),
+    /// A tenant.
+    Tenant(TenantId, &'a str),
+    /// A key.
+    Key(ApiKeyId, &'a str),
+    /// A webhook; it has no name, and its address may hold a secret.
+    Webhook(WebhookId),
+}
+
+impl About<'_> {
+    const fn subject(&self) -> &'static str {
+        match self {
+            Self::Account(..) => "account",
+            Self::Tenant(..) => "tenant",
+            Self::Key(..) => "key",
+            Self::Webhook(_) => "webhook",
+        }
+    }
+
+    const fn id(&self) -> Uuid {
+        match self {
+            Self::Account(id, _) => id.0,
+            Self::Tenant(id, _) => id.0,
+            Self::Key(id, _) => id.0,
+            Self::Webhook(id) => id.0,
+        }
+    }
+
+    const fn name(&self) -> Option<&str> {
+        match self {
+            Self::Account(_, name) | Self::Tenant(_, name) | Self::Key(_, name) => Some(name),
+            Self::Webhook(_) => None,
+        }
+    }
+}
+
+/// One step to be noted.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// Whose; none: an admin's key.
+    pub tenant: Option<TenantId>,
+    /// What was changed.
+    pub about: About<'a>,
+    /// Who acted.
+    pub operator: Operator,
+    /// What was done, such as `unpair`.
+    pub action: &'a str,
+    /// How it ended, such as `ok`.
+    pub outcome: &'a str,
+}
+
+/// One step as it was noted.
+#[derive(Debug, Clone)]
+pub struct AuditEntry {
+    /// Its id.
+    pub id: Uuid,
+    /// What was changed: `account`, `tenant`, `key` or `webhook`.
+    pub subject: String,
+    /// Its id; it may be gone by now.
+    pub subject_id: Option<Uuid>,
+    /// Its label or name at that moment; a webhook has none.
+    pub subject_name: Option<String>,
+    /// The account, where it was one.
+    pub account_id: Option<AccountId>,
+    /// The account's label at that moment.
+    pub account_label: Option<String>,
+    /// The acting key's id, or `system:<part>`.
+    pub operator: Option<String>,
+    /// What was done.
+    pub action: String,
+    /// How it ended.
+    pub outcome: String,
+    /// When.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Notes a step within the caller's transaction. A failure is logged and undone alone: the step goes on.
+pub async fn record(transaction: &mut PgConnection, entry: Entry<'_>) {
+    if let Err(error) = insert(transaction, entry).await {
+        tracing::warn!(%error, subject = entry.about.subject(), id = %entry.about.id(), action = entry.action, "a step could not be audited");
+    }
+}
+
+async fn insert(transaction: &mut PgConnection, entry: Entry<'_>) -> Result<()> {
+    let mut savepoint = transaction.begin().await?;
+    sqlx::query!(
+        "INSERT INTO audit (id, tenant_id, subject, subject_id, subject_name, account_id, account_label, operator, action, outcome)
+         VALUES ($1, $2, $3::text, $4::uuid, $5::text, CASE WHEN $3::text = 'account' THEN $4::uuid END, CASE WHEN $3::text = 'account' THEN $5::text END, $6, $7, $8)",
+        Uuid::now_v7(),
+        entry.tenant.map(|tenant| tenant.0),
+        entry.about.subject(),
+        entry.about.id(),
+        entry.about.name(),
+        entry.operator.to_string(),
+        entry.action,
+        entry.outcome
+    )
+    .execute(&mut *savepoint)
+    .await?;
+    savepoint.commit().await?;
+    Ok(())
+}
+
+/// A page of a tenant's trail, newest first; of one account, if given, also after the account is gone.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list(
+    db: &PgPool,
+    tenant: TenantId,
+    account: Option<AccountId>,
+    before: Option<(DateTime<Utc>, Uuid)>,
+    limit: i64,
+) -> Result<Vec<AuditEntry>> {
+    let (at, id) = before.unzip();
+    let entries = sqlx::query_as!(
+        AuditEntry,
+        r#"
+        SELECT id, subject, coalesce(subject_id, account_id) AS subject_id, coalesce(subject_name, account_label) AS subject_name,
+            account_id AS "account_id: AccountId", account_label, operator, action, outcome, created_at
+        FROM audit
+        WHERE tenant_id = $1 AND ($2::uuid IS NULL OR account_id = $2)
+          AND ($3::timestamptz IS NULL OR (created_at, id) < ($3, $4::uuid))
+        ORDER BY created_at DESC, id DESC LIMIT $5
+        "#,
+        tenant.0,
+        account.map(|account| account.0),
+        at,
+        id,
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(entries)
+}

@@ -1,0 +1,176 @@
+//! Writes of credentials: one statement each, under the fence.
+
+use super::{CredentialStore, Record, Row, fenced};
+use crate::Result;
+
+impl CredentialStore {
+    /// Writes records, replacing those of the same name. Of several with one name the last counts.
+    ///
+    /// # Errors
+    /// `Fenced` under an old epoch, then nothing was written; else when the database fails.
+    pub async fn put_many(&self, kind: i16, records: Vec<Record>) -> Result<()> {
+        let _turn = self.turn().await?;
+        let Some(columns) = self.columns(kind, records)? else { return Ok(()) };
+        let held = sqlx::query_scalar!(
+            r#"
+            WITH f AS (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+            put AS (
+                INSERT INTO credentials AS c (account_id, kind, name, number, key_id, sealed)
+                SELECT $1, $3, t.name, t.number, $4, t.sealed
+                FROM unnest($5::text[], $6::bigint[], $7::bytea[]) AS t(name, number, sealed)
+                WHERE EXISTS (SELECT 1 FROM f)
+                ON CONFLICT (account_id, kind, name) DO UPDATE
+                SET number = excluded.number, key_id = excluded.key_id, sealed = excluded.sealed, updated_at = now()
+            )
+            SELECT count(*) AS "held!" FROM f
+            "#,
+            self.fence.account.0,
+            self.fence.epoch,
+            kind,
+            self.sealer.key_id(),
+            &columns.names,
+            &columns.numbers,
+            &columns.sealed
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        fenced(held)
+    }
+
+    /// Writes one record, replacing that of the same name.
+    ///
+    /// # Errors
+    /// Like [`Self::put_many`].
+    pub async fn put(&self, kind: i16, record: Record) -> Result<()> {
+        self.put_many(kind, vec![record]).await
+    }
+
+    /// Writes those records whose names are new, and answers the names that were there already.
+    ///
+    /// # Errors
+    /// `Fenced` under an old epoch, then nothing was written; else when the database fails.
+    pub async fn add_new(&self, kind: i16, records: Vec<Record>) -> Result<Vec<String>> {
+        let _turn = self.turn().await?;
+        let Some(columns) = self.columns(kind, records)? else { return Ok(Vec::new()) };
+        let done = sqlx::query!(
+            r#"
+            WITH f AS (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+            added AS (
+                INSERT INTO credentials (account_id, kind, name, number, key_id, sealed)
+                SELECT $1, $3, t.name, t.number, $4, t.sealed
+                FROM unnest($5::text[], $6::bigint[], $7::bytea[]) AS t(name, number, sealed)
+                WHERE EXISTS (SELECT 1 FROM f)
+                ON CONFLICT (account_id, kind, name) DO NOTHING
+                RETURNING name
+            )
+            SELECT (SELECT count(*) FROM f) AS "held!",
+                   ARRAY(SELECT n FROM unnest($5::text[]) AS n EXCEPT SELECT name FROM added) AS "present!"
+            "#,
+            self.fence.account.0,
+            self.fence.epoch,
+            kind,
+            self.sealer.key_id(),
+            &columns.names,
+            &columns.numbers,
+            &columns.sealed
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        fenced(done.held)?;
+        Ok(done.present)
+    }
+
+    /// Deletes records by name and answers how many there were.
+    ///
+    /// # Errors
+    /// `Fenced` under an old epoch, then nothing was deleted; else when the database fails.
+    pub async fn delete_many(&self, kind: i16, names: &[String]) -> Result<u64> {
+        let _turn = self.turn().await?;
+        let done = sqlx::query!(
+            r#"
+            WITH f AS (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+            gone AS (
+                DELETE FROM credentials
+                WHERE account_id = $1 AND kind = $3 AND name = ANY($4) AND EXISTS (SELECT 1 FROM f)
+                RETURNING 1
+            )
+            SELECT (SELECT count(*) FROM f) AS "held!", (SELECT count(*) FROM gone) AS "gone!"
+            "#,
+            self.fence.account.0,
+            self.fence.epoch,
+            kind,
+            names
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        fenced(done.held)?;
+        Ok(done.gone.unsigned_abs())
+    }
+
+    /// Deletes the records of a kind whose names begin with `prefix` (all for an empty one) and whose number is above 0
+    /// and below `before`, where that is given: 0 means "kept for good". Answers how many there were.
+    ///
+    /// # Errors
+    /// `Fenced` under an old epoch, then nothing was deleted; else when the database fails.
+    pub async fn delete_matching(&self, kind: i16, prefix: &str, before: Option<i64>) -> Result<u64> {
+        let _turn = self.turn().await?;
+        let done = sqlx::query!(
+            r#"
+            WITH f AS (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+            gone AS (
+                DELETE FROM credentials
+                WHERE account_id = $1 AND kind = $3 AND starts_with(name, $4)
+                  AND ($5::bigint IS NULL OR (number > 0 AND number < $5)) AND EXISTS (SELECT 1 FROM f)
+                RETURNING 1
+            )
+            SELECT (SELECT count(*) FROM f) AS "held!", (SELECT count(*) FROM gone) AS "gone!"
+            "#,
+            self.fence.account.0,
+            self.fence.epoch,
+            kind,
+            prefix,
+            before
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        fenced(done.held)?;
+        Ok(done.gone.unsigned_abs())
+    }
+
+    /// Deletes a record and answers it: of several callers one gets it. One that no key here opens stays where it is.
+    ///
+    /// # Errors
+    /// `Fenced` under an old epoch, then nothing was deleted; else when the database fails or the record does not open.
+    pub async fn take(&self, kind: i16, name: &str) -> Result<Option<Record>> {
+        let _turn = self.turn().await?;
+        let done = sqlx::query!(
+            r#"
+            WITH f AS (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+            gone AS (
+                DELETE FROM credentials
+                WHERE account_id = $1 AND kind = $3 AND name = $4 AND key_id = ANY($5) AND EXISTS (SELECT 1 FROM f)
+                RETURNING number, key_id, sealed
+            )
+            SELECT (SELECT count(*) FROM f) AS "held!", (SELECT number FROM gone) AS number,
+                   (SELECT key_id FROM gone) AS key_id, (SELECT sealed FROM gone) AS sealed,
+                   (SELECT key_id FROM credentials
+                    WHERE account_id = $1 AND kind = $3 AND name = $4 AND key_id <> ALL($5)) AS unknown_key
+            "#,
+            self.fence.account.0,
+            self.fence.epoch,
+            kind,
+            name,
+            &self.sealer.key_ids()
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        fenced(done.held)?;
+        match (done.number, done.key_id, done.sealed, done.unknown_key) {
+            (Some(number), Some(key_id), Some(sealed), _) => {
+                self.open(kind, Row { name: name.to_owned(), number, key_id, sealed }).map(Some)
+            }
+            (.., Some(key_id)) => Err(self.met(key_id)),
+            _ => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What a tenant sees first: how many of what stand where (R51).
+
+use sqlx::PgPool;
+
+use super::Result;
+use domain::account;
+use domain::id::TenantId;
+use domain::reminder::life;
+
+/// Counts of one tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    /// Accounts by status, where there are any.
+    pub accounts: Vec<(account::Status, i64)>,
+    /// Reminders by status, where there are any.
+    pub reminders: Vec<(life::Status, i64)>,
+    /// Notifications that nobody has read.
+    pub unread: i64,
+}
+
+/// Counts.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn counts(db: &PgPool, tenant: TenantId) -> Result<Counts> {
+    let accounts = sqlx::query!(
+        r#"SELECT s.status AS "status!: account::Status", count(*) AS "count!"
+           FROM accounts a JOIN account_states s ON s.id = a.id
+           WHERE tenant_id = $1 AND wanted <> 'erased' GROUP BY s.status"#,
+        tenant.0
+    )
+    .fetch_all(db)
+    .await?;
+    let reminders = sqlx::query!(
+        r#"SELECT r.status AS "status: life::Status", count(*) AS "count!"
+           FROM reminders r JOIN accounts a ON a.id = r.account_id
+           WHERE r.tenant_id = $1 AND a.wanted <> 'erased' GROUP BY r.status"#,
+        tenant.0
+    )
+    .fetch_all(db)
+    .await?;
+    let unread = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM notifications WHERE tenant_id = $1 AND read_at IS NULL"#,
+        tenant.0
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(Counts {
+        accounts: accounts.into_iter().map(|row| (row.status, row.count)).collect(),
+        reminders: reminders.into_iter().map(|row| (row.status, row.count)).collect(),
+        unread,
+    })
+}

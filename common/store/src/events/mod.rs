@@ -1,0 +1,233 @@
+//! Events: what happened, in an order that a reader can follow without gaps.
+//!
+//! Rows of concurrent transactions become visible out of order, so a reader sees only those of transactions that are
+//! older than every running one; `(txid, id)` is then a position that nothing is ever added before. The transaction's number is
+//! counted from the start of the era ([`super::era`]), so that a position outlives a restore into another cluster.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgPool;
+
+use super::{Db, Error, Result};
+use domain::id::{AccountId, TenantId};
+
+mod write;
+
+pub use write::Events;
+
+/// A position in a tenant's events; written `txid-id`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor {
+    /// The transaction.
+    pub txid: i64,
+    /// The event within it.
+    pub id: i64,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.txid, self.id)
+    }
+}
+
+/// The text is no position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be the id of an event, such as 1234-5678")]
+pub struct NoCursor;
+
+impl FromStr for Cursor {
+    type Err = NoCursor;
+
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        let (txid, id) = text.split_once('-').ok_or(NoCursor)?;
+        let number = |text: &str| text.parse().ok().filter(|number: &i64| *number >= 0).ok_or(NoCursor);
+        Ok(Self { txid: number(txid)?, id: number(id)? })
+    }
+}
+
+/// An event as it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// Where it stands.
+    pub cursor: Cursor,
+    /// At which account, if at one.
+    pub account: Option<AccountId>,
+    /// What: the word of a [`domain::event::Kind`], of this release or another.
+    pub kind: String,
+    /// The rest; depends on `kind`.
+    pub data: Value,
+    /// When.
+    pub created_at: DateTime<Utc>,
+    /// The story that it belongs to.
+    pub trace: Option<String>,
+    /// How long ago that was when it was read, in seconds, by the database's clock.
+    pub age_s: f64,
+}
+
+/// What happened, as live streams and webhooks show it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Happened {
+    /// Its place; also the event's `id` in a stream.
+    pub id: String,
+    /// What; also the event's name in a stream.
+    pub kind: String,
+    /// At which account, if at one.
+    pub account_id: Option<AccountId>,
+    /// The rest; depends on `kind`.
+    pub data: Value,
+    /// When.
+    pub created_at: DateTime<Utc>,
+}
+
+impl Happened {
+    /// Its JSON, on one line.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|_| "{}".to_owned())
+    }
+}
+
+impl From<Recorded> for Happened {
+    fn from(event: Recorded) -> Self {
+        Self {
+            id: event.cursor.to_string(),
+            kind: event.kind,
+            account_id: event.account,
+            data: event.data,
+            created_at: event.created_at,
+        }
+    }
+}
+
+/// A stretch of a tenant's events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// In order.
+    pub events: Vec<Recorded>,
+    /// More are written already, but a transaction older than them is still running: look again very soon.
+    pub held_back: bool,
+}
+
+/// The position at the end: whoever reads on from here sees everything that is not committed yet, and may see a few
+/// events that just were.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn end(db: impl Into<Db<'_>>, tenant: TenantId) -> Result<Cursor> {
+    let mut db = db.into().acquire().await?;
+    let last = sqlx::query!(
+        r#"
+        SELECT txid::text::bigint AS "txid!", id FROM events
+        WHERE tenant_id = $1 AND txid < events_settled_below()
+        ORDER BY tenant_id DESC, txid DESC, id DESC LIMIT 1
+        "#,
+        tenant.0
+    )
+    .fetch_optional(&mut *db)
+    .await?;
+    if let Some(last) = last {
+        return Ok(Cursor { txid: last.txid, id: last.id });
+    }
+    // all that there were are removed: a reader that goes on from there has missed nothing
+    let gone = sqlx::query!("SELECT events_gone_txid, events_gone_id FROM tenants WHERE id = $1", tenant.0);
+    let gone = gone.fetch_optional(&mut *db).await?.and_then(|row| row.events_gone_txid.zip(row.events_gone_id));
+    let (txid, id) = gone.unwrap_or_default();
+    Ok(Cursor { txid, id })
+}
+
+/// What a position that a reader remembers is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Everything after it is there, or still to come.
+    Kept,
+    /// Events after it were removed; everything after this one is there.
+    Gone(Cursor),
+    /// No event has had it yet.
+    Ahead,
+}
+
+/// Looks at a position before a reader goes on from it (R94).
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such tenant; else when the database does not answer.
+pub async fn place(db: &PgPool, tenant: TenantId, cursor: Cursor) -> Result<Place> {
+    let row = sqlx::query!(
+        r#"
+        SELECT events_gone_txid, events_gone_id,
+            (SELECT starts + pg_snapshot_xmax(pg_current_snapshot())::text::bigint FROM event_era) AS "next!"
+        FROM tenants WHERE id = $1
+        "#,
+        tenant.0
+    )
+    .fetch_optional(db)
+    .await?
+    .ok_or(Error::NotFound)?;
+    let gone = row.events_gone_txid.zip(row.events_gone_id).map(|(txid, id)| Cursor { txid, id });
+    Ok(match gone {
+        _ if cursor.txid >= row.next => Place::Ahead,
+        Some(gone) if cursor < gone => Place::Gone(gone),
+        _ => Place::Kept,
+    })
+}
+
+/// The events after a position, of one account if given; at most `limit`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn after(
+    db: &PgPool,
+    tenant: TenantId,
+    cursor: Cursor,
+    account: Option<AccountId>,
+    limit: i64,
+) -> Result<Page> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT txid::text::bigint AS "txid!", id, account_id AS "account_id: AccountId", kind, data, created_at,
+            trace, txid < (SELECT events_settled_below()) AS "settled!",
+            greatest(extract(epoch FROM clock_timestamp() - created_at), 0)::float8 AS "age_s!"
+        FROM events
+        WHERE tenant_id = $1 AND (txid, id) > ($2::text::xid8, $3) AND ($4::uuid IS NULL OR account_id = $4)
+        ORDER BY tenant_id, txid, id LIMIT $5
+        "#,
+        tenant.0,
+        cursor.txid.to_string(),
+        cursor.id,
+        account.map(|account| account.0),
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    let held_back = rows.iter().any(|row| !row.settled);
+    let events = rows
+        .into_iter()
+        .take_while(|row| row.settled)
+        .map(|row| Recorded {
+            cursor: Cursor { txid: row.txid, id: row.id },
+            account: row.account_id,
+            kind: row.kind,
+            data: row.data,
+            created_at: row.created_at,
+            trace: row.trace,
+            age_s: row.age_s,
+        })
+        .collect();
+    Ok(Page { events, held_back })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_back_and_nothing_else_is() {
+        let cursor = Cursor { txid: 17, id: 4 };
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        for text in ["", "17", "17-", "-4", "17-4-1", "17--4", "x-4"] {
+            assert_eq!(text.parse::<Cursor>(), Err(NoCursor), "{text}");
+        }
+    }
+}

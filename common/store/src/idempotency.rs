@@ -1,0 +1,224 @@
+//! Requests that may be repeated: what was answered under an `Idempotency-Key` (table `answers`). The key is claimed, the work
+//! done and the answer written in one transaction, so a request that dies before its commit leaves nothing and may be repeated,
+//! and one that dies after it is answered from the row. Two at once: the second waits for the first one's end.
+
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+
+use super::{Error, Result};
+use domain::conflict::Conflict;
+use domain::id::{AccountId, MessageId, TenantId};
+
+/// Longest key, in characters.
+pub const MAX_KEY: usize = 255;
+/// How long an answer is kept at least, in hours.
+pub const KEPT_HOURS: i32 = 24;
+/// How often a claim is tried that met an answer which was removed at the same moment.
+const TRIES: usize = 3;
+
+/// A request's `Idempotency-Key` and a digest of everything that makes it this request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// As the client chose it.
+    pub key: String,
+    /// SHA-256, the same for the same request only.
+    pub request: [u8; 32],
+}
+
+/// What a request was answered. May hold texts and numbers: no `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status, 200 to 299: only what was done is kept.
+    pub status: u16,
+    /// Where the thing that was made is.
+    pub location: Option<String>,
+    /// The body; sealed by the caller if it holds a secret.
+    pub body: Vec<u8>,
+    /// Whether it is sealed.
+    pub sealed: bool,
+}
+
+/// What a request meets.
+pub enum Begun {
+    /// It is the first of its kind, or has no key: its work goes through this turn.
+    First(Turn),
+    /// It was answered before.
+    Again(Answer),
+    /// Another request has this key.
+    Reused,
+}
+
+/// The right to do what a request asks for, once. Dropped without [`Turn::end`] it leaves nothing behind of a keyed request.
+pub struct Turn {
+    held: Held,
+    tenant: Option<TenantId>,
+    key: Option<Key>,
+}
+
+enum Held {
+    /// No key: each step commits by itself.
+    Alone(PoolConnection<Postgres>),
+    /// The claim, the work and the answer are one transaction.
+    Together(Transaction<'static, Postgres>),
+}
+
+/// Begins a request: of a tenant, or without one of the operator. With a key it is claimed; while another request with the same
+/// key is under way this waits for its end.
+///
+/// # Errors
+/// [`Error::Conflict`] when the key can be neither claimed nor read, as when its tenant goes at this moment.
+pub async fn begin(db: &PgPool, tenant: Option<TenantId>, key: Option<Key>) -> Result<Begun> {
+    let Some(key) = key else {
+        let held = Held::Alone(db.acquire().await?);
+        return Ok(Begun::First(Turn { held, tenant, key }));
+    };
+    let mut transaction = db.begin().await?;
+    for _ in 0..TRIES {
+        if claim(&mut transaction, tenant, &key).await? {
+            return Ok(Begun::First(Turn { held: Held::Together(transaction), tenant, key: Some(key) }));
+        }
+        match find(&mut transaction, tenant, &key.key).await? {
+            Some((request, _)) if request != key.request => return Ok(Begun::Reused),
+            Some((_, answer)) => return Ok(Begun::Again(answer)),
+            None => {} // it was removed between the two looks
+        }
+    }
+    Err(Conflict::IdempotencyKeyInUse.into())
+}
+
+impl Turn {
+    /// Where the work is done: all of it, so that it commits with the answer.
+    pub fn db(&mut self) -> &mut PgConnection {
+        match &mut self.held {
+            Held::Alone(connection) => connection,
+            Held::Together(transaction) => transaction,
+        }
+    }
+
+    /// Writes the answer and commits. When this returns, a repeated request gets the same, for as long as the account exists that
+    /// it is about.
+    ///
+    /// # Errors
+    /// When the database does not do it; nothing was done then.
+    pub async fn end(self, answer: &Answer, about: Option<AccountId>) -> Result<()> {
+        let (Held::Together(mut transaction), Some(key)) = (self.held, self.key) else { return Ok(()) };
+        sqlx::query!(
+            "UPDATE answers SET status = $3, location = $4, body = $5, sealed = $6,
+                 account_id = (SELECT id FROM accounts WHERE id = $7)
+             WHERE tenant_id IS NOT DISTINCT FROM $1 AND key = $2",
+            self.tenant.map(|tenant| tenant.0),
+            key.key,
+            i16::try_from(answer.status).unwrap_or_default(),
+            answer.location,
+            answer.body,
+            answer.sealed,
+            about.map(|account| account.0)
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+async fn claim(transaction: &mut PgConnection, tenant: Option<TenantId>, key: &Key) -> Result<bool> {
+    let claimed = sqlx::query!(
+        "INSERT INTO answers (tenant_id, key, request)
+         SELECT $1, $2, $3 WHERE $1::uuid IS NULL OR EXISTS (SELECT FROM tenants WHERE id = $1) ON CONFLICT DO NOTHING",
+        tenant.map(|tenant| tenant.0),
+        key.key,
+        key.request.as_slice()
+    )
+    .execute(transaction)
+    .await?;
+    Ok(claimed.rows_affected() > 0)
+}
+
+async fn find(
+    transaction: &mut PgConnection,
+    tenant: Option<TenantId>,
+    key: &str,
+) -> Result<Option<(Vec<u8>, Answer)>> {
+    let found = sqlx::query!(
+        "SELECT request, status, location, body, sealed FROM answers
+         WHERE tenant_id IS NOT DISTINCT FROM $1 AND key = $2",
+        tenant.map(|tenant| tenant.0),
+        key
+    )
+    .fetch_optional(transaction)
+    .await?;
+    let Some(row) = found else { return Ok(None) };
+    let status = row.status.and_then(|status| u16::try_from(status).ok());
+    let (Some(status), Some(body)) = (status, row.body) else {
+        return Err(Error::Corrupt("an answer without a status or a body".to_owned()));
+    };
+    Ok(Some((row.request, Answer { status, location: row.location, body, sealed: row.sealed })))
+}
+
+/// A message that the release before accepted under a key.
+pub enum Earlier {
+    /// By the same request.
+    Same(MessageId),
+    /// By another one.
+    Other,
+}
+
+/// Notes an accepted message as the release before does, so that neither release sends again what the other accepted; answers
+/// what that release noted before. `fingerprint` is its digest of the request. Goes with the table `idempotency_keys`.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn note_for_release_before(
+    db: &mut PgConnection,
+    tenant: TenantId,
+    (key, fingerprint): (&str, &[u8; 32]),
+    message: MessageId,
+) -> Result<Option<Earlier>> {
+    let noted = sqlx::query!(
+        "INSERT INTO idempotency_keys (tenant_id, key, fingerprint, resource_id) VALUES ($1, $2, $3, $4)
+         ON CONFLICT DO NOTHING",
+        tenant.0,
+        key,
+        fingerprint.as_slice(),
+        message.0
+    )
+    .execute(&mut *db)
+    .await?;
+    if noted.rows_affected() > 0 {
+        return Ok(None);
+    }
+    let known = sqlx::query!(
+        r#"SELECT fingerprint, resource_id AS "message: MessageId" FROM idempotency_keys WHERE tenant_id = $1 AND key = $2"#,
+        tenant.0,
+        key
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(known.map(|known| if known.fingerprint == fingerprint { Earlier::Same(known.message) } else { Earlier::Other }))
+}
+
+/// Forgets answers, and what the release before noted, after [`KEPT_HOURS`], at most `limit` of each at a time; answers how many.
+/// For the scheduler.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn prune_of_all_tenants(db: &PgPool, limit: i64) -> Result<u64> {
+    let answers = sqlx::query!(
+        "DELETE FROM answers WHERE ctid IN (
+            SELECT ctid FROM answers WHERE created_at < now() - make_interval(hours => $1) ORDER BY created_at LIMIT $2)",
+        KEPT_HOURS,
+        limit
+    )
+    .execute(db)
+    .await?;
+    let notes = sqlx::query!(
+        "DELETE FROM idempotency_keys WHERE (tenant_id, key) IN (
+            SELECT tenant_id, key FROM idempotency_keys
+            WHERE created_at < now() - make_interval(hours => $1) ORDER BY created_at LIMIT $2)",
+        KEPT_HOURS,
+        limit
+    )
+    .execute(db)
+    .await?;
+    Ok(answers.rows_affected().max(notes.rows_affected()))
+}

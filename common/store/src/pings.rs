@@ -1,0 +1,51 @@
+//! What a process asks of Postgres every five seconds: how long an answer takes, what its clock says, and whether the schema is the
+//! one that this program knows.
+
+use process::telemetry::metrics::label::Component;
+use process::telemetry::metrics::labels::{Pool, SchemaGap};
+use process::telemetry::metrics::sample::{ASK, Watching, ticks};
+use process::telemetry::metrics::{self, CLOCK_OFFSET_SECONDS, POSTGRES_WAIT_SECONDS, SCHEMA_MIGRATIONS, failure};
+use sqlx::PgPool;
+use tokio::time::Instant;
+
+use super::measure;
+use super::{Result, answered, ping};
+
+/// Looks at what a process rests on: these pools, this Redis, and the runtime within which it is called. The first pool is asked
+/// for the clock and the schema.
+///
+/// # Errors
+/// When the URL of Redis is malformed.
+pub fn watch(of: Component, pools: Vec<(Pool, PgPool)>, redis_url: &str) -> redis::RedisResult<Watching> {
+    let mut watching = metrics::watch(of, pools.clone(), redis_url)?;
+    for (place, (name, pool)) in pools.into_iter().enumerate() {
+        watching.beside(look(name, pool, place == 0));
+    }
+    Ok(watching)
+}
+
+async fn look(name: Pool, pool: PgPool, more: bool) {
+    let mut every = ticks();
+    loop {
+        every.tick().await;
+        let began = Instant::now();
+        // what fails is counted on its way out of the store
+        let pinged = tokio::time::timeout(ASK + ASK, ping(&pool)).await;
+        POSTGRES_WAIT_SECONDS.of(name).observe(began.elapsed().as_secs_f64());
+        if pinged.is_err() {
+            failure::count_postgres_timeout();
+        }
+        if more && matches!(pinged, Ok(Ok(()))) {
+            let _ = answered(look_further(&pool)).await;
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures of the page")]
+async fn look_further(pool: &PgPool) -> Result<()> {
+    CLOCK_OFFSET_SECONDS.set(measure::clock_offset(pool).await?);
+    let (pending, unknown) = measure::schema(pool).await?;
+    SCHEMA_MIGRATIONS.of(SchemaGap::Pending).set(pending as f64);
+    SCHEMA_MIGRATIONS.of(SchemaGap::Unknown).set(unknown as f64);
+    Ok(())
+}

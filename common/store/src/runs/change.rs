@@ -1,0 +1,267 @@
+//! What people decide about runs: go on with one that rests (R48), leave one at that (R49), clear the history (R47).
+
+use chrono::{DateTime, Utc};
+use sqlx::{Connection as _, PgConnection, PgPool};
+
+use crate::due;
+use crate::events::Events;
+use crate::runs::Filter;
+use crate::runs::supersede::{cancel_messages, finish_targets};
+use crate::{Db, Error, Result, TRIES};
+use domain::account;
+use domain::conflict::Conflict;
+use domain::event::{self, RunChanged};
+use domain::id::{AccountId, ReminderId, RunId, TenantId};
+use domain::reminder::life;
+use domain::run::machine::{self, Event};
+use domain::run::{Status, Tally, TargetState};
+use schedule::Window;
+use schedule::zone::Tz;
+
+/// Why a target of a canceled run was not sent.
+const BY_OPERATOR: &str = "canceled by operator";
+/// Runs that one statement removes.
+const BATCH: i64 = 1_000;
+
+/// A run that goes on: ring for the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resumed {
+    /// Who sends.
+    pub account: AccountId,
+    /// It was going on already: nothing was changed.
+    pub under_way: bool,
+}
+
+struct Run {
+    reminder: Option<ReminderId>,
+    account: Option<AccountId>,
+    status: Status,
+    resumed_at: Option<DateTime<Utc>>,
+}
+
+async fn lock(transaction: &mut PgConnection, tenant: TenantId, run: RunId) -> Result<Run> {
+    let found = sqlx::query_as!(
+        Run,
+        r#"SELECT reminder_id AS "reminder: ReminderId", account_id AS "account: AccountId", status AS "status: Status",
+                  resumed_at
+           FROM runs WHERE tenant_id = $1 AND id = $2 FOR UPDATE"#,
+        tenant.0,
+        run.0
+    )
+    .fetch_optional(transaction)
+    .await?;
+    found.ok_or(Error::NotFound)
+}
+
+/// Goes on with a paused run (R48): what was not sent of its pending targets is queued again, in the rows and under the
+/// WhatsApp ids that it had, so that nothing is sent twice whoever crashes. The delivery window is that of today. Allowed
+/// while the reminder is paused; asked for twice, it goes on once.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such run; [`Error::Conflict`] when it is not paused, its reminder or its
+/// account is gone, or the delivery window is closed right now; [`Conflict::NotConnected`] when its account's phone is gone.
+pub async fn resume(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Result<Resumed> {
+    let mut db = db.into().acquire().await?;
+    let mut transaction = db.begin().await?;
+    let found = lock(&mut transaction, tenant, run).await?;
+    let Some(step) = machine::decide(found.status, Event::Resumed, false) else {
+        return match (found.account, found.resumed_at, found.status) {
+            (Some(account), Some(_), Status::Running) => Ok(Resumed { account, under_way: true }),
+            _ => Err(Conflict::RunNotPaused(found.status).into()),
+        };
+    };
+    let (account, expires_at) = sender(&mut transaction, tenant, &found).await?;
+    sqlx::query!(
+        "WITH q AS (
+             SELECT m.id FROM messages m JOIN run_targets t ON t.run_id = m.run_id AND t.position = m.run_position
+             WHERE m.tenant_id = $1 AND m.run_id = $2 AND m.state = 'expired' AND t.state = 'pending'
+             ORDER BY m.seq FOR UPDATE OF m)
+         UPDATE messages m SET state = 'queued', reason = NULL, failed_at = NULL, expires_at = $3
+         FROM q WHERE m.id = q.id AND m.state = 'expired'",
+        tenant.0,
+        run.0,
+        expires_at
+    )
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query!(
+        "UPDATE runs SET status = $2, summary = NULL, resumed_at = now() WHERE id = $1",
+        run.0,
+        step.status.as_str()
+    )
+    .execute(&mut *transaction)
+    .await?;
+    let tally = due::tallies(&mut transaction, &[run.0]).await?.remove(&run).unwrap_or_default();
+    let changed = RunChanged::of(run, found.reminder, step.status, "resumed".to_owned(), tally);
+    Events::one(tenant, found.account, &event::Event::RunChanged(changed)).write(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(Resumed { account, under_way: false })
+}
+
+/// Who sends a resumed run, and until when.
+async fn sender(
+    transaction: &mut PgConnection,
+    tenant: TenantId,
+    run: &Run,
+) -> Result<(AccountId, Option<DateTime<Utc>>)> {
+    let reminder = sqlx::query!(
+        r#"SELECT timezone, window_end, window_start_min, window_end_min, now() AS "now!" FROM reminders WHERE tenant_id = $1 AND id = $2 FOR SHARE"#,
+        tenant.0,
+        run.reminder.map(|reminder| reminder.0)
+    )
+    .fetch_optional(&mut *transaction)
+    .await?
+    .ok_or(Conflict::RunWithoutReminder)?;
+    let status = sqlx::query_scalar!(
+        r#"SELECT status AS "status: account::Status" FROM accounts
+           WHERE tenant_id = $1 AND id = $2 AND wanted <> 'erased' FOR SHARE"#,
+        tenant.0,
+        run.account.map(|account| account.0)
+    )
+    .fetch_optional(transaction)
+    .await?;
+    let (Some(account), Some(status)) = (run.account, status) else {
+        return Err(Conflict::RunWithoutAccount.into());
+    };
+    if due::unable(status).is_some() {
+        return Err(Conflict::NotConnected { first_pairing: false }.into());
+    }
+    let tz: Tz = reminder.timezone.parse().unwrap_or(Tz::UTC);
+    let window = Window::stored(reminder.window_end, reminder.window_start_min, reminder.window_end_min);
+    if let Some(window) = window.filter(|window| !window.is_now(tz, reminder.now)) {
+        return Err(Conflict::WindowClosed { opens: window.opens().to_string(), zone: reminder.timezone }.into());
+    }
+    Ok((account, window.map(|window| window.closes_at(tz, reminder.now))))
+}
+
+/// A run that was canceled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Canceled {
+    /// The run of the same reminder that waited for it: ring for that.
+    pub next: Option<RunId>,
+}
+
+/// Leaves a run at what has left (R49, R84): that stays sent, the rest is called back and skipped. It is `partial` then, or
+/// `canceled` if nothing had left; no edit of its reminder brings it back. One that was paused lifts its reminder.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such run; [`Error::Conflict`] when it is over.
+pub async fn cancel(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Result<Canceled> {
+    let mut db = db.into().acquire().await?;
+    for _ in 1..TRIES {
+        match try_cancel(&mut db, tenant, run).await {
+            Err(error) if error.is_deadlock() => {}
+            done => return done,
+        }
+    }
+    try_cancel(&mut db, tenant, run).await
+}
+
+async fn try_cancel(db: &mut PgConnection, tenant: TenantId, run: RunId) -> Result<Canceled> {
+    let mut transaction = db.begin().await?;
+    let found = lock(&mut transaction, tenant, run).await?;
+    if found.status.finished() {
+        return Err(Conflict::RunOver(found.status).into());
+    }
+    cancel_messages(&mut transaction, tenant, &[run.0], BY_OPERATOR).await?;
+    finish_targets(&mut transaction, tenant, &[run.0], BY_OPERATOR, TargetState::Skipped).await?;
+    let tally = due::tallies(&mut transaction, &[run.0]).await?.remove(&run).unwrap_or_default();
+    let texts = left(&mut transaction, tenant, run).await?;
+    let event = Event::Canceled { tally, left: texts.in_all > 0 };
+    let Some(step) = machine::decide(found.status, event, found.resumed_at.is_some()) else {
+        return Err(Conflict::RunOver(found.status).into());
+    };
+    let summary = canceled(tally, texts.of_skipped);
+    sqlx::query!(
+        "UPDATE runs SET status = $2, summary = $3, finished_at = now(), stopped = true WHERE id = $1",
+        run.0,
+        step.status.as_str(),
+        summary
+    )
+    .execute(&mut *transaction)
+    .await?;
+    let changed = event::Event::RunChanged(RunChanged::of(run, found.reminder, step.status, summary, tally));
+    Events::one(tenant, found.account, &changed).write(&mut transaction).await?;
+    if step.reminder == Some(life::Event::RunOver) {
+        let reminders: Vec<_> = found.reminder.iter().map(|reminder| reminder.0).collect();
+        due::lift(&mut transaction, &reminders).await?;
+    }
+    let next = sqlx::query_scalar!(
+        r#"SELECT id AS "id: RunId" FROM runs WHERE reminder_id = $1 AND status = 'pending' AND finished_at IS NULL
+           ORDER BY fire_at, id LIMIT 1"#,
+        found.reminder.map(|reminder| reminder.0)
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    due::ended([step.status]);
+    Ok(Canceled { next })
+}
+
+/// How many texts of a run have left.
+struct Left {
+    in_all: i64,
+    /// To targets that did not get all.
+    of_skipped: i64,
+}
+
+async fn left(transaction: &mut PgConnection, tenant: TenantId, run: RunId) -> Result<Left> {
+    let left = sqlx::query_as!(
+        Left,
+        r#"SELECT count(*) AS "in_all!", count(*) FILTER (WHERE t.state = 'skipped') AS "of_skipped!"
+           FROM messages m JOIN run_targets t ON t.run_id = m.run_id AND t.position = m.run_position
+           WHERE m.tenant_id = $1 AND m.run_id = $2
+             AND (m.state IN ('sent', 'delivered', 'read') OR (m.state = 'queued' AND m.handed_at IS NOT NULL))"#,
+        tenant.0,
+        run.0
+    );
+    Ok(left.fetch_one(transaction).await?)
+}
+
+/// In words: `1 of 3 sent, 2 canceled by operator (1 text of them had left)`.
+fn canceled(tally: Tally, left: i64) -> String {
+    let mut words = format!("{} of {} sent", tally.sent, tally.total());
+    if tally.failed > 0 {
+        words.push_str(&format!(", {} failed", tally.failed));
+    }
+    if tally.skipped > 0 {
+        words.push_str(&format!(", {} {BY_OPERATOR}", tally.skipped));
+    }
+    match left {
+        0 => {}
+        1 => words.push_str(" (1 text of them had left)"),
+        left => words.push_str(&format!(" ({left} texts of them had left)")),
+    }
+    words
+}
+
+/// Clears the history (R47): removes every run of the tenant that is over and that the filter lets through, those of deleted
+/// reminders included. Runs that are not over stay: they are work, not history. Answers how many were removed.
+///
+/// # Errors
+/// When the database does not do it; a part may be removed then.
+pub async fn clear(db: &PgPool, tenant: TenantId, filter: Filter) -> Result<u64> {
+    let mut cleared = 0;
+    loop {
+        let removed = sqlx::query!(
+            "DELETE FROM runs WHERE id IN (
+                 SELECT id FROM runs WHERE tenant_id = $1 AND (finished_at IS NOT NULL OR reminder_id IS NULL)
+                     AND ($2::uuid IS NULL OR reminder_id = $2) AND ($3::uuid IS NULL OR account_id = $3)
+                     AND ($4::text IS NULL OR status = $4)
+                     AND ($5::timestamptz IS NULL OR fire_at >= $5) AND ($6::timestamptz IS NULL OR fire_at < $6)
+                 ORDER BY id LIMIT $7 FOR UPDATE SKIP LOCKED)",
+            tenant.0,
+            filter.reminder.map(|reminder| reminder.0),
+            filter.account.map(|account| account.0),
+            filter.status.map(Status::as_str),
+            filter.since,
+            filter.until,
+            BATCH
+        );
+        let removed = removed.execute(db).await?.rows_affected();
+        cleared += removed;
+        if removed < BATCH.unsigned_abs() {
+            return Ok(cleared);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Tenants. Only admins see this table, so these functions cross tenants by nature.
+
+use chrono::{DateTime, Utc};
+use sqlx::{Connection as _, PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::audit::{self, About, Entry, Operator};
+use super::{Db, Error, Result};
+use domain::conflict::Conflict;
+use domain::id::TenantId;
+
+/// A tenant.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// What people call it.
+    pub name: String,
+    /// Days that its messages are kept; null: as long as the installation's (`MESSAGES_KEPT_DAYS`).
+    pub messages_kept_days: Option<i32>,
+    /// Days that its audit trail is kept; null: as long as the installation's (`AUDIT_KEPT_DAYS`).
+    pub audit_kept_days: Option<i32>,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+}
+
+/// What may be changed of how long a tenant's rows are kept, in days; the outer none: it stays.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Kept {
+    /// Messages.
+    pub messages_days: Option<Option<i32>>,
+    /// The audit trail.
+    pub audit_days: Option<Option<i32>>,
+}
+
+/// Creates a tenant.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn create(db: impl Into<Db<'_>>, id: TenantId, name: &str, operator: Operator) -> Result<Tenant> {
+    let mut db = db.into().acquire().await?;
+    let mut transaction = db.begin().await?;
+    sqlx::query!("INSERT INTO tenants (id, name) VALUES ($1, $2)", id.0, name).execute(&mut *transaction).await?;
+    noted(&mut transaction, id, name, operator, "create").await;
+    transaction.commit().await?;
+    get(&mut *db, id).await
+}
+
+/// Changes how long a tenant's messages and audit trail are kept; none: as long as the installation's.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is none.
+pub async fn keep(db: &PgPool, id: TenantId, kept: &Kept, operator: Operator) -> Result<Tenant> {
+    let mut transaction = db.begin().await?;
+    let name = sqlx::query_scalar!(
+        "UPDATE tenants SET messages_kept_days = CASE WHEN $2 THEN $3 ELSE messages_kept_days END,
+             audit_kept_days = CASE WHEN $4 THEN $5 ELSE audit_kept_days END
+         WHERE id = $1 RETURNING name",
+        id.0,
+        kept.messages_days.is_some(),
+        kept.messages_days.flatten(),
+        kept.audit_days.is_some(),
+        kept.audit_days.flatten()
+    )
+    .fetch_optional(&mut *transaction)
+    .await?
+    .ok_or(Error::NotFound)?;
+    noted(&mut transaction, id, &name, operator, "change").await;
+    transaction.commit().await?;
+    get(db, id).await
+}
+
+async fn noted(transaction: &mut PgConnection, id: TenantId, name: &str, operator: Operator, action: &str) {
+    let entry = Entry { tenant: Some(id), about: About::Tenant(id, name), operator, action, outcome: "ok" };
+    audit::record(transaction, entry).await;
+}
+
+/// One tenant.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is none.
+pub async fn get(db: impl Into<Db<'_>>, id: TenantId) -> Result<Tenant> {
+    let mut db = db.into().acquire().await?;
+    sqlx::query_as!(
+        Tenant,
+        r#"SELECT id AS "id: TenantId", name, messages_kept_days, audit_kept_days, created_at FROM tenants WHERE id = $1"#,
+        id.0
+    )
+    .fetch_optional(&mut *db)
+    .await?
+    .ok_or(Error::NotFound)
+}
+
+/// A page of all tenants, oldest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list(db: &PgPool, after: Option<(DateTime<Utc>, Uuid)>, limit: i64) -> Result<Vec<Tenant>> {
+    let (at, id) = after.unzip();
+    let tenants = sqlx::query_as!(
+        Tenant,
+        r#"
+        SELECT id AS "id: TenantId", name, messages_kept_days, audit_kept_days, created_at FROM tenants
+        WHERE $1::timestamptz IS NULL OR (created_at, id) > ($1, $2::uuid)
+        ORDER BY created_at, id LIMIT $3
+        "#,
+        at,
+        id,
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(tenants)
+}
+
+/// Removes a tenant with everything it has but its audit trail. Refused while a phone is linked or being unlinked: its owner would keep a
+/// linked device that nobody answers any more.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is none, [`Error::Conflict`] when an account is still linked.
+pub async fn delete(db: &PgPool, id: TenantId, operator: Operator) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    let deleted = sqlx::query_scalar!(
+        r#"
+        DELETE FROM tenants t WHERE t.id = $1 AND NOT EXISTS (
+            SELECT FROM accounts a WHERE a.tenant_id = t.id AND (
+                a.wanted <> 'offline' OR EXISTS (SELECT FROM credentials c WHERE c.account_id = a.id)))
+        RETURNING name
+        "#,
+        id.0
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let Some(name) = deleted else {
+        drop(transaction);
+        get(db, id).await?;
+        return Err(Conflict::TenantHasLinkedAccounts.into());
+    };
+    noted(&mut transaction, id, &name, operator, "delete").await;
+    transaction.commit().await?;
+    Ok(())
+}

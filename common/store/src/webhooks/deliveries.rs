@@ -1,0 +1,301 @@
+//! Deliveries as a tenant sees them: what is on its way to a webhook, and what became of it.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::{Connection as _, PgConnection, PgPool};
+
+use crate::audit::Operator;
+use crate::{Db, Error, Result};
+use domain::conflict::Conflict;
+use domain::id::{AccountId, DeliveryId, TenantId, WebhookId};
+use domain::webhook::TEST;
+pub use domain::webhook::delivery::State;
+
+/// Deliveries that one call sends again.
+const REPLAY_MAX: i32 = 1_000;
+
+/// A delivery, without the event's data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    /// Its id; the receiver sees it as `webhook-id`, the same at each attempt.
+    pub id: DeliveryId,
+    /// Where to.
+    pub webhook_id: WebhookId,
+    /// Its place in the list.
+    pub seq: i64,
+    /// The event's id; null for a test.
+    pub event_id: Option<String>,
+    /// The event's kind.
+    pub kind: String,
+    /// At which account it happened, if at one.
+    pub account_id: Option<AccountId>,
+    /// How far it is.
+    pub state: State,
+    /// Attempts so far, without those that met a limit of the receiver's rate.
+    pub attempts: i32,
+    /// When it is tried next, at the soonest; null when it has ended.
+    pub next_attempt_at: Option<DateTime<Utc>>,
+    /// The HTTP status that the last attempt was answered with.
+    pub last_status: Option<i32>,
+    /// Why the last attempt failed: `status`, `timeout`, `address`, `connect`, `tls` or `http`; or why it was given up:
+    /// `overflow` (too many that were refused wait) or `expired` (nobody could try it for days).
+    pub last_error: Option<String>,
+    /// When the event happened.
+    pub happened_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// The number of the webhook's newest delivery; none: it has none.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn newest(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<Option<i64>> {
+    let newest = sqlx::query_scalar!(
+        "SELECT seq FROM webhook_deliveries WHERE tenant_id = $1 AND webhook_id = $2 ORDER BY seq DESC LIMIT 1",
+        tenant.0,
+        webhook.0
+    );
+    Ok(newest.fetch_optional(db).await?)
+}
+
+/// A page of a webhook's deliveries, newest first; only those in one state, if given.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such webhook.
+pub async fn list(
+    db: &PgPool,
+    tenant: TenantId,
+    webhook: WebhookId,
+    state: Option<State>,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<Delivery>> {
+    super::get(db, tenant, webhook).await?;
+    let deliveries = sqlx::query_as!(
+        Delivery,
+        r#"
+        SELECT id AS "id: DeliveryId", webhook_id AS "webhook_id: WebhookId", seq, event_txid || '-' || event_id AS event_id,
+            kind, account_id AS "account_id: AccountId", state AS "state: State", attempts,
+            CASE WHEN state = 'pending' THEN next_attempt_at END AS next_attempt_at, last_status, last_error, happened_at,
+            finished_at
+        FROM webhook_deliveries
+        WHERE tenant_id = $1 AND webhook_id = $2 AND ($3::text IS NULL OR state = $3) AND ($4::bigint IS NULL OR seq < $4)
+        ORDER BY seq DESC LIMIT $5
+        "#,
+        tenant.0,
+        webhook.0,
+        state as Option<State>,
+        before,
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(deliveries)
+}
+
+/// One delivery.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such delivery at this webhook.
+pub async fn get(
+    db: impl Into<Db<'_>>,
+    tenant: TenantId,
+    webhook: WebhookId,
+    delivery: DeliveryId,
+) -> Result<Delivery> {
+    let mut db = db.into().acquire().await?;
+    sqlx::query_as!(
+        Delivery,
+        r#"
+        SELECT id AS "id: DeliveryId", webhook_id AS "webhook_id: WebhookId", seq, event_txid || '-' || event_id AS event_id,
+            kind, account_id AS "account_id: AccountId", state AS "state: State", attempts,
+            CASE WHEN state = 'pending' THEN next_attempt_at END AS next_attempt_at, last_status, last_error, happened_at,
+            finished_at
+        FROM webhook_deliveries WHERE tenant_id = $1 AND webhook_id = $2 AND id = $3
+        "#,
+        tenant.0,
+        webhook.0,
+        delivery.0
+    )
+    .fetch_optional(&mut *db)
+    .await?
+    .ok_or(Error::NotFound)
+}
+
+/// Puts a test on its way, to this webhook alone.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such webhook, [`Error::Conflict`] when it is disabled.
+pub async fn test(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) -> Result<Delivery> {
+    let mut db = db.into().acquire().await?;
+    if !super::get(&mut *db, tenant, webhook).await?.enabled {
+        return Err(Conflict::WebhookDisabled.into());
+    }
+    let delivery = DeliveryId::new();
+    sqlx::query!(
+        "WITH made AS (
+             INSERT INTO webhook_deliveries (id, tenant_id, webhook_id, kind, data, happened_at)
+             VALUES ($1, $2, $3, $4, $5, now()) RETURNING webhook_id)
+         UPDATE webhooks SET version = version + 1 FROM made WHERE tenant_id = $2 AND id = made.webhook_id",
+        delivery.0,
+        tenant.0,
+        webhook.0,
+        TEST,
+        json!({"webhook_id": webhook})
+    )
+    .execute(&mut *db)
+    .await?;
+    get(&mut *db, tenant, webhook, delivery).await
+}
+
+/// Tries a delivery again at once, with all its attempts before it.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such delivery at this webhook, [`Error::Conflict`] when it was delivered.
+pub async fn retry(
+    db: impl Into<Db<'_>>,
+    tenant: TenantId,
+    webhook: WebhookId,
+    delivery: DeliveryId,
+) -> Result<Delivery> {
+    let mut db = db.into().acquire().await?;
+    sqlx::query!(
+        "WITH again AS (
+             UPDATE webhook_deliveries
+             SET state = 'pending', attempts = 0, holds = true, next_attempt_at = now(), finished_at = NULL
+             WHERE tenant_id = $1 AND webhook_id = $2 AND id = $3 AND state <> 'delivered' RETURNING webhook_id)
+         UPDATE webhooks SET version = version + 1 FROM again WHERE tenant_id = $1 AND id = again.webhook_id",
+        tenant.0,
+        webhook.0,
+        delivery.0
+    )
+    .execute(&mut *db)
+    .await?;
+    let delivery = get(&mut *db, tenant, webhook, delivery).await?;
+    match delivery.state {
+        State::Delivered => Err(Conflict::AlreadyDelivered.into()),
+        State::Pending | State::Failed => Ok(delivery),
+    }
+}
+
+/// What to send again.
+#[derive(Debug, Clone, Copy)]
+pub enum Stretch {
+    /// All that failed for good.
+    Failed,
+    /// What happened from the first instant on and before the second, delivered or not.
+    Time(DateTime<Utc>, DateTime<Utc>),
+}
+
+/// What a replay put on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replayed {
+    /// How many deliveries.
+    pub replayed: i64,
+    /// There is more: ask again, with a stretch from here on.
+    pub next_since: Option<DateTime<Utc>>,
+}
+
+/// Sends again, some 1,000 deliveries at most, oldest first; they hold nobody up, and keep their `webhook-id`. What waits already
+/// is left as it is, so that a call that is made twice sends nothing twice.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such webhook, [`Error::Conflict`] when it is disabled.
+pub async fn replay(
+    db: impl Into<Db<'_>>,
+    tenant: TenantId,
+    webhook: WebhookId,
+    stretch: Stretch,
+    operator: Operator,
+) -> Result<Replayed> {
+    let mut db = db.into().acquire().await?;
+    if !super::get(&mut *db, tenant, webhook).await?.enabled {
+        return Err(Conflict::WebhookDisabled.into());
+    }
+    let mut transaction = db.begin().await?;
+    let (replayed, last) = match stretch {
+        Stretch::Failed => again_failed(&mut transaction, tenant, webhook).await?,
+        Stretch::Time(since, until) => again_since(&mut transaction, tenant, webhook, since, until).await?,
+    };
+    if replayed > 0 {
+        let woken = sqlx::query!(
+            "UPDATE webhooks SET version = version + 1 WHERE tenant_id = $1 AND id = $2",
+            tenant.0,
+            webhook.0
+        );
+        woken.execute(&mut *transaction).await?;
+    }
+    super::noted(&mut transaction, tenant, webhook, operator, "replay").await;
+    transaction.commit().await?;
+    Ok(Replayed { replayed, next_since: last })
+}
+
+async fn again_failed(
+    db: &mut PgConnection,
+    tenant: TenantId,
+    webhook: WebhookId,
+) -> Result<(i64, Option<DateTime<Utc>>)> {
+    let again = sqlx::query!(
+        r#"
+        WITH seen AS (
+            SELECT id, happened_at, row_number() OVER (ORDER BY seq) AS place FROM webhook_deliveries
+            WHERE tenant_id = $1 AND webhook_id = $2 AND state = 'failed' ORDER BY seq LIMIT $3 + 1),
+        again AS (
+            UPDATE webhook_deliveries d
+            SET state = 'pending', attempts = 0, holds = false, next_attempt_at = now(), finished_at = NULL
+            FROM seen WHERE d.id = seen.id AND d.state = 'failed' AND seen.place <= $3 RETURNING d.id)
+        SELECT (SELECT count(*) FROM again) AS "count!", (SELECT happened_at FROM seen WHERE place > $3) AS next
+        "#,
+        tenant.0,
+        webhook.0,
+        REPLAY_MAX
+    )
+    .fetch_one(db)
+    .await?;
+    Ok((again.count, again.next))
+}
+
+/// Events that are kept and that the webhook carries; those behind its cursor come by themselves.
+async fn again_since(
+    db: &mut PgConnection,
+    tenant: TenantId,
+    webhook: WebhookId,
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<(i64, Option<DateTime<Utc>>)> {
+    let again = sqlx::query!(
+        r#"
+        WITH seen AS (
+            SELECT e.txid::text::bigint AS txid, e.id, e.account_id, e.kind, e.data, e.created_at, e.trace
+            FROM events e JOIN webhooks h ON h.tenant_id = e.tenant_id AND h.id = $2
+            WHERE e.tenant_id = $1 AND e.created_at >= $3 AND e.created_at < $4
+              AND (e.txid, e.id) <= (h.cursor_txid::text::xid8, h.cursor_id)
+              AND (h.kinds = '{}' OR e.kind = ANY (h.kinds))
+            -- what happened at one instant goes together, so that the next stretch begins behind it
+            ORDER BY e.created_at FETCH FIRST ($5) ROWS WITH TIES),
+        again AS (
+            INSERT INTO webhook_deliveries
+                (id, tenant_id, webhook_id, event_txid, event_id, account_id, kind, data, happened_at, trace, holds)
+            SELECT gen_random_uuid(), $1, $2, txid, id, account_id, kind, data, created_at, trace, false
+            FROM seen ORDER BY txid, id
+            ON CONFLICT (webhook_id, event_txid, event_id) DO UPDATE
+            SET state = 'pending', attempts = 0, holds = false, data = EXCLUDED.data, next_attempt_at = now(), finished_at = NULL
+            WHERE webhook_deliveries.state <> 'pending'
+            RETURNING id)
+        SELECT (SELECT count(*) FROM again) AS "count!", (
+            SELECT min(e.created_at) FROM events e JOIN webhooks h ON h.tenant_id = e.tenant_id AND h.id = $2
+            WHERE e.tenant_id = $1 AND e.created_at > (SELECT max(created_at) FROM seen) AND e.created_at < $4
+              AND (e.txid, e.id) <= (h.cursor_txid::text::xid8, h.cursor_id)
+              AND (h.kinds = '{}' OR e.kind = ANY (h.kinds))) AS next
+        "#,
+        tenant.0,
+        webhook.0,
+        since,
+        until,
+        i64::from(REPLAY_MAX)
+    )
+    .fetch_one(db)
+    .await?;
+    Ok((again.count, again.next))
+}

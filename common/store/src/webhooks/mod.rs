@@ -1,0 +1,252 @@
+//! Webhooks: where a tenant's events are posted to (R63). What is on its way stands in [`deliveries`]; the worker's side in
+//! [`follow`] and [`ends`].
+
+use chrono::{DateTime, Utc};
+use sqlx::{Connection as _, PgConnection, PgPool};
+
+use super::audit::{self, About, Entry, Operator};
+use super::{Db, Error, Result, events};
+use domain::conflict::Conflict;
+use domain::id::{TenantId, WebhookId};
+use domain::webhook::{MAX_PER_TENANT, signature};
+
+pub mod deliveries;
+pub mod ends;
+pub mod follow;
+
+/// For how many hours after a change the previous secret signs, too.
+const PREVIOUS_SIGNS_HOURS: i32 = 24;
+
+/// A webhook, without its secret.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Webhook {
+    /// Its id.
+    pub id: WebhookId,
+    /// Where events are posted to.
+    pub url: String,
+    /// Which kinds of events; empty: all.
+    pub kinds: Vec<String>,
+    /// Whether it is in use.
+    pub enabled: bool,
+    /// Why Switchboard disabled it: `failing` (no attempt has succeeded for three days) or `gone` (the receiver answered
+    /// 410); null if you did.
+    pub disabled_reason: Option<String>,
+    /// Attempts that failed, or were refused, since the last that succeeded.
+    pub failures: i32,
+    /// Since when none has succeeded.
+    pub failing_since: Option<DateTime<Utc>>,
+    /// Who made it: a key's id; null: not known.
+    pub created_by: Option<String>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was changed last.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// What may be changed of a webhook; what is none stays.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// Where to.
+    pub url: Option<String>,
+    /// Which kinds.
+    pub kinds: Option<Vec<String>>,
+    /// Whether it is in use. Enabling it again goes on where it stopped.
+    pub enabled: Option<bool>,
+}
+
+/// Makes a webhook that carries what happens from now on, and answers it with its secret.
+///
+/// # Errors
+/// [`Error::Conflict`] when the tenant has [`MAX_PER_TENANT`] already.
+pub async fn create(
+    db: impl Into<Db<'_>>,
+    tenant: TenantId,
+    url: &str,
+    kinds: &[String],
+    operator: Operator,
+) -> Result<(Webhook, String)> {
+    let mut db = db.into().acquire().await?;
+    let secret = signature::generate();
+    let cursor = events::end(&mut *db, tenant).await?;
+    let mut transaction = db.begin().await?;
+    // one at a time, so that the count below holds; events and accounts may be written meanwhile
+    sqlx::query!("SELECT id FROM tenants WHERE id = $1 FOR NO KEY UPDATE", tenant.0)
+        .fetch_optional(&mut *transaction)
+        .await?
+        .ok_or(Error::NotFound)?;
+    let webhook = sqlx::query_as!(
+        Webhook,
+        r#"
+        INSERT INTO webhooks (id, tenant_id, url, kinds, secret, cursor_txid, cursor_id, created_by)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $9 WHERE (SELECT count(*) FROM webhooks WHERE tenant_id = $2) < $8
+        RETURNING id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures + refusals AS "failures!", failing_since, created_by, created_at, updated_at
+        "#,
+        WebhookId::new().0,
+        tenant.0,
+        url,
+        kinds,
+        secret,
+        cursor.txid,
+        cursor.id,
+        MAX_PER_TENANT,
+        operator.to_string()
+    )
+    .fetch_optional(&mut *transaction)
+    .await?
+    .ok_or(Conflict::TooManyWebhooks { at_most: MAX_PER_TENANT })?;
+    noted(&mut transaction, tenant, webhook.id, operator, "create").await;
+    transaction.commit().await?;
+    Ok((webhook, secret))
+}
+
+/// A page of a tenant's webhooks, oldest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list(
+    db: &PgPool,
+    tenant: TenantId,
+    after: Option<(DateTime<Utc>, uuid::Uuid)>,
+    limit: i64,
+) -> Result<Vec<Webhook>> {
+    let (at, id) = after.unzip();
+    let webhooks = sqlx::query_as!(
+        Webhook,
+        r#"
+        SELECT id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures + refusals AS "failures!", failing_since, created_by, created_at, updated_at
+        FROM webhooks
+        WHERE tenant_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3::uuid))
+        ORDER BY created_at, id LIMIT $4
+        "#,
+        tenant.0,
+        at,
+        id,
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(webhooks)
+}
+
+/// One webhook.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such webhook.
+pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) -> Result<Webhook> {
+    let mut db = db.into().acquire().await?;
+    sqlx::query_as!(
+        Webhook,
+        r#"
+        SELECT id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures + refusals AS "failures!", failing_since, created_by, created_at, updated_at
+        FROM webhooks WHERE tenant_id = $1 AND id = $2
+        "#,
+        tenant.0,
+        webhook.0
+    )
+    .fetch_optional(&mut *db)
+    .await?
+    .ok_or(Error::NotFound)
+}
+
+/// Changes a webhook. Whoever enables it, or gives it another address, says that its past failures count no more: what waits
+/// is tried at once.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such webhook.
+pub async fn change(
+    db: &PgPool,
+    tenant: TenantId,
+    webhook: WebhookId,
+    change: &Change,
+    operator: Operator,
+) -> Result<Webhook> {
+    let mut transaction = db.begin().await?;
+    let anew = change.enabled == Some(true) || change.url.is_some();
+    let changed = sqlx::query_as!(
+        Webhook,
+        r#"
+        UPDATE webhooks SET url = coalesce($3, url), kinds = coalesce($4, kinds), enabled = coalesce($5, enabled),
+            disabled_reason = CASE WHEN $5 IS NULL THEN disabled_reason END,
+            failures = CASE WHEN $6 THEN 0 ELSE failures END,
+            refusals = CASE WHEN $6 THEN 0 ELSE refusals END, failing_since = CASE WHEN $6 THEN NULL ELSE failing_since END,
+            version = version + 1, updated_at = now()
+        WHERE tenant_id = $1 AND id = $2
+        RETURNING id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures + refusals AS "failures!", failing_since, created_by, created_at, updated_at
+        "#,
+        tenant.0,
+        webhook.0,
+        change.url,
+        change.kinds.as_deref(),
+        change.enabled,
+        anew
+    )
+    .fetch_optional(&mut *transaction)
+    .await?
+    .ok_or(Error::NotFound)?;
+    if anew {
+        ends::try_at_once(&mut transaction, tenant, webhook).await?;
+    }
+    noted(&mut transaction, tenant, webhook, operator, "change").await;
+    transaction.commit().await?;
+    Ok(changed)
+}
+
+/// Gives a webhook a new secret, and answers it. The previous one signs, too, for 24 hours.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such webhook.
+pub async fn rotate_secret(
+    db: impl Into<Db<'_>>,
+    tenant: TenantId,
+    webhook: WebhookId,
+    operator: Operator,
+) -> Result<(Webhook, String)> {
+    let mut db = db.into().acquire().await?;
+    let secret = signature::generate();
+    let mut transaction = db.begin().await?;
+    let webhook = sqlx::query_as!(
+        Webhook,
+        r#"
+        UPDATE webhooks SET previous_secret = secret, previous_secret_until = now() + make_interval(hours => $4), secret = $3,
+            updated_at = now()
+        WHERE tenant_id = $1 AND id = $2
+        RETURNING id AS "id: WebhookId", url, kinds, enabled, disabled_reason, failures + refusals AS "failures!", failing_since, created_by, created_at, updated_at
+        "#,
+        tenant.0,
+        webhook.0,
+        secret,
+        PREVIOUS_SIGNS_HOURS
+    )
+    .fetch_optional(&mut *transaction)
+    .await?
+    .ok_or(Error::NotFound)?;
+    noted(&mut transaction, tenant, webhook.id, operator, "rotate_secret").await;
+    transaction.commit().await?;
+    Ok((webhook, secret))
+}
+
+/// Removes a webhook with all its deliveries.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such webhook.
+pub async fn delete(db: &PgPool, tenant: TenantId, webhook: WebhookId, operator: Operator) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    let gone = sqlx::query!("DELETE FROM webhooks WHERE tenant_id = $1 AND id = $2", tenant.0, webhook.0);
+    if gone.execute(&mut *transaction).await?.rows_affected() == 0 {
+        return Err(Error::NotFound);
+    }
+    noted(&mut transaction, tenant, webhook, operator, "delete").await;
+    transaction.commit().await?;
+    Ok(())
+}
+
+pub(super) async fn noted(
+    transaction: &mut PgConnection,
+    tenant: TenantId,
+    id: WebhookId,
+    operator: Operator,
+    action: &str,
+) {
+    let entry = Entry { tenant: Some(tenant), about: About::Webhook(id), operator, action, outcome: "ok" };
+    audit::record(transaction, entry).await;
+}

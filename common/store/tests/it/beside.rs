@@ -1,0 +1,277 @@
+//! R83: edits beside a fire, at the moment that a session hands texts over. What has left counts as sent and never fires again.
+
+use chrono::{DateTime, Duration, Utc};
+use domain::id::{AccountId, MessageId, ReminderId, RunId, TenantId};
+use sqlx::PgPool;
+use store::due::{Expansion, expand_run, fire_due, settle_runs};
+use store::handing::{self, Marked};
+use store::outbox::{self, Outcome};
+use store::reminders::{self, Plan, Status};
+use store::{Error, Fence, MIGRATOR, neglected, runs};
+
+use crate::due::{account, count, leave_outbox, reminder, text};
+use crate::runs::{edit, edited, under_way};
+
+const DAILY: Option<&str> = Some("FREQ=DAILY");
+
+async fn fence(db: &PgPool, of: (TenantId, AccountId)) -> Fence {
+    let epoch = "SELECT epoch FROM leases WHERE account_id = $1";
+    Fence { account: of.1, epoch: sqlx::query_scalar(epoch).bind(of.1).fetch_one(db).await.unwrap() }
+}
+
+/// The run's texts in order.
+async fn texts(db: &PgPool, run: RunId) -> Vec<MessageId> {
+    let ids = "SELECT id FROM messages WHERE run_id = $1 ORDER BY seq";
+    let ids: Vec<uuid::Uuid> = sqlx::query_scalar(ids).bind(run).fetch_all(db).await.unwrap();
+    ids.into_iter().map(MessageId).collect()
+}
+
+async fn hand_over(db: &PgPool, of: (TenantId, AccountId), texts: &[MessageId]) {
+    assert_eq!(handing::mark(db, fence(db, of).await, texts).await.unwrap().len(), texts.len());
+}
+
+async fn told(db: &PgPool, run: RunId) -> String {
+    text(db, "SELECT status || ': ' || coalesce(summary, '') FROM runs WHERE id = $1", run.0).await.unwrap()
+}
+
+async fn next(db: &PgPool, of: (TenantId, AccountId), reminder: ReminderId) -> Option<DateTime<Utc>> {
+    reminders::get(db, of.0, reminder).await.unwrap().next_fire_at
+}
+
+fn is_tomorrow(at: DateTime<Utc>) -> bool {
+    at > process::clock::now() + Duration::hours(23)
+}
+
+/// The plan of a reminder as it is, but for its name.
+async fn renamed(db: &PgPool, of: (TenantId, AccountId), reminder: ReminderId) -> Plan {
+    let messages = reminders::get(db, of.0, reminder).await.unwrap().messages;
+    Plan { name: "Another name".to_owned(), messages, ..edited(db, of, reminder).await }
+}
+
+/// An edit between hand-over and acknowledgement fires nothing again, whichever of the texts had left: those stay on their way, the
+/// others are called back, and the run says at once what is on the phone.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_was_handed_over_counts_as_sent(db: PgPool) {
+    for (handed, says) in [(1, "partial: 0 of 1 sent, 1 failed: the reminder was edited"), (2, "success: 1 of 1 sent")]
+    {
+        for rrule in [DAILY, None] {
+            let of = account(&db, "connected").await;
+            let reminder = reminder(&db, of, rrule, 2, 1).await;
+            let run = fire_due(&db, 10).await.unwrap().fired[0].run;
+            expand_run(&db, run).await.unwrap();
+            let texts = texts(&db, run).await;
+            hand_over(&db, of, &texts[..handed]).await;
+            match edit(&db, of, reminder, Duration::zero()).await {
+                Ok(next) => assert!(rrule.is_some() && is_tomorrow(next), "{next}"),
+                Err(field) => assert_eq!((rrule, field.as_str()), (None, "start"), "what is for once has fired"),
+            }
+            if rrule.is_none() {
+                assert_eq!(told(&db, run).await, "running: ", "the edit was refused");
+                continue;
+            }
+            assert_eq!(told(&db, run).await, says);
+            let reason = "SELECT coalesce(reason, '') FROM run_targets WHERE run_id = $1";
+            let part = if handed == 1 { "the reminder was edited (1 of 2 texts had left)" } else { "" };
+            assert_eq!(text(&db, reason, run.0).await.as_deref(), Some(part));
+            let waiting = outbox::waiting(&db, of.1, &[], 10).await.unwrap();
+            assert_eq!(waiting.iter().map(|row| row.id).collect::<Vec<_>>(), texts[..handed], "on their way still");
+            let outcomes: Vec<_> =
+                texts[..handed].iter().map(|id| Outcome { id: *id, attempts: 1, failure: None }).collect();
+            let touched = outbox::finish(&db, fence(&db, of).await, &outcomes).await.unwrap();
+            settle_runs(&db, &touched).await.unwrap();
+            assert_eq!(told(&db, run).await, says);
+            assert!(fire_due(&db, 10).await.unwrap().fired.is_empty());
+        }
+    }
+}
+
+/// What counted as sent and is refused by WhatsApp was not sent: its run says so, and nothing fires again.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_is_refused_after_the_edit_is_told(db: PgPool) {
+    let of = account(&db, "connected").await;
+    let (reminder, run) = under_way(&db, of, 2).await;
+    let texts = texts(&db, run).await;
+    hand_over(&db, of, &texts).await;
+    edit(&db, of, reminder, Duration::zero()).await.unwrap();
+    assert_eq!(told(&db, run).await, "success: 2 of 2 sent");
+    let fence = fence(&db, of).await;
+    for (id, failure) in texts.iter().zip([None, None, None, Some("no such chat".to_owned())]) {
+        outbox::finish(&db, fence, &[Outcome { id: *id, attempts: 1, failure }]).await.unwrap();
+    }
+    assert_eq!(told(&db, run).await, "partial: 1 of 2 sent, 1 failed");
+    let reason = "SELECT reason FROM run_targets WHERE run_id = $1 AND state = 'failed'";
+    assert_eq!(text(&db, reason, run.0).await.as_deref(), Some("no such chat"));
+    assert!(is_tomorrow(next(&db, of, reminder).await.unwrap()));
+}
+
+/// A text is handed over or called back, never both: who comes second learns of it. Marks are taken back of what did not leave, and
+/// belong to the session that holds the account.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_text_is_handed_over_or_called_back(db: PgPool) {
+    let of = account(&db, "connected").await;
+    let (reminder, run) = under_way(&db, of, 2).await;
+    let (texts, fence) = (texts(&db, run).await, fence(&db, of).await);
+    let mark = async |ids: &[MessageId]| {
+        let mut marked = handing::mark(&db, fence, ids).await.unwrap();
+        marked.sort_by_key(|marked| marked.id.0);
+        marked
+    };
+    let first = |first, id: &MessageId| Marked { id: *id, first };
+    assert_eq!(mark(&texts[..2]).await, [first(true, &texts[0]), first(true, &texts[1])]);
+    assert_eq!(mark(&texts[1..2]).await, [first(false, &texts[1])], "on another connection");
+    handing::unmark(&db, fence, &texts[..1]).await.unwrap();
+    edit(&db, of, reminder, Duration::zero()).await.unwrap();
+    assert_eq!(mark(&texts).await, [first(false, &texts[1])], "the others were called back");
+    let stale = Fence { epoch: fence.epoch - 1, ..fence };
+    assert!(matches!(handing::mark(&db, stale, &texts).await, Err(Error::Fenced)));
+    assert!(matches!(handing::unmark(&db, stale, &texts).await, Err(Error::Fenced)));
+}
+
+/// An edit that changes only the name touches nothing of what fires: what is pending is sent, what is under way goes on, what rests
+/// rests, what has ended has ended; and nothing fires again.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_new_name_changes_nothing_of_what_fires(db: PgPool) {
+    for rrule in [DAILY, None] {
+        let of = account(&db, "connected").await;
+        let reminder = reminder(&db, of, rrule, 2, 1).await;
+        let before = reminders::get(&db, of.0, reminder).await.unwrap();
+        let rename = async || {
+            let plan = renamed(&db, of, reminder).await;
+            assert!(reminders::get(&db, of.0, reminder).await.unwrap().fires_as(&plan));
+            assert!(reminders::rename(&db, of.0, reminder, &plan).await.unwrap());
+            next(&db, of, reminder).await
+        };
+        assert_eq!(rename().await, before.next_fire_at, "not fired yet");
+        let run = fire_due(&db, 10).await.unwrap().fired[0].run;
+        let after = next(&db, of, reminder).await;
+        assert_eq!(after.is_some(), rrule.is_some());
+        assert_eq!(rename().await, after, "fired");
+        assert!(matches!(expand_run(&db, run).await.unwrap(), Expansion::Expanded { messages: 2, .. }));
+        assert_eq!(rename().await, after, "under way");
+        let texts = texts(&db, run).await;
+        hand_over(&db, of, &texts[..1]).await;
+        assert_eq!(rename().await, after, "handed over");
+        assert_eq!(outbox::waiting(&db, of.1, &[], 10).await.unwrap().len(), 2);
+        leave_outbox(&db, run, 0, "sent").await;
+        settle_runs(&db, &[run]).await.unwrap();
+        assert_eq!((told(&db, run).await.as_str(), rename().await), ("success: 1 of 1 sent", after));
+        let row = reminders::get(&db, of.0, reminder).await.unwrap();
+        assert_eq!((row.name.as_str(), row.version), ("Another name", before.version + 5));
+        assert_eq!(row.status, if rrule.is_some() { Status::Active } else { Status::Ended });
+        store::due::pause(&db, of.0, reminder).await.ok();
+        assert!(rename().await.is_none(), "it rests, or has ended");
+        // what says something else is no new name
+        let plan = Plan { messages: vec!["corrected".to_owned()], ..renamed(&db, of, reminder).await };
+        assert!(!reminders::rename(&db, of.0, reminder, &plan).await.unwrap());
+    }
+    assert_eq!(count(&db, "SELECT count(*) FROM runs").await, 2);
+    assert_eq!(count(&db, "SELECT count(*) FROM events WHERE kind = 'message.canceled'").await, 0);
+}
+
+/// R84: a run in progress is canceled: what was handed over stays sent, also when it is acknowledged later, the rest is skipped, and
+/// the run says how much is on the phones. An edit does not bring back what a person has canceled; the next run goes on.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_run_in_progress_is_canceled(db: PgPool) {
+    for (handed, says, target) in [
+        (0, "canceled: 0 of 2 sent, 2 canceled by operator", "canceled by operator"),
+        (
+            1,
+            "partial: 0 of 2 sent, 2 canceled by operator (1 text of them had left)",
+            "canceled by operator (1 of 2 texts had left)",
+        ),
+        (2, "partial: 1 of 2 sent, 1 canceled by operator", ""),
+        (4, "success: 2 of 2 sent", ""),
+    ] {
+        let of = account(&db, "connected").await;
+        let reminder = reminder(&db, of, DAILY, 2, 2).await;
+        let run = fire_due(&db, 10).await.unwrap().fired[0].run;
+        let after = next(&db, of, reminder).await;
+        expand_run(&db, run).await.unwrap();
+        let texts = texts(&db, run).await;
+        hand_over(&db, of, &texts[..handed]).await;
+        sqlx::query("UPDATE reminders SET overlap = 'queue', next_fire_at = now() WHERE id = $1")
+            .bind(reminder)
+            .execute(&db)
+            .await
+            .unwrap();
+        let behind = fire_due(&db, 10).await.unwrap().fired[0].run;
+        assert_eq!(expand_run(&db, behind).await.unwrap(), Expansion::Waits);
+        assert_eq!(runs::cancel(&db, of.0, run).await.unwrap().next, Some(behind));
+        assert_eq!(told(&db, run).await, says);
+        let reason = "SELECT coalesce(reason, '') FROM run_targets WHERE run_id = $1 AND position = 0";
+        assert_eq!(text(&db, reason, run.0).await.as_deref(), Some(target));
+        assert!(matches!(runs::cancel(&db, of.0, run).await, Err(Error::Conflict(_))), "it is over");
+        let waiting = outbox::waiting(&db, of.1, &[], 10).await.unwrap();
+        assert_eq!(waiting.iter().map(|row| row.id).collect::<Vec<_>>(), texts[..handed]);
+        let outcomes: Vec<_> =
+            texts[..handed].iter().map(|id| Outcome { id: *id, attempts: 1, failure: None }).collect();
+        outbox::finish(&db, fence(&db, of).await, &outcomes).await.unwrap();
+        assert_eq!(told(&db, run).await, says, "as its acknowledgements say, too");
+        assert!(matches!(expand_run(&db, behind).await.unwrap(), Expansion::Expanded { .. }));
+        assert_eq!(next(&db, of, reminder).await, after, "its schedule goes on");
+    }
+}
+
+/// R84: a run that nobody has begun is canceled, and an edit does not bring it back, as it would what the edit itself calls back.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_a_person_has_canceled_stays_so(db: PgPool) {
+    let of = account(&db, "connected").await;
+    let reminder = reminder(&db, of, DAILY, 2, 1).await;
+    let run = fire_due(&db, 10).await.unwrap().fired[0].run;
+    runs::cancel(&db, of.0, run).await.unwrap();
+    assert_eq!(told(&db, run).await, "canceled: 0 of 1 sent, 1 canceled by operator");
+    assert!(matches!(expand_run(&db, run).await.unwrap(), Expansion::Already(_)));
+    assert!(is_tomorrow(edit(&db, of, reminder, Duration::zero()).await.unwrap()));
+}
+
+/// R83: what counted as sent, was never acknowledged, and expires with its window, was not sent: its run says so in the end.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_expires_after_the_edit_is_told(db: PgPool) {
+    let of = account(&db, "connected").await;
+    let (reminder, run) = under_way(&db, of, 1).await;
+    hand_over(&db, of, &texts(&db, run).await).await;
+    edit(&db, of, reminder, Duration::zero()).await.unwrap();
+    assert_eq!(told(&db, run).await, "success: 1 of 1 sent");
+    sqlx::query("UPDATE messages SET expires_at = now() - interval '1 minute'").execute(&db).await.unwrap();
+    neglected::expire_messages(&db, std::time::Duration::ZERO, 10).await.unwrap();
+    assert_eq!(told(&db, run).await, "failed: 0 of 1 sent, 1 failed");
+}
+
+/// R83: a reminder that is deleted when it has fired, and made anew within the minute of grace, sends the same texts to the same chats
+/// once: the new one begins with its next occurrence, or is refused when that was all. What was not handed over is sent.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_a_deleted_one_has_sent_is_not_sent_again(db: PgPool) {
+    for handed in [0, 1] {
+        for rrule in [DAILY, None] {
+            let of = account(&db, "connected").await;
+            let (reminder, run) = {
+                let reminder = reminder(&db, of, rrule, 2, 1).await;
+                (reminder, fire_due(&db, 10).await.unwrap().fired[0].run)
+            };
+            expand_run(&db, run).await.unwrap();
+            let row = reminders::get(&db, of.0, reminder).await.unwrap();
+            let (due, now) = (row.start_local.and_utc(), reminders::now(&db).await.unwrap());
+            let next = rrule.map(|_| due + Duration::days(1));
+            let again = Plan {
+                messages: row.messages.clone(),
+                next_fire_at: now + Duration::minutes(1),
+                stands_for: Some((due, next)),
+                ..edited(&db, of, reminder).await
+            };
+            hand_over(&db, of, &texts(&db, run).await[..handed]).await;
+            reminders::delete(&db, of.0, reminder).await.unwrap();
+            let other = Plan { messages: vec!["other".to_owned()], ..again.clone() };
+            let made = reminders::create(&db, of.0, &other).await.unwrap();
+            assert_eq!(made.next_fire_at.map(|at| at.timestamp()), Some(again.next_fire_at.timestamp()));
+            match (handed, reminders::create(&db, of.0, &again).await) {
+                (0, Ok(made)) => assert_eq!(
+                    made.next_fire_at.map(|at| at.timestamp()),
+                    Some(again.next_fire_at.timestamp()),
+                    "nothing was sent"
+                ),
+                (_, Ok(made)) => assert_eq!((made.next_fire_at, rrule), (next, DAILY)),
+                (_, Err(error)) => assert!(matches!(error, Error::Conflict(_)) && rrule.is_none(), "{error}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Claims in Postgres: who may raise the epoch, and what it does to writes under the one before.
+
+use std::time::{Duration, Instant};
+
+use domain::id::{AccountId, WorkerId};
+use sqlx::PgPool;
+use store::leases::{self, Claimed};
+use store::{Error, Fence, session, workers};
+
+const STALE: Duration = Duration::from_secs(15);
+
+/// Accounts that should be online.
+async fn accounts(pool: &PgPool, count: usize) -> Vec<AccountId> {
+    let tenant = uuid::Uuid::now_v7();
+    sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'tenant')").bind(tenant).execute(pool).await.unwrap();
+    let mut accounts = Vec::new();
+    for _ in 0..count {
+        let account = AccountId::new();
+        sqlx::query("INSERT INTO accounts (id, tenant_id, label, wanted) VALUES ($1, $2, 'account', 'online')")
+            .bind(account.0)
+            .bind(tenant)
+            .execute(pool)
+            .await
+            .unwrap();
+        sqlx::query("INSERT INTO leases (account_id) VALUES ($1)").bind(account.0).execute(pool).await.unwrap();
+        accounts.push(account);
+    }
+    accounts
+}
+
+async fn worker(pool: &PgPool) -> WorkerId {
+    let worker = WorkerId::new();
+    let boot = workers::Boot { name: "test", version: "0", release: "1", capacity: 10, lease: STALE };
+    workers::register(pool, worker, boot).await.unwrap();
+    worker
+}
+
+async fn claim(pool: &PgPool, worker: WorkerId, account: AccountId) -> Option<i64> {
+    let claimed = leases::claim_across_tenants(pool, worker, &[account], false).await.unwrap();
+    claimed.first().map(|claim| claim.claimed.epoch)
+}
+
+/// The worker was last seen so long ago.
+async fn silent(pool: &PgPool, worker: WorkerId, seconds: f64) {
+    sqlx::query("UPDATE workers SET last_seen = now() - make_interval(secs => $2) WHERE id = $1")
+        .bind(worker.0)
+        .bind(seconds)
+        .execute(pool)
+        .await
+        .unwrap();
+}
+
+/// Waits until some statement of this database waits for a lock.
+async fn somebody_waits(pool: &PgPool) {
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let start = Instant::now();
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(pool).await.unwrap() == 0 {
+        assert!(start.elapsed() < Duration::from_secs(20), "nobody waits for a lock");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// R02: nobody takes an account from an owner whose heartbeat is fresh, and anybody from one whose heartbeat is stale.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_claim_is_refused_while_the_owner_is_seen(pool: PgPool) {
+    let account = accounts(&pool, 1).await[0];
+    let (owner, other) = (worker(&pool).await, worker(&pool).await);
+    assert_eq!(claim(&pool, owner, account).await, Some(1));
+    assert_eq!(claim(&pool, other, account).await, None);
+    silent(&pool, owner, STALE.as_secs_f64() - 5.0).await;
+    assert_eq!(claim(&pool, other, account).await, None);
+    assert_eq!(
+        leases::get_across_tenants(&pool, account).await.unwrap().map(|lease| lease.epoch),
+        Some(1),
+        "a refused claim leaves no trace"
+    );
+    silent(&pool, owner, STALE.as_secs_f64() + 1.0).await;
+    assert_eq!(claim(&pool, other, account).await, Some(2));
+}
+
+/// R02: in a young Redis no heartbeat is too old: only what was given back may be claimed.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_silent_owner_is_left_alone_where_heartbeats_do_not_count(pool: PgPool) {
+    let account = accounts(&pool, 1).await[0];
+    let (owner, other) = (worker(&pool).await, worker(&pool).await);
+    assert_eq!(claim(&pool, owner, account).await, Some(1));
+    silent(&pool, owner, 10_000.0).await;
+    let claimed = leases::claim_across_tenants(&pool, other, &[account], true).await.unwrap();
+    assert_eq!(claimed, []);
+    leases::release_across_tenants(&pool, owner, &[account]).await.unwrap();
+    let claimed = leases::claim_across_tenants(&pool, other, &[account], true).await.unwrap();
+    assert_eq!(claimed.iter().map(|claim| claim.claimed).collect::<Vec<_>>(), [Claimed { account, epoch: 2 }]);
+}
+
+/// R61: what was given back, by release or by a stop in order, may be claimed at once.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn what_was_given_back_is_claimed_at_once(pool: PgPool) {
+    let account = accounts(&pool, 1).await[0];
+    let (owner, other, third) = (worker(&pool).await, worker(&pool).await, worker(&pool).await);
+    assert_eq!(claim(&pool, owner, account).await, Some(1));
+    leases::release_across_tenants(&pool, other, &[account]).await.unwrap();
+    assert_eq!(claim(&pool, other, account).await, None, "another's release gives nothing back");
+    leases::release_across_tenants(&pool, owner, &[account]).await.unwrap();
+    assert_eq!(claim(&pool, other, account).await, Some(2));
+    workers::stopped(&pool, other).await.unwrap();
+    assert_eq!(claim(&pool, third, account).await, Some(3));
+    assert!(
+        matches!(workers::heartbeat(&pool, other, 0).await, Err(Error::NotFound)),
+        "a boot that is over stays over"
+    );
+}
+
+/// R02: a release under an old epoch leaves a newer claim of the same worker alone.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_late_release_leaves_a_newer_claim(pool: PgPool) {
+    let account = accounts(&pool, 1).await[0];
+    let owner = worker(&pool).await;
+    let old = Claimed { account, epoch: claim(&pool, owner, account).await.unwrap() };
+    let new = Claimed { account, epoch: claim(&pool, owner, account).await.unwrap() };
+    leases::release_claims_across_tenants(&pool, owner, &[old]).await.unwrap();
+    assert_eq!(leases::owned_by(&pool, owner).await.unwrap(), [new]);
+    leases::release_claims_across_tenants(&pool, owner, &[new]).await.unwrap();
+    assert_eq!(leases::owned_by(&pool, owner).await.unwrap(), []);
+}
+
+/// R02: of eight that claim at once exactly one gets each account, whatever the order in which they name them.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn exactly_one_of_eight_claims(pool: PgPool) {
+    let accounts = accounts(&pool, 20).await;
+    let mut tasks = Vec::new();
+    for n in 0..8 {
+        let (pool, worker, mut wanted) = (pool.clone(), worker(&pool).await, accounts.clone());
+        wanted.rotate_left(n * 2);
+        tasks.push(tokio::spawn(
+            async move { leases::claim_across_tenants(&pool, worker, &wanted, false).await.unwrap() },
+        ));
+    }
+    let mut claimed: Vec<Claimed> = Vec::new();
+    for task in tasks {
+        claimed.extend(task.await.unwrap().iter().map(|claim| claim.claimed));
+    }
+    assert!(claimed.iter().all(|claimed| claimed.epoch == 1), "{claimed:?}");
+    let mut won: Vec<AccountId> = claimed.iter().map(|claimed| claimed.account).collect();
+    won.sort();
+    assert_eq!(won, accounts, "each once");
+}
+
+/// R02: a claim waits for a fenced write that is under way; the write after it finds itself fenced. A plain check would
+/// let it land.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_claim_waits_for_a_fenced_write_and_the_next_write_is_fenced(pool: PgPool) {
+    let account = accounts(&pool, 1).await[0];
+    let (owner, other) = (worker(&pool).await, worker(&pool).await);
+    let old = Fence { account, epoch: claim(&pool, owner, account).await.unwrap() };
+    silent(&pool, owner, 60.0).await;
+    let mut write = pool.begin().await.unwrap();
+    let check = "SELECT count(*) FROM (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE) f";
+    let held =
+        sqlx::query_scalar::<_, i64>(check).bind(account.0).bind(old.epoch).fetch_one(&mut *write).await.unwrap();
+    assert_eq!(held, 1);
+    let claiming = tokio::spawn({
+        let pool = pool.clone();
+        async move { claim(&pool, other, account).await }
+    });
+    somebody_waits(&pool).await;
+    assert!(!claiming.is_finished());
+    write.commit().await.unwrap();
+    let new = Fence { account, epoch: claiming.await.unwrap().unwrap() };
+    assert!(matches!(session::hold(&pool, old, 60.0).await, Err(Error::Fenced)));
+    let held = "SELECT count(*) FROM accounts WHERE held_until IS NOT NULL";
+    assert_eq!(sqlx::query_scalar::<_, i64>(held).fetch_one(&pool).await.unwrap(), 0, "it wrote nothing");
+    session::hold(&pool, new, 60.0).await.unwrap();
+    assert_eq!(sqlx::query_scalar::<_, i64>(held).fetch_one(&pool).await.unwrap(), 1);
+}
+
+/// Nobody holds what nobody wants online; what is to be erased is claimed for its logout (R14).
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn nothing_unwanted_is_claimed(pool: PgPool) {
+    let account = accounts(&pool, 1).await[0];
+    let owner = worker(&pool).await;
+    sqlx::query("UPDATE accounts SET wanted = 'offline'").execute(&pool).await.unwrap();
+    assert_eq!(claim(&pool, owner, account).await, None);
+    assert_eq!(leases::unowned_across_tenants(&pool, Duration::ZERO, 10).await.unwrap(), []);
+    sqlx::query("UPDATE accounts SET wanted = 'erased'").execute(&pool).await.unwrap();
+    assert_eq!(leases::unowned_across_tenants(&pool, Duration::ZERO, 10).await.unwrap(), [account]);
+    assert_eq!(claim(&pool, owner, account).await, Some(1));
+    assert_eq!(leases::unowned_across_tenants(&pool, Duration::ZERO, 10).await.unwrap(), []);
+}

@@ -1,0 +1,36 @@
+//! Reminders of an account that is being deleted.
+
+use domain::run::Status;
+use sqlx::PgPool;
+use store::MIGRATOR;
+use store::due::{Expansion, expand_run, fire_due, next_due_in};
+
+use super::{account, count, reminder};
+
+const ERASE: &str = "UPDATE accounts SET wanted = 'erased' WHERE id = $1";
+
+/// R15, R50: while an account waits for its device to be logged out, nothing of it fires and nobody is told; schedulers do not
+/// look at it again and again. What fired just before is not sent.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_is_being_deleted_does_not_fire(db: PgPool) {
+    let of = account(&db, "connected").await;
+    let other = account(&db, "connected").await;
+    reminder(&db, of, Some("FREQ=DAILY"), 2, 1).await;
+    let fired = fire_due(&db, 10).await.unwrap().fired[0].run;
+    reminder(&db, of, Some("FREQ=DAILY"), 2, 1).await;
+    sqlx::query("UPDATE reminders SET next_fire_at = now() WHERE next_fire_at > now()").execute(&db).await.unwrap();
+    sqlx::query(ERASE).bind(of.1).execute(&db).await.unwrap();
+    sqlx::query("DELETE FROM notifications").execute(&db).await.unwrap();
+
+    let firing = fire_due(&db, 10).await.unwrap();
+    assert_eq!((firing.due, firing.fired.len(), firing.tenants.len()), (2, 0, 0));
+    assert_eq!(next_due_in(&db).await.unwrap(), None);
+    let expansion = expand_run(&db, fired).await.unwrap();
+    assert!(matches!(expansion, Expansion::Dropped { status: Status::Canceled, .. }), "{expansion:?}");
+    assert_eq!(count(&db, "SELECT count(*) FROM messages").await, 0);
+    assert_eq!(count(&db, "SELECT count(*) FROM notifications").await, 0);
+
+    reminder(&db, other, None, 2, 1).await;
+    let firing = fire_due(&db, 10).await.unwrap();
+    assert_eq!((firing.due, firing.fired.len()), (1, 1));
+}

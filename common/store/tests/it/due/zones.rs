@@ -1,0 +1,31 @@
+//! New zone data and schedulers that sleep.
+
+use std::time::Duration;
+
+use schedule::zone;
+use sqlx::PgPool;
+use store::MIGRATOR;
+use store::due::{Wake, refresh_zone_data};
+
+use super::{account, reminder};
+
+async fn is_woken(wake: &mut Wake) -> bool {
+    tokio::time::timeout(Duration::from_millis(500), wake.woken(Duration::ZERO)).await.is_ok()
+}
+
+/// R40: what new zone data moves may be due before whatever schedulers sleep for: they are woken, once and only then.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_is_moved_wakes_schedulers(db: PgPool) {
+    let of = account(&db, "connected").await;
+    reminder(&db, of, Some("FREQ=DAILY"), -7_200, 1).await;
+    let planned =
+        "UPDATE reminders SET next_fire_at = next_fire_at + make_interval(hours => $1), tzdb_version = '2009a'";
+    let mut wake = Wake::listen(&db).await.unwrap();
+    for (off_hours, moved) in [(3, 1), (0, 0)] {
+        sqlx::query(planned).bind(off_hours).execute(&db).await.unwrap();
+        let refreshed = refresh_zone_data(&db, zone::data_version(), 10).await.unwrap();
+        assert_eq!((refreshed.seen, refreshed.moved.len()), (1, moved));
+        assert_eq!(is_woken(&mut wake).await, moved > 0);
+    }
+    assert_eq!(refresh_zone_data(&db, zone::data_version(), 10).await.unwrap().seen, 0);
+}

@@ -1,0 +1,240 @@
+//! What the schedulers measure of the cluster, against rows of each kind.
+
+use domain::id::{AccountId, TenantId, WorkerId};
+use store::measure::{self, Figure};
+use store::{MIGRATOR, PgPool};
+use uuid::Uuid;
+
+/// Runs statements with these ids.
+async fn run(db: &PgPool, statement: &str, ids: &[Uuid]) {
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(statement.to_owned()));
+    for id in ids {
+        query = query.bind(*id);
+    }
+    query.execute(db).await.unwrap();
+}
+
+async fn tenant(db: &PgPool) -> TenantId {
+    let tenant = TenantId::new();
+    run(db, "INSERT INTO tenants (id, name) VALUES ($1, 'Acme')", &[tenant.0]).await;
+    tenant
+}
+
+/// A worker whose heartbeat is so old.
+async fn worker(db: &PgPool, silent_s: u32, capacity: u32) -> WorkerId {
+    let worker = WorkerId::new();
+    let row = format!(
+        "INSERT INTO workers (id, name, version, capacity, last_seen)
+         VALUES ($1, 'w', '1', {capacity}, now() - interval '{silent_s} seconds')"
+    );
+    run(db, &row, &[worker.0]).await;
+    worker
+}
+
+/// A linked account that should be online, or what `change` makes of it.
+async fn account(db: &PgPool, tenant: TenantId, status: &str, owner: Option<WorkerId>, change: &str) -> AccountId {
+    let account = AccountId::new();
+    let linked = ["connected", "disconnected", "banned"].contains(&status);
+    let (wanted, number) =
+        if linked { ("online", "(SELECT (49170000000 + count(*))::text FROM accounts)") } else { ("offline", "NULL") };
+    let row = format!(
+        "INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number, pairing_method, pairing_expires_at)
+         VALUES ($1, $2, 'Front desk', '{status}', '{wanted}', {number}, 'qr', now() + interval '5 minutes')"
+    );
+    run(db, &row, &[account.0, tenant.0]).await;
+    sqlx::query(
+        "INSERT INTO leases (account_id, owner) VALUES ($1, $2) ON CONFLICT (account_id) DO UPDATE SET owner = $2",
+    )
+    .bind(account)
+    .bind(owner)
+    .execute(db)
+    .await
+    .unwrap();
+    if !change.is_empty() {
+        run(db, &format!("UPDATE accounts SET {change} WHERE id = $1"), &[account.0]).await;
+    }
+    account
+}
+
+/// So many queued messages, the first of which was accepted so long ago.
+async fn messages(db: &PgPool, tenant: TenantId, account: AccountId, count: u32, oldest_s: u32) {
+    let rows = format!(
+        "INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id, created_at)
+         SELECT gen_random_uuid(), $1, $2, 'x@g.us', 'hello', 'w' || n, now() - make_interval(secs => {oldest_s} - n)
+         FROM generate_series(0, {count} - 1) AS n ORDER BY n"
+    );
+    run(db, &rows, &[tenant.0, account.0]).await;
+}
+
+fn of(figures: &[Figure], what: &str, kind: &str, reason: &str) -> (u32, u32) {
+    let found = figures.iter().find(|one| (&*one.what, &*one.kind, &*one.reason) == (what, kind, reason));
+    // times are those of the rows and a little more
+    found.map_or((0, 0), |one| (one.count as u32, one.more as u32))
+}
+
+/// R06: a waiting message is counted under what it waits for, with the age of the oldest; what has left is not.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn messages_wait_for_a_reason(db: PgPool) {
+    let tenant = tenant(&db).await;
+    let (live, dead) = (worker(&db, 1, 100).await, worker(&db, 60, 100).await);
+    let hour = "now() + interval '1 hour'";
+    for (status, owner, change, reason, count, oldest) in [
+        ("connected", Some(live), "", "ready", 3, 100),
+        ("connected", Some(live), "", "ready", 1, 200),
+        ("connected", Some(dead), "", "unowned", 1, 300),
+        ("connected", None, "", "unowned", 1, 400),
+        ("disconnected", Some(live), "", "offline", 2, 500),
+        ("unpaired", None, "", "unlinked", 1, 600),
+        ("logged_out", None, "", "unlinked", 1, 650),
+        ("connected", Some(live), &*format!("held_until = {hour}"), "held", 1, 700),
+        ("connected", Some(live), "held_until = now() - interval '1 hour'", "ready", 1, 150),
+        ("banned", Some(live), &*format!("banned_until = {hour}"), "banned", 1, 800),
+        // what stands in the way longest is named
+        ("banned", None, &*format!("held_until = {hour}"), "banned", 1, 850),
+    ] {
+        let account = account(&db, tenant, status, owner, change).await;
+        messages(&db, tenant, account, count, oldest).await;
+        assert!(["ready", "unowned", "offline", "unlinked", "held", "banned"].contains(&reason));
+    }
+    account(&db, tenant, "connected", Some(live), "").await; // nothing waits there
+    let figures = measure::cluster(&db).await.unwrap();
+    let waiting = |reason| of(&figures, "waiting", "message", reason);
+    assert_eq!(waiting("ready"), (5, 200));
+    assert_eq!(waiting("unowned"), (2, 400));
+    assert_eq!(waiting("offline"), (2, 500));
+    assert_eq!(waiting("unlinked"), (2, 650));
+    assert_eq!(waiting("held"), (1, 700));
+    assert_eq!(waiting("banned"), (2, 850));
+    assert_eq!(of(&figures, "accounts", "connected", ""), (7, 0));
+    assert_eq!(of(&figures, "accounts", "banned", ""), (2, 0));
+    // linked, to be online and not banned: seven connected and one not; five of them have an owner who lives
+    assert_eq!(of(&figures, "wanted", "", ""), (8, 5));
+    assert_eq!(of(&figures, "unowned", "", ""), (2, 0));
+    assert_eq!(of(&figures, "tenants", "", ""), (1, 0));
+
+    run(&db, "UPDATE messages SET state = 'sent', sent_at = now() WHERE $1::uuid IS NOT NULL", &[tenant.0]).await;
+    let figures = measure::cluster(&db).await.unwrap();
+    for reason in ["ready", "unowned", "offline", "unlinked", "held", "banned"] {
+        assert_eq!(of(&figures, "waiting", "message", reason), (0, 0), "{reason}");
+    }
+}
+
+/// R06: pairings without a code, ends that an owner has not made, wishes for groups.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn other_work_waits_at_accounts(db: PgPool) {
+    let tenant = tenant(&db).await;
+    let live = worker(&db, 1, 100).await;
+    let since = |seconds| format!("updated_at = now() - interval '{seconds} seconds'");
+    for change in [
+        format!("wanted = 'online', {}", since(20)),
+        format!("wanted = 'online', qr_text = 'code', {}", since(90)), // has its code
+        format!("wanted = 'online', jid = 'x', {}", since(90)),        // was scanned
+        format!("wanted = 'online', pairing_expires_at = now(), {}", since(400)), // is over
+    ] {
+        account(&db, tenant, "pending", Some(live), &change).await;
+    }
+    account(&db, tenant, "unpaired", Some(live), &since(30)).await;
+    account(&db, tenant, "unpaired", None, &since(99)).await; // nobody has it: done
+    account(&db, tenant, "connected", None, &format!("wanted = 'erased', {}", since(40))).await;
+    account(&db, tenant, "connected", Some(live), "groups_wanted_at = now() - interval '50 seconds'").await;
+    let figures = measure::cluster(&db).await.unwrap();
+    assert_eq!(of(&figures, "waiting", "pairing", "ready"), (1, 20));
+    assert_eq!(of(&figures, "waiting", "unpairing", "ready"), (2, 40));
+    assert_eq!(of(&figures, "waiting", "group_sync", "ready"), (1, 50));
+}
+
+/// R06: runs that nobody has begun, without those that wait for an earlier one, and reminders that are due and have not fired.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn runs_and_reminders_wait(db: PgPool) {
+    let tenant = tenant(&db).await;
+    let account = account(&db, tenant, "connected", None, "").await;
+    let reminder = Uuid::now_v7();
+    run(
+        &db,
+        "INSERT INTO reminders (id, tenant_id, account_id, name, timezone, start_local, next_fire_at)
+         SELECT n.id, $1, $2, 'Stand-up', 'UTC', now(), n.at
+         FROM (VALUES ($3, now() - interval '12 seconds'), (gen_random_uuid(), now() + interval '1 hour')) AS n (id, at)",
+        &[tenant.0, account.0, reminder],
+    )
+    .await;
+    run(
+        &db,
+        "INSERT INTO runs (id, tenant_id, reminder_id, account_id, reminder_name, account_label, version, fire_at, bodies, status,
+             created_at)
+         SELECT gen_random_uuid(), $1, n.reminder, $2, 'Stand-up', 'Front desk', 1, now() - n.age, '{}', n.status, now() - n.age
+         FROM (VALUES ($3, interval '70 seconds', 'running'), ($3, interval '60 seconds', 'pending'),
+                      (NULL, interval '50 seconds', 'pending'), (NULL, interval '40 seconds', 'pending')) AS n (reminder, age, status)",
+        &[tenant.0, account.0, reminder],
+    )
+    .await;
+    let figures = measure::cluster(&db).await.unwrap();
+    assert_eq!(of(&figures, "waiting", "run", "ready"), (2, 50), "the third waits for the one that is running");
+    assert_eq!(of(&figures, "waiting", "reminder", "ready"), (1, 12));
+}
+
+/// R06: deliveries that were never tried and those that were, of webhooks in use; and the webhooks by how their receiver does.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn deliveries_wait(db: PgPool) {
+    let tenant = tenant(&db).await;
+    let (well, failing, disabled) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
+    run(
+        &db,
+        "INSERT INTO webhooks (id, tenant_id, url, secret, enabled, failures, failing_since, cursor_txid, cursor_id)
+         VALUES ($2, $1, 'https://x', 's', true, 0, NULL, 0, 0), ($3, $1, 'https://x', 's', true, 2, now(), 0, 0),
+                ($4, $1, 'https://x', 's', false, 0, NULL, 0, 0)",
+        &[tenant.0, well, failing, disabled],
+    )
+    .await;
+    run(
+        &db,
+        "INSERT INTO webhook_deliveries (id, tenant_id, webhook_id, kind, data, happened_at, attempts, created_at, next_attempt_at)
+         SELECT gen_random_uuid(), $1, n.webhook, 'x', '{}', now(), n.attempts, now() - n.age, now() + n.due
+         FROM (VALUES ($2, 0, interval '5 seconds', interval '0'), ($2, 0, interval '7 seconds', interval '0'),
+                      ($3, 3, interval '1 hour', interval '2 hours'), ($4, 0, interval '1 day', interval '0'))
+             AS n (webhook, attempts, age, due)",
+        &[tenant.0, well, failing, disabled],
+    )
+    .await;
+    let figures = measure::cluster(&db).await.unwrap();
+    assert_eq!(of(&figures, "waiting", "delivery", "ready"), (2, 7));
+    assert_eq!(of(&figures, "waiting", "delivery", "retry"), (1, 3_600));
+    for state in ["enabled", "failing", "disabled"] {
+        assert_eq!(of(&figures, "webhooks", state, ""), (1, 0), "{state}");
+    }
+}
+
+/// R06: workers by their heartbeat; those that live and stay have the capacity. One that is long gone is forgotten.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn workers_are_counted_by_their_heartbeat(db: PgPool) {
+    for (silent_s, capacity) in [(1, 100), (2, 50), (60, 7), (3_600, 7)] {
+        worker(&db, silent_s, capacity).await;
+    }
+    let leaving = worker(&db, 1, 30).await;
+    run(&db, "UPDATE workers SET leaving = true WHERE id = $1", &[leaving.0]).await;
+    let stopped = worker(&db, 1, 30).await;
+    run(&db, "UPDATE workers SET stopped_at = now() WHERE id = $1", &[stopped.0]).await;
+    let figures = measure::cluster(&db).await.unwrap();
+    assert_eq!(of(&figures, "workers", "live", ""), (2, 0));
+    assert_eq!(of(&figures, "workers", "leaving", ""), (1, 0));
+    assert_eq!(of(&figures, "workers", "silent", ""), (1, 0));
+    assert_eq!(of(&figures, "capacity", "", ""), (150, 0));
+}
+
+/// R06: a claim tells how its account had become free, which is what the gap of a take-over is measured from.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_claim_tells_since_when_nobody_had_it(db: PgPool) {
+    use store::leases;
+    let tenant = tenant(&db).await;
+    let (dead, next) = (worker(&db, 60, 100).await, worker(&db, 1, 100).await);
+    let silent = account(&db, tenant, "connected", Some(dead), "").await;
+    let released = account(&db, tenant, "connected", None, "").await;
+    run(&db, "UPDATE leases SET released_at = now() - interval '20 seconds' WHERE account_id = $1", &[released.0])
+        .await;
+    let own = account(&db, tenant, "connected", Some(next), "").await;
+    let all = [silent, released, own];
+    let claims = leases::claim_across_tenants(&db, next, &all, false).await.unwrap();
+    let found = |account| claims.iter().find(|claim| claim.claimed.account == account).unwrap();
+    assert!(found(silent).silent && (60.0..70.0).contains(&found(silent).free_s.unwrap()), "{claims:?}");
+    assert!(!found(released).silent && (20.0..30.0).contains(&found(released).free_s.unwrap()), "{claims:?}");
+    assert_eq!((found(own).silent, found(own).free_s), (false, None), "it was ours");
+}

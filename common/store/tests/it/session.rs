@@ -1,0 +1,147 @@
+//! What a session writes, when the database takes its time or says nothing.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use domain::account::Status;
+use domain::id::MessageId;
+use sqlx::PgPool;
+use store::MIGRATOR;
+use store::inbound::{self, Inbound};
+use store::outbox::{self, Receipt};
+use store::pairing;
+use store::session::{self, StatusChange};
+
+use crate::credentials::account;
+
+/// R28: a second ban of the same kind is written like the first: whoever owns the account next waits for its end.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_longer_ban_is_written(pool: PgPool) {
+    let fence = account(&pool).await;
+    let reason = Some("WhatsApp has banned it for a while".to_owned());
+    for seconds in [1.0, 3_600.0] {
+        let ban = StatusChange { fence, status: Status::Banned, reason: reason.clone(), banned_for_s: Some(seconds) };
+        assert!(session::write_statuses(&pool, &[ban]).await.unwrap().is_empty());
+    }
+    assert!(session::load(&pool, fence).await.unwrap().banned_left_s > 3_500.0);
+    let told = "SELECT count(*) FROM events WHERE kind = 'account.status_changed'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(told).fetch_one(&pool).await.unwrap(), 1, "the status changed once");
+}
+
+/// R35: a received message whose commit takes longer than anybody waits is stored once, though it is written again.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_received_message_is_stored_once_by_two_calls(pool: PgPool) {
+    let fence = account(&pool).await;
+    for statement in [
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(2); RETURN NULL; END'",
+        "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON events DEFERRABLE INITIALLY DEFERRED
+         FOR EACH ROW EXECUTE FUNCTION slow()",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    let message = Inbound {
+        chat: "15559999@s.whatsapp.net".into(),
+        sender: "15559999@s.whatsapp.net".into(),
+        sender_name: None,
+        sender_number: Some("15559999".into()),
+        sender_lid: None,
+        whatsapp_id: "ID".into(),
+        text: Some("hello".into()),
+        kind: "text".into(),
+        at: Utc::now(),
+        from_me: false,
+    };
+    let first = inbound::received(&pool, fence, std::slice::from_ref(&message));
+    assert!(tokio::time::timeout(Duration::from_millis(500), first).await.is_err(), "its commit takes two seconds");
+    inbound::received(&pool, fence, &[message]).await.unwrap();
+    let stored = "SELECT count(*) FROM events WHERE kind = 'message.received'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(stored).fetch_one(&pool).await.unwrap(), 1);
+}
+
+/// R36: a message that is blamed again, because nobody heard that it was, is blamed once.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_message_is_blamed_once(pool: PgPool) {
+    let (fence, message) = (account(&pool).await, MessageId::new());
+    sqlx::query(
+        "INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id)
+         SELECT $1, tenant_id, id, '15559999@s.whatsapp.net', 'hello', 'ID' FROM accounts",
+    )
+    .bind(message.0)
+    .execute(&pool)
+    .await
+    .unwrap();
+    let before = outbox::blamed(&pool, fence.account, message).await.unwrap();
+    assert_eq!(before, 0);
+    for _ in 0..2 {
+        assert_eq!(outbox::blame(&pool, fence, message, before).await.unwrap(), 1);
+    }
+    assert_eq!(outbox::blame(&pool, fence, message, 1).await.unwrap(), 2);
+}
+
+/// R71, R72: from every state in which a message can be met a receipt leads on, through each state in between, each told once;
+/// no time runs backwards, though the phone's clock does; what had ended for another reason has not any more.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_receipt_leads_on_from_every_state(pool: PgPool) {
+    let fence = account(&pool).await;
+    let ends = "'expired', 'canceled', 'failed'";
+    for (state, read, told) in [
+        ("queued", false, "sent delivered"),
+        ("queued", true, "sent delivered read"),
+        ("expired", true, "sent delivered read"),
+        ("canceled", false, "sent delivered"),
+        ("failed", true, "sent delivered read"),
+        ("sent", false, "delivered"),
+        ("sent", true, "delivered read"),
+        ("delivered", true, "read"),
+        ("delivered", false, ""),
+        ("read", true, ""),
+        ("read", false, ""),
+    ] {
+        let message = MessageId::new();
+        let insert = format!(
+            "INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id, state, reason, attempts, sent_at, delivered_at,
+                read_at, failed_at)
+             SELECT $1, tenant_id, id, '15559999@s.whatsapp.net', 'hello', $1::text, s, CASE WHEN s IN ({ends}) THEN 'why' END,
+                CASE WHEN s IN ('sent', 'delivered', 'read') THEN 1 ELSE 0 END,
+                CASE WHEN s IN ('sent', 'delivered', 'read') THEN now() END, CASE WHEN s IN ('delivered', 'read') THEN now() END,
+                CASE WHEN s = 'read' THEN now() END, CASE WHEN s IN ({ends}) THEN now() END
+             FROM accounts, (VALUES ($2)) AS v(s)"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(insert)).bind(message.0).bind(state).execute(&pool).await.unwrap();
+        let at = Utc::now() - Duration::from_secs(3);
+        let one = |read| Receipt { whatsapp_id: message.to_string(), read, at };
+        let batch = if read { vec![one(false), one(true)] } else { vec![one(false)] };
+        assert!(outbox::receipts(&pool, fence, &batch).await.unwrap().is_empty(), "it is of no run");
+        outbox::receipts(&pool, fence, &batch).await.unwrap();
+
+        let what = format!("{state}, read: {read}");
+        let kinds = "SELECT coalesce(string_agg(substr(kind, 9), ' ' ORDER BY id), '') FROM events WHERE data ->> 'message_id' = $1";
+        let kinds: String = sqlx::query_scalar(kinds).bind(message.to_string()).fetch_one(&pool).await.unwrap();
+        assert_eq!(kinds, told, "{what}");
+        let good = "SELECT created_at <= sent_at AND sent_at <= delivered_at AND (read_at IS NULL OR delivered_at <= read_at)
+                        AND attempts = 1 AND reason IS NULL AND failed_at IS NULL
+                        AND state = CASE WHEN $2 OR $3 = 'read' THEN 'read' ELSE 'delivered' END FROM messages WHERE id = $1";
+        let good = sqlx::query_scalar::<_, bool>(good).bind(message.0).bind(read).bind(state);
+        assert!(good.fetch_one(&pool).await.unwrap(), "{what}");
+    }
+}
+
+/// R25: an equal code is told once, though it is written again.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn an_equal_code_is_told_once(pool: PgPool) {
+    let fence = account(&pool).await;
+    sqlx::query(
+        "UPDATE accounts SET status = 'pending', wanted = 'online', pairing_method = 'qr', pairing_expires_at = now()",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    for code in ["2@a", "2@a", "2@b"] {
+        pairing::show_qr(&pool, fence, code, 1, 60.0).await.unwrap();
+        pairing::show_code(&pool, fence, code).await.unwrap();
+    }
+    for kind in ["session.qr", "session.pairing_code"] {
+        let told = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM events WHERE kind = $1").bind(kind);
+        assert_eq!(told.fetch_one(&pool).await.unwrap(), 2, "{kind}");
+    }
+}

@@ -1,0 +1,164 @@
+//! Who lives, by one rule: claims, duties and answers ask the same (R89, R90); and what stays of a phone that is gone (R92).
+
+use std::time::Duration;
+
+use domain::account::Status;
+use domain::id::{AccountId, TenantId, WorkerId};
+use sqlx::PgPool;
+use store::{MIGRATOR, accounts, dashboard, leases, neglected, retention, signs, workers};
+
+async fn worker(db: &PgPool, lease: Duration) -> WorkerId {
+    let worker = WorkerId::new();
+    let boot = workers::Boot { name: "w", version: "1", release: "1", capacity: 10, lease };
+    workers::register(db, worker, boot).await.unwrap();
+    worker
+}
+
+async fn silent(db: &PgPool, worker: WorkerId, seconds: f64) {
+    sqlx::query("UPDATE workers SET last_seen = now() - make_interval(secs => $2) WHERE id = $1")
+        .bind(worker)
+        .bind(seconds)
+        .execute(db)
+        .await
+        .unwrap();
+}
+
+/// An account that says `connected` and has this owner.
+async fn connected(db: &PgPool, owner: Option<WorkerId>) -> (TenantId, AccountId) {
+    let (tenant, account) = (TenantId::new(), AccountId::new());
+    sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'Acme')").bind(tenant).execute(db).await.unwrap();
+    sqlx::query(
+        "INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number, jid, lid, push_name)
+         VALUES ($1, $2, 'Front desk', 'connected', 'online', '4917012345678', '4917012345678:3@s.whatsapp.net', '99:3@lid', 'Ada')",
+    )
+    .bind(account)
+    .bind(tenant)
+    .execute(db)
+    .await
+    .unwrap();
+    sqlx::query("INSERT INTO leases (account_id, owner) VALUES ($1, $2)")
+        .bind(account)
+        .bind(owner)
+        .execute(db)
+        .await
+        .unwrap();
+    (tenant, account)
+}
+
+async fn told(db: &PgPool) -> Vec<serde_json::Value> {
+    sqlx::query_scalar("SELECT data FROM events ORDER BY id").fetch_all(db).await.unwrap()
+}
+
+/// R89: how long a heartbeat counts is the worker's own word: a worker with a shorter lease claims nothing from one whose longer
+/// lease lives on, and the duties agree.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn each_worker_says_how_long_its_heartbeat_counts(db: PgPool) {
+    let (slow, quick) = (worker(&db, Duration::from_mins(2)).await, worker(&db, Duration::from_secs(3)).await);
+    let (tenant, account) = connected(&db, Some(slow)).await;
+    silent(&db, slow, 60.0).await;
+    assert_eq!(leases::claim_across_tenants(&db, quick, &[account], false).await.unwrap(), []);
+    assert_eq!(leases::unowned_across_tenants(&db, Duration::ZERO, 10).await.unwrap(), []);
+    assert_eq!(neglected::tell_lost_sessions(&db, 10).await.unwrap(), []);
+    assert_eq!(accounts::get(&db, tenant, account).await.unwrap().status, Status::Connected);
+    assert_eq!(workers::live(&db).await.unwrap().len(), 2);
+    silent(&db, slow, 121.0).await;
+    assert_eq!(workers::live(&db).await.unwrap().len(), 1);
+    assert_eq!(leases::unowned_across_tenants(&db, Duration::ZERO, 10).await.unwrap(), [account]);
+    assert_eq!(leases::claim_across_tenants(&db, quick, &[account], false).await.unwrap().len(), 1);
+    silent(&db, quick, 4.0).await;
+    assert_eq!(
+        leases::claim_across_tenants(&db, slow, &[account], false).await.unwrap().len(),
+        1,
+        "its lease was short"
+    );
+}
+
+/// R90: `connected` means that a living worker says so: everywhere at once, and told once when somebody tells it.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_dead_workers_account_is_not_connected(db: PgPool) {
+    let owner = worker(&db, Duration::from_secs(15)).await;
+    let (tenant, account) = connected(&db, Some(owner)).await;
+    assert_eq!(neglected::tell_lost_sessions(&db, 10).await.unwrap(), [], "its worker lives");
+    assert_eq!(signs::of_all_tenants(&db).await.unwrap().connected, 1);
+    silent(&db, owner, 16.0).await;
+    // nobody has told it yet, and nobody reads anything else
+    let shown = accounts::get(&db, tenant, account).await.unwrap();
+    assert_eq!(shown.status, Status::Disconnected);
+    assert_eq!(shown.status_reason.as_deref(), Some("the worker that held its connection fell silent"));
+    assert_eq!(accounts::list(&db, tenant, Some(Status::Connected), None, 10).await.unwrap().len(), 0);
+    assert_eq!(accounts::list(&db, tenant, Some(Status::Disconnected), None, 10).await.unwrap().len(), 1);
+    assert_eq!(dashboard::counts(&db, tenant).await.unwrap().accounts, [(Status::Disconnected, 1)]);
+    let all = signs::of_all_tenants(&db).await.unwrap();
+    assert_eq!((all.wanted, all.connected, all.workers), (1, 0, 0));
+    assert!(all.worker_seen.is_some() && all.scheduler_seen.is_none());
+    // then a scheduler tells it, once
+    assert_eq!(neglected::tell_lost_sessions(&db, 10).await.unwrap(), [tenant]);
+    assert_eq!(neglected::tell_lost_sessions(&db, 10).await.unwrap(), []);
+    let told = told(&db).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["status"], "disconnected");
+    assert_eq!(told[0]["reason"], "the worker that held its connection fell silent");
+    let row: (String, bool) =
+        sqlx::query_as("SELECT status, disconnected_at IS NOT NULL FROM accounts").fetch_one(&db).await.unwrap();
+    assert_eq!(row, ("disconnected".to_owned(), true));
+}
+
+/// R90: an account whose lease was given back, whose owner stopped, or whose owner's row is gone is nobody's.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn nobodys_account_is_not_connected(db: PgPool) {
+    let stopped = worker(&db, Duration::from_secs(15)).await;
+    connected(&db, Some(stopped)).await;
+    workers::stopped(&db, stopped).await.unwrap();
+    connected(&db, None).await;
+    connected(&db, Some(WorkerId::new())).await;
+    let gone = "SELECT count(*) FROM leases WHERE owner IS NOT NULL";
+    assert_eq!(sqlx::query_scalar::<_, i64>(gone).fetch_one(&db).await.unwrap(), 1);
+    assert_eq!(signs::of_all_tenants(&db).await.unwrap().connected, 0);
+    assert_eq!(
+        neglected::tell_lost_sessions(&db, 10).await.unwrap().len(),
+        2,
+        "an owner always has a row as long as it owns"
+    );
+}
+
+/// R90: a scheduler lives while its heartbeat is fresh, and is over at once when it stops.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn schedulers_say_that_they_live(db: PgPool) {
+    let (one, two) = (uuid::Uuid::now_v7(), uuid::Uuid::now_v7());
+    for id in [one, two, one] {
+        signs::scheduler_lives(&db, id, "host", "1").await.unwrap();
+    }
+    assert_eq!(signs::of_all_tenants(&db).await.unwrap().schedulers, 2);
+    signs::scheduler_stops(&db, one).await.unwrap();
+    assert_eq!(signs::of_all_tenants(&db).await.unwrap().schedulers, 1);
+    sqlx::query("UPDATE schedulers SET last_seen = now() - interval '16 seconds'").execute(&db).await.unwrap();
+    let all = signs::of_all_tenants(&db).await.unwrap();
+    assert_eq!(all.schedulers, 0);
+    assert!(all.scheduler_seen.is_some(), "its last sign of life is known");
+    assert_eq!(retention::schedulers(&db, Duration::from_secs(10), 10).await.unwrap(), 2);
+}
+
+/// R92: whatever ends a link, nothing of the phone stays; and nothing is written beside an account that has none.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn nothing_of_a_phone_that_is_gone_stays(db: PgPool) {
+    const KEPT: &str = "SELECT count(*) FROM accounts WHERE (phone_number, jid, lid, push_name) IS DISTINCT FROM (NULL, NULL, NULL, NULL)";
+    for status in ["unpaired", "logged_out"] {
+        connected(&db, None).await;
+        sqlx::query("UPDATE accounts SET status = $1").bind(status).execute(&db).await.unwrap();
+        assert_eq!(sqlx::query_scalar::<_, i64>(KEPT).fetch_one(&db).await.unwrap(), 0, "{status}");
+        sqlx::query("UPDATE accounts SET push_name = 'Ada', lid = '99@lid'").execute(&db).await.unwrap();
+        assert_eq!(sqlx::query_scalar::<_, i64>(KEPT).fetch_one(&db).await.unwrap(), 0, "{status}: a late write");
+    }
+}
+
+/// R89: who holds a connection stands in `pg_stat_activity`, each program by its own name.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_connection_says_whose_it_is(db: PgPool) {
+    use sqlx::ConnectOptions as _;
+    let url = db.connect_options().to_url_lossy().to_string();
+    let ours = store::connect(&url, 1).await.unwrap();
+    let name = "SELECT application_name FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+    let name: String = sqlx::query_scalar(name).fetch_one(&ours).await.unwrap();
+    let program = std::env::current_exe().unwrap();
+    assert_eq!(name, program.file_name().unwrap().to_string_lossy());
+}

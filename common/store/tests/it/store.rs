@@ -1,0 +1,73 @@
+//! What the store says when the database does not do it, and how it lets go of a silent one.
+
+use std::time::Duration;
+
+use kit::{Line, Proxy};
+use sqlx::{ConnectOptions as _, PgPool};
+use store::Error;
+
+use crate::locks::waiting;
+
+async fn fails(pool: &PgPool, statement: &'static str) -> Error {
+    sqlx::query(statement).execute(pool).await.unwrap_err().into()
+}
+
+/// A database that is read-only for a while (a failed-over primary, a full disk) says nothing about the call: it is made
+/// again. Only what is wrong with the call or its values fails for good.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn only_the_call_itself_fails_for_good(pool: PgPool) {
+    let values = fails(&pool, "INSERT INTO tenants (id, name) VALUES (gen_random_uuid(), repeat('x', 10000))").await;
+    assert!(values.is_unstorable() && !values.is_transient(), "{values}");
+    let syntax = fails(&pool, "SELECT FROM nowhere").await;
+    assert!(!syntax.is_unstorable() && !syntax.is_transient(), "{syntax}");
+
+    let mut connection = pool.acquire().await.unwrap();
+    sqlx::query("SET default_transaction_read_only = on").execute(&mut *connection).await.unwrap();
+    let insert = "INSERT INTO tenants (id, name) VALUES (gen_random_uuid(), 'Acme')";
+    let read_only: Error = sqlx::query(insert).execute(&mut *connection).await.unwrap_err().into();
+    assert!(read_only.is_transient() && !read_only.is_unstorable(), "{read_only}");
+    sqlx::query("SET statement_timeout = 1").execute(&mut *connection).await.unwrap();
+    let slow: Error = sqlx::query("SELECT pg_sleep(5)").execute(&mut *connection).await.unwrap_err().into();
+    assert!(slow.is_transient(), "{slow}");
+}
+
+/// R61: a migration that meets a table in use gives up after a moment, so that nobody has to wait behind it, and is tried
+/// again.
+#[sqlx::test(migrations = false)]
+async fn a_migration_keeps_nobody_waiting(pool: PgPool) {
+    store::MIGRATOR.run_to(20_261_126_000_001, &pool).await.unwrap();
+    let mut working = pool.begin().await.unwrap();
+    sqlx::query("SELECT id FROM runs FOR UPDATE").execute(&mut *working).await.unwrap();
+    let url = pool.connect_options().to_url_lossy();
+    let migrating = tokio::spawn(async move { store::migrate(url.as_str()).await });
+    waiting(&pool, 1).await;
+    let beside = sqlx::query("SELECT id FROM runs").execute(&pool);
+    tokio::time::timeout(Duration::from_secs(8), beside).await.expect("it waits behind the migration").unwrap();
+    drop(working);
+    migrating.await.unwrap().unwrap();
+    assert!(store::MIGRATOR.run(&pool).await.is_ok(), "nothing is left to be done");
+}
+
+/// A connection whose far end has fallen silent leaves the pool within seconds: it does not keep its place for as long as
+/// the kernel tries to reach a host that is gone.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_silent_connection_leaves_the_pool(pool: PgPool) {
+    let mut url = pool.connect_options().to_url_lossy();
+    let far = (url.host_str().unwrap().to_owned(), url.port().unwrap());
+    let proxy = Proxy::start(tokio::net::lookup_host(far).await.unwrap().next().unwrap()).await.unwrap();
+    url.set_ip_host(proxy.address().ip()).unwrap();
+    url.set_port(Some(proxy.address().port())).unwrap();
+    let pool = store::connect(url.as_str(), 1).await.unwrap();
+    store::ping(&pool).await.unwrap();
+    proxy.set(Line::Silent);
+    let silent = sqlx::query("SELECT 1").execute(&pool);
+    assert!(tokio::time::timeout(Duration::from_millis(200), silent).await.is_err(), "the line is silent");
+    let gone = async {
+        while pool.size() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone).await.expect("the silent connection kept its place");
+    proxy.set(Line::Through);
+    store::ping(&pool).await.unwrap();
+}

@@ -1,0 +1,141 @@
+//! Many reminders due at one instant: how late they fire, and how many a second two schedulers manage.
+//!
+//! On the Postgres of `DATABASE_URL`, in a database per size, and the Redis of `REDIS_URL`, with processes of the program
+//! `SCHEDULER`. Nobody answers the bells: what is measured is the schedulers alone. `SIZES=1000,10000` chooses sizes.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use kit::many_due;
+use sqlx::PgPool;
+use store::MIGRATOR;
+
+use crate::variable;
+
+const SIZES: &str = "1000,10000,50000";
+const SCHEDULERS: usize = 2;
+/// Between two looks at how many bells have rung.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// Longest that the last bell may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Seconds after the common instant, by quantile.
+struct Lateness {
+    p50: f64,
+    p99: f64,
+    max: f64,
+}
+
+impl std::fmt::Display for Lateness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.0} ms | {:.0} ms | {:.0} ms", self.p50 * 1e3, self.p99 * 1e3, self.max * 1e3)
+    }
+}
+
+/// A scheduler, killed when it goes.
+struct Scheduler {
+    child: Child,
+    port: u16,
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Scheduler {
+    async fn start(database: &str, prefix: &str) -> Self {
+        let port = kit::free_port();
+        let child = Command::new(variable("SCHEDULER"))
+            .env("DATABASE_URL", database)
+            .env("REDIS_PREFIX", prefix)
+            .env("OPS_LISTEN", format!("127.0.0.1:{port}"))
+            .env("RING_AGAIN_S", "3600") // nobody answers: every bell would ring again
+            .env("RUST_LOG", "warn")
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("SCHEDULER names the program");
+        let scheduler = Self { child, port };
+        let start = Instant::now();
+        while scheduler.ask("readyz").await.is_none() {
+            assert!(start.elapsed() < Duration::from_secs(20), "the scheduler is never ready");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        scheduler
+    }
+
+    async fn ask(&self, what: &str) -> Option<String> {
+        let answer = reqwest::get(format!("http://127.0.0.1:{}/{what}", self.port)).await.ok()?;
+        if answer.status().is_success() { answer.text().await.ok() } else { None }
+    }
+
+    /// Bells of runs that have rung so far, heard or not.
+    async fn bells(&self) -> i64 {
+        let metrics = self.ask("metrics").await.expect("metrics");
+        let counters =
+            metrics.lines().filter(|line| line.starts_with("switchboard_bells_rung_total{kind=\"fire_reminder\""));
+        let counts = counters.filter(|line| !line.contains("\"failed\"")).filter_map(|line| line.rsplit(' ').next());
+        counts.map(|count| count.parse::<f64>().unwrap_or(0.0) as i64).sum()
+    }
+}
+
+/// Measures each size.
+pub(crate) async fn measure() {
+    let server = PgPool::connect(&variable("DATABASE_URL")).await.unwrap();
+    println!(
+        "| due at once | run rows committed: p50 | p99 | max | bells rung: p50 | p99 | max | occurrences per second |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- |"
+    );
+    let sizes = std::env::var("SIZES").unwrap_or_else(|_| SIZES.to_owned());
+    for size in sizes.split(',').map(|size| size.parse().expect("SIZES are numbers")) {
+        let name = format!("switchboard_bench_{size}_{}", std::process::id());
+        many_due::create(&server, &name).await;
+        one_size(&name, size).await;
+        many_due::drop(&server, &name).await;
+    }
+}
+
+async fn one_size(name: &str, size: i64) {
+    let url = variable("DATABASE_URL");
+    let (server, _) = url.rsplit_once('/').unwrap();
+    let url = format!("{server}/{name}");
+    let db = PgPool::connect(&url).await.unwrap();
+    MIGRATOR.run(&db).await.unwrap();
+    many_due::fill(&db, size).await;
+    let prefix = format!("bench-{name}:");
+    let mut schedulers = Vec::new();
+    for _ in 0..SCHEDULERS {
+        schedulers.push(Scheduler::start(&url, &prefix).await);
+    }
+    let left = many_due::left(&db).await;
+    assert!(left > Duration::from_secs(2), "the reminders were due before the schedulers were ready");
+    tokio::time::sleep(left).await;
+    let bells = follow(&schedulers, size).await;
+    let [p50, p99, max] = many_due::check(&db, size).await;
+    let committed = Lateness { p50, p99, max };
+    println!("| {size} | {committed} | {bells} | {:.0} |", size as f64 / bells.max);
+    drop(schedulers);
+    db.close().await;
+}
+
+/// From the common instant on: when so many bells had rung.
+async fn follow(schedulers: &[Scheduler], size: i64) -> Lateness {
+    let start = Instant::now();
+    let mut looks: Vec<(f64, i64)> = Vec::new();
+    while looks.last().is_none_or(|(_, rung)| *rung < size) {
+        assert!(start.elapsed() < PATIENCE, "only so many bells rang: {:?}", looks.last());
+        tokio::time::sleep(LOOK_EVERY).await;
+        let mut rung = 0;
+        for scheduler in schedulers {
+            rung += scheduler.bells().await;
+        }
+        looks.push((start.elapsed().as_secs_f64(), rung));
+    }
+    let at = |share: f64| {
+        let wanted = (size as f64 * share).ceil() as i64;
+        looks.iter().find(|(_, rung)| *rung >= wanted).unwrap().0
+    };
+    Lateness { p50: at(0.5), p99: at(0.99), max: at(1.0) }
+}

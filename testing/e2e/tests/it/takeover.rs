@@ -1,0 +1,125 @@
+//! Any worker takes over any account, in order and after a loss; never two sockets at once.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+use sqlx::PgPool;
+
+use e2e::Cluster;
+
+/// R02, R04, R61: a worker stops in order; another one takes its account over from Postgres alone within moments, with no
+/// instant of two sockets, and sends what was queued meanwhile.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_stopped_workers_account_moves(pool: PgPool) {
+    let (cluster, mut workers) = Cluster::start(pool, 1).await;
+    let (account, own) = cluster.connected("Ada").await;
+    let bob = cluster.phone("Bob").await;
+    cluster.send(&account, &bob, "one").await;
+    cluster.shows(&bob, &["one"]).await;
+
+    let next = cluster.worker();
+    workers.remove(0).stop().await;
+    cluster.send(&account, &bob, "two").await;
+    let inbox = cluster.shows(&bob, &["one", "two"]).await;
+    assert!(inbox.iter().all(|m| m["times_arrived"] == 1), "{inbox:?}");
+    cluster.status(&account, "connected").await;
+    let phone = cluster.admin(Method::GET, &format!("/phones/{own}"), None).await;
+    assert_eq!(phone["sockets_now"], 1);
+    assert_eq!(cluster.overlaps().await, 0);
+    cluster.stop(vec![next]).await;
+}
+
+/// R61: after a restart of everything, each account that should be online is online again by itself.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn sessions_are_restored_after_a_restart(pool: PgPool) {
+    let (cluster, mut workers) = Cluster::start(pool, 1).await;
+    let mut accounts = Vec::new();
+    for n in 0..5 {
+        accounts.push(cluster.connected(&format!("Account {n}")).await.0);
+    }
+    workers.remove(0).stop().await;
+    let bob = cluster.phone("Bob").await;
+    let next = cluster.worker();
+    for (n, account) in accounts.iter().enumerate() {
+        cluster.send(account, &bob, &format!("from {n}")).await;
+        cluster.shows(&bob, &[&format!("from {n}")]).await;
+        cluster.status(account, "connected").await;
+    }
+    assert_eq!(cluster.overlaps().await, 0);
+    cluster.stop(vec![next]).await;
+}
+
+/// R02: an epoch that is raised fences the living owner: it closes its socket and writes nothing more.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_raised_epoch_fences_the_owner(pool: PgPool) {
+    let (cluster, workers) = Cluster::start(pool, 1).await;
+    let (account, own) = cluster.connected("Ada").await;
+    // at once, or the worker claims it anew in between
+    let raised = "WITH a AS (UPDATE accounts SET wanted = 'offline' WHERE id::text = $1 RETURNING id)
+        UPDATE leases l SET epoch = epoch + 1, owner = NULL FROM a WHERE l.account_id = a.id";
+    sqlx::query(raised).bind(&account).execute(&cluster.pool).await.unwrap();
+    let start = Instant::now();
+    cluster
+        .until("a closed socket", async || {
+            let phone = cluster.admin(Method::GET, &format!("/phones/{own}"), None).await;
+            (phone["sockets_now"] == 0).then_some(())
+        })
+        .await;
+    assert!(start.elapsed() < Duration::from_secs(20), "the keeper looks every third of the lease's life");
+    let shown = cluster.get(&format!("/v1/accounts/{account}")).await;
+    let nobody = "the worker that held its connection fell silent";
+    assert_eq!(
+        (&shown["status"], &shown["status_reason"]),
+        (&json!("disconnected"), &json!(nobody)),
+        "a fenced session writes nothing"
+    );
+    cluster.stop(workers).await;
+}
+
+/// A connection that is lost comes back by itself, and what was queued meanwhile goes out once.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_lost_connection_comes_back(pool: PgPool) {
+    let (cluster, workers) = Cluster::start(pool, 1).await;
+    let (account, own) = cluster.connected("Ada").await;
+    let bob = cluster.phone("Bob").await;
+    cluster.admin(Method::POST, "/faults", Some(json!({"kind": "drop", "target": {"number": own}}))).await;
+    cluster.send(&account, &bob, "after the drop").await;
+    let inbox = cluster.shows(&bob, &["after the drop"]).await;
+    assert_eq!(inbox[0]["times_arrived"], 1);
+    cluster.status(&account, "connected").await;
+    cluster.stop(workers).await;
+}
+
+/// R02: a claim without a session (its release failed, or the answer to the claim was lost) is given back by the keeper:
+/// nobody else may take it while the worker that it names is alive.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_claim_without_a_session_is_given_back(pool: PgPool) {
+    let (cluster, workers) = Cluster::start(pool, 1).await;
+    let account = cluster.account("Ada").await;
+    let orphan = "UPDATE leases SET owner = (SELECT id FROM workers) WHERE account_id::text = $1";
+    sqlx::query(orphan).bind(&account).execute(&cluster.pool).await.unwrap();
+    cluster
+        .until("no owner", async || {
+            let owned = "SELECT count(*) FROM leases WHERE owner IS NOT NULL";
+            (sqlx::query_scalar::<_, i64>(owned).fetch_one(&cluster.pool).await.unwrap() == 0).then_some(())
+        })
+        .await;
+    cluster.stop(workers).await;
+}
+
+/// R02, R61: a worker that vanishes without a word (its tasks are dropped, its heartbeat ends): another takes its account over
+/// when the lease has run out, and sends what waited.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_vanished_workers_account_is_taken_over(pool: PgPool) {
+    let (cluster, mut workers) = Cluster::start(pool, 1).await;
+    let (account, _) = cluster.connected("Ada").await;
+    let bob = cluster.phone("Bob").await;
+    workers.remove(0).vanish();
+    let next = cluster.worker();
+    cluster.send(&account, &bob, "after the crash").await;
+    let inbox = cluster.shows(&bob, &["after the crash"]).await;
+    assert_eq!(inbox.len(), 1);
+    cluster.status(&account, "connected").await;
+    cluster.stop(vec![next]).await;
+}

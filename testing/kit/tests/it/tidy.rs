@@ -1,0 +1,264 @@
+//! The rules of the house that text alone can show: where words may stand, and what a pure file may not hold.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use domain::event::Kind;
+use process::telemetry::lines::OURS;
+
+/// Where code stands that runs, or that tests of several crates share.
+const PARTS: [&str; 11] = [
+    "api",
+    "common/bells",
+    "common/domain",
+    "common/posting",
+    "common/process",
+    "common/schedule",
+    "common/store",
+    "scheduler",
+    "simulator",
+    "testing/kit",
+    "worker",
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Every Rust file of the parts' `src`, with its path from the root.
+fn sources() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for part in PARTS {
+        collect(&root().join(part).join("src"), &mut found);
+    }
+    assert!(found.len() > 100, "the sources are where they were");
+    found
+}
+
+fn collect(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+            let name = path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
+            found.push((name, fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+/// Lines of code (no comments) of `text` that hold `word`.
+fn code_with<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
+    text.lines().filter(|line| !line.trim_start().starts_with("//") && line.contains(word)).collect()
+}
+
+fn only_in(word: &str, homes: &[&str]) {
+    for (name, text) in sources() {
+        if !homes.iter().any(|home| name.starts_with(home)) {
+            let lines = code_with(&text, word);
+            assert!(lines.is_empty(), "{name} names `{word}`, whose home is {homes:?}: {lines:?}");
+        }
+    }
+}
+
+/// R05: the tree has its parts, and the workspace the packages that the design names.
+#[test]
+fn the_tree_stands() {
+    for path in [
+        "api",
+        "worker",
+        "scheduler",
+        "common",
+        "simulator",
+        "migrations",
+        "helm",
+        "grafana",
+        "README.md",
+        "Cargo.toml",
+    ] {
+        assert!(root().join(path).exists(), "{path}");
+    }
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    for package in [
+        "tokio",
+        "apalis",
+        "apalis-redis",
+        "axum",
+        "sqlx",
+        "whatsapp-rust",
+        "qrcode",
+        "rrule",
+        "redis",
+        "prometheus",
+        "opentelemetry",
+    ] {
+        assert!(manifest.lines().any(|line| line.starts_with(&format!("{package} ="))), "{package}");
+    }
+}
+
+/// SQL stands in the store alone, and each door's library in its own room.
+#[test]
+fn each_library_has_one_home() {
+    only_in("sqlx::query", &["common/store/src", "testing/kit/src"]);
+    only_in("apalis", &["common/bells/src/doorbell"]);
+    only_in("rrule::", &[]); // a second opinion in the tests
+    only_in("whatsapp_rust", &["worker/src/link"]);
+    only_in("wacore", &["worker/src/link", "simulator/src"]);
+    only_in("qrcode::", &["api/src/qr.rs"]);
+    only_in("rlibphonenumber", &["common/domain/src/phone.rs"]);
+    only_in("jsonschema", &["testing/kit/src/contract.rs"]);
+    only_in("axum::serve", &["simulator/src"]); // common/process/src/door.rs counts and ends connections
+    only_in("prometheus::", &["common/process/src/telemetry"]);
+}
+
+/// R98: events are written in one place, and their kinds are spelled out in the registry alone. A query that leans on an index
+/// of one kind must name it, and so do examples of the OpenAPI document.
+#[test]
+fn events_have_one_home() {
+    only_in("INTO events", &[]);
+    let mut migrations: Vec<_> =
+        fs::read_dir(root().join("migrations")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    migrations.sort();
+    let writers =
+        migrations.iter().filter(|path| code_with(&fs::read_to_string(path).unwrap(), "INTO events").len() == 1);
+    assert_eq!(writers.map(|path| path.file_name().unwrap()).collect::<Vec<_>>(), ["20261128700001_write_events.sql"]);
+    for (name, text) in sources() {
+        if name.starts_with("common/domain/src/event/") || name.starts_with("testing/kit/src/") {
+            continue;
+        }
+        // what stands in a file's own tests is no writer
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for kind in Kind::ALL {
+            for quote in ['"', '\''] {
+                let mut lines = code_with(code, &format!("{quote}{}{quote}", kind.as_str()));
+                lines.retain(|line| !line.contains("example") && !line.contains("e.kind = 'message.received'"));
+                assert!(lines.is_empty(), "{name} spells out a kind: {lines:?}");
+            }
+        }
+    }
+}
+
+/// R77: a row has no schema: what the API answers is made of it in `api/src/wire`. An event is the same in streams and webhooks.
+#[test]
+fn rows_are_not_the_api() {
+    for (name, text) in sources() {
+        if name.starts_with("common/store/src") {
+            let lines = code_with(&text, "ToSchema");
+            assert!(lines.is_empty(), "{name}: {lines:?}");
+        }
+    }
+}
+
+/// R103: keys and channels of Redis are put together on one page, and scripts stand in files of their own, which spell none out.
+#[test]
+fn redis_keys_have_one_page() {
+    for begin in [
+        "lease:{",
+        "signal:{",
+        "bell:{",
+        "rung:{",
+        "taken:{",
+        "ready:{",
+        "ping:{",
+        "doctor:{",
+        "limiter:connect",
+        "leases_since\"",
+    ] {
+        only_in(begin, &["common/bells/src/keys.rs"]);
+    }
+    for (name, text) in sources() {
+        let inline =
+            code_with(&text, "Script::new(").into_iter().filter(|line| !line.contains("include_str!(")).count();
+        assert_eq!(inline, 0, "{name} holds a script");
+    }
+    let mut seen = 0;
+    for script in fs::read_dir(root().join("common/bells/src/lua")).unwrap() {
+        let text = fs::read_to_string(script.unwrap().path()).unwrap();
+        for begin in ["'lease:", "'signal:", "'bell:", "'rung:", "'inbox-"] {
+            assert!(!text.contains(begin), "a script spells out {begin}");
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 9, "scripts");
+}
+
+/// The simulator knows nothing of us, and nobody but tests knows it.
+#[test]
+fn the_simulator_stands_apart() {
+    for (name, text) in sources() {
+        for word in [
+            "api::",
+            "bells::",
+            "domain::",
+            "posting::",
+            "process::",
+            "schedule::",
+            "scheduler::",
+            "store::",
+            "worker::",
+        ] {
+            let foreign = code_with(&text, &format!("use {word}"));
+            assert!(!name.starts_with("simulator/") || foreign.is_empty(), "{name}: {foreign:?}");
+        }
+        let imports = code_with(&text, "use simulator");
+        assert!(name.starts_with("simulator/") || imports.is_empty(), "{name} imports the simulator");
+    }
+}
+
+/// A file that says it is pure has no clock, no waiting and no store.
+#[test]
+fn pure_files_are_pure() {
+    let mut seen = 0;
+    for (name, text) in sources() {
+        if !text.starts_with("//! Pure.") {
+            continue;
+        }
+        seen += 1;
+        for word in
+            ["async ", ".await", "clock::now", "BootTime::now", "Instant::now", "crate::store", "store::", "tokio::"]
+        {
+            let lines = code_with(&text, word);
+            assert!(lines.is_empty(), "{name} is not pure: {lines:?}");
+        }
+    }
+    assert!(seen >= 8, "only {seen} pure files");
+}
+
+/// Every file opens with what it is for, and none is called by a word that says nothing.
+#[test]
+fn every_file_says_what_it_is_for() {
+    for (name, text) in sources() {
+        assert!(text.starts_with("//!"), "{name} does not say what it is for");
+        for word in ["utils", "helpers", "types", "manager"] {
+            assert!(!name.contains(word), "{name}");
+        }
+    }
+}
+
+/// R99: what our own crates say is written as it was asked for, and a new one's lines are not lost among those of others.
+#[test]
+fn every_crate_of_ours_is_heard() {
+    for part in PARTS.iter().filter(|part| **part != "testing/kit") {
+        let name = part.rsplit('/').next().unwrap();
+        assert!(OURS.contains(&name), "what `{name}` says would be taken for another's");
+    }
+}
+
+/// R05: borders are Cargo's. What computes schedules and rules has neither runtime, store nor web server, unless a feature asks.
+#[test]
+fn the_rules_need_nothing_of_the_world() {
+    for (part, foreign) in [
+        ("common/schedule", ["tokio", "sqlx", "axum", "redis", "utoipa", "reqwest", "domain", "process"].as_slice()),
+        ("common/domain", &["tokio", "sqlx", "axum", "redis", "utoipa", "reqwest", "process", "store"]),
+        ("common/process", &["store", "bells"]),
+        ("common/store", &["bells", "axum", "apalis", "utoipa"]),
+        ("common/bells", &["store", "sqlx", "axum", "utoipa"]),
+    ] {
+        let manifest = fs::read_to_string(root().join(part).join("Cargo.toml")).unwrap();
+        let needs = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+        for line in needs.lines().filter(|line| !line.contains("optional = true")) {
+            let name = line.split(['.', ' ']).next().unwrap();
+            assert!(!foreign.contains(&name), "{part} needs {name}");
+        }
+    }
+}
