@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use store::due::Wake;
+use store::reminders::Wake;
 
 use crate::context::Context;
 

@@ -9,6 +9,7 @@ mod bundle;
 mod clock;
 mod config;
 mod connection;
+mod drop_sockets;
 mod fault;
 mod handshake;
 mod keys;

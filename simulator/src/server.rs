@@ -11,8 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
-use crate::socket::{Command, Ending};
-use crate::sync::lock;
+use crate::drop_sockets::{STOP_TIMEOUT, drop_sockets};
 use crate::world::{World, persist};
 use crate::{admin, connection};
 
@@ -20,8 +19,6 @@ use crate::{admin, connection};
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
 /// The start of every request for the clients' endpoint.
 const CHAT: &[u8] = b"GET /ws/chat";
-/// How long sockets may take to close when the simulator stops.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 const ADMIN_BACKLOG: usize = 64;
 
 /// A running simulator. Dropping it without [`Simulator::stop`] leaves its tasks to the runtime.
@@ -80,22 +77,6 @@ impl Simulator {
             tracing::warn!("phones still had stanzas to read");
         }
         persist::save(&self.world).await
-    }
-}
-
-/// Closes every socket and waits until they are gone.
-pub(crate) async fn drop_sockets(world: &World, reason: &str) {
-    let sockets: Vec<_> = lock(&world.sockets).values().cloned().collect();
-    for socket in sockets {
-        socket.tell(Command::End(Ending::closed(reason)));
-    }
-    let gone = async {
-        while !lock(&world.sockets).is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    if tokio::time::timeout(STOP_TIMEOUT, gone).await.is_err() {
-        tracing::warn!("some sockets did not close in time");
     }
 }
 

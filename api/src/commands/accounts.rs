@@ -13,8 +13,8 @@ use process::config::Database;
 use serde_json::json;
 use store::{PgPool, admin, hand_overs};
 
+use super::postgres::{open, plainly};
 use super::table::{instant, or_dash, show};
-use super::{open, plainly};
 use crate::config::{Accounts, Rows};
 
 /// A worker looks for such wishes every two seconds, and a session takes some seconds to end.

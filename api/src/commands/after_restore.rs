@@ -5,7 +5,7 @@ use std::io::Write;
 use process::config::Database;
 use store::era;
 
-use super::{open, plainly};
+use super::postgres::{open, plainly};
 
 /// Brings the schema up to date and begins a new era of events, so that no position that a client holds lies among those
 /// which are given out next.

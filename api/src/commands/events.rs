@@ -7,8 +7,8 @@ use process::clock::BootTime;
 use store::admin::{self, Event, Which};
 use store::events::Cursor;
 
+use super::postgres::{open, plainly};
 use super::table::{instant, or_dash, render};
-use super::{open, plainly};
 use crate::config::Events;
 
 /// The wait between two looks of who follows.

@@ -8,8 +8,8 @@ use domain::id::TenantId;
 use serde_json::json;
 use store::api_keys;
 
+use super::postgres::{COMMAND, open, plainly};
 use super::table::{instant, or_dash, show};
-use super::{COMMAND, open, plainly};
 use crate::auth;
 use crate::config::{Keys, Rows};
 use crate::wire::key::ApiKey;

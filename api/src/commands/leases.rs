@@ -8,8 +8,8 @@ use domain::id::WorkerId;
 use serde::Serialize;
 use store::admin;
 
+use super::postgres::{open, plainly};
 use super::table::{instant, or_dash, show};
-use super::{open, plainly};
 use crate::config::Leases;
 
 /// A row, with what Redis says.

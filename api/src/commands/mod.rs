@@ -3,11 +3,6 @@
 
 use std::io::Write;
 
-use process::config::Database;
-use process::trouble::postgres::{self, Place};
-use store::audit::Operator;
-use store::{PgPool, server};
-
 use crate::config::Command;
 
 mod accounts;
@@ -18,13 +13,11 @@ mod keys;
 mod leases;
 mod migrate;
 mod openapi;
+mod postgres;
 mod queues;
 mod table;
 mod tenants;
 mod workers;
-
-/// Who acts where a command does, for the audit trail.
-const COMMAND: Operator = Operator::System("command");
 
 /// Does what was asked for. `Ok(false)`: it was done, and all is not well.
 ///
@@ -46,23 +39,4 @@ pub async fn run(command: Command, out: &mut (dyn Write + Send)) -> anyhow::Resu
         Command::Openapi => openapi::run(out)?,
     }
     Ok(true)
-}
-
-/// A pool for one command, after a look that tells what is wrong.
-async fn open(database: &Database) -> anyhow::Result<PgPool> {
-    let options = store::options(&database.url)?;
-    let place = Place::from(&options);
-    let wrong = |error: sqlx::Error| postgres::of(&error, &place);
-    let mut db = server::connect(&options).await.map_err(wrong)?;
-    let schema = server::schema(&mut db).await.map_err(wrong)?;
-    store::startup::schema_fits(&schema, &place)?;
-    Ok(store::connect_lazily(&database.url, 2)?)
-}
-
-/// What a store's failure says, in one line.
-fn plainly(error: store::Error, database: &Database) -> anyhow::Error {
-    match (error, store::options(&database.url)) {
-        (store::Error::Database(error), Ok(options)) => postgres::of(&error, &Place::from(&options)).into(),
-        (error, _) => error.into(),
-    }
 }

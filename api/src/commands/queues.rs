@@ -8,8 +8,8 @@ use domain::job::Queue;
 use serde::Serialize;
 use store::admin;
 
+use super::postgres::{open, plainly};
 use super::table::show;
-use super::{open, plainly};
 use crate::config::Queues;
 
 /// One queue, or one kind of rows.

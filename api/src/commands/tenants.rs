@@ -6,8 +6,8 @@ use domain::account::{MAX_LABEL, name};
 use domain::id::TenantId;
 use store::tenants;
 
+use super::postgres::{COMMAND, open, plainly};
 use super::table::{instant, show};
-use super::{COMMAND, open, plainly};
 use crate::config::Tenants;
 use crate::wire::tenant::Tenant;
 

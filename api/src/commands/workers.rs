@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use store::admin;
 
+use super::postgres::{open, plainly};
 use super::table::{instant, show};
-use super::{open, plainly};
 use crate::config::Workers;
 
 /// A worker that has been silent for longer is not shown.

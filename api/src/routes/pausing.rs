@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use domain::id::ReminderId;
-use store::{due, reminders};
+use store::reminders;
 
 use crate::auth::Caller;
 use crate::context::Context;
@@ -23,7 +23,7 @@ pub async fn pause(
     caller: Caller,
     Path(reminder): Path<ReminderId>,
 ) -> Result<Json<Reminder>> {
-    due::pause(&context.db, caller.tenant, reminder).await?;
+    reminders::pause(&context.db, caller.tenant, reminder).await?;
     context.bus.signal(caller.tenant);
     Ok(Json(reminders::get(&context.db, caller.tenant, reminder).await?.into()))
 }
@@ -40,7 +40,7 @@ pub async fn resume(
     caller: Caller,
     Path(reminder): Path<ReminderId>,
 ) -> Result<Json<Reminder>> {
-    due::resume(&context.db, caller.tenant, reminder).await?;
+    reminders::resume(&context.db, caller.tenant, reminder).await?;
     context.bus.signal(caller.tenant);
     Ok(Json(reminders::get(&context.db, caller.tenant, reminder).await?.into()))
 }

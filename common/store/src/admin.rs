@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgPool;
 
-use super::Result;
+use super::error::Result;
 use super::events::Cursor;
 use super::interval::interval;
 use domain::account::Status;

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgPool};
 
 use super::audit::{self, About, Entry, Operator};
-use super::{Db, Error, Result};
+use super::db::Db;
+use super::error::{Error, Result};
 use domain::id::{ApiKeyId, TenantId};
 
 /// A key, without its secret.

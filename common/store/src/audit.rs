@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::Result;
+use super::error::Result;
 use domain::id::{AccountId, ApiKeyId, TenantId, WebhookId};
 
 /// Who acts.
@@ -166,4 +166,25 @@ pub async fn list(
     .fetch_all(db)
     .await?;
     Ok(entries)
+}
+
+/// Removes up to `limit` entries of the audit trail that are older than `days` days, or than their tenant says; answers how many.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn prune(db: &PgPool, days: i32, limit: i64) -> Result<u64> {
+    let removed = sqlx::query!(
+        "DELETE FROM audit WHERE id IN (
+             (SELECT id FROM audit WHERE created_at < now() - make_interval(days => $1) ORDER BY created_at LIMIT $2)
+             UNION ALL
+             (SELECT e.id FROM tenants t CROSS JOIN LATERAL (
+                  SELECT id FROM audit WHERE tenant_id = t.id AND created_at < now() - make_interval(days => t.audit_kept_days)
+                  LIMIT $2) e
+              WHERE t.audit_kept_days < $1 LIMIT $2))",
+        days,
+        limit
+    )
+    .execute(db)
+    .await?;
+    Ok(removed.rows_affected())
 }

@@ -2,7 +2,7 @@
 
 use sqlx::PgPool;
 
-use super::Result;
+use super::error::Result;
 use domain::account;
 use domain::id::TenantId;
 use domain::reminder::life;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
-use super::{Error, Result};
+use super::error::{Error, Result};
 
 /// One era's numbers: as many as a transaction id has without its epoch.
 const SPAN: i64 = 1 << 32;

@@ -3,9 +3,11 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::{Error, Result};
+use super::error::{Error, Result};
+use super::fence::Fence;
 use domain::account::Status;
 use domain::conflict::Conflict;
+use domain::event::{Event, GroupsSynced};
 use domain::id::{AccountId, TenantId};
 
 /// A group.
@@ -75,4 +77,60 @@ pub async fn want_sync(db: &PgPool, tenant: TenantId, account: AccountId) -> Res
         return Ok(());
     }
     Err(Conflict::NotConnected { first_pairing: false }.into())
+}
+
+/// A group as WhatsApp tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// `…@g.us`
+    pub jid: String,
+    /// Its name.
+    pub subject: String,
+    /// Members.
+    pub size: i32,
+    /// Whether this account may post.
+    pub can_post: bool,
+}
+
+/// Replaces the account's groups by what WhatsApp just told (R35).
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails.
+pub async fn replace(pool: &PgPool, fence: Fence, groups: &[Facts]) -> Result<()> {
+    let told = Event::GroupsSynced(GroupsSynced { account_id: fence.account, groups: groups.len() });
+    let jids: Vec<String> = groups.iter().map(|g| g.jid.clone()).collect();
+    let subjects: Vec<String> = groups.iter().map(|g| g.subject.clone()).collect();
+    let sizes: Vec<i32> = groups.iter().map(|g| g.size).collect();
+    let can_post: Vec<bool> = groups.iter().map(|g| g.can_post).collect();
+    let held = sqlx::query_scalar!(
+        r#"
+        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+        a AS (
+            UPDATE accounts SET groups_synced_at = now(), groups_wanted_at = NULL
+            FROM f WHERE id = f.account_id RETURNING id, tenant_id
+        ), gone AS (
+            DELETE FROM groups g USING a WHERE g.account_id = a.id AND g.jid <> ALL($3)
+        ), here AS (
+            INSERT INTO groups (tenant_id, account_id, jid, subject, size, can_post)
+            SELECT a.tenant_id, a.id, t.jid, t.subject, t.size, t.can_post
+            FROM a, unnest($3::text[], $4::text[], $5::int[], $6::bool[]) AS t(jid, subject, size, can_post)
+            ON CONFLICT (account_id, jid) DO UPDATE
+            SET subject = EXCLUDED.subject, size = EXCLUDED.size, can_post = EXCLUDED.can_post, synced_at = now()
+        ), told AS (
+            SELECT write_events(array_agg(ROW(tenant_id, id, $7::text, $8::jsonb, NULL)::new_event)) FROM a
+        )
+        SELECT count(*) AS "held!" FROM f, told
+        "#,
+        fence.account.0,
+        fence.epoch,
+        &jids,
+        &subjects,
+        &sizes,
+        &can_post,
+        told.kind().as_str(),
+        told.data()
+    )
+    .fetch_one(pool)
+    .await?;
+    if held == 1 { Ok(()) } else { Err(Error::Fenced) }
 }

@@ -5,7 +5,7 @@
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
-use super::{Error, Result};
+use super::error::{Error, Result};
 use domain::conflict::Conflict;
 use domain::id::{AccountId, MessageId, TenantId};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::postgres::types::PgInterval;
 
-use super::{Error, Result};
+use super::error::{Error, Result};
 
 /// A duration as an interval.
 ///

@@ -10,7 +10,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::{MIGRATOR, Result};
+use super::error::Result;
+use super::migrate::MIGRATOR;
 use process::clock::{self, BootTime};
 
 /// A worker that has been silent for longer is forgotten.

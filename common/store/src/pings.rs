@@ -8,8 +8,9 @@ use process::telemetry::metrics::{self, CLOCK_OFFSET_SECONDS, POSTGRES_WAIT_SECO
 use sqlx::PgPool;
 use tokio::time::Instant;
 
+use super::error::Result;
 use super::measure;
-use super::{Result, answered, ping};
+use super::pool::{answered, ping};
 
 /// Looks at what a process rests on: these pools, this Redis, and the runtime within which it is called. The first pool is asked
 /// for the clock and the schema.

@@ -8,7 +8,7 @@ use sqlx::migrate::{Migrate as _, MigrateError};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, PgConnection, PgPool};
 
-use super::MIGRATOR;
+use super::migrate::MIGRATOR;
 use process::clock;
 use process::telemetry::metrics::failure;
 use process::telemetry::metrics::labels::PostgresError;

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::PgPool;
 
-use super::{Error, Result};
+use super::error::{Error, Result};
 
 /// Reads a setting that is not older than `max_age_s`.
 ///

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::Result;
+use super::error::Result;
 
 /// A scheduler that has been silent for longer does not live. Its heartbeat is a duty of its own, every five seconds.
 const SCHEDULER_SILENT: Duration = Duration::from_secs(15);
@@ -75,4 +75,20 @@ pub async fn scheduler_lives(db: &PgPool, id: Uuid, name: &str, version: &str) -
 pub async fn scheduler_stops(db: &PgPool, id: Uuid) -> Result<()> {
     sqlx::query!("UPDATE schedulers SET last_seen = now(), stopped_at = now() WHERE id = $1", id).execute(db).await?;
     Ok(())
+}
+
+/// Removes up to `limit` schedulers that have been silent for `age`; answers how many.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn prune_schedulers(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
+    let removed = sqlx::query!(
+        "DELETE FROM schedulers WHERE id IN (
+             SELECT id FROM schedulers WHERE last_seen < now() - make_interval(secs => $1) ORDER BY last_seen LIMIT $2)",
+        age.as_secs_f64(),
+        limit
+    )
+    .execute(db)
+    .await?;
+    Ok(removed.rows_affected())
 }

@@ -20,8 +20,10 @@ use process::trouble::Trouble;
 use process::trouble::postgres::{self, OLDEST_VERSION, Place};
 use sqlx::{Connection as _, PgPool};
 
+use super::era;
+use super::error::Error;
+use super::pool::{ANSWER, connect_lazily};
 use super::server::{self, Facts, Schema};
-use super::{ANSWER, Error, connect_lazily, era};
 
 /// A clock that is off by more is worth a line.
 const CLOCK_OFF: TimeDelta = TimeDelta::seconds(2);
@@ -109,7 +111,7 @@ pub fn clock_off(ahead: TimeDelta, within: TimeDelta) -> Option<String> {
 /// # Errors
 /// The first thing that is wrong.
 pub async fn look(database: &Database, who: &str) -> Result<Found, Trouble> {
-    let options = super::options(&database.url).map_err(|_| {
+    let options = super::pool::options(&database.url).map_err(|_| {
         Trouble::by_hand("other", "DATABASE_URL can't be read", "write postgres://user:password@host/name")
     })?;
     let place = Place::from(&options);

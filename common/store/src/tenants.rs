@@ -5,7 +5,8 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::audit::{self, About, Entry, Operator};
-use super::{Db, Error, Result};
+use super::db::Db;
+use super::error::{Error, Result};
 use domain::conflict::Conflict;
 use domain::id::TenantId;
 

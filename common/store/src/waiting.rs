@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::Result;
+use super::error::Result;
 use domain::id::{AccountId, RunId, TenantId, WorkerId};
 use domain::job::Bell;
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::{Error, Result};
+use super::error::{Error, Result};
+use super::leases;
 use domain::id::WorkerId;
 
 /// What a worker says of itself when it starts.
@@ -108,9 +109,38 @@ pub async fn leaving(pool: &PgPool, id: WorkerId) -> Result<()> {
 pub async fn stopped(pool: &PgPool, id: WorkerId) -> Result<()> {
     let mut tx = pool.begin().await?;
     sqlx::query!("UPDATE workers SET stopped_at = now() WHERE id = $1", id.0).execute(&mut *tx).await?;
-    sqlx::query!("UPDATE leases SET owner = NULL, released_at = now() WHERE owner = $1", id.0)
-        .execute(&mut *tx)
-        .await?;
+    leases::own::give_back_all(&mut tx, id).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// How long a worker that lives may take from one heartbeat to the next: a third of its lease's life, of the worker with the
+/// longest; without any worker the usual five seconds.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn longest_heartbeat(db: &PgPool) -> Result<Duration> {
+    let seconds = sqlx::query_scalar!(
+        r#"SELECT coalesce(max(lease_s), 15) / 3 AS "seconds!" FROM workers WHERE stopped_at IS NULL"#
+    );
+    Ok(Duration::try_from_secs_f64(seconds.fetch_one(db).await?).unwrap_or_default())
+}
+
+/// Removes up to `limit` workers that have been silent for `age` and own nothing; answers how many.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn prune(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
+    let removed = sqlx::query!(
+        "DELETE FROM workers WHERE id IN (
+             SELECT w.id FROM workers w
+             WHERE w.last_seen < now() - make_interval(secs => $1)
+               AND NOT EXISTS (SELECT FROM leases l WHERE l.owner = w.id)
+             ORDER BY w.last_seen LIMIT $2)",
+        age.as_secs_f64(),
+        limit
+    )
+    .execute(db)
+    .await?;
+    Ok(removed.rows_affected())
 }

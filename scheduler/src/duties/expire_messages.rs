@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::TenantId;
-use store::{Result, due, neglected, unsent};
+use store::messages;
+use store::runs;
+use store::{Result, unsent};
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};
@@ -36,10 +38,10 @@ impl Duty for ExpireMessages {
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
         let (mut tenants, mut more) = (Vec::new(), false);
-        more |= repeat(&mut tenants, || neglected::expire_messages(&context.db, AGE, BATCH)).await?;
-        more |= repeat(&mut tenants, || neglected::strand_runs(&context.db, STRANDED, BATCH)).await?;
+        more |= repeat(&mut tenants, || messages::expire_messages(&context.db, AGE, BATCH)).await?;
+        more |= repeat(&mut tenants, || messages::strand_runs(&context.db, STRANDED, BATCH)).await?;
         more |= repeat(&mut tenants, || unsent::call_back_left(&context.db, BATCH)).await?;
-        more |= repeat(&mut tenants, || due::give_up_runs(&context.db, UNBEGUN, BATCH)).await?;
+        more |= repeat(&mut tenants, || runs::give_up_runs(&context.db, UNBEGUN, BATCH)).await?;
         let done = tenants.len();
         context.signal(tenants);
         Ok(Round { done, next_in: more.then_some(Duration::ZERO) })

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
+use store::runs;
 
 use async_trait::async_trait;
 use domain::job::Bell;
-use store::due;
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};
@@ -64,7 +64,7 @@ impl Duty for FireReminders {
         for _ in 0..BATCHES {
             let batch = self.batch.load(Ordering::Relaxed);
             self.batch.store(next_batch(batch, false), Ordering::Relaxed); // the round may be given up at any moment
-            let firing = due::fire_due(&context.db, batch).await?;
+            let firing = runs::fire_due(&context.db, batch).await?;
             // nothing due says nothing: the server may still be busy with the batch that was given up
             let next = if firing.due == 0 { batch } else { next_batch(batch, true) };
             self.batch.store(next, Ordering::Relaxed);
@@ -76,7 +76,7 @@ impl Duty for FireReminders {
             let bells = firing.fired.into_iter().map(|fired| (Bell::FireReminder { run: fired.run }, fired.trace));
             context.ring_traced(&bells.collect::<Vec<_>>()).await;
         }
-        let next_in = due::next_due_in(&context.db).await?;
+        let next_in = runs::next_due_in(&context.db).await?;
         let next_in = next_in.map(|next| if done == 0 && next.is_zero() { LOCKED } else { next + PAST });
         Ok(Round { done, next_in })
     }

@@ -1,9 +1,9 @@
 //! Parks pairings that nobody brings to an end: `unpaired` again, never deleted (R20).
 
 use std::time::Duration;
+use store::accounts;
 
 use async_trait::async_trait;
-use store::neglected;
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};
@@ -27,7 +27,7 @@ impl Duty for ParkStalePairings {
     }
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
-        let parked = neglected::park_stale_pairings(&context.db, AGE, BATCH).await?;
+        let parked = accounts::park_stale_pairings(&context.db, AGE, BATCH).await?;
         let done = parked.len();
         context.signal(parked);
         Ok(Round::of(done))

@@ -5,7 +5,15 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use store::{Result, idempotency, retention};
+use store::audit;
+use store::events;
+use store::messages;
+use store::notifications;
+use store::runs;
+use store::signs;
+use store::webhooks;
+use store::workers;
+use store::{Result, idempotency};
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};
@@ -44,7 +52,7 @@ impl Duty for Prune {
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
         let db = &context.db;
         let events = || async {
-            let (removed, told) = retention::events(db, self.events_kept, BATCH).await?;
+            let (removed, told) = events::prune(db, self.events_kept, BATCH).await?;
             context.signal(told);
             Ok(removed)
         };
@@ -52,15 +60,15 @@ impl Duty for Prune {
         let steps = [
             repeat(|| idempotency::prune_of_all_tenants(db, BATCH)).await?,
             repeat(events).await?,
-            repeat(|| retention::left_deliveries(db, deliveries_kept, BATCH)).await?,
-            repeat(|| retention::webhook_deliveries(db, deliveries_kept, BATCH)).await?,
-            repeat(|| retention::runs(db, self.runs_kept, BATCH)).await?,
-            repeat(|| retention::notifications(db, self.runs_kept, BATCH)).await?,
-            repeat(|| retention::messages(db, self.messages_kept_days, BATCH)).await?,
-            repeat(|| retention::audit(db, self.audit_kept_days, BATCH)).await?,
-            repeat(|| retention::old_secrets(db, BATCH)).await?,
-            repeat(|| retention::workers(db, WORKERS_KEPT, BATCH)).await?,
-            repeat(|| retention::schedulers(db, WORKERS_KEPT, BATCH)).await?,
+            repeat(|| webhooks::fail_left_deliveries(db, deliveries_kept, BATCH)).await?,
+            repeat(|| webhooks::prune_deliveries(db, deliveries_kept, BATCH)).await?,
+            repeat(|| runs::prune(db, self.runs_kept, BATCH)).await?,
+            repeat(|| notifications::prune(db, self.runs_kept, BATCH)).await?,
+            repeat(|| messages::prune(db, self.messages_kept_days, BATCH)).await?,
+            repeat(|| audit::prune(db, self.audit_kept_days, BATCH)).await?,
+            repeat(|| webhooks::erase_old_secrets(db, BATCH)).await?,
+            repeat(|| workers::prune(db, WORKERS_KEPT, BATCH)).await?,
+            repeat(|| signs::prune_schedulers(db, WORKERS_KEPT, BATCH)).await?,
         ];
         let more = steps.iter().any(|step| step.more);
         let done = steps.iter().map(|step| step.removed).sum();

@@ -1,10 +1,10 @@
 //! Plans reminders anew whose next time was computed with older zone data than this program's: once after an upgrade.
 
 use std::time::Duration;
+use store::reminders;
 
 use async_trait::async_trait;
 use schedule::zone;
-use store::due;
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};
@@ -30,7 +30,7 @@ impl Duty for RefreshZoneData {
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
         let mut done = 0;
         for _ in 0..BATCHES {
-            let refreshed = due::refresh_zone_data(&context.db, zone::data_version(), BATCH).await?;
+            let refreshed = reminders::refresh_zone_data(&context.db, zone::data_version(), BATCH).await?;
             done += refreshed.moved.len();
             context.signal(refreshed.moved);
             if i64::try_from(refreshed.seen).unwrap_or(i64::MAX) < BATCH {

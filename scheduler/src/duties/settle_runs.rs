@@ -1,10 +1,10 @@
 //! Settles runs whose messages have left the outbox: `success`, `partial`, `failed` or `paused` (R45, R46).
 
 use std::time::Duration;
+use store::runs;
 
 use async_trait::async_trait;
 use domain::job::Bell;
-use store::due;
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};
@@ -30,8 +30,8 @@ impl Duty for SettleRuns {
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
         let mut done = 0;
         for _ in 0..BATCHES {
-            let runs = due::unsettled_runs(&context.db, BATCH).await?;
-            let settled = if runs.is_empty() { Vec::new() } else { due::settle_runs(&context.db, &runs).await? };
+            let runs = runs::unsettled_runs(&context.db, BATCH).await?;
+            let settled = if runs.is_empty() { Vec::new() } else { runs::settle_runs(&context.db, &runs).await? };
             let next = settled.iter().filter_map(|settled| settled.next);
             let bells: Vec<Bell> = next.map(|run| Bell::FireReminder { run }).collect();
             if !bells.is_empty() {

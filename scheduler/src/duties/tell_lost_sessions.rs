@@ -2,10 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use store::accounts;
+use store::workers;
 
 use async_trait::async_trait;
 use process::clock::BootTime;
-use store::neglected;
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};
@@ -46,12 +47,12 @@ impl Duty for TellLostSessions {
     }
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
-        let heartbeat = neglected::longest_heartbeat(&context.db).await?;
+        let heartbeat = workers::longest_heartbeat(&context.db).await?;
         if !self.is_settled(BootTime::now(), heartbeat) {
             return Ok(Round::of(0));
         }
         let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
-        let told = neglected::tell_lost_sessions(&context.db, limit).await?;
+        let told = accounts::tell_lost_sessions(&context.db, limit).await?;
         let done = told.len();
         context.signal(told);
         Ok(Round { done, next_in: (done == BATCH).then_some(Duration::ZERO) })

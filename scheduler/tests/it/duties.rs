@@ -11,7 +11,8 @@ use scheduler::duties::{
 };
 use scheduler::duty::Duty as _;
 use sqlx::PgPool;
-use store::{MIGRATOR, due, webhooks};
+use store::runs;
+use store::{MIGRATOR, webhooks};
 
 use crate::house;
 
@@ -72,7 +73,7 @@ async fn ring_again_rings_for_waiting_rows(db: PgPool) {
     let context = house::context(&db).await;
     let of = house::account(&db).await;
     house::reminder(&db, of, -10).await;
-    let fired = due::fire_due(&db, 10).await.unwrap().fired;
+    let fired = runs::fire_due(&db, 10).await.unwrap().fired;
     sqlx::query("UPDATE accounts SET updated_at = now() - interval '1 minute'").execute(&db).await.unwrap();
     sqlx::query("UPDATE runs SET created_at = now() - interval '1 minute'").execute(&db).await.unwrap();
     let duty = RingAgain { age: Duration::from_secs(1) };
@@ -107,8 +108,8 @@ async fn settle_runs_settles(db: PgPool) {
     let context = house::context(&db).await;
     let of = house::account(&db).await;
     house::reminder(&db, of, -10).await;
-    let run: RunId = due::fire_due(&db, 10).await.unwrap().fired[0].run;
-    due::expand_run(&db, run).await.unwrap();
+    let run: RunId = runs::fire_due(&db, 10).await.unwrap().fired[0].run;
+    runs::expand_run(&db, run).await.unwrap();
     assert_eq!(SettleRuns.run_once(&context).await.unwrap().done, 0);
     sqlx::query("UPDATE messages SET state = 'sent', sent_at = now()").execute(&db).await.unwrap();
     assert_eq!(SettleRuns.run_once(&context).await.unwrap().done, 1);
@@ -143,7 +144,7 @@ async fn prune_removes_old_history(db: PgPool) {
     for _ in 0..3 {
         house::reminder(&db, of, -10).await;
     }
-    due::fire_due(&db, 10).await.unwrap();
+    runs::fire_due(&db, 10).await.unwrap();
     sqlx::raw_sql(
         "UPDATE runs r SET status = 'success', finished_at = now() - n.place * interval '80 days', created_at = now() - interval '200 days'
              FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM runs) n WHERE r.id = n.id AND n.place < 3;

@@ -4,7 +4,8 @@ use axum::Json;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Answer, Body, State};
+use super::answer::{Answer, State};
+use super::extract::Body;
 use crate::fault::{Fault, Order};
 
 pub(super) async fn switch_on(world: State, Body(order): Body<Order>) -> Answer<(StatusCode, Json<Fault>)> {

@@ -5,7 +5,8 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Body, Error, Path, State};
+use super::answer::{Answer, Error, State};
+use super::extract::{Body, Path};
 use crate::world::group::{Group, Role};
 
 #[derive(Deserialize)]

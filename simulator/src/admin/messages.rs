@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use wacore_binary::Jid;
 
-use super::{Answer, Body, Error, Path, Query, State, existing_phone, phone};
+use super::answer::{Answer, Error, State, existing_phone, phone};
+use super::extract::{Body, Path, Query};
 use crate::phone::inbox::{Bubble, Kind};
 use crate::phone::{receipts, send as phone_send};
 use crate::sync::lock;
@@ -65,7 +66,7 @@ pub(super) async fn send(
         let group = world.group(group).ok_or_else(|| Error::not_found(format!("group {}", message.to)))?;
         if !group.may_post(&number) {
             let reason = format!("{number} may not post in this group");
-            return Err(Error(StatusCode::FORBIDDEN, reason));
+            return Err(Error::new(StatusCode::FORBIDDEN, reason));
         }
         phone_send::to_group(&world, &account, &group, &message.text).await?
     } else {

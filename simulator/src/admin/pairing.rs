@@ -7,7 +7,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Body, Error, Path, Query, State, phone};
+use super::answer::{Answer, Error, State, phone};
+use super::extract::{Body, Path, Query};
 use crate::fault::Kind;
 use crate::socket::Socket;
 use crate::stanza::{code, pair, passkey};

@@ -5,7 +5,8 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Answer, Body, Error, Path, State, existing_phone, phone};
+use super::answer::{Answer, Error, State, existing_phone, phone};
+use super::extract::{Body, Path};
 use crate::socket::Ending;
 use crate::stanza::code;
 use crate::sync::lock;

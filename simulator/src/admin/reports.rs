@@ -4,8 +4,9 @@ use axum::Json;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Query, State};
-use crate::server;
+use super::answer::{Answer, State};
+use super::extract::Query;
+use crate::drop_sockets::drop_sockets;
 use crate::sync::lock;
 
 #[derive(Deserialize)]
@@ -36,6 +37,6 @@ pub(super) async fn health() -> Json<Value> {
 /// Forgets the world, but for the server's static key, and drops the sockets.
 pub(super) async fn reset(world: State) -> Json<Value> {
     world.forget();
-    server::drop_sockets(&world, "reset").await;
+    drop_sockets(&world, "reset").await;
     Json(json!({ "status": "reset" }))
 }

@@ -2,6 +2,7 @@
 
 mod people;
 mod reminders;
+mod scene;
 mod talk;
 mod wire;
 
@@ -12,14 +13,7 @@ use crate::http::{Http, field};
 use crate::show::{detail, heading, step};
 use crate::stack::tenant_key;
 use people::People;
-
-/// What later sections need: the api with the tenant's key, the simulator, the account and the people.
-pub(crate) struct Scene {
-    api: Http,
-    simulator: Http,
-    account: String,
-    people: People,
-}
+use scene::Scene;
 
 /// What is printed at the end for trying things out.
 pub(crate) struct Ready {

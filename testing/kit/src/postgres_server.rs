@@ -27,7 +27,7 @@ impl PostgresServer {
     #[must_use]
     pub fn start() -> Self {
         let dir = tempfile::Builder::new().prefix("switchboard-pg-").tempdir_in("/var/tmp").expect("a directory");
-        let server = Self { bin: bin(), dir, port: super::free_port() };
+        let server = Self { bin: bin(), dir, port: super::port::free_port() };
         if as_root() {
             run(Command::new("chown").arg("postgres").arg(server.dir.path()));
         }

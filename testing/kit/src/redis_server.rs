@@ -18,7 +18,7 @@ impl RedisServer {
     /// When `redis-server` is not installed or does not come up.
     #[must_use]
     pub fn start() -> Self {
-        let port = super::free_port();
+        let port = super::port::free_port();
         let server = Self { child: spawn(port), port };
         server.wait();
         server

@@ -2,13 +2,14 @@
 
 use domain::id::RunId;
 use domain::job::{Answer, Bell};
-use store::due::{self, Expansion};
+use store::runs;
+use store::runs::Expansion;
 
 use crate::context::Context;
 
 /// Expands the run once, however often the bell rings.
 pub async fn answer(context: &Context, run: RunId) -> Answer {
-    match due::expand_run(&context.pool, run).await {
+    match runs::expand_run(&context.pool, run).await {
         Ok(Expansion::Expanded { account, tenant, messages }) => {
             tracing::debug!(%run, messages, "run expanded");
             context.bus.signal(tenant);

@@ -7,9 +7,9 @@ use domain::id::{MessageId, RunId};
 use domain::job::Bell;
 use process::clock::BootTime;
 use process::telemetry::metrics::labels::FailReason;
-use store::due;
 use store::inbound::{self, Inbound};
 use store::outbox::{self, Outcome, Receipt};
+use store::runs;
 use store::{Fence, Result};
 
 use super::figures;
@@ -214,7 +214,7 @@ impl Gathered {
 
 /// Settles runs whose messages have left, and rings for those that waited for them.
 async fn settle(context: &Context, runs: &[RunId]) {
-    let settled = match due::settle_runs(&context.pool, runs).await {
+    let settled = match runs::settle_runs(&context.pool, runs).await {
         Ok(settled) => settled,
         Err(error) => {
             tracing::warn!(%error, "runs could not be settled; the scheduler will");

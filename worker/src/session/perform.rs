@@ -9,7 +9,8 @@ use process::telemetry::metrics;
 use store::accounts;
 use store::audit::Operator;
 use store::pairing::{self, Linked, LinkedAs};
-use store::session::{self, GroupFacts, StatusChange};
+use store::session::{self, StatusChange};
+use store::{credentials, groups};
 use tokio_util::sync::CancellationToken;
 
 use super::actor::{Actor, Reported};
@@ -56,7 +57,7 @@ impl Actor {
             Action::Status { status, reason, banned_for } => self.status(status, reason, banned_for).await,
             Action::Scrub => {
                 self.write("delete credentials", |context, fence| async move {
-                    session::scrub_credentials(&context.pool, fence).await
+                    credentials::scrub(&context.pool, fence).await
                 })
                 .await;
             }
@@ -333,9 +334,9 @@ impl Actor {
                 return;
             }
         };
-        let groups: Vec<GroupFacts> = groups
+        let groups: Vec<groups::Facts> = groups
             .into_iter()
-            .map(|group| GroupFacts {
+            .map(|group| groups::Facts {
                 jid: group.jid,
                 subject: storable(group.subject),
                 size: i32::try_from(group.size).unwrap_or(i32::MAX),
@@ -344,7 +345,7 @@ impl Actor {
             .collect();
         self.write("write the groups", |context, fence| {
             let groups = groups.clone();
-            async move { session::replace_groups(&context.pool, fence, &groups).await }
+            async move { groups::replace(&context.pool, fence, &groups).await }
         })
         .await;
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use domain::id::{AccountId, ReminderId, RunId, TenantId};
 use sqlx::PgPool;
-use store::{due, neglected, reminders, runs};
+use store::messages;
+use store::{reminders, runs};
 use worker::session::machine::state::End;
 
 use crate::house::{House, ack, sent, until};
@@ -30,9 +31,9 @@ async fn run(house: &House, account: AccountId) -> (TenantId, ReminderId, RunId)
     .fetch_one(&house.pool)
     .await
     .unwrap();
-    let run = due::fire_due(&house.pool, 10).await.unwrap().fired[0].run;
-    let expansion = due::expand_run(&house.pool, run).await.unwrap();
-    assert!(matches!(expansion, due::Expansion::Expanded { messages: 3, .. }), "{expansion:?}");
+    let run = runs::fire_due(&house.pool, 10).await.unwrap().fired[0].run;
+    let expansion = runs::expand_run(&house.pool, run).await.unwrap();
+    assert!(matches!(expansion, runs::Expansion::Expanded { messages: 3, .. }), "{expansion:?}");
     (tenant, reminder, run)
 }
 
@@ -71,8 +72,8 @@ async fn the_window_closes_between_two_sends(pool: PgPool) {
     tokio::time::sleep(Duration::from_millis(300)).await; // some looks at the rows
     assert_eq!(link.sent(), first, "sent after the window had closed");
 
-    neglected::expire_messages(&house.pool, Duration::ZERO, 10).await.unwrap();
-    due::settle_runs(&house.pool, &[run]).await.unwrap();
+    messages::expire_messages(&house.pool, Duration::ZERO, 10).await.unwrap();
+    runs::settle_runs(&house.pool, &[run]).await.unwrap();
     let so = "SELECT status || ': ' || coalesce(summary, '') FROM runs WHERE id = $1";
     assert_eq!(said(&house, so, run.0).await, "paused: 1 of 3 sent, 2 pending");
     let targets = "SELECT string_agg(state, ',' ORDER BY position) FROM run_targets WHERE run_id = $1";
@@ -89,7 +90,7 @@ async fn the_window_closes_between_two_sends(pool: PgPool) {
         link.emit(ack(id));
     }
     until("the end of the run", async || {
-        due::settle_runs(&house.pool, &[run]).await.unwrap();
+        runs::settle_runs(&house.pool, &[run]).await.unwrap();
         (said(&house, so, run.0).await == "success: 3 of 3 sent").then_some(())
     })
     .await;

@@ -9,9 +9,11 @@ use schedule::zone;
 pub mod parse;
 mod read;
 mod refusal;
+mod secret;
 
-pub use read::{FILE_SUFFIX, read, secret_variable};
+pub use read::read;
 pub use refusal::{BAD_CONFIG, report};
+pub use secret::{FILE_SUFFIX, secret_variable};
 
 /// Where the rows are.
 #[derive(clap::Args, Clone)]

@@ -6,9 +6,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
 
 use super::refusal;
-
-/// Behind the name of a secret's variable: the variable of the file that holds it.
-pub const FILE_SUFFIX: &str = "_FILE";
+use super::secret::{FILE_SUFFIX, secret_variable};
 
 /// Reads a command line. One that names no command means `default`. Every secret setting (one whose values `--help`
 /// hides) may lie in a file that the variable with `_FILE` behind its name points to, as container platforms mount them:
@@ -80,12 +78,6 @@ fn with_secret_file(arg: Arg, variable: &dyn Fn(&str) -> Option<OsString>, wrong
             arg.required(false)
         }
     }
-}
-
-/// The name of the variable of a secret setting.
-#[must_use]
-pub fn secret_variable(arg: &Arg) -> Option<String> {
-    arg.is_hide_env_values_set().then(|| arg.get_env()).flatten().map(|name| name.to_string_lossy().into_owned())
 }
 
 /// A file's text without the line's end that editors leave.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, Error};
 
-use super::{FILE_SUFFIX, secret_variable};
+use super::secret::{FILE_SUFFIX, secret_variable};
 
 /// What a wrong command line or variable exits with (`EX_USAGE`).
 pub const BAD_CONFIG: u8 = 64;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use chrono::{FixedOffset, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Utc};
 
-use super::{Local, Tz};
+use super::data::{Local, Tz};
 
 /// What clocks of a zone are ahead of UTC at one instant.
 #[derive(Clone, Copy, PartialEq, Eq)]

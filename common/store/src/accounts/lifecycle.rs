@@ -3,10 +3,17 @@
 use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::super::audit::{self, About, Entry, Operator};
-use super::super::events::Events;
-use super::super::{Db, Error, Fence, Result, again, runs, unsent};
-use super::{Pairing, lock, pairing};
+use super::row::{Pairing, lock, pairing};
+use crate::audit::{self, About, Entry, Operator};
+use crate::credentials::forget;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::events::Events;
+use crate::fence::Fence;
+use crate::leases::own::{lock_lease, raise};
+use crate::messages::unsent;
+use crate::retry::again;
+use crate::runs::supersede;
 use domain::account::{Method, PAIRING_WINDOW_S, Status};
 use domain::conflict::Conflict;
 use domain::event::{AccountDeleted, AccountStatusChanged, Event};
@@ -45,12 +52,12 @@ pub async fn pair(
     let mut db = db.into().acquire().await?;
     let mut transaction = db.begin().await?;
     // each attempt has an epoch of its own: events of the one before can't reach it (R27)
-    fence(&mut transaction, tenant, account).await?;
+    raise(&mut transaction, tenant, account).await?;
     let before = lock(&mut transaction, tenant, account).await?;
     if !before.status.may_pair() {
         return Err(Conflict::AlreadyConnected.into());
     }
-    scrub(&mut transaction, account).await?;
+    forget(&mut transaction, account).await?;
     sqlx::query!(
         "UPDATE accounts SET status = 'pending', status_reason = NULL, wanted = 'online', generation = generation + 1,
             pairing_method = $2, pairing_phone = $3, pairing_expires_at = now() + make_interval(secs => $4),
@@ -93,10 +100,10 @@ pub async fn unpair(db: &PgPool, tenant: TenantId, account: AccountId, operator:
 async fn try_unpair(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<Unpaired> {
     let mut transaction = db.begin().await?;
     let open = lock_dependents(&mut transaction, tenant, account).await?;
-    fence(&mut transaction, tenant, account).await?;
+    raise(&mut transaction, tenant, account).await?;
     let before = lock(&mut transaction, tenant, account).await?;
     unsent::end(&mut transaction, (tenant, account), &open, None, unsent::UNPAIRED).await?;
-    let scrubbed = scrub(&mut transaction, account).await?;
+    let scrubbed = forget(&mut transaction, account).await?;
     unlink(&mut transaction, (tenant, account), before.status, None, false).await?;
     let already_disconnected = !scrubbed && !before.status.is_live();
     let outcome = if already_disconnected { "already_disconnected" } else { "ok" };
@@ -116,7 +123,7 @@ async fn try_unpair(db: &PgPool, tenant: TenantId, account: AccountId, operator:
 }
 
 /// Logs an account's device out on WhatsApp's side, if its owner can (R91): what was queued, and runs under way, end now, and
-/// from now on nothing is sent. Afterwards ring `Unpair`, and ask for what came of it with [`super::logout_confirmed`]. Answers
+/// from now on nothing is sent. Afterwards ring `Unpair`, and ask for what came of it with [`super::row::logout_confirmed`]. Answers
 /// whether there is anything to log out; where there is not, the account was unpaired at once.
 ///
 /// # Errors
@@ -180,7 +187,7 @@ async fn try_unlinked(db: &PgPool, tenant: TenantId, under: Fence, confirmed: bo
     }
     let before = lock(&mut transaction, tenant, account).await?;
     unsent::end(&mut transaction, (tenant, account), &open, None, unsent::LOGGED_OUT).await?;
-    scrub(&mut transaction, account).await?;
+    forget(&mut transaction, account).await?;
     let (reason, outcome) = if confirmed {
         ("logged out: WhatsApp has removed the device", "confirmed")
     } else {
@@ -319,7 +326,7 @@ async fn try_remove(
     let mut transaction = db.begin().await?;
     let open = lock_dependents(&mut transaction, tenant, account).await?;
     lock_lease(&mut transaction, account).await?;
-    runs::end(&mut transaction, tenant, &open, unsent::DELETED).await?;
+    supersede::end(&mut transaction, tenant, &open, unsent::DELETED).await?;
     let removed = sqlx::query!(
         "DELETE FROM accounts WHERE tenant_id = $1 AND id = $2 AND wanted = 'erased' RETURNING label",
         tenant.0,
@@ -341,33 +348,6 @@ async fn try_remove(
     .await;
     transaction.commit().await?;
     Ok(true)
-}
-
-/// Raises the epoch: whoever holds the account's socket can write for it no more.
-async fn fence(transaction: &mut PgConnection, tenant: TenantId, account: AccountId) -> Result<()> {
-    let fenced = sqlx::query!(
-        "UPDATE leases l SET epoch = l.epoch + 1 FROM accounts a
-         WHERE l.account_id = a.id AND a.tenant_id = $1 AND a.id = $2 AND a.wanted <> 'erased'",
-        tenant.0,
-        account.0
-    )
-    .execute(transaction)
-    .await?;
-    if fenced.rows_affected() == 0 { Err(Error::NotFound) } else { Ok(()) }
-}
-
-/// Deletes the credentials; answers whether there were any. The account must be fenced before.
-async fn scrub(transaction: &mut PgConnection, account: AccountId) -> Result<bool> {
-    let scrubbed =
-        sqlx::query!("DELETE FROM credentials WHERE account_id = $1", account.0).execute(transaction).await?;
-    Ok(scrubbed.rows_affected() > 0)
-}
-
-/// Taken before the account's row, so that no session that writes under its fence waits for us while we wait for it.
-async fn lock_lease(transaction: &mut PgConnection, account: AccountId) -> Result<()> {
-    let lease = sqlx::query!("SELECT epoch FROM leases WHERE account_id = $1 FOR UPDATE", account.0);
-    lease.fetch_optional(transaction).await?;
-    Ok(())
 }
 
 /// Locks what goes with an account, in the order in which a run is expanded: runs, reminders, and only then the account.

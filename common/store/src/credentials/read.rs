@@ -1,7 +1,7 @@
 //! Reads of credentials: they need no fence.
 
-use super::{CredentialStore, Record, Row};
-use crate::Result;
+use super::record::{CredentialStore, Record, Row};
+use crate::error::Result;
 
 impl CredentialStore {
     /// One record.

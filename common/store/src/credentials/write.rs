@@ -1,7 +1,12 @@
 //! Writes of credentials: one statement each, under the fence.
 
-use super::{CredentialStore, Record, Row, fenced};
-use crate::Result;
+use domain::id::AccountId;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::record::{CredentialStore, Record, Row, fenced};
+use crate::error::{Error, Result};
+use crate::fence::Fence;
 
 impl CredentialStore {
     /// Writes records, replacing those of the same name. Of several with one name the last counts.
@@ -173,4 +178,41 @@ impl CredentialStore {
             _ => Ok(None),
         }
     }
+}
+
+/// Deletes a session's credentials: they are of no use any more (logged out, duplicate, timed out).
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails.
+pub async fn scrub(pool: &PgPool, fence: Fence) -> Result<()> {
+    let held = sqlx::query_scalar!(
+        r#"
+        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+        gone AS (DELETE FROM credentials c USING f WHERE c.account_id = f.account_id)
+        SELECT count(*) AS "held!" FROM f
+        "#,
+        fence.account.0,
+        fence.epoch
+    )
+    .fetch_one(pool)
+    .await?;
+    if held == 1 { Ok(()) } else { Err(Error::Fenced) }
+}
+
+/// Deletes an account's credentials within the caller's transaction, which has fenced its owner; answers whether there were any.
+///
+/// # Errors
+/// When the database does not do it.
+pub(crate) async fn forget(transaction: &mut PgConnection, account: AccountId) -> Result<bool> {
+    forget_all(transaction, &[account.0]).await
+}
+
+/// The same of many accounts.
+///
+/// # Errors
+/// When the database does not do it.
+pub(crate) async fn forget_all(transaction: &mut PgConnection, accounts: &[Uuid]) -> Result<bool> {
+    let gone =
+        sqlx::query!("DELETE FROM credentials WHERE account_id = ANY($1)", accounts).execute(transaction).await?;
+    Ok(gone.rows_affected() > 0)
 }

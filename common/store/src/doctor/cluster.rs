@@ -18,7 +18,7 @@ pub(super) async fn look(database: &Database, rows: bool) -> Vec<Check> {
     if !rows {
         return skipped();
     }
-    let Ok(db) = crate::connect_lazily(&database.url, 2) else { return skipped() };
+    let Ok(db) = crate::pool::connect_lazily(&database.url, 2) else { return skipped() };
     let asked = tokio::try_join!(
         admin::workers(&db, FORGOTTEN),
         admin::unowned_across_tenants(&db),

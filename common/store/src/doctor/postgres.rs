@@ -24,7 +24,7 @@ const NAMES: [&str; 7] = [
 const BUSY_PERCENT: i64 = 80;
 
 pub(super) async fn look(database: &Database) -> Vec<Check> {
-    let Ok(options) = crate::options(&database.url) else {
+    let Ok(options) = crate::pool::options(&database.url) else {
         return vec![Check::failed(
             "postgres",
             "DATABASE_URL can't be read",

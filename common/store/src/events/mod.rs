@@ -11,11 +11,14 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
 
-use super::{Db, Error, Result};
+use crate::db::Db;
+use crate::error::{Error, Result};
 use domain::id::{AccountId, TenantId};
 
+mod prune;
 mod write;
 
+pub use prune::prune;
 pub use write::Events;
 
 /// A position in a tenant's events; written `txid-id`.

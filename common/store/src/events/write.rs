@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::Result;
+use crate::error::Result;
 use domain::event::Event;
 use domain::id::{AccountId, TenantId};
 use process::telemetry::trace;

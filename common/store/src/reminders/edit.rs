@@ -2,10 +2,13 @@
 
 use sqlx::{PgConnection, PgPool};
 
-use super::{Plan, Reminder, Status, get, read, write_content};
-use crate::{Error, Result, due, runs};
+use super::row::{Plan, Reminder, Status, get, read, write_content};
+use super::wake::wake;
+use crate::error::{Error, Result};
+use crate::runs::supersede::{Locked, cancel_open};
 use domain::conflict::Conflict;
 use domain::id::{ReminderId, TenantId};
+use domain::reminder::life::{self, Ahead};
 use schedule::rearm::{Past, Run};
 use schedule::zone;
 use schedule::{Schedule, Stored, Window};
@@ -72,25 +75,31 @@ pub async fn rename(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
 /// [`Error::NotFound`] when the tenant has no such reminder, or no such account; [`Error::Changed`] when it has another version than
 /// the plan expects.
 pub async fn update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<Reminder> {
-    crate::again(|| try_update(db, tenant, reminder, plan)).await?;
+    crate::retry::again(|| try_update(db, tenant, reminder, plan)).await?;
     get(db, tenant, reminder).await
 }
 
 async fn try_update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<()> {
     let mut transaction = db.begin().await?;
     let reason = "the reminder was edited";
-    runs::cancel_open(&mut transaction, tenant, reminder, runs::Locked::Wait, reason).await?;
-    let version = sqlx::query_scalar!(
-        r#"SELECT version + renamed AS "version!" FROM reminders WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE"#,
+    cancel_open(&mut transaction, tenant, reminder, Locked::Wait, reason).await?;
+    let stands = sqlx::query!(
+        r#"SELECT version + renamed AS "version!", status AS "status: Status", paused_by_tenant AS by_tenant
+           FROM reminders WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE"#,
         tenant.0,
         reminder.0
     );
-    expect(plan.expected, version.fetch_optional(&mut *transaction).await?.ok_or(Error::NotFound)?)?;
+    let stands = stands.fetch_optional(&mut *transaction).await?.ok_or(Error::NotFound)?;
+    expect(plan.expected, stands.version)?;
+    let state = life::State { status: stands.status, by_tenant: stands.by_tenant };
+    let Some(state) = life::decide(state, life::Event::Edited, Ahead::Next) else {
+        return Err(Error::Corrupt(format!("reminder {reminder} is {:?} and can't be edited", state.status)));
+    };
     let updated = sqlx::query!(
         "UPDATE reminders r SET account_id = a.id, name = $4, timezone = $5, start_local = $6, rrule = $7,
              recurrence = $8, window_end = $9, next_fire_at = $10, misfire = $11, catchup_window_s = $12, overlap = $13,
              exdates = $14, on_gap = $15, tzdb_version = $16, start_later = $17, times = $18, window_start_min = $19,
-             window_end_min = $20, status = 'active', paused_by_tenant = false,
+             window_end_min = $20, status = $21, paused_by_tenant = $22,
              version = r.version + 1, updated_at = now()
          FROM accounts a
          WHERE r.tenant_id = $2 AND r.id = $1 AND a.tenant_id = $2 AND a.id = $3 AND a.wanted <> 'erased'",
@@ -113,7 +122,9 @@ async fn try_update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
         plan.start_later,
         &plan.times,
         plan.window.map(Window::start),
-        plan.window.map(Window::end)
+        plan.window.map(Window::end),
+        state.status.as_str(),
+        state.by_tenant
     )
     .execute(&mut *transaction)
     .await?;
@@ -122,7 +133,7 @@ async fn try_update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
     }
     // A run may have been fired and expanded just before the reminder was locked. One that is locked now is about to
     // read the new version, and ends by itself.
-    runs::cancel_open(&mut transaction, tenant, reminder, runs::Locked::Skip, reason).await?;
+    cancel_open(&mut transaction, tenant, reminder, Locked::Skip, reason).await?;
     rearm(&mut transaction, tenant, reminder, plan).await?;
     sqlx::query!("DELETE FROM reminder_messages WHERE tenant_id = $1 AND reminder_id = $2", tenant.0, reminder.0)
         .execute(&mut *transaction)
@@ -131,7 +142,7 @@ async fn try_update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
         .execute(&mut *transaction)
         .await?;
     write_content(&mut transaction, tenant, reminder, plan).await?;
-    due::wake(&mut transaction).await?;
+    wake(&mut transaction).await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -3,11 +3,17 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
-use crate::due;
+use super::ends::ended;
+use super::expand::unable;
+use super::history::Filter;
+use super::supersede::{cancel_messages, finish_targets};
+use super::targets::tallies;
+use crate::db::Db;
+use crate::error::{Error, Result};
 use crate::events::Events;
-use crate::runs::Filter;
-use crate::runs::supersede::{cancel_messages, finish_targets};
-use crate::{Db, Error, Result, TRIES};
+use crate::messages::call_back;
+use crate::reminders::pausing::lift;
+use crate::retry::TRIES;
 use domain::account;
 use domain::conflict::Conflict;
 use domain::event::{self, RunChanged};
@@ -71,19 +77,7 @@ pub async fn resume(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Resu
         };
     };
     let (account, expires_at) = sender(&mut transaction, tenant, &found).await?;
-    sqlx::query!(
-        "WITH q AS (
-             SELECT m.id FROM messages m JOIN run_targets t ON t.run_id = m.run_id AND t.position = m.run_position
-             WHERE m.tenant_id = $1 AND m.run_id = $2 AND m.state = 'expired' AND t.state = 'pending'
-             ORDER BY m.seq FOR UPDATE OF m)
-         UPDATE messages m SET state = 'queued', reason = NULL, failed_at = NULL, expires_at = $3
-         FROM q WHERE m.id = q.id AND m.state = 'expired'",
-        tenant.0,
-        run.0,
-        expires_at
-    )
-    .execute(&mut *transaction)
-    .await?;
+    call_back::take_up(&mut transaction, tenant, run, expires_at).await?;
     sqlx::query!(
         "UPDATE runs SET status = $2, summary = NULL, resumed_at = now() WHERE id = $1",
         run.0,
@@ -91,7 +85,7 @@ pub async fn resume(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Resu
     )
     .execute(&mut *transaction)
     .await?;
-    let tally = due::tallies(&mut transaction, &[run.0]).await?.remove(&run).unwrap_or_default();
+    let tally = tallies(&mut transaction, &[run.0]).await?.remove(&run).unwrap_or_default();
     let changed = RunChanged::of(run, found.reminder, step.status, "resumed".to_owned(), tally);
     Events::one(tenant, found.account, &event::Event::RunChanged(changed)).write(&mut transaction).await?;
     transaction.commit().await?;
@@ -123,7 +117,7 @@ async fn sender(
     let (Some(account), Some(status)) = (run.account, status) else {
         return Err(Conflict::RunWithoutAccount.into());
     };
-    if due::unable(status).is_some() {
+    if unable(status).is_some() {
         return Err(Conflict::NotConnected { first_pairing: false }.into());
     }
     let tz: Tz = reminder.timezone.parse().unwrap_or(Tz::UTC);
@@ -165,7 +159,7 @@ async fn try_cancel(db: &mut PgConnection, tenant: TenantId, run: RunId) -> Resu
     }
     cancel_messages(&mut transaction, tenant, &[run.0], BY_OPERATOR).await?;
     finish_targets(&mut transaction, tenant, &[run.0], BY_OPERATOR, TargetState::Skipped).await?;
-    let tally = due::tallies(&mut transaction, &[run.0]).await?.remove(&run).unwrap_or_default();
+    let tally = tallies(&mut transaction, &[run.0]).await?.remove(&run).unwrap_or_default();
     let texts = left(&mut transaction, tenant, run).await?;
     let event = Event::Canceled { tally, left: texts.in_all > 0 };
     let Some(step) = machine::decide(found.status, event, found.resumed_at.is_some()) else {
@@ -184,7 +178,7 @@ async fn try_cancel(db: &mut PgConnection, tenant: TenantId, run: RunId) -> Resu
     Events::one(tenant, found.account, &changed).write(&mut transaction).await?;
     if step.reminder == Some(life::Event::RunOver) {
         let reminders: Vec<_> = found.reminder.iter().map(|reminder| reminder.0).collect();
-        due::lift(&mut transaction, &reminders).await?;
+        lift(&mut transaction, &reminders).await?;
     }
     let next = sqlx::query_scalar!(
         r#"SELECT id AS "id: RunId" FROM runs WHERE reminder_id = $1 AND status = 'pending' AND finished_at IS NULL
@@ -194,7 +188,7 @@ async fn try_cancel(db: &mut PgConnection, tenant: TenantId, run: RunId) -> Resu
     .fetch_optional(&mut *transaction)
     .await?;
     transaction.commit().await?;
-    due::ended([step.status]);
+    ended([step.status]);
     Ok(Canceled { next })
 }
 

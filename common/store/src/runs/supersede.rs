@@ -4,10 +4,12 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::Result;
-use crate::call_back::{Message, call_back};
-use crate::due::{About, Notices, chats, ended, tallies};
+use super::ends::ended;
+use super::targets::{chats, tallies};
+use crate::error::Result;
 use crate::events::Events;
+use crate::messages::call_back::{Message, call_back};
+use crate::notifications::notices::{About, Notices};
 use domain::event::{self, RunChanged};
 use domain::id::{AccountId, ReminderId, RunId, TenantId};
 use domain::run::machine::{self, Event};

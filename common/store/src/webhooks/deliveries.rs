@@ -5,7 +5,8 @@ use serde_json::json;
 use sqlx::{Connection as _, PgConnection, PgPool};
 
 use crate::audit::Operator;
-use crate::{Db, Error, Result};
+use crate::db::Db;
+use crate::error::{Error, Result};
 use domain::conflict::Conflict;
 use domain::id::{AccountId, DeliveryId, TenantId, WebhookId};
 use domain::webhook::TEST;

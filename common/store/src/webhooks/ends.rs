@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
 
+use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::interval::interval;
-use crate::{Error, Result};
 use domain::event::{Event, WebhookDisabled};
 use domain::id::{DeliveryId, TenantId, WebhookId};
 use domain::webhook::retry::{self, Verdict};

@@ -9,7 +9,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::Result;
+use crate::error::Result;
 use crate::events::{Cursor, Happened, Recorded};
 use domain::id::{AccountId, DeliveryId, TenantId, WebhookId, WorkerId};
 use domain::webhook::{self, TEST};

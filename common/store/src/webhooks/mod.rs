@@ -4,8 +4,10 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
-use super::audit::{self, About, Entry, Operator};
-use super::{Db, Error, Result, events};
+use crate::audit::{self, About, Entry, Operator};
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::events;
 use domain::conflict::Conflict;
 use domain::id::{TenantId, WebhookId};
 use domain::webhook::{MAX_PER_TENANT, signature};
@@ -13,6 +15,9 @@ use domain::webhook::{MAX_PER_TENANT, signature};
 pub mod deliveries;
 pub mod ends;
 pub mod follow;
+mod prune;
+
+pub use prune::{erase_old_secrets, fail_left_deliveries, prune_deliveries};
 
 /// For how many hours after a change the previous secret signs, too.
 const PREVIOUS_SIGNS_HOURS: i32 = 24;

@@ -3,11 +3,12 @@
 use chrono::{DateTime, Duration, Utc};
 use domain::id::{AccountId, MessageId, ReminderId, RunId, TenantId};
 use sqlx::PgPool;
-use store::due::{Expansion, expand_run, fire_due, settle_runs};
 use store::handing::{self, Marked};
+use store::messages;
 use store::outbox::{self, Outcome};
 use store::reminders::{self, Plan, Status};
-use store::{Error, Fence, MIGRATOR, neglected, runs};
+use store::runs::{Expansion, expand_run, fire_due, settle_runs};
+use store::{Error, Fence, MIGRATOR, runs};
 
 use crate::due::{account, count, leave_outbox, reminder, text};
 use crate::runs::{edit, edited, under_way};
@@ -158,7 +159,7 @@ async fn a_new_name_changes_nothing_of_what_fires(db: PgPool) {
         let row = reminders::get(&db, of.0, reminder).await.unwrap();
         assert_eq!((row.name.as_str(), row.version), ("Another name", before.version + 5));
         assert_eq!(row.status, if rrule.is_some() { Status::Active } else { Status::Ended });
-        store::due::pause(&db, of.0, reminder).await.ok();
+        store::reminders::pause(&db, of.0, reminder).await.ok();
         assert!(rename().await.is_none(), "it rests, or has ended");
         // what says something else is no new name
         let plan = Plan { messages: vec!["corrected".to_owned()], ..renamed(&db, of, reminder).await };
@@ -233,7 +234,7 @@ async fn what_expires_after_the_edit_is_told(db: PgPool) {
     edit(&db, of, reminder, Duration::zero()).await.unwrap();
     assert_eq!(told(&db, run).await, "success: 1 of 1 sent");
     sqlx::query("UPDATE messages SET expires_at = now() - interval '1 minute'").execute(&db).await.unwrap();
-    neglected::expire_messages(&db, std::time::Duration::ZERO, 10).await.unwrap();
+    messages::expire_messages(&db, std::time::Duration::ZERO, 10).await.unwrap();
     assert_eq!(told(&db, run).await, "failed: 0 of 1 sent, 1 failed");
 }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use sqlx::{PgPool, Postgres, Transaction};
-use store::due::{Wake, expand_run, fire_due, settle_runs};
 use store::outbox::{self, Outcome};
+use store::reminders::Wake;
+use store::runs::{expand_run, fire_due, settle_runs};
 use store::{Fence, MIGRATOR, handing, reminders, runs};
 
 use crate::due::{account, count, leave_outbox, reminder, text};

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use domain::id::{AccountId, TenantId};
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
-use store::{MIGRATOR, due, outbox};
+use store::runs;
+use store::{MIGRATOR, outbox};
 
 const PAGE: &str = include_str!("../../../../docs/operate.md");
 
@@ -64,7 +65,7 @@ async fn what_is_queued_is_taken_back(db: PgPool) {
     for (account, left) in [(account, 0), (other, 2)] {
         assert_eq!(outbox::waiting(&db, account, &[], 10).await.unwrap().len(), left);
     }
-    let firing = due::fire_due(&db, 10).await.unwrap();
+    let firing = runs::fire_due(&db, 10).await.unwrap();
     assert_eq!(firing.due, 1, "the other tenant's");
     let run = sqlx::query("SELECT r.status, t.state FROM runs r JOIN run_targets t ON t.run_id = r.id WHERE r.id = $1");
     let run = run.bind(account).fetch_one(&db).await.unwrap();

@@ -2,7 +2,7 @@
 
 use domain::run::Status;
 use sqlx::PgPool;
-use store::due::{Expansion, expand_run, fire_due, settle_runs};
+use store::runs::{Expansion, expand_run, fire_due, settle_runs};
 use store::{MIGRATOR, reminders, runs};
 
 use crate::due::{account, count, leave_outbox, reminder};

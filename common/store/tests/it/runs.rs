@@ -8,9 +8,9 @@ use domain::reminder::{Misfire, Overlap};
 use schedule::{OnGap, Spec};
 use sqlx::PgPool;
 use store::audit::Operator;
-use store::due::{Expansion, expand_run, fire_due, give_up_runs, settle_runs, unsettled_runs};
 use store::outbox::{self, Outcome};
 use store::reminders::{self, Plan};
+use store::runs::{Expansion, expand_run, fire_due, give_up_runs, settle_runs, unsettled_runs};
 use store::{Error, Fence, MIGRATOR, accounts, runs};
 
 use crate::due::{account, count, leave_outbox, reminder, text};

@@ -11,7 +11,7 @@ use store::messages::{self, Draft};
 use store::outbox::{self, Receipt};
 use store::pairing::{self, LinkedAs};
 use store::session::{self, StatusChange};
-use store::{Error, Fence, MIGRATOR, due, unsent};
+use store::{Error, Fence, MIGRATOR, unsent};
 
 use crate::due::{account, count};
 use crate::locks::waiting;
@@ -238,7 +238,7 @@ async fn a_receipt_reaches_its_run(db: PgPool) {
         .execute(&db)
         .await
         .unwrap();
-    due::settle_runs(&db, &[run]).await.unwrap();
+    store::runs::settle_runs(&db, &[run]).await.unwrap();
     let states = async || {
         let states = "SELECT state FROM run_targets ORDER BY position";
         sqlx::query_scalar::<_, String>(states).fetch_all(&db).await.unwrap()
@@ -252,7 +252,7 @@ async fn a_receipt_reaches_its_run(db: PgPool) {
     assert_eq!(outbox::receipts(&db, fence, &receipts(0, true).await).await.unwrap(), [run]);
     assert_eq!(states().await, ["sent", "pending"]);
     let touched = outbox::receipts(&db, fence, &receipts(1, false).await).await.unwrap();
-    due::settle_runs(&db, &touched).await.unwrap();
+    store::runs::settle_runs(&db, &touched).await.unwrap();
     let status: String =
         sqlx::query_scalar("SELECT status FROM runs WHERE id = $1").bind(run).fetch_one(&db).await.unwrap();
     assert_eq!((&*status, states().await.as_slice()), ("success", &["sent".to_owned(), "sent".to_owned()][..]));

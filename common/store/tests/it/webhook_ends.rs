@@ -6,9 +6,10 @@ use domain::id::{AccountId, DeliveryId};
 use domain::webhook::retry::{Fault, Verdict, verdict};
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use store::MIGRATOR;
+use store::events;
 use store::webhooks::deliveries::{self, State};
 use store::webhooks::{self, ends, follow};
-use store::{MIGRATOR, retention};
 
 use crate::webhooks::{HOUR, OVER, due, happen, held, numbers, owned, take, take_all};
 
@@ -119,8 +120,8 @@ async fn dropped_events_are_told(db: PgPool) {
         .execute(&db)
         .await
         .unwrap();
-    assert_eq!(retention::events(&db, week, 100).await.unwrap(), (3, vec![of.0, of.0]));
-    assert_eq!(retention::events(&db, week, 100).await.unwrap(), (0, Vec::new()));
+    assert_eq!(events::prune(&db, week, 100).await.unwrap(), (3, vec![of.0, of.0]));
+    assert_eq!(events::prune(&db, week, 100).await.unwrap(), (0, Vec::new()));
     let told = "SELECT data FROM events WHERE kind = 'webhook.events_dropped' ORDER BY data->>'count'";
     let told: Vec<Value> = sqlx::query_scalar(told).fetch_all(&db).await.unwrap();
     let counts: Vec<_> = told.iter().map(|data| (&data["webhook_id"], &data["count"])).collect();
@@ -138,15 +139,15 @@ async fn what_is_left_expires_and_is_kept(db: PgPool) {
     take_all(&db, of, 2).await;
     let old = "UPDATE webhook_deliveries SET created_at = now() - interval '10 days', next_attempt_at = now() - interval '10 days'";
     sqlx::query(old).execute(&db).await.unwrap();
-    assert_eq!(retention::left_deliveries(&db, age, 100).await.unwrap(), 2);
-    assert_eq!(retention::webhook_deliveries(&db, age, 100).await.unwrap(), 0);
+    assert_eq!(webhooks::fail_left_deliveries(&db, age, 100).await.unwrap(), 2);
+    assert_eq!(webhooks::prune_deliveries(&db, age, 100).await.unwrap(), 0);
     let failed = deliveries::list(&db, of.0, of.1, Some(State::Failed), None, 10).await.unwrap();
     assert!(failed.iter().all(|delivery| delivery.last_error.as_deref() == Some("expired")), "{failed:?}");
     deliveries::retry(&db, of.0, of.1, failed[0].id).await.unwrap();
-    assert_eq!(retention::left_deliveries(&db, age, 100).await.unwrap(), 0);
+    assert_eq!(webhooks::fail_left_deliveries(&db, age, 100).await.unwrap(), 0);
     sqlx::query("UPDATE webhook_deliveries SET finished_at = finished_at - interval '10 days'")
         .execute(&db)
         .await
         .unwrap();
-    assert_eq!(retention::webhook_deliveries(&db, age, 100).await.unwrap(), 1);
+    assert_eq!(webhooks::prune_deliveries(&db, age, 100).await.unwrap(), 1);
 }

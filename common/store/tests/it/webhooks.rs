@@ -11,7 +11,7 @@ use sqlx::PgPool;
 use store::webhooks::deliveries::{self, State};
 use store::webhooks::follow::{self, Due, Held};
 use store::webhooks::{self, Change, ends};
-use store::{Error, MIGRATOR, events, retention, workers};
+use store::{Error, MIGRATOR, events, workers};
 
 const TTL: Duration = Duration::from_secs(15);
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -223,8 +223,8 @@ async fn a_delivery_ends_once(db: PgPool) {
     let again = deliveries::retry(&db, of.0, of.1, one.id).await.unwrap();
     assert_eq!((again.state, again.attempts, due(&db, of).await.len()), (State::Pending, 0, 1));
     assert!(matches!(deliveries::retry(&db, of.0, of.1, two.id).await, Err(Error::Conflict(_))));
-    assert_eq!(retention::webhook_deliveries(&db, Duration::from_secs(60), 10).await.unwrap(), 0);
-    assert_eq!(retention::webhook_deliveries(&db, Duration::ZERO, 10).await.unwrap(), 1, "what waits is kept");
+    assert_eq!(webhooks::prune_deliveries(&db, Duration::from_secs(60), 10).await.unwrap(), 0);
+    assert_eq!(webhooks::prune_deliveries(&db, Duration::ZERO, 10).await.unwrap(), 1, "what waits is kept");
 }
 
 /// R63: a webhook that has failed for days is disabled, and an event says so; enabling it goes on where it stopped.

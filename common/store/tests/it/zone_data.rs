@@ -4,7 +4,8 @@ use domain::id::{AccountId, ReminderId, TenantId};
 use schedule::zone;
 use sqlx::PgPool;
 use store::MIGRATOR;
-use store::due::{fire_due, refresh_zone_data};
+use store::reminders::refresh_zone_data;
+use store::runs::fire_due;
 
 /// A reminder at nine in Berlin from 2090 on, planned with the given zone data and so many hours from where it belongs.
 async fn reminder(db: &PgPool, rrule: Option<&str>, version: Option<&str>, off_hours: i32) -> (TenantId, ReminderId) {

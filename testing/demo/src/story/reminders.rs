@@ -6,7 +6,7 @@ use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::Scene;
+use super::scene::Scene;
 use super::talk::received;
 use crate::http::field;
 use crate::show::{detail, step, until};

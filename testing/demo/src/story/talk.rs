@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::bail;
 use serde_json::{Value, json};
 
-use super::Scene;
 use super::people::Person;
+use super::scene::Scene;
 use crate::http::field;
 use crate::show::{detail, step, until};
 

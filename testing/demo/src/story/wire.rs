@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
-use super::Scene;
+use super::scene::Scene;
 use crate::show::{detail, step, until};
 
 const LIMIT: Duration = Duration::from_secs(30);

@@ -105,7 +105,13 @@ fn target(here: &Module, path: &[String], modules: &BTreeMap<Module, PathBuf>) -
         "crate" => Vec::new(),
         "self" => here.clone(),
         "super" => here.split_last()?.1.to_vec(),
-        _ => return None, // another crate, a name of this file, or a child of it
+        child => {
+            let child = [here.as_slice(), &[child.to_owned()]].concat();
+            if path.len() < 2 || !modules.contains_key(&child) {
+                return None; // another crate, or a name of this file
+            }
+            child
+        }
     };
     for part in &path[1..] {
         if part == "super" {

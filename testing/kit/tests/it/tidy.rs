@@ -262,3 +262,67 @@ fn the_rules_need_nothing_of_the_world() {
         }
     }
 }
+
+/// Where each table is written. What else may write it does so in one statement with its own, and says why.
+const HOMES: [(&str, &str); 29] = [
+    ("accounts", "accounts/"),
+    ("answers", "idempotency.rs"),
+    ("api_keys", "api_keys.rs"),
+    ("audit", "audit.rs"),
+    ("credentials", "credentials/"),
+    ("event_era", "era.rs"),
+    ("events", "events/"),
+    ("groups", "groups.rs"),
+    ("hand_overs", "leases/"),
+    ("idempotency_keys", "idempotency.rs"),
+    ("leases", "leases/"),
+    ("messages", "messages/"),
+    ("notifications", "notifications/"),
+    ("passkeys", "accounts/"),
+    ("reminder_messages", "reminders/"),
+    ("reminder_targets", "reminders/"),
+    ("reminders", "reminders/"),
+    ("run_targets", "runs/"),
+    ("runs", "runs/"),
+    ("schedulers", "signs.rs"),
+    ("settings", "settings.rs"),
+    ("tenants", "tenants.rs"),
+    ("webhook_deliveries", "webhooks/"),
+    ("webhooks", "webhooks/"),
+    ("workers", "workers.rs"),
+    // the list of groups is as new as what it is made of
+    ("accounts", "groups.rs"),
+    // the oldest position that is kept moves as events are removed
+    ("tenants", "events/"),
+    // whether this process may write is asked of a table that all of them know
+    ("settings", "server.rs"),
+    // many at once, for the duty that parks pairings
+    ("audit", "accounts/neglected.rs"),
+];
+
+/// R104: a table is written in the folder of its noun.
+#[test]
+fn a_table_is_written_in_the_folder_of_its_noun() {
+    let mut seen = std::collections::BTreeSet::new();
+    for (name, text) in sources() {
+        let Some(file) = name.strip_prefix("common/store/src/") else { continue };
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for verb in ["INSERT INTO ", "UPDATE ", "DELETE FROM "] {
+            for (place, _) in code.match_indices(verb) {
+                let rest = &code[place + verb.len()..];
+                let end = rest.find(|letter: char| !(letter.is_ascii_lowercase() || letter == '_')).unwrap();
+                let table = &rest[..end];
+                let homes: Vec<&str> = HOMES.iter().filter(|home| home.0 == table).map(|home| home.1).collect();
+                if homes.is_empty() {
+                    continue; // `FOR UPDATE OF`, `ON CONFLICT DO UPDATE SET`
+                }
+                assert!(
+                    homes.iter().any(|home| file.starts_with(home)),
+                    "{file} writes `{table}`, whose home is {homes:?}"
+                );
+                seen.insert((table.to_owned(), homes));
+            }
+        }
+    }
+    assert!(seen.len() >= 24, "{seen:?}");
+}

@@ -1,39 +1,10 @@
 //! Trusted-contact tokens: asked for at every message to a contact, so kept in memory after the first read.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use store::credentials::Record;
 use wacore::store::error::Result;
 use wacore::store::traits::TcTokenEntry;
 
 use super::{AccountBackend, Kind, decode, encode};
-
-/// Contacts remembered per account, including those without a token; above it the memory starts anew.
-const REMEMBERED: usize = 2_048;
-
-/// What the store holds, as far as it was asked for. Right because the account has one owner, and every write of that
-/// owner passes here.
-#[derive(Default)]
-pub(super) struct TokenCache(Mutex<HashMap<String, Option<TcTokenEntry>>>);
-
-impl TokenCache {
-    fn get(&self, jid: &str) -> Option<Option<TcTokenEntry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(jid).cloned()
-    }
-
-    fn set(&self, jid: &str, entry: Option<TcTokenEntry>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= REMEMBERED {
-            known.clear();
-        }
-        known.insert(jid.to_owned(), entry);
-    }
-
-    fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-}
 
 impl AccountBackend {
     /// The token of a contact.

@@ -19,8 +19,9 @@ mod device;
 mod message_secret;
 mod protocol;
 mod signal;
+mod token_cache;
 
-use contact_token::TokenCache;
+use token_cache::TokenCache;
 
 /// What a record holds. The numbers are stored: never renumber, never reuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use redis::ServerErrorKind;
 use sqlx::migrate::MigrateError;
 
 use super::labels::{PostgresError, RedisError, RedisUser};
-use super::{POSTGRES_ERRORS, REDIS_ERRORS};
+use super::page::{POSTGRES_ERRORS, REDIS_ERRORS};
 
 /// Pure. The kind of a failed question to Postgres; none: it is no failure, but an answer.
 #[must_use]

@@ -5,7 +5,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::labels::SessionState;
-use super::{SESSION_STATE_SECONDS, SESSIONS, SESSIONS_UNSTABLE};
+use super::page::{SESSION_STATE_SECONDS, SESSIONS, SESSIONS_UNSTABLE};
 
 const STATES: usize = SessionState::ALL.len();
 

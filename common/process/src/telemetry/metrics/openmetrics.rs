@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use prometheus::proto::{LabelPair, MetricFamily, MetricType};
 
-use super::PAGE;
 use super::family::{Exemplar, Metric};
+use super::page::PAGE;
 
 /// Writes all families.
 pub(super) fn page(families: &[MetricFamily]) -> String {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::label::{Component, Label as _};
 use super::labels::{ConnectionState, Pool, RedisUser};
-use super::{
+use super::page::{
     POSTGRES_CONNECTIONS, POSTGRES_CONNECTIONS_MAX, REDIS_PING_SECONDS, TOKIO_ALIVE_TASKS, TOKIO_BUSY_SECONDS,
     TOKIO_GLOBAL_QUEUE_DEPTH, TOKIO_TIMER_LAG_SECONDS, TOKIO_WORKERS,
 };

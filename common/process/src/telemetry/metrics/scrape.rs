@@ -8,7 +8,8 @@ use prometheus::{Encoder as _, Registry, TextEncoder};
 use super::label::Component;
 use super::label::Labels as _;
 use super::labels::Build;
-use super::{BUILD_INFO, PAGE, openmetrics, sample};
+use super::page::{BUILD_INFO, PAGE};
+use super::{openmetrics, sample};
 
 /// How a page is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

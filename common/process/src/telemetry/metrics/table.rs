@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{Component, Metric, PAGE};
+use super::family::Metric;
+use super::label::Component;
+use super::page::PAGE;
 
 const HEAD: &str = "# Metrics
 

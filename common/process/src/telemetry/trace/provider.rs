@@ -13,10 +13,10 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::{Layer, Registry};
 use uuid::Uuid;
 
-use super::TARGET;
 use super::collector::Line;
 use super::export::{Gate, Waiting, Watched};
 use super::sampler::Stories;
+use super::target::TARGET;
 use crate::config::{Telemetry, TraceParent};
 
 /// How long the end of the process waits for the last batch.

@@ -6,7 +6,7 @@ use opentelemetry::Value;
 use opentelemetry::trace::Status;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::Step;
+use super::step::Step;
 use domain::id::{AccountId, TenantId, WebhookId};
 
 /// An error that a step may end with.

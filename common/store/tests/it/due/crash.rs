@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{ConnectOptions as _, PgPool};
 use store::MIGRATOR;
-use store::due::{Fired, fire_due};
+use store::runs::{Fired, fire_due};
 
 use super::{account, count, reminder, text};
 use crate::locks::waiting;

@@ -3,7 +3,7 @@
 use domain::run::Status;
 use sqlx::PgPool;
 use store::MIGRATOR;
-use store::due::{Expansion, expand_run, fire_due, next_due_in};
+use store::runs::{Expansion, expand_run, fire_due, next_due_in};
 
 use super::{account, count, reminder};
 

@@ -3,7 +3,7 @@
 use domain::id::ReminderId;
 use sqlx::PgPool;
 use store::MIGRATOR;
-use store::due::{Expansion, expand_run, fire_due, settle_runs};
+use store::runs::{Expansion, expand_run, fire_due, settle_runs};
 
 use super::{account, count, leave_outbox, reminder, text};
 

@@ -1,8 +1,8 @@
 //! Acknowledgements that come after the delivery window has closed and the run is over.
 
 use sqlx::PgPool;
-use store::due::{settle_runs, unsettled_runs};
 use store::outbox::{self, Outcome};
+use store::runs::{settle_runs, unsettled_runs};
 use store::{Fence, MIGRATOR};
 
 use super::{account, count, leave_outbox, text};

@@ -2,7 +2,7 @@
 
 use sqlx::PgPool;
 use store::MIGRATOR;
-use store::due::fire_due;
+use store::runs::fire_due;
 
 use super::{account, reminder};
 

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use domain::id::{AccountId, ReminderId, RunId, TenantId};
 use domain::run::Status;
 use sqlx::PgPool;
-use store::due::{Expansion, expand_run, fire_due, next_due_in, settle_runs, unsettled_runs};
-use store::{MIGRATOR, neglected};
+use store::MIGRATOR;
+use store::messages;
+use store::runs::{Expansion, expand_run, fire_due, next_due_in, settle_runs, unsettled_runs};
 
 mod crash;
 mod erased;
@@ -333,7 +334,7 @@ async fn a_closed_window_pauses_the_run_and_its_reminder(db: PgPool) {
             .execute(&db)
             .await
             .unwrap();
-        assert_eq!(neglected::expire_messages(&db, std::time::Duration::from_secs(60), 10).await.unwrap(), [of.0]);
+        assert_eq!(messages::expire_messages(&db, std::time::Duration::from_secs(60), 10).await.unwrap(), [of.0]);
         let settled = settle_runs(&db, &unsettled_runs(&db, 10).await.unwrap()).await.unwrap();
         assert_eq!((settled.len(), settled[0].status), (1, status));
         assert_eq!(

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use domain::run::Status;
 use sqlx::PgPool;
-use store::due::{expand_run, fire_due, settle_runs};
-use store::{MIGRATOR, neglected};
+use store::MIGRATOR;
+use store::messages;
+use store::runs::{expand_run, fire_due, settle_runs};
 
 use super::{account, count, leave_outbox, reminder, text};
 
@@ -65,7 +66,7 @@ async fn a_run_without_a_phone_ends(db: PgPool) {
     .execute(&db)
     .await
     .unwrap();
-    let strand = async || neglected::strand_runs(&db, Duration::from_secs(60), 10).await.unwrap();
+    let strand = async || messages::strand_runs(&db, Duration::from_secs(60), 10).await.unwrap();
     assert_eq!(strand().await, [], "it may be paired again at once");
     sqlx::query("UPDATE accounts SET updated_at = now() - interval '2 minutes'").execute(&db).await.unwrap();
     assert_eq!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use schedule::zone;
 use sqlx::PgPool;
 use store::MIGRATOR;
-use store::due::{Wake, refresh_zone_data};
+use store::reminders::{Wake, refresh_zone_data};
 
 use super::{account, reminder};
 

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use super::super::label::{Component, Label, Labels};
-use super::super::{REVISION, VERSION};
+use super::super::version::{REVISION, VERSION};
 
 /// A pool of connections to Postgres.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,0 +1,298 @@
+//! SQL of a pairing under way: its codes, and how it ends. Every write is fenced by the session's epoch.
+
+use sqlx::{PgConnection, PgPool};
+
+use crate::audit::{self, About, Entry, Operator};
+use crate::credentials;
+use crate::error::{Error, Result};
+use crate::events::Events;
+use crate::fence::Fence;
+use crate::messages::unsent;
+use crate::retry::again;
+use domain::account::Status;
+use domain::event::{
+    AccountOnly, AccountStatusChanged, Event, Kind, SessionConnected, SessionDuplicate, SessionTimeout,
+};
+use domain::id::{AccountId, TenantId};
+
+/// Shows a QR code: text, running number, and how many seconds it lives (R25, R30). The event is a signal and carries no code;
+/// an equal code is told once.
+///
+/// # Errors
+/// `Fenced` under an old epoch or when no pairing is under way; else when the database fails.
+pub async fn show_qr(pool: &PgPool, fence: Fence, text: &str, number: i32, for_s: f64) -> Result<()> {
+    shown(
+        sqlx::query_scalar!(
+            r#"
+            WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+            old AS (SELECT q.id AS account, q.qr_text AS shown FROM accounts q JOIN f ON f.account_id = q.id FOR UPDATE OF q),
+            a AS (
+                UPDATE accounts SET qr_text = $3, qr_number = $4, qr_expires_at = now() + make_interval(secs => $5), updated_at = now()
+                FROM old WHERE id = old.account AND status = 'pending' RETURNING id, tenant_id, qr_expires_at, old.shown
+            ), told AS (
+                SELECT write_events(array_agg(ROW(tenant_id, id, $6::text, jsonb_build_object('account_id', id,
+                    'number', $4::int, 'expires_at', qr_expires_at), NULL)::new_event))
+                FROM a WHERE shown IS DISTINCT FROM $3
+            )
+            SELECT count(*) AS "n!" FROM a, told
+            "#,
+            fence.account.0,
+            fence.epoch,
+            text,
+            number,
+            for_s,
+            Kind::SessionQr.as_str()
+        )
+        .fetch_one(pool)
+        .await?,
+    )
+}
+
+/// Shows the eight-character pairing code (R31); an equal one is told once.
+///
+/// # Errors
+/// As [`show_qr`].
+pub async fn show_code(pool: &PgPool, fence: Fence, code: &str) -> Result<()> {
+    let told = Event::SessionPairingCode(AccountOnly { account_id: fence.account });
+    shown(
+        sqlx::query_scalar!(
+            r#"
+            WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+            old AS (SELECT q.id AS account, q.pairing_code AS shown FROM accounts q JOIN f ON f.account_id = q.id FOR UPDATE OF q),
+            a AS (
+                UPDATE accounts SET pairing_code = $3, updated_at = now()
+                FROM old WHERE id = old.account AND status = 'pending' RETURNING id, tenant_id, old.shown
+            ), told AS (
+                SELECT write_events(array_agg(ROW(tenant_id, id, $4::text, $5::jsonb, NULL)::new_event)) FROM a
+                WHERE shown IS DISTINCT FROM $3
+            )
+            SELECT count(*) AS "n!" FROM a, told
+            "#,
+            fence.account.0,
+            fence.epoch,
+            code,
+            told.kind().as_str(),
+            told.data()
+        )
+        .fetch_one(pool)
+        .await?,
+    )
+}
+
+/// Notes that a phone accepted the device: whoever owns the account next logs in instead of showing codes (R26). The row
+/// stays `pending` until that login; the code that was shown is used up.
+///
+/// # Errors
+/// As [`show_qr`].
+pub async fn accepted(pool: &PgPool, fence: Fence, jid: &str) -> Result<()> {
+    let told = Event::SessionAccepted(AccountOnly { account_id: fence.account });
+    shown(
+        sqlx::query_scalar!(
+            r#"
+            WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+            a AS (
+                UPDATE accounts SET jid = $3, qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL, updated_at = now()
+                FROM f WHERE id = f.account_id AND status = 'pending' RETURNING id, tenant_id
+            ), told AS (
+                SELECT write_events(array_agg(ROW(tenant_id, id, $4::text, $5::jsonb, NULL)::new_event)) FROM a
+            )
+            SELECT count(*) AS "n!" FROM a, told
+            "#,
+            fence.account.0,
+            fence.epoch,
+            jid,
+            told.kind().as_str(),
+            told.data()
+        )
+        .fetch_one(pool)
+        .await?,
+    )
+}
+
+fn shown(rows: i64) -> Result<()> {
+    if rows == 1 { Ok(()) } else { Err(Error::Fenced) }
+}
+
+/// Ends a pairing without a link: codes or window ran out, or it can't go on. Status `unpaired`, QR and credentials
+/// cleared, event `session.timeout` (R25).
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails.
+pub async fn give_up(pool: &PgPool, fence: Fence, reason: &str) -> Result<()> {
+    let mut tx = pool.begin().await?;
+    sqlx::query!(
+        "SELECT epoch FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE",
+        fence.account.0,
+        fence.epoch
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or(Error::Fenced)?;
+    let ended = sqlx::query!(
+        r#"
+        WITH a AS (
+            UPDATE accounts SET status = 'unpaired', status_reason = $2,
+                   wanted = CASE WHEN wanted = 'online' THEN 'offline' ELSE wanted END,
+                   pairing_method = NULL, pairing_phone = NULL, pairing_expires_at = NULL,
+                   qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL, updated_at = now()
+            WHERE id = $1 AND status = 'pending' RETURNING id, tenant_id, label
+        )
+        SELECT tenant_id AS "tenant: TenantId", label FROM a
+        "#,
+        fence.account.0,
+        reason
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if let Some(ended) = ended {
+        credentials::forget(&mut tx, fence.account).await?;
+        let (account_id, status, previous) = (fence.account, Status::Unpaired, Status::Pending);
+        let timeout = SessionTimeout { account_id, status, previous, reason: reason.to_owned() };
+        let changed = AccountStatusChanged { account_id, status, previous, reason: Some(reason.to_owned()) };
+        let mut events = Events::default();
+        events.push_of(None, ended.tenant, Some(account_id), &Event::SessionTimeout(timeout));
+        events.push_of(None, ended.tenant, Some(account_id), &Event::AccountStatusChanged(changed));
+        events.write(&mut tx).await?;
+        audited(&mut tx, ended.tenant, fence, &ended.label, reason).await;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// An audit row of the worker's; one that can't be written never strands the step (R21).
+async fn audited(connection: &mut PgConnection, tenant: TenantId, fence: Fence, label: &str, outcome: &str) {
+    let operator = Operator::System("worker");
+    audit::record(
+        connection,
+        Entry { tenant: Some(tenant), about: About::Account(fence.account, label), operator, action: "pair", outcome },
+    )
+    .await;
+}
+
+/// Who was linked.
+#[derive(Debug, Clone)]
+pub struct LinkedAs {
+    /// Digits of the phone.
+    pub number: String,
+    /// Its JID.
+    pub jid: String,
+    /// Its LID, where the server told one.
+    pub lid: Option<String>,
+    /// The name it shows.
+    pub push_name: Option<String>,
+}
+
+/// How a first connection after a scan ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Linked {
+    /// Status `connected`, number stored.
+    Connected,
+    /// The phone is linked to another account of the tenant already (R29): this one is `unpaired` again.
+    Duplicate {
+        /// The label of the account that keeps working.
+        of: String,
+    },
+}
+
+/// Writes the first connection of a pairing (R26), or ends it as a duplicate (R29): number, status, audit and events. What was
+/// accepted for another phone ends before (R73).
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails.
+pub async fn linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linked> {
+    again(|| try_linked(pool, fence, who)).await
+}
+
+/// The account that the phone is linked to already.
+struct Other {
+    id: AccountId,
+    label: String,
+}
+
+/// What the account is after a first connection, in words for the audit trail, and what is told.
+fn outcome(account_id: AccountId, previous: Status, who: &LinkedAs, other: Option<&Other>) -> (Status, String, Event) {
+    match other {
+        None => {
+            let status = Status::Connected;
+            let told = SessionConnected { account_id, status, previous, phone_number: who.number.clone() };
+            (status, "connected".to_owned(), Event::SessionConnected(told))
+        }
+        Some(other) => {
+            let (status, duplicate_of) = (Status::Unpaired, other.label.clone());
+            let told = SessionDuplicate { account_id, status, previous, duplicate_of, duplicate_of_id: other.id };
+            (status, format!("duplicate of \"{}\"", other.label), Event::SessionDuplicate(told))
+        }
+    }
+}
+
+async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linked> {
+    let mut tx = pool.begin().await?;
+    let of_others = unsent::lock_of_other_phones(&mut tx, fence.account, &who.number).await?;
+    let row = sqlx::query!(
+        r#"
+        SELECT a.tenant_id AS "tenant: TenantId", a.label, a.status AS "status: Status" FROM leases l JOIN accounts a ON a.id = l.account_id
+        WHERE l.account_id = $1 AND l.epoch = $2 FOR SHARE OF l
+        "#,
+        fence.account.0,
+        fence.epoch
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or(Error::Fenced)?;
+    // two accounts of a tenant that link one phone at the same instant must see each other
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock(hashtextextended($1::text || $2, 0))",
+        row.tenant.to_string(),
+        who.number
+    )
+    .execute(&mut *tx)
+    .await?;
+    let other = sqlx::query_as!(
+        Other,
+        r#"SELECT id AS "id: AccountId", label FROM accounts
+           WHERE tenant_id = $1 AND phone_number = $2 AND id <> $3 ORDER BY created_at, id LIMIT 1"#,
+        row.tenant.0,
+        who.number,
+        fence.account.0
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if other.is_none() {
+        let of = (row.tenant, fence.account);
+        unsent::end(&mut tx, of, &of_others, Some(&who.number), unsent::ANOTHER_PHONE).await?;
+    }
+    let (account_id, previous) = (fence.account, row.status);
+    let (status, outcome, told) = outcome(account_id, previous, who, other.as_ref());
+    sqlx::query!(
+        r#"
+        UPDATE accounts SET
+            status = $2, status_reason = CASE WHEN $2 = 'connected' THEN NULL ELSE $3 END,
+            wanted = CASE WHEN $2 = 'connected' THEN wanted WHEN wanted = 'online' THEN 'offline' ELSE wanted END,
+            phone_number = $4, jid = $5, lid = $6, push_name = $7, -- a duplicate is `unpaired`, and has none of them (R92)
+            linked_at = CASE WHEN $2 = 'connected' THEN coalesce(linked_at, now()) ELSE linked_at END,
+            connected_at = CASE WHEN $2 = 'connected' THEN now() ELSE connected_at END,
+            disconnected_at = CASE WHEN $2 = 'connected' THEN NULL ELSE disconnected_at END,
+            pairing_method = NULL, pairing_phone = NULL, pairing_expires_at = NULL,
+            qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL, banned_until = NULL, updated_at = now()
+        WHERE id = $1
+        "#,
+        fence.account.0,
+        status.as_str(),
+        outcome,
+        who.number,
+        who.jid,
+        who.lid,
+        who.push_name
+    )
+    .execute(&mut *tx)
+    .await?;
+    let reason = other.is_some().then(|| outcome.clone());
+    let changed = AccountStatusChanged { account_id, status, previous, reason };
+    let mut events = Events::default();
+    events.push_of(None, row.tenant, Some(account_id), &told);
+    events.push_of(None, row.tenant, Some(account_id), &Event::AccountStatusChanged(changed));
+    events.write(&mut tx).await?;
+    audited(&mut tx, row.tenant, fence, &row.label, &outcome).await;
+    tx.commit().await?;
+    Ok(other.map_or(Linked::Connected, |of| Linked::Duplicate { of: of.label }))
+}

@@ -1,0 +1,176 @@
+//! SQL of `passkeys`: the gate that WhatsApp may put between a scan and its link. The session writes what is demanded, the
+//! tenant writes the answer, the session takes it, once.
+
+use sqlx::{PgConnection, PgPool};
+
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::fence::Fence;
+use domain::conflict::Conflict;
+use domain::event::{AccountOnly, Event, SessionPasskeyRequired};
+use domain::id::{AccountId, TenantId};
+
+/// Writes what WhatsApp demands: WebAuthn request options, and in words what the phone's owner must do.
+///
+/// # Errors
+/// `Fenced` under an old epoch or when no pairing is under way; else when the database fails.
+pub async fn demand(pool: &PgPool, fence: Fence, options: &str, advice: &str) -> Result<()> {
+    let told = SessionPasskeyRequired { account_id: fence.account, advice: advice.to_owned() };
+    let told = Event::SessionPasskeyRequired(told);
+    let done = sqlx::query_scalar!(
+        r#"
+        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+        a AS (SELECT a.id, a.tenant_id FROM accounts a JOIN f ON f.account_id = a.id WHERE a.status = 'pending'),
+        put AS (
+            INSERT INTO passkeys AS p (account_id, epoch, advice, options) SELECT id, $2, $4, $3::text::json FROM a
+            ON CONFLICT (account_id) DO UPDATE
+            SET epoch = excluded.epoch, advice = excluded.advice, options = excluded.options, credential = NULL,
+                presented = false, code = NULL, confirmed = false, updated_at = now()
+        ), told AS (
+            SELECT write_events(array_agg(ROW(tenant_id, id, $5::text, $6::jsonb, NULL)::new_event)) FROM a
+        )
+        SELECT count(*) AS "n!" FROM a, told
+        "#,
+        fence.account.0,
+        fence.epoch,
+        options,
+        advice,
+        told.kind().as_str(),
+        told.data()
+    )
+    .fetch_one(pool)
+    .await?;
+    if done == 1 { Ok(()) } else { Err(Error::Fenced) }
+}
+
+/// Shows the code that the phone shows, too. The event is a signal and carries no code.
+///
+/// # Errors
+/// `Fenced` under an old epoch or when nothing is demanded any more; else when the database fails.
+pub async fn show_code(pool: &PgPool, fence: Fence, code: &str, advice: &str) -> Result<()> {
+    let told = Event::SessionPasskeyCode(AccountOnly { account_id: fence.account });
+    let done = sqlx::query_scalar!(
+        r#"
+        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+        a AS (SELECT a.id, a.tenant_id FROM accounts a JOIN f ON f.account_id = a.id WHERE a.status = 'pending'),
+        put AS (
+            UPDATE passkeys p SET code = $3, advice = $4, updated_at = now()
+            FROM a WHERE p.account_id = a.id AND p.epoch = $2 RETURNING a.id, a.tenant_id
+        ), told AS (
+            SELECT write_events(array_agg(ROW(tenant_id, id, $5::text, $6::jsonb, NULL)::new_event)) FROM put
+        )
+        SELECT count(*) AS "n!" FROM put, told
+        "#,
+        fence.account.0,
+        fence.epoch,
+        code,
+        advice,
+        told.kind().as_str(),
+        told.data()
+    )
+    .fetch_one(pool)
+    .await?;
+    if done == 1 { Ok(()) } else { Err(Error::Fenced) }
+}
+
+/// Takes the owner's answer: of several sessions and several looks one gets it.
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails.
+pub async fn take_credential(pool: &PgPool, fence: Fence) -> Result<Option<String>> {
+    let done = sqlx::query!(
+        r#"
+        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+        old AS (
+            SELECT p.account_id, p.credential FROM passkeys p JOIN f ON f.account_id = p.account_id
+            WHERE p.epoch = $2 AND p.credential IS NOT NULL FOR UPDATE OF p
+        ), taken AS (
+            UPDATE passkeys p SET credential = NULL, presented = true, updated_at = now()
+            FROM old WHERE p.account_id = old.account_id RETURNING old.credential
+        )
+        SELECT (SELECT count(*) FROM f) AS "held!", (SELECT credential FROM taken) AS credential
+        "#,
+        fence.account.0,
+        fence.epoch
+    )
+    .fetch_one(pool)
+    .await?;
+    if done.held == 1 { Ok(done.credential) } else { Err(Error::Fenced) }
+}
+
+/// Takes the owner's word that both codes are the same.
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails.
+pub async fn take_confirmation(pool: &PgPool, fence: Fence) -> Result<bool> {
+    let done = sqlx::query!(
+        r#"
+        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+        taken AS (
+            UPDATE passkeys p SET confirmed = false, code = NULL, updated_at = now()
+            FROM f WHERE p.account_id = f.account_id AND p.epoch = $2 AND p.confirmed RETURNING 1
+        )
+        SELECT (SELECT count(*) FROM f) AS "held!", EXISTS (SELECT 1 FROM taken) AS "taken!"
+        "#,
+        fence.account.0,
+        fence.epoch
+    )
+    .fetch_one(pool)
+    .await?;
+    if done.held == 1 { Ok(done.taken) } else { Err(Error::Fenced) }
+}
+
+/// Writes the owner's answer (a WebAuthn credential as JSON). Afterwards ring `Pair`.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] when no passkey is demanded, or one was
+/// presented already.
+pub async fn present(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId, credential: &str) -> Result<()> {
+    let mut db = db.into().acquire().await?;
+    let done = sqlx::query_scalar!(
+        r#"
+        UPDATE passkeys p SET credential = $3, updated_at = now() FROM accounts a JOIN leases l ON l.account_id = a.id
+        WHERE p.account_id = a.id AND p.epoch = l.epoch AND a.tenant_id = $1 AND a.id = $2 AND a.wanted <> 'erased'
+          AND a.status = 'pending' AND a.jid IS NULL AND NOT p.presented
+        RETURNING 1 AS "n!"
+        "#,
+        tenant.0,
+        account.0,
+        credential
+    )
+    .fetch_optional(&mut *db)
+    .await?;
+    match done {
+        Some(_) => Ok(()),
+        None => Err(conflict(&mut db, tenant, account, Conflict::NoPasskeyDemanded).await?),
+    }
+}
+
+/// Writes that the owner sees the same code on the phone. Afterwards ring `Pair`.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] when there is no code to compare.
+pub async fn confirm(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId) -> Result<()> {
+    let mut db = db.into().acquire().await?;
+    let done = sqlx::query_scalar!(
+        r#"
+        UPDATE passkeys p SET confirmed = true, updated_at = now() FROM accounts a JOIN leases l ON l.account_id = a.id
+        WHERE p.account_id = a.id AND p.epoch = l.epoch AND a.tenant_id = $1 AND a.id = $2 AND a.wanted <> 'erased'
+          AND a.status = 'pending' AND a.jid IS NULL AND p.code IS NOT NULL
+        RETURNING 1 AS "n!"
+        "#,
+        tenant.0,
+        account.0
+    )
+    .fetch_optional(&mut *db)
+    .await?;
+    match done {
+        Some(_) => Ok(()),
+        None => Err(conflict(&mut db, tenant, account, Conflict::NoCodeToCompare).await?),
+    }
+}
+
+async fn conflict(db: &mut PgConnection, tenant: TenantId, account: AccountId, why: Conflict) -> Result<Error> {
+    crate::accounts::get(db, tenant, account).await?;
+    Ok(why.into())
+}

@@ -1,0 +1,209 @@
+//! SQL of an account's live session: the row it starts from, and its status changes. Every write is fenced.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+
+use crate::error::{Error, Result};
+use crate::fence::Fence;
+use domain::account::Status;
+use domain::event::{Event, Kind, SessionRecovered, SessionUnstable};
+use domain::id::{AccountId, TenantId};
+
+/// What a session must know of its account.
+#[derive(Debug, Clone)]
+pub struct SessionRow {
+    /// Whose account.
+    pub tenant: TenantId,
+    /// The operator's name for it; the phone shows it in its list of linked devices.
+    pub label: String,
+    /// `online`, `offline`, `unlinked` or `erased`.
+    pub wanted: String,
+    /// Where it stands.
+    pub status: Status,
+    /// The attempt's number (R27).
+    pub generation: i64,
+    /// `qr` or `code`, while a pairing is under way.
+    pub pairing_method: Option<String>,
+    /// The number to pair by code.
+    pub pairing_phone: Option<String>,
+    /// The linked phone.
+    pub phone_number: Option<String>,
+    /// A group sync that was asked for.
+    pub groups_wanted_at: Option<DateTime<Utc>>,
+    /// Seconds for which nothing is to be sent (reach-out time-lock), by the database's clock; zero or less: none.
+    pub held_left_s: f64,
+    /// A code to pair with stands in the row.
+    pub code_shown: bool,
+    /// A phone accepted the credentials that are stored.
+    pub registered: bool,
+    /// The phone's owner has answered WhatsApp's demand for a passkey, and nobody has taken the answer yet.
+    pub passkey_answered: bool,
+    /// What is left of the pairing window, by the database's clock; zero or less: it is over.
+    pub window_left_s: f64,
+    /// What is left of a temporary ban, by the database's clock; zero or less: nothing.
+    pub banned_left_s: f64,
+    /// The epoch in force.
+    pub epoch: i64,
+}
+
+/// Reads the account under a claim.
+///
+/// # Errors
+/// `Fenced` when the account is gone or has a newer epoch; else when the database fails.
+pub async fn load(pool: &PgPool, fence: Fence) -> Result<SessionRow> {
+    let row = sqlx::query_as!(
+        SessionRow,
+        r#"
+        SELECT a.tenant_id AS "tenant: TenantId", a.label, a.wanted, a.status AS "status: Status", a.generation,
+               a.pairing_method, a.pairing_phone, a.phone_number, a.groups_wanted_at,
+               (a.qr_text IS NOT NULL OR a.pairing_code IS NOT NULL) AS "code_shown!",
+               coalesce(extract(epoch FROM a.held_until - now()), 0)::float8 AS "held_left_s!",
+               (a.jid IS NOT NULL AND EXISTS (SELECT 1 FROM credentials c WHERE c.account_id = a.id)) AS "registered!",
+               coalesce(extract(epoch FROM a.pairing_expires_at - now()), 0)::float8 AS "window_left_s!", l.epoch,
+               coalesce(extract(epoch FROM a.banned_until - now()), 0)::float8 AS "banned_left_s!",
+               EXISTS (SELECT 1 FROM passkeys p WHERE p.account_id = a.id AND p.epoch = l.epoch
+                       AND (p.credential IS NOT NULL OR p.confirmed)) AS "passkey_answered!"
+        FROM accounts a JOIN leases l ON l.account_id = a.id
+        WHERE a.id = $1
+        "#,
+        fence.account.0
+    )
+    .fetch_optional(pool)
+    .await?
+    .ok_or(Error::Fenced)?;
+    if row.epoch == fence.epoch { Ok(row) } else { Err(Error::Fenced) }
+}
+
+/// A change of status that a session wants written.
+#[derive(Debug, Clone)]
+pub struct StatusChange {
+    /// Under which claim.
+    pub fence: Fence,
+    /// The new status; never `pending`, which only a request to pair sets.
+    pub status: Status,
+    /// Why, for a person.
+    pub reason: Option<String>,
+    /// How long a temporary ban lasts from now, in seconds.
+    pub banned_for_s: Option<f64>,
+}
+
+/// Writes many sessions' status changes in one statement, each under its own fence, with their events. Answers the
+/// accounts that were fenced. `unpaired` and `logged_out` clear number, QR and pairing, and end the wish to be online.
+///
+/// # Errors
+/// When the database fails; then nothing was written.
+pub async fn write_statuses(pool: &PgPool, changes: &[StatusChange]) -> Result<Vec<AccountId>> {
+    let ids: Vec<uuid::Uuid> = changes.iter().map(|c| c.fence.account.0).collect();
+    let epochs: Vec<i64> = changes.iter().map(|c| c.fence.epoch).collect();
+    let statuses: Vec<String> = changes.iter().map(|c| c.status.as_str().to_owned()).collect();
+    let reasons: Vec<Option<String>> = changes.iter().map(|c| c.reason.clone()).collect();
+    let banned: Vec<Option<f64>> = changes.iter().map(|c| c.banned_for_s).collect();
+    let held = sqlx::query_scalar!(
+        r#"
+        WITH w AS (
+            SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::float8[])
+                AS t(account_id, epoch, status, reason, banned_for_s)
+        ), f AS (
+            SELECT l.account_id FROM leases l JOIN w ON w.account_id = l.account_id AND w.epoch = l.epoch
+            ORDER BY l.account_id FOR SHARE OF l
+        ), old AS (
+            SELECT a.id, a.status FROM accounts a JOIN f ON f.account_id = a.id ORDER BY a.id FOR UPDATE OF a
+        ), changed AS (
+            UPDATE accounts a SET
+                status = w.status,
+                status_reason = w.reason,
+                wanted = CASE WHEN w.status IN ('unpaired', 'logged_out') AND a.wanted = 'online' THEN 'offline' ELSE a.wanted END,
+                pairing_method = NULL, pairing_phone = NULL, pairing_expires_at = NULL,
+                qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL,
+                connected_at = CASE WHEN w.status = 'connected' AND a.status <> 'connected' THEN now() ELSE a.connected_at END,
+                disconnected_at = CASE WHEN w.status = 'connected' THEN NULL ELSE coalesce(a.disconnected_at, now()) END,
+                banned_until = now() + make_interval(secs => w.banned_for_s),
+                updated_at = now()
+            FROM w, old
+            WHERE a.id = w.account_id AND old.id = a.id
+              AND (a.status <> w.status OR a.status_reason IS DISTINCT FROM w.reason OR w.banned_for_s IS NOT NULL)
+            RETURNING a.id, a.tenant_id, a.status, old.status AS previous, a.status_reason
+        ), told AS (
+            SELECT write_events(array_agg(ROW(tenant_id, id, $6::text, jsonb_build_object('account_id', id,
+                'status', status, 'previous', previous, 'reason', status_reason), NULL)::new_event))
+            FROM changed WHERE status <> previous
+        )
+        SELECT account_id AS "account_id!" FROM f, told
+        "#,
+        &ids,
+        &epochs,
+        &statuses,
+        &reasons as &[Option<String>],
+        &banned as &[Option<f64>],
+        Kind::AccountStatusChanged.as_str()
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(changes.iter().map(|c| c.fence.account).filter(|a| !held.contains(&a.0)).collect())
+}
+
+/// Writes that the account is held (WhatsApp error 463, the reach-out time-lock): its messages wait, none fails.
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails.
+pub async fn hold(pool: &PgPool, fence: Fence, for_s: f64) -> Result<DateTime<Utc>> {
+    sqlx::query_scalar!(
+        r#"
+        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+        held AS (
+            UPDATE accounts a SET held_until = now() + make_interval(secs => $3), updated_at = now()
+            FROM f WHERE a.id = f.account_id RETURNING a.id, a.tenant_id, a.held_until
+        ), told AS (
+            SELECT write_events(array_agg(ROW(tenant_id, id, $4::text, jsonb_build_object('account_id', id,
+                'held_until', held_until), NULL)::new_event)) FROM held
+        )
+        SELECT held_until AS "held_until!" FROM held, told
+        "#,
+        fence.account.0,
+        fence.epoch,
+        for_s,
+        Kind::AccountHeld.as_str()
+    )
+    .fetch_optional(pool)
+    .await?
+    .ok_or(Error::Fenced)
+}
+
+/// Tells that the account was restarted `restarts` times in a row: event `session.unstable`.
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails.
+pub async fn unstable(pool: &PgPool, fence: Fence, restarts: u32, reason: &str) -> Result<()> {
+    let unstable = SessionUnstable { account_id: fence.account, restarts, reason: reason.to_owned() };
+    note(pool, fence, &Event::SessionUnstable(unstable)).await
+}
+
+/// Tells that the account is steady after `restarts` restarts in a row: event `session.recovered`.
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails.
+pub async fn recovered(pool: &PgPool, fence: Fence, restarts: u32) -> Result<()> {
+    let recovered = SessionRecovered { account_id: fence.account, restarts };
+    note(pool, fence, &Event::SessionRecovered(recovered)).await
+}
+
+/// Writes an event alone.
+async fn note(pool: &PgPool, fence: Fence, event: &Event) -> Result<()> {
+    let held = sqlx::query_scalar!(
+        r#"
+        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+        told AS (
+            SELECT write_events(array_agg(ROW(a.tenant_id, a.id, $3::text, $4::jsonb, NULL)::new_event))
+            FROM f JOIN accounts a ON a.id = f.account_id
+        )
+        SELECT count(*) AS "held!" FROM f, told
+        "#,
+        fence.account.0,
+        fence.epoch,
+        event.kind().as_str(),
+        event.data()
+    )
+    .fetch_one(pool)
+    .await?;
+    if held == 1 { Ok(()) } else { Err(Error::Fenced) }
+}

@@ -1,0 +1,199 @@
+//! SQL of the keys under which credentials are sealed: which are in use, and moving records to another. All of it crosses
+//! tenants, and none of it is a session's write: a record's content stays what it was.
+
+use sqlx::PgPool;
+
+use super::record::place;
+use crate::error::{Error, Result};
+use crate::seal::Sealer;
+use domain::id::AccountId;
+
+/// Records that are tried before a key is taken for the wrong one: one damaged row proves nothing.
+const SAMPLES: i64 = 5;
+
+/// The ids under which there are records, in order. Steps from id to id in the index: as fast with millions of records.
+///
+/// # Errors
+/// When the database fails.
+pub async fn in_use_across_tenants(pool: &PgPool) -> Result<Vec<String>> {
+    let ids = sqlx::query_scalar!(
+        r#"
+        WITH RECURSIVE k AS (
+            (SELECT key_id FROM credentials ORDER BY key_id LIMIT 1)
+            UNION ALL
+            SELECT (SELECT c.key_id FROM credentials c WHERE c.key_id > k.key_id ORDER BY c.key_id LIMIT 1)
+            FROM k WHERE k.key_id IS NOT NULL
+        )
+        SELECT key_id AS "key_id!" FROM k WHERE key_id IS NOT NULL
+        "#
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(ids)
+}
+
+/// How many records are sealed under a key. Reads all of its index entries.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_across_tenants(pool: &PgPool, key_id: &str) -> Result<i64> {
+    Ok(sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM credentials WHERE key_id = $1"#, key_id)
+        .fetch_one(pool)
+        .await?)
+}
+
+/// How many records are not sealed under a key.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_others_across_tenants(pool: &PgPool, key_id: &str) -> Result<i64> {
+    Ok(sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM credentials WHERE key_id <> $1"#, key_id)
+        .fetch_one(pool)
+        .await?)
+}
+
+/// Whether the sealer's key of this id opens one of some records sealed under it; true when there are none.
+///
+/// # Errors
+/// When the database fails.
+pub async fn opens_across_tenants(pool: &PgPool, sealer: &Sealer, key_id: &str) -> Result<bool> {
+    let samples = sqlx::query_as!(
+        Sealed,
+        r#"
+        SELECT account_id AS "account: AccountId", kind, name, key_id, sealed
+        FROM credentials WHERE key_id = $1 LIMIT $2
+        "#,
+        key_id,
+        SAMPLES
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(samples.is_empty() || samples.iter().any(|sample| sample.open(sealer).is_some()))
+}
+
+/// A record's place in the order in which they are moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    account: AccountId,
+    kind: i16,
+    name: String,
+}
+
+impl Place {
+    /// Before all records.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { account: AccountId(uuid::Uuid::nil()), kind: i16::MIN, name: String::new() }
+    }
+}
+
+/// What became of some records.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Now sealed under the current key.
+    pub resealed: u64,
+    /// Written by somebody else in the meantime, or being written: left alone.
+    pub missed: u64,
+    /// Whose records did not open, and of what kind.
+    pub closed: Vec<(AccountId, i16)>,
+    /// The last one looked at; none: there are no more.
+    pub last: Option<Place>,
+}
+
+/// Seals the next records anew that are not sealed under the sealer's current key.
+///
+/// A write of a live session always wins: a record counts as moved only if it still holds what was read, and the move
+/// waits for no lock, so that it can neither delay a session's write nor deadlock with one. It leaves `updated_at` alone.
+///
+/// # Errors
+/// When the database fails.
+pub async fn reseal_across_tenants(pool: &PgPool, sealer: &Sealer, after: &Place, limit: i64) -> Result<Batch> {
+    let found = sqlx::query_as!(
+        Sealed,
+        r#"
+        SELECT account_id AS "account: AccountId", kind, name, key_id, sealed FROM credentials
+        WHERE key_id <> $1 AND (account_id, kind, name) > ($2, $3, $4)
+        ORDER BY account_id, kind, name LIMIT $5
+        "#,
+        sealer.key_id(),
+        after.account.0,
+        after.kind,
+        after.name,
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    let last = found.last().map(|r| Place { account: r.account, kind: r.kind, name: r.name.clone() });
+    let mut closed = Vec::new();
+    let mut moves = Moves::default();
+    for record in found {
+        match record.open(sealer) {
+            Some(bytes) => moves.push(sealer, record, &bytes)?,
+            None => closed.push((record.account, record.kind)),
+        }
+    }
+    let resealed = moves.write(pool, sealer.key_id()).await?;
+    Ok(Batch { resealed, missed: moves.names.len() as u64 - resealed, closed, last })
+}
+
+struct Sealed {
+    account: AccountId,
+    kind: i16,
+    name: String,
+    key_id: String,
+    sealed: Vec<u8>,
+}
+
+impl Sealed {
+    fn open(&self, sealer: &Sealer) -> Option<Vec<u8>> {
+        sealer.open(&self.key_id, &self.sealed, &place(self.account, self.kind, &self.name)).ok()
+    }
+}
+
+/// Records to move, as columns.
+#[derive(Default)]
+struct Moves {
+    accounts: Vec<uuid::Uuid>,
+    kinds: Vec<i16>,
+    names: Vec<String>,
+    old: Vec<Vec<u8>>,
+    new: Vec<Vec<u8>>,
+}
+
+impl Moves {
+    fn push(&mut self, sealer: &Sealer, record: Sealed, bytes: &[u8]) -> Result<()> {
+        let place = place(record.account, record.kind, &record.name);
+        self.new.push(sealer.seal(bytes, &place).map_err(|e| Error::Corrupt(e.to_string()))?);
+        self.accounts.push(record.account.0);
+        self.kinds.push(record.kind);
+        self.names.push(record.name);
+        self.old.push(record.sealed);
+        Ok(())
+    }
+
+    async fn write(&self, pool: &PgPool, key_id: &str) -> Result<u64> {
+        let done = sqlx::query!(
+            r#"
+            WITH t AS (
+                SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::text[], $4::bytea[], $5::bytea[])
+                    AS t(account_id, kind, name, old, new)
+            ), free AS (
+                SELECT c.account_id, c.kind, c.name FROM credentials c JOIN t USING (account_id, kind, name)
+                WHERE c.sealed = t.old FOR NO KEY UPDATE OF c SKIP LOCKED
+            )
+            UPDATE credentials c SET key_id = $6, sealed = t.new
+            FROM t JOIN free USING (account_id, kind, name)
+            WHERE c.account_id = t.account_id AND c.kind = t.kind AND c.name = t.name AND c.sealed = t.old
+            "#,
+            &self.accounts,
+            &self.kinds,
+            &self.names,
+            &self.old,
+            &self.new,
+            key_id
+        )
+        .execute(pool)
+        .await?;
+        Ok(done.rows_affected())
+    }
+}

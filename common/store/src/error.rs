@@ -1,0 +1,105 @@
+//! Why a store call did not do what was asked.
+
+use domain::conflict::Conflict;
+use process::telemetry::metrics::failure;
+
+/// Why a store call did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another owner has claimed the account since (or it is gone): stop acting for it at once.
+    #[error("fenced: the account was claimed by another owner or removed")]
+    Fenced,
+    /// No such row for this tenant.
+    #[error("not found")]
+    NotFound,
+    /// The row exists, but its present state does not allow this.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// It has been edited since it was read.
+    #[error("It has been edited since: its version is {0} now")]
+    Changed(i32),
+    /// The connection that wrote here has ended: it may write no more.
+    #[error("the connection that wrote here has ended")]
+    Closed,
+    /// The database did not do it.
+    #[error("database: {0}")]
+    Database(#[source] sqlx::Error),
+    /// The database was away, busy or restarting when somebody asked on our behalf.
+    #[error("database: {0}")]
+    Unavailable(String),
+    /// A record is sealed under a key that this process was not given: it is somebody else's to read, and stays as it is.
+    #[error("a record is sealed under key `{key_id}`, which is not configured")]
+    UnknownKey {
+        /// The key's id.
+        key_id: String,
+    },
+    /// A stored value could not be read back.
+    #[error("stored value: {0}")]
+    Corrupt(String),
+}
+
+/// Every failure of the database comes through here, once, and is counted by its kind.
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        failure::count_postgres(&error);
+        Self::Database(error)
+    }
+}
+
+impl Error {
+    /// Postgres gave the transaction up to resolve a deadlock (SQLSTATE 40P01).
+    pub(crate) fn is_deadlock(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(error)) if error.code().as_deref() == Some("40P01"))
+    }
+
+    /// Whether the same call may succeed later: the database was away, busy, restarting, full or read-only. What it says of
+    /// the call itself (SQLSTATE classes 21, 22, 23, 42, 54) fails each time.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::Fenced
+            | Self::NotFound
+            | Self::Conflict(_)
+            | Self::Changed(_)
+            | Self::Closed
+            | Self::UnknownKey { .. }
+            | Self::Corrupt(_) => false,
+            Self::Database(sqlx::Error::Database(error)) => !in_classes(&**error, &["21", "22", "23", "42", "54"]),
+            Self::Database(
+                sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::Protocol(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed,
+            ) => true,
+            Self::Database(_) => false,
+        }
+    }
+
+    /// Whether it is the values that can't be stored (SQLSTATE classes 22, 23 and 54): others may be.
+    #[must_use]
+    pub fn is_unstorable(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(error)) if in_classes(&**error, &["22", "23", "54"]))
+    }
+}
+
+impl process::telemetry::trace::Fault for Error {
+    fn fault(&self) -> Option<&'static str> {
+        match self {
+            Self::NotFound | Self::Conflict(_) | Self::Changed(_) | Self::Closed => None,
+            Self::Fenced => Some("fenced"),
+            Self::UnknownKey { .. } => Some("unknown_key"),
+            Self::Corrupt(_) => Some("corrupt"),
+            Self::Database(_) | Self::Unavailable(_) => Some("database"),
+        }
+    }
+}
+
+fn in_classes(error: &dyn sqlx::error::DatabaseError, classes: &[&str]) -> bool {
+    error.code().is_some_and(|code| classes.iter().any(|class| code.starts_with(class)))
+}
+
+/// The result of a store call.
+pub type Result<T> = std::result::Result<T, Error>;

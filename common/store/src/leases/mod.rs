@@ -1,0 +1,243 @@
+//! SQL of `leases`: who may act for an account, and under which epoch. Crosses tenants by nature: workers serve all.
+
+pub mod hand_overs;
+pub(crate) mod own;
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+
+use crate::error::Result;
+use crate::interval::interval;
+use crate::settings;
+use domain::id::{AccountId, WorkerId};
+
+/// The setting that holds the count of accounts that should be live.
+const WANTED: &str = "accounts_wanted";
+
+/// An account won, with the epoch that fences every older owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claimed {
+    /// The account.
+    pub account: AccountId,
+    /// Its new epoch.
+    pub epoch: i64,
+}
+
+/// What a claim found: how an account had become free. None of this decides anything; it is measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Claim {
+    /// What was won.
+    pub claimed: Claimed,
+    /// Its last owner fell silent; else it had given the account back, or there was none.
+    pub silent: bool,
+    /// For how many seconds nobody has had it: since it was given back, or since the last heartbeat of the silent owner. None where
+    /// that is not known.
+    pub free_s: Option<f64>,
+}
+
+/// Claims what may be claimed of `accounts`: those that should be online or erased, and whose previous owner is gone,
+/// has stopped, or has been silent for longer than its lease lives (R02). Never steals from a living owner, and leaves to its
+/// heir what an operator hands over. `given_back`: only what has no owner at all.
+///
+/// # Errors
+/// When the database fails; then nothing was claimed.
+pub async fn claim_across_tenants(
+    pool: &PgPool,
+    worker: WorkerId,
+    accounts: &[AccountId],
+    given_back: bool,
+) -> Result<Vec<Claim>> {
+    let ids: Vec<uuid::Uuid> = accounts.iter().map(|a| a.0).collect();
+    let rows = sqlx::query!(
+        r#"
+        WITH free AS (
+            SELECT l.account_id, l.owner IS NOT NULL AND l.owner <> $1 AS silent,
+                   CASE WHEN l.owner IS NULL THEN l.released_at
+                        WHEN l.owner <> $1 THEN (SELECT w.last_seen FROM workers w WHERE w.id = l.owner) END AS since
+            FROM leases l
+            JOIN accounts a ON a.id = l.account_id
+            WHERE l.account_id = ANY($2)
+              AND a.wanted <> 'offline'
+              AND NOT EXISTS (
+                    SELECT 1 FROM hand_overs h WHERE h.account_id = l.account_id AND h.epoch = l.epoch AND h.heir <> $1
+                        AND h.asked_at > now() - $4::interval)
+              AND (l.owner IS NULL OR l.owner = $1 OR NOT EXISTS (
+                    SELECT 1 FROM workers w WHERE w.id = l.owner AND (is_alive(w) OR $3 AND w.stopped_at IS NULL)))
+            ORDER BY l.account_id
+            FOR UPDATE OF l
+        )
+        UPDATE leases l SET epoch = l.epoch + 1, owner = $1, claimed_at = now()
+        FROM free WHERE l.account_id = free.account_id
+        RETURNING l.account_id AS "account: AccountId", l.epoch, free.silent AS "silent!",
+                  extract(epoch FROM now() - free.since)::float8 AS free_s
+        "#,
+        worker.0,
+        &ids,
+        given_back,
+        interval(hand_overs::KEPT)?,
+    )
+    .fetch_all(pool)
+    .await?;
+    let claims = rows.into_iter().map(|row| {
+        let claimed = Claimed { account: row.account, epoch: row.epoch };
+        Claim { claimed, silent: row.silent, free_s: row.free_s }
+    });
+    Ok(claims.collect())
+}
+
+/// Up to `limit` accounts that should be live and have had no living owner for `unowned_for`. In no order, so that workers
+/// that look at the same moment reach for different ones. An owner has a row as long as it owns (`retention::workers`).
+///
+/// # Errors
+/// When the database fails.
+pub async fn unowned_across_tenants(pool: &PgPool, unowned_for: Duration, limit: i64) -> Result<Vec<AccountId>> {
+    let rows = sqlx::query_scalar!(
+        r#"
+        SELECT a.id AS "id: AccountId"
+        FROM (
+            SELECT account_id FROM leases
+            WHERE owner IS NULL AND (released_at IS NULL OR released_at <= now() - $1::interval)
+            UNION ALL
+            SELECT account_id FROM leases WHERE owner = ANY (ARRAY(
+                SELECT id FROM workers
+                WHERE last_seen <= now() - make_interval(secs => lease_s) - $1::interval
+                   OR stopped_at <= now() - $1::interval))
+        ) free
+        -- one look per free account, not a read of all accounts: OFFSET keeps it a lookup
+        JOIN LATERAL (SELECT id FROM accounts WHERE id = free.account_id AND wanted <> 'offline' OFFSET 0) a ON true
+        ORDER BY random()
+        LIMIT $2
+        "#,
+        interval(unowned_for)?,
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows)
+}
+
+/// How many accounts should be live, or should have been at most `max_age` ago. A count reads them all, so that one worker
+/// counts for the fleet.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_wanted_across_tenants(pool: &PgPool, max_age: Duration) -> Result<i64> {
+    if let Some(count) = settings::get(pool, WANTED, max_age.as_secs_f64()).await? {
+        return Ok(count);
+    }
+    let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM accounts WHERE wanted <> 'offline'"#)
+        .fetch_one(pool)
+        .await?;
+    settings::put(pool, WANTED, &count).await?;
+    Ok(count)
+}
+
+/// Up to `limit` accounts of `worker` that another may have: online, so that no pairing is disturbed, and held the longest,
+/// so that no device moves twice in a row.
+///
+/// # Errors
+/// When the database fails.
+pub async fn movable_across_tenants(pool: &PgPool, worker: WorkerId, limit: i64) -> Result<Vec<AccountId>> {
+    let rows = sqlx::query_scalar!(
+        r#"
+        SELECT l.account_id AS "id: AccountId"
+        FROM leases l JOIN accounts a ON a.id = l.account_id
+        WHERE l.owner = $1 AND a.status = 'connected' AND a.wanted = 'online'
+        ORDER BY l.claimed_at, l.account_id
+        LIMIT $2
+        "#,
+        worker.0,
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows)
+}
+
+/// The epochs under which Postgres names `worker` as owner.
+///
+/// # Errors
+/// When the database fails.
+pub async fn owned_by(pool: &PgPool, worker: WorkerId) -> Result<Vec<Claimed>> {
+    let rows = sqlx::query_as!(
+        Claimed,
+        r#"SELECT account_id AS "account: AccountId", epoch FROM leases WHERE owner = $1"#,
+        worker.0
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows)
+}
+
+/// Gives accounts back; their sockets are closed. Accounts of another owner are left alone.
+///
+/// # Errors
+/// When the database fails.
+pub async fn release_across_tenants(pool: &PgPool, worker: WorkerId, accounts: &[AccountId]) -> Result<()> {
+    let ids: Vec<uuid::Uuid> = accounts.iter().map(|a| a.0).collect();
+    sqlx::query!(
+        "UPDATE leases SET owner = NULL, released_at = now() WHERE owner = $1 AND account_id = ANY($2)",
+        worker.0,
+        &ids
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Gives claims back that have no session (a release that failed, an answer that was lost): only under the epoch at which
+/// they were seen, so that a newer claim stays.
+///
+/// # Errors
+/// When the database fails.
+pub async fn release_claims_across_tenants(pool: &PgPool, worker: WorkerId, claims: &[Claimed]) -> Result<()> {
+    let ids: Vec<uuid::Uuid> = claims.iter().map(|claim| claim.account.0).collect();
+    let epochs: Vec<i64> = claims.iter().map(|claim| claim.epoch).collect();
+    sqlx::query!(
+        "UPDATE leases l SET owner = NULL, released_at = now() FROM unnest($2::uuid[], $3::bigint[]) AS t(account_id, epoch)
+         WHERE l.account_id = t.account_id AND l.epoch = t.epoch AND l.owner = $1",
+        worker.0,
+        &ids,
+        &epochs
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// A lease as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The epoch in force.
+    pub epoch: i64,
+    /// Whose it is.
+    pub owner: Option<WorkerId>,
+}
+
+/// The lease of an account; `None` when the account is gone.
+///
+/// # Errors
+/// When the database fails.
+pub async fn get_across_tenants(pool: &PgPool, account: AccountId) -> Result<Option<Lease>> {
+    let lease = sqlx::query_as!(
+        Lease,
+        r#"SELECT epoch, owner AS "owner: WorkerId" FROM leases WHERE account_id = $1"#,
+        account.0
+    );
+    Ok(lease.fetch_optional(pool).await?)
+}
+
+/// Whether the account should be live, or removed: a worker that was refused passes its bell on only then.
+///
+/// # Errors
+/// When the database fails.
+pub async fn wanted_across_tenants(pool: &PgPool, account: AccountId) -> Result<bool> {
+    let wanted = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND wanted <> 'offline') AS "wanted!""#,
+        account.0
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(wanted)
+}

@@ -1,0 +1,62 @@
+//! What others do to a lease within their transactions.
+
+use domain::id::{AccountId, TenantId, WorkerId};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+
+/// The lease of a new account; nobody has it.
+///
+/// # Errors
+/// When the database does not do it.
+pub(crate) async fn create(transaction: &mut PgConnection, account: AccountId) -> Result<()> {
+    sqlx::query!("INSERT INTO leases (account_id) VALUES ($1)", account.0).execute(transaction).await?;
+    Ok(())
+}
+
+/// Raises the epoch: whoever holds the account's socket can write for it no more.
+/// Raises the epoch: whoever holds the account is fenced.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such account.
+pub(crate) async fn raise(transaction: &mut PgConnection, tenant: TenantId, account: AccountId) -> Result<()> {
+    let fenced = sqlx::query!(
+        "UPDATE leases l SET epoch = l.epoch + 1 FROM accounts a
+         WHERE l.account_id = a.id AND a.tenant_id = $1 AND a.id = $2 AND a.wanted <> 'erased'",
+        tenant.0,
+        account.0
+    )
+    .execute(transaction)
+    .await?;
+    if fenced.rows_affected() == 0 { Err(Error::NotFound) } else { Ok(()) }
+}
+
+/// Taken before the account's row, so that no session that writes under its fence waits for us while we wait for it.
+pub(crate) async fn lock_lease(transaction: &mut PgConnection, account: AccountId) -> Result<()> {
+    let lease = sqlx::query!("SELECT epoch FROM leases WHERE account_id = $1 FOR UPDATE", account.0);
+    lease.fetch_optional(transaction).await?;
+    Ok(())
+}
+
+/// Takes these accounts away from whoever holds them, who is fenced.
+///
+/// # Errors
+/// When the database does not do it.
+pub(crate) async fn take_away(transaction: &mut PgConnection, accounts: &[Uuid]) -> Result<()> {
+    sqlx::query!("UPDATE leases SET epoch = epoch + 1, owner = NULL WHERE account_id = ANY($1)", accounts)
+        .execute(transaction)
+        .await?;
+    Ok(())
+}
+
+/// Gives back all that a worker has.
+///
+/// # Errors
+/// When the database does not do it.
+pub(crate) async fn give_back_all(transaction: &mut PgConnection, worker: WorkerId) -> Result<()> {
+    sqlx::query!("UPDATE leases SET owner = NULL, released_at = now() WHERE owner = $1", worker.0)
+        .execute(transaction)
+        .await?;
+    Ok(())
+}

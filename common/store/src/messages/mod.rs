@@ -1,0 +1,16 @@
+//! Messages: accepted (`row`), handed over and acknowledged (`outbox`, `handing`), called back, expired, received. All that writes
+//! `messages` stands here.
+
+pub(crate) mod call_back;
+pub mod handing;
+pub mod inbound;
+mod neglected;
+pub(crate) mod of_run;
+pub mod outbox;
+mod prune;
+mod row;
+pub mod unsent;
+
+pub use neglected::{expire_messages, strand_runs};
+pub use prune::prune;
+pub use row::*;

@@ -1,0 +1,316 @@
+//! SQL of the outbox: what a session still has to send, and what became of it. Reads need no fence, every write has one.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgPool;
+
+use crate::error::{Error, Result};
+use crate::fence::Fence;
+use crate::runs::correct::{self, Which};
+use domain::event::{Event, Kind, MessageChanged};
+use domain::id::{AccountId, MessageId, RunId};
+use domain::message::State;
+use process::telemetry::metrics;
+use process::telemetry::metrics::labels::{MessageOutcome, MessageStage};
+use process::telemetry::trace::{self, Destination};
+
+/// A message that waits for its turn.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    /// Its row.
+    pub id: MessageId,
+    /// Its place in the account's order.
+    pub seq: i64,
+    /// Canonical JID of the chat.
+    pub chat: String,
+    /// The text.
+    pub body: String,
+    /// The WhatsApp id under which every try goes out.
+    pub whatsapp_id: String,
+    /// How often it was handed over before.
+    pub attempts: i32,
+    /// The run it belongs to, if a reminder made it.
+    pub run: Option<RunId>,
+    /// How long ago it was accepted, in seconds, by the database's clock as it was read.
+    pub age_s: f64,
+    /// Seconds until it must not be sent any more, by the database's clock as it was read; none: no limit.
+    pub expires_in_s: Option<f64>,
+    /// The story that it belongs to.
+    pub trace: Option<String>,
+}
+
+/// The account's oldest queued messages in order, without those to chats that are `busy` now, those that have
+/// expired, and those that were accepted for another phone (R73). A deleted account sends nothing more.
+///
+/// # Errors
+/// When the database fails.
+pub async fn waiting(pool: &PgPool, account: AccountId, busy: &[String], limit: i64) -> Result<Vec<Waiting>> {
+    let rows = sqlx::query_as!(
+        Waiting,
+        r#"
+        SELECT id AS "id: MessageId", seq, chat, body, whatsapp_id, attempts, run_id AS "run: RunId",
+               extract(epoch FROM clock_timestamp() - created_at)::float8 AS "age_s!",
+               extract(epoch FROM expires_at - clock_timestamp())::float8 AS expires_in_s, trace
+        FROM messages
+        WHERE account_id = $1 AND state = 'queued' AND chat <> ALL($2) AND (expires_at IS NULL OR expires_at > now())
+          AND EXISTS (SELECT FROM accounts a WHERE a.id = $1 AND a.wanted NOT IN ('erased', 'unlinked') AND (sender IS NULL OR sender = a.phone_number))
+        ORDER BY seq
+        LIMIT $3
+        "#,
+        account.0,
+        busy,
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows)
+}
+
+/// What became of a message: `sent` on the server's acknowledgement, or `failed` with a reason for a person.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Whose.
+    pub id: MessageId,
+    /// How often it was handed over by now.
+    pub attempts: i32,
+    /// `None`: acknowledged. `Some`: failed, and why.
+    pub failure: Option<String>,
+}
+
+impl Outcome {
+    /// What is told of it.
+    fn event(&self, account_id: AccountId) -> Event {
+        let changed = |state| MessageChanged { account_id, message_id: self.id, state, reason: self.failure.clone() };
+        match self.failure {
+            None => Event::MessageSent(changed(State::Sent)),
+            Some(_) => Event::MessageFailed(changed(State::Failed)),
+        }
+    }
+}
+
+/// Writes the ends of a batch of sends in one statement, with their events and their run targets. Answers the runs that
+/// were touched, to be settled. A receipt that overtook its acknowledgement keeps what it wrote. An acknowledgement that comes
+/// after the message's time had passed, or after it was called back, is the truth all the same: it was sent. In the latter
+/// case its run, which is over, is corrected.
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails. Nothing was written then.
+pub async fn finish(pool: &PgPool, fence: Fence, outcomes: &[Outcome]) -> Result<Vec<RunId>> {
+    let step = trace::settle(Destination::Outbox).account(fence.account).batch(outcomes.len());
+    let finished = write_ends(pool, fence, outcomes, &step).await;
+    step.heard(&finished);
+    finished
+}
+
+async fn write_ends(pool: &PgPool, fence: Fence, outcomes: &[Outcome], step: &trace::Step) -> Result<Vec<RunId>> {
+    let ids: Vec<uuid::Uuid> = outcomes.iter().map(|o| o.id.0).collect();
+    let failures: Vec<Option<String>> = outcomes.iter().map(|o| o.failure.clone()).collect();
+    let attempts: Vec<i32> = outcomes.iter().map(|o| o.attempts).collect();
+    let told = outcomes.iter().map(|outcome| outcome.event(fence.account));
+    let (kinds, data): (Vec<&str>, Vec<Value>) = told.map(|event| (event.kind().as_str(), event.data())).unzip();
+    let row = sqlx::query!(
+        r#"
+        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+        o AS (SELECT * FROM unnest($3::uuid[], $4::text[], $5::int[], $6::text[], $7::jsonb[]) AS t(id, failure, attempts, kind, data)),
+        old AS (
+            SELECT m.id, m.seq, m.state, o.failure, o.attempts, o.kind, o.data FROM messages m JOIN f ON m.account_id = f.account_id JOIN o ON m.id = o.id
+            WHERE m.state = 'queued' OR (m.state IN ('expired', 'canceled') AND o.failure IS NULL)
+            ORDER BY m.seq FOR UPDATE OF m
+        ), m AS (
+            UPDATE messages m SET
+                state = CASE WHEN o.failure IS NULL THEN 'sent' ELSE 'failed' END,
+                reason = o.failure,
+                attempts = greatest(m.attempts, o.attempts),
+                sent_at = CASE WHEN o.failure IS NULL THEN now() ELSE m.sent_at END,
+                failed_at = CASE WHEN o.failure IS NULL THEN NULL ELSE now() END
+            FROM old o WHERE m.id = o.id AND m.account_id = $1
+            RETURNING m.tenant_id, m.account_id, m.seq, m.state, m.run_id, m.trace, o.state AS was, o.kind, o.data
+        ), told AS (
+            SELECT write_events(array_agg(ROW(tenant_id, account_id, kind, data, trace)::new_event ORDER BY seq)) AS written FROM m
+        )
+        SELECT (SELECT count(*) FROM f) AS "held!", (SELECT written FROM told),
+               (SELECT coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL), '{}') FROM m) AS "runs!: Vec<uuid::Uuid>",
+               (SELECT coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL AND (was = 'canceled' OR (state = 'failed'
+                        AND EXISTS (SELECT FROM runs r WHERE r.id = m.run_id AND r.finished_at IS NOT NULL)))), '{}')
+                FROM m) AS "over!: Vec<uuid::Uuid>",
+               (SELECT coalesce(array_agg(DISTINCT trace::text) FILTER (WHERE trace IS NOT NULL), '{}') FROM m) AS "traces!: Vec<String>"
+        "#,
+        fence.account.0,
+        fence.epoch,
+        &ids,
+        &failures as &[Option<String>],
+        &attempts,
+        &kinds as &[&str],
+        &data
+    )
+    .fetch_one(pool)
+    .await?;
+    if row.held == 0 {
+        return Err(Error::Fenced);
+    }
+    step.follows_all(row.traces.iter().map(String::as_str));
+    correct(pool, fence, &row.over, Which::Over).await;
+    Ok(row.runs.into_iter().map(RunId).collect())
+}
+
+/// Counts hand-overs that nobody answered: how often each message was handed over by now. A second call changes nothing.
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails.
+pub async fn count_attempts(pool: &PgPool, fence: Fence, attempts: &[(MessageId, i32)]) -> Result<()> {
+    let (ids, counts): (Vec<uuid::Uuid>, Vec<i32>) = attempts.iter().map(|(id, count)| (id.0, *count)).unzip();
+    let held = sqlx::query_scalar!(
+        r#"
+        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+        w AS (
+            SELECT m.id, t.count FROM messages m JOIN f ON m.account_id = f.account_id
+                JOIN unnest($3::uuid[], $4::int[]) AS t(id, count) ON m.id = t.id
+            WHERE m.attempts < t.count ORDER BY m.seq FOR UPDATE OF m
+        ), m AS (UPDATE messages m SET attempts = w.count FROM w WHERE m.id = w.id)
+        SELECT count(*) AS "held!" FROM f
+        "#,
+        fence.account.0,
+        fence.epoch,
+        &ids,
+        &counts
+    )
+    .fetch_one(pool)
+    .await?;
+    if held == 1 { Ok(()) } else { Err(Error::Fenced) }
+}
+
+/// How often a message of the account was to blame for the end of a connection.
+///
+/// # Errors
+/// When the database fails.
+pub async fn blamed(pool: &PgPool, account: AccountId, message: MessageId) -> Result<i32> {
+    let blamed =
+        sqlx::query_scalar!("SELECT blamed FROM messages WHERE account_id = $1 AND id = $2", account.0, message.0)
+            .fetch_optional(pool)
+            .await?;
+    Ok(blamed.unwrap_or(0))
+}
+
+/// Blames a message for the end of a connection that nothing else explains, after `before` others: a second call counts it
+/// once, too. Answers how often it was to blame; 0 when it does not wait any more.
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails.
+pub async fn blame(pool: &PgPool, fence: Fence, message: MessageId, before: i32) -> Result<i32> {
+    let row = sqlx::query!(
+        r#"
+        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+        m AS (
+            UPDATE messages m SET blamed = greatest(m.blamed, $4 + 1) FROM f
+            WHERE m.id = $3 AND m.account_id = f.account_id AND m.state = 'queued' RETURNING m.blamed
+        )
+        SELECT (SELECT count(*) FROM f) AS "held!", coalesce((SELECT blamed FROM m), 0) AS "blamed!"
+        "#,
+        fence.account.0,
+        fence.epoch,
+        message.0,
+        before
+    )
+    .fetch_one(pool)
+    .await?;
+    if row.held == 1 { Ok(row.blamed) } else { Err(Error::Fenced) }
+}
+
+/// A receipt of somebody's phone.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    /// The message's WhatsApp id.
+    pub whatsapp_id: String,
+    /// Read, not only delivered.
+    pub read: bool,
+    /// When, by the phone.
+    pub at: DateTime<Utc>,
+}
+
+/// Moves messages on to `delivered` and `read`, never back; in a group the first member's receipt counts (R36). A receipt is
+/// an answer as well: a message whose acknowledgement was lost has left, also one that was called back, had expired or was
+/// given up meanwhile. Every state that it came through is told, and no time lies before the one of the state before: phones
+/// tell theirs in whole seconds, by their own clock. Answers the runs that were touched, to be settled.
+///
+/// # Errors
+/// `Fenced` under an old epoch; else when the database fails.
+pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Result<Vec<RunId>> {
+    let ids: Vec<String> = receipts.iter().map(|r| r.whatsapp_id.clone()).collect();
+    let read: Vec<bool> = receipts.iter().map(|r| r.read).collect();
+    let at: Vec<DateTime<Utc>> = receipts.iter().map(|r| r.at).collect();
+    let step = trace::settle(Destination::Outbox).account(fence.account).kind("receipt").batch(receipts.len());
+    let row = sqlx::query!(
+        r#"
+        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
+        r AS (
+            SELECT whatsapp_id, bool_or(read) AS read, min(at) AS at, min(at) FILTER (WHERE read) AS read_at
+            FROM unnest($3::text[], $4::bool[], $5::timestamptz[]) AS t(whatsapp_id, read, at) GROUP BY whatsapp_id
+        ), old AS (
+            SELECT m.id, m.state, m.state IN ('sent', 'delivered') AS had_left, r.read, r.read_at,
+                coalesce(m.delivered_at, greatest(r.at, s.sent_at)) AS delivered_at, s.sent_at
+            FROM messages m JOIN f ON m.account_id = f.account_id JOIN r ON m.whatsapp_id = r.whatsapp_id
+                CROSS JOIN LATERAL (
+                    SELECT coalesce(m.sent_at, greatest(m.created_at, least(now(), r.at))) AS sent_at) s
+            WHERE m.state <> 'read' ORDER BY m.seq FOR UPDATE OF m
+        ), m AS (
+            UPDATE messages m SET
+                state = CASE WHEN old.read THEN 'read' ELSE 'delivered' END,
+                reason = NULL, failed_at = NULL,
+                attempts = greatest(m.attempts, 1),
+                sent_at = old.sent_at,
+                delivered_at = old.delivered_at,
+                read_at = CASE WHEN old.read THEN greatest(old.read_at, old.delivered_at) END
+            FROM old
+            WHERE m.id = old.id AND m.account_id = $1 AND (old.state <> 'delivered' OR old.read)
+            RETURNING m.id, m.tenant_id, m.account_id, m.seq, m.run_id, m.trace, old.state AS was, old.had_left, old.read,
+                extract(epoch FROM now() - m.sent_at)::float8 AS took
+        ), told AS (
+            SELECT write_events(array_agg(ROW(tenant_id, account_id, k.kind, jsonb_build_object('account_id', account_id,
+                'message_id', id, 'state', k.state, 'reason', NULL), trace)::new_event ORDER BY m.seq, k.n)) AS written
+            FROM m CROSS JOIN LATERAL (VALUES (1, $6::text, 'sent', NOT had_left), (2, $7, 'delivered', was <> 'delivered'),
+                (3, $8, 'read', read)) AS k(n, kind, state, holds)
+            WHERE k.holds
+        )
+        SELECT (SELECT count(*) FROM f) AS "held!", (SELECT written FROM told),
+               (SELECT coalesce(array_agg(DISTINCT trace::text) FILTER (WHERE trace IS NOT NULL), '{}') FROM m) AS "traces!: Vec<String>",
+               (SELECT coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL AND NOT had_left), '{}')
+                FROM m) AS "runs!: Vec<uuid::Uuid>",
+               (SELECT coalesce(array_agg(DISTINCT run_id) FILTER (WHERE run_id IS NOT NULL AND NOT had_left AND was <> 'queued'), '{}')
+                FROM m) AS "over!: Vec<uuid::Uuid>",
+               (SELECT count(*) FILTER (WHERE was IN ('queued', 'canceled')) FROM m)::float8 AS "left!",
+               (SELECT coalesce(array_agg(took) FILTER (WHERE was <> 'delivered'), '{}') FROM m) AS "delivered!",
+               (SELECT coalesce(array_agg(took) FILTER (WHERE read), '{}') FROM m) AS "read!"
+        "#,
+        fence.account.0,
+        fence.epoch,
+        &ids,
+        &read,
+        &at,
+        Kind::MessageSent.as_str(),
+        Kind::MessageDelivered.as_str(),
+        Kind::MessageRead.as_str()
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(Error::from);
+    step.heard(&row);
+    let row = row?;
+    step.follows_all(row.traces.iter().map(String::as_str));
+    if row.held == 0 {
+        return Err(Error::Fenced);
+    }
+    // those that had failed or expired were counted as such
+    metrics::MESSAGES.of(MessageOutcome::Sent).inc_by(row.left);
+    for (stage, times) in [(MessageStage::Delivered, row.delivered), (MessageStage::Read, row.read)] {
+        times.into_iter().for_each(|took| metrics::MESSAGE_STAGE_SECONDS.of(stage).observe_with_trace(took));
+    }
+    correct(pool, fence, &row.over, Which::All).await;
+    Ok(row.runs.into_iter().map(RunId).collect())
+}
+
+/// Corrects runs of which a text turned out to have been sent that was given up.
+async fn correct(pool: &PgPool, fence: Fence, runs: &[uuid::Uuid], which: Which) {
+    if let Err(error) = correct::correct(pool, runs, which).await {
+        tracing::warn!(account = %fence.account, %error, "a run that was called back could not be corrected");
+    }
+}

@@ -1,0 +1,33 @@
+//! Messages that have left or ended are removed once they are old.
+
+use sqlx::PgPool;
+
+use crate::error::Result;
+
+/// Removes up to `limit` messages that have left or ended, and were accepted more than `days` days ago, or than their tenant says;
+/// answers how many. Looks at the oldest of each account, so that it costs little where there is nothing to do.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn prune(db: &PgPool, days: i32, limit: i64) -> Result<u64> {
+    let removed = sqlx::query!(
+        "DELETE FROM messages WHERE id IN (
+             SELECT m.id
+             FROM (SELECT a.tenant_id, a.id, now() - make_interval(days => least(t.messages_kept_days, $1)) AS until
+                   FROM accounts a JOIN tenants t ON t.id = a.tenant_id) a
+             CROSS JOIN LATERAL (
+                 SELECT created_at FROM messages WHERE tenant_id = a.tenant_id AND account_id = a.id ORDER BY seq LIMIT 1) oldest
+             CROSS JOIN LATERAL (
+                 SELECT id, state, created_at, run_id FROM messages WHERE tenant_id = a.tenant_id AND account_id = a.id
+                 ORDER BY seq LIMIT $2) m
+             WHERE oldest.created_at < a.until AND m.created_at < a.until AND m.state <> 'queued'
+               -- a run that rests may be resumed, and counts its texts
+               AND NOT EXISTS (SELECT FROM runs r WHERE r.id = m.run_id AND r.finished_at IS NULL)
+             LIMIT $2)",
+        days,
+        limit
+    )
+    .execute(db)
+    .await?;
+    Ok(removed.rows_affected())
+}

@@ -1,0 +1,242 @@
+//! Messages as a tenant sees them: accepting, reading, listing. Sending them is the outbox's matter.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+
+use crate::accounts;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::page::{self, Listed};
+use domain::account::Status;
+use domain::conflict::Conflict;
+use domain::id::{AccountId, MessageId, RunId, TenantId};
+use domain::jid::Jid;
+use domain::message::{State, whatsapp_id};
+use process::telemetry::trace::{self, Destination, Step};
+
+/// An outbound message. Holds the recipient and the text: no `Debug`.
+#[derive(Clone)]
+pub struct Message {
+    /// Its id.
+    pub id: MessageId,
+    /// The account that sends it.
+    pub account_id: AccountId,
+    /// The recipient's address, in canonical form.
+    pub to: String,
+    /// The text.
+    pub text: String,
+    /// How far it has come.
+    pub state: State,
+    /// Why it will not be sent, in words for a person.
+    pub reason: Option<String>,
+    /// Its id on WhatsApp, the same at every try.
+    pub whatsapp_id: String,
+    /// How often it was handed to WhatsApp. A worker that dies, or loses the account, takes with it those that nobody had answered.
+    pub attempts: i32,
+    /// The run of a reminder that it belongs to.
+    pub run_id: Option<RunId>,
+    /// When it is dropped if it could not be sent by then.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+    /// When WhatsApp's server acknowledged it.
+    pub sent_at: Option<DateTime<Utc>>,
+    /// When it reached the recipient.
+    pub delivered_at: Option<DateTime<Utc>>,
+    /// When it was read.
+    pub read_at: Option<DateTime<Utc>>,
+    /// When it was given up.
+    pub failed_at: Option<DateTime<Utc>>,
+    /// Its place in the account's order.
+    pub seq: i64,
+    /// What its account is right now.
+    pub account_status: Status,
+    /// Until when its account is banned.
+    pub banned_until: Option<DateTime<Utc>>,
+    /// Until when its account is held.
+    pub held_until: Option<DateTime<Utc>>,
+}
+
+/// A text to be sent.
+#[derive(Clone)]
+pub struct Draft<'a> {
+    /// To whom.
+    pub to: &'a Jid,
+    /// What.
+    pub text: &'a str,
+    /// When it is dropped if it could not be sent by then.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// Queues a message in one round trip: the account is checked and the row written by one statement. When this has committed the
+/// message is safe (R01). Afterwards ring `Send`.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such account, [`Conflict::NotConnected`] when the account will not be online
+/// without a new pairing, or was never linked.
+pub async fn accept(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId, draft: &Draft<'_>) -> Result<Message> {
+    let mut db = db.into().acquire().await?;
+    let message = MessageId::new();
+    let step = trace::send(Destination::Outbox).tenant(tenant).account(account).message(&message);
+    let row = insert(&mut db, tenant, account, message, draft, &step).await;
+    step.heard(&row);
+    let row = row?;
+    let (Some(seq), Some(whatsapp_id), Some(created_at)) = (row.seq, row.whatsapp_id, row.created_at) else {
+        return Err(Conflict::NotConnected { first_pairing: row.status == Status::Pending }.into());
+    };
+    Ok(Message {
+        id: message,
+        account_id: account,
+        to: draft.to.as_str().to_owned(),
+        text: draft.text.to_owned(),
+        state: State::Queued,
+        reason: None,
+        whatsapp_id,
+        attempts: 0,
+        run_id: None,
+        expires_at: draft.expires_at,
+        created_at,
+        sent_at: None,
+        delivered_at: None,
+        read_at: None,
+        failed_at: None,
+        seq,
+        account_status: row.status,
+        banned_until: row.banned_until,
+        held_until: row.held_until,
+    })
+}
+
+struct Inserted {
+    status: Status,
+    banned_until: Option<DateTime<Utc>>,
+    held_until: Option<DateTime<Utc>>,
+    seq: Option<i64>,
+    whatsapp_id: Option<String>,
+    created_at: Option<DateTime<Utc>>,
+}
+
+async fn insert(
+    db: &mut PgConnection,
+    tenant: TenantId,
+    account: AccountId,
+    message: MessageId,
+    draft: &Draft<'_>,
+    step: &Step,
+) -> Result<Inserted> {
+    sqlx::query_as!(
+        Inserted,
+        r#"
+        WITH account AS (
+            SELECT status, phone_number, banned_until, held_until,
+                status IN ('connected', 'disconnected') OR (status = 'pending' AND linked_at IS NOT NULL) AS may_send
+            FROM accounts WHERE tenant_id = $1 AND id = $2 AND wanted <> 'erased'
+            FOR SHARE -- an unpair beside it either sees the row, or is seen
+        ), message AS (
+            INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id, expires_at, trace, sender)
+            SELECT $3, $1, $2, $4, $5, $6, $7, $8, phone_number FROM account WHERE may_send
+            RETURNING seq, whatsapp_id, created_at
+        )
+        SELECT account.status AS "status: Status", account.banned_until, account.held_until,
+            message.seq AS "seq?", message.whatsapp_id AS "whatsapp_id?", message.created_at AS "created_at?"
+        FROM account LEFT JOIN message ON true
+        "#,
+        tenant.0,
+        account.0,
+        message.0,
+        draft.to.as_str(),
+        draft.text,
+        whatsapp_id(rand::random()),
+        draft.expires_at,
+        step.context()
+    )
+    .fetch_optional(db)
+    .await?
+    .ok_or(Error::NotFound)
+}
+
+/// One message.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such message.
+pub async fn get(db: &PgPool, tenant: TenantId, message: MessageId) -> Result<Message> {
+    sqlx::query_as!(
+        Message,
+        r#"
+        SELECT m.id AS "id: MessageId", m.account_id AS "account_id: AccountId", m.chat AS "to", m.body AS "text",
+            m.state AS "state: State", m.reason, m.whatsapp_id, m.attempts, m.run_id AS "run_id: RunId", m.expires_at,
+            m.created_at, m.sent_at, m.delivered_at, m.read_at, m.failed_at, m.seq,
+            s.status AS "account_status!: Status", a.banned_until, a.held_until
+        FROM messages m JOIN accounts a ON a.id = m.account_id JOIN account_states s ON s.id = a.id
+        WHERE m.tenant_id = $1 AND m.id = $2
+        "#,
+        tenant.0,
+        message.0
+    )
+    .fetch_optional(db)
+    .await?
+    .ok_or(Error::NotFound)
+}
+
+/// The number of the account's newest message; none: it has none.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn newest(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<Option<i64>> {
+    let newest = sqlx::query_scalar!(
+        "SELECT seq FROM messages WHERE tenant_id = $1 AND account_id = $2 ORDER BY seq DESC LIMIT 1",
+        tenant.0,
+        account.0
+    );
+    Ok(newest.fetch_optional(db).await?)
+}
+
+/// A page of an account's messages, newest first; `before` is the `seq` of the last one seen.
+///
+/// # Errors
+/// [`Error::NotFound`] when the tenant has no such account.
+pub async fn list(
+    db: &PgPool,
+    tenant: TenantId,
+    account: AccountId,
+    state: Option<State>,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Listed<Message, i64>> {
+    accounts::get(db, tenant, account).await?;
+    let found = sqlx::query!(
+        r#"
+        SELECT seq, octet_length(body)::bigint AS "bytes!" FROM messages
+        WHERE tenant_id = $1 AND account_id = $2 AND ($3::text IS NULL OR state = $3) AND ($4::bigint IS NULL OR seq < $4)
+        ORDER BY seq DESC LIMIT $5
+        "#,
+        tenant.0,
+        account.0,
+        state.map(State::as_str),
+        before,
+        limit + 1
+    )
+    .fetch_all(db)
+    .await?;
+    let fits = page::fit(found.iter().map(|row| row.bytes), limit);
+    let next = page::next(&found, fits).map(|row| row.seq);
+    let shown: Vec<i64> = found.iter().take(fits).map(|row| row.seq).collect();
+    let rows = sqlx::query_as!(
+        Message,
+        r#"
+        SELECT m.id AS "id: MessageId", m.account_id AS "account_id: AccountId", m.chat AS "to", m.body AS "text",
+            m.state AS "state: State", m.reason, m.whatsapp_id, m.attempts, m.run_id AS "run_id: RunId", m.expires_at,
+            m.created_at, m.sent_at, m.delivered_at, m.read_at, m.failed_at, m.seq,
+            s.status AS "account_status!: Status", a.banned_until, a.held_until
+        FROM messages m JOIN accounts a ON a.id = m.account_id JOIN account_states s ON s.id = a.id
+        WHERE m.tenant_id = $1 AND m.account_id = $2 AND m.seq = ANY($3)
+        ORDER BY m.seq DESC
+        "#,
+        tenant.0,
+        account.0,
+        &shown
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(Listed { rows, next })
+}

@@ -1,0 +1,24 @@
+//! Runs that have been over for long are removed.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+
+use crate::error::Result;
+
+/// Removes up to `limit` runs, with their targets, that have been over for `age`; answers how many.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn prune(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
+    let removed = sqlx::query!(
+        "DELETE FROM runs WHERE id IN (
+             SELECT id FROM runs WHERE finished_at < now() - make_interval(secs => $1) ORDER BY finished_at LIMIT $2
+             FOR UPDATE SKIP LOCKED)",
+        age.as_secs_f64(),
+        limit
+    )
+    .execute(db)
+    .await?;
+    Ok(removed.rows_affected())
+}
