@@ -10,7 +10,7 @@ use store::Result;
 use store::api_keys::{self, Identity};
 
 /// A looked-up key is believed for this long. A revocation takes effect within it, and where a stream is open within this and
-/// the time between two checks of it: five seconds in all (R75).
+/// the time between two checks of it: five seconds in all.
 const CACHED_FOR: Duration = Duration::from_millis(2_500);
 /// Keys remembered at one time.
 const CACHE_LIMIT: usize = 10_000;

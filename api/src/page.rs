@@ -57,7 +57,7 @@ impl<T> Page<T> {
         Self { data: listed.rows.into_iter().map(show).collect(), next_cursor: listed.next.map(cursor), empty: None }
     }
 
-    /// Says on an empty page which of these filters were in force (R51).
+    /// Says on an empty page which of these filters were in force.
     #[must_use]
     pub fn say_if_empty(mut self, filters: &[(&str, Option<String>)]) -> Self {
         let given = filters.iter().filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)));
@@ -69,7 +69,7 @@ impl<T> Page<T> {
     }
 }
 
-/// An instant that a client gave, if no database or client stumbles over its year.
+/// Checks that an instant of a client lies in the years that databases and clients can write.
 ///
 /// # Errors
 /// A problem that names `field`.

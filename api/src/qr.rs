@@ -1,4 +1,4 @@
-//! The QR code to scan (R30): as an image, as text, drawn for a terminal, or with what a client needs for a countdown.
+//! The QR code to scan: as an image, as text, drawn for a terminal, or with what a client needs for a countdown.
 
 use axum::Json;
 use axum::extract::State;

@@ -110,7 +110,7 @@ pub async fn get(
     Ok(response)
 }
 
-/// A position that the client remembers, if nothing after it is lost (R94).
+/// A position that the client remembers, if nothing after it is lost.
 async fn resume(context: &Context, tenant: TenantId, field: &str, cursor: Cursor) -> Result<Cursor> {
     match events::place(&context.db, tenant, cursor).await? {
         Place::Kept => Ok(cursor),

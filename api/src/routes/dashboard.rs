@@ -1,4 +1,4 @@
-//! What a tenant sees first (R51).
+//! What a tenant sees first.
 
 use axum::Json;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! Editing reminders: replace, change fields, and what guards both (R44, R83, R88).
+//! Editing reminders: replace, change fields, and what guards both.
 
 use axum::Json;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! How the service is, for people and monitors (R60). Liveness and readiness are of `process::ops`.
+//! How the service is, for people and monitors. Liveness and readiness are of `process::ops`.
 
 use axum::Json;
 use axum::extract::State;

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::problem::{FieldError, Problem, Result};
 
-/// Longest name, in characters (R40).
+/// Longest name, in characters.
 const MAX_NAME: usize = 200;
 /// Most texts of a reminder.
 const MAX_MESSAGES: usize = 10;
@@ -179,7 +179,7 @@ impl Wish {
         for (place, text) in self.targets.iter().enumerate().take(MAX_TARGETS) {
             match text.parse::<Jid>() {
                 Ok(jid) if seen.insert(jid.clone()) => targets.push(jid.as_str().to_owned()),
-                Ok(_) => note(errors, format!("targets[{place}]"), "stands there twice"),
+                Ok(_) => note(errors, format!("targets[{place}]"), "is a duplicate"),
                 Err(error) => note(errors, format!("targets[{place}]"), error),
             }
         }

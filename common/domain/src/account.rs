@@ -7,7 +7,7 @@ use crate::visible::is_visible;
 
 /// Longest label, in characters.
 pub const MAX_LABEL: usize = 100;
-/// How long a pairing may take, in seconds; the one authority on when it ends (R25).
+/// How long a pairing may take, in seconds; the one authority on when it ends.
 pub const PAIRING_WINDOW_S: u32 = 300;
 
 /// What an account is right now.
@@ -50,7 +50,7 @@ impl Status {
         }
     }
 
-    /// Whether a pairing may start (R11); while one is under way it may start over (R27).
+    /// Whether a pairing may start; while one is under way it may start over.
     #[must_use]
     pub const fn may_pair(self) -> bool {
         match self {
@@ -150,8 +150,8 @@ pub enum Action {
     Delete,
 }
 
-/// What may be done in this state, in the order in which buttons stand (R32). Unpair and delete succeed from every
-/// state (R15); unpair is offered only where it would change something.
+/// What may be done in this state, in the order in which buttons stand. Unpair and delete succeed from every
+/// state; unpair is offered only where it would change something.
 #[must_use]
 pub const fn actions(status: Status) -> &'static [Action] {
     use Action::{Delete, Pair, Rename, Send, Sync, Unpair};
@@ -191,7 +191,7 @@ pub enum Method {
     /// The phone scans a QR code.
     #[default]
     Qr,
-    /// The phone's owner types an eight-character code (R31).
+    /// The phone's owner types an eight-character code.
     Code,
 }
 

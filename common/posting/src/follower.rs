@@ -42,8 +42,8 @@ const SLOW_POLL: Duration = Duration::from_secs(30);
 const HELD_BACK: Duration = Duration::from_millis(20);
 /// Past a delivery's time by this, so that the database's clock has certainly reached it.
 const PAST: Duration = Duration::from_millis(5);
-/// The wait before a database that did not do it is asked again: the first, and the longest. It may answer and yet write
-/// nothing, and then each round posts again what was posted.
+/// The wait after a query that failed: the first, and the longest. It grows because reads may work while writes fail, and then each
+/// round posts the same deliveries again.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// A receiver that was not there is asked this often whether it is back; the longest that a recovery goes unseen.
 const PROBE: Duration = Duration::from_secs(4);

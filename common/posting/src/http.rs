@@ -185,8 +185,8 @@ impl Sender {
         answer(handshake.map_err(|_| Failure::Timeout)?.map_err(|_| Failure::Tls)?, request).await
     }
 
-    /// A connection to an address that was judged. One that may not be reached spoils its whole name: whoever mixes them has
-    /// something in mind.
+    /// A connection to an address that was judged. If any address of a name is forbidden, the whole name is refused:
+    /// mixing public and private addresses suggests an attack.
     async fn connect(&self, url: &Url, place: Option<Arc<OwnedSemaphorePermit>>) -> Result<TcpStream, Failure> {
         let port = url.port_or_known_default().ok_or(Failure::Address)?;
         let addresses: Vec<SocketAddr> = match url.host().ok_or(Failure::Address)? {

@@ -1,4 +1,4 @@
-//! Moves webhooks (R63): claims those that no living worker owns, and follows each in a task of its own. Beside the sessions,
+//! Moves webhooks: claims those that no living worker owns, and follows each in a task of its own. Beside the sessions,
 //! never before them: rows and connections that webhooks may use at a time are few.
 
 use std::collections::{HashMap, HashSet};

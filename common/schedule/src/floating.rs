@@ -24,7 +24,7 @@ pub(super) struct Floating<'a> {
     start: NaiveDateTime,
     /// Days on which nothing fires. What is counted, or chosen by its place, is expanded on them all the same.
     without: &'a BTreeSet<NaiveDate>,
-    /// Nothing before this is told; what is counted is counted all the same.
+    /// Occurrences before this are not returned, but still count towards `COUNT`.
     from: NaiveDateTime,
     /// How many may still come, of a counted rule.
     left: Option<u32>,

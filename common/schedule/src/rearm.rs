@@ -1,4 +1,4 @@
-//! Pure. When a reminder fires that is edited as it comes due (R43, R44): an occurrence of which nothing was sent goes out as
+//! Pure. When a reminder fires that is edited as it comes due: an occurrence of which nothing was sent goes out as
 //! edited, within a minute; one that was sent does not go out again.
 
 use chrono::{DateTime, Duration, DurationRound as _, Utc};
@@ -29,7 +29,7 @@ pub struct Run {
     pub fire_at: DateTime<Utc>,
     /// When it was over; none: an edit ends it.
     pub finished_at: Option<DateTime<Utc>>,
-    /// Nothing of it was handed over to WhatsApp, and an edit ends it or has ended it (R83).
+    /// Nothing of it was handed over to WhatsApp, and an edit ends it or has ended it.
     pub is_unsent: bool,
 }
 
@@ -85,8 +85,8 @@ impl Past {
         Ok(false)
     }
 
-    /// The last run, if nothing of it was sent and an edit ends it, or ended it so shortly ago that nothing has fired in its
-    /// place; and those in whose place that one fired.
+    /// The occurrences that the edit calls back: the last run, if nothing of it was sent and nothing has fired in its place yet,
+    /// and the runs in whose place that one fired.
     fn called_back(&self) -> impl Iterator<Item = DateTime<Utc>> {
         let mut followed_at = self.now;
         let called_back = self.runs.iter().take_while(move |run| {

@@ -232,7 +232,7 @@ fn split(text: &str) -> Result<BTreeMap<String, String>, Error> {
     for part in text.split(';').filter(|part| !part.is_empty()) {
         let (name, value) = part.split_once('=').ok_or_else(|| bad(format_args!("`{part}` is not NAME=VALUE")))?;
         if parts.insert(name.trim().to_owned(), value.trim().to_owned()).is_some() {
-            return Err(bad(format_args!("{name} stands there twice")));
+            return Err(bad(format_args!("{name} is given twice")));
         }
     }
     Ok(parts)

@@ -20,7 +20,7 @@ use super::wall_clock::{Local, instant_of};
 use super::window::Window;
 use crate::zone::Tz;
 
-/// A first fire may lie this far in the past: whoever clicks is a little slower than the clock (R43).
+/// A first fire may lie this far in the past: whoever clicks is a little slower than the clock.
 pub const GRACE: Duration = Duration::seconds(60);
 
 /// A wall-clock time may be this far from the instant it is mapped to: some islands skipped a whole day.
@@ -255,7 +255,7 @@ impl Schedule {
     }
 
     /// The first `want` occurrences of a new reminder. One that recurs may have begun long ago: it fires from now on. Else the first of
-    /// all, up to [`GRACE`] in the past, is bumped to the next full minute (R43).
+    /// all, up to [`GRACE`] in the past, is bumped to the next full minute.
     ///
     /// # Errors
     /// When there is none or none left, what fires once lies further back, or finding one, or counting to the last, costs too

@@ -94,7 +94,7 @@ impl Spec<'_> {
         Ok(Accepted { start, tz, rrule, times, exdates: texts, window, first_fire: first.at, stands_for, following })
     }
 
-    /// Checks an edit of a reminder (R44). One that recurs is armed with its first occurrence from now on, wherever its start
+    /// Checks an edit of a reminder. One that recurs is armed with its first occurrence from now on, wherever its start
     /// lies. An occurrence of the last minute that has not fired, or one that fired and of which nothing was sent, is taken
     /// as the next full minute. Else one for once is checked as a new one.
     ///

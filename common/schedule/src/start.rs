@@ -18,7 +18,7 @@ pub struct Start {
 
 impl Start {
     /// Reads a start such as `2026-12-01T09:00`, which is wall-clock time in `tz`, or `2026-12-01T09:00:00+01:00`, an
-    /// instant (R40). A time that clocks skip is accepted and shifted; fractions of a second are dropped.
+    /// instant. A time that clocks skip is accepted and shifted; fractions of a second are dropped.
     ///
     /// # Errors
     /// When it is neither, or lies outside 1970 to 2199; the error's field is `start`.

@@ -1,4 +1,4 @@
-//! Pure. A recurrence in words (R42): "Every Mon, Wed, Fri", "Every 2 weeks until 2027-01-01", "On the second Monday of every
+//! Pure. A recurrence in words: "Every Mon, Wed, Fri", "Every 2 weeks until 2027-01-01", "On the second Monday of every
 //! month". What an accepted rule says is always said.
 
 use super::rule::{Day, Freq, Rule};

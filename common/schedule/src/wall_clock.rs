@@ -75,7 +75,8 @@ impl Offsets {
         steady.unwrap_or_else(|| self.look_up(at))
     }
 
-    /// When a wall-clock time is shown first, or the gap that skips it is over; `offset` is a guess at what clocks are ahead.
+    /// When a wall-clock time is shown first, or the gap that skips it is over. `offset` is the expected offset from UTC in seconds; it is
+    /// used if it holds on both sides.
     pub(super) fn first_at(&mut self, local: NaiveDateTime, offset: i64) -> i64 {
         let guess = local.and_utc().timestamp() - offset;
         let no_change = self.at(guess) == offset && self.at(guess - AROUND.num_seconds()) == offset;

@@ -1,4 +1,4 @@
-//! Pure. The delivery window (R46): between which times of a day a run may send. It may cross midnight.
+//! Pure. The delivery window: between which times of a day a run may send. It may cross midnight.
 
 use chrono::{DateTime, Days, Duration, NaiveDateTime, NaiveTime, Timelike as _, Utc};
 use serde::{Deserialize, Serialize};

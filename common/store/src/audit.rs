@@ -1,4 +1,4 @@
-//! The audit trail: everything that changes accounts, keys, tenants and webhooks, by whom, and how it ended (R21, R95). Writing it
+//! The audit trail: everything that changes accounts, keys, tenants and webhooks, by whom, and how it ended. Writing it
 //! never strands the step itself. It stays when its tenant is deleted.
 
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What a tenant sees first: how many of what stand where (R51).
+//! What a tenant sees first: how many of what stand where.
 
 use sqlx::PgPool;
 

@@ -1,4 +1,4 @@
-//! Groups of an account, as WhatsApp last told them (R35).
+//! Groups of an account, as WhatsApp last told them.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -92,7 +92,7 @@ pub struct Facts {
     pub can_post: bool,
 }
 
-/// Replaces the account's groups by what WhatsApp just told (R35).
+/// Replaces the account's groups by what WhatsApp just told.
 ///
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails.

@@ -28,7 +28,7 @@ pub struct Signs {
     pub scheduler_seen: Option<DateTime<Utc>>,
 }
 
-/// Reads the signs of life of all (R60, R90).
+/// Reads the signs of life of all.
 ///
 /// # Errors
 /// When the database does not answer.

@@ -1,4 +1,4 @@
-//! Ends messages that were not sent before their time, so that a run past its delivery window is settled (R46); those of
+//! Ends messages that were not sent before their time, so that a run past its delivery window is settled; those of
 //! runs whose account has lost its phone; those that were accepted for a phone that is gone; and runs that no worker could begin.
 
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Ends logouts that an account's owner did not end in time: an account that was deleted is removed (R15), another is unlinked
-//! here (R91).
+//! Ends logouts that an account's owner did not end in time: an account that was deleted is removed, another is unlinked
+//! here.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Fires what is due: an occurrence becomes a run, once, and its reminder is armed again (R03, R45).
+//! Fires what is due: an occurrence becomes a run, once, and its reminder is armed again.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! Measures what only the rows know: the accounts, what waits and for how long, the workers. Each scheduler does, as none leads,
-//! and each comes to the same figures (R06).
+//! and each comes to the same figures.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Parks pairings that nobody brings to an end: `unpaired` again, never deleted (R20).
+//! Parks pairings that nobody brings to an end: `unpaired` again, never deleted.
 
 use std::time::Duration;
 use store::accounts;

@@ -1,4 +1,4 @@
-//! Rings again for rows that have waited longer than a bell takes: bells may be lost, rows are not (R01).
+//! Rings again for rows that have waited longer than a bell takes: bells may be lost, rows are not.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Settles runs whose messages have left the outbox: `success`, `partial`, `failed` or `paused` (R45, R46).
+//! Settles runs whose messages have left the outbox: `success`, `partial`, `failed` or `paused`.
 
 use std::time::Duration;
 use store::runs;

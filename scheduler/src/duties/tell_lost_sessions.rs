@@ -1,4 +1,4 @@
-//! Tells of sessions whose worker is gone: what says `connected` and has no living owner becomes `disconnected` (R90).
+//! Tells of sessions whose worker is gone: what says `connected` and has no living owner becomes `disconnected`.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

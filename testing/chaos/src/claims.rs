@@ -1,4 +1,4 @@
-//! Pure. Claims against heartbeats: nobody takes an account from an owner who was alive (R02).
+//! Pure. Claims against heartbeats: nobody takes an account from an owner who was alive.
 
 use std::collections::HashMap;
 

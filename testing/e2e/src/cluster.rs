@@ -357,7 +357,7 @@ impl Cluster {
         self.starts().await;
     }
 
-    /// Stops everything. Every event that was told must be as the registry says (R98).
+    /// Stops everything. Every event that was told must be as the registry says.
     pub async fn stop(self, workers: Vec<Part>) {
         // a test may have taken its database away by now
         let wrong = kit::wrong_events(&self.pool).await.unwrap_or_default();

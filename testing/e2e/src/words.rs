@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{Cluster, DEADLINE};
 
-/// What the document promises of every answer (R77).
+/// What the document promises of every answer.
 static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::of(serde_json::to_value(api::document()).unwrap()));
 
 impl Cluster {

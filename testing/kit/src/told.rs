@@ -20,7 +20,7 @@ static REGISTRY: LazyLock<Contract> = LazyLock::new(|| {
 });
 
 /// What is wrong with the events in the rows, each thing once: a kind that the registry lacks, or what its schema does not say
-/// (R98). There must be none.
+///. There must be none.
 ///
 /// # Errors
 /// When the database does not answer.

@@ -23,8 +23,8 @@ impl Supervisor {
         Ok(plan)
     }
 
-    /// Up to how many accounts may be held here to take one that was heard of at `since`: whoever freed it may have left
-    /// the fleet since the last look.
+    /// How many accounts this worker may hold when it claims one that it heard of at `since`. Reads the fleet again if the last
+    /// look is older: the worker that freed the account may have left.
     pub(super) async fn up_to(&self, waits: Waits, since: BootTime) -> store::Result<usize> {
         let of = |plan: Plan| {
             size(match waits {

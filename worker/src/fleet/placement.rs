@@ -1,7 +1,8 @@
 //! Pure. Which worker should hold how many accounts: how many a worker claims, and how many it hands over.
 //!
-//! Nobody leads: each worker looks at the same rows and comes to the same shares. Availability beats balance (what others leave
-//! for [`GRACE`] is taken by whoever has room), and balance beats peace only when somebody is more than a tenth off.
+//! Nobody leads: each worker looks at the same rows and comes to the same shares. Availability comes first: what
+//! others leave for [`GRACE`] is taken by any worker with room. For balance alone, accounts move only when a worker is more than a
+//! tenth off its share.
 //!
 //! A *roll* is under way while workers of an older release stand beside those of the newest. Whatever the older ones free
 //! belongs to the newest ones, and to them in equal parts. So a device moves once, from the last worker of the old release that
@@ -16,7 +17,8 @@ use domain::id::WorkerId;
 pub const GRACE: Duration = Duration::from_secs(5);
 /// Sessions that a worker hands over per second at most.
 pub const SHED_PER_S: u32 = 4;
-/// Whoever took what others had left lets go of nothing for so long: somebody who should take does not.
+/// After taking accounts that others had left, a worker hands over none for this long: a worker that should have taken them is not
+/// working.
 pub const AFTER_OVERFLOW: Duration = Duration::from_secs(60);
 
 /// One worker as the others see it.

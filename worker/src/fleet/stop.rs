@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::balance::size;
 use super::supervisor::Supervisor;
 
-/// For what is cut off to end.
+/// How long sessions that were cut off get to end.
 const CUTTING: Duration = Duration::from_secs(2);
 /// For the last slice of a stop: what is on its way to be acknowledged, and the socket to close.
 const LAST_SLICE: Duration = Duration::from_secs(13);

@@ -3,7 +3,7 @@
 //! Order is kept within a chat: the next message to it goes out when the one before is written as sent. Different chats do
 //! not wait for each other. It never marks a row: a message counts as sent on the server's acknowledgement only, which the actor receives. What
 //! is not acknowledged goes out again, with the same WhatsApp id, on the next connection. That a text of a run is handed over is
-//! written first (R83): a row that an edit has called back since it was read stays here.
+//! written first: a row that an edit has called back since it was read stays here.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -27,13 +27,13 @@ const WINDOW: usize = 64;
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Texts of runs that are marked together, and then handed over one by one: an edit meanwhile takes all of them for sent.
 const MARKED: usize = 8;
-/// Rows that were read longer ago are read again before any more is sent: an edit may have called them back (R44).
+/// Rows that were read longer ago are read again before any more is sent: an edit may have called them back.
 const FRESH: Duration = Duration::from_millis(100);
 /// After a look that found messages whose time had just passed.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// After a failed look at the rows.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// A connection that says for so long that it is none, and does not end, is not to be trusted (R62).
+/// A connection that says for so long that it is none, and does not end, is not to be trusted.
 const UNCONNECTED: Duration = Duration::from_secs(3);
 
 /// What the sender tells the actor.
@@ -144,7 +144,7 @@ impl Sender {
                 return Drained::All;
             }
             step.batch(rows.len()).follows_all(rows.iter().filter_map(|row| row.trace.as_deref()));
-            // the next of each chat; whose delivery window closed since it was read (R46) is not found by the next look
+            // the next of each chat; whose delivery window closed since it was read is not found by the next look
             let mut taken = HashSet::new();
             let mut rows: Vec<_> =
                 rows.into_iter().filter(|row| !is_over(row, read_at) && taken.insert(row.chat.clone())).collect();

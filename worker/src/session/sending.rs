@@ -12,7 +12,7 @@ use super::actor::Actor;
 use super::machine::state::{Event, State};
 use super::outbox::{Report, Sender};
 
-/// Without an acknowledgement for this long the connection is dead, whatever it says (R62).
+/// Without an acknowledgement for this long the connection is dead, whatever it says.
 const ACK_TIMEOUT: Duration = Duration::from_secs(15);
 /// A message is not alone to blame when another one has waited for an answer this long as well.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -131,8 +131,8 @@ pub struct Sorted {
     pub next: Result<Option<DateTime<Utc>>, Error>,
 }
 
-/// Sorts what came due from `first` until `now`. `next` answers the first occurrence strictly after an instant; `enough`
-/// whether computing has cost enough: then of what was not looked at the newest is found, and the rest counts as missed.
+/// Sorts what came due from `first` until `now`. `next` returns the first occurrence strictly after an instant. When `enough` is
+/// true, enumerating stops: only the newest remaining occurrence is found, and the others count as missed.
 pub fn sort(
     first: DateTime<Utc>,
     now: DateTime<Utc>,
@@ -181,8 +181,7 @@ pub fn sort(
     Sorted { fire, missed, uncounted, next: at }
 }
 
-/// The newest occurrence until `now`, from one on that lies before it: `next` of an instant is past `now` for just those
-/// that are not earlier than the newest, so it is found by halving.
+/// The newest occurrence until `now`. Found by bisection: `next(t) > now` holds exactly when `t` is at or after it.
 fn newest(
     first: DateTime<Utc>,
     now: DateTime<Utc>,

@@ -59,17 +59,17 @@ pub enum Ahead {
 /// Something happened to a reminder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// What was due has its runs (R45).
+    /// What was due has its runs.
     Fired,
-    /// It was replaced whole and is armed anew (R44).
+    /// It was replaced whole and is armed anew.
     Edited,
     /// Its tenant paused it.
     Paused,
     /// Its tenant lets it go on, from now.
     Resumed,
-    /// The delivery window closed on a run of it (R46).
+    /// The delivery window closed on a run of it.
     WindowClosed,
-    /// A run that had been paused is over: resumed to its end (R48), or canceled (R49).
+    /// A run that had been paused is over: resumed to its end, or canceled.
     RunOver,
 }
 

@@ -6,33 +6,33 @@ use crate::reminder::life;
 /// Something happened to a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// A worker turned it into messages (R45).
+    /// A worker turned it into messages.
     Expanded,
     /// It can't be sent: the account has no phone, or the delivery window had closed before it began.
     Unsendable,
-    /// Messages have left the outbox; so stand its targets now (R45).
+    /// Messages have left the outbox; this is the current tally of its targets.
     Settled(Tally),
-    /// The delivery window closed while something waited (R46).
+    /// The delivery window closed while something waited.
     WindowClosed {
         /// So stand its targets.
         tally: Tally,
         /// At least one text was delivered.
         delivered: bool,
     },
-    /// Somebody asked to go on (R48).
+    /// Somebody asked to go on.
     Resumed,
-    /// Somebody asked to leave it at that (R49).
+    /// Somebody asked to leave it at that.
     Canceled {
         /// So stand its targets then.
         tally: Tally,
-        /// At least one text had left (R83).
+        /// At least one text had left.
         left: bool,
     },
-    /// Its reminder was edited or deleted (R44).
+    /// Its reminder was edited or deleted.
     Superseded {
         /// So stand its targets then.
         tally: Tally,
-        /// At least one text had left (R83).
+        /// At least one text had left.
         left: bool,
     },
 }
@@ -57,7 +57,7 @@ impl Step {
 }
 
 /// What an event makes of a run; none: it changes nothing, since it comes too late, twice, or is not for this state.
-/// `resumed`: the run was paused before and goes on by request, so that its end lifts the reminder (R48).
+/// `resumed`: the run was paused before and goes on by request, so that its end lifts the reminder.
 #[must_use]
 pub fn decide(status: Status, event: Event, resumed: bool) -> Option<Step> {
     match (status, event) {

@@ -55,9 +55,9 @@ pub enum Status {
     Partial,
     /// No target was sent.
     Failed,
-    /// The delivery window closed on the way (R46).
+    /// The delivery window closed on the way.
     Paused,
-    /// The reminder was edited before this run had begun (R44).
+    /// The reminder was edited before this run had begun.
     Canceled,
     /// It was never begun: it came due too long ago, or while the run before was in progress.
     Missed,
@@ -142,7 +142,7 @@ impl Tally {
         self.pending + self.sent + self.failed + self.skipped
     }
 
-    /// What the targets make of their run (R45): unfinished while one is pending, then `success`, `partial` or `failed`.
+    /// What the targets make of their run: unfinished while one is pending, then `success`, `partial` or `failed`.
     #[must_use]
     pub fn status(self) -> Status {
         if self.pending > 0 {
@@ -156,7 +156,7 @@ impl Tally {
         }
     }
 
-    /// What becomes of a run whose delivery window closed (R46): `paused` if something was delivered, be it one text of a
+    /// What becomes of a run whose delivery window closed: `paused` if something was delivered, be it one text of a
     /// target that is pending still; else `failed`. A run without pending targets is what its targets say.
     #[must_use]
     pub fn status_when_window_closes(self, delivered: bool) -> Status {

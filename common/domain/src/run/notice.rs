@@ -1,4 +1,4 @@
-//! Pure. What a person is told about reminders and their runs (R50): the kinds and the words.
+//! Pure. What a person is told about reminders and their runs: the kinds and the words.
 
 use chrono::{DateTime, Timelike as _, Utc};
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,7 @@ pub fn fired(at: DateTime<Utc>, timezone: &str) -> String {
 }
 
 /// What is told when a run rests or ends; none: nothing to tell, it went well or was called back. A run that failed with
-/// targets pending is one whose delivery window closed: its reminder rests (R46).
+/// targets pending is one whose delivery window closed: its reminder rests.
 #[must_use]
 pub fn ended(status: Status, tally: Tally, chats: Chats) -> Option<(Kind, String)> {
     let delivered = format!("{} of {} {} delivered", tally.sent, tally.total(), chats.noun(tally.total()));

@@ -1,4 +1,4 @@
-//! Pure. Webhooks: where they may lead, how they are signed, when an attempt is repeated, and which events they carry (R63).
+//! Pure. Webhooks: where they may lead, how they are signed, when an attempt is repeated, and which events they carry.
 
 use crate::event::Kind;
 use schedule::nearest::did_you_mean;

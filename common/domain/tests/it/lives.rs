@@ -12,7 +12,7 @@ fn tally(sent: usize, failed: usize, pending: usize) -> Tally {
 }
 
 /// Every event, those that carry targets with each outcome.
-fn run_events() -> Vec<(&'static str, Event)> {
+pub(crate) fn run_events() -> Vec<(&'static str, Event)> {
     vec![
         ("expanded", Event::Expanded),
         ("unsendable", Event::Unsendable),

@@ -1,5 +1,5 @@
 //! Log lines. What others' crates say is bounded by us, whatever `RUST_LOG` asks for: their warnings and errors alone, with every
-//! number masked, as some of them say at lower levels whom they write to, what a QR code holds and what a pairing code is (R99).
+//! number masked, as some of them say at lower levels whom they write to, what a QR code holds and what a pairing code is.
 
 use std::fmt;
 

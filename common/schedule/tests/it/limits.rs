@@ -30,7 +30,7 @@ fn raw_rules_have_floors_and_limits() {
         ("FREQ=MINUTELY;INTERVAL=527041", "INTERVAL must be 1 to 527040"),
         ("FREQ=HOURLY;INTERVAL=8785", "INTERVAL must be 1 to 8784"),
         ("FREQ=DAILY;COUNT=3;UNTIL=20270101", "COUNT and UNTIL"),
-        ("FREQ=DAILY;FREQ=WEEKLY", "FREQ stands there twice"),
+        ("FREQ=DAILY;FREQ=WEEKLY", "FREQ is given twice"),
         ("FREQ=WEEKLY;BYDAY=2MO", "numbered days"),
         ("FREQ=DAILY;BYDAY=-1FR", "numbered days"),
         ("FREQ=MONTHLY;BYDAY=6MO", "BYDAY"),

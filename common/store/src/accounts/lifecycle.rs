@@ -37,7 +37,7 @@ pub enum Deletion {
     LoggingOut,
 }
 
-/// Starts a pairing, or starts it over (R11, R27): a new generation with a window of its own. A device that was linked is
+/// Starts a pairing, or starts it over: a new generation with a window of its own. A device that was linked is
 /// forgotten, so that the next thing its owner does is to show a code. Afterwards ring `Pair`.
 ///
 /// # Errors
@@ -51,7 +51,7 @@ pub async fn pair(
 ) -> Result<Pairing> {
     let mut db = db.into().acquire().await?;
     let mut transaction = db.begin().await?;
-    // each attempt has an epoch of its own: events of the one before can't reach it (R27)
+    // each attempt has an epoch of its own: events of the one before can't reach it
     raise(&mut transaction, tenant, account).await?;
     let before = lock(&mut transaction, tenant, account).await?;
     if !before.status.may_pair() {
@@ -87,8 +87,8 @@ pub async fn pair(
     pairing(&mut *db, tenant, account).await
 }
 
-/// Unpairs from any state (R12, R15): whoever holds the socket is fenced and the credentials are gone when this returns;
-/// the row, its groups and reminders stay. What was queued, and runs under way, end with it (R73): they were meant for this
+/// Unpairs from any state: whoever holds the socket is fenced and the credentials are gone when this returns;
+/// the row, its groups and reminders stay. What was queued, and runs under way, end with it: they were meant for this
 /// phone. WhatsApp is not told. Afterwards ring `Unpair`.
 ///
 /// # Errors
@@ -122,7 +122,7 @@ async fn try_unpair(db: &PgPool, tenant: TenantId, account: AccountId, operator:
     Ok(Unpaired { already_disconnected, listed: before.linked })
 }
 
-/// Logs an account's device out on WhatsApp's side, if its owner can (R91): what was queued, and runs under way, end now, and
+/// Logs an account's device out on WhatsApp's side, if its owner can: what was queued, and runs under way, end now, and
 /// from now on nothing is sent. Afterwards ring `Unpair`, and ask for what came of it with [`super::row::logout_confirmed`]. Answers
 /// whether there is anything to log out; where there is not, the account was unpaired at once.
 ///
@@ -247,8 +247,8 @@ async fn tell_status(
     Events::one(tenant, Some(account), &changed).write(transaction).await
 }
 
-/// Deletes an account from any state (R13, R15): its tenant sees it no more. If no phone is linked the row goes at once,
-/// with its groups and reminders; else its owner logs the device out first (R14). Afterwards ring `Unpair`.
+/// Deletes an account from any state: its tenant sees it no more. If no phone is linked the row goes at once,
+/// with its groups and reminders; else its owner logs the device out first. Afterwards ring `Unpair`.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account, or it has been removed since.

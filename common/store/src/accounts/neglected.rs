@@ -15,7 +15,7 @@ use domain::id::{AccountId, TenantId};
 /// Why a pairing ends that nobody has.
 const ABANDONED: &str = "the pairing was abandoned";
 
-/// Parks pairings that began more than `age` ago and have no live owner: `unpaired` again, never deleted (R20). Whoever still
+/// Parks pairings that began more than `age` ago and have no live owner: `unpaired` again, never deleted. Whoever still
 /// holds the account is fenced by a higher epoch. Answers whose they are, for the bus.
 ///
 /// # Errors
@@ -82,7 +82,7 @@ pub async fn park_stale_pairings(db: &PgPool, age: Duration, limit: i64) -> Resu
 }
 
 /// Tells of accounts that say `connected` and whose lease is no living worker's: they become `disconnected`, with a reason and
-/// an event (R90). Whoever holds their lease by then is left alone. Answers whose they are, for the bus.
+/// an event. Whoever holds their lease by then is left alone. Answers whose they are, for the bus.
 ///
 /// # Errors
 /// When the database does not do it.

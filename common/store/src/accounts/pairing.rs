@@ -15,7 +15,7 @@ use domain::event::{
 };
 use domain::id::{AccountId, TenantId};
 
-/// Shows a QR code: text, running number, and how many seconds it lives (R25, R30). The event is a signal and carries no code;
+/// Shows a QR code: text, running number, and how many seconds it lives. The event is a signal and carries no code;
 /// an equal code is told once.
 ///
 /// # Errors
@@ -48,7 +48,7 @@ pub async fn show_qr(pool: &PgPool, fence: Fence, text: &str, number: i32, for_s
     )
 }
 
-/// Shows the eight-character pairing code (R31); an equal one is told once.
+/// Shows the eight-character pairing code; an equal one is told once.
 ///
 /// # Errors
 /// As [`show_qr`].
@@ -79,7 +79,7 @@ pub async fn show_code(pool: &PgPool, fence: Fence, code: &str) -> Result<()> {
     )
 }
 
-/// Notes that a phone accepted the device: whoever owns the account next logs in instead of showing codes (R26). The row
+/// Notes that a phone accepted the device: whoever owns the account next logs in instead of showing codes. The row
 /// stays `pending` until that login; the code that was shown is used up.
 ///
 /// # Errors
@@ -114,7 +114,7 @@ fn shown(rows: i64) -> Result<()> {
 }
 
 /// Ends a pairing without a link: codes or window ran out, or it can't go on. Status `unpaired`, QR and credentials
-/// cleared, event `session.timeout` (R25).
+/// cleared, event `session.timeout`.
 ///
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails.
@@ -159,7 +159,7 @@ pub async fn give_up(pool: &PgPool, fence: Fence, reason: &str) -> Result<()> {
     Ok(())
 }
 
-/// An audit row of the worker's; one that can't be written never strands the step (R21).
+/// An audit row of the worker's; one that can't be written never strands the step.
 async fn audited(connection: &mut PgConnection, tenant: TenantId, fence: Fence, label: &str, outcome: &str) {
     let operator = Operator::System("worker");
     audit::record(
@@ -187,15 +187,15 @@ pub struct LinkedAs {
 pub enum Linked {
     /// Status `connected`, number stored.
     Connected,
-    /// The phone is linked to another account of the tenant already (R29): this one is `unpaired` again.
+    /// The phone is linked to another account of the tenant already: this one is `unpaired` again.
     Duplicate {
         /// The label of the account that keeps working.
         of: String,
     },
 }
 
-/// Writes the first connection of a pairing (R26), or ends it as a duplicate (R29): number, status, audit and events. What was
-/// accepted for another phone ends before (R73).
+/// Writes the first connection of a pairing, or ends it as a duplicate: number, status, audit and events. What was
+/// accepted for another phone ends before.
 ///
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails.
@@ -268,7 +268,7 @@ async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linke
         UPDATE accounts SET
             status = $2, status_reason = CASE WHEN $2 = 'connected' THEN NULL ELSE $3 END,
             wanted = CASE WHEN $2 = 'connected' THEN wanted WHEN wanted = 'online' THEN 'offline' ELSE wanted END,
-            phone_number = $4, jid = $5, lid = $6, push_name = $7, -- a duplicate is `unpaired`, and has none of them (R92)
+            phone_number = $4, jid = $5, lid = $6, push_name = $7, -- a duplicate is `unpaired`, and has none of them
             linked_at = CASE WHEN $2 = 'connected' THEN coalesce(linked_at, now()) ELSE linked_at END,
             connected_at = CASE WHEN $2 = 'connected' THEN now() ELSE connected_at END,
             disconnected_at = CASE WHEN $2 = 'connected' THEN NULL ELSE disconnected_at END,

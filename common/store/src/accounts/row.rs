@@ -80,7 +80,7 @@ pub struct Pairing {
     pub qr_text: Option<String>,
 }
 
-/// Adds an account: unpaired, with nothing but a label (R10).
+/// Adds an account: unpaired, with nothing but a label.
 ///
 /// # Errors
 /// When the database does not do it; [`Error::NotFound`] when the tenant is gone.
@@ -141,7 +141,7 @@ pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId) ->
     .ok_or(Error::NotFound)
 }
 
-/// A page of a tenant's accounts in the order in which they were added, whatever they are called (R19).
+/// A page of a tenant's accounts in the order in which they were added, whatever they are called.
 ///
 /// # Errors
 /// When the database does not answer.

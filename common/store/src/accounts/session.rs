@@ -20,7 +20,7 @@ pub struct SessionRow {
     pub wanted: String,
     /// Where it stands.
     pub status: Status,
-    /// The attempt's number (R27).
+    /// The attempt's number.
     pub generation: i64,
     /// `qr` or `code`, while a pairing is under way.
     pub pairing_method: Option<String>,

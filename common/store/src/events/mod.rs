@@ -152,7 +152,7 @@ pub enum Place {
     Ahead,
 }
 
-/// Looks at a position before a reader goes on from it (R94).
+/// Looks at a position before a reader goes on from it.
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is no such tenant; else when the database does not answer.

@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use crate::error::Result;
 
 /// Removes up to `limit` events older than `age`; answers how many, and which tenants are told. A stream that resumes from
-/// before them is refused (R94). What a webhook in use had still to take is lost to it: in the same statement
+/// before them is refused. What a webhook in use had still to take is lost to it: in the same statement
 /// an event says so.
 ///
 /// # Errors

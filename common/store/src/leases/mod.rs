@@ -37,7 +37,7 @@ pub struct Claim {
 }
 
 /// Claims what may be claimed of `accounts`: those that should be online or erased, and whose previous owner is gone,
-/// has stopped, or has been silent for longer than its lease lives (R02). Never steals from a living owner, and leaves to its
+/// has stopped, or has been silent for longer than its lease lives. Never steals from a living owner, and leaves to its
 /// heir what an operator hands over. `given_back`: only what has no owner at all.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
 //! What of a run is handed over to a connection: that is written first, so that whoever edits the reminder or cancels the run at
-//! the same time knows what has left (R83). A row that was called back before is not handed over any more.
+//! the same time knows what has left. A row that was called back before is not handed over any more.
 
 use sqlx::PgPool;
 use uuid::Uuid;

@@ -15,8 +15,8 @@ use crate::runs::correct::{self, Which};
 /// Why a message is not sent whose time is over.
 const EXPIRED: &str = "not sent before expires_at";
 
-/// Ends queued messages whose `expires_at` passed more than `age` ago. A session does not send them since; what it sent
-/// before has been acknowledged by then, or nobody knows. Answers whose they are, for the bus.
+/// Ends queued messages whose `expires_at` passed more than `age` ago. Sessions stop sending
+/// at `expires_at`; `age` leaves time for late acknowledgements. Returns the tenants to signal.
 ///
 /// # Errors
 /// When the database does not do it.
@@ -52,7 +52,7 @@ pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<V
 }
 
 /// Ends queued messages of runs whose account has had no phone for `age`, or was logged out by it for as long as its reminder
-/// catches up (an hour, where that is gone): until then the same phone may be linked again, and gets on with them (R73). A run that
+/// catches up (an hour, where that is gone): until then the same phone may be linked again, and gets on with them. A run that
 /// nobody can send would never be over, and would stand in the way of the next one for ever. Messages that were sent by request wait
 /// for a phone instead.
 /// Answers whose they are, for the bus.
@@ -97,7 +97,7 @@ pub async fn strand_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<T
     Ok(tenants.into_iter().map(|row| row.tenant).collect())
 }
 
-/// Corrects runs that are over, of which a text counted as sent, since it had been handed over, and was not (R83).
+/// Corrects runs that are over, of which a text counted as sent, since it had been handed over, and was not.
 async fn correct_over(db: &PgPool, runs: impl Iterator<Item = Uuid>) {
     if let Err(error) = correct::correct(db, &runs.collect::<Vec<_>>(), Which::Over).await {
         tracing::warn!(%error, "runs that are over could not be corrected");

@@ -40,7 +40,7 @@ pub struct Waiting {
 }
 
 /// The account's oldest queued messages in order, without those to chats that are `busy` now, those that have
-/// expired, and those that were accepted for another phone (R73). A deleted account sends nothing more.
+/// expired, and those that were accepted for another phone. A deleted account sends nothing more.
 ///
 /// # Errors
 /// When the database fails.
@@ -227,7 +227,7 @@ pub struct Receipt {
     pub at: DateTime<Utc>,
 }
 
-/// Moves messages on to `delivered` and `read`, never back; in a group the first member's receipt counts (R36). A receipt is
+/// Moves messages on to `delivered` and `read`, never back; in a group the first member's receipt counts. A receipt is
 /// an answer as well: a message whose acknowledgement was lost has left, also one that was called back, had expired or was
 /// given up meanwhile. Every state that it came through is told, and no time lies before the one of the state before: phones
 /// tell theirs in whole seconds, by their own clock. Answers the runs that were touched, to be settled.

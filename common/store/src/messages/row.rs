@@ -69,7 +69,7 @@ pub struct Draft<'a> {
 }
 
 /// Queues a message in one round trip: the account is checked and the row written by one statement. When this has committed the
-/// message is safe (R01). Afterwards ring `Send`.
+/// message is safe. Afterwards ring `Send`.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account, [`Conflict::NotConnected`] when the account will not be online

@@ -1,5 +1,5 @@
 //! What is queued and will not be sent, because it was accepted for a phone that is gone: a message goes out from the phone that
-//! it was accepted for, or not at all (R73).
+//! it was accepted for, or not at all.
 //!
 //! What an account has queued may be much, so that a request ends a first part of it and the scheduler's duty the rest. Nothing
 //! of the rest goes out meanwhile: the outbox does not show it.

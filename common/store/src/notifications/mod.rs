@@ -1,4 +1,4 @@
-//! Notifications: what a person is told about reminders and their runs (R50), and what of it was read.
+//! Notifications: what a person is told about reminders and their runs, and what of it was read.
 
 pub(crate) mod notices;
 

@@ -7,7 +7,7 @@ use crate::error::Result;
 use domain::id::{ReminderId, RunId, TenantId};
 use domain::run::notice::Kind;
 
-/// Notifications for people (R50).
+/// Notifications for people.
 #[derive(Default)]
 pub(crate) struct Notices {
     ids: Vec<Uuid>,

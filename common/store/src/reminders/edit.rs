@@ -1,4 +1,4 @@
-//! Editing a reminder: one that changes what fires arms it anew (R44), any other leaves all of that alone (R83).
+//! Editing a reminder: one that changes what fires arms it anew, any other leaves all of that alone.
 
 use sqlx::{PgConnection, PgPool};
 
@@ -38,7 +38,7 @@ impl Reminder {
 }
 
 /// Writes an edit that leaves alone what is sent, to whom, from where and when: its runs go on, it rests if it rested, and no
-/// occurrence fires again (R83). False: by now the plan says something else than the reminder; nothing is changed.
+/// occurrence fires again. False: by now the plan says something else than the reminder; nothing is changed.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such reminder; [`Error::Changed`] when it has another version than the plan expects.
@@ -69,7 +69,7 @@ pub async fn rename(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
     Ok(true)
 }
 
-/// Replaces a reminder whole and arms it anew (R44): whatever was pending under the old plan never fires.
+/// Replaces a reminder whole and arms it anew: whatever was pending under the old plan never fires.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such reminder, or no such account; [`Error::Changed`] when it has another version than
@@ -152,7 +152,7 @@ fn expect(expected: Option<i32>, version: i32) -> Result<()> {
 }
 
 /// An occurrence whose run was called back before anything of it was sent has no second run: if the edited reminder has it
-/// as well, it fires at the next full minute (R43). What was sent while it was being edited does not go out again.
+/// as well, it fires at the next full minute. What was sent while it was being edited does not go out again.
 async fn rearm(transaction: &mut PgConnection, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<()> {
     let past = read_past(transaction, tenant, reminder).await?;
     let stored = Stored {

@@ -1,4 +1,4 @@
-//! What stops a reminder and what lets it go on: its tenant, and the runs that were paused (R46, R48, R49).
+//! What stops a reminder and what lets it go on: its tenant, and the runs that were paused.
 //!
 //! Lock order, as everywhere: a reminder's runs first, then the reminder.
 
@@ -203,7 +203,7 @@ pub(crate) async fn lock_all(
     Ok(())
 }
 
-/// Lets reminders rest whose delivery window closed on a run (R46), unless they were edited since that run fired. The caller has
+/// Lets reminders rest whose delivery window closed on a run, unless they were edited since that run fired. The caller has
 /// locked them.
 ///
 /// # Errors

@@ -110,7 +110,7 @@ pub struct Plan {
     /// The chats in canonical form, in order, each once.
     pub targets: Vec<String>,
     /// The occurrence of a minute ago in whose place it fires first, and the one after that. What a reminder that was deleted since has
-    /// sent is not sent again (R83).
+    /// sent is not sent again.
     pub stands_for: Option<(DateTime<Utc>, Option<DateTime<Utc>>)>,
     /// The version that the editor has read; none: it is edited whatever it is by now.
     pub expected: Option<i32>,

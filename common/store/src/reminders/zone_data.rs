@@ -103,8 +103,8 @@ async fn lock_outdated(transaction: &mut PgConnection, version: &str, limit: i64
     Ok(planned)
 }
 
-/// Looks at what is due: what is known to be planned with zone data older than this program's, and was not planned anew yet, is due
-/// when today's data says. Else it would fire twice when it lies later by today's: now, and then. Answers what is to be told.
+/// Plans due reminders anew that were planned with older zone data, before they fire. Without this, one whose time moved later would
+/// fire twice: now, and then. Returns what is to be told.
 pub(crate) fn replan(due: &mut [Due]) -> Events {
     let mut events = Events::default();
     for due in due {

@@ -1,4 +1,4 @@
-//! What people decide about runs: go on with one that rests (R48), leave one at that (R49), clear the history (R47).
+//! What people decide about runs: go on with one that rests, leave one at that, clear the history.
 
 use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection, PgPool};
@@ -59,7 +59,7 @@ async fn lock(transaction: &mut PgConnection, tenant: TenantId, run: RunId) -> R
     found.ok_or(Error::NotFound)
 }
 
-/// Goes on with a paused run (R48): what was not sent of its pending targets is queued again, in the rows and under the
+/// Goes on with a paused run: what was not sent of its pending targets is queued again, in the rows and under the
 /// WhatsApp ids that it had, so that nothing is sent twice whoever crashes. The delivery window is that of today. Allowed
 /// while the reminder is paused; asked for twice, it goes on once.
 ///
@@ -135,7 +135,7 @@ pub struct Canceled {
     pub next: Option<RunId>,
 }
 
-/// Leaves a run at what has left (R49, R84): that stays sent, the rest is called back and skipped. It is `partial` then, or
+/// Leaves a run at what has left: that stays sent, the rest is called back and skipped. It is `partial` then, or
 /// `canceled` if nothing had left; no edit of its reminder brings it back. One that was paused lifts its reminder.
 ///
 /// # Errors
@@ -229,7 +229,7 @@ fn canceled(tally: Tally, left: i64) -> String {
     words
 }
 
-/// Clears the history (R47): removes every run of the tenant that is over and that the filter lets through, those of deleted
+/// Clears the history: removes every run of the tenant that is over and that the filter lets through, those of deleted
 /// reminders included. Runs that are not over stay: they are work, not history. Answers how many were removed.
 ///
 /// # Errors

@@ -43,7 +43,7 @@ pub enum Expansion {
     Dropped {
         /// Whose.
         tenant: TenantId,
-        /// `canceled` when its reminder was edited or deleted since (R44), `failed` otherwise.
+        /// `canceled` when its reminder was edited or deleted since, `failed` otherwise.
         status: Status,
         /// Why, for a person.
         reason: String,
@@ -87,7 +87,7 @@ enum Plan {
 }
 
 /// Turns a pending run into messages: every text for the first target, then for the next, in the order of the reminder.
-/// Messages of a run with a delivery window expire when it closes (R46).
+/// Messages of a run with a delivery window expire when it closes.
 ///
 /// # Errors
 /// When the database does not do it; the run is then pending still.

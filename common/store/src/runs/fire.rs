@@ -38,7 +38,7 @@ pub struct Firing {
 }
 
 /// Fires up to `limit` due reminders of all tenants, the longest overdue first: runs and their targets are written and the
-/// reminder re-armed in one transaction (R03, R45). Any number of schedulers may do this at once.
+/// reminder re-armed in one transaction. Any number of schedulers may do this at once.
 ///
 /// Of occurrences that came due while no scheduler ran, those fire that the reminder's `misfire` and `catchup_window_s`
 /// let through; of the others the first ten have a run `missed` each, and an event tells of all. The next occurrence lies

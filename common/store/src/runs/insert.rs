@@ -47,7 +47,7 @@ impl Open {
     }
 }
 
-/// Counts them. A run that rests, or goes on after a pause, is not in the way of the next occurrence (R48).
+/// Counts them. A run that rests, or goes on after a pause, is not in the way of the next occurrence.
 pub(super) async fn open_runs(transaction: &mut PgConnection, due: &[Due]) -> Result<Open> {
     let reminders: Vec<Uuid> = due.iter().map(|due| due.id.0).collect();
     let rows = sqlx::query!(

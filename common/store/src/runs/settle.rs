@@ -1,4 +1,4 @@
-//! Settling runs: targets take their state from their messages, and a run its own from its targets (R45, R46).
+//! Settling runs: targets take their state from their messages, and a run its own from its targets.
 
 use std::collections::HashMap;
 
@@ -90,7 +90,7 @@ pub async fn unsettled_runs(db: &PgPool, limit: i64) -> Result<Vec<RunId>> {
 /// that somebody else settles at the same time is left to them.
 ///
 /// A target of which a text was not sent before the delivery window closed stays pending: the run is then `paused` if
-/// something was sent, else `failed`, and its reminder rests. The end of a run that was resumed lifts its reminder (R48).
+/// something was sent, else `failed`, and its reminder rests. The end of a run that was resumed lifts its reminder.
 /// A run that is over already is corrected by what was acknowledged since.
 ///
 /// # Errors

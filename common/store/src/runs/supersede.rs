@@ -1,5 +1,5 @@
-//! Runs that are called back: what an edit or a delete means for those that are not over (R44). They end, what has left stays on
-//! record as sent (R83), and it is told.
+//! Runs that are called back: what an edit or a delete means for those that are not over. They end, what has left stays on
+//! record as sent, and it is told.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -60,7 +60,7 @@ pub(crate) async fn cancel_open(
 }
 
 /// Ends unfinished runs that the caller has locked: what has not left is never sent. What was handed over counts as sent, and is left
-/// to its acknowledgement (R83).
+/// to its acknowledgement.
 ///
 /// # Errors
 /// When the database does not do it.
@@ -95,8 +95,8 @@ pub(super) async fn cancel_messages(
     Ok(())
 }
 
-/// A target whose texts had all left is what they made of it, settled or not; of one that got a part it is said how much.
-/// That one is `part` then.
+/// Ends the targets of these runs. If all texts of a target were sent, its state follows from them. If only some were, the target
+/// becomes `part`, and its reason says how many.
 ///
 /// # Errors
 /// When the database does not do it.

@@ -55,9 +55,9 @@ pub async fn delivered(
     Ok(row.map(|row| (row.seconds, row.version)))
 }
 
-/// An attempt failed, the one after `attempts` others; `counts` says whether it speaks against the receiver, else it was refused. The last delivery
-/// that fails for good takes the webhook's failures with it: the next one, days later, begins anew. Answers the webhook's
-/// [`Held::version`](super::follow::Held::version), none when somebody else was first.
+/// Writes that an attempt failed, the one after `attempts` others. `counts`: it adds to the webhook's failures; else the receiver
+/// refused this delivery. The failures are forgotten once the last pending delivery has failed for good. Returns the webhook's
+/// [`Held::version`](super::follow::Held::version); none when another worker was first.
 ///
 /// # Errors
 /// When the database fails: the delivery stays as it is.

@@ -1,4 +1,4 @@
-//! Webhooks: where a tenant's events are posted to (R63). What is on its way stands in [`deliveries`]; the worker's side in
+//! Webhooks: where a tenant's events are posted to. What is on its way stands in [`deliveries`]; the worker's side in
 //! [`follow`] and [`ends`].
 
 use chrono::{DateTime, Utc};

@@ -1,6 +1,7 @@
 //! One test binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests")]
 mod beside;
+mod catalogue;
 mod claims;
 mod conflict;
 mod credentials;

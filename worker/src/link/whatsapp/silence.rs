@@ -1,4 +1,4 @@
-//! Finds a connection that is logged in and dead (R62).
+//! Finds a connection that is logged in and dead.
 //!
 //! The library asks as well, but takes up to 65 s: it looks at a moment of its own every 15 to 30 s, waits for the next one
 //! where something came in the last 15 s, and gives the answer 20 s. We look more often, so that a minute always suffices.

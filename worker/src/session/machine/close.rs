@@ -1,4 +1,4 @@
-//! Pure. What a session does when its connection has ended: the machine's rules for a close (R28).
+//! Pure. What a session does when its connection has ended: the machine's rules for a close.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::link::CloseReason;
 
 /// How long an outdated client waits for a newer version to be configured or fetched.
 const AFTER_OUTDATED: Duration = Duration::from_secs(300);
-/// Tries to log a device out before its account is removed, or unlinked here, all the same (R14).
+/// Tries to log a device out before its account is removed, or unlinked here, all the same.
 const LOGOUT_TRIES: u32 = 3;
 
-/// The end of a connection (R28): a leaked close is ignored, one that we asked for is consumed, the one after a scan is a
+/// The end of a connection: a leaked close is ignored, one that we asked for is consumed, the one after a scan is a
 /// step of pairing, and the rest is decided by what the account is.
 pub(super) fn closed(state: State, reason: CloseReason, now: BootTime) -> (State, Vec<Action>) {
     match state {
@@ -51,8 +51,8 @@ pub(super) fn closed(state: State, reason: CloseReason, now: BootTime) -> (State
     }
 }
 
-/// Before a phone accepted: the attempt is over, and no new one starts by itself (R18). Only where WhatsApp asks for a new
-/// connection (515) the attempt goes on with one, at once the first time, as long as its window lasts (R25).
+/// Before a phone accepted: the attempt is over, and no new one starts by itself. Only where WhatsApp asks for a new
+/// connection (515) the attempt goes on with one, at once the first time, as long as its window lasts.
 fn pairing_closed(
     reason: &CloseReason,
     until: BootTime,
@@ -82,7 +82,7 @@ fn pairing_closed(
 }
 
 /// Between a phone's yes and the first login: whatever closed, the credentials are good, and the next login decides.
-/// A second, stale close finds `Opening` and is a failed try at most, never a timeout (R26).
+/// A second, stale close finds `Opening` and is a failed try at most, never a timeout.
 fn accepted_closed(reason: &CloseReason, now: BootTime) -> (State, Vec<Action>) {
     match reason {
         CloseReason::Fenced => (State::Ended(End::Lost(Loss::Fenced)), vec![]),
@@ -114,7 +114,7 @@ fn logout_closed(reason: &CloseReason, end: End, tries: u32, now: BootTime) -> (
         }
         // it is gone already
         CloseReason::LoggedOut { .. } => (State::Ended(end), finish(end, true)),
-        // a logout that can't be had never strands what was asked for (R14)
+        // a logout that can't be had never strands what was asked for
         CloseReason::RestartRequired
         | CloseReason::Dropped(_)
         | CloseReason::Requested
@@ -162,7 +162,7 @@ fn live_closed(reason: CloseReason, purpose: Purpose, before: u32, now: BootTime
     (state, actions)
 }
 
-/// A connection that gets nowhere, or says nothing any more: it is open still, so it is closed first (R62).
+/// A connection that gets nowhere, or says nothing any more: it is open still, so it is closed first.
 pub(super) fn unanswered(cause: RestartCause, purpose: Purpose, before: u32, now: BootTime) -> (State, Vec<Action>) {
     let tries = before + 1;
     if let Purpose::LogOut { end } = purpose

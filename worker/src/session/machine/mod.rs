@@ -1,9 +1,9 @@
 //! Pure. What a session does about what happens to it: `decide(state, event, now) -> (state, actions)`.
 //!
-//! Every rule of an account's live life is here (R11–R18, R25–R29): no clock, no store, no socket. A session never sees
-//! events of another generation, since each generation has an epoch, and each epoch a session, of its own (R27). A stop
+//! Every rule of an account's live life is here: no clock, no store, no socket. A session never sees
+//! events of another generation, since each generation has an epoch, and each epoch a session, of its own. A stop
 //! that we asked for is a state (`Closing`), not a flag: the close event that follows is consumed by it once, writes no
-//! status and opens nothing (R17).
+//! status and opens nothing.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub mod restart;
 pub mod state;
 mod steps;
 
-/// A connection that has had its turn is logged in, or shows a code, within this; so is the close after a phone's yes (R62).
+/// A connection that has had its turn is logged in, or shows a code, within this; so is the close after a phone's yes.
 const ANSWER: Duration = Duration::from_secs(30);
 /// How long a session that is given back waits for the acknowledgements of what is on its way.
 const FINISHING: Duration = Duration::from_secs(3);
@@ -63,7 +63,7 @@ fn stop(state: State, end: End, how: Action, now: BootTime) -> (State, Vec<Actio
         // what is on its way is acknowledged and written first
         State::Online { .. } if end == End::Released => (State::Finishing { until: now + FINISHING }, vec![]),
         State::Finishing { .. } if end == End::Released => (state, vec![]),
-        // a logout that was begun is bounded, and nobody else would end it (R14, R29)
+        // a logout that was begun is bounded, and nobody else would end it
         State::LoggingOut { .. } if !lost => (state, vec![]),
         State::Opening { .. }
         | State::Pairing { .. }
@@ -91,7 +91,7 @@ fn opened(state: State, now: BootTime) -> (State, Vec<Action>) {
 
 fn row(state: State, facts: Facts, now: BootTime) -> (State, Vec<Action>) {
     match facts.wanted {
-        // whoever wrote `offline` wrote the status, too; we only go (R17)
+        // whoever wrote `offline` wrote the status, too; we only go
         Wanted::Offline => stop(state, End::Settled, Action::Close, now),
         Wanted::Unlinked => log_out(state, &facts, End::Unlinked, now),
         Wanted::Erased => log_out(state, &facts, End::Removed, now),
@@ -197,7 +197,7 @@ fn tick(state: State, now: BootTime) -> (State, Vec<Action>) {
         }
         State::Pairing { .. } | State::Opening { purpose: Purpose::Pair { .. }, .. } => give_up(NOT_SCANNED, now),
         State::Opening { purpose, tries, .. } => unanswered(RestartCause::NoAnswer, purpose, tries, now),
-        // the credentials are good: the next login decides, as after any other end (R26)
+        // the credentials are good: the next login decides, as after any other end
         State::Accepted { .. } => {
             closing(After::Reopen { purpose: Purpose::FirstLogin, tries: 0 }, vec![Action::Close], now)
         }
@@ -334,7 +334,7 @@ fn linked(state: State, other: Option<String>, now: BootTime) -> (State, Vec<Act
         (State::Linking { tries }, None) => {
             (State::Online { since: now, tries }, vec![Action::Drain, Action::SyncGroups])
         }
-        // the original keeps working; this device goes, on the phone's side too (R29)
+        // the original keeps working; this device goes, on the phone's side too
         (State::Linking { .. }, Some(_)) => logging_out(End::Settled, now),
         (state, _) => (state, vec![]),
     }

@@ -1,5 +1,5 @@
 //! Pure. How often and after what pause a connection is made again, and what is told of it: a session that connects and
-//! drops at once is not a new session each time, and a loop of restarts is visible (R62).
+//! drops at once is not a new session each time, and a loop of restarts is visible.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ fn worth_telling(tries: u32) -> bool {
 }
 
 /// What a restart leaves behind: a count, the status with its reason, and now and then an event. Until the first login has
-/// been written the row stays `pending` (R26), and a removal has no status of its own.
+/// been written the row stays `pending`, and a removal has no status of its own.
 pub(super) fn told(purpose: &Purpose, cause: RestartCause, tries: u32, words: &str) -> Vec<Action> {
     let mut actions = vec![Action::Restart { cause }];
     if *purpose == Purpose::Resume {

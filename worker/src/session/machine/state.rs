@@ -11,19 +11,19 @@ use crate::link::CloseReason;
 /// What a connection is opened for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Purpose {
-    /// To show codes until a phone accepts one. It never loops by itself (R18); where WhatsApp asks for a new connection (515)
+    /// To show codes until a phone accepts one. It never loops by itself; where WhatsApp asks for a new connection (515)
     /// it gets one, within the window.
     Pair {
-        /// End of the pairing window, the single authority (R25).
+        /// End of the pairing window, the single authority.
         until: BootTime,
         /// The number to pair by code; none: by QR.
         code_for: Option<String>,
     },
-    /// The first login after a phone accepted the device (R26).
+    /// The first login after a phone accepted the device.
     FirstLogin,
     /// To be online again with credentials that worked before.
     Resume,
-    /// To log the device out on WhatsApp's side before the account is removed (R14) or unlinked.
+    /// To log the device out on WhatsApp's side before the account is removed or unlinked.
     LogOut {
         /// [`End::Removed`] or [`End::Unlinked`].
         end: End,
@@ -55,12 +55,12 @@ pub enum State {
         /// Restarts in a row before.
         tries: u32,
     },
-    /// A phone accepted the device; WhatsApp's close (515) is the next step (R26).
+    /// A phone accepted the device; WhatsApp's close (515) is the next step.
     Accepted {
         /// Without that close, the connection is given up at this instant.
         until: BootTime,
     },
-    /// Logged in for the first time; the duplicate guard is being asked (R29), for no longer than we may act.
+    /// Logged in for the first time; the duplicate guard is being asked, for no longer than we may act.
     Linking {
         /// Restarts in a row before.
         tries: u32,
@@ -279,7 +279,7 @@ impl State {
     }
 
     /// When [`Event::Tick`] is due. A state that waits for something outside of us has such an instant, or stands for
-    /// something that ends with the right to act; none waits for ever (R62).
+    /// something that ends with the right to act; none waits for ever.
     #[must_use]
     pub fn wakes_at(&self) -> Option<BootTime> {
         match self {

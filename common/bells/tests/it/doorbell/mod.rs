@@ -359,7 +359,7 @@ async fn finished_jobs_are_cleared_away() {
         let bells: Vec<_> = accounts(600).into_iter().map(send).collect();
         patient(&bell, &bells).await;
         eventually(Duration::from_secs(20), || {
-            handler.bells() == round * 600 && handler.by(Path::Queue) == round * 600
+            handler.bells() >= round * 600 && handler.by(Path::Queue) >= round * 600
         })
         .await;
     }

@@ -1,0 +1,66 @@
+//! The schema as Postgres's catalogue shows it: whose rows are in which table, and that they go with their tenant.
+
+use sqlx::PgPool;
+use store::MIGRATOR;
+
+/// Tables of the house: nothing in them is a tenant's.
+const OF_THE_HOUSE: [&str; 6] = ["_sqlx_migrations", "event_era", "schedulers", "settings", "tenants", "workers"];
+/// Tables of one account, whose rows only its owner or a claim reaches, by the account's id; they go with it.
+const OF_AN_ACCOUNT: [&str; 4] = ["credentials", "hand_overs", "leases", "passkeys"];
+/// Tables in which a row without a tenant is the platform's own: its keys, what it did, and answers to it.
+const OF_THE_PLATFORM_TOO: [&str; 3] = ["answers", "api_keys", "audit"];
+/// What outlives its tenant: the trail of what was done stays with the operator (R95).
+const OUTLIVES: [&str; 1] = ["audit"];
+
+struct Table {
+    name: String,
+    is_not_null: Option<bool>,
+    leads_an_index: bool,
+    goes_with_the_tenant: bool,
+    goes_with_the_account: bool,
+}
+
+/// R105: every table with tenants' rows names the tenant in each row, leads an index with it, and loses the rows with the tenant.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn every_row_of_a_tenant_says_so_and_goes_with_it(db: PgPool) {
+    let found: Vec<(String, Option<bool>, bool, bool, bool)> = sqlx::query_as(
+        "SELECT c.relname::text,
+                (SELECT a.attnotnull FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id'),
+                EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+                        WHERE i.indrelid = c.oid AND a.attname = 'tenant_id'),
+                EXISTS (SELECT FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (k.conkey)
+                        WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.confdeltype = 'c' AND a.attname = 'tenant_id'),
+                EXISTS (SELECT FROM pg_constraint k JOIN pg_class r ON r.oid = k.confrelid
+                        WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.confdeltype = 'c' AND r.relname = 'accounts')
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') ORDER BY c.relname",
+    )
+    .fetch_all(&db)
+    .await
+    .unwrap();
+    let tables = found.into_iter().map(|(name, is_not_null, leads_an_index, with_tenant, with_account)| Table {
+        name,
+        is_not_null,
+        leads_an_index,
+        goes_with_the_tenant: with_tenant,
+        goes_with_the_account: with_account,
+    });
+    let mut seen = 0;
+    for table in tables {
+        let (name, is) = (table.name.as_str(), |list: &[&str]| list.contains(&table.name.as_str()));
+        seen += 1;
+        if is(&OF_THE_HOUSE) {
+            assert_eq!(table.is_not_null, None, "{name} is a table of the house, and has a tenant");
+            continue;
+        }
+        if is(&OF_AN_ACCOUNT) {
+            assert!(table.goes_with_the_account, "{name} does not go with its account");
+            continue;
+        }
+        assert!(table.is_not_null.is_some(), "{name}: whose rows are they?");
+        assert!(table.is_not_null == Some(true) || is(&OF_THE_PLATFORM_TOO), "{name} may have a row of nobody");
+        assert!(table.leads_an_index, "{name} has no index that begins with the tenant");
+        assert!(table.goes_with_the_tenant || is(&OUTLIVES), "{name} keeps rows of a tenant that is gone");
+    }
+    assert!(seen >= 25, "{seen} tables");
+}
