@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bells::announce;
 use bells::bus::Bus;
 use bells::doorbell::Doorbell;
 use bells::redis_health::RedisHealth;
-use domain::job::Bell;
+use domain::committed::{After, Committed};
 use domain::webhook::address::Rules;
 use process::ops::Pulse;
 use process::telemetry::metrics::labels::{BellKind, RingOutcome};
@@ -75,18 +76,29 @@ impl Context {
         })
     }
 
-    /// Rings, after the commit and beside the answer: whether it succeeds changes nothing, as the row is the truth.
-    pub fn ring(&self, bell: Bell) {
+    /// Signals and rings what follows a commit, beside the answer: whether it succeeds changes nothing, as the row is the truth.
+    pub fn announce<T>(&self, committed: Committed<T>) -> T {
+        let (value, after) = committed.parts();
+        self.tell(after);
+        value
+    }
+
+    /// The same of several steps of one transaction.
+    pub fn tell(&self, after: After) {
+        announce::signal(&self.bus, &after);
+        if after.bells.is_empty() {
+            return;
+        }
         let Ok(permit) = self.rings.clone().try_acquire_owned() else {
-            metrics::BELLS_RUNG.of((BellKind::from(&bell), RingOutcome::Failed)).inc();
+            for (bell, _) in &after.bells {
+                metrics::BELLS_RUNG.of((BellKind::from(bell), RingOutcome::Failed)).inc();
+            }
             return;
         };
         let doorbell = self.doorbell.clone();
         tokio::spawn(trace::carry(async move {
-            match tokio::time::timeout(RING_TIMEOUT, doorbell.ring(&bell)).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => tracing::warn!(%bell, %error, "a bell did not ring; the row waits"),
-                Err(_) => tracing::warn!(%bell, "a bell did not ring in time; the row waits"),
+            if tokio::time::timeout(RING_TIMEOUT, announce::ring(&doorbell, after)).await.is_err() {
+                tracing::warn!("a bell did not ring in time; the row waits");
             }
             drop(permit);
         }));

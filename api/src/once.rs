@@ -9,9 +9,9 @@
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use domain::committed::After;
 use domain::conflict::Conflict;
 use domain::id::{AccountId, TenantId};
-use domain::job::Bell;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -133,7 +133,7 @@ impl<B> Once<B> {
     pub async fn begin(&self, context: &Context, tenant: Option<TenantId>) -> Result<Begun> {
         let asked = self.asked.clone();
         match idempotency::begin(&context.db, tenant, asked.as_ref().map(|asked| asked.key.clone())).await? {
-            idempotency::Begun::First(turn) => Ok(Begun::First(Turn { turn, tenant, asked })),
+            idempotency::Begun::First(turn) => Ok(Begun::First(Turn { turn, asked })),
             idempotency::Begun::Reused => Err(Problem::KeyReused),
             idempotency::Begun::Again(answer) => again(answer, asked.as_ref()).map(Begun::Again),
         }
@@ -148,7 +148,6 @@ impl<B> Once<B> {
 /// The work of a request, which happens once.
 pub struct Turn {
     turn: idempotency::Turn,
-    tenant: Option<TenantId>,
     asked: Option<Asked>,
 }
 
@@ -175,10 +174,7 @@ impl Turn {
             sealed: done.is_secret,
         };
         self.turn.end(&answer, done.account).await?;
-        done.bells.into_iter().for_each(|bell| context.ring(bell));
-        if let Some(tenant) = self.tenant.filter(|_| done.is_signaled) {
-            context.bus.signal(tenant);
-        }
+        context.tell(done.after);
         Ok(respond(done.status, done.location.as_deref(), done.is_secret, done.body))
     }
 }
@@ -232,8 +228,7 @@ pub struct Done {
     location: Option<String>,
     account: Option<AccountId>,
     is_secret: bool,
-    bells: Vec<Bell>,
-    is_signaled: bool,
+    after: After,
 }
 
 impl Done {
@@ -243,15 +238,7 @@ impl Done {
     /// A fault of ours: it can't be written as JSON.
     pub fn new(status: StatusCode, body: &impl Serialize) -> Result<Self> {
         let body = serde_json::to_vec(body).map_err(|error| Problem::internal(&error))?;
-        Ok(Self {
-            status,
-            body,
-            location: None,
-            account: None,
-            is_secret: false,
-            bells: Vec::new(),
-            is_signaled: false,
-        })
+        Ok(Self { status, body, location: None, account: None, is_secret: false, after: After::default() })
     }
 
     /// Something was made, and is found there.
@@ -280,16 +267,9 @@ impl Done {
         Self { is_secret: true, ..self }
     }
 
-    /// Rings once it is committed.
+    /// What follows once it is committed.
     #[must_use]
-    pub fn ring(mut self, bell: Bell) -> Self {
-        self.bells.push(bell);
-        self
-    }
-
-    /// Wakes the tenant's streams once it is committed.
-    #[must_use]
-    pub fn signal(self) -> Self {
-        Self { is_signaled: true, ..self }
+    pub fn then(self, after: After) -> Self {
+        Self { after: self.after.and(after), ..self }
     }
 }

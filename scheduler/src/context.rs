@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use bells::announce;
 use bells::bus::Bus;
 use bells::doorbell::Doorbell;
-use domain::id::TenantId;
+use domain::committed::Committed;
 use domain::job::{Bell, Rung};
 use process::ops::Pulse;
 use sqlx::PgPool;
@@ -50,16 +51,9 @@ impl Context {
         })
     }
 
-    /// Rings after the rows were committed; answers how many bells were new. When it fails, the rows wait for
-    /// `ring_again`.
+    /// Rings for rows that wait; answers how many bells were new. When it fails, they wait for the next round.
     pub async fn ring(&self, bells: &[Bell]) -> usize {
-        let bells: Vec<_> = bells.iter().map(|bell| (*bell, None)).collect();
-        self.ring_traced(&bells).await
-    }
-
-    /// As [`Context::ring`], each bell going on with a story.
-    pub async fn ring_traced(&self, bells: &[(Bell, Option<String>)]) -> usize {
-        match self.doorbell.ring_traced(bells).await {
+        match self.doorbell.ring_many(bells).await {
             Ok(outcomes) => outcomes.iter().filter(|outcome| **outcome == Rung::Rung).count(),
             Err(error) => {
                 tracing::warn!(%error, bells = bells.len(), "bells did not ring; the rows wait");
@@ -68,13 +62,8 @@ impl Context {
         }
     }
 
-    /// Tells the live streams of these tenants, each once.
-    pub fn signal(&self, tenants: impl IntoIterator<Item = TenantId>) {
-        let mut tenants: Vec<_> = tenants.into_iter().collect();
-        tenants.sort_unstable();
-        tenants.dedup();
-        for tenant in tenants {
-            self.bus.signal(tenant);
-        }
+    /// Signals and rings what follows a commit.
+    pub async fn announce<T>(&self, committed: Committed<T>) -> T {
+        announce::announce(&self.bus, &self.doorbell, committed).await
     }
 }

@@ -6,7 +6,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use domain::account::{self, Status};
 use domain::id::AccountId;
-use domain::job::Bell;
 use serde::Deserialize;
 use store::accounts::{self, Deletion};
 use utoipa::{IntoParams, ToSchema};
@@ -126,9 +125,7 @@ pub async fn delete(
     caller: Caller,
     Path(account): Path<AccountId>,
 ) -> Result<Response> {
-    let deletion = accounts::delete(&context.db, caller.tenant, account, caller.operator()).await?;
-    context.ring(Bell::Unpair { account });
-    context.bus.signal(caller.tenant);
+    let deletion = context.announce(accounts::delete(&context.db, caller.tenant, account, caller.operator()).await?);
     Ok(match deletion {
         Deletion::Removed => StatusCode::NO_CONTENT.into_response(),
         Deletion::LoggingOut => (StatusCode::ACCEPTED, Json(Deleting { status: "deleting" })).into_response(),

@@ -52,8 +52,8 @@ pub async fn test(
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
-    let delivery = deliveries::test(turn.db(), caller.tenant, webhook).await?;
-    turn.end(&context, Done::new(StatusCode::ACCEPTED, &Delivery::from(delivery))?.signal()).await
+    let (delivery, after) = deliveries::test(turn.db(), caller.tenant, webhook).await?.parts();
+    turn.end(&context, Done::new(StatusCode::ACCEPTED, &Delivery::from(delivery))?.then(after)).await
 }
 
 /// List a webhook's deliveries
@@ -126,8 +126,9 @@ pub async fn replay(
         Begun::Again(answer) => return Ok(answer),
     };
     let stretch = request.body.0.stretch()?;
-    let replayed = deliveries::replay(turn.db(), caller.tenant, webhook, stretch, caller.operator()).await?;
-    turn.end(&context, Done::new(StatusCode::ACCEPTED, &Replayed::from(replayed))?.signal()).await
+    let (replayed, after) =
+        deliveries::replay(turn.db(), caller.tenant, webhook, stretch, caller.operator()).await?.parts();
+    turn.end(&context, Done::new(StatusCode::ACCEPTED, &Replayed::from(replayed))?.then(after)).await
 }
 
 /// Try a delivery again
@@ -148,6 +149,6 @@ pub async fn retry(
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
-    let delivery = deliveries::retry(turn.db(), caller.tenant, webhook, delivery).await?;
-    turn.end(&context, Done::new(StatusCode::ACCEPTED, &Delivery::from(delivery))?.signal()).await
+    let (delivery, after) = deliveries::retry(turn.db(), caller.tenant, webhook, delivery).await?.parts();
+    turn.end(&context, Done::new(StatusCode::ACCEPTED, &Delivery::from(delivery))?.then(after)).await
 }

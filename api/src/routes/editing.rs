@@ -34,13 +34,15 @@ async fn edit(
     let plan = wish.checked(|spec| spec.check(DateTime::UNIX_EPOCH, 1));
     if let Ok(plan) = plan
         && stored.fires_as(&plan)
-        && reminders::rename(db, tenant, stored.id, &Plan { expected, ..plan }).await?
+        && context.announce(reminders::rename(db, tenant, stored.id, &Plan { expected, ..plan }).await?)
     {
         return Ok(reminders::get(db, tenant, stored.id).await?);
     }
     let past = reminders::past(db, tenant, stored.id).await?;
     let plan = wish.checked(|spec| spec.check_again(&past))?;
-    reminders::update(db, tenant, stored.id, &Plan { expected, ..plan }).await.map_err(no_such_account)
+    let updated =
+        reminders::update(db, tenant, stored.id, &Plan { expected, ..plan }).await.map_err(no_such_account)?;
+    Ok(context.announce(updated))
 }
 
 /// Replace a reminder
@@ -66,7 +68,6 @@ pub async fn update(
     let stored = reminders::get(&context.db, caller.tenant, reminder).await?;
     let expected = expected(&headers, &stored)?;
     let updated = edit(&context, &caller, &stored, &wish, expected).await?;
-    context.bus.signal(caller.tenant);
     Ok((tag(&updated), Json(updated.into())))
 }
 
@@ -95,7 +96,6 @@ pub async fn change(
             Err(Problem::Changed(_)) if asked.is_none() && tries < PATCHES => {}
             updated => {
                 let updated = updated?;
-                context.bus.signal(caller.tenant);
                 return Ok((tag(&updated), Json(updated.into())));
             }
         }

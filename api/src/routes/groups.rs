@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use domain::id::AccountId;
-use domain::job::Bell;
 use store::groups;
 
 use crate::auth::Caller;
@@ -44,7 +43,6 @@ pub async fn sync(
     caller: Caller,
     Path(account): Path<AccountId>,
 ) -> Result<(StatusCode, Json<Syncing>)> {
-    groups::want_sync(&context.db, caller.tenant, account).await?;
-    context.ring(Bell::Send { account });
+    context.announce(groups::want_sync(&context.db, caller.tenant, account).await?);
     Ok((StatusCode::ACCEPTED, Json(Syncing { status: "syncing" })))
 }

@@ -7,7 +7,6 @@ use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
 use domain::id::{AccountId, MessageId};
 use domain::jid::Jid;
-use domain::job::Bell;
 use domain::message::{State as MessageState, check_text};
 use process::telemetry::metrics;
 use serde::Deserialize;
@@ -77,7 +76,7 @@ pub async fn send(
     let wish = &request.body.0;
     let to = checked(wish)?;
     let draft = Draft { to: &to, text: &wish.text, expires_at: wish.expires_at };
-    let message = messages::accept(turn.db(), caller.tenant, account, &draft).await?;
+    let (message, after) = messages::accept(turn.db(), caller.tenant, account, &draft).await?.parts();
     if let Some(key) = request.key() {
         let known = (key, &digest_of_release_before(account, &to, wish));
         match idempotency::note_for_release_before(turn.db(), caller.tenant, known, message.id).await? {
@@ -91,8 +90,7 @@ pub async fn send(
         }
     }
     let location = format!("/v1/messages/{}", message.id);
-    let done =
-        Done::new(StatusCode::ACCEPTED, &Message::from(message))?.at(location).of(account).ring(Bell::Send { account });
+    let done = Done::new(StatusCode::ACCEPTED, &Message::from(message))?.at(location).of(account).then(after);
     let answer = turn.end(&context, done).await?;
     metrics::MESSAGES_ACCEPTED.inc();
     Ok(answer)

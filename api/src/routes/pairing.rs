@@ -8,7 +8,6 @@ use axum::http::{HeaderName, StatusCode, header};
 use axum::response::Response;
 use domain::account::{Method, Status};
 use domain::id::AccountId;
-use domain::job::Bell;
 use domain::phone;
 use serde::Deserialize;
 use store::accounts;
@@ -77,11 +76,12 @@ pub async fn pair(
     let wish = &request.body.0;
     let phone = wish.phone()?;
     let how = (wish.method, phone.as_deref());
-    let pairing = accounts::pair(turn.db(), caller.tenant, account, how, caller.operator()).await?;
+    let paired = accounts::pair(turn.db(), caller.tenant, account, how, caller.operator()).await?;
+    let (pairing, after) = paired.parts();
     let done = Done::new(StatusCode::ACCEPTED, &Pairing::from(pairing))?
         .at(format!("/v1/accounts/{account}/pairing"))
         .of(account);
-    turn.end(&context, done.ring(Bell::Pair { account }).signal()).await
+    turn.end(&context, done.then(after)).await
 }
 
 /// Read the pairing under way
@@ -112,8 +112,7 @@ pub async fn unpair(
     Path(account): Path<AccountId>,
 ) -> Result<Json<Unpaired>> {
     let unpaired = accounts::unpair(&context.db, caller.tenant, account, caller.operator()).await?;
-    context.ring(Bell::Unpair { account });
-    context.bus.signal(caller.tenant);
+    let unpaired = context.announce(unpaired);
     let advice = unpaired.listed.then_some(STILL_LISTED);
     Ok(Json(Unpaired { status: Status::Unpaired, already_disconnected: unpaired.already_disconnected, advice }))
 }
@@ -132,9 +131,7 @@ pub async fn log_out(
     Path(account): Path<AccountId>,
 ) -> Result<Json<LoggedOut>> {
     let mut signals = context.bus.subscribe(caller.tenant);
-    let linked = accounts::log_out(&context.db, caller.tenant, account, caller.operator()).await?;
-    context.ring(Bell::Unpair { account });
-    context.bus.signal(caller.tenant);
+    let linked = context.announce(accounts::log_out(&context.db, caller.tenant, account, caller.operator()).await?);
     if !linked {
         return Ok(Json(LoggedOut { status: Status::Unpaired, confirmed: false, advice: None }));
     }
@@ -144,9 +141,7 @@ pub async fn log_out(
             break confirmed;
         }
         if Instant::now() >= until {
-            accounts::unpair(&context.db, caller.tenant, account, caller.operator()).await?;
-            context.ring(Bell::Unpair { account });
-            context.bus.signal(caller.tenant);
+            context.announce(accounts::unpair(&context.db, caller.tenant, account, caller.operator()).await?);
             break false;
         }
         let _ = tokio::time::timeout(LOOK, signals.signaled()).await;

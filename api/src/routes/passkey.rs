@@ -5,8 +5,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::committed::Committed;
 use domain::id::AccountId;
-use domain::job::Bell;
 use serde::{Deserialize, Serialize};
 use store::{accounts, passkeys};
 use utoipa::ToSchema;
@@ -98,8 +98,8 @@ pub async fn present(
     let credential = &request.body.0;
     credential.check()?;
     let text = serde_json::to_string(credential).map_err(|_| Problem::field("response", "can't be stored"))?;
-    passkeys::present(turn.db(), caller.tenant, account, &text).await?;
-    goes_on(&context, &caller, account, turn).await
+    let presented = passkeys::present(turn.db(), caller.tenant, account, &text).await?;
+    goes_on(&context, &caller, account, turn, presented).await
 }
 
 /// Confirm the passkey's code
@@ -118,14 +118,21 @@ pub async fn confirm(
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
-    passkeys::confirm(turn.db(), caller.tenant, account).await?;
-    goes_on(&context, &caller, account, turn).await
+    let confirmed = passkeys::confirm(turn.db(), caller.tenant, account).await?;
+    goes_on(&context, &caller, account, turn, confirmed).await
 }
 
-async fn goes_on(context: &Context, caller: &Caller, account: AccountId, mut turn: Turn) -> Result<Response> {
+async fn goes_on(
+    context: &Context,
+    caller: &Caller,
+    account: AccountId,
+    mut turn: Turn,
+    step: Committed<()>,
+) -> Result<Response> {
+    let ((), after) = step.parts();
     let pairing = accounts::pairing(turn.db(), caller.tenant, account).await?;
     let done = Done::new(StatusCode::ACCEPTED, &Pairing::from(pairing))?
         .at(format!("/v1/accounts/{account}/pairing"))
         .of(account);
-    turn.end(context, done.ring(Bell::Pair { account })).await
+    turn.end(context, done.then(after)).await
 }

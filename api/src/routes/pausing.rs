@@ -23,8 +23,7 @@ pub async fn pause(
     caller: Caller,
     Path(reminder): Path<ReminderId>,
 ) -> Result<Json<Reminder>> {
-    reminders::pause(&context.db, caller.tenant, reminder).await?;
-    context.bus.signal(caller.tenant);
+    context.announce(reminders::pause(&context.db, caller.tenant, reminder).await?);
     Ok(Json(reminders::get(&context.db, caller.tenant, reminder).await?.into()))
 }
 
@@ -40,7 +39,6 @@ pub async fn resume(
     caller: Caller,
     Path(reminder): Path<ReminderId>,
 ) -> Result<Json<Reminder>> {
-    reminders::resume(&context.db, caller.tenant, reminder).await?;
-    context.bus.signal(caller.tenant);
+    context.announce(reminders::resume(&context.db, caller.tenant, reminder).await?);
     Ok(Json(reminders::get(&context.db, caller.tenant, reminder).await?.into()))
 }

@@ -116,7 +116,6 @@ pub async fn delete(
     caller: Caller,
     Path(reminder): Path<ReminderId>,
 ) -> Result<StatusCode> {
-    reminders::delete(&context.db, caller.tenant, reminder).await?;
-    context.bus.signal(caller.tenant);
+    context.announce(reminders::delete(&context.db, caller.tenant, reminder).await?);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -6,7 +6,6 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use domain::id::{AccountId, ReminderId, RunId};
-use domain::job::Bell;
 use domain::run::Status;
 use serde::Deserialize;
 use store::runs;
@@ -156,11 +155,11 @@ pub async fn resume(
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
-    let resumed = runs::resume(turn.db(), caller.tenant, run).await?;
+    let (_, after) = runs::resume(turn.db(), caller.tenant, run).await?.parts();
     let found = runs::get(turn.db(), caller.tenant, run).await?;
     let account = found.0.account_id;
     let done = Done::new(StatusCode::ACCEPTED, &RunWithTargets::from(found))?.of(account);
-    turn.end(&context, done.ring(Bell::Send { account: resumed.account }).signal()).await
+    turn.end(&context, done.then(after)).await
 }
 
 /// Cancel a run
@@ -180,12 +179,11 @@ pub async fn cancel(
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
-    let canceled = runs::cancel(turn.db(), caller.tenant, run).await?;
+    let (_, after) = runs::cancel(turn.db(), caller.tenant, run).await?.parts();
     let found = runs::get(turn.db(), caller.tenant, run).await?;
     let account = found.0.account_id;
-    let done = Done::new(StatusCode::OK, &RunWithTargets::from(found))?.of(account).signal();
-    let done = canceled.next.into_iter().fold(done, |done, run| done.ring(Bell::FireReminder { run }));
-    turn.end(&context, done).await
+    let done = Done::new(StatusCode::OK, &RunWithTargets::from(found))?.of(account);
+    turn.end(&context, done.then(after)).await
 }
 
 /// Clear the history

@@ -130,8 +130,7 @@ pub async fn change(
     let (url, kinds) = checked(request.url.as_deref(), request.kinds.as_deref(), &context.webhooks)?;
     let change = Change { url, kinds, enabled: request.enabled };
     let changed = webhooks::change(&context.db, caller.tenant, webhook, &change, caller.operator()).await?;
-    context.bus.signal(caller.tenant);
-    Ok(Json(changed.into()))
+    Ok(Json(context.announce(changed).into()))
 }
 
 /// Delete a webhook

@@ -1,6 +1,7 @@
 //! Everything that is said through Redis: bells, leases, signals of live streams, and the limit of new connections. All of it
 //! may be lost without harm: the rows of Postgres are the truth.
 
+pub mod announce;
 pub mod bus;
 pub mod doctor;
 pub mod doorbell;

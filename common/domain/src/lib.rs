@@ -2,6 +2,7 @@
 //! Postgres or a schema of OpenAPI is made of them where a feature asks for it.
 
 pub mod account;
+pub mod committed;
 pub mod conflict;
 pub mod event;
 pub mod id;

@@ -6,9 +6,11 @@ use sqlx::PgPool;
 use super::error::{Error, Result};
 use super::fence::Fence;
 use domain::account::Status;
+use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::event::{Event, GroupsSynced};
 use domain::id::{AccountId, TenantId};
+use domain::job::Bell;
 
 /// A group.
 #[derive(Debug, Clone)]
@@ -54,11 +56,11 @@ pub async fn list(
     Ok(groups)
 }
 
-/// Asks for the groups to be read anew. Afterwards ring `Send`: the owner looks at the row.
+/// Asks for the groups to be read anew. The owner looks at the row.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account, [`Conflict::NotConnected`] when no phone is linked.
-pub async fn want_sync(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<()> {
+pub async fn want_sync(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<Committed<()>> {
     let status = sqlx::query_scalar!(
         r#"
         WITH asked AS (
@@ -74,7 +76,7 @@ pub async fn want_sync(db: &PgPool, tenant: TenantId, account: AccountId) -> Res
     .await?
     .ok_or(Error::NotFound)?;
     if status.may_send() {
-        return Ok(());
+        return Ok(Committed::new(()).ring(Bell::Send { account }));
     }
     Err(Conflict::NotConnected { first_pairing: false }.into())
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::committed::Committed;
 use domain::id::TenantId;
 use store::messages;
 use store::runs;
@@ -37,28 +38,26 @@ impl Duty for ExpireMessages {
     }
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
-        let (mut tenants, mut more) = (Vec::new(), false);
-        more |= repeat(&mut tenants, || messages::expire_messages(&context.db, AGE, BATCH)).await?;
-        more |= repeat(&mut tenants, || messages::strand_runs(&context.db, STRANDED, BATCH)).await?;
-        more |= repeat(&mut tenants, || unsent::call_back_left(&context.db, BATCH)).await?;
-        more |= repeat(&mut tenants, || runs::give_up_runs(&context.db, UNBEGUN, BATCH)).await?;
-        let done = tenants.len();
-        context.signal(tenants);
+        let (mut done, mut more) = (0, false);
+        more |= repeat(context, &mut done, || messages::expire_messages(&context.db, AGE, BATCH)).await?;
+        more |= repeat(context, &mut done, || messages::strand_runs(&context.db, STRANDED, BATCH)).await?;
+        more |= repeat(context, &mut done, || unsent::call_back_left(&context.db, BATCH)).await?;
+        more |= repeat(context, &mut done, || runs::give_up_runs(&context.db, UNBEGUN, BATCH)).await?;
         Ok(Round { done, next_in: more.then_some(Duration::ZERO) })
     }
 }
 
 /// Runs a statement until it finds nothing more; answers whether it was stopped before.
-async fn repeat<F>(tenants: &mut Vec<TenantId>, step: impl Fn() -> F) -> Result<bool>
+async fn repeat<F>(context: &Context, done: &mut usize, step: impl Fn() -> F) -> Result<bool>
 where
-    F: Future<Output = Result<Vec<TenantId>>>,
+    F: Future<Output = Result<Committed<Vec<TenantId>>>>,
 {
     for _ in 0..BATCHES {
-        let found = step().await?;
+        let found = context.announce(step().await?).await;
         if found.is_empty() {
             return Ok(false);
         }
-        tenants.extend(found);
+        *done += found.len();
     }
     Ok(true)
 }

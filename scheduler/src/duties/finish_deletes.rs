@@ -35,8 +35,7 @@ impl Duty for FinishDeletes {
         for (tenant, account, remove) in waiting::stuck_logouts(&context.db, OWNERLESS, AGE, BATCH).await? {
             let operator = Operator::System("scheduler");
             if !remove {
-                accounts::unpair(&context.db, tenant, account, operator).await?;
-                context.signal([tenant]);
+                context.announce(accounts::unpair(&context.db, tenant, account, operator).await?).await;
                 done += 1;
                 continue;
             }

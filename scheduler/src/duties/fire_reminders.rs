@@ -5,7 +5,6 @@ use std::time::Duration;
 use store::runs;
 
 use async_trait::async_trait;
-use domain::job::Bell;
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};
@@ -72,9 +71,7 @@ impl Duty for FireReminders {
                 break;
             }
             done += firing.due;
-            context.signal(firing.tenants);
-            let bells = firing.fired.into_iter().map(|fired| (Bell::FireReminder { run: fired.run }, fired.trace));
-            context.ring_traced(&bells.collect::<Vec<_>>()).await;
+            context.announce(firing).await;
         }
         let next_in = runs::next_due_in(&context.db).await?;
         let next_in = next_in.map(|next| if done == 0 && next.is_zero() { LOCKED } else { next + PAST });

@@ -28,8 +28,6 @@ impl Duty for ParkStalePairings {
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
         let parked = accounts::park_stale_pairings(&context.db, AGE, BATCH).await?;
-        let done = parked.len();
-        context.signal(parked);
-        Ok(Round::of(done))
+        Ok(Round::of(context.announce(parked).await.len()))
     }
 }

@@ -52,9 +52,8 @@ impl Duty for Prune {
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
         let db = &context.db;
         let events = || async {
-            let (removed, told) = events::prune(db, self.events_kept, BATCH).await?;
-            context.signal(told);
-            Ok(removed)
+            let pruned = events::prune(db, self.events_kept, BATCH).await?;
+            Ok(context.announce(pruned).await.0)
         };
         let deliveries_kept = self.events_kept + DELIVERIES_LONGER;
         let steps = [

@@ -31,8 +31,8 @@ impl Duty for RefreshZoneData {
         let mut done = 0;
         for _ in 0..BATCHES {
             let refreshed = reminders::refresh_zone_data(&context.db, zone::data_version(), BATCH).await?;
+            let refreshed = context.announce(refreshed).await;
             done += refreshed.moved.len();
-            context.signal(refreshed.moved);
             if i64::try_from(refreshed.seen).unwrap_or(i64::MAX) < BATCH {
                 return Ok(Round::of(done));
             }

@@ -4,7 +4,6 @@ use std::time::Duration;
 use store::runs;
 
 use async_trait::async_trait;
-use domain::job::Bell;
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};
@@ -31,13 +30,10 @@ impl Duty for SettleRuns {
         let mut done = 0;
         for _ in 0..BATCHES {
             let runs = runs::unsettled_runs(&context.db, BATCH).await?;
-            let settled = if runs.is_empty() { Vec::new() } else { runs::settle_runs(&context.db, &runs).await? };
-            let next = settled.iter().filter_map(|settled| settled.next);
-            let bells: Vec<Bell> = next.map(|run| Bell::FireReminder { run }).collect();
-            if !bells.is_empty() {
-                context.ring(&bells).await;
+            if runs.is_empty() {
+                return Ok(Round::of(done));
             }
-            context.signal(settled.iter().map(|settled| settled.tenant));
+            let settled = context.announce(runs::settle_runs(&context.db, &runs).await?).await;
             done += settled.len();
             // what is left is locked by others, or was settled in part
             if settled.is_empty() || i64::try_from(runs.len()).unwrap_or(i64::MAX) < BATCH {

@@ -53,8 +53,7 @@ impl Duty for TellLostSessions {
         }
         let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
         let told = accounts::tell_lost_sessions(&context.db, limit).await?;
-        let done = told.len();
-        context.signal(told);
+        let done = context.announce(told).await.len();
         Ok(Round { done, next_in: (done == BATCH).then_some(Duration::ZERO) })
     }
 }

@@ -73,7 +73,7 @@ async fn ring_again_rings_for_waiting_rows(db: PgPool) {
     let context = house::context(&db).await;
     let of = house::account(&db).await;
     house::reminder(&db, of, -10).await;
-    let fired = runs::fire_due(&db, 10).await.unwrap().fired;
+    let fired = runs::fire_due(&db, 10).await.unwrap().quietly().fired;
     sqlx::query("UPDATE accounts SET updated_at = now() - interval '1 minute'").execute(&db).await.unwrap();
     sqlx::query("UPDATE runs SET created_at = now() - interval '1 minute'").execute(&db).await.unwrap();
     let duty = RingAgain { age: Duration::from_secs(1) };
@@ -108,8 +108,8 @@ async fn settle_runs_settles(db: PgPool) {
     let context = house::context(&db).await;
     let of = house::account(&db).await;
     house::reminder(&db, of, -10).await;
-    let run: RunId = runs::fire_due(&db, 10).await.unwrap().fired[0].run;
-    runs::expand_run(&db, run).await.unwrap();
+    let run: RunId = runs::fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
+    runs::expand_run(&db, run).await.unwrap().quietly();
     assert_eq!(SettleRuns.run_once(&context).await.unwrap().done, 0);
     sqlx::query("UPDATE messages SET state = 'sent', sent_at = now()").execute(&db).await.unwrap();
     assert_eq!(SettleRuns.run_once(&context).await.unwrap().done, 1);
@@ -144,7 +144,7 @@ async fn prune_removes_old_history(db: PgPool) {
     for _ in 0..3 {
         house::reminder(&db, of, -10).await;
     }
-    runs::fire_due(&db, 10).await.unwrap();
+    runs::fire_due(&db, 10).await.unwrap().quietly();
     sqlx::raw_sql(
         "UPDATE runs r SET status = 'success', finished_at = now() - n.place * interval '80 days', created_at = now() - interval '200 days'
              FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM runs) n WHERE r.id = n.id AND n.place < 3;

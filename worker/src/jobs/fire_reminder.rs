@@ -1,7 +1,8 @@
 //! A run is due: its targets become messages, and the account's owner is told.
 
+use bells::announce;
 use domain::id::RunId;
-use domain::job::{Answer, Bell};
+use domain::job::Answer;
 use store::runs;
 use store::runs::Expansion;
 
@@ -9,21 +10,16 @@ use crate::context::Context;
 
 /// Expands the run once, however often the bell rings.
 pub async fn answer(context: &Context, run: RunId) -> Answer {
-    match runs::expand_run(&context.pool, run).await {
-        Ok(Expansion::Expanded { account, tenant, messages }) => {
-            tracing::debug!(%run, messages, "run expanded");
-            context.bus.signal(tenant);
-            if let Err(error) = context.doorbell.ring(&Bell::Send { account }).await {
-                tracing::debug!(%error, "the sender was not told; the scheduler rings again");
-            }
-            Answer::Done
-        }
-        Ok(Expansion::Dropped { tenant, status, reason }) => {
+    let expanded = match runs::expand_run(&context.pool, run).await {
+        Ok(expanded) => announce::announce(&context.bus, &context.doorbell, expanded).await,
+        Err(error) => return Answer::Retry(error.to_string()),
+    };
+    match expanded {
+        Expansion::Expanded { messages, .. } => tracing::debug!(%run, messages, "run expanded"),
+        Expansion::Dropped { status, reason, .. } => {
             tracing::info!(%run, status = status.as_str(), reason, "run dropped");
-            context.bus.signal(tenant);
-            Answer::Done
         }
-        Ok(Expansion::Already(_) | Expansion::Waits | Expansion::Gone) => Answer::Done,
-        Err(error) => Answer::Retry(error.to_string()),
+        Expansion::Already(_) | Expansion::Waits | Expansion::Gone => {}
     }
+    Answer::Done
 }

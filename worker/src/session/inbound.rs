@@ -1,10 +1,10 @@
 //! What a connection brings besides its own life: acknowledgements, receipts, messages. Collected, then written together.
 
+use bells::announce;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::id::{MessageId, RunId};
-use domain::job::Bell;
 use process::clock::BootTime;
 use process::telemetry::metrics::labels::FailReason;
 use store::inbound::{self, Inbound};
@@ -221,17 +221,10 @@ async fn settle(context: &Context, runs: &[RunId]) {
             return;
         }
     };
-    let bells: Vec<Bell> =
-        settled.iter().filter_map(|settled| settled.next).map(|run| Bell::FireReminder { run }).collect();
-    if bells.is_empty() {
-        return;
-    }
+    let (_, after) = settled.parts();
+    announce::signal(&context.bus, &after);
     let doorbell = context.doorbell.clone();
-    tokio::spawn(async move {
-        if let Err(error) = doorbell.ring_many(&bells).await {
-            tracing::debug!(%error, "a run that waited was not rung for; the scheduler rings again");
-        }
-    });
+    tokio::spawn(async move { announce::ring(&doorbell, after).await });
 }
 
 /// WhatsApp's refusal, in one word and in words for a person.

@@ -75,7 +75,11 @@ fn the_states_of_a_reminder_are_drawn() {
                 (WindowClosed, "window closed on a run"),
                 (RunOver, "that run is over"),
             ] {
-                for (ahead, then) in [(Ahead::Next, ""), (Ahead::Nothing, " for the last time"), (Ahead::Broken, ", and can't be computed")] {
+                for (ahead, then) in [
+                    (Ahead::Next, ""),
+                    (Ahead::Nothing, " for the last time"),
+                    (Ahead::Broken, ", and can't be computed"),
+                ] {
                     let Some(state) = life::decide(life::State { status, by_tenant }, event, ahead) else { continue };
                     let depends = [Ahead::Next, Ahead::Nothing, Ahead::Broken]
                         .iter()
@@ -87,5 +91,8 @@ fn the_states_of_a_reminder_are_drawn() {
         }
     }
     let about = "A reminder that its tenant paused is not lifted by the end of a run.";
-    kit::printed("docs/states/reminder.md", &page("The states of a reminder", about, "domain charts", &[("active", "created")], &arrows));
+    kit::printed(
+        "docs/states/reminder.md",
+        &page("The states of a reminder", about, "domain charts", &[("active", "created")], &arrows),
+    );
 }

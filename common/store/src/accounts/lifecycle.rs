@@ -15,9 +15,11 @@ use crate::messages::unsent;
 use crate::retry::again;
 use crate::runs::supersede;
 use domain::account::{Method, PAIRING_WINDOW_S, Status};
+use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::event::{AccountDeleted, AccountStatusChanged, Event};
 use domain::id::{AccountId, TenantId};
+use domain::job::Bell;
 
 /// How an unpair or delete ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +40,7 @@ pub enum Deletion {
 }
 
 /// Starts a pairing, or starts it over: a new generation with a window of its own. A device that was linked is
-/// forgotten, so that the next thing its owner does is to show a code. Afterwards ring `Pair`.
+/// forgotten, so that the next thing its owner does is to show a code.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] while it is connected.
@@ -48,7 +50,7 @@ pub async fn pair(
     account: AccountId,
     (method, phone): (Method, Option<&str>),
     operator: Operator,
-) -> Result<Pairing> {
+) -> Result<Committed<Pairing>> {
     let mut db = db.into().acquire().await?;
     let mut transaction = db.begin().await?;
     // each attempt has an epoch of its own: events of the one before can't reach it
@@ -84,20 +86,31 @@ pub async fn pair(
     )
     .await;
     transaction.commit().await?;
-    pairing(&mut *db, tenant, account).await
+    let pairing = pairing(&mut *db, tenant, account).await?;
+    Ok(Committed::new(pairing).ring(Bell::Pair { account }).signal([tenant]))
 }
 
 /// Unpairs from any state: whoever holds the socket is fenced and the credentials are gone when this returns;
 /// the row, its groups and reminders stay. What was queued, and runs under way, end with it: they were meant for this
-/// phone. WhatsApp is not told. Afterwards ring `Unpair`.
+/// phone. WhatsApp is not told.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account.
-pub async fn unpair(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<Unpaired> {
+pub async fn unpair(
+    db: &PgPool,
+    tenant: TenantId,
+    account: AccountId,
+    operator: Operator,
+) -> Result<Committed<Unpaired>> {
     again(|| try_unpair(db, tenant, account, operator)).await
 }
 
-async fn try_unpair(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<Unpaired> {
+async fn try_unpair(
+    db: &PgPool,
+    tenant: TenantId,
+    account: AccountId,
+    operator: Operator,
+) -> Result<Committed<Unpaired>> {
     let mut transaction = db.begin().await?;
     let open = lock_dependents(&mut transaction, tenant, account).await?;
     raise(&mut transaction, tenant, account).await?;
@@ -119,21 +132,27 @@ async fn try_unpair(db: &PgPool, tenant: TenantId, account: AccountId, operator:
     )
     .await;
     transaction.commit().await?;
-    Ok(Unpaired { already_disconnected, listed: before.linked })
+    let unpaired = Unpaired { already_disconnected, listed: before.linked };
+    Ok(told(unpaired, tenant, account))
 }
 
 /// Logs an account's device out on WhatsApp's side, if its owner can: what was queued, and runs under way, end now, and
-/// from now on nothing is sent. Afterwards ring `Unpair`, and ask for what came of it with [`super::row::logout_confirmed`]. Answers
+/// from now on nothing is sent. Ask for what came of it with [`super::row::logout_confirmed`]. Answers
 /// whether there is anything to log out; where there is not, the account was unpaired at once.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account.
-pub async fn log_out(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<bool> {
-    if again(|| try_log_out(db, tenant, account, operator)).await? {
-        return Ok(true);
+pub async fn log_out(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<Committed<bool>> {
+    let is_asked = again(|| try_log_out(db, tenant, account, operator)).await?;
+    if !is_asked {
+        unpair(db, tenant, account, operator).await?.quietly(); // told below
     }
-    unpair(db, tenant, account, operator).await?;
-    Ok(false)
+    Ok(told(is_asked, tenant, account))
+}
+
+/// The owner of an account has to end its session, and its tenant has news.
+fn told<T>(value: T, tenant: TenantId, account: AccountId) -> Committed<T> {
+    Committed::new(value).ring(Bell::Unpair { account }).signal([tenant])
 }
 
 async fn try_log_out(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<bool> {
@@ -248,15 +267,25 @@ async fn tell_status(
 }
 
 /// Deletes an account from any state: its tenant sees it no more. If no phone is linked the row goes at once,
-/// with its groups and reminders; else its owner logs the device out first. Afterwards ring `Unpair`.
+/// with its groups and reminders; else its owner logs the device out first.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account, or it has been removed since.
-pub async fn delete(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<Deletion> {
+pub async fn delete(
+    db: &PgPool,
+    tenant: TenantId,
+    account: AccountId,
+    operator: Operator,
+) -> Result<Committed<Deletion>> {
     again(|| try_delete(db, tenant, account, operator)).await
 }
 
-async fn try_delete(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<Deletion> {
+async fn try_delete(
+    db: &PgPool,
+    tenant: TenantId,
+    account: AccountId,
+    operator: Operator,
+) -> Result<Committed<Deletion>> {
     let mut transaction = db.begin().await?;
     let open = lock_dependents(&mut transaction, tenant, account).await?;
     lock_lease(&mut transaction, account).await?;
@@ -298,7 +327,7 @@ async fn try_delete(db: &PgPool, tenant: TenantId, account: AccountId, operator:
         Events::one(tenant, Some(account), &deleted).write(&mut transaction).await?;
     }
     transaction.commit().await?;
-    Ok(deletion)
+    Ok(told(deletion, tenant, account))
 }
 
 /// Ends a delete: removes the row of an account that is wanted `erased`, once its device was logged out or that was given

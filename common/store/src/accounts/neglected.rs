@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::events::Events;
 use crate::{credentials, leases};
 use domain::account::Status;
+use domain::committed::Committed;
 use domain::event::{AccountStatusChanged, Event};
 use domain::id::{AccountId, TenantId};
 
@@ -16,11 +17,11 @@ use domain::id::{AccountId, TenantId};
 const ABANDONED: &str = "the pairing was abandoned";
 
 /// Parks pairings that began more than `age` ago and have no live owner: `unpaired` again, never deleted. Whoever still
-/// holds the account is fenced by a higher epoch. Answers whose they are, for the bus.
+/// holds the account is fenced by a higher epoch. Answers whose they are.
 ///
 /// # Errors
 /// When the database does not do it.
-pub async fn park_stale_pairings(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<TenantId>> {
+pub async fn park_stale_pairings(db: &PgPool, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
     let mut transaction = db.begin().await?;
     let stale = sqlx::query_scalar!(
         "SELECT l.account_id FROM leases l JOIN accounts a ON a.id = l.account_id LEFT JOIN workers w ON w.id = l.owner
@@ -78,15 +79,15 @@ pub async fn park_stale_pairings(db: &PgPool, age: Duration, limit: i64) -> Resu
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await?;
-    Ok(parked.into_iter().map(|row| row.tenant).collect())
+    Ok(of(parked.into_iter().map(|row| row.tenant).collect()))
 }
 
 /// Tells of accounts that say `connected` and whose lease is no living worker's: they become `disconnected`, with a reason and
-/// an event. Whoever holds their lease by then is left alone. Answers whose they are, for the bus.
+/// an event. Whoever holds their lease by then is left alone. Answers whose they are.
 ///
 /// # Errors
 /// When the database does not do it.
-pub async fn tell_lost_sessions(db: &PgPool, limit: i64) -> Result<Vec<TenantId>> {
+pub async fn tell_lost_sessions(db: &PgPool, limit: i64) -> Result<Committed<Vec<TenantId>>> {
     let mut transaction = db.begin().await?;
     // from the leases without an owner, so that a look costs nothing where all is well; OFFSET keeps the second step a lookup
     let lost = sqlx::query_scalar!(
@@ -133,5 +134,10 @@ pub async fn tell_lost_sessions(db: &PgPool, limit: i64) -> Result<Vec<TenantId>
     }
     events.write(&mut transaction).await?;
     transaction.commit().await?;
-    Ok(told.into_iter().map(|row| row.tenant).collect())
+    Ok(of(told.into_iter().map(|row| row.tenant).collect()))
+}
+
+/// Whose they are; these tenants have news.
+fn of(tenants: Vec<TenantId>) -> Committed<Vec<TenantId>> {
+    Committed::new(tenants.clone()).signal(tenants)
 }

@@ -6,9 +6,11 @@ use sqlx::{PgConnection, PgPool};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::fence::Fence;
+use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::event::{AccountOnly, Event, SessionPasskeyRequired};
 use domain::id::{AccountId, TenantId};
+use domain::job::Bell;
 
 /// Writes what WhatsApp demands: WebAuthn request options, and in words what the phone's owner must do.
 ///
@@ -120,12 +122,17 @@ pub async fn take_confirmation(pool: &PgPool, fence: Fence) -> Result<bool> {
     if done.held == 1 { Ok(done.taken) } else { Err(Error::Fenced) }
 }
 
-/// Writes the owner's answer (a WebAuthn credential as JSON). Afterwards ring `Pair`.
+/// Writes the owner's answer (a WebAuthn credential as JSON).
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] when no passkey is demanded, or one was
 /// presented already.
-pub async fn present(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId, credential: &str) -> Result<()> {
+pub async fn present(
+    db: impl Into<Db<'_>>,
+    tenant: TenantId,
+    account: AccountId,
+    credential: &str,
+) -> Result<Committed<()>> {
     let mut db = db.into().acquire().await?;
     let done = sqlx::query_scalar!(
         r#"
@@ -141,16 +148,16 @@ pub async fn present(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId
     .fetch_optional(&mut *db)
     .await?;
     match done {
-        Some(_) => Ok(()),
+        Some(_) => Ok(Committed::new(()).ring(Bell::Pair { account })),
         None => Err(conflict(&mut db, tenant, account, Conflict::NoPasskeyDemanded).await?),
     }
 }
 
-/// Writes that the owner sees the same code on the phone. Afterwards ring `Pair`.
+/// Writes that the owner sees the same code on the phone.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] when there is no code to compare.
-pub async fn confirm(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId) -> Result<()> {
+pub async fn confirm(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId) -> Result<Committed<()>> {
     let mut db = db.into().acquire().await?;
     let done = sqlx::query_scalar!(
         r#"
@@ -165,7 +172,7 @@ pub async fn confirm(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId
     .fetch_optional(&mut *db)
     .await?;
     match done {
-        Some(_) => Ok(()),
+        Some(_) => Ok(Committed::new(()).ring(Bell::Pair { account })),
         None => Err(conflict(&mut db, tenant, account, Conflict::NoCodeToCompare).await?),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::committed::Committed;
 use domain::event::Kind;
 use domain::id::TenantId;
 use sqlx::PgPool;
@@ -14,7 +15,7 @@ use crate::error::Result;
 ///
 /// # Errors
 /// When the database does not do it.
-pub async fn prune(db: &PgPool, age: Duration, limit: i64) -> Result<(u64, Vec<TenantId>)> {
+pub async fn prune(db: &PgPool, age: Duration, limit: i64) -> Result<Committed<(u64, Vec<TenantId>)>> {
     let row = sqlx::query!(
         r#"
         WITH gone AS (
@@ -46,5 +47,6 @@ pub async fn prune(db: &PgPool, age: Duration, limit: i64) -> Result<(u64, Vec<T
     )
     .fetch_one(db)
     .await?;
-    Ok((row.removed.unsigned_abs(), row.told))
+    let told = row.told.clone();
+    Ok(Committed::new((row.removed.unsigned_abs(), row.told)).signal(told))
 }

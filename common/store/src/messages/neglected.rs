@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::committed::Committed;
 use domain::event::Kind;
 use domain::id::TenantId;
 use process::telemetry::metrics;
@@ -16,11 +17,11 @@ use crate::runs::correct::{self, Which};
 const EXPIRED: &str = "not sent before expires_at";
 
 /// Ends queued messages whose `expires_at` passed more than `age` ago. Sessions stop sending
-/// at `expires_at`; `age` leaves time for late acknowledgements. Returns the tenants to signal.
+/// at `expires_at`; `age` leaves time for late acknowledgements. Returns whose they are.
 ///
 /// # Errors
 /// When the database does not do it.
-pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<TenantId>> {
+pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
     let tenants = sqlx::query!(
         r#"
         WITH m AS (
@@ -48,18 +49,18 @@ pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<V
     .await?;
     metrics::MESSAGES.of(MessageOutcome::Expired).inc_by(tenants.iter().map(|row| row.messages).sum());
     correct_over(db, tenants.iter().flat_map(|row| row.runs.clone())).await;
-    Ok(tenants.into_iter().map(|row| row.tenant).collect())
+    Ok(of(tenants.into_iter().map(|row| row.tenant).collect()))
 }
 
 /// Ends queued messages of runs whose account has had no phone for `age`, or was logged out by it for as long as its reminder
 /// catches up (an hour, where that is gone): until then the same phone may be linked again, and gets on with them. A run that
 /// nobody can send would never be over, and would stand in the way of the next one for ever. Messages that were sent by request wait
 /// for a phone instead.
-/// Answers whose they are, for the bus.
+/// Answers whose they are.
 ///
 /// # Errors
 /// When the database does not do it.
-pub async fn strand_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<TenantId>> {
+pub async fn strand_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
     let tenants = sqlx::query!(
         r#"
         WITH m AS (
@@ -94,7 +95,7 @@ pub async fn strand_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<T
         metrics::MESSAGES_FAILED.of(FailReason::Unpaired).inc_by(row.messages - row.logged_out);
     }
     correct_over(db, tenants.iter().flat_map(|row| row.runs.clone())).await;
-    Ok(tenants.into_iter().map(|row| row.tenant).collect())
+    Ok(of(tenants.into_iter().map(|row| row.tenant).collect()))
 }
 
 /// Corrects runs that are over, of which a text counted as sent, since it had been handed over, and was not.
@@ -102,4 +103,9 @@ async fn correct_over(db: &PgPool, runs: impl Iterator<Item = Uuid>) {
     if let Err(error) = correct::correct(db, &runs.collect::<Vec<_>>(), Which::Over).await {
         tracing::warn!(%error, "runs that are over could not be corrected");
     }
+}
+
+/// Whose they are; these tenants have news.
+fn of(tenants: Vec<TenantId>) -> Committed<Vec<TenantId>> {
+    Committed::new(tenants.clone()).signal(tenants)
 }

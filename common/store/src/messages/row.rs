@@ -8,9 +8,11 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::page::{self, Listed};
 use domain::account::Status;
+use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::id::{AccountId, MessageId, RunId, TenantId};
 use domain::jid::Jid;
+use domain::job::Bell;
 use domain::message::{State, whatsapp_id};
 use process::telemetry::trace::{self, Destination, Step};
 
@@ -69,12 +71,17 @@ pub struct Draft<'a> {
 }
 
 /// Queues a message in one round trip: the account is checked and the row written by one statement. When this has committed the
-/// message is safe. Afterwards ring `Send`.
+/// message is safe.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account, [`Conflict::NotConnected`] when the account will not be online
 /// without a new pairing, or was never linked.
-pub async fn accept(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId, draft: &Draft<'_>) -> Result<Message> {
+pub async fn accept(
+    db: impl Into<Db<'_>>,
+    tenant: TenantId,
+    account: AccountId,
+    draft: &Draft<'_>,
+) -> Result<Committed<Message>> {
     let mut db = db.into().acquire().await?;
     let message = MessageId::new();
     let step = trace::send(Destination::Outbox).tenant(tenant).account(account).message(&message);
@@ -84,7 +91,7 @@ pub async fn accept(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId,
     let (Some(seq), Some(whatsapp_id), Some(created_at)) = (row.seq, row.whatsapp_id, row.created_at) else {
         return Err(Conflict::NotConnected { first_pairing: row.status == Status::Pending }.into());
     };
-    Ok(Message {
+    let message = Message {
         id: message,
         account_id: account,
         to: draft.to.as_str().to_owned(),
@@ -104,7 +111,8 @@ pub async fn accept(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId,
         account_status: row.status,
         banned_until: row.banned_until,
         held_until: row.held_until,
-    })
+    };
+    Ok(Committed::new(message).ring(Bell::Send { account }))
 }
 
 struct Inserted {

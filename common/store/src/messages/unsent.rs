@@ -11,6 +11,7 @@ use super::call_back::{Message, call_back};
 use crate::error::Result;
 use crate::reminders::pausing::lift;
 use crate::runs::supersede;
+use domain::committed::Committed;
 use domain::id::{AccountId, TenantId};
 
 /// Why messages end when an account is unpaired.
@@ -93,7 +94,7 @@ pub(crate) async fn lock_of_other_phones(
 ///
 /// # Errors
 /// When the database does not do it.
-pub async fn call_back_left(db: &PgPool, limit: i64) -> Result<Vec<TenantId>> {
+pub async fn call_back_left(db: &PgPool, limit: i64) -> Result<Committed<Vec<TenantId>>> {
     let mut transaction = db.begin().await?;
     let left = sqlx::query_as!(
         Message,
@@ -113,5 +114,5 @@ pub async fn call_back_left(db: &PgPool, limit: i64) -> Result<Vec<TenantId>> {
     .await?;
     let tenants = call_back(&mut transaction, &left).await?;
     transaction.commit().await?;
-    Ok(tenants)
+    Ok(Committed::new(tenants.clone()).signal(tenants))
 }

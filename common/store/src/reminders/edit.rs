@@ -6,6 +6,7 @@ use super::row::{Plan, Reminder, Status, get, read, write_content};
 use super::wake::wake;
 use crate::error::{Error, Result};
 use crate::runs::supersede::{Locked, cancel_open};
+use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::id::{ReminderId, TenantId};
 use domain::reminder::life::{self, Ahead};
@@ -42,7 +43,7 @@ impl Reminder {
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such reminder; [`Error::Changed`] when it has another version than the plan expects.
-pub async fn rename(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<bool> {
+pub async fn rename(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<Committed<bool>> {
     let mut transaction = db.begin().await?;
     sqlx::query!("SELECT id FROM reminders WHERE tenant_id = $1 AND id = $2 FOR UPDATE", tenant.0, reminder.0)
         .fetch_optional(&mut *transaction)
@@ -50,7 +51,7 @@ pub async fn rename(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
     let stored = read(&mut *transaction, tenant, &[reminder.0]).await?.pop().ok_or(Error::NotFound)?;
     expect(plan.expected, stored.version)?;
     if !stored.fires_as(plan) {
-        return Ok(false);
+        return Ok(Committed::new(false));
     }
     sqlx::query!(
         "UPDATE reminders SET name = $3, misfire = $4, catchup_window_s = $5, overlap = $6, renamed = renamed + 1,
@@ -66,7 +67,7 @@ pub async fn rename(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await?;
-    Ok(true)
+    Ok(Committed::new(true).signal([tenant]))
 }
 
 /// Replaces a reminder whole and arms it anew: whatever was pending under the old plan never fires.
@@ -74,9 +75,9 @@ pub async fn rename(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such reminder, or no such account; [`Error::Changed`] when it has another version than
 /// the plan expects.
-pub async fn update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<Reminder> {
+pub async fn update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<Committed<Reminder>> {
     crate::retry::again(|| try_update(db, tenant, reminder, plan)).await?;
-    get(db, tenant, reminder).await
+    Ok(Committed::new(get(db, tenant, reminder).await?).signal([tenant]))
 }
 
 async fn try_update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<()> {

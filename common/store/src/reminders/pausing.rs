@@ -10,6 +10,7 @@ use super::due::{Next, next_after};
 use super::wake::wake;
 use crate::error::{Error, Result};
 use crate::events::Events;
+use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::event::{self, ReminderPaused, ReminderResumed};
 use domain::id::{AccountId, ReminderId, RunId, TenantId};
@@ -61,7 +62,7 @@ impl Resting {
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such reminder; [`Error::Conflict`] when it has ended or failed.
-pub async fn pause(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<()> {
+pub async fn pause(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Committed<()>> {
     let mut transaction = db.begin().await?;
     let found = lock(&mut transaction, &[reminder.0], Some(tenant)).await?.pop().ok_or(Error::NotFound)?;
     let Some(state) = life::decide(found.state(), Event::Paused, Ahead::Nothing) else {
@@ -74,24 +75,24 @@ pub async fn pause(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Resul
         Events::one(tenant, Some(found.account), &paused).write(&mut transaction).await?;
     }
     transaction.commit().await?;
-    Ok(())
+    Ok(Committed::new(()).signal([tenant]))
 }
 
 /// Lets a paused or failed reminder go on with its first occurrence from now on; one that has none left has ended.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such reminder; [`Error::Conflict`] when it has ended, or can't be computed.
-pub async fn resume(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<()> {
+pub async fn resume(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Committed<()>> {
     let mut transaction = db.begin().await?;
     let found = lock(&mut transaction, &[reminder.0], Some(tenant)).await?.pop().ok_or(Error::NotFound)?;
     if found.status == Status::Active {
-        return Ok(());
+        return Ok(Committed::new(()));
     }
     if !go_on(&mut transaction, std::slice::from_ref(&found), Event::Resumed).await? {
         return Err(Conflict::ReminderNotResumable(found.status).into());
     }
     transaction.commit().await?;
-    Ok(())
+    Ok(Committed::new(()).signal([tenant]))
 }
 
 /// Lifts reminders whose paused run is over, within the caller's transaction: they go on from now, unless their tenant

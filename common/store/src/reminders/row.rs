@@ -12,6 +12,7 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::page::{self, Listed};
 use crate::runs::supersede::{Locked, cancel_open};
+use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::id::{AccountId, ReminderId, TenantId};
 pub use domain::reminder::life::Status;
@@ -201,8 +202,9 @@ pub async fn now(db: impl Into<Db<'_>>) -> Result<DateTime<Utc>> {
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such reminder.
-pub async fn delete(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<()> {
-    crate::retry::again(|| try_delete(db, tenant, reminder)).await
+pub async fn delete(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Committed<()>> {
+    crate::retry::again(|| try_delete(db, tenant, reminder)).await?;
+    Ok(Committed::new(()).signal([tenant]))
 }
 
 async fn try_delete(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<()> {

@@ -10,6 +10,7 @@ use super::due::Due;
 use super::wake::wake;
 use crate::error::Result;
 use crate::events::Events;
+use domain::committed::Committed;
 use domain::event::{Event, ReminderRescheduled};
 use domain::id::{AccountId, ReminderId, TenantId};
 use schedule::zone;
@@ -48,12 +49,12 @@ struct Planned {
 ///
 /// # Errors
 /// When the database does not do it; nothing is changed then.
-pub async fn refresh_zone_data(db: &PgPool, version: &str, limit: i64) -> Result<Refreshed> {
+pub async fn refresh_zone_data(db: &PgPool, version: &str, limit: i64) -> Result<Committed<Refreshed>> {
     let mut transaction = db.begin().await?;
     let planned = lock_outdated(&mut transaction, version, limit).await?;
     let mut refreshed = Refreshed { seen: planned.len(), moved: Vec::new() };
     if planned.is_empty() {
-        return Ok(refreshed);
+        return Ok(Committed::new(refreshed));
     }
     let mut events = Events::default();
     let mut times = Vec::with_capacity(planned.len());
@@ -80,7 +81,8 @@ pub async fn refresh_zone_data(db: &PgPool, version: &str, limit: i64) -> Result
         wake(&mut transaction).await?;
     }
     transaction.commit().await?;
-    Ok(refreshed)
+    let moved = refreshed.moved.clone();
+    Ok(Committed::new(refreshed).signal(moved))
 }
 
 async fn lock_outdated(transaction: &mut PgConnection, version: &str, limit: i64) -> Result<Vec<Planned>> {

@@ -15,9 +15,11 @@ use crate::messages::call_back;
 use crate::reminders::pausing::lift;
 use crate::retry::TRIES;
 use domain::account;
+use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::event::{self, RunChanged};
 use domain::id::{AccountId, ReminderId, RunId, TenantId};
+use domain::job::Bell;
 use domain::reminder::life;
 use domain::run::machine::{self, Event};
 use domain::run::{Status, Tally, TargetState};
@@ -29,7 +31,7 @@ const BY_OPERATOR: &str = "canceled by operator";
 /// Runs that one statement removes.
 const BATCH: i64 = 1_000;
 
-/// A run that goes on: ring for the account.
+/// A run that goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resumed {
     /// Who sends.
@@ -66,13 +68,15 @@ async fn lock(transaction: &mut PgConnection, tenant: TenantId, run: RunId) -> R
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such run; [`Error::Conflict`] when it is not paused, its reminder or its
 /// account is gone, or the delivery window is closed right now; [`Conflict::NotConnected`] when its account's phone is gone.
-pub async fn resume(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Result<Resumed> {
+pub async fn resume(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Result<Committed<Resumed>> {
     let mut db = db.into().acquire().await?;
     let mut transaction = db.begin().await?;
     let found = lock(&mut transaction, tenant, run).await?;
     let Some(step) = machine::decide(found.status, Event::Resumed, false) else {
         return match (found.account, found.resumed_at, found.status) {
-            (Some(account), Some(_), Status::Running) => Ok(Resumed { account, under_way: true }),
+            (Some(account), Some(_), Status::Running) => {
+                Ok(Committed::new(Resumed { account, under_way: true }).ring(Bell::Send { account }))
+            }
             _ => Err(Conflict::RunNotPaused(found.status).into()),
         };
     };
@@ -89,7 +93,8 @@ pub async fn resume(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Resu
     let changed = RunChanged::of(run, found.reminder, step.status, "resumed".to_owned(), tally);
     Events::one(tenant, found.account, &event::Event::RunChanged(changed)).write(&mut transaction).await?;
     transaction.commit().await?;
-    Ok(Resumed { account, under_way: false })
+    let resumed = Resumed { account, under_way: false };
+    Ok(Committed::new(resumed).ring(Bell::Send { account }).signal([tenant]))
 }
 
 /// Who sends a resumed run, and until when.
@@ -131,7 +136,7 @@ async fn sender(
 /// A run that was canceled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Canceled {
-    /// The run of the same reminder that waited for it: ring for that.
+    /// The run of the same reminder that waited for it.
     pub next: Option<RunId>,
 }
 
@@ -140,7 +145,7 @@ pub struct Canceled {
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such run; [`Error::Conflict`] when it is over.
-pub async fn cancel(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Result<Canceled> {
+pub async fn cancel(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Result<Committed<Canceled>> {
     let mut db = db.into().acquire().await?;
     for _ in 1..TRIES {
         match try_cancel(&mut db, tenant, run).await {
@@ -151,7 +156,7 @@ pub async fn cancel(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Resu
     try_cancel(&mut db, tenant, run).await
 }
 
-async fn try_cancel(db: &mut PgConnection, tenant: TenantId, run: RunId) -> Result<Canceled> {
+async fn try_cancel(db: &mut PgConnection, tenant: TenantId, run: RunId) -> Result<Committed<Canceled>> {
     let mut transaction = db.begin().await?;
     let found = lock(&mut transaction, tenant, run).await?;
     if found.status.finished() {
@@ -189,7 +194,8 @@ async fn try_cancel(db: &mut PgConnection, tenant: TenantId, run: RunId) -> Resu
     .await?;
     transaction.commit().await?;
     ended([step.status]);
-    Ok(Canceled { next })
+    let canceled = Committed::new(Canceled { next }).signal([tenant]);
+    Ok(next.into_iter().fold(canceled, |canceled, run| canceled.ring(Bell::FireReminder { run })))
 }
 
 /// How many texts of a run have left.

@@ -14,8 +14,10 @@ use crate::events::Events;
 use crate::messages::of_run::{self, Queued};
 use crate::notifications::notices::{About, Notices};
 use domain::account;
+use domain::committed::Committed;
 use domain::event::{self, RunChanged};
 use domain::id::{AccountId, MessageId, ReminderId, RunId, TenantId};
+use domain::job::Bell;
 use domain::message::{ID_ENTROPY, whatsapp_id};
 use domain::reminder::Overlap;
 use domain::run::machine::{Event, decide};
@@ -28,7 +30,7 @@ use schedule::zone::Tz;
 /// What became of a run that was to be expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expansion {
-    /// Its messages are queued now: ring for the account, and signal the tenant.
+    /// Its messages are queued now.
     Expanded {
         /// Who sends them.
         account: AccountId,
@@ -39,7 +41,7 @@ pub enum Expansion {
     },
     /// It was expanded before, or is over: nothing was changed. A doubled bell ends here.
     Already(Status),
-    /// It will not be sent; the run says why. Signal the tenant.
+    /// It will not be sent; the run says why.
     Dropped {
         /// Whose.
         tenant: TenantId,
@@ -91,14 +93,24 @@ enum Plan {
 ///
 /// # Errors
 /// When the database does not do it; the run is then pending still.
-pub async fn expand_run(db: &PgPool, run: RunId) -> Result<Expansion> {
+pub async fn expand_run(db: &PgPool, run: RunId) -> Result<Committed<Expansion>> {
     let step = trace::process(Destination::Runs, None).message(&run);
     let expansion = expand(db, run, &step).await;
     step.heard(&expansion);
     if let Ok(expansion) = &expansion {
         step.outcome(expansion.word());
     }
-    expansion
+    Ok(told(expansion?))
+}
+
+fn told(expansion: Expansion) -> Committed<Expansion> {
+    match expansion {
+        Expansion::Expanded { account, tenant, .. } => {
+            Committed::new(expansion).ring(Bell::Send { account }).signal([tenant])
+        }
+        Expansion::Dropped { tenant, .. } => Committed::new(expansion).signal([tenant]),
+        Expansion::Already(_) | Expansion::Waits | Expansion::Gone => Committed::new(expansion),
+    }
 }
 
 async fn expand(db: &PgPool, run: RunId, step: &Step) -> Result<Expansion> {
@@ -121,11 +133,11 @@ async fn expand(db: &PgPool, run: RunId, step: &Step) -> Result<Expansion> {
 }
 
 /// Ends up to `limit` pending runs that no worker could expand: nothing is in their way, and `age` has passed, and the time
-/// for which their reminder would let them fire late. Answers whose they are, for the bus.
+/// for which their reminder would let them fire late. Answers whose they are.
 ///
 /// # Errors
 /// When the database does not do it; they are pending still.
-pub async fn give_up_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<TenantId>> {
+pub async fn give_up_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
     let mut transaction = db.begin().await?;
     let stuck = sqlx::query_scalar!(
         r#"
@@ -157,7 +169,7 @@ pub async fn give_up_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Vec<
     }
     transaction.commit().await?;
     ended(statuses);
-    Ok(tenants)
+    Ok(Committed::new(tenants.clone()).signal(tenants))
 }
 
 async fn lock_run(transaction: &mut PgConnection, run: RunId) -> Result<Option<Run>> {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use domain::committed::Committed;
 use domain::id::{AccountId, RunId, TenantId};
+use domain::job::Bell;
 use domain::reminder::catch_up::Sorted;
 use process::telemetry::trace::{self, Destination};
 use sqlx::PgPool;
@@ -13,7 +15,7 @@ use crate::page;
 use crate::reminders::due::{Due, Next, disarm, lock_due, rearm, sort};
 use crate::reminders::zone_data;
 
-/// An occurrence that was fired just now: ring for its run, and signal its tenant.
+/// An occurrence that was fired just now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fired {
     /// The new run.
@@ -31,10 +33,8 @@ pub struct Fired {
 pub struct Firing {
     /// Reminders that were due.
     pub due: usize,
-    /// Runs to ring for.
+    /// Their new runs.
     pub fired: Vec<Fired>,
-    /// Whose reminders they were: signal them.
-    pub tenants: Vec<TenantId>,
 }
 
 /// Fires up to `limit` due reminders of all tenants, the longest overdue first: runs and their targets are written and the
@@ -47,18 +47,18 @@ pub struct Firing {
 ///
 /// # Errors
 /// When the database does not do it; nothing is fired then.
-pub async fn fire_due(db: &PgPool, limit: i64) -> Result<Firing> {
+pub async fn fire_due(db: &PgPool, limit: i64) -> Result<Committed<Firing>> {
     let step = trace::write(Destination::Runs);
     let firing = fire(db, limit, &step).await;
     step.heard(&firing);
     firing
 }
 
-async fn fire(db: &PgPool, limit: i64, step: &trace::Step) -> Result<Firing> {
+async fn fire(db: &PgPool, limit: i64, step: &trace::Step) -> Result<Committed<Firing>> {
     let mut transaction = db.begin().await?;
     let mut due = lock_due(&mut transaction, limit).await?;
     if due.is_empty() {
-        return Ok(Firing::default());
+        return Ok(Committed::new(Firing::default()));
     }
     due.truncate(page::fit(due.iter().map(|due| due.bytes), limit));
     let (erased, mut due): (Vec<Due>, Vec<Due>) = due.into_iter().partition(|due| due.erased);
@@ -80,7 +80,10 @@ async fn fire(db: &PgPool, limit: i64, step: &trace::Step) -> Result<Firing> {
     let step = step.clone().batch(fired.len());
     step.follows_all(fired.iter().filter_map(|fired| fired.trace.as_deref()));
     let seen = erased.len() + due.len();
-    Ok(Firing { due: seen, fired, tenants: due.iter().map(|due| due.tenant).collect() })
+    let bells: Vec<_> =
+        fired.iter().map(|fired| (Bell::FireReminder { run: fired.run }, fired.trace.clone())).collect();
+    let firing = Committed::new(Firing { due: seen, fired }).signal(due.iter().map(|due| due.tenant));
+    Ok(bells.into_iter().fold(firing, |firing, (bell, story)| firing.ring_after(bell, story)))
 }
 
 /// How long until the next occurrence of any tenant is due; zero when one is, none when none is armed.

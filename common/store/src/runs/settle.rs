@@ -12,8 +12,10 @@ use crate::error::Result;
 use crate::events::Events;
 use crate::notifications::notices::{About, Notices};
 use crate::reminders::pausing::{CutOff, lift, lock_all, rest};
+use domain::committed::Committed;
 use domain::event::{self, RunChanged, RunProgress};
 use domain::id::{AccountId, ReminderId, RunId, TenantId};
+use domain::job::Bell;
 use domain::reminder::life;
 use domain::run::machine::{Event, decide};
 use domain::run::notice::Chats;
@@ -24,11 +26,11 @@ use domain::run::{Status, Tally, TargetState, notice, target_state};
 pub struct Settled {
     /// Which.
     pub run: RunId,
-    /// Whose: signal it.
+    /// Whose.
     pub tenant: TenantId,
     /// How it ended.
     pub status: Status,
-    /// The run of the same reminder that waited for it: ring for that.
+    /// The run of the same reminder that waited for it.
     pub next: Option<RunId>,
 }
 
@@ -95,7 +97,7 @@ pub async fn unsettled_runs(db: &PgPool, limit: i64) -> Result<Vec<RunId>> {
 ///
 /// # Errors
 /// When the database does not do it; nothing is settled then.
-pub async fn settle_runs(db: &PgPool, runs: &[RunId]) -> Result<Vec<Settled>> {
+pub async fn settle_runs(db: &PgPool, runs: &[RunId]) -> Result<Committed<Vec<Settled>>> {
     let mut transaction = db.begin().await?;
     let running = lock_runs(&mut transaction, runs).await?;
     let settled = settle(transaction, &running).await?;
@@ -103,7 +105,10 @@ pub async fn settle_runs(db: &PgPool, runs: &[RunId]) -> Result<Vec<Settled>> {
     if let Err(error) = correct(db, &others.collect::<Vec<_>>(), Which::Over).await {
         tracing::warn!(%error, "runs that are over could not be corrected");
     }
-    Ok(settled)
+    let bells: Vec<Bell> =
+        settled.iter().filter_map(|settled| settled.next).map(|run| Bell::FireReminder { run }).collect();
+    let tenants: Vec<TenantId> = settled.iter().map(|settled| settled.tenant).collect();
+    Ok(bells.into_iter().fold(Committed::new(settled).signal(tenants), Committed::ring))
 }
 
 async fn settle(mut transaction: Transaction<'_, Postgres>, runs: &[Run]) -> Result<Vec<Settled>> {

@@ -7,6 +7,7 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use crate::audit::Operator;
 use crate::db::Db;
 use crate::error::{Error, Result};
+use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::id::{AccountId, DeliveryId, TenantId, WebhookId};
 use domain::webhook::TEST;
@@ -128,7 +129,7 @@ pub async fn get(
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such webhook, [`Error::Conflict`] when it is disabled.
-pub async fn test(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) -> Result<Delivery> {
+pub async fn test(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) -> Result<Committed<Delivery>> {
     let mut db = db.into().acquire().await?;
     if !super::get(&mut *db, tenant, webhook).await?.enabled {
         return Err(Conflict::WebhookDisabled.into());
@@ -147,7 +148,7 @@ pub async fn test(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) -
     )
     .execute(&mut *db)
     .await?;
-    get(&mut *db, tenant, webhook, delivery).await
+    Ok(Committed::new(get(&mut *db, tenant, webhook, delivery).await?).signal([tenant]))
 }
 
 /// Tries a delivery again at once, with all its attempts before it.
@@ -159,7 +160,7 @@ pub async fn retry(
     tenant: TenantId,
     webhook: WebhookId,
     delivery: DeliveryId,
-) -> Result<Delivery> {
+) -> Result<Committed<Delivery>> {
     let mut db = db.into().acquire().await?;
     sqlx::query!(
         "WITH again AS (
@@ -176,7 +177,7 @@ pub async fn retry(
     let delivery = get(&mut *db, tenant, webhook, delivery).await?;
     match delivery.state {
         State::Delivered => Err(Conflict::AlreadyDelivered.into()),
-        State::Pending | State::Failed => Ok(delivery),
+        State::Pending | State::Failed => Ok(Committed::new(delivery).signal([tenant])),
     }
 }
 
@@ -209,7 +210,7 @@ pub async fn replay(
     webhook: WebhookId,
     stretch: Stretch,
     operator: Operator,
-) -> Result<Replayed> {
+) -> Result<Committed<Replayed>> {
     let mut db = db.into().acquire().await?;
     if !super::get(&mut *db, tenant, webhook).await?.enabled {
         return Err(Conflict::WebhookDisabled.into());
@@ -229,7 +230,7 @@ pub async fn replay(
     }
     super::noted(&mut transaction, tenant, webhook, operator, "replay").await;
     transaction.commit().await?;
-    Ok(Replayed { replayed, next_since: last })
+    Ok(Committed::new(Replayed { replayed, next_since: last }).signal([tenant]))
 }
 
 async fn again_failed(

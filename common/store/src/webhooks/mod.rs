@@ -8,6 +8,7 @@ use crate::audit::{self, About, Entry, Operator};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::events;
+use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::id::{TenantId, WebhookId};
 use domain::webhook::{MAX_PER_TENANT, signature};
@@ -164,7 +165,7 @@ pub async fn change(
     webhook: WebhookId,
     change: &Change,
     operator: Operator,
-) -> Result<Webhook> {
+) -> Result<Committed<Webhook>> {
     let mut transaction = db.begin().await?;
     let anew = change.enabled == Some(true) || change.url.is_some();
     let changed = sqlx::query_as!(
@@ -193,7 +194,7 @@ pub async fn change(
     }
     noted(&mut transaction, tenant, webhook, operator, "change").await;
     transaction.commit().await?;
-    Ok(changed)
+    Ok(Committed::new(changed).signal([tenant]))
 }
 
 /// Gives a webhook a new secret, and answers it. The previous one signs, too, for 24 hours.

@@ -58,8 +58,8 @@ async fn what_was_handed_over_counts_as_sent(db: PgPool) {
         for rrule in [DAILY, None] {
             let of = account(&db, "connected").await;
             let reminder = reminder(&db, of, rrule, 2, 1).await;
-            let run = fire_due(&db, 10).await.unwrap().fired[0].run;
-            expand_run(&db, run).await.unwrap();
+            let run = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
+            expand_run(&db, run).await.unwrap().quietly();
             let texts = texts(&db, run).await;
             hand_over(&db, of, &texts[..handed]).await;
             match edit(&db, of, reminder, Duration::zero()).await {
@@ -79,9 +79,9 @@ async fn what_was_handed_over_counts_as_sent(db: PgPool) {
             let outcomes: Vec<_> =
                 texts[..handed].iter().map(|id| Outcome { id: *id, attempts: 1, failure: None }).collect();
             let touched = outbox::finish(&db, fence(&db, of).await, &outcomes).await.unwrap();
-            settle_runs(&db, &touched).await.unwrap();
+            settle_runs(&db, &touched).await.unwrap().quietly();
             assert_eq!(told(&db, run).await, says);
-            assert!(fire_due(&db, 10).await.unwrap().fired.is_empty());
+            assert!(fire_due(&db, 10).await.unwrap().quietly().fired.is_empty());
         }
     }
 }
@@ -139,22 +139,22 @@ async fn a_new_name_changes_nothing_of_what_fires(db: PgPool) {
         let rename = async || {
             let plan = renamed(&db, of, reminder).await;
             assert!(reminders::get(&db, of.0, reminder).await.unwrap().fires_as(&plan));
-            assert!(reminders::rename(&db, of.0, reminder, &plan).await.unwrap());
+            assert!(reminders::rename(&db, of.0, reminder, &plan).await.unwrap().quietly());
             next(&db, of, reminder).await
         };
         assert_eq!(rename().await, before.next_fire_at, "not fired yet");
-        let run = fire_due(&db, 10).await.unwrap().fired[0].run;
+        let run = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
         let after = next(&db, of, reminder).await;
         assert_eq!(after.is_some(), rrule.is_some());
         assert_eq!(rename().await, after, "fired");
-        assert!(matches!(expand_run(&db, run).await.unwrap(), Expansion::Expanded { messages: 2, .. }));
+        assert!(matches!(expand_run(&db, run).await.unwrap().quietly(), Expansion::Expanded { messages: 2, .. }));
         assert_eq!(rename().await, after, "under way");
         let texts = texts(&db, run).await;
         hand_over(&db, of, &texts[..1]).await;
         assert_eq!(rename().await, after, "handed over");
         assert_eq!(outbox::waiting(&db, of.1, &[], 10).await.unwrap().len(), 2);
         leave_outbox(&db, run, 0, "sent").await;
-        settle_runs(&db, &[run]).await.unwrap();
+        settle_runs(&db, &[run]).await.unwrap().quietly();
         assert_eq!((told(&db, run).await.as_str(), rename().await), ("success: 1 of 1 sent", after));
         let row = reminders::get(&db, of.0, reminder).await.unwrap();
         assert_eq!((row.name.as_str(), row.version), ("Another name", before.version + 5));
@@ -163,7 +163,7 @@ async fn a_new_name_changes_nothing_of_what_fires(db: PgPool) {
         assert!(rename().await.is_none(), "it rests, or has ended");
         // what says something else is no new name
         let plan = Plan { messages: vec!["corrected".to_owned()], ..renamed(&db, of, reminder).await };
-        assert!(!reminders::rename(&db, of.0, reminder, &plan).await.unwrap());
+        assert!(!reminders::rename(&db, of.0, reminder, &plan).await.unwrap().quietly());
     }
     assert_eq!(count(&db, "SELECT count(*) FROM runs").await, 2);
     assert_eq!(count(&db, "SELECT count(*) FROM events WHERE kind = 'message.canceled'").await, 0);
@@ -185,9 +185,9 @@ async fn a_run_in_progress_is_canceled(db: PgPool) {
     ] {
         let of = account(&db, "connected").await;
         let reminder = reminder(&db, of, DAILY, 2, 2).await;
-        let run = fire_due(&db, 10).await.unwrap().fired[0].run;
+        let run = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
         let after = next(&db, of, reminder).await;
-        expand_run(&db, run).await.unwrap();
+        expand_run(&db, run).await.unwrap().quietly();
         let texts = texts(&db, run).await;
         hand_over(&db, of, &texts[..handed]).await;
         sqlx::query("UPDATE reminders SET overlap = 'queue', next_fire_at = now() WHERE id = $1")
@@ -195,9 +195,9 @@ async fn a_run_in_progress_is_canceled(db: PgPool) {
             .execute(&db)
             .await
             .unwrap();
-        let behind = fire_due(&db, 10).await.unwrap().fired[0].run;
-        assert_eq!(expand_run(&db, behind).await.unwrap(), Expansion::Waits);
-        assert_eq!(runs::cancel(&db, of.0, run).await.unwrap().next, Some(behind));
+        let behind = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
+        assert_eq!(expand_run(&db, behind).await.unwrap().quietly(), Expansion::Waits);
+        assert_eq!(runs::cancel(&db, of.0, run).await.unwrap().quietly().next, Some(behind));
         assert_eq!(told(&db, run).await, says);
         let reason = "SELECT coalesce(reason, '') FROM run_targets WHERE run_id = $1 AND position = 0";
         assert_eq!(text(&db, reason, run.0).await.as_deref(), Some(target));
@@ -208,7 +208,7 @@ async fn a_run_in_progress_is_canceled(db: PgPool) {
             texts[..handed].iter().map(|id| Outcome { id: *id, attempts: 1, failure: None }).collect();
         outbox::finish(&db, fence(&db, of).await, &outcomes).await.unwrap();
         assert_eq!(told(&db, run).await, says, "as its acknowledgements say, too");
-        assert!(matches!(expand_run(&db, behind).await.unwrap(), Expansion::Expanded { .. }));
+        assert!(matches!(expand_run(&db, behind).await.unwrap().quietly(), Expansion::Expanded { .. }));
         assert_eq!(next(&db, of, reminder).await, after, "its schedule goes on");
     }
 }
@@ -218,10 +218,10 @@ async fn a_run_in_progress_is_canceled(db: PgPool) {
 async fn what_a_person_has_canceled_stays_so(db: PgPool) {
     let of = account(&db, "connected").await;
     let reminder = reminder(&db, of, DAILY, 2, 1).await;
-    let run = fire_due(&db, 10).await.unwrap().fired[0].run;
-    runs::cancel(&db, of.0, run).await.unwrap();
+    let run = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
+    runs::cancel(&db, of.0, run).await.unwrap().quietly();
     assert_eq!(told(&db, run).await, "canceled: 0 of 1 sent, 1 canceled by operator");
-    assert!(matches!(expand_run(&db, run).await.unwrap(), Expansion::Already(_)));
+    assert!(matches!(expand_run(&db, run).await.unwrap().quietly(), Expansion::Already(_)));
     assert!(is_tomorrow(edit(&db, of, reminder, Duration::zero()).await.unwrap()));
 }
 
@@ -234,7 +234,7 @@ async fn what_expires_after_the_edit_is_told(db: PgPool) {
     edit(&db, of, reminder, Duration::zero()).await.unwrap();
     assert_eq!(told(&db, run).await, "success: 1 of 1 sent");
     sqlx::query("UPDATE messages SET expires_at = now() - interval '1 minute'").execute(&db).await.unwrap();
-    messages::expire_messages(&db, std::time::Duration::ZERO, 10).await.unwrap();
+    messages::expire_messages(&db, std::time::Duration::ZERO, 10).await.unwrap().quietly();
     assert_eq!(told(&db, run).await, "failed: 0 of 1 sent, 1 failed");
 }
 
@@ -247,9 +247,9 @@ async fn what_a_deleted_one_has_sent_is_not_sent_again(db: PgPool) {
             let of = account(&db, "connected").await;
             let (reminder, run) = {
                 let reminder = reminder(&db, of, rrule, 2, 1).await;
-                (reminder, fire_due(&db, 10).await.unwrap().fired[0].run)
+                (reminder, fire_due(&db, 10).await.unwrap().quietly().fired[0].run)
             };
-            expand_run(&db, run).await.unwrap();
+            expand_run(&db, run).await.unwrap().quietly();
             let row = reminders::get(&db, of.0, reminder).await.unwrap();
             let (due, now) = (row.start_local.and_utc(), reminders::now(&db).await.unwrap());
             let next = rrule.map(|_| due + Duration::days(1));
@@ -260,7 +260,7 @@ async fn what_a_deleted_one_has_sent_is_not_sent_again(db: PgPool) {
                 ..edited(&db, of, reminder).await
             };
             hand_over(&db, of, &texts(&db, run).await[..handed]).await;
-            reminders::delete(&db, of.0, reminder).await.unwrap();
+            reminders::delete(&db, of.0, reminder).await.unwrap().quietly();
             let other = Plan { messages: vec!["other".to_owned()], ..again.clone() };
             let made = reminders::create(&db, of.0, &other).await.unwrap();
             assert_eq!(made.next_fire_at.map(|at| at.timestamp()), Some(again.next_fire_at.timestamp()));

@@ -60,11 +60,11 @@ async fn settling_side_by_side_is_no_deadlock(db: PgPool) {
                 .execute(&db)
                 .await
                 .unwrap();
-            made.push(fire_due(&db, 10).await.unwrap().fired[0].run);
+            made.push(fire_due(&db, 10).await.unwrap().quietly().fired[0].run);
         }
     }
     for run in &made {
-        expand_run(&db, *run).await.unwrap();
+        expand_run(&db, *run).await.unwrap().quietly();
         leave_outbox(&db, *run, 0, "expired").await;
     }
     let holding = hold(&db, "SELECT id FROM reminders WHERE id = $1 FOR UPDATE", due[0].0).await;
@@ -102,7 +102,7 @@ async fn acknowledging_beside_a_delete_is_no_deadlock(db: PgPool) {
     });
     waiting(&db, 2).await;
     drop(holding);
-    deleting.await.unwrap().unwrap();
+    deleting.await.unwrap().unwrap().quietly();
     acknowledging.await.unwrap().unwrap();
     assert_eq!(deadlocks(&db).await, 0);
     assert_eq!(count(&db, "SELECT count(*) FROM messages WHERE state = 'sent'").await, 2);
@@ -129,7 +129,7 @@ async fn handing_over_beside_an_edit_is_no_deadlock(db: PgPool) {
     });
     waiting(&db, 2).await;
     drop(holding);
-    deleting.await.unwrap().unwrap();
+    deleting.await.unwrap().unwrap().quietly();
     let marked = handing.await.unwrap().unwrap().len();
     assert_eq!(deadlocks(&db).await, 0);
     for sql in [
@@ -157,9 +157,9 @@ async fn settling_beside_a_delete(db: PgPool) {
             let holding = hold(&db, REMINDER, reminder.0).await;
             let deleting = delete(); // it has the run, and waits for the reminder
             waiting(&db, 1).await;
-            assert_eq!(settle_runs(&db, &[run]).await.unwrap(), [], "the settler does not wait for it");
+            assert_eq!(settle_runs(&db, &[run]).await.unwrap().quietly(), [], "the settler does not wait for it");
             drop(holding);
-            deleting.await.unwrap().unwrap();
+            deleting.await.unwrap().unwrap().quietly();
         } else {
             let holding = hold(&db, TARGETS, run.0).await;
             let settling = tokio::spawn({
@@ -171,7 +171,7 @@ async fn settling_beside_a_delete(db: PgPool) {
             waiting(&db, 2).await;
             drop(holding);
             assert_eq!(settling.await.unwrap().unwrap().len(), 1);
-            deleting.await.unwrap().unwrap();
+            deleting.await.unwrap().unwrap().quietly();
         }
         assert_eq!(text(&db, "SELECT status FROM runs WHERE id = $1", run.0).await.as_deref(), Some("success"));
         let told = "SELECT count(*)::text FROM events WHERE kind = 'run.changed' AND data ->> 'run_id' = $1::text";
@@ -202,7 +202,7 @@ async fn a_delete_that_loses_a_deadlock_is_tried_again(db: PgPool) {
         } else {
             holding.rollback().await.unwrap()
         }
-        deleting.await.unwrap().unwrap();
+        deleting.await.unwrap().unwrap().quietly();
         assert_eq!(count(&db, "SELECT count(*) FROM reminders").await, 0);
         if delete_lost {
             return;
@@ -219,7 +219,7 @@ async fn clearing_leaves_alone_what_others_remove(db: PgPool) {
     for _ in 0..2 {
         let (_, run) = under_way(&db, of, 1).await;
         leave_outbox(&db, run, 0, "sent").await;
-        settle_runs(&db, &[run]).await.unwrap();
+        settle_runs(&db, &[run]).await.unwrap().quietly();
         over.push(run);
     }
     let everything = runs::Filter::default();

@@ -1,5 +1,6 @@
 //! One test binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests")]
+mod announced;
 mod beside;
 mod catalogue;
 mod claims;

@@ -22,9 +22,9 @@ async fn what_is_skipped_is_on_record(db: PgPool) {
     let of = account(&db, "connected").await;
     under_way(&db, of, 1).await;
     is_due(&db, "skip").await;
-    let firing = fire_due(&db, 10).await.unwrap();
-    assert_eq!((firing.due, firing.fired.len(), firing.tenants), (1, 0, vec![of.0]));
-    assert_eq!(fire_due(&db, 10).await.unwrap().due, 0, "armed again");
+    let (firing, after) = fire_due(&db, 10).await.unwrap().parts();
+    assert_eq!((firing.due, firing.fired.len(), after.tenants), (1, 0, vec![of.0]));
+    assert_eq!(fire_due(&db, 10).await.unwrap().quietly().due, 0, "armed again");
     for sql in [
         "SELECT count(*) FROM runs WHERE status = 'missed' AND finished_at IS NOT NULL AND bodies = '{}' AND summary LIKE '%in progress%'",
         "SELECT count(*) FROM events WHERE kind = 'reminder.missed' AND data ->> 'count' = '1' AND data ->> 'run_id' IS NOT NULL",
@@ -48,14 +48,14 @@ async fn what_waits_begins_after_any_end(db: PgPool) {
         let of = account(&db, "connected").await;
         let (_, first) = under_way(&db, of, 2).await;
         is_due(&db, "queue").await;
-        let next = fire_due(&db, 10).await.unwrap().fired[0].run;
-        assert_eq!(expand_run(&db, next).await.unwrap(), Expansion::Waits, "{end}");
+        let next = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
+        assert_eq!(expand_run(&db, next).await.unwrap().quietly(), Expansion::Waits, "{end}");
         for (position, state) in states.into_iter().enumerate() {
             leave_outbox(&db, first, i32::try_from(position).unwrap(), state).await;
         }
-        let settled = settle_runs(&db, &[first]).await.unwrap();
+        let settled = settle_runs(&db, &[first]).await.unwrap().quietly();
         assert_eq!((settled[0].status, settled[0].next), (end, Some(next)));
-        assert!(matches!(expand_run(&db, next).await.unwrap(), Expansion::Expanded { .. }), "{end}");
+        assert!(matches!(expand_run(&db, next).await.unwrap().quietly(), Expansion::Expanded { .. }), "{end}");
     }
 }
 
@@ -65,10 +65,10 @@ async fn what_waits_begins_after_a_run_that_is_gone(db: PgPool) {
     let of = account(&db, "connected").await;
     let (_, first) = under_way(&db, of, 1).await;
     is_due(&db, "queue").await;
-    let next = fire_due(&db, 10).await.unwrap().fired[0].run;
-    assert_eq!(expand_run(&db, next).await.unwrap(), Expansion::Waits);
+    let next = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
+    assert_eq!(expand_run(&db, next).await.unwrap().quietly(), Expansion::Waits);
     sqlx::query("DELETE FROM runs WHERE id = $1").bind(first).execute(&db).await.unwrap();
-    assert!(matches!(expand_run(&db, next).await.unwrap(), Expansion::Expanded { .. }));
+    assert!(matches!(expand_run(&db, next).await.unwrap().quietly(), Expansion::Expanded { .. }));
 }
 
 /// R48: two people resume at once: it goes on once.
@@ -78,7 +78,7 @@ async fn two_resumes_are_one(db: PgPool) {
     let (_, run) = under_way(&db, of, 2).await;
     leave_outbox(&db, run, 0, "sent").await;
     leave_outbox(&db, run, 1, "expired").await;
-    assert_eq!(settle_runs(&db, &[run]).await.unwrap()[0].status, Status::Paused);
+    assert_eq!(settle_runs(&db, &[run]).await.unwrap().quietly()[0].status, Status::Paused);
     let resume = || runs::resume(&db, of.0, run);
     let (one, other) = tokio::join!(resume(), resume());
     assert_ne!(one.unwrap().under_way, other.unwrap().under_way);
@@ -103,8 +103,8 @@ async fn edits_beside_firing(db: PgPool) {
         let db = db.clone();
         async move {
             for _ in 0..40 {
-                for fired in fire_due(&db, 2).await.unwrap().fired {
-                    expand_run(&db, fired.run).await.unwrap();
+                for fired in fire_due(&db, 2).await.unwrap().quietly().fired {
+                    expand_run(&db, fired.run).await.unwrap().quietly();
                 }
             }
         }
@@ -113,7 +113,7 @@ async fn edits_beside_firing(db: PgPool) {
         let db = db.clone();
         async move {
             for (reminder, plan) in plans.into_iter().rev() {
-                reminders::update(&db, of.0, reminder, &plan).await.unwrap();
+                reminders::update(&db, of.0, reminder, &plan).await.unwrap().quietly();
             }
         }
     });

@@ -20,8 +20,8 @@ const DAILY: Option<&str> = Some("FREQ=DAILY");
 /// A daily reminder of two texts with a run under way.
 pub(crate) async fn under_way(db: &PgPool, of: (TenantId, AccountId), targets: usize) -> (ReminderId, RunId) {
     let reminder = reminder(db, of, DAILY, 2, targets).await;
-    let run = fire_due(db, 10).await.unwrap().fired[0].run;
-    assert!(matches!(expand_run(db, run).await.unwrap(), Expansion::Expanded { .. }));
+    let run = fire_due(db, 10).await.unwrap().quietly().fired[0].run;
+    assert!(matches!(expand_run(db, run).await.unwrap().quietly(), Expansion::Expanded { .. }));
     (reminder, run)
 }
 
@@ -72,7 +72,7 @@ async fn an_edit_ends_a_run_under_way(db: PgPool) {
         .execute(&db)
         .await
         .unwrap();
-    reminders::update(&db, of.0, reminder, &edited(&db, of, reminder).await).await.unwrap();
+    reminders::update(&db, of.0, reminder, &edited(&db, of, reminder).await).await.unwrap().quietly();
     assert_eq!(targets(&db, id).await, ["sent", "failed", "skipped"], "of the second a part was sent");
     let summary = "1 of 3 sent, 1 failed, 1 skipped: the reminder was edited".to_owned();
     assert_eq!(run(&db, id).await, ("partial".to_owned(), summary));
@@ -88,7 +88,7 @@ async fn an_edit_ends_a_run_under_way(db: PgPool) {
 async fn an_acknowledgement_after_the_edit_counts(db: PgPool) {
     let of = account(&db, "connected").await;
     let (reminder, id) = under_way(&db, of, 2).await;
-    reminders::delete(&db, of.0, reminder).await.unwrap();
+    reminders::delete(&db, of.0, reminder).await.unwrap().quietly();
     let summary = "0 of 2 sent, 2 skipped: the reminder was deleted".to_owned();
     assert_eq!(run(&db, id).await, ("canceled".to_owned(), summary));
     let flying: Vec<uuid::Uuid> =
@@ -113,7 +113,7 @@ async fn a_cancel_leaves_what_was_sent(db: PgPool) {
     sqlx::query("UPDATE runs SET status = 'paused'").execute(&db).await.unwrap();
     leave_outbox(&db, id, 0, "sent").await;
     leave_outbox(&db, id, 1, "expired").await;
-    runs::cancel(&db, of.0, id).await.unwrap();
+    runs::cancel(&db, of.0, id).await.unwrap().quietly();
     assert_eq!(targets(&db, id).await, ["sent", "skipped"]);
     assert_eq!(run(&db, id).await, ("partial".to_owned(), "1 of 2 sent, 1 canceled by operator".to_owned()));
 }
@@ -126,13 +126,13 @@ async fn an_edit_that_lands_on_its_occurrence_loses_nothing(db: PgPool) {
         let of = account(&db, "connected").await;
         let reminder = reminder(&db, of, DAILY, 2, 1).await;
         let plan = edited(&db, of, reminder).await;
-        let old = fire_due(&db, 10).await.unwrap().fired[0].run;
+        let old = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
         if sent {
-            expand_run(&db, old).await.unwrap();
+            expand_run(&db, old).await.unwrap().quietly();
             leave_outbox(&db, old, 0, "sent").await;
-            settle_runs(&db, &[old]).await.unwrap();
+            settle_runs(&db, &[old]).await.unwrap().quietly();
         }
-        let next = reminders::update(&db, of.0, reminder, &plan).await.unwrap().next_fire_at.unwrap();
+        let next = reminders::update(&db, of.0, reminder, &plan).await.unwrap().quietly().next_fire_at.unwrap();
         assert_eq!(run(&db, old).await.0, if sent { "success" } else { "canceled" });
         assert_eq!(next > process::clock::now() + chrono::Duration::hours(23), sent);
         assert!(sent || is_next_minute(next), "{next}");
@@ -140,7 +140,7 @@ async fn an_edit_that_lands_on_its_occurrence_loses_nothing(db: PgPool) {
         let come = "UPDATE reminders SET next_fire_at = coalesce($2, now()) WHERE id = $1";
         let at = sent.then_some(plan.next_fire_at);
         sqlx::query(come).bind(reminder).bind(at).execute(&db).await.unwrap();
-        let fired = fire_due(&db, 10).await.unwrap().fired;
+        let fired = fire_due(&db, 10).await.unwrap().quietly().fired;
         assert_eq!(fired.len(), usize::from(!sent));
     }
 }
@@ -189,7 +189,7 @@ async fn edits_lose_no_occurrence(db: PgPool) {
     for rrule in [DAILY, None] {
         let of = account(&db, "connected").await;
         let reminder = reminder(&db, of, rrule, 2, 1).await;
-        let old = fire_due(&db, 10).await.unwrap().fired[0].run;
+        let old = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
         for _ in 0..2 {
             let next = edit(&db, of, reminder, stay).await.unwrap();
             assert!(is_next_minute(next), "{rrule:?}: {next}");
@@ -206,8 +206,8 @@ async fn edits_lose_no_occurrence(db: PgPool) {
         ] {
             sqlx::query(sql).bind(reminder).execute(&db).await.unwrap();
         }
-        let new = fire_due(&db, 10).await.unwrap().fired[0].run;
-        expand_run(&db, new).await.unwrap();
+        let new = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
+        expand_run(&db, new).await.unwrap().quietly();
         let next = edit(&db, of, reminder, stay).await.unwrap();
         assert!(is_next_minute(next), "{rrule:?}: {next}");
         assert_eq!(run(&db, new).await.0, "canceled");
@@ -220,8 +220,8 @@ async fn edits_send_nothing_twice(db: PgPool) {
     for rrule in [DAILY, None] {
         let of = account(&db, "connected").await;
         let reminder = reminder(&db, of, rrule, 2, 2).await;
-        let old = fire_due(&db, 10).await.unwrap().fired[0].run;
-        expand_run(&db, old).await.unwrap();
+        let old = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
+        expand_run(&db, old).await.unwrap().quietly();
         let mut before = edited(&db, of, reminder).await;
         check(&db, of, reminder, &mut before).await.unwrap();
         assert!(is_next_minute(before.next_fire_at));
@@ -250,7 +250,7 @@ async fn a_deleted_account_leaves_no_run_open(db: PgPool) {
         let (_, id) = under_way(&db, of, 2).await;
         leave_outbox(&db, id, 0, "sent").await;
         leave_outbox(&db, id, 1, "expired").await;
-        assert_eq!(settle_runs(&db, &[id]).await.unwrap().len(), 1);
+        assert_eq!(settle_runs(&db, &[id]).await.unwrap().quietly().len(), 1);
         assert_eq!(run(&db, id).await.0, "paused");
         if linked {
             sqlx::query("INSERT INTO credentials (account_id, kind, name, key_id, sealed) VALUES ($1, 1, '', 'a', '')")
@@ -259,7 +259,7 @@ async fn a_deleted_account_leaves_no_run_open(db: PgPool) {
                 .await
                 .unwrap();
         }
-        accounts::delete(&db, of.0, of.1, Operator::System("test")).await.unwrap();
+        accounts::delete(&db, of.0, of.1, Operator::System("test")).await.unwrap().quietly();
         let summary = "1 of 2 sent, 1 skipped: the account was deleted".to_owned();
         assert_eq!(run(&db, id).await, ("partial".to_owned(), summary));
     }
@@ -275,15 +275,15 @@ async fn a_reminder_rests_while_a_run_of_it_does(db: PgPool) {
     let of = account(&db, "connected").await;
     let (reminder, first) = under_way(&db, of, 2).await;
     sqlx::query("UPDATE reminders SET overlap = 'allow', next_fire_at = now()").execute(&db).await.unwrap();
-    let second = fire_due(&db, 10).await.unwrap().fired[0].run;
-    expand_run(&db, second).await.unwrap();
+    let second = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
+    expand_run(&db, second).await.unwrap().quietly();
     for run in [first, second] {
         leave_outbox(&db, run, 0, "sent").await;
         leave_outbox(&db, run, 1, "expired").await;
     }
-    assert_eq!(settle_runs(&db, &[first, second]).await.unwrap().len(), 2);
+    assert_eq!(settle_runs(&db, &[first, second]).await.unwrap().quietly().len(), 2);
     for (run, status) in [(first, "paused"), (second, "active")] {
-        runs::cancel(&db, of.0, run).await.unwrap();
+        runs::cancel(&db, of.0, run).await.unwrap().quietly();
         assert_eq!(text(&db, "SELECT status FROM reminders WHERE id = $1", reminder.0).await.unwrap(), status);
     }
 }
@@ -294,22 +294,22 @@ async fn a_reminder_rests_while_a_run_of_it_does(db: PgPool) {
 async fn a_run_that_nobody_can_begin_is_given_up(db: PgPool) {
     let of = account(&db, "connected").await;
     reminder(&db, of, DAILY, 2, 1).await;
-    let stuck = fire_due(&db, 10).await.unwrap().fired[0].run;
-    let give_up = async || give_up_runs(&db, Duration::from_secs(300), 10).await.unwrap();
+    let stuck = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
+    let give_up = async || give_up_runs(&db, Duration::from_secs(300), 10).await.unwrap().quietly();
     sqlx::query("UPDATE runs SET created_at = now() - interval '10 minutes'").execute(&db).await.unwrap();
     assert!(give_up().await.is_empty(), "within the catch-up window of an hour");
     sqlx::query("UPDATE reminders SET catchup_window_s = 60, overlap = 'queue', next_fire_at = now()")
         .execute(&db)
         .await
         .unwrap();
-    let behind = fire_due(&db, 10).await.unwrap().fired[0].run;
+    let behind = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
     sqlx::query("UPDATE runs SET created_at = now() - interval '10 minutes'").execute(&db).await.unwrap();
     assert_eq!(give_up().await, [of.0]);
     assert_eq!(run(&db, stuck).await, ("failed".to_owned(), "no worker could begin it in time".to_owned()));
     assert_eq!(count(&db, "SELECT count(*) FROM events WHERE kind = 'run.changed'").await, 1);
     assert_eq!(count(&db, "SELECT count(*) FROM notifications WHERE kind = 'failed'").await, 1);
     assert!(give_up().await.is_empty(), "the run before has only just ended");
-    assert!(matches!(expand_run(&db, behind).await.unwrap(), Expansion::Expanded { .. }));
+    assert!(matches!(expand_run(&db, behind).await.unwrap().quietly(), Expansion::Expanded { .. }));
 }
 
 /// R46: a run of which one target is shut out and another is being sent can't be settled yet, and hides no other.

@@ -59,7 +59,7 @@ async fn an_unpair_ends_what_was_queued(db: PgPool) {
     let of = account(&db, "connected").await;
     let single = queue(&db, of).await.unwrap();
     let (_, run) = under_way(&db, of, 2).await;
-    accounts::unpair(&db, of.0, of.1, Operator::System("test")).await.unwrap();
+    accounts::unpair(&db, of.0, of.1, Operator::System("test")).await.unwrap().quietly();
     let reason = Some("the account was unpaired".to_owned());
     assert_eq!(told(&db, single).await, ("canceled".to_owned(), reason, vec!["message.canceled".to_owned()]));
     assert_eq!(count(&db, "SELECT count(*) FROM messages WHERE state = 'queued'").await, 0);
@@ -80,7 +80,7 @@ async fn a_delete_ends_what_was_queued(db: PgPool) {
         .await
         .unwrap();
     let single = queue(&db, of).await.unwrap();
-    accounts::delete(&db, of.0, of.1, Operator::System("test")).await.unwrap();
+    accounts::delete(&db, of.0, of.1, Operator::System("test")).await.unwrap().quietly();
     let (state, reason, kinds) = told(&db, single).await;
     assert_eq!((&*state, reason.as_deref(), kinds.len()), ("canceled", Some("the account was deleted"), 1));
 }
@@ -101,7 +101,7 @@ async fn a_logout_keeps_the_queue_for_the_same_phone(db: PgPool) {
             matches!(queue(&db, of).await, Err(Error::Conflict(Conflict::NotConnected { .. }))),
             "nobody may queue more"
         );
-        accounts::pair(&db, of.0, of.1, (Method::Qr, None), Operator::System("test")).await.unwrap();
+        accounts::pair(&db, of.0, of.1, (Method::Qr, None), Operator::System("test")).await.unwrap().quietly();
         let meanwhile = queue(&db, of).await.unwrap();
         link(&db, of.1, number).await;
 
@@ -117,7 +117,7 @@ async fn a_logout_keeps_the_queue_for_the_same_phone(db: PgPool) {
             assert_eq!((&*state, reason.as_deref(), &*kinds), ("canceled", why, &["message.canceled".to_owned()][..]));
             assert_eq!((waiting, &*status), (vec![meanwhile], "canceled"), "this was meant for whatever phone comes");
         }
-        accounts::unpair(&db, of.0, of.1, Operator::System("test")).await.unwrap(); // lets go of the number
+        accounts::unpair(&db, of.0, of.1, Operator::System("test")).await.unwrap().quietly(); // lets go of the number
     }
 }
 
@@ -151,10 +151,10 @@ async fn a_reminder_does_not_rest_for_a_run_that_is_gone(db: PgPool) {
         };
         assert_eq!(status().await, "paused");
         if unpairs {
-            accounts::unpair(&db, of.0, of.1, Operator::System("test")).await.unwrap();
+            accounts::unpair(&db, of.0, of.1, Operator::System("test")).await.unwrap().quietly();
         } else {
             log_out(&db, of.1).await;
-            accounts::pair(&db, of.0, of.1, (Method::Qr, None), Operator::System("test")).await.unwrap();
+            accounts::pair(&db, of.0, of.1, (Method::Qr, None), Operator::System("test")).await.unwrap().quietly();
             link(&db, of.1, OTHER).await;
         }
         assert_eq!(status().await, "active", "unpairs: {unpairs}");
@@ -177,7 +177,7 @@ async fn a_duplicate_ends_nothing(db: PgPool) {
     .execute(&db)
     .await
     .unwrap();
-    accounts::pair(&db, of.0, of.1, (Method::Qr, None), Operator::System("test")).await.unwrap();
+    accounts::pair(&db, of.0, of.1, (Method::Qr, None), Operator::System("test")).await.unwrap().quietly();
     link(&db, of.1, OTHER).await;
     assert_eq!(accounts::get(&db, of.0, of.1).await.unwrap().status, Status::Unpaired);
     assert_eq!(told(&db, single).await.0, "queued");
@@ -207,19 +207,19 @@ async fn the_duty_calls_back_what_is_left(db: PgPool) {
     for _ in 0..3 {
         queue(&db, of).await.unwrap();
     }
-    assert!(unsent::call_back_left(&db, 100).await.unwrap().is_empty(), "its phone is there");
+    assert!(unsent::call_back_left(&db, 100).await.unwrap().quietly().is_empty(), "its phone is there");
     sqlx::query("UPDATE messages SET sender = $1 WHERE seq = (SELECT min(seq) FROM messages)")
         .bind(OTHER)
         .execute(&db)
         .await
         .unwrap();
-    assert_eq!(unsent::call_back_left(&db, 100).await.unwrap(), [of.0]);
+    assert_eq!(unsent::call_back_left(&db, 100).await.unwrap().quietly(), [of.0]);
     assert_eq!(count(&db, "SELECT count(*) FROM messages WHERE state = 'queued'").await, 2);
     log_out(&db, of.1).await;
-    assert!(unsent::call_back_left(&db, 100).await.unwrap().is_empty(), "its phone may come back");
+    assert!(unsent::call_back_left(&db, 100).await.unwrap().quietly().is_empty(), "its phone may come back");
     sqlx::query("UPDATE accounts SET status = 'unpaired'").execute(&db).await.unwrap();
-    assert_eq!(unsent::call_back_left(&db, 1).await.unwrap(), [of.0]);
-    assert_eq!(unsent::call_back_left(&db, 1).await.unwrap(), [of.0]);
+    assert_eq!(unsent::call_back_left(&db, 1).await.unwrap().quietly(), [of.0]);
+    assert_eq!(unsent::call_back_left(&db, 1).await.unwrap().quietly(), [of.0]);
     let reasons: Vec<String> =
         sqlx::query_scalar("SELECT reason FROM messages ORDER BY seq").fetch_all(&db).await.unwrap();
     let unpaired = "the account was unpaired";
@@ -238,7 +238,7 @@ async fn a_receipt_reaches_its_run(db: PgPool) {
         .execute(&db)
         .await
         .unwrap();
-    store::runs::settle_runs(&db, &[run]).await.unwrap();
+    store::runs::settle_runs(&db, &[run]).await.unwrap().quietly();
     let states = async || {
         let states = "SELECT state FROM run_targets ORDER BY position";
         sqlx::query_scalar::<_, String>(states).fetch_all(&db).await.unwrap()
@@ -252,7 +252,7 @@ async fn a_receipt_reaches_its_run(db: PgPool) {
     assert_eq!(outbox::receipts(&db, fence, &receipts(0, true).await).await.unwrap(), [run]);
     assert_eq!(states().await, ["sent", "pending"]);
     let touched = outbox::receipts(&db, fence, &receipts(1, false).await).await.unwrap();
-    store::runs::settle_runs(&db, &touched).await.unwrap();
+    store::runs::settle_runs(&db, &touched).await.unwrap().quietly();
     let status: String =
         sqlx::query_scalar("SELECT status FROM runs WHERE id = $1").bind(run).fetch_one(&db).await.unwrap();
     assert_eq!((&*status, states().await.as_slice()), ("success", &["sent".to_owned(), "sent".to_owned()][..]));

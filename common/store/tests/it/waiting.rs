@@ -150,8 +150,8 @@ async fn stale_pairings_are_parked(db: PgPool) {
     sqlx::query("UPDATE accounts SET pairing_expires_at = now() - interval '61 minutes'").execute(&db).await.unwrap();
     let fresh = account(&db, tenant, "pending", "online", None).await;
     let hour = Duration::from_secs(3_600);
-    assert_eq!(accounts::park_stale_pairings(&db, hour, 10).await.unwrap(), [tenant]);
-    assert!(accounts::park_stale_pairings(&db, hour, 10).await.unwrap().is_empty());
+    assert_eq!(accounts::park_stale_pairings(&db, hour, 10).await.unwrap().quietly(), [tenant]);
+    assert!(accounts::park_stale_pairings(&db, hour, 10).await.unwrap().quietly().is_empty());
     for (account, status) in [(stale, "unpaired"), (held, "pending"), (fresh, "pending")] {
         let now: String =
             sqlx::query_scalar("SELECT status FROM accounts WHERE id = $1").bind(account).fetch_one(&db).await.unwrap();
@@ -179,7 +179,7 @@ async fn a_pairing_that_begins_meanwhile_is_not_parked(db: PgPool) {
     });
     crate::locks::waiting(&db, 1).await;
     beginning.commit().await.unwrap();
-    assert_eq!(parking.await.unwrap().unwrap(), []);
+    assert_eq!(parking.await.unwrap().unwrap().quietly(), []);
     let left: (String, i64) =
         sqlx::query_as("SELECT a.status, l.epoch FROM accounts a JOIN leases l ON l.account_id = a.id WHERE a.id = $1")
             .bind(stale)
@@ -199,8 +199,8 @@ async fn old_rows_are_removed_in_small_steps(db: PgPool) {
     let aged = "UPDATE events SET created_at = created_at - make_interval(days => data::int)";
     sqlx::query(aged).execute(&db).await.unwrap();
     let week = Duration::from_secs(7 * 86_400);
-    assert_eq!(events::prune(&db, week, 2).await.unwrap().0, 2);
-    assert_eq!(events::prune(&db, week, 2).await.unwrap().0, 1);
+    assert_eq!(events::prune(&db, week, 2).await.unwrap().quietly().0, 2);
+    assert_eq!(events::prune(&db, week, 2).await.unwrap().quietly().0, 1);
     let (live, dead, owning) = (worker(&db, 1.0).await, worker(&db, 90_000.0).await, worker(&db, 90_000.0).await);
     account(&db, tenant, "connected", "online", Some(owning)).await;
     assert_eq!(workers::prune(&db, Duration::from_secs(86_400), 10).await.unwrap(), 1);

@@ -55,10 +55,10 @@ async fn what_is_refused_steps_aside(db: PgPool) {
     assert_eq!(numbers(&due(&db, of).await), [1, 2]);
     sqlx::query("UPDATE webhook_deliveries SET next_attempt_at = now()").execute(&db).await.unwrap();
     assert_eq!(numbers(&due(&db, of).await), [1, 2, 0]);
-    let test = deliveries::test(&db, of.0, of.1).await.unwrap();
+    let test = deliveries::test(&db, of.0, of.1).await.unwrap().quietly();
     assert_eq!(due(&db, of).await[0].id, test.id);
     assert_eq!(held(&db, of).await.version, now.version + 1, "whoever pauses sees that somebody waits");
-    deliveries::retry(&db, of.0, of.1, first).await.unwrap();
+    deliveries::retry(&db, of.0, of.1, first).await.unwrap().quietly();
     assert_eq!(held(&db, of).await.version, now.version + 2);
 }
 
@@ -120,8 +120,8 @@ async fn dropped_events_are_told(db: PgPool) {
         .execute(&db)
         .await
         .unwrap();
-    assert_eq!(events::prune(&db, week, 100).await.unwrap(), (3, vec![of.0, of.0]));
-    assert_eq!(events::prune(&db, week, 100).await.unwrap(), (0, Vec::new()));
+    assert_eq!(events::prune(&db, week, 100).await.unwrap().quietly(), (3, vec![of.0, of.0]));
+    assert_eq!(events::prune(&db, week, 100).await.unwrap().quietly(), (0, Vec::new()));
     let told = "SELECT data FROM events WHERE kind = 'webhook.events_dropped' ORDER BY data->>'count'";
     let told: Vec<Value> = sqlx::query_scalar(told).fetch_all(&db).await.unwrap();
     let counts: Vec<_> = told.iter().map(|data| (&data["webhook_id"], &data["count"])).collect();
@@ -143,7 +143,7 @@ async fn what_is_left_expires_and_is_kept(db: PgPool) {
     assert_eq!(webhooks::prune_deliveries(&db, age, 100).await.unwrap(), 0);
     let failed = deliveries::list(&db, of.0, of.1, Some(State::Failed), None, 10).await.unwrap();
     assert!(failed.iter().all(|delivery| delivery.last_error.as_deref() == Some("expired")), "{failed:?}");
-    deliveries::retry(&db, of.0, of.1, failed[0].id).await.unwrap();
+    deliveries::retry(&db, of.0, of.1, failed[0].id).await.unwrap().quietly();
     assert_eq!(webhooks::fail_left_deliveries(&db, age, 100).await.unwrap(), 0);
     sqlx::query("UPDATE webhook_deliveries SET finished_at = finished_at - interval '10 days'")
         .execute(&db)

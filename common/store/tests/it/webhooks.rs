@@ -145,7 +145,8 @@ async fn a_webhook_has_one_owner(db: PgPool) {
         store::audit::Operator::System("test"),
     )
     .await
-    .unwrap();
+    .unwrap()
+    .quietly();
     assert_eq!(claim(fourth).await, []);
     assert!(follow::held(&db, tenant, webhook, fourth, 10).await.unwrap().is_none(), "disabled: nobody moves it");
 }
@@ -220,7 +221,7 @@ async fn a_delivery_ends_once(db: PgPool) {
     assert_eq!(ends, [(State::Delivered, 1, None), (State::Failed, 1, Some("timeout"))]);
     let data = "SELECT count(*) FROM webhook_deliveries WHERE data IS NOT NULL";
     assert_eq!(sqlx::query_scalar::<_, i64>(data).fetch_one(&db).await.unwrap(), 1);
-    let again = deliveries::retry(&db, of.0, of.1, one.id).await.unwrap();
+    let again = deliveries::retry(&db, of.0, of.1, one.id).await.unwrap().quietly();
     assert_eq!((again.state, again.attempts, due(&db, of).await.len()), (State::Pending, 0, 1));
     assert!(matches!(deliveries::retry(&db, of.0, of.1, two.id).await, Err(Error::Conflict(_))));
     assert_eq!(webhooks::prune_deliveries(&db, Duration::from_secs(60), 10).await.unwrap(), 0);
@@ -253,7 +254,8 @@ async fn what_fails_for_days_is_disabled(db: PgPool) {
         store::audit::Operator::System("test"),
     )
     .await
-    .unwrap();
+    .unwrap()
+    .quietly();
     let now = webhooks::get(&db, of.0, of.1).await.unwrap();
     assert_eq!((now.enabled, now.disabled_reason, now.failures, now.failing_since), (true, None, 0, None));
     take_all(&db, of, 2).await;

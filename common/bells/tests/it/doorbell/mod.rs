@@ -358,7 +358,7 @@ async fn finished_jobs_are_cleared_away() {
     for round in 1..=5 {
         let bells: Vec<_> = accounts(600).into_iter().map(send).collect();
         patient(&bell, &bells).await;
-        eventually(Duration::from_secs(20), || {
+        eventually(Duration::from_secs(90), || {
             handler.bells() >= round * 600 && handler.by(Path::Queue) >= round * 600
         })
         .await;

@@ -24,8 +24,9 @@ async fn what_came_due_during_an_outage(db: PgPool) {
         let of = account(&db, "connected").await;
         let reminder = reminder(&db, of, Some(EVERY_FIVE_MINUTES), LATE_S, 2).await;
         set(&db, reminder, &format!("misfire = '{misfire}'")).await;
-        let firing = fire_due(&db, 10).await.unwrap();
-        assert_eq!((firing.due, firing.fired.len(), firing.tenants), (1, fires, vec![of.0]), "{misfire}");
+        let (firing, after) = fire_due(&db, 10).await.unwrap().parts();
+        assert_eq!((firing.due, firing.fired.len(), after.tenants), (1, fires, vec![of.0]), "{misfire}");
+        assert_eq!(after.bells.len(), fires, "a bell for each new run");
         let said = async |sql: &str| text(&db, sql, of.0.0).await.unwrap();
         let rows = "SELECT count(*)::text FROM runs WHERE tenant_id = $1 AND status = 'missed' AND finished_at IS NOT NULL AND summary LIKE 'it %'";
         assert_eq!(said(rows).await, "10", "{misfire}");
@@ -44,7 +45,7 @@ async fn what_came_due_during_an_outage(db: PgPool) {
         let fires = i64::try_from(fires).unwrap();
         let armed: String = sqlx::query_scalar(after).bind(of.0).bind(fires).fetch_one(&db).await.unwrap();
         assert_eq!(armed, "true", "{misfire}");
-        assert_eq!(fire_due(&db, 10).await.unwrap().due, 0);
+        assert_eq!(fire_due(&db, 10).await.unwrap().quietly().due, 0);
     }
 }
 
@@ -54,18 +55,22 @@ async fn late_runs_wait_for_each_other(db: PgPool) {
     let of = account(&db, "connected").await;
     let reminder = reminder(&db, of, Some(EVERY_FIVE_MINUTES), 700, 1).await;
     set(&db, reminder, "misfire = 'all'").await;
-    let runs: Vec<_> = fire_due(&db, 10).await.unwrap().fired.iter().map(|fired| fired.run).collect();
+    let runs: Vec<_> = fire_due(&db, 10).await.unwrap().quietly().fired.iter().map(|fired| fired.run).collect();
     assert_eq!(runs.len(), 3);
     for (place, run) in runs.iter().enumerate() {
         for later in &runs[place + 1..] {
-            assert_eq!(expand_run(&db, *later).await.unwrap(), Expansion::Waits);
+            assert_eq!(expand_run(&db, *later).await.unwrap().quietly(), Expansion::Waits);
         }
-        assert!(matches!(expand_run(&db, *run).await.unwrap(), Expansion::Expanded { messages: 2, .. }));
+        assert!(matches!(expand_run(&db, *run).await.unwrap().quietly(), Expansion::Expanded { messages: 2, .. }));
         for later in &runs[place + 1..] {
-            assert_eq!(expand_run(&db, *later).await.unwrap(), Expansion::Waits, "the one before is in progress");
+            assert_eq!(
+                expand_run(&db, *later).await.unwrap().quietly(),
+                Expansion::Waits,
+                "the one before is in progress"
+            );
         }
         leave_outbox(&db, *run, 0, "sent").await;
-        let settled = settle_runs(&db, &[*run]).await.unwrap();
+        let settled = settle_runs(&db, &[*run]).await.unwrap().quietly();
         assert_eq!((settled.len(), settled[0].next), (1, runs.get(place + 1).copied()));
     }
 }
@@ -77,10 +82,10 @@ async fn a_run_in_progress_and_the_next_occurrence(db: PgPool) {
     for overlap in ["skip", "queue", "allow"] {
         let of = account(&db, "connected").await;
         let reminder = reminder(&db, of, Some("FREQ=DAILY"), 2, 1).await;
-        let first = fire_due(&db, 10).await.unwrap().fired[0].run;
-        expand_run(&db, first).await.unwrap();
+        let first = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
+        expand_run(&db, first).await.unwrap().quietly();
         set(&db, reminder, &format!("overlap = '{overlap}', next_fire_at = date_trunc('second', now())")).await;
-        let firing = fire_due(&db, 10).await.unwrap();
+        let firing = fire_due(&db, 10).await.unwrap().quietly();
         assert_eq!((firing.due, firing.fired.len()), (1, usize::from(overlap != "skip")), "{overlap}");
         match overlap {
             "skip" => {
@@ -91,13 +96,13 @@ async fn a_run_in_progress_and_the_next_occurrence(db: PgPool) {
             }
             "queue" => {
                 let second = firing.fired[0].run;
-                assert_eq!(expand_run(&db, second).await.unwrap(), Expansion::Waits);
+                assert_eq!(expand_run(&db, second).await.unwrap().quietly(), Expansion::Waits);
                 leave_outbox(&db, first, 0, "sent").await;
-                assert_eq!(settle_runs(&db, &[first]).await.unwrap()[0].next, Some(second));
-                assert!(matches!(expand_run(&db, second).await.unwrap(), Expansion::Expanded { .. }));
+                assert_eq!(settle_runs(&db, &[first]).await.unwrap().quietly()[0].next, Some(second));
+                assert!(matches!(expand_run(&db, second).await.unwrap().quietly(), Expansion::Expanded { .. }));
             }
             _ => {
-                let expansion = expand_run(&db, firing.fired[0].run).await.unwrap();
+                let expansion = expand_run(&db, firing.fired[0].run).await.unwrap().quietly();
                 assert!(matches!(expansion, Expansion::Expanded { .. }), "{expansion:?}");
             }
         }
