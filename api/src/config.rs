@@ -9,9 +9,12 @@ use domain::id::{AccountId, ApiKeyId, TenantId};
 use process::config::{Database, Redis, Telemetry, Webhooks, Zones};
 use process::probe::Probe;
 
+/// What people, logs and traces call the binary.
+pub const NAME: &str = "switchboard-api";
+
 /// The REST API of Switchboard; without a command it serves
 #[derive(Debug, Parser)]
-#[command(name = "switchboard-api", version)]
+#[command(name = NAME, version)]
 pub struct Cli {
     /// What to do
     #[command(subcommand)]

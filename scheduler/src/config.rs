@@ -7,9 +7,12 @@ use std::time::Duration;
 use process::config;
 use process::probe::Probe;
 
+/// What people, logs and traces call the binary.
+pub const NAME: &str = "switchboard-scheduler";
+
 /// Fires reminders and rings again for rows that wait. Run as many as you like: none of them leads
 #[derive(clap::Parser, Debug)]
-#[command(name = "switchboard-scheduler", version)]
+#[command(name = NAME, version)]
 pub struct Cli {
     /// What to do
     #[command(subcommand)]

@@ -1,6 +1,6 @@
 //! What the clock does: `main → run → duties, one file each → context → common`.
 
-mod config;
+pub mod config;
 mod context;
 pub mod duties;
 pub mod duty;

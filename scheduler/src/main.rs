@@ -1,38 +1,26 @@
-//! `switchboard-scheduler`: duties that the clock calls. Bad configuration exits with 64, anything else that ends it with 1.
+//! `switchboard-scheduler`: duties that the clock calls.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
-use process::{config, ops, shutdown, telemetry};
-use schedule::zone;
+use process::exit::Exit;
+use process::program;
+use process::serving::{self, Told};
+use process::shutdown::Stopping;
+use scheduler::config::NAME;
 use scheduler::{Cli, Command, Config};
 
 /// How long a graceful stop may take: a round of a duty is a short transaction.
-const STOPPING: Duration = Duration::from_secs(15);
+const STOPPING: Stopping = Stopping::Within(Duration::from_secs(15));
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let cli = match Cli::read(std::env::args_os()) {
-        Ok(cli) => cli,
-        Err(error) => return config::report("switchboard-scheduler", &error),
-    };
-    let done = match cli.command {
-        Command::Schedule(config) => schedule(*config).await,
-        Command::Probe { probe, ops } => probe.ask(ops.listen).await,
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("switchboard-scheduler: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> Exit {
+    program::main(NAME, Cli::read, async |cli| match cli.command {
+        Command::Schedule(config) => schedule(*config).await.map(Exit::from),
+        Command::Probe { probe, ops } => probe.ask(ops.listen).await.map(Exit::from),
+    })
 }
 
 async fn schedule(config: Config) -> anyhow::Result<()> {
-    let _telemetry = telemetry::init("switchboard-scheduler", &config.telemetry)?;
-    zone::choose(config.zones.folder.as_deref());
-    let stop = shutdown::on_signal(STOPPING)?;
-    let listener = ops::listen(config.ops.listen, "OPS_LISTEN").await?;
-    scheduler::run(config, listener, stop).await
+    let (telemetry, zones, ops) = (&config.telemetry, &config.zones, config.ops.listen);
+    let ground = serving::ground(NAME, Told { telemetry, zones, ops, stopping: STOPPING }).await?;
+    scheduler::run(config, ground.ops, ground.stop.gently).await
 }

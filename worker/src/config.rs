@@ -11,9 +11,12 @@ use process::probe::Probe;
 use crate::link::whatsapp::address;
 use crate::link::whatsapp::version::{MalformedVersion, WebVersion};
 
+/// What people, logs and traces call the binary.
+pub const NAME: &str = "switchboard-worker";
+
 /// Holds the WhatsApp connections of the accounts that it has claimed
 #[derive(clap::Parser, Debug)]
-#[command(name = "switchboard-worker", version)]
+#[command(name = NAME, version)]
 pub struct Cli {
     /// What to do
     #[command(subcommand)]

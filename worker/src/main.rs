@@ -1,45 +1,32 @@
-//! `switchboard-worker`: holds WhatsApp connections. Bad configuration exits with 64, credentials sealed under a key that
-//! it was not given with 78, anything else that ends it with 1.
+//! `switchboard-worker`: holds WhatsApp connections.
 
-use std::process::ExitCode;
-
-use process::{config, ops, shutdown, telemetry};
-use schedule::zone;
+use process::exit::Exit;
+use process::program;
+use process::serving::{self, Told};
+use process::shutdown::Stopping;
+use worker::config::NAME;
 use worker::keys::Misfit;
 use worker::{Cli, Command, Config};
 
-/// What keys that don't fit the database exit with (`EX_CONFIG`).
-const BAD_KEYS: u8 = 78;
+fn main() -> Exit {
+    program::main(NAME, Cli::read, async |cli| match cli.command {
+        Command::Work(config) => work(*config).await.map(Exit::from).map_err(with_its_code),
+        Command::Keys { command } => worker::keys::run(command).await.map(Exit::from),
+        Command::Doctor(doctor) => worker::doctor::run(doctor, &mut std::io::stdout()).await.map(Exit::from),
+        Command::Probe { probe, ops } => probe.ask(ops.listen).await.map(Exit::from),
+    })
+}
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let cli = match Cli::read(std::env::args_os()) {
-        Ok(cli) => cli,
-        Err(error) => return config::report("switchboard-worker", &error),
-    };
-    let done = match cli.command {
-        Command::Work(config) => work(*config).await.map(|()| true),
-        Command::Keys { command } => worker::keys::run(command).await,
-        Command::Doctor(doctor) => worker::doctor::run(doctor, &mut std::io::stdout()).await,
-        Command::Probe { probe, ops } => probe.ask(ops.listen).await.map(|()| true),
-    };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("switchboard-worker: {error:#}");
-            if error.is::<Misfit>() { ExitCode::from(BAD_KEYS) } else { ExitCode::FAILURE }
-        }
-    }
+fn with_its_code(error: anyhow::Error) -> anyhow::Error {
+    if error.is::<Misfit>() { Exit::BadKeys.because(error) } else { error }
 }
 
 async fn work(config: Config) -> anyhow::Result<()> {
-    let _telemetry = telemetry::init("switchboard-worker", &config.telemetry)?;
-    zone::choose(config.zones.folder.as_deref());
+    let (telemetry, zones, ops) = (&config.telemetry, &config.zones, config.ops.listen);
+    let stopping = Stopping::InTwoSteps(config.stop_timeout());
+    let ground = serving::ground(NAME, Told { telemetry, zones, ops, stopping }).await?;
     #[cfg(feature = "simulator")]
     process::clock::skew(config.clock_skew_s);
-    let stop = shutdown::in_two_steps(config.stop_timeout())?;
     let connector = worker::link::whatsapp::from_config(&config)?;
-    let listener = ops::listen(config.ops.listen, "OPS_LISTEN").await?;
-    worker::run(config, connector, listener, stop).await
+    worker::run(config, connector, ground.ops, ground.stop).await
 }

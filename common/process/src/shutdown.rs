@@ -5,6 +5,8 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::exit::Exit;
+
 /// For the work that follows an order to stop at once.
 const AT_ONCE: Duration = Duration::from_secs(3);
 
@@ -23,32 +25,21 @@ impl From<CancellationToken> for Stop {
     }
 }
 
-/// A token that is cancelled by the first SIGTERM or SIGINT. A second signal, or `deadline` after the first, exits with
-/// status 1: a stop that hangs must not need a SIGKILL.
-///
-/// # Errors
-/// When the process can't register signal handlers.
-pub fn on_signal(deadline: Duration) -> std::io::Result<CancellationToken> {
-    let mut signals = Signals::new()?;
-    let token = CancellationToken::new();
-    let stop = token.clone();
-    tokio::spawn(async move {
-        // waited for outside of the macro, which skips its arguments where the level is off
-        let signal = signals.next().await;
-        tracing::info!("{signal}: stopping");
-        stop.cancel();
-        signals.again(deadline).await;
-        std::process::exit(1);
-    });
-    Ok(token)
+/// How a process leaves after the first SIGTERM or SIGINT. A stop that hangs must not need a SIGKILL.
+#[derive(Debug, Clone, Copy)]
+pub enum Stopping {
+    /// A second signal, or this long after the first, exits with [`Exit::Failed`].
+    Within(Duration),
+    /// A second signal, or this long less three seconds after the first, orders to stop at once. Three seconds later the process
+    /// exits with [`Exit::Failed`].
+    InTwoSteps(Duration),
 }
 
-/// The first SIGTERM or SIGINT asks to stop gently; a second one, or `deadline` less three seconds, to stop at once. Three
-/// seconds later the process exits with status 1.
+/// The order to stop, which the first SIGTERM or SIGINT gives.
 ///
 /// # Errors
 /// When the process can't register signal handlers.
-pub fn in_two_steps(deadline: Duration) -> std::io::Result<Stop> {
+pub fn on_signal(stopping: Stopping) -> std::io::Result<Stop> {
     let mut signals = Signals::new()?;
     let stop = Stop::default();
     let told = stop.clone();
@@ -57,10 +48,15 @@ pub fn in_two_steps(deadline: Duration) -> std::io::Result<Stop> {
         let signal = signals.next().await;
         tracing::info!("{signal}: stopping");
         told.gently.cancel();
-        signals.again(deadline.saturating_sub(AT_ONCE)).await;
-        told.at_once.cancel();
-        tokio::time::sleep(AT_ONCE).await;
-        std::process::exit(1);
+        match stopping {
+            Stopping::Within(deadline) => signals.again(deadline).await,
+            Stopping::InTwoSteps(deadline) => {
+                signals.again(deadline.saturating_sub(AT_ONCE)).await;
+                told.at_once.cancel();
+                tokio::time::sleep(AT_ONCE).await;
+            }
+        }
+        Exit::Failed.leave()
     });
     Ok(stop)
 }

@@ -4,11 +4,10 @@
 use std::process::{Command as Process, Stdio};
 
 use clap::{Arg, Command};
+use process::exit::Exit;
 
 /// What no setting takes, with a word in it that no message may repeat where the setting is a secret.
 const GARBAGE: &str = "\u{1}=s3cret=\u{7}";
-/// What a bad setting exits with.
-const BAD_CONFIG: i32 = 64;
 
 /// A setting of one command: the words of the command, and what takes the value.
 #[derive(Debug, Clone)]
@@ -91,7 +90,7 @@ pub fn refuses_bad_values(program: &str, cli: &Command) -> usize {
                 .unwrap_or_else(|error| panic!("{program}: {error}"));
             let said = String::from_utf8_lossy(&done.stderr);
             let what = format!("{:?} {variable}={value:?} says: {said}", setting.command);
-            assert_eq!(done.status.code(), Some(BAD_CONFIG), "{what}");
+            assert_eq!(done.status.code(), Some(i32::from(Exit::BadSettings.code())), "{what}");
             assert!(said.contains(&variable), "{what}");
             assert_eq!(said.trim_end().lines().count(), 1, "{what}");
             assert!(!setting.arg.is_hide_env_values_set() || !said.contains("s3cret"), "{what}");

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use process::shutdown::Stopping;
 use process::trouble::postgres::{self, Place};
 use process::{clock, shutdown};
 use store::seal::Sealer;
@@ -129,7 +130,7 @@ pub async fn run(command: Keys) -> anyhow::Result<bool> {
         }
         Keys::Rotate { stores, batch } => {
             let (pool, sealer) = open(&stores).await?;
-            let stop = shutdown::on_signal(STOP_TIMEOUT)?;
+            let stop = shutdown::on_signal(Stopping::Within(STOP_TIMEOUT))?.gently;
             let mut told = clock::BootTime::now();
             let done = rotate::rotate(&pool, &sealer, i64::from(batch), &stop, |progress| {
                 let now = clock::BootTime::now();

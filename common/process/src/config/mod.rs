@@ -12,7 +12,7 @@ mod refusal;
 mod secret;
 
 pub use read::read;
-pub use refusal::{BAD_CONFIG, report};
+pub use refusal::report;
 pub use secret::{FILE_SUFFIX, secret_variable};
 
 /// Where the rows are.

@@ -1,22 +1,19 @@
 //! What a wrong command line or variable is told: the setting by its variable's name, what is wrong, and never a secret.
 
 use std::fmt::Write as _;
-use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, Error};
 
 use super::secret::{FILE_SUFFIX, secret_variable};
-
-/// What a wrong command line or variable exits with (`EX_USAGE`).
-pub const BAD_CONFIG: u8 = 64;
+use crate::exit::Exit;
 
 /// Says what is wrong with the command line or a variable, in one line where it is a setting; or prints the help that was
 /// asked for. Answers what to exit with.
 #[must_use]
-pub fn report(binary: &str, error: &Error) -> ExitCode {
+pub fn report(binary: &str, error: &Error) -> Exit {
     if !error.use_stderr() {
-        return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        return error.print().is_ok().into();
     }
     let text = error.to_string();
     let settings = [ErrorKind::MissingRequiredArgument, ErrorKind::InvalidValue, ErrorKind::ValueValidation];
@@ -26,7 +23,7 @@ pub fn report(binary: &str, error: &Error) -> ExitCode {
     } else {
         eprint!("{text}");
     }
-    ExitCode::from(BAD_CONFIG)
+    Exit::BadSettings
 }
 
 /// The same error in words that name the setting by its variable, in one line. What concerns no setting stays as it is.

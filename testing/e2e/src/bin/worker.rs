@@ -2,16 +2,17 @@
 //! `switchboard-worker` does, which a test of this package can't rely on to be built.
 
 use anyhow::bail;
-use tokio::net::TcpListener;
+use process::exit::Exit;
+use process::{ops, program, telemetry};
 use tokio_util::sync::CancellationToken;
+use worker::config::NAME;
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let worker::Command::Work(config) = worker::Cli::read(std::env::args_os())?.command else {
-        bail!("it only works");
-    };
-    let _flushes_at_the_end = process::telemetry::init("switchboard-worker", &config.telemetry)?;
-    let connector = worker::link::whatsapp::from_config(&config)?;
-    let listener = TcpListener::bind(config.ops.listen).await?;
-    worker::run(*config, connector, listener, CancellationToken::new()).await
+fn main() -> Exit {
+    program::main(NAME, worker::Cli::read, async |cli| {
+        let worker::Command::Work(config) = cli.command else { bail!("it only works") };
+        let _flushes_at_the_end = telemetry::init(NAME, &config.telemetry)?;
+        let connector = worker::link::whatsapp::from_config(&config)?;
+        let listener = ops::listen(config.ops.listen, "OPS_LISTEN").await?;
+        worker::run(*config, connector, listener, CancellationToken::new()).await.map(Exit::from)
+    })
 }

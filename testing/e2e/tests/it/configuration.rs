@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 use process::config::{FILE_SUFFIX, secret_variable};
+use process::exit::Exit;
 
 const HEAD: &str = "\
 # Configuration
@@ -18,10 +19,7 @@ mount secrets (`DATABASE_URL_FILE=/run/secrets/database-url`); set one of the tw
 
 | exit code | means |
 | --- | --- |
-| 0 | done, or stopped as asked |
-| 64 | a setting is missing or wrong |
-| 78 | a worker lacks a key under which credentials are sealed, or was given another one under its id |
-| 1 | anything else |
+{exit codes}
 
 Besides these, `SSL_CERT_FILE` names the authorities that are trusted when `REDIS_URL` is `rediss://…` (default: the system's).
 
@@ -131,7 +129,8 @@ fn commands(words: &str, command: &Command, text: &mut String) {
 }
 
 fn document() -> String {
-    let mut text = HEAD.to_owned();
+    let codes = Exit::ALL.map(|exit| format!("| {} | {} |", exit.code(), exit.means()));
+    let mut text = HEAD.replace("{exit codes}", &codes.join("\n"));
     let binaries = [
         ("serve", api::config::Cli::command()),
         ("work", worker::Cli::command()),

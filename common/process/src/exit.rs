@@ -1,0 +1,124 @@
+//! What a process exits with, each code on this page and no other; `docs/configuration.md` prints it.
+
+use std::fmt;
+use std::process::{ExitCode, Termination};
+
+/// What a binary of ours exits with. `main` returns it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// It did what it was asked for, or stopped as asked.
+    Well = 0,
+    /// It failed, was cut off, or found that not all is well. It says why.
+    Failed = 1,
+    /// Its command line or a variable is wrong (`EX_USAGE`). Nothing was begun.
+    BadSettings = 64,
+    /// Its keys don't fit what is sealed in the database (`EX_CONFIG`). Nothing was changed.
+    BadKeys = 78,
+}
+
+impl Exit {
+    /// Each of them, what is left over last.
+    pub const ALL: [Self; 4] = [Self::Well, Self::BadSettings, Self::BadKeys, Self::Failed];
+
+    /// The number that the system is given.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// For people who see the number.
+    #[must_use]
+    pub const fn means(self) -> &'static str {
+        match self {
+            Self::Well => "done, or stopped as asked",
+            Self::Failed => "anything else",
+            Self::BadSettings => "a setting is missing or wrong",
+            Self::BadKeys => {
+                "a worker lacks a key under which credentials are sealed, or was given another one under its id"
+            }
+        }
+    }
+
+    /// An error that the process exits with this for. It says what `error` says.
+    #[must_use]
+    pub fn because(self, error: anyhow::Error) -> anyhow::Error {
+        Because { exit: self, error }.into()
+    }
+
+    /// What a process exits with for this error: what [`Exit::because`] made of it, or else [`Exit::Failed`].
+    #[must_use]
+    pub fn of(error: &anyhow::Error) -> Self {
+        error.downcast_ref::<Because>().map_or(Self::Failed, |because| because.exit)
+    }
+
+    /// Ends the process here and now: nothing that is under way is finished.
+    pub fn leave(self) -> ! {
+        std::process::exit(i32::from(self.code()))
+    }
+}
+
+/// It was done.
+impl From<()> for Exit {
+    fn from((): ()) -> Self {
+        Self::Well
+    }
+}
+
+/// It was done, and all is well or not.
+impl From<bool> for Exit {
+    fn from(well: bool) -> Self {
+        if well { Self::Well } else { Self::Failed }
+    }
+}
+
+impl Termination for Exit {
+    fn report(self) -> ExitCode {
+        self.code().into()
+    }
+}
+
+/// An error that has an exit code of its own.
+#[derive(Debug)]
+struct Because {
+    exit: Exit,
+    error: anyhow::Error,
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Because {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context as _, anyhow};
+
+    use super::*;
+
+    /// R06: an error says the same words, whatever it makes the process exit with.
+    #[test]
+    fn an_error_keeps_its_words() {
+        let plain = || Err::<(), _>(anyhow!("no such key")).context("at the start").unwrap_err();
+        assert_eq!(Exit::of(&plain()), Exit::Failed);
+        let told = Exit::BadKeys.because(plain());
+        assert_eq!(Exit::of(&told), Exit::BadKeys);
+        assert_eq!(Exit::of(&told.context("worker")), Exit::BadKeys);
+        assert_eq!(format!("{:#}", Exit::BadKeys.because(plain())), format!("{:#}", plain()));
+        assert_eq!(format!("{:#}", plain()), "at the start: no such key");
+    }
+
+    /// R06: the codes are those that scripts and charts go by, and no two of them are equal.
+    #[test]
+    fn the_codes_stay_what_they_are() {
+        assert_eq!(Exit::ALL.map(Exit::code), [0, 64, 78, 1]);
+        assert_eq!([Exit::from(()), Exit::from(true), Exit::from(false)], [Exit::Well, Exit::Well, Exit::Failed]);
+    }
+}
