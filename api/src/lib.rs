@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use process::door::{self, Limits};
 use process::ops::{self, Pulse};
-use process::startup::{Readiness, Startup};
+use process::serving::Serving;
 use process::telemetry::metrics::Component;
 use process::telemetry::metrics::labels::{Endpoint, Pool};
 use store::server;
@@ -47,38 +47,25 @@ pub struct Listeners {
 /// When a URL is malformed or the listener fails.
 pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) -> anyhow::Result<()> {
     let Listeners { tenants, ops } = listeners;
-    let (pulse, readiness) = (Pulse::default(), Readiness::default());
     let (address, ops_address) = (tenants.local_addr()?, ops.local_addr()?);
-    let served = CancellationToken::new(); // health and metrics are served until the last request is answered
-    let _served = served.clone().drop_guard();
     Endpoint::are(routes::endpoints());
-    let ops = tokio::spawn(ops::serve(Component::Api, ops, pulse.clone(), readiness.check(), served.clone()));
-    let mut startup = Startup::new("api", pulse.clone(), readiness, stop.clone());
+    let (mut serving, mut startup) = Serving::begin(Component::Api, ops, &stop);
     let limits =
         Limits { connections: config.connections as usize, per_address: config.connections_per_address as usize };
     let (tenants, meanwhile) = not_yet::serve(tenants, limits)?;
     let pools = store::startup::postgres(&mut startup, &config.database, [config.database.max_connections]).await;
     let Some([db]) = pools else { return Ok(()) };
-    let context = context::Context::new(&config, db, pulse, stop.clone())?;
+    let context = context::Context::new(&config, db, serving.pulse(), stop.clone())?;
     let pools = vec![(Pool::Rows, context.db.clone())];
     let _watching = store::pings::watch(Component::Api, pools, &config.redis.url)?;
     startup.up(ready_check(&context));
     meanwhile.end().await;
     tracing::info!(%address, ops = %ops_address, "serving");
-    let telling = tokio::spawn(context.redis.clone().tell(stop.clone()));
-    let beating = tokio::spawn(beat(context.pulse.clone()));
+    serving.beside(context.redis.clone().tell(stop.clone()));
+    serving.beside(beat(serving.pulse()));
     let app = routes::router(context.clone());
-    let pulse = context.pulse.clone();
-    let leaving = stop.clone();
-    tokio::spawn(async move {
-        leaving.cancelled().await;
-        pulse.set_ready(false);
-    });
     door::serve(tenants, app, limits, stop).await;
-    beating.abort();
-    telling.abort();
-    served.cancel();
-    ops.abort();
+    serving.end();
     context.db.close().await;
     Ok(())
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bells::redis_health::RedisHealth;
-use process::ops::{self, Pulse};
-use process::startup::{Readiness, Startup};
+use process::ops;
+use process::serving::Serving;
 use process::telemetry::metrics::Component;
 use process::telemetry::metrics::labels::{Duty, Pool};
 use store::{server, signs};
@@ -29,20 +29,18 @@ pub use context::Context;
 /// # Errors
 /// When a URL is malformed.
 pub async fn run(config: Config, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
-    let (pulse, readiness) = (Pulse::default(), Readiness::default());
     let all = duties::all(&config);
     Duty::are(all.iter().map(|duty| duty.name()));
-    let ops = tokio::spawn(ops::serve(Component::Scheduler, listener, pulse.clone(), readiness.check(), stop.clone()));
-    let mut startup = Startup::new("scheduler", pulse.clone(), readiness, stop.clone());
+    let (mut serving, mut startup) = Serving::begin(Component::Scheduler, listener, &stop);
     let pools = store::startup::postgres(&mut startup, &config.database, [config.database.max_connections]).await;
     let Some([db]) = pools else { return Ok(()) };
-    let context = Context::new(&config, db, pulse)?;
+    let context = Context::new(&config, db, serving.pulse())?;
     let pools = vec![(Pool::Rows, context.db.clone())];
     let _watching = store::pings::watch(Component::Scheduler, pools, &config.redis.url).context("Redis")?;
     startup.up(ready_check(&context));
     let redis = RedisHealth::connect(&config.redis.url, &config.redis.prefix)?;
-    let telling = tokio::spawn(redis.tell(stop.clone()));
-    let wakings = tokio::spawn(wakings::hear(context.clone()));
+    serving.beside(redis.tell(stop.clone()));
+    serving.beside(wakings::hear(context.clone()));
     tracing::info!("scheduler started");
     let mut duties = JoinSet::new();
     for duty in all {
@@ -50,14 +48,10 @@ pub async fn run(config: Config, listener: TcpListener, stop: CancellationToken)
         duties.spawn(duty::keep_doing(duty, context.clone(), rounds, stop.clone()));
     }
     stop.cancelled().await;
-    context.pulse.set_ready(false);
     duties.join_all().await;
     if let Err(error) = signs::scheduler_stops(&context.db, context.boot).await {
         tracing::warn!(%error, "Postgres was not told that this scheduler stops; it counts as alive for some seconds");
     }
-    wakings.abort();
-    telling.abort();
-    ops.abort();
     tracing::info!("scheduler stopped");
     Ok(())
 }

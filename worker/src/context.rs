@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use bells::bus::Bus;
 use bells::doorbell::Doorbell;
 use bells::lease::Leases;
@@ -11,10 +12,14 @@ use domain::id::WorkerId;
 use store::PgPool;
 use tokio::sync::Semaphore;
 
+use crate::config::Config;
 use crate::fleet::board::Board;
 use crate::fleet::trust::Trust;
 use crate::keys::UnknownKey;
 use crate::link::Connector;
+
+/// Clients built at the same time by one worker.
+const OPENING: usize = 32;
 
 /// One worker's means.
 pub struct Context {
@@ -44,4 +49,34 @@ pub struct Context {
     pub opening: Arc<Semaphore>,
     /// How fast the cluster may bring accounts back.
     pub limiter: Limiter,
+}
+
+impl Context {
+    /// What a worker needs, on open pools: one for its rows, one for its heartbeat. Redis may be away.
+    ///
+    /// # Errors
+    /// When a URL is malformed.
+    pub fn new(
+        config: &Config,
+        worker: WorkerId,
+        connector: Arc<dyn Connector>,
+        [pool, keeping]: [PgPool; 2],
+    ) -> anyhow::Result<Self> {
+        let (url, prefix) = (&config.redis.url, &config.redis.prefix);
+        Ok(Self {
+            worker,
+            leases: Leases::connect(url, prefix, worker, config.lease_ttl()).context("Redis")?,
+            doorbell: Doorbell::connect(url, prefix).context("Redis")?,
+            bus: Bus::connect(url, prefix).context("Redis")?,
+            board: Board::start(pool.clone()),
+            trust: Arc::new(Trust::new(config.lease_ttl())),
+            reachout_hold: config.reachout_hold(),
+            connector,
+            unknown_key: UnknownKey::default(),
+            opening: Arc::new(Semaphore::new(OPENING)),
+            limiter: Limiter::connect(url, prefix, config.connects_per_s).context("Redis")?,
+            pool,
+            keeping,
+        })
+    }
 }

@@ -7,6 +7,7 @@ pub mod fleet;
 pub mod jobs;
 pub mod keys;
 pub mod link;
+mod parts;
 pub mod run;
 pub mod session;
 
