@@ -46,7 +46,7 @@ def known_settings():
     page = chart.ROOT / "docs" / "configuration.md"
     rest = chart.ROOT / "helm" / "tests" / "settings.txt"
     assert page.exists() != rest.exists(), "docs/configuration.md is the list of settings now: remove helm/tests/settings.txt"
-    simulator = set(re.findall(r'env = "([A-Z_]+)"', (chart.ROOT / "simulator" / "src" / "main.rs").read_text()))
+    simulator = set(re.findall(r'env = "([A-Z_]+)"', (chart.ROOT / "simulator" / "src" / "flags.rs").read_text()))
     assert simulator
     if page.exists():
         rows = [line for line in page.read_text().splitlines() if line.startswith("|")]

@@ -11,6 +11,7 @@ mod config;
 mod connection;
 mod drop_sockets;
 mod fault;
+pub mod flags;
 mod handshake;
 mod keys;
 mod noise;

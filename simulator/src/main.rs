@@ -2,41 +2,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
-use simulator::Config;
+use clap::Parser as _;
+use simulator::flags::{Command, Flags};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
-
-/// A WhatsApp server and its phones, for development and tests.
-#[derive(Parser)]
-#[command(name = "switchboard-simulator", version)]
-struct Flags {
-    /// What to do; without a command it serves
-    #[command(subcommand)]
-    command: Option<Command>,
-
-    /// Where to listen, for clients and for the admin API; port 0 takes any free port.
-    #[arg(long, env = "SIMULATOR_LISTEN", default_value = "127.0.0.1:7700")]
-    listen: SocketAddr,
-
-    /// The file in which the world survives a restart; without it, it does not.
-    #[arg(long, env = "SIMULATOR_WORLD")]
-    world: Option<PathBuf>,
-
-    /// How many QR references a client gets before it has to connect anew.
-    #[arg(long, env = "SIMULATOR_QR_REFS", default_value_t = 6)]
-    qr_refs: usize,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Ask the simulator that listens there whether it is up: exits with 0 or 1, for the health check of images
-    Probe,
-}
 
 /// Asks the admin API on this machine for its health.
 fn probe(mut at: SocketAddr) -> anyhow::Result<()> {
@@ -66,13 +38,7 @@ async fn main() -> anyhow::Result<()> {
         .init();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let simulator = simulator::start(Config {
-        listen: flags.listen,
-        world: flags.world,
-        qr_refs: flags.qr_refs,
-        ..Config::default()
-    })
-    .await?;
+    let simulator = simulator::start(flags.into()).await?;
     let mut out = std::io::stdout();
     writeln!(out, "simulator ready: clients at {}, admin API at {}", simulator.ws_url(), simulator.admin_url())?;
     out.flush()?;

@@ -24,9 +24,9 @@ mod postgres;
 mod takeover;
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::Parser;
+use process::exit::Exit;
 
 use crate::campaign::Scale;
 use crate::cluster::Setup;
@@ -71,7 +71,7 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn main() -> Exit {
     let args = Args::parse();
     let seed = args.seed.unwrap_or_else(|| rand::random_range(1..100_000));
     let scale = Scale {
@@ -93,10 +93,10 @@ async fn main() -> ExitCode {
     };
     if args.figures {
         return match figures::measure(&setup).await {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(()) => Exit::Well,
             Err(error) => {
                 println!("the figures could not be measured: {error:#}");
-                ExitCode::FAILURE
+                Exit::Failed
             }
         };
     }
@@ -107,12 +107,11 @@ async fn main() -> ExitCode {
     match done {
         Ok(outcome) => {
             campaign::report(&outcome, scale);
-            let clean = outcome.verdict.is_clean() && outcome.calm_after.is_some();
-            if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            Exit::from(outcome.verdict.is_clean() && outcome.calm_after.is_some())
         }
         Err(error) => {
             println!("the campaign could not be carried through (seed {seed}): {error:#}");
-            ExitCode::FAILURE
+            Exit::Failed
         }
     }
 }

@@ -57,7 +57,7 @@ enum Mode {
 
 /// `switchboard-demo town`: virtual people who use a cluster that already runs
 #[derive(Parser)]
-#[command(name = "switchboard-demo town")]
+#[command(name = "switchboard-demo town", bin_name = "switchboard-demo town")]
 struct TownOptions {
     #[command(flatten)]
     town: Town,

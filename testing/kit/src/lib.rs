@@ -13,7 +13,7 @@ pub mod witness;
 
 pub use port::free_port;
 pub use postgres_server::{PASSWORD, PostgresServer};
-pub use printed::printed;
+pub use printed::{printed, printed_help};
 pub use proxy::{Line, Proxy};
 pub use redis_server::RedisServer;
 pub use told::{put_event, wrong_events};

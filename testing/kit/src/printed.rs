@@ -1,6 +1,7 @@
 //! Files of the tree that are printed from the code.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// Holds such a file against what the code says; `path` is from the root. With `UPDATE` set it is written anew.
 ///
@@ -17,4 +18,22 @@ pub fn printed(path: &str, text: &str) {
         written == text,
         "{path} is stale: `UPDATE=1 cargo test --workspace --all-features --test it` prints it anew"
     );
+}
+
+/// Holds `docs/cli/{name}.txt` against what the program says when it is asked for help, alone and with each of these words before.
+///
+/// # Panics
+/// As [`printed`], and when the program can't be run or does not exit with 0.
+#[expect(clippy::expect_used, reason = "for tests")]
+pub fn printed_help(name: &str, program: &str, words: &[&[&str]]) {
+    let asked = words.iter().map(|words| {
+        let mut command = Command::new(program);
+        let done = command.args(*words).arg("--help").env_clear().stdin(Stdio::null()).output().expect("it can be run");
+        assert!(done.status.success(), "{name} {words:?}: {done:?}");
+        let said = String::from_utf8_lossy(&done.stdout);
+        let said: Vec<&str> = said.lines().map(str::trim_end).collect();
+        let line = [&[name], *words, &["--help"]].concat().join(" ");
+        format!("$ {line}\n{}\n", said.join("\n").trim_end())
+    });
+    printed(&format!("docs/cli/{name}.txt"), &asked.collect::<Vec<_>>().join("\n"));
 }

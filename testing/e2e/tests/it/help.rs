@@ -1,4 +1,5 @@
-//! `docs/cli` holds what `--help` says, of each command of each binary.
+//! `docs/cli` holds what `--help` says, of each command of each binary. What the programs of the tests say is held where they are:
+//! `testing/chaos`, `testing/demo`.
 
 use std::fmt::Write as _;
 
@@ -18,7 +19,8 @@ fn help(words: &str, command: &Command, text: &mut String) {
 /// R06: what the binaries say of themselves stands in the tree, so that a change is seen.
 #[test]
 fn the_help_stands_in_the_tree() {
-    for cli in [api::config::Cli::command(), worker::Cli::command(), scheduler::Cli::command()] {
+    let ours = [api::config::Cli::command(), worker::Cli::command(), scheduler::Cli::command()];
+    for cli in ours.into_iter().chain([simulator::flags::Flags::command()]) {
         let mut text = String::new();
         help(cli.get_name(), &cli, &mut text);
         printed(&format!("docs/cli/{}.txt", cli.get_name()), &format!("{}\n", text.trim_end()));
