@@ -214,6 +214,12 @@ class Running(unittest.TestCase):
         self.assertEqual(podman("healthcheck", "run", container.id, check=False).returncode, 0, container.logs()[-2000:])
         return container
 
+    def is_what_its_label_says(self, container, ops):
+        """The revision that the program was built from is the one that the image is labelled with."""
+        labels = json.loads(podman("image", "inspect", image(container.name)).stdout)[0]["Labels"]
+        built = re.search(r'switchboard_build_info\{[^}]*revision="([^"]*)"', container.until(f"http://127.0.0.1:{ops}/metrics", 200))
+        self.assertEqual(built and built[1], labels["org.opencontainers.image.revision"], container.name)
+
     def stops(self, container):
         seconds, code = container.stop()
         print(f"stopped after {seconds:.1f} s", end=" ", flush=True)
@@ -232,6 +238,8 @@ class Running(unittest.TestCase):
             f"http://127.0.0.1:{worker_ops}/readyz")
         scheduler = self.serves("scheduler", {**self.stores, "OPS_LISTEN": f"127.0.0.1:{scheduler_ops}"},
                                 f"http://127.0.0.1:{scheduler_ops}/readyz")
+        for container, ops in ((api, api_ops), (worker, worker_ops), (scheduler, scheduler_ops)):
+            self.is_what_its_label_says(container, ops)
         self.assertEqual(get(f"http://127.0.0.1:{port}/health")[0], 200)
         key = self.command("keys", "create", "--admin", "--name", "images").stdout.strip().splitlines()[-1]
         request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/tenants", headers={"Authorization": f"Bearer {key}"})
