@@ -14,6 +14,7 @@ use domain::event::schema::AnyEvent;
 use domain::id::{AccountId, TenantId};
 use futures::{Stream, StreamExt as _, stream};
 use process::telemetry::metrics::{self, OneMore};
+use process::telemetry::trace::{self, Destination};
 use serde::Deserialize;
 use store::events::{self, Cursor, Happened, Place};
 use tokio::sync::OwnedSemaphorePermit;
@@ -168,7 +169,10 @@ impl Follower {
                 return Some(vec![Ok(Event::default().event("stream.closed").data(data.to_string()))]);
             }
             let Self { context, caller, cursor, account, .. } = self;
-            let page = match events::after(&context.db, caller.tenant, *cursor, *account, PAGE).await {
+            let step = trace::receive(Destination::Events).tenant(caller.tenant);
+            let page = events::after(&context.db, caller.tenant, *cursor, *account, PAGE).await;
+            step.heard(&page);
+            let page = match page {
                 Ok(page) => page,
                 Err(error) => {
                     tracing::warn!(%error, "a live stream ends: events could not be read");
@@ -181,6 +185,8 @@ impl Follower {
                 (false, None) => Pause::UntilSignaled,
             };
             if let Some(last) = page.events.last() {
+                let step = step.batch(page.events.len());
+                step.follows_all(page.events.iter().filter_map(|event| event.trace.as_deref()));
                 self.cursor = last.cursor;
                 if self.live {
                     page.events.iter().for_each(|event| metrics::EVENT_STREAM_LAG_SECONDS.observe(event.age_s));

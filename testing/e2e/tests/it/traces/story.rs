@@ -270,6 +270,40 @@ async fn a_reminder_is_one_story(pool: PgPool) {
     nothing_is_told(&all, &[&own, &bob, &eve, TEXT, "Grace", "Stand-up", "s.whatsapp.net"]);
 }
 
+/// R06: what a live stream shows belongs to the story, too.
+#[sqlx::test(migrator = "common::store::MIGRATOR")]
+async fn a_live_stream_goes_on_with_the_story(pool: PgPool) {
+    let sink = Sink::start();
+    let (cluster, workers) = traced(pool, &sink, 1.0, TraceParent::Link).await;
+    let (account, own) = cluster.connected("Ada").await;
+    let bob = phone(&cluster).await;
+    let mut stream = cluster.request("/v1/events").send().await.unwrap();
+    cluster.send_traced(&account, &bob, TEXT, CALLER).await;
+    let mut shown = String::new();
+    while !shown.contains("event: message.delivered") {
+        let chunk = tokio::time::timeout(std::time::Duration::from_secs(30), stream.chunk()).await;
+        shown.push_str(std::str::from_utf8(&chunk.expect("it was delivered").unwrap().unwrap()).unwrap());
+    }
+    drop(stream);
+    let key = cluster.key.clone();
+    cluster.stop(workers).await;
+
+    let all = sink.spans();
+    let story = Story::from(&all, |span| span.trace == CALLERS_TRACE);
+    let row = story.one("api", "send outbox", SpanKind::Producer);
+    let reads = story.all("api", "receive events");
+    assert!(!reads.is_empty(), "{:?}", story.names());
+    for read in &reads {
+        assert_eq!((read.kind, &read.parent, &read.links), (SpanKind::Client, &None, &vec![row.id.clone()]));
+        assert!(!read.attribute("switchboard.tenant.id").is_empty());
+    }
+    let counts = reads.iter().map(|read| read.attribute("messaging.batch.message_count").parse::<u8>().unwrap());
+    assert!(counts.sum::<u8>() >= 2, "sent and delivered: {:?}", story.names());
+    let nothing = all.iter().filter(|span| span.name == "receive events" && span.links.is_empty());
+    assert_eq!(nothing.count(), 0, "a look at no events tells nothing");
+    nothing_is_told(&all, &[&own, &bob, TEXT, "Grace", &key]);
+}
+
 /// R06: who wants one long trace gets it: with `TRACE_PARENT=child` every step of one message stands in the caller's.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_story_may_be_one_trace(pool: PgPool) {
