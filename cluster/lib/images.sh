@@ -1,8 +1,9 @@
 # The images of a cluster of our own, as OCI archives below $state/images. Sourced, never run.
 # shellcheck shell=bash disable=SC2154,SC2034
 #
-# IMAGES=dockerfile takes those that dev/images builds from the Dockerfile; IMAGES=checkout (the default) puts this
-# checkout's own binaries, as `cargo build` makes them, into images of the same names: seconds instead of a release build.
+# IMAGES=dockerfile takes those that dev/images builds from the Dockerfile; IMAGES=built those that it has built before, be they
+# of another commit (it says so); IMAGES=checkout (the default) puts this checkout's own binaries, as `cargo build` makes them,
+# into images of the same names: seconds instead of a release build.
 
 # All are named localhost/NAME:dev, as dev/images names its own: no registry answers to that, so nothing is ever pulled.
 
@@ -14,7 +15,8 @@ make_images() {
   case $images in
     checkout) make_checkout_images ;;
     dockerfile) make_dockerfile_images ;;
-    *) fail "IMAGES is dockerfile or checkout" ;;
+    built) "$root/dev/images" archives "$state/images/built" || fail "dev/images could not save the images" ;;
+    *) fail "IMAGES is checkout, dockerfile or built" ;;
   esac
 }
 

@@ -1,6 +1,7 @@
 """What operators do to a cluster and what happens to it, while messages go on."""
 
 import contextlib
+import json
 import time
 
 from . import processes
@@ -78,7 +79,9 @@ def pod_killed(release: Release, world: Phones) -> None:
 
 
 def process_killed(release: Release, world: Phones) -> None:
-    """A worker's process is killed; the kubelet starts it again in the same pod."""
+    """A worker's process is killed; the kubelet starts it again in the same pod. Nothing else moves meanwhile: what the pod that
+    was killed before has left uneven is even again."""
+    even(release)
     pod = release.pods("worker")[0]
     before = restarts([pod])
     watch = Watch(world)
@@ -93,8 +96,21 @@ def scaled(release: Release, world: Phones, count: int) -> None:
     watch = Watch(world)
     release.kubectl("scale", f"deployment/{release.object('worker')}", f"--replicas={count}")
     release.settled("worker", count)
+    even(release)
     online(release, world)
-    watch.told(f"scaling to {count} workers")
+    check(watch.told(f"scaling to {count} workers"), f"each of {count} workers took its share")
+
+
+def even(release: Release) -> None:
+    """Waits until every worker holds its share. Who took what others had left lets go of nothing for a minute."""
+    words = ["exec", f"deployment/{release.object('api')}", "--", "/usr/local/bin/switchboard-api", "workers", "list", "--json"]
+
+    def shares() -> bool:
+        held = [worker["held"] for worker in json.loads(release.kubectl(*words)) if worker["state"] == "live"]
+        share = sum(held) / max(1, len(held))
+        return share > 0 and len(held) == len(release.pods("worker")) and all(abs(one - share) <= share / 4 + 1 for one in held)
+
+    until("equal shares", shares, 180, pause=1)
 
 
 def online(release: Release, world: Phones) -> None:
