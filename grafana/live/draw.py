@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import numpy
 import units
 from matplotlib.patches import Rectangle
-from PIL import Image
+from PIL import Image, ImageColor
 
 COLOURS = {"green": "#56A64B", "yellow": "#E0B400", "red": "#E02F44", "blue": "#3274D9"}
 LINES = ["#56A64B", "#E0B400", "#3274D9", "#E55400", "#E02F44", "#8F3BB8", "#37872D", "#5794F2", "#FF9830", "#A352CC", "#00A3A3", "#7A7A7A"]
@@ -49,13 +49,24 @@ def dashboard(one, series, start, end, path, names=None):
 
 
 def shrink(path):
-    """Fewer colours until the file is small enough for a repository."""
+    """Few colours, so that the file is small enough for a repository: those that are drawn with, and their tints. A palette of what is
+    most frequent would give thin lines the colour of others, and a legend could not be told."""
     with Image.open(path) as picture:
-        whole = picture.convert("RGB")
-    for colours in (64, 32, 20, 12):
-        whole.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
-        if path.stat().st_size <= LARGEST:
-            return
+        picture.convert("RGB").quantize(palette=palette(), dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def palette():
+    """The colours as they are, and on the way to white where that is not almost another one."""
+    inks = [ImageColor.getrgb(ink) for ink in ("#FFFFFF", GROUND, EDGE, *LINES, *COLOURS.values(), INK, FAINT)]
+    heat = [tuple(round(part * 255) for part in matplotlib.colormaps["Blues"](step / 11)[:3]) for step in range(12)]
+    tints = [tuple(round(255 - (255 - part) * share) for part in ink) for ink in inks for share in (0.7, 0.5, 0.3, 0.15)]
+    found = list(dict.fromkeys(inks))
+    for colour in heat + tints:
+        if all(max(abs(part - other) for part, other in zip(colour, one)) > 9 for one in found):
+            found.append(colour)
+    image = Image.new("P", (1, 1))
+    image.putpalette([part for colour in found for part in colour])
+    return image
 
 
 def clock(moment):
