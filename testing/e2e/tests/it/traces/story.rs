@@ -271,7 +271,7 @@ async fn a_reminder_is_one_story(pool: PgPool) {
 }
 
 /// R06: what a live stream shows belongs to the story, too.
-#[sqlx::test(migrator = "common::store::MIGRATOR")]
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_live_stream_goes_on_with_the_story(pool: PgPool) {
     let sink = Sink::start();
     let (cluster, workers) = traced(pool, &sink, 1.0, TraceParent::Link).await;
