@@ -367,7 +367,7 @@ impl Actor {
     async fn reported(&mut self, reported: Reported) {
         match reported {
             Reported::Event(event) => self.queue.push_back(event),
-            Reported::Opened(opened) => self.opened(opened).await,
+            Reported::Opened(opened) => self.opened(opened),
             Reported::PairingCode(code) => self.pairing_code(code).await,
             Reported::Passkey(taken) => self.passkey_taken(taken),
             Reported::Groups(groups) => self.groups(groups).await,

@@ -17,7 +17,7 @@ use super::actor::{Actor, Reported};
 use super::figures;
 use super::inbound::storable;
 use super::machine::action::Action;
-use super::machine::state::{Event, Purpose, State, Who};
+use super::machine::state::{Event, Who};
 use crate::link::{CloseReason, Group, Link, LinkError, OpenSpec};
 
 /// How long a turn at the limiter is good for.
@@ -26,7 +26,7 @@ const TURN: Duration = Duration::from_secs(1);
 impl Actor {
     pub(super) async fn perform(&mut self, action: Action) {
         match action {
-            Action::Open => self.open(),
+            Action::Open { queue } => self.open(queue),
             Action::Close => self.close(),
             Action::Abort => self.abort(),
             Action::Logout => self.logout(),
@@ -115,7 +115,7 @@ impl Actor {
         }
     }
 
-    fn open(&mut self) {
+    fn open(&mut self, queue: bool) {
         let Some(row) = &self.row else { return };
         if let Some(old) = self.link.take() {
             old.abort(); // never two at once
@@ -128,18 +128,16 @@ impl Actor {
         self.opening = true;
         self.turn = CancellationToken::new();
         let given_up = self.turn.clone();
-        // a person waits for everything but a return
-        let returns = matches!(self.state, State::Opening { purpose: Purpose::Resume, .. });
         self.pending.push(Box::pin(async move {
             let turn = async {
                 loop {
-                    if returns {
+                    if queue {
                         context.limiter.take().await;
                     }
                     let taken = BootTime::now();
                     let turn = context.opening.acquire().await;
                     // whoever waited here after their turn at the limiter would come together with those whose turn it is
-                    if !returns || BootTime::now().since(taken) < TURN {
+                    if !queue || BootTime::now().since(taken) < TURN {
                         return turn;
                     }
                 }
@@ -154,26 +152,12 @@ impl Actor {
         }));
     }
 
-    pub(super) async fn opened(&mut self, opened: Result<Arc<dyn Link>, LinkError>) {
+    pub(super) fn opened(&mut self, opened: Result<Arc<dyn Link>, LinkError>) {
         self.opening = false;
         match opened {
             Ok(link) => {
-                self.link = Some(Arc::clone(&link));
+                self.link = Some(link);
                 self.queue.push_back(Event::Opened);
-                match &self.state {
-                    State::Closing { .. } => self.close(),
-                    State::Ended(_) => link.abort(),
-                    State::Fresh
-                    | State::Opening { .. }
-                    | State::Pairing { .. }
-                    | State::Accepted { .. }
-                    | State::Linking { .. }
-                    | State::Online { .. }
-                    | State::Finishing { .. }
-                    | State::Backoff { .. }
-                    | State::Rechecking { .. }
-                    | State::LoggingOut { .. } => {}
-                }
             }
             Err(LinkError::NotConnected) if self.turn.is_cancelled() => {
                 self.queue.push_back(Event::Closed(CloseReason::Requested)); // given up before its turn

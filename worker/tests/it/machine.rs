@@ -1,5 +1,5 @@
 //! The session machine: the rules by name. Beside it: the whole table (`table`), what holds for any sequence of events
-//! (`properties`), what ends a link (`leaving`), and the earlier systems' races (`races`).
+//! (`properties`), how a link begins (`opening`) and what ends it (`leaving`), and the earlier systems' races (`races`).
 
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use worker::session::machine::state::{After, End, Event, Facts, Passkey, Purpose
 
 mod cases;
 mod leaving;
+mod opening;
 mod properties;
 mod races;
 mod table;
@@ -25,7 +26,7 @@ use cases::*;
 fn pairing_opens_with_the_window_that_is_left() {
     let (state, actions) = decide(State::Fresh, Event::Row(facts(Status::Pending, false)), NOW);
     assert_eq!(state, opening(pair()));
-    assert_eq!(actions, [Action::Open]);
+    assert_eq!(actions, [OPEN]);
     assert_eq!(state.wakes_at(), Some(NOW + WINDOW));
 }
 
@@ -69,7 +70,7 @@ fn the_close_after_a_scan_reopens_at_once() {
     assert_eq!((&state, actions.as_slice()), (&accepted(), [Action::Accept { jid: "j".into() }].as_slice()));
     let (state, actions) = decide(state, Event::Closed(CloseReason::RestartRequired), NOW);
     assert_eq!(state, opening(Purpose::FirstLogin));
-    assert_eq!(actions, [Action::Open]);
+    assert_eq!(actions, [OPEN]);
     let (state, actions) = decide(state, Event::Connected(who()), NOW);
     assert_eq!((state, actions), (State::Linking { tries: 0 }, vec![Action::Link(who())]));
 }
@@ -119,7 +120,7 @@ fn a_lost_connection_says_disconnected_and_reconnects() {
     ));
     let (state, actions) = decide(state, Event::Tick, later(100));
     assert_eq!(state, State::Opening { purpose: Purpose::Resume, tries: 1, until: None });
-    assert_eq!(actions, [Action::Open]);
+    assert_eq!(actions, [QUEUE]);
 }
 
 /// R02: `replaced` is never answered with a reconnect before lease and epoch were checked again.
@@ -223,7 +224,7 @@ fn a_connection_that_gets_nowhere_is_given_up() {
     assert!(matches!(actions.as_slice(), [Action::Close, Action::GiveUp(_)]));
     let (state, _) = decide(accepted(), Event::Tick, later(30));
     let (state, actions) = decide(state, Event::Closed(CloseReason::Requested), later(30));
-    assert_eq!((state, actions), (opening(Purpose::FirstLogin), vec![Action::Open]));
+    assert_eq!((state, actions), (opening(Purpose::FirstLogin), vec![OPEN]));
 }
 
 /// R62: a session that connects and drops at once waits longer each time, says so, and tells at 5, 10, 20, 40 restarts.

@@ -11,7 +11,10 @@ use super::state::{Passkey, Who};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Open a connection.
-    Open,
+    Open {
+        /// It waits for the cluster's limiter of new connections.
+        queue: bool,
+    },
     /// Close it in order.
     Close,
     /// Drop it and store nothing.

@@ -81,11 +81,22 @@ fn stop(state: State, end: End, how: Action, now: BootTime) -> (State, Vec<Actio
     }
 }
 
-/// From now on it is the other side's turn.
+/// From now on it is the other side's turn. A connection that was told to close before it was there is closed now.
 fn opened(state: State, now: BootTime) -> (State, Vec<Action>) {
     match state {
         State::Opening { purpose, tries, .. } => (State::Opening { purpose, tries, until: Some(now + ANSWER) }, vec![]),
-        state => (state, vec![]),
+        State::Closing { then: After::End(End::Lost(_)), .. } => (state, vec![Action::Abort]),
+        State::Closing { .. } => (state, vec![Action::Close]),
+        State::Fresh
+        | State::Pairing { .. }
+        | State::Accepted { .. }
+        | State::Linking { .. }
+        | State::Online { .. }
+        | State::Finishing { .. }
+        | State::Backoff { .. }
+        | State::Rechecking { .. }
+        | State::LoggingOut { .. }
+        | State::Ended(_) => (state, vec![]),
     }
 }
 

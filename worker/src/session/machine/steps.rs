@@ -15,8 +15,13 @@ pub(super) fn closing(then: After, actions: Vec<Action>, now: BootTime) -> (Stat
     (State::Closing { deadline: now + CLOSING, then }, actions)
 }
 
+/// A return queues at the limiter of new connections; for everything else a person waits.
 pub(super) fn opening(purpose: Purpose, tries: u32) -> (State, Vec<Action>) {
-    (State::Opening { purpose, tries, until: None }, vec![Action::Open])
+    let queue = match purpose {
+        Purpose::Resume => true,
+        Purpose::Pair { .. } | Purpose::FirstLogin | Purpose::LogOut { .. } => false,
+    };
+    (State::Opening { purpose, tries, until: None }, vec![Action::Open { queue }])
 }
 
 /// What is left to do for an end that a logout preceded; `confirmed`: WhatsApp said that the device is gone.

@@ -5,6 +5,11 @@ use super::*;
 pub(super) const NOW: BootTime = BootTime::at(Duration::from_secs(1_000));
 pub(super) const WINDOW: Duration = Duration::from_secs(300);
 
+/// A person waits for it.
+pub(super) const OPEN: Action = Action::Open { queue: false };
+/// It waits for its turn.
+pub(super) const QUEUE: Action = Action::Open { queue: true };
+
 pub(super) fn later(seconds: u64) -> BootTime {
     NOW + Duration::from_secs(seconds)
 }
@@ -149,7 +154,7 @@ pub(super) fn every_row() -> Vec<Facts> {
 }
 
 pub(super) fn opens(actions: &[Action]) -> bool {
-    actions.contains(&Action::Open)
+    actions.iter().any(|action| matches!(action, Action::Open { .. }))
 }
 
 pub(super) fn writes(actions: &[Action]) -> bool {
@@ -165,7 +170,7 @@ pub(super) fn writes(actions: &[Action]) -> bool {
         | Action::Recovered { .. }
         | Action::Remove
         | Action::Unlink { .. } => true,
-        Action::Open
+        Action::Open { .. }
         | Action::Close
         | Action::Abort
         | Action::Logout

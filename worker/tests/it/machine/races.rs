@@ -49,7 +49,7 @@ fn an_intentional_stop_is_consumed_once() {
 #[test]
 fn restart_required_is_a_step_of_pairing() {
     let (state, actions) = decide(accepted(), Event::Closed(CloseReason::RestartRequired), NOW);
-    assert_eq!((state, actions), (opening(Purpose::FirstLogin), vec![Action::Open]));
+    assert_eq!((state, actions), (opening(Purpose::FirstLogin), vec![OPEN]));
 }
 
 /// R26: "a second, stale close ends the pairing in a timeout".
@@ -118,7 +118,7 @@ fn a_delete_while_reconnecting_is_not_forgotten() {
     let (state, _) = decide(online(), Event::Stale, NOW);
     let (state, _) = decide(state, erased, NOW);
     let (state, actions) = decide(state, Event::Closed(CloseReason::Requested), NOW);
-    assert_eq!((state, actions), (opening(Purpose::LogOut { end: End::Removed }), vec![Action::Open]));
+    assert_eq!((state, actions), (opening(Purpose::LogOut { end: End::Removed }), vec![OPEN]));
 }
 
 /// R25, R26: a 515 before the scan does not end the pairing: it goes on with a new connection and new codes, at once the first
@@ -148,7 +148,7 @@ fn a_restart_before_the_scan_goes_on_within_the_window() {
                     decide(next, Event::Tick, now).0
                 }
                 next => {
-                    assert_eq!((opened, actions.last()), (0, Some(&Action::Open)), "at once the first time");
+                    assert_eq!((opened, actions.last()), (0, Some(&OPEN)), "at once the first time");
                     next
                 }
             };

@@ -52,7 +52,8 @@ fn deed(action: &Action) -> String {
         Action::Unstable { restarts, .. } => format!("Unstable {restarts}"),
         Action::Recovered { restarts } => format!("Recovered {restarts}"),
         Action::ShowQr { number, .. } => format!("ShowQr {number}"),
-        Action::Open
+        Action::Open { queue: true } => "Open in the queue".to_owned(),
+        Action::Open { queue: false }
         | Action::Close
         | Action::Abort
         | Action::Logout
