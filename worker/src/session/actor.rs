@@ -143,7 +143,6 @@ impl Actor {
         loop {
             self.settle().await;
             if let State::Ended(end) = self.state {
-                self.stop_sending();
                 if !matches!(end, End::Lost(_)) {
                     self.gathered.unanswered(&self.in_flight);
                     self.write_gathered().await;
@@ -184,9 +183,6 @@ impl Actor {
                 break;
             }
         }
-        if matches!(self.state, State::Online { .. }) && self.sender.is_none() {
-            self.start_sending();
-        }
     }
 
     async fn step(&mut self, event: Event) {
@@ -204,9 +200,6 @@ impl Actor {
             self.in_flight.is_online(online, BootTime::now());
         }
         self.figures.stepped(before, &self.state);
-        if !matches!(self.state, State::Online { .. }) {
-            self.stop_sending();
-        }
         for action in actions {
             self.perform(action).await;
         }

@@ -64,6 +64,8 @@ impl Actor {
             Action::Remove => self.remove().await,
             Action::Unlink { confirmed } => self.unlink(confirmed).await,
             Action::SyncGroups => self.sync_groups(),
+            Action::StartSending => self.start_sending(),
+            Action::StopSending => self.stop_sending(),
             Action::Drain => self.bell.notify_one(),
             Action::Restart { cause } => metrics::SESSION_RESTARTS.of(cause).inc(),
             Action::Unstable { restarts, reason } => {
@@ -191,7 +193,6 @@ impl Actor {
     }
 
     fn abort(&mut self) {
-        self.stop_sending();
         match &self.link {
             Some(link) => link.abort(),
             None if self.opening => self.turn.cancel(),

@@ -1,5 +1,5 @@
 //! The session machine: the rules by name. Beside it: the whole table (`table`), what holds for any sequence of events
-//! (`properties`), how a link begins (`opening`) and what ends it (`leaving`), and the earlier systems' races (`races`).
+//! (`properties`), how a link begins (`opening`), serves (`sending`) and ends (`leaving`), and the earlier systems' races (`races`).
 
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ mod leaving;
 mod opening;
 mod properties;
 mod races;
+mod sending;
 mod table;
 
 use cases::*;
@@ -116,7 +117,11 @@ fn a_lost_connection_says_disconnected_and_reconnects() {
     assert!(matches!(state, State::Backoff { purpose: Purpose::Resume, tries: 1, .. }));
     assert!(matches!(
         actions.as_slice(),
-        [Action::Restart { cause: RestartCause::Dropped }, Action::Status { status: Status::Disconnected, .. }]
+        [
+            Action::StopSending,
+            Action::Restart { cause: RestartCause::Dropped },
+            Action::Status { status: Status::Disconnected, .. }
+        ]
     ));
     let (state, actions) = decide(state, Event::Tick, later(100));
     assert_eq!(state, State::Opening { purpose: Purpose::Resume, tries: 1, until: None });
@@ -170,7 +175,7 @@ fn release_closes_and_ends() {
 #[test]
 fn a_released_session_finishes_its_sends_first() {
     let (finishing, actions) = decide(online(), Event::Release, NOW);
-    assert_eq!((&finishing, actions), (&State::Finishing { until: later(3) }, vec![]));
+    assert_eq!((&finishing, actions), (&State::Finishing { until: later(3) }, vec![Action::StopSending]));
     for (event, at) in [(Event::Idle, NOW), (Event::Tick, later(3)), (Event::Stale, NOW)] {
         let (state, actions) = decide(finishing.clone(), event, at);
         assert_eq!(actions, [Action::Close]);
@@ -326,7 +331,8 @@ fn backoff_grows_to_a_minute() {
 fn a_stale_connection_backs_off() {
     for (tries, seconds) in [(0, 1), (1, 2), (4, 20), (98, 60)] {
         let (state, actions) = decide(State::Online { since: NOW, tries }, Event::Stale, NOW);
-        assert_eq!(actions[..2], [Action::Close, Action::Restart { cause: RestartCause::Stale }]);
+        let stale = Action::Restart { cause: RestartCause::Stale };
+        assert_eq!(actions[..3], [Action::StopSending, Action::Close, stale]);
         let (state, actions) = decide(state, Event::Closed(CloseReason::Requested), NOW);
         assert!(!opens(&actions));
         assert!(matches!(state, State::Backoff { until, .. } if until == later(seconds)), "{state:?}");
@@ -351,7 +357,8 @@ fn an_unknown_key_changes_nothing() {
         let ordered = matches!(state, State::Closing { .. } | State::LoggingOut { .. } | State::Ended(_));
         let (next, actions) = decide(state.clone(), Event::Closed(CloseReason::UnknownKey("2".into())), NOW);
         if !ordered {
-            assert_eq!((next, actions), (State::Ended(End::Released), vec![]), "{state:?}");
+            let stops = if state.sends() { vec![Action::StopSending] } else { vec![] };
+            assert_eq!((next, actions), (State::Ended(End::Released), stops), "{state:?}");
         }
     }
 }

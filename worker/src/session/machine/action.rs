@@ -68,6 +68,10 @@ pub enum Action {
     },
     /// Read the groups from WhatsApp into the rows.
     SyncGroups,
+    /// Hand over what waits in the rows, and go on with what comes.
+    StartSending,
+    /// Hand over nothing more. What is on its way may still be answered.
+    StopSending,
     /// There may be messages to send.
     Drain,
     /// Count a restart of the connection.

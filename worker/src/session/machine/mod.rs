@@ -32,9 +32,21 @@ const LOGOUT: Duration = Duration::from_secs(15);
 /// How long `replaced` keeps the account off: whoever took over is left in peace.
 const AFTER_REPLACED: Duration = Duration::from_secs(5);
 
-/// The decision. Exhaustive over states in every arm of events.
+/// The decision. Whatever leads into or out of a state that sends, sending starts last and stops first.
 #[must_use]
 pub fn decide(state: State, event: Event, now: BootTime) -> (State, Vec<Action>) {
+    let before = state.sends();
+    let (state, mut actions) = follow(state, event, now);
+    match (before, state.sends()) {
+        (false, true) => actions.push(Action::StartSending),
+        (true, false) => actions.insert(0, Action::StopSending),
+        (true, true) | (false, false) => {}
+    }
+    (state, actions)
+}
+
+/// What follows from an event. Exhaustive over states in every arm of events.
+fn follow(state: State, event: Event, now: BootTime) -> (State, Vec<Action>) {
     match event {
         Event::Row(facts) => row(state, facts, now),
         Event::Tick => tick(state, now),
@@ -323,7 +335,6 @@ fn connected(state: State, who: Who, now: BootTime) -> (State, Vec<Action>) {
             State::Online { since: now, tries },
             vec![
                 Action::Status { status: Status::Connected, reason: unstable(tries), banned_for: None },
-                Action::Drain,
                 Action::SyncGroups,
             ],
         ),
@@ -342,10 +353,8 @@ fn connected(state: State, who: Who, now: BootTime) -> (State, Vec<Action>) {
 
 fn linked(state: State, other: Option<String>, now: BootTime) -> (State, Vec<Action>) {
     match (state, other) {
-        (State::Linking { tries }, None) => {
-            (State::Online { since: now, tries }, vec![Action::Drain, Action::SyncGroups])
-        }
-        // the original keeps working; this device goes, on the phone's side too
+        (State::Linking { tries }, None) => (State::Online { since: now, tries }, vec![Action::SyncGroups]),
+        // the original keeps working; this device goes, on the phone's side too (R29)
         (State::Linking { .. }, Some(_)) => logging_out(End::Settled, now),
         (state, _) => (state, vec![]),
     }

@@ -300,6 +300,13 @@ impl State {
         }
     }
 
+    /// Whether messages are handed over: only while it is online, since another one may have the account otherwise, or
+    /// nobody would take them.
+    #[must_use]
+    pub const fn sends(&self) -> bool {
+        matches!(self, Self::Online { .. })
+    }
+
     /// How often the connection was restarted in a row.
     #[must_use]
     pub const fn restarts(&self) -> u32 {

@@ -177,6 +177,8 @@ pub(super) fn writes(actions: &[Action]) -> bool {
         | Action::Recheck
         | Action::AskCode { .. }
         | Action::SyncGroups
+        | Action::StartSending
+        | Action::StopSending
         | Action::Drain
         | Action::Restart { .. }
         | Action::Unexpected(_) => false,

@@ -7,7 +7,7 @@ use super::*;
 fn delete_logs_out_and_never_strands() {
     let erased = Event::Row(Facts { wanted: Wanted::Erased, ..facts(Status::Connected, true) });
     let (state, actions) = decide(online(), erased.clone(), NOW);
-    assert_eq!(actions, [Action::Logout]);
+    assert_eq!(actions, [Action::StopSending, Action::Logout]);
     let (state, actions) = decide(state, Event::LoggedOut { confirmed: true }, NOW);
     assert_eq!((state, actions), (State::Ended(End::Removed), vec![Action::Remove]));
     // no connection to be had: a few tries, then it is removed all the same
@@ -25,7 +25,7 @@ fn a_logout_tells_whatsapp_and_never_strands() {
     let unlinked = || Event::Row(Facts { wanted: Wanted::Unlinked, ..facts(Status::Connected, true) });
     for confirmed in [true, false] {
         let (state, actions) = decide(online(), unlinked(), NOW);
-        assert_eq!(actions, [Action::Logout]);
+        assert_eq!(actions, [Action::StopSending, Action::Logout]);
         let (state, actions) = decide(state, Event::LoggedOut { confirmed }, NOW);
         assert_eq!((state, actions), (State::Ended(End::Unlinked), vec![Action::Unlink { confirmed }]));
     }
@@ -77,9 +77,12 @@ fn a_duplicate_is_logged_out_and_scrubbed() {
 fn logout_and_ban_end_in_the_right_status() {
     let (state, actions) = decide(online(), Event::Closed(CloseReason::LoggedOut { reason: "x".into() }), NOW);
     assert_eq!(state, State::Ended(End::Settled));
-    assert!(matches!(actions.as_slice(), [Action::Status { status: Status::LoggedOut, .. }, Action::Scrub]));
+    assert!(matches!(
+        actions.as_slice(),
+        [Action::StopSending, Action::Status { status: Status::LoggedOut, .. }, Action::Scrub]
+    ));
     let ban = CloseReason::Banned { code: 101, expires_in: Duration::from_secs(600) };
     let (state, actions) = decide(online(), Event::Closed(ban), NOW);
     assert!(matches!(state, State::Backoff { until, .. } if until == later(600)));
-    assert!(matches!(actions.first(), Some(Action::Status { status: Status::Banned, .. })));
+    assert!(matches!(actions.as_slice(), [Action::StopSending, Action::Status { status: Status::Banned, .. }]));
 }

@@ -67,6 +67,8 @@ fn deed(action: &Action) -> String {
         | Action::Remove
         | Action::Unlink { .. }
         | Action::SyncGroups
+        | Action::StartSending
+        | Action::StopSending
         | Action::Drain
         | Action::Unexpected(_) => format!("{action:?}").split([' ', '(', '{']).next().unwrap().to_owned(),
     }
