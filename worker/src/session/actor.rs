@@ -55,8 +55,8 @@ pub(super) enum Reported {
     PairingCode(Result<String, LinkError>),
     /// WhatsApp took what the phone's owner answered, or did not.
     Passkey(Result<(), LinkError>),
-    /// The groups came.
-    Groups(Result<Vec<crate::link::Group>, LinkError>),
+    /// The groups came over the connection with this number.
+    Groups(i64, Result<Vec<crate::link::Group>, LinkError>),
 }
 
 /// The waits between tries to write.
@@ -81,8 +81,6 @@ pub struct Actor {
     pub(super) serial: i64,
     /// WhatsApp has asked for a passkey.
     pub(super) gated: bool,
-    pub(super) syncing: bool,
-    pub(super) sync_again: bool,
     pub(super) pending: FuturesUnordered<BoxFuture<'static, Reported>>,
     pub(super) in_flight: Arc<InFlight>,
     pub(super) bell: Arc<Notify>,
@@ -115,8 +113,6 @@ impl Actor {
             lost: false,
             serial: 0,
             gated: false,
-            syncing: false,
-            sync_again: false,
             pending: FuturesUnordered::new(),
             in_flight: Arc::default(),
             bell: Arc::default(),
@@ -288,13 +284,8 @@ impl Actor {
             }
             LinkEvent::Messages(messages) => return self.gathered.messages(messages, commit),
             _ if serial != self.serial => return, // the life of a connection that was given up
-            LinkEvent::GroupsChanged => {
-                if matches!(self.state, State::Online { .. }) {
-                    self.sync_groups();
-                }
-                return;
-            }
             LinkEvent::QrExhausted => return,
+            LinkEvent::GroupsChanged => Event::GroupsChanged,
             LinkEvent::QrCode { code, lifetime } => Event::Code { code, lifetime },
             LinkEvent::PairingCodeStale => Event::CodeStale,
             LinkEvent::PasskeyRequired { options } => Event::Advice(Passkey::Present(options)),
@@ -363,7 +354,7 @@ impl Actor {
             Reported::Opened(opened) => self.opened(opened),
             Reported::PairingCode(code) => self.pairing_code(code).await,
             Reported::Passkey(taken) => self.passkey_taken(taken),
-            Reported::Groups(groups) => self.groups(groups).await,
+            Reported::Groups(serial, groups) => self.groups(serial, groups).await,
         }
     }
 }

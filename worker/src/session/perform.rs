@@ -297,21 +297,18 @@ impl Actor {
         .await;
     }
 
-    pub(super) fn sync_groups(&mut self) {
-        let Some(link) = self.link.clone() else { return };
-        if self.syncing {
-            self.sync_again = true; // one at a time: what asks meanwhile is answered by one more
-            return;
-        }
-        self.syncing = true;
-        self.pending.push(Box::pin(async move { Reported::Groups(link.groups().await) }));
+    fn sync_groups(&mut self) {
+        let Some(link) = self.link.clone() else { return self.queue.push_back(Event::GroupsRead) };
+        let serial = self.serial;
+        self.pending.push(Box::pin(async move { Reported::Groups(serial, link.groups().await) }));
     }
 
-    pub(super) async fn groups(&mut self, groups: Result<Vec<Group>, LinkError>) {
-        self.syncing = false;
-        if std::mem::take(&mut self.sync_again) {
-            self.sync_groups();
+    /// Writes what was read. What an older connection has read is left: the one in its place reads them itself.
+    pub(super) async fn groups(&mut self, serial: i64, groups: Result<Vec<Group>, LinkError>) {
+        if serial != self.serial {
+            return;
         }
+        self.queue.push_back(Event::GroupsRead);
         let groups = match groups {
             Ok(groups) => groups,
             Err(error) => {

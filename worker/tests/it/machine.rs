@@ -10,7 +10,7 @@ use worker::link::CloseReason;
 use worker::session::machine::action::Action;
 use worker::session::machine::decide;
 use worker::session::machine::restart::backoff;
-use worker::session::machine::state::{After, End, Event, Facts, Passkey, Purpose, STEADY, State, Wanted, Who};
+use worker::session::machine::state::{After, End, Event, Facts, Groups, Passkey, Purpose, STEADY, State, Wanted, Who};
 
 mod cases;
 mod leaving;
@@ -264,10 +264,10 @@ fn a_flapping_session_backs_off_and_is_told() {
 #[test]
 fn a_steady_minute_starts_from_zero() {
     for (tries, told) in [(4, vec![]), (7, vec![Action::Recovered { restarts: 7 }])] {
-        let state = State::Online { since: NOW, tries };
+        let state = State::Online { since: NOW, tries, groups: Groups::Known };
         assert_eq!(state.wakes_at(), Some(NOW + STEADY));
         let (steady, actions) = decide(state.clone(), Event::Tick, NOW + STEADY);
-        assert_eq!(steady, State::Online { since: NOW, tries: 0 });
+        assert_eq!(steady, State::Online { since: NOW, tries: 0, groups: Groups::Known });
         assert_eq!(actions.into_iter().skip(1).collect::<Vec<_>>(), told);
         // also where the close comes before the timer
         let (state, _) = decide(state, Event::Closed(dropped()), NOW + STEADY);
@@ -278,7 +278,7 @@ fn a_steady_minute_starts_from_zero() {
 /// R62: two owners outside of our cluster that kick each other out do so ever more slowly.
 #[test]
 fn being_replaced_again_and_again_backs_off() {
-    let flapping = State::Online { since: NOW, tries: 6 };
+    let flapping = State::Online { since: NOW, tries: 6, groups: Groups::Known };
     let (state, _) = decide(flapping, Event::Closed(CloseReason::Replaced), NOW);
     let (state, _) = decide(state, Event::Row(facts(Status::Disconnected, true)), NOW);
     assert_eq!(state, State::Backoff { until: later(60), purpose: Purpose::Resume, tries: 7 });
@@ -330,7 +330,7 @@ fn backoff_grows_to_a_minute() {
 #[test]
 fn a_stale_connection_backs_off() {
     for (tries, seconds) in [(0, 1), (1, 2), (4, 20), (98, 60)] {
-        let (state, actions) = decide(State::Online { since: NOW, tries }, Event::Stale, NOW);
+        let (state, actions) = decide(State::Online { since: NOW, tries, groups: Groups::Known }, Event::Stale, NOW);
         let stale = Action::Restart { cause: RestartCause::Stale };
         assert_eq!(actions[..3], [Action::StopSending, Action::Close, stale]);
         let (state, actions) = decide(state, Event::Closed(CloseReason::Requested), NOW);

@@ -47,7 +47,7 @@ pub(super) fn closed(state: State, reason: CloseReason, now: BootTime) -> (State
         }
         State::Opening { purpose: Purpose::Resume, tries, .. } => live_closed(reason, Purpose::Resume, tries, now),
         State::Linking { tries } => live_closed(reason, Purpose::FirstLogin, tries, now),
-        State::Online { since, tries } => live_closed(reason, Purpose::Resume, counted(since, tries, now), now),
+        State::Online { since, tries, .. } => live_closed(reason, Purpose::Resume, counted(since, tries, now), now),
     }
 }
 

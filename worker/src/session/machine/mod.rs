@@ -13,12 +13,14 @@ use process::telemetry::metrics::labels::RestartCause;
 
 use self::action::Action;
 use self::close::{closed, unanswered};
-use self::restart::{UNSTABLE, after, again, backoff, counted, unstable};
+use self::online::{groups_changed, groups_read, idle, linked, online, seen, stale};
+use self::restart::{UNSTABLE, after, again, backoff, unstable};
 use self::state::{After, End, Event, Facts, NOT_SCANNED, Passkey, Purpose, State, WINDOW_OVER, Wanted, Who};
 use self::steps::{closing, finish, opening, status};
 
 pub mod action;
 mod close;
+mod online;
 pub mod restart;
 pub mod state;
 mod steps;
@@ -61,6 +63,8 @@ fn follow(state: State, event: Event, now: BootTime) -> (State, Vec<Action>) {
         Event::LoggedOut { confirmed } => logged_out(state, confirmed),
         Event::Stale => stale(state, now),
         Event::Idle => idle(state, now),
+        Event::GroupsChanged => groups_changed(state),
+        Event::GroupsRead => groups_read(state),
         Event::Closed(reason) => closed(state, reason, now),
         Event::Release => stop(state, End::Released, Action::Close, now),
         Event::Lost(loss) => stop(state, End::Lost(loss), Action::Abort, now),
@@ -121,17 +125,7 @@ fn row(state: State, facts: Facts, now: BootTime) -> (State, Vec<Action>) {
         Wanted::Online => match state {
             State::Fresh => start(facts, now),
             State::Rechecking { tries } => again(login(&facts), AFTER_REPLACED.max(backoff(tries)), tries, now),
-            State::Online { .. } => {
-                let mut actions = vec![Action::Drain];
-                if facts.status == Status::Disconnected {
-                    // it was told that nobody has it, as our heartbeat did not come through; its socket is open all the same
-                    actions.insert(0, Action::Status { status: Status::Connected, reason: None, banned_for: None });
-                }
-                if facts.groups_wanted {
-                    actions.push(Action::SyncGroups);
-                }
-                (state, actions)
-            }
+            State::Online { since, tries, groups } => seen(since, tries, groups, &facts),
             State::Opening { .. }
             | State::Pairing { .. }
             | State::Accepted { .. }
@@ -224,8 +218,8 @@ fn tick(state: State, now: BootTime) -> (State, Vec<Action>) {
         State::Accepted { .. } => {
             closing(After::Reopen { purpose: Purpose::FirstLogin, tries: 0 }, vec![Action::Close], now)
         }
-        State::Online { since, tries } => {
-            let steady = State::Online { since, tries: 0 };
+        State::Online { since, tries, groups } => {
+            let steady = State::Online { since, tries: 0, groups };
             if tries < UNSTABLE {
                 return (steady, vec![]);
             }
@@ -331,13 +325,11 @@ fn connected(state: State, who: Who, now: BootTime) -> (State, Vec<Action>) {
         State::Opening { purpose: Purpose::Pair { .. }, .. } | State::Accepted { .. } | State::Pairing { .. } => {
             (State::Linking { tries: 0 }, vec![Action::Link(who)])
         }
-        State::Opening { purpose: Purpose::Resume, tries, .. } => (
-            State::Online { since: now, tries },
-            vec![
-                Action::Status { status: Status::Connected, reason: unstable(tries), banned_for: None },
-                Action::SyncGroups,
-            ],
-        ),
+        State::Opening { purpose: Purpose::Resume, tries, .. } => {
+            let (state, mut actions) = online(tries, now);
+            actions.insert(0, Action::Status { status: Status::Connected, reason: unstable(tries), banned_for: None });
+            (state, actions)
+        }
         State::Opening { purpose: Purpose::LogOut { end }, .. } => logging_out(end, now),
         State::Online { .. }
         | State::Linking { .. }
@@ -351,36 +343,9 @@ fn connected(state: State, who: Who, now: BootTime) -> (State, Vec<Action>) {
     }
 }
 
-fn linked(state: State, other: Option<String>, now: BootTime) -> (State, Vec<Action>) {
-    match (state, other) {
-        (State::Linking { tries }, None) => (State::Online { since: now, tries }, vec![Action::SyncGroups]),
-        // the original keeps working; this device goes, on the phone's side too (R29)
-        (State::Linking { .. }, Some(_)) => logging_out(End::Settled, now),
-        (state, _) => (state, vec![]),
-    }
-}
-
 fn logged_out(state: State, confirmed: bool) -> (State, Vec<Action>) {
     match state {
         State::LoggingOut { end, .. } => (State::Ended(end), finish(end, confirmed)),
-        state => (state, vec![]),
-    }
-}
-
-fn stale(state: State, now: BootTime) -> (State, Vec<Action>) {
-    match state {
-        State::Online { since, tries } => {
-            unanswered(RestartCause::Stale, Purpose::Resume, counted(since, tries, now), now)
-        }
-        // no answer is to be waited for
-        state @ State::Finishing { .. } => idle(state, now),
-        state => (state, vec![]),
-    }
-}
-
-fn idle(state: State, now: BootTime) -> (State, Vec<Action>) {
-    match state {
-        State::Finishing { .. } => closing(After::End(End::Released), vec![Action::Close], now),
         state => (state, vec![]),
     }
 }

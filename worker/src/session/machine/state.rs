@@ -71,6 +71,8 @@ pub enum State {
         since: BootTime,
         /// Restarts in a row before; forgotten when it has been online for a while.
         tries: u32,
+        /// How far its groups are known.
+        groups: Groups,
     },
     /// The account is being given back: nothing new is sent, what is on its way is waited for.
     Finishing {
@@ -121,6 +123,17 @@ pub enum After {
         /// Restarts in a row, the coming one included.
         tries: u32,
     },
+}
+
+/// How far the groups of a connection are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Groups {
+    /// Read, or tried to; nothing has asked since.
+    Known,
+    /// Being read.
+    Reading,
+    /// Being read; something asked meanwhile, so they are read once more then.
+    ReadAgain,
 }
 
 /// How a session ended.
@@ -234,6 +247,10 @@ pub enum Event {
     Stale,
     /// While finishing: nothing is on its way any more, and all that was is written.
     Idle,
+    /// A group, or who belongs to one, has changed.
+    GroupsChanged,
+    /// A reading of the groups has ended, whatever came of it.
+    GroupsRead,
     /// The connection has ended.
     Closed(CloseReason),
     /// The worker must give the account back (stop, or too many accounts).
@@ -295,7 +312,7 @@ impl State {
             | Self::Backoff { until, .. }
             | Self::LoggingOut { until, .. } => Some(*until),
             Self::Closing { deadline, .. } => Some(*deadline),
-            Self::Online { since, tries } if *tries > 0 => Some(*since + STEADY),
+            Self::Online { since, tries, .. } if *tries > 0 => Some(*since + STEADY),
             Self::Online { .. } | Self::Fresh | Self::Linking { .. } | Self::Rechecking { .. } | Self::Ended(_) => None,
         }
     }

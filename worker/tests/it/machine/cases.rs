@@ -48,7 +48,7 @@ pub(super) fn accepted() -> State {
 }
 
 pub(super) fn online() -> State {
-    State::Online { since: NOW, tries: 0 }
+    State::Online { since: NOW, tries: 0, groups: Groups::Known }
 }
 
 pub(super) fn dropped() -> CloseReason {
@@ -67,7 +67,9 @@ pub(super) fn every_state() -> Vec<State> {
         accepted(),
         State::Linking { tries: 0 },
         online(),
-        State::Online { since: NOW, tries: 4 },
+        State::Online { since: NOW, tries: 4, groups: Groups::Known },
+        State::Online { since: NOW, tries: 0, groups: Groups::Reading },
+        State::Online { since: NOW, tries: 0, groups: Groups::ReadAgain },
         State::Finishing { until: later(3) },
         State::Rechecking { tries: 1 },
         State::LoggingOut { end: End::Removed, until: later(15) },
@@ -133,6 +135,8 @@ pub(super) fn every_event() -> Vec<Event> {
         Event::LoggedOut { confirmed: true },
         Event::Stale,
         Event::Idle,
+        Event::GroupsChanged,
+        Event::GroupsRead,
         Event::Release,
         Event::Lost(Loss::Fenced),
     ];

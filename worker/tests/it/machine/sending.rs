@@ -37,3 +37,42 @@ fn a_login_is_told_before_anything_is_sent() {
     let (_, actions) = decide(State::Linking { tries: 0 }, Event::Linked(None), NOW);
     assert_eq!(actions, [Action::SyncGroups, Action::StartSending]);
 }
+
+/// R35: the groups are read at each login, when WhatsApp says that one has changed, and when somebody asks; one reading at a
+/// time, and one more for all that asked meanwhile.
+#[test]
+fn groups_are_read_one_time_after_another() {
+    let asked = Event::Row(Facts { groups_wanted: true, ..facts(Status::Connected, true) });
+    let reads = |actions: &[Action]| actions.iter().filter(|action| **action == Action::SyncGroups).count();
+    let (mut state, actions) = decide(opening(Purpose::Resume), Event::Connected(who()), NOW);
+    assert_eq!(reads(&actions), 1);
+    for event in [Event::GroupsChanged, asked.clone(), Event::GroupsChanged] {
+        let (next, actions) = decide(state, event, NOW);
+        assert_eq!(reads(&actions), 0, "while they are being read");
+        state = next;
+    }
+    let (state, actions) = decide(state, Event::GroupsRead, NOW);
+    assert_eq!(actions, [Action::SyncGroups]);
+    let (state, actions) = decide(state, Event::GroupsRead, NOW);
+    assert_eq!((&state, actions), (&online(), vec![]));
+    for event in [Event::GroupsChanged, asked] {
+        let (_, actions) = decide(state.clone(), event, NOW);
+        assert_eq!(reads(&actions), 1);
+    }
+}
+
+/// R35: a change of the groups is nothing to a session that is not online, and the next connection reads them anyway.
+#[test]
+fn groups_are_read_by_the_connection_that_serves() {
+    for state in every_state().into_iter().filter(|state| !state.sends()) {
+        for event in [Event::GroupsChanged, Event::GroupsRead] {
+            assert_eq!(decide(state.clone(), event, NOW), (state.clone(), vec![]));
+        }
+    }
+    let reading = State::Online { since: NOW, tries: 0, groups: Groups::ReadAgain };
+    let (state, _) = decide(reading, Event::Closed(dropped()), NOW);
+    let (state, _) = decide(state, Event::Tick, later(1));
+    let (state, actions) = decide(state, Event::Connected(who()), later(1));
+    assert_eq!(state, State::Online { since: later(1), tries: 1, groups: Groups::Reading });
+    assert!(actions.contains(&Action::SyncGroups));
+}

@@ -31,8 +31,14 @@ fn of(state: &State) -> String {
             format!("{name} by {} shown {shown}", if code_for.is_some() { "code" } else { "qr" })
         }
         State::Accepted { until } | State::Finishing { until } => format!("{name} until {}", at(*until)),
-        State::Linking { tries } | State::Online { tries, .. } | State::Rechecking { tries } => {
-            format!("{name} #{tries}")
+        State::Linking { tries } | State::Rechecking { tries } => format!("{name} #{tries}"),
+        State::Online { tries, groups, .. } => {
+            let groups = match groups {
+                Groups::Known => "",
+                Groups::Reading => " reading groups",
+                Groups::ReadAgain => " reading groups twice",
+            };
+            format!("{name} #{tries}{groups}")
         }
         State::Backoff { until, purpose: p, tries } => format!("{name} {} #{tries} until {}", purpose(p), at(*until)),
         State::LoggingOut { end, .. } => format!("{name} then {end:?}"),
