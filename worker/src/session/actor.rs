@@ -159,21 +159,20 @@ impl Actor {
                 Some(reported) = self.pending.next() => self.reported(reported).await,
                 // a connection is in our hands before we hear of it
                 Some(delivery) = self.inbox.recv(), if !self.opening => self.take(delivery),
-                Some(report) = self.reports_in.recv() => self.report(report).await,
+                Some(report) = self.reports_in.recv() => self.report(report),
                 () = until(self.state.wakes_at()) => self.queue.push_back(Event::Tick),
-                _ = check.tick(), if self.sender.is_some() => self.check().await,
+                _ = check.tick(), if self.sender.is_some() => self.check(),
             }
         }
     }
 
-    /// Decides and acts until nothing is left to decide.
+    /// Decides and acts until nothing is left to decide. What was gathered is written before anything else is done.
     async fn settle(&mut self) {
-        self.write_gathered().await;
         loop {
-            while let Some(event) = self.queue.pop_front() {
+            self.write_gathered().await;
+            if let Some(event) = self.queue.pop_front() {
                 self.step(event).await;
-            }
-            if matches!(self.state, State::Finishing { .. }) && self.in_flight.is_empty() {
+            } else if matches!(self.state, State::Finishing { .. }) && self.in_flight.is_empty() {
                 self.queue.push_back(Event::Idle);
             } else {
                 break;

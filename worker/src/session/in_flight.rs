@@ -10,6 +10,8 @@ use domain::id::MessageId;
 use process::clock::BootTime;
 use process::telemetry::trace::Step;
 
+use super::machine::state::Unanswered;
+
 /// Logins of a session that are remembered: messages of an older one have left, or wait for something else.
 const LOGINS: usize = 16;
 
@@ -38,6 +40,22 @@ struct Inner {
     held_until: Option<BootTime>,
     /// When the session was logged in, the latest last; open where it is now.
     online: VecDeque<(BootTime, Option<BootTime>)>,
+}
+
+impl Inner {
+    fn waiting(&self) -> impl Iterator<Item = &Flying> {
+        self.flying.values().filter(|flying| !flying.answered)
+    }
+
+    fn facts(&self, flying: &Flying, now: BootTime) -> Unanswered {
+        let others = self.waiting().filter(|other| other.id != flying.id).map(|other| now.since(other.since));
+        Unanswered {
+            message: flying.id,
+            attempts: flying.attempts,
+            waited: now.since(flying.since),
+            others: others.max().unwrap_or_default(),
+        }
+    }
 }
 
 /// The messages of one session by their WhatsApp id, bounded by the sender's window; and until when nothing is to be sent.
@@ -73,28 +91,26 @@ impl InFlight {
         self.inner().flying.values().map(|flying| flying.chat.clone()).collect()
     }
 
-    /// The message that has been waiting longest for an answer, and how long.
+    /// The message that has been waiting longest for an answer.
     #[must_use]
-    pub fn oldest(&self, now: BootTime) -> Option<(MessageId, Duration)> {
+    pub fn oldest(&self, now: BootTime) -> Option<Unanswered> {
         let inner = self.inner();
-        let waiting = inner.flying.values().filter(|flying| !flying.answered);
-        waiting.map(|flying| (flying.id, now.since(flying.since))).max_by_key(|(_, waited)| *waited)
+        let oldest = inner.waiting().min_by_key(|flying| flying.since)?;
+        Some(inner.facts(oldest, now))
+    }
+
+    /// This message, if it waits for an answer.
+    #[must_use]
+    pub fn unanswered(&self, id: MessageId, now: BootTime) -> Option<Unanswered> {
+        let inner = self.inner();
+        let flying = inner.waiting().find(|flying| flying.id == id)?;
+        Some(inner.facts(flying, now))
     }
 
     /// Whether nothing is on its way and nothing answered is left to be written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.inner().flying.is_empty()
-    }
-
-    /// Whether this message alone is to blame for a silence: it waits for an answer, and no other one has done so for as
-    /// long as `patience`. Answers how often it was handed over, if so.
-    #[must_use]
-    pub fn alone(&self, id: MessageId, now: BootTime, patience: Duration) -> Option<i32> {
-        let inner = self.inner();
-        let mut waiting = inner.flying.values().filter(|flying| !flying.answered);
-        let flying = waiting.clone().find(|flying| flying.id == id)?;
-        waiting.all(|other| other.id == id || now.since(other.since) < patience).then_some(flying.attempts)
     }
 
     /// The connection is gone: what was not answered goes out again with the same ids. Answers how often each of those was

@@ -67,6 +67,8 @@ impl Actor {
             Action::StartSending => self.start_sending(),
             Action::StopSending => self.stop_sending(),
             Action::Drain => self.bell.notify_one(),
+            Action::Blame { message, attempts } => self.blame(message, attempts).await,
+            Action::GiveUpMessage { message, attempts, times } => self.give_up_message(message, attempts, times),
             Action::Restart { cause } => metrics::SESSION_RESTARTS.of(cause).inc(),
             Action::Unstable { restarts, reason } => {
                 tracing::warn!(account = %self.fence.account, restarts, reason, "an account is restarted again and again");

@@ -4,13 +4,16 @@
 use std::time::Duration;
 
 use domain::account::Status;
+use domain::id::MessageId;
 use process::clock::BootTime;
 use process::telemetry::metrics::labels::{Loss, RestartCause};
 use worker::link::CloseReason;
 use worker::session::machine::action::Action;
 use worker::session::machine::decide;
 use worker::session::machine::restart::backoff;
-use worker::session::machine::state::{After, End, Event, Facts, Groups, Passkey, Purpose, STEADY, State, Wanted, Who};
+use worker::session::machine::state::{
+    After, End, Event, Facts, Groups, Passkey, Purpose, STEADY, State, Unanswered, Wanted, Who,
+};
 
 mod cases;
 mod leaving;
@@ -176,7 +179,7 @@ fn release_closes_and_ends() {
 fn a_released_session_finishes_its_sends_first() {
     let (finishing, actions) = decide(online(), Event::Release, NOW);
     assert_eq!((&finishing, actions), (&State::Finishing { until: later(3) }, vec![Action::StopSending]));
-    for (event, at) in [(Event::Idle, NOW), (Event::Tick, later(3)), (Event::Stale, NOW)] {
+    for (event, at) in [(Event::Idle, NOW), (Event::Tick, later(3)), (Event::Stale(None), NOW)] {
         let (state, actions) = decide(finishing.clone(), event, at);
         assert_eq!(actions, [Action::Close]);
         let (state, actions) = decide(state, Event::Closed(CloseReason::Requested), at);
@@ -330,7 +333,8 @@ fn backoff_grows_to_a_minute() {
 #[test]
 fn a_stale_connection_backs_off() {
     for (tries, seconds) in [(0, 1), (1, 2), (4, 20), (98, 60)] {
-        let (state, actions) = decide(State::Online { since: NOW, tries, groups: Groups::Known }, Event::Stale, NOW);
+        let (state, actions) =
+            decide(State::Online { since: NOW, tries, groups: Groups::Known }, Event::Stale(None), NOW);
         let stale = Action::Restart { cause: RestartCause::Stale };
         assert_eq!(actions[..3], [Action::StopSending, Action::Close, stale]);
         let (state, actions) = decide(state, Event::Closed(CloseReason::Requested), NOW);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::account::Status;
+use domain::id::MessageId;
 use process::telemetry::metrics::labels::RestartCause;
 
 use super::state::{Passkey, Who};
@@ -74,6 +75,22 @@ pub enum Action {
     StopSending,
     /// There may be messages to send.
     Drain,
+    /// Count against a message that a connection had to end for it; [`Blamed`](super::state::Event::Blamed) follows.
+    Blame {
+        /// Which.
+        message: MessageId,
+        /// How often it was handed over.
+        attempts: i32,
+    },
+    /// Have a message fail that was to blame too often; its reason says that it may have arrived.
+    GiveUpMessage {
+        /// Which.
+        message: MessageId,
+        /// How often it was handed over.
+        attempts: i32,
+        /// How often it was to blame.
+        times: i32,
+    },
     /// Count a restart of the connection.
     Restart {
         /// Why, in one word.

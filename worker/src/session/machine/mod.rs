@@ -13,7 +13,7 @@ use process::telemetry::metrics::labels::RestartCause;
 
 use self::action::Action;
 use self::close::{closed, unanswered};
-use self::online::{groups_changed, groups_read, idle, linked, online, seen, stale};
+use self::online::{blamed, groups_changed, groups_read, idle, linked, online, seen, stale, waits};
 use self::restart::{UNSTABLE, after, again, backoff, unstable};
 use self::state::{After, End, Event, Facts, NOT_SCANNED, Passkey, Purpose, State, WINDOW_OVER, Wanted, Who};
 use self::steps::{closing, finish, opening, status};
@@ -61,7 +61,9 @@ fn follow(state: State, event: Event, now: BootTime) -> (State, Vec<Action>) {
         Event::Connected(who) => connected(state, who, now),
         Event::Linked(other) => linked(state, other, now),
         Event::LoggedOut { confirmed } => logged_out(state, confirmed),
-        Event::Stale => stale(state, now),
+        Event::Waits(oldest) => waits(state, oldest, now),
+        Event::Stale(suspect) => stale(state, suspect, now),
+        Event::Blamed { message, attempts, times } => blamed(state, message, attempts, times),
         Event::Idle => idle(state, now),
         Event::GroupsChanged => groups_changed(state),
         Event::GroupsRead => groups_read(state),

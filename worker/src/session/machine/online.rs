@@ -1,6 +1,10 @@
-//! Pure. What a session does while its connection serves: when it reads the groups, and when it gives the connection up.
+//! Pure. What a session does while its connection serves: when it reads the groups, when it gives the connection up,
+//! and when a message that no connection has an answer to.
+
+use std::time::Duration;
 
 use domain::account::Status;
+use domain::id::MessageId;
 use process::clock::BootTime;
 use process::telemetry::metrics::labels::RestartCause;
 
@@ -8,8 +12,15 @@ use super::action::Action;
 use super::close::unanswered;
 use super::logging_out;
 use super::restart::counted;
-use super::state::{After, End, Facts, Groups, Purpose, State};
+use super::state::{After, End, Facts, Groups, Purpose, State, Unanswered};
 use super::steps::closing;
+
+/// Without an acknowledgement for this long the connection is dead, whatever it says (R62).
+const ACKNOWLEDGED: Duration = Duration::from_secs(15);
+/// A message is not alone to blame when another one has waited for an answer this long as well.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// So often a message may be to blame, each time for a connection that was in order otherwise, before it is given up.
+const BLAMED_MAX: i32 = 5;
 
 /// Logged in: each connection reads the groups anew, since they may have changed while there was none.
 pub(super) fn online(tries: u32, now: BootTime) -> (State, Vec<Action>) {
@@ -62,13 +73,39 @@ pub(super) fn groups_read(state: State) -> (State, Vec<Action>) {
     (State::Online { since, tries, groups }, actions)
 }
 
-pub(super) fn stale(state: State, now: BootTime) -> (State, Vec<Action>) {
+/// The connection is not to be trusted any more. `suspect` is the message that found it out; it is to blame where no other one
+/// has waited as well, since a dead connection is no message's fault (R36).
+pub(super) fn stale(state: State, suspect: Option<Unanswered>, now: BootTime) -> (State, Vec<Action>) {
     match state {
         State::Online { since, tries, .. } => {
-            unanswered(RestartCause::Stale, Purpose::Resume, counted(since, tries, now), now)
+            let (state, mut actions) =
+                unanswered(RestartCause::Stale, Purpose::Resume, counted(since, tries, now), now);
+            if let Some(Unanswered { message, attempts, .. }) = suspect.filter(|message| message.others < PATIENCE) {
+                actions.insert(0, Action::Blame { message, attempts });
+            }
+            (state, actions)
         }
         // no answer is to be waited for
         state @ State::Finishing { .. } => idle(state, now),
+        state => (state, vec![]),
+    }
+}
+
+/// The message that has waited longest was looked at.
+pub(super) fn waits(state: State, oldest: Unanswered, now: BootTime) -> (State, Vec<Action>) {
+    if matches!(state, State::Online { .. }) && oldest.waited > ACKNOWLEDGED {
+        return stale(state, Some(oldest), now);
+    }
+    (state, vec![])
+}
+
+/// A message was blamed, so many times by now. One that ends connection after connection is given up, so that those behind it
+/// go out (R36).
+pub(super) fn blamed(state: State, message: MessageId, attempts: i32, times: i32) -> (State, Vec<Action>) {
+    match state {
+        // nothing may be written any more
+        State::Ended(_) | State::Closing { then: After::End(End::Lost(_)), .. } => (state, vec![]),
+        state if times >= BLAMED_MAX => (state, vec![Action::GiveUpMessage { message, attempts, times }]),
         state => (state, vec![]),
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::account::Status;
+use domain::id::MessageId;
 use process::clock::BootTime;
 use process::telemetry::metrics::labels::{Loss, SessionState};
 
@@ -194,6 +195,19 @@ pub enum Passkey {
     Compare(String),
 }
 
+/// A message that was handed over and is not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unanswered {
+    /// Its row.
+    pub message: MessageId,
+    /// How often it was handed over.
+    pub attempts: i32,
+    /// How long it has waited.
+    pub waited: Duration,
+    /// How long any other one has waited at most; zero where there is none.
+    pub others: Duration,
+}
+
 /// Who was linked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Who {
@@ -243,8 +257,20 @@ pub enum Event {
         /// WhatsApp said that the device is gone.
         confirmed: bool,
     },
-    /// No acknowledgement for too long, or a send without an outcome: the connection is not to be trusted.
-    Stale,
+    /// The message that has waited longest for its acknowledgement; it is looked at again and again.
+    Waits(Unanswered),
+    /// A send without an outcome, or a connection that takes none: it is not to be trusted. With the message that was sent, if
+    /// that one waits still.
+    Stale(Option<Unanswered>),
+    /// A message was blamed for the end of a connection.
+    Blamed {
+        /// Which.
+        message: MessageId,
+        /// How often it was handed over.
+        attempts: i32,
+        /// How often it was to blame, this time included.
+        times: i32,
+    },
     /// While finishing: nothing is on its way any more, and all that was is written.
     Idle,
     /// A group, or who belongs to one, has changed.

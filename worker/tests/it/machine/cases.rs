@@ -5,6 +5,8 @@ use super::*;
 pub(super) const NOW: BootTime = BootTime::at(Duration::from_secs(1_000));
 pub(super) const WINDOW: Duration = Duration::from_secs(300);
 
+pub(super) const MESSAGE: MessageId = MessageId(uuid::Uuid::from_u128(1));
+
 /// A person waits for it.
 pub(super) const OPEN: Action = Action::Open { queue: false };
 /// It waits for its turn.
@@ -49,6 +51,16 @@ pub(super) fn accepted() -> State {
 
 pub(super) fn online() -> State {
     State::Online { since: NOW, tries: 0, groups: Groups::Known }
+}
+
+/// A message that waits this many seconds, and another one beside it.
+pub(super) fn unanswered(waited: u64, others: u64) -> Unanswered {
+    let (waited, others) = (Duration::from_secs(waited), Duration::from_secs(others));
+    Unanswered { message: MESSAGE, attempts: 7, waited, others }
+}
+
+pub(super) fn blamed(times: i32) -> Event {
+    Event::Blamed { message: MESSAGE, attempts: 7, times }
 }
 
 pub(super) fn dropped() -> CloseReason {
@@ -133,7 +145,14 @@ pub(super) fn every_event() -> Vec<Event> {
         Event::Linked(None),
         Event::Linked(Some("Front desk".into())),
         Event::LoggedOut { confirmed: true },
-        Event::Stale,
+        Event::Stale(None),
+        Event::Stale(Some(unanswered(0, 0))),
+        Event::Stale(Some(unanswered(0, 3))),
+        Event::Waits(unanswered(15, 0)),
+        Event::Waits(unanswered(16, 0)),
+        Event::Waits(unanswered(16, 16)),
+        blamed(4),
+        blamed(5),
         Event::Idle,
         Event::GroupsChanged,
         Event::GroupsRead,
@@ -170,6 +189,8 @@ pub(super) fn writes(actions: &[Action]) -> bool {
         | Action::Link(_)
         | Action::Status { .. }
         | Action::Scrub
+        | Action::Blame { .. }
+        | Action::GiveUpMessage { .. }
         | Action::Unstable { .. }
         | Action::Recovered { .. }
         | Action::Remove

@@ -36,7 +36,7 @@ fn unpair_does_not_restart_the_qr_codes() {
 /// reopens after it treats the next close as what it is.
 #[test]
 fn an_intentional_stop_is_consumed_once() {
-    let (state, _) = decide(online(), Event::Stale, NOW);
+    let (state, _) = decide(online(), Event::Stale(None), NOW);
     let (state, actions) = decide(state, Event::Closed(CloseReason::Requested), NOW);
     assert!(!writes(&actions), "the close that we asked for");
     let (state, _) = decide(state, Event::Tick, later(1));
@@ -115,7 +115,7 @@ fn a_session_that_is_over_takes_any_order() {
 #[test]
 fn a_delete_while_reconnecting_is_not_forgotten() {
     let erased = Event::Row(Facts { wanted: Wanted::Erased, ..facts(Status::Disconnected, true) });
-    let (state, _) = decide(online(), Event::Stale, NOW);
+    let (state, _) = decide(online(), Event::Stale(None), NOW);
     let (state, _) = decide(state, erased, NOW);
     let (state, actions) = decide(state, Event::Closed(CloseReason::Requested), NOW);
     assert_eq!((state, actions), (opening(Purpose::LogOut { end: End::Removed }), vec![OPEN]));

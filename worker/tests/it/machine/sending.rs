@@ -76,3 +76,49 @@ fn groups_are_read_by_the_connection_that_serves() {
     assert_eq!(state, State::Online { since: later(1), tries: 1, groups: Groups::Reading });
     assert!(actions.contains(&Action::SyncGroups));
 }
+
+/// R62: a message that waits longer than 15 s for its acknowledgement ends the connection; up to then it is waited for.
+#[test]
+fn an_overdue_message_ends_the_connection() {
+    assert_eq!(decide(online(), Event::Waits(unanswered(15, 0)), NOW), (online(), vec![]));
+    let (state, actions) = decide(online(), Event::Waits(unanswered(16, 16)), NOW);
+    assert_eq!(
+        state,
+        State::Closing { deadline: later(10), then: After::Reopen { purpose: Purpose::Resume, tries: 1 } }
+    );
+    assert_eq!(
+        actions[..3],
+        [Action::StopSending, Action::Close, Action::Restart { cause: RestartCause::Stale }],
+        "and no message is to blame"
+    );
+    for state in every_state().into_iter().filter(|state| !state.sends()) {
+        assert_eq!(decide(state.clone(), Event::Waits(unanswered(16, 0)), NOW), (state, vec![]));
+    }
+}
+
+/// R36: a message is to blame for the end of a connection where no other one had waited for three seconds as well.
+#[test]
+fn a_message_is_blamed_when_it_was_alone() {
+    let after = |event| decide(online(), event, NOW).1;
+    let blames = |actions: &[Action]| actions.contains(&Action::Blame { message: MESSAGE, attempts: 7 });
+    for (others, alone) in [(0, true), (2, true), (3, false), (16, false)] {
+        assert_eq!(blames(&after(Event::Waits(unanswered(16, others)))), alone, "another one waits {others} s");
+        assert_eq!(blames(&after(Event::Stale(Some(unanswered(0, others))))), alone, "another one waits {others} s");
+    }
+    assert!(!blames(&after(Event::Stale(None))), "it was answered meanwhile, or none was sent");
+    let finishing = State::Finishing { until: later(3) };
+    assert!(!blames(&decide(finishing, Event::Stale(Some(unanswered(0, 0))), NOW).1), "it closes anyway");
+}
+
+/// R36: who was to blame five times is given up, wherever the session is by then, unless it may write nothing any more.
+#[test]
+fn a_message_is_given_up_after_five_tries() {
+    let (closing_down, _) = decide(online(), Event::Stale(Some(unanswered(0, 0))), NOW);
+    for times in 1..5 {
+        assert_eq!(decide(closing_down.clone(), blamed(times), NOW), (closing_down.clone(), vec![]));
+    }
+    let given_up = Action::GiveUpMessage { message: MESSAGE, attempts: 7, times: 5 };
+    assert_eq!(decide(closing_down.clone(), blamed(5), NOW), (closing_down.clone(), vec![given_up]));
+    let (lost, _) = decide(closing_down, Event::Lost(Loss::Fenced), NOW);
+    assert_eq!(decide(lost.clone(), blamed(5), NOW), (lost, vec![]));
+}

@@ -65,6 +65,8 @@ fn deed(action: &Action) -> String {
         | Action::Logout
         | Action::Recheck
         | Action::AskCode { .. }
+        | Action::Blame { .. }
+        | Action::GiveUpMessage { .. }
         | Action::Advise(_)
         | Action::GiveUp(_)
         | Action::Accept { .. }
@@ -89,6 +91,15 @@ fn happening(event: &Event) -> String {
             let groups = if row.groups_wanted { " groups wanted" } else { "" };
             format!("row {:?} {} {registered}{groups}", row.wanted, row.status.as_str()).to_lowercase()
         }
+        Event::Stale(suspect) => {
+            let beside = suspect.map(|message| if message.others.is_zero() { " by one" } else { " by one of many" });
+            format!("stale{}", beside.unwrap_or_default())
+        }
+        Event::Waits(message) => {
+            let beside = if message.others.is_zero() { "" } else { " as others do" };
+            format!("one waits {} s{beside}", message.waited.as_secs())
+        }
+        Event::Blamed { times, .. } => format!("blamed #{times}"),
         other => format!("{other:?}").split([' ', '(', '{']).next().unwrap().to_lowercase(),
     }
 }
