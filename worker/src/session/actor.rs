@@ -21,7 +21,8 @@ use super::figures::{Figures, Gap};
 use super::in_flight::InFlight;
 use super::inbound::Gathered;
 use super::machine::decide;
-use super::machine::state::{End, Event, Facts, Passkey, State, Who};
+use super::machine::event::{Event, Facts, Passkey, Who};
+use super::machine::state::{End, State};
 use super::outbox::Report;
 use crate::context::Context;
 use crate::fleet::trust::{Right, while_trusted};
@@ -79,8 +80,6 @@ pub struct Actor {
     released: bool,
     lost: bool,
     pub(super) serial: i64,
-    /// WhatsApp has asked for a passkey.
-    pub(super) gated: bool,
     pub(super) pending: FuturesUnordered<BoxFuture<'static, Reported>>,
     pub(super) in_flight: Arc<InFlight>,
     pub(super) bell: Arc<Notify>,
@@ -112,7 +111,6 @@ impl Actor {
             released: false,
             lost: false,
             serial: 0,
-            gated: false,
             pending: FuturesUnordered::new(),
             in_flight: Arc::default(),
             bell: Arc::default(),
@@ -213,13 +211,9 @@ impl Actor {
                 {
                     self.in_flight.hold(BootTime::now() + left);
                 }
-                let answered = row.passkey_answered;
                 self.figures.looked(&row);
                 self.row = Some(row);
                 self.queue.push_back(Event::Row(facts));
-                if answered {
-                    self.answer_passkey().await;
-                }
             }
             Err(loss) => self.queue.push_back(Event::Lost(loss)),
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use store::session::SessionRow;
 
-use super::machine::state::{Facts, Wanted};
+use super::machine::event::{Facts, Wanted};
 
 impl From<&SessionRow> for Facts {
     fn from(row: &SessionRow) -> Self {
@@ -22,6 +22,7 @@ impl From<&SessionRow> for Facts {
             banned_left: Duration::try_from_secs_f64(row.banned_left_s).unwrap_or_default(),
             code_for: row.pairing_phone.clone().filter(|_| row.pairing_method.as_deref() == Some("code")),
             groups_wanted: row.groups_wanted_at.is_some(),
+            passkey_answered: row.passkey_answered,
         }
     }
 }

@@ -14,7 +14,7 @@ use store::session::SessionRow;
 
 use super::in_flight::Flying;
 use super::machine::restart::UNSTABLE;
-use super::machine::state::{NOT_SCANNED, Purpose, State, WINDOW_OVER};
+use super::machine::state::{Purpose, State};
 
 /// Since when a linked account has had no socket, and why.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +65,7 @@ impl Figures {
         self.counted.moved(state.word());
         self.counted.is_unstable(state.restarts() >= UNSTABLE);
         match state {
-            State::Opening { purpose: Purpose::Pair { .. }, .. } => {
+            State::Opening { purpose: Purpose::Pair(_), .. } => {
                 self.gap = None;
                 if before == Some(SessionState::Fresh) && !self.shown {
                     metrics::PAIRINGS.of(PairingStep::Started).inc();
@@ -113,11 +113,6 @@ impl Figures {
             Linked::Duplicate { .. } => metrics::PAIRINGS.of(PairingStep::Duplicate).inc(),
         }
     }
-}
-
-/// What is counted of a pairing that ended without a link.
-pub(super) fn gave_up(reason: &str) -> PairingStep {
-    if reason == NOT_SCANNED || reason == WINDOW_OVER { PairingStep::Timeout } else { PairingStep::Failed }
 }
 
 /// WhatsApp's server has a message.

@@ -10,7 +10,7 @@ use domain::id::MessageId;
 use process::clock::BootTime;
 use process::telemetry::trace::Step;
 
-use super::machine::state::Unanswered;
+use super::machine::event::Unanswered;
 
 /// Logins of a session that are remembered: messages of an older one have left, or wait for something else.
 const LOGINS: usize = 16;

@@ -1,9 +1,10 @@
-//! WhatsApp's passkey gate, between a scan and its link: tells what the phone's owner must do, and hands on what they did.
+//! WhatsApp's passkey gate, between a scan and its link: how it is told what the phone's owner must do, and how what they did is
+//! handed on.
 
 use store::passkeys;
 
 use super::actor::{Actor, Reported};
-use super::machine::state::{Event, Passkey};
+use super::machine::event::{Event, Passkey};
 use crate::link::LinkError;
 
 const PRESENT: &str = "WhatsApp asks for the account's passkey: answer `passkey_options` with it (WebAuthn, as the page \
@@ -14,7 +15,6 @@ const COMPARE: &str = "Compare `passkey_code` with the code on the phone. If bot
 
 impl Actor {
     pub(super) async fn advise(&mut self, wanted: Passkey) {
-        self.gated = true;
         self.write("tell what to do", |context, fence| {
             let wanted = wanted.clone();
             async move {
@@ -27,8 +27,7 @@ impl Actor {
         .await;
     }
 
-    /// Takes what the owner answered out of the row and hands it to WhatsApp. Without a connection it waits in the row, and
-    /// ends with the pairing.
+    /// Takes what the owner answered out of the row and hands it to WhatsApp.
     pub(super) async fn answer_passkey(&mut self) {
         let Some(link) = self.link.clone() else { return };
         let taken = self
@@ -49,15 +48,9 @@ impl Actor {
         }
     }
 
-    /// What does not go on ends at once: a client gets one try at a gate.
     pub(super) fn passkey_taken(&mut self, taken: Result<(), LinkError>) {
         if let Err(error) = taken {
             self.queue.push_back(Event::PairFailed(error.to_string()));
         }
-    }
-
-    /// Why a pairing ended: nobody should look for a scan that has been made.
-    pub(super) fn why(&self, reason: String) -> String {
-        if self.gated { format!("WhatsApp asked for a passkey, and the pairing ended there: {reason}") } else { reason }
     }
 }

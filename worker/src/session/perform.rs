@@ -6,6 +6,7 @@ use std::time::Duration;
 use domain::account::Status;
 use process::clock::BootTime;
 use process::telemetry::metrics;
+use process::telemetry::metrics::labels::PairingStep;
 use store::accounts;
 use store::audit::Operator;
 use store::pairing::{self, Linked, LinkedAs};
@@ -14,10 +15,9 @@ use store::{credentials, groups};
 use tokio_util::sync::CancellationToken;
 
 use super::actor::{Actor, Reported};
-use super::figures;
 use super::inbound::storable;
 use super::machine::action::Action;
-use super::machine::state::{Event, Who};
+use super::machine::event::{Event, Who};
 use crate::link::{CloseReason, Group, Link, LinkError, OpenSpec};
 
 /// How long a turn at the limiter is good for.
@@ -52,7 +52,8 @@ impl Actor {
                     self.figures.scanned();
                 }
             }
-            Action::GiveUp(reason) => self.give_up(reason).await,
+            Action::AnswerPasskey => self.answer_passkey().await,
+            Action::GiveUp { reason, step } => self.give_up(reason, step).await,
             Action::Link(who) => self.link_account(who).await,
             Action::Status { status, reason, banned_for } => self.status(status, reason, banned_for).await,
             Action::Scrub => {
@@ -88,16 +89,14 @@ impl Actor {
         }
     }
 
-    async fn give_up(&mut self, reason: String) {
-        let word = figures::gave_up(&reason);
-        let reason = self.why(reason);
+    async fn give_up(&mut self, reason: String, step: PairingStep) {
         tracing::info!(account = %self.fence.account, reason, "pairing ended without a link");
         let written = self.write("end the pairing", |context, fence| {
             let reason = reason.clone();
             async move { pairing::give_up(&context.pool, fence, &reason).await }
         });
         if written.await {
-            metrics::PAIRINGS.of(word).inc();
+            metrics::PAIRINGS.of(step).inc();
         }
     }
 

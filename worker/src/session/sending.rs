@@ -8,7 +8,7 @@ use store::outbox;
 use tokio_util::sync::CancellationToken;
 
 use super::actor::Actor;
-use super::machine::state::Event;
+use super::machine::event::Event;
 use super::outbox::{Report, Sender};
 
 impl Actor {

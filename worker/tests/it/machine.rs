@@ -1,21 +1,21 @@
 //! The session machine: the rules by name. Beside it: the whole table (`table`), what holds for any sequence of events
-//! (`properties`), how a link begins (`opening`), serves (`sending`) and ends (`leaving`), and the earlier systems' races (`races`).
+//! (`properties`), how a link begins (`opening`), passes the passkey gate (`gate`), serves (`sending`) and ends (`leaving`), and the earlier systems' races (`races`).
 
 use std::time::Duration;
 
 use domain::account::Status;
 use domain::id::MessageId;
 use process::clock::BootTime;
-use process::telemetry::metrics::labels::{Loss, RestartCause};
+use process::telemetry::metrics::labels::{Loss, PairingStep, RestartCause};
 use worker::link::CloseReason;
 use worker::session::machine::action::Action;
 use worker::session::machine::decide;
+use worker::session::machine::event::{Event, Facts, Passkey, Unanswered, Wanted, Who};
 use worker::session::machine::restart::backoff;
-use worker::session::machine::state::{
-    After, End, Event, Facts, Groups, Passkey, Purpose, STEADY, State, Unanswered, Wanted, Who,
-};
+use worker::session::machine::state::{After, Attempt, End, Groups, Purpose, STEADY, State};
 
 mod cases;
+mod gate;
 mod leaving;
 mod opening;
 mod properties;
@@ -43,7 +43,7 @@ fn codes_are_shown_until_the_window_closes() {
     let (state, actions) = decide(state, code("b"), NOW);
     assert!(matches!(actions.as_slice(), [Action::ShowQr { number: 2, .. }]));
     let (state, actions) = decide(state, Event::Tick, NOW + WINDOW);
-    assert!(matches!(actions.as_slice(), [Action::Close, Action::GiveUp(_)]));
+    assert!(matches!(actions.as_slice(), [Action::Close, Action::GiveUp { .. }]));
     let (state, actions) = decide(state, Event::Closed(CloseReason::Requested), NOW + WINDOW);
     assert_eq!((state, actions), (State::Ended(End::Settled), vec![]));
 }
@@ -53,13 +53,13 @@ fn codes_are_shown_until_the_window_closes() {
 fn codes_that_run_out_end_the_pairing() {
     let (state, actions) = decide(pairing(), Event::Closed(CloseReason::PairingExpired), NOW);
     assert_eq!(state, State::Ended(End::Settled));
-    assert!(matches!(actions.as_slice(), [Action::GiveUp(_)]));
+    assert!(matches!(actions.as_slice(), [Action::GiveUp { .. }]));
 }
 
 /// R31: a pairing by code asks for one code, once the server listens.
 #[test]
 fn pairing_by_code_asks_once() {
-    let purpose = Purpose::Pair { until: NOW + WINDOW, code_for: Some("15550001".into()) };
+    let purpose = Purpose::Pair(attempt(Some("15550001")));
     let event = || Event::Code { code: "a".into(), lifetime: Duration::from_secs(60) };
     let (state, actions) = decide(opening(purpose), event(), NOW);
     assert_eq!(actions, [Action::AskCode { phone: "15550001".into() }]);
@@ -229,7 +229,7 @@ fn a_connection_that_gets_nowhere_is_given_up() {
     }
     let (state, actions) = late(pair());
     assert_eq!(state, State::Closing { deadline: later(40), then: After::End(End::Settled) });
-    assert!(matches!(actions.as_slice(), [Action::Close, Action::GiveUp(_)]));
+    assert!(matches!(actions.as_slice(), [Action::Close, Action::GiveUp { .. }]));
     let (state, _) = decide(accepted(), Event::Tick, later(30));
     let (state, actions) = decide(state, Event::Closed(CloseReason::Requested), later(30));
     assert_eq!((state, actions), (opening(Purpose::FirstLogin), vec![OPEN]));
@@ -314,7 +314,7 @@ fn every_pair_of_state_and_event() {
 fn a_code_where_a_login_was_expected_ends_the_session() {
     let code = || Event::Code { code: "a".into(), lifetime: Duration::from_secs(60) };
     let (state, actions) = decide(opening(Purpose::FirstLogin), code(), NOW);
-    assert!(matches!(actions.as_slice(), [Action::Close, Action::GiveUp(_)]));
+    assert!(matches!(actions.as_slice(), [Action::Close, Action::GiveUp { .. }]));
     assert_eq!(state, closing(End::Settled));
     let (_, actions) = decide(opening(Purpose::Resume), code(), NOW);
     assert!(matches!(actions.get(1), Some(Action::Status { status: Status::LoggedOut, .. })));

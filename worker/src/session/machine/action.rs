@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use domain::account::Status;
 use domain::id::MessageId;
-use process::telemetry::metrics::labels::RestartCause;
+use process::telemetry::metrics::labels::{PairingStep, RestartCause};
 
-use super::state::{Passkey, Who};
+use super::event::{Passkey, Who};
 
 /// Something to do. The actor does them in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +20,9 @@ pub enum Action {
     Close,
     /// Drop it and store nothing.
     Abort,
-    /// Log the device out, bounded; [`LoggedOut`](super::state::Event::LoggedOut) follows whatever comes of it.
+    /// Log the device out, bounded; [`LoggedOut`](super::event::Event::LoggedOut) follows whatever comes of it.
     Logout,
-    /// Read the row again under the epoch; [`Row`](super::state::Event::Row) or [`Lost`](super::state::Event::Lost) follows.
+    /// Read the row again under the epoch; [`Row`](super::event::Event::Row) or [`Lost`](super::event::Event::Lost) follows.
     Recheck,
     /// Put a QR code into the row.
     ShowQr {
@@ -40,14 +40,21 @@ pub enum Action {
     },
     /// Tell the operator what the phone's owner must do.
     Advise(Passkey),
+    /// Hand what the phone's owner answered to WhatsApp. Without a connection it waits in the row, and ends with the pairing.
+    AnswerPasskey,
     /// End the pairing: status `unpaired`, event `session.timeout`.
-    GiveUp(String),
+    GiveUp {
+        /// Why, for a person.
+        reason: String,
+        /// What is counted.
+        step: PairingStep,
+    },
     /// Note that a phone accepted the device: whoever owns the account next logs in instead of showing codes.
     Accept {
         /// The device's address.
         jid: String,
     },
-    /// Ask the duplicate guard and write the link; [`Linked`](super::state::Event::Linked) follows.
+    /// Ask the duplicate guard and write the link; [`Linked`](super::event::Event::Linked) follows.
     Link(Who),
     /// Write a status.
     Status {
@@ -75,7 +82,7 @@ pub enum Action {
     StopSending,
     /// There may be messages to send.
     Drain,
-    /// Count against a message that a connection had to end for it; [`Blamed`](super::state::Event::Blamed) follows.
+    /// Count against a message that a connection had to end for it; [`Blamed`](super::event::Event::Blamed) follows.
     Blame {
         /// Which.
         message: MessageId,

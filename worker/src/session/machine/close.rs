@@ -7,8 +7,9 @@ use process::clock::BootTime;
 use process::telemetry::metrics::labels::{Loss, RestartCause};
 
 use super::action::Action;
+use super::pairing::{NOT_SCANNED, given_up};
 use super::restart::{after, again, backoff, counted, told};
-use super::state::{After, End, NOT_SCANNED, Purpose, State};
+use super::state::{After, Attempt, End, Purpose, State};
 use super::steps::{closing, finish, opening, status};
 use crate::link::CloseReason;
 
@@ -36,9 +37,8 @@ pub(super) fn closed(state: State, reason: CloseReason, now: BootTime) -> (State
         // it is not ours to read: whoever has the key takes it over as it is, and this worker stops
         _ if matches!(reason, CloseReason::UnknownKey(_)) => (State::Ended(End::Released), vec![]),
         State::Fresh | State::Backoff { .. } | State::Rechecking { .. } => (state, vec![]),
-        State::Pairing { until, code_for, tries, .. }
-        | State::Opening { purpose: Purpose::Pair { until, code_for }, tries, .. } => {
-            pairing_closed(&reason, until, code_for, tries, now)
+        State::Pairing { attempt, tries, .. } | State::Opening { purpose: Purpose::Pair(attempt), tries, .. } => {
+            pairing_closed(&reason, attempt, tries, now)
         }
         State::Accepted { .. } => accepted_closed(&reason, now),
         State::Opening { purpose: Purpose::LogOut { end }, tries, .. } => logout_closed(&reason, end, tries, now),
@@ -51,18 +51,12 @@ pub(super) fn closed(state: State, reason: CloseReason, now: BootTime) -> (State
     }
 }
 
-/// Before a phone accepted: the attempt is over, and no new one starts by itself. Only where WhatsApp asks for a new
-/// connection (515) the attempt goes on with one, at once the first time, as long as its window lasts.
-fn pairing_closed(
-    reason: &CloseReason,
-    until: BootTime,
-    code_for: Option<String>,
-    before: u32,
-    now: BootTime,
-) -> (State, Vec<Action>) {
+/// Before a phone accepted: the attempt is over, and no new one starts by itself (R18). Only where WhatsApp asks for a new
+/// connection (515) the attempt goes on with one, at once the first time, as long as its window lasts (R25).
+fn pairing_closed(reason: &CloseReason, attempt: Attempt, before: u32, now: BootTime) -> (State, Vec<Action>) {
     let why = match reason {
-        CloseReason::RestartRequired if now + backoff(before) < until => {
-            let (state, mut open) = again(Purpose::Pair { until, code_for }, backoff(before), before + 1, now);
+        CloseReason::RestartRequired if now + backoff(before) < attempt.until => {
+            let (state, mut open) = again(Purpose::Pair(attempt), backoff(before), before + 1, now);
             let mut actions = vec![Action::Restart { cause: reason.word().into() }];
             actions.append(&mut open);
             return (state, actions);
@@ -78,7 +72,7 @@ fn pairing_closed(
             "the connection to WhatsApp was lost before a phone accepted".to_owned()
         }
     };
-    (State::Ended(End::Settled), vec![Action::GiveUp(why)])
+    (State::Ended(End::Settled), vec![given_up(attempt.gated, &why)])
 }
 
 /// Between a phone's yes and the first login: whatever closed, the credentials are good, and the next login decides.

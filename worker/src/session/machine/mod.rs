@@ -13,14 +13,18 @@ use process::telemetry::metrics::labels::RestartCause;
 
 use self::action::Action;
 use self::close::{closed, unanswered};
+use self::event::{Event, Facts, Wanted, Who};
 use self::online::{blamed, groups_changed, groups_read, idle, linked, online, seen, stale, waits};
+use self::pairing::{NOT_SCANNED, WINDOW_OVER, accepted, advise, code_stale, give_up, given_up, pair_failed, show};
 use self::restart::{UNSTABLE, after, again, backoff, unstable};
-use self::state::{After, End, Event, Facts, NOT_SCANNED, Passkey, Purpose, State, WINDOW_OVER, Wanted, Who};
+use self::state::{After, Attempt, End, Purpose, State};
 use self::steps::{closing, finish, opening, status};
 
 pub mod action;
 mod close;
+pub mod event;
 mod online;
+mod pairing;
 pub mod restart;
 pub mod state;
 mod steps;
@@ -57,7 +61,7 @@ fn follow(state: State, event: Event, now: BootTime) -> (State, Vec<Action>) {
         Event::CodeStale => code_stale(state),
         Event::Advice(advice) => advise(state, advice),
         Event::Accepted { jid } => accepted(state, jid, now),
-        Event::PairFailed(reason) => pair_failed(state, reason, now),
+        Event::PairFailed(reason) => pair_failed(state, &reason, now),
         Event::Connected(who) => connected(state, who, now),
         Event::Linked(other) => linked(state, other, now),
         Event::LoggedOut { confirmed } => logged_out(state, confirmed),
@@ -128,6 +132,11 @@ fn row(state: State, facts: Facts, now: BootTime) -> (State, Vec<Action>) {
             State::Fresh => start(facts, now),
             State::Rechecking { tries } => again(login(&facts), AFTER_REPLACED.max(backoff(tries)), tries, now),
             State::Online { since, tries, groups } => seen(since, tries, groups, &facts),
+            State::Opening { purpose: Purpose::Pair(_), .. } | State::Pairing { .. } | State::Accepted { .. }
+                if facts.passkey_answered =>
+            {
+                (state, vec![Action::AnswerPasskey])
+            }
             State::Opening { .. }
             | State::Pairing { .. }
             | State::Accepted { .. }
@@ -144,10 +153,11 @@ fn row(state: State, facts: Facts, now: BootTime) -> (State, Vec<Action>) {
 fn start(facts: Facts, now: BootTime) -> (State, Vec<Action>) {
     match (facts.status, facts.registered) {
         (Status::Pending, false) if facts.window_left.is_zero() => {
-            (State::Ended(End::Settled), vec![Action::GiveUp(WINDOW_OVER.to_owned())])
+            (State::Ended(End::Settled), vec![given_up(false, WINDOW_OVER)])
         }
         (Status::Pending, false) => {
-            opening(Purpose::Pair { until: now + facts.window_left, code_for: facts.code_for }, 0)
+            let until = now + facts.window_left;
+            opening(Purpose::Pair(Attempt { until, code_for: facts.code_for, gated: false }), 0)
         }
         // a new owner waits for the end of a ban as the old one did
         (Status::Banned, true) if !facts.banned_left.is_zero() => {
@@ -180,7 +190,7 @@ fn log_out(state: State, facts: &Facts, end: End, now: BootTime) -> (State, Vec<
         State::Backoff { purpose: Purpose::Resume | Purpose::FirstLogin, .. } | State::Rechecking { .. } => {
             opening(Purpose::LogOut { end }, 0)
         }
-        State::Backoff { purpose: Purpose::Pair { .. }, .. } => (State::Ended(end), finish(end, false)),
+        State::Backoff { purpose: Purpose::Pair(_), .. } => (State::Ended(end), finish(end, false)),
         State::Backoff { purpose: Purpose::LogOut { .. }, until, tries } => {
             (State::Backoff { purpose: Purpose::LogOut { end }, until, tries }, vec![])
         }
@@ -188,7 +198,7 @@ fn log_out(state: State, facts: &Facts, end: End, now: BootTime) -> (State, Vec<
             let then = After::Reopen { purpose: Purpose::LogOut { end }, tries: 0 };
             (State::Closing { deadline, then }, vec![])
         }
-        State::Pairing { .. } | State::Accepted { .. } | State::Opening { purpose: Purpose::Pair { .. }, .. } => {
+        State::Pairing { .. } | State::Accepted { .. } | State::Opening { purpose: Purpose::Pair(_), .. } => {
             closing(After::End(end), vec![Action::Close], now)
         }
         // what was to be unlinked is to be removed by now: the same logout serves
@@ -211,10 +221,12 @@ fn tick(state: State, now: BootTime) -> (State, Vec<Action>) {
         return (state, vec![]);
     }
     match state {
-        State::Opening { purpose: Purpose::Pair { until, .. }, .. } if now < until => {
-            give_up("WhatsApp did not answer", now)
+        State::Opening { purpose: Purpose::Pair(attempt), .. } if now < attempt.until => {
+            give_up(attempt.gated, "WhatsApp did not answer", now)
         }
-        State::Pairing { .. } | State::Opening { purpose: Purpose::Pair { .. }, .. } => give_up(NOT_SCANNED, now),
+        State::Pairing { attempt, .. } | State::Opening { purpose: Purpose::Pair(attempt), .. } => {
+            give_up(attempt.gated, NOT_SCANNED, now)
+        }
         State::Opening { purpose, tries, .. } => unanswered(RestartCause::NoAnswer, purpose, tries, now),
         // the credentials are good: the next login decides, as after any other end
         State::Accepted { .. } => {
@@ -236,87 +248,6 @@ fn tick(state: State, now: BootTime) -> (State, Vec<Action>) {
     }
 }
 
-fn give_up(reason: &str, now: BootTime) -> (State, Vec<Action>) {
-    closing(After::End(End::Settled), vec![Action::Close, Action::GiveUp(reason.to_owned())], now)
-}
-
-fn show(state: State, code: String, lifetime: Duration, now: BootTime) -> (State, Vec<Action>) {
-    let (until, code_for, shown, tries) = match state {
-        State::Opening { purpose: Purpose::Pair { until, code_for }, tries, .. } => (until, code_for, 0, tries),
-        State::Pairing { until, code_for, shown, tries } => (until, code_for, shown, tries),
-        // a code where a login was expected: what is stored was never linked
-        State::Opening { purpose: Purpose::FirstLogin, .. } => {
-            return give_up("the link was lost before it was stored", now);
-        }
-        State::Opening { purpose: Purpose::Resume, .. } => {
-            let lost = status(Status::LoggedOut, "its credentials are gone: pair it again");
-            return closing(After::End(End::Settled), vec![Action::Close, lost, Action::Scrub], now);
-        }
-        State::Opening { purpose: Purpose::LogOut { end }, .. } => {
-            return closing(After::End(end), vec![Action::Close], now);
-        }
-        State::Fresh
-        | State::Accepted { .. }
-        | State::Linking { .. }
-        | State::Online { .. }
-        | State::Finishing { .. }
-        | State::Backoff { .. }
-        | State::Rechecking { .. }
-        | State::LoggingOut { .. }
-        | State::Closing { .. }
-        | State::Ended(_) => return (state, vec![]),
-    };
-    let number = shown + 1;
-    let action = match &code_for {
-        None => vec![Action::ShowQr { code, number, lifetime }],
-        Some(phone) if shown == 0 => vec![Action::AskCode { phone: phone.clone() }],
-        Some(_) => vec![],
-    };
-    (State::Pairing { until, code_for, shown: number, tries }, action)
-}
-
-fn code_stale(state: State) -> (State, Vec<Action>) {
-    if let State::Pairing { code_for: Some(phone), .. } = &state {
-        let phone = phone.clone();
-        return (state, vec![Action::AskCode { phone }]);
-    }
-    (state, vec![])
-}
-
-fn advise(state: State, advice: Passkey) -> (State, Vec<Action>) {
-    if matches!(
-        state,
-        State::Pairing { .. } | State::Accepted { .. } | State::Opening { purpose: Purpose::Pair { .. }, .. }
-    ) {
-        return (state, vec![Action::Advise(advice)]);
-    }
-    (state, vec![])
-}
-
-fn accepted(state: State, jid: String, now: BootTime) -> (State, Vec<Action>) {
-    match state {
-        State::Pairing { .. } | State::Opening { purpose: Purpose::Pair { .. }, .. } => {
-            (State::Accepted { until: now + ANSWER }, vec![Action::Accept { jid }])
-        }
-        State::Closing { .. } | State::Ended(_) | State::Accepted { .. } => (state, vec![]),
-        State::Fresh
-        | State::Opening { .. }
-        | State::Linking { .. }
-        | State::Online { .. }
-        | State::Finishing { .. }
-        | State::Backoff { .. }
-        | State::Rechecking { .. }
-        | State::LoggingOut { .. } => (state, vec![Action::Unexpected("accepted by a phone while not pairing")]),
-    }
-}
-
-fn pair_failed(state: State, reason: String, now: BootTime) -> (State, Vec<Action>) {
-    if matches!(state, State::Pairing { .. } | State::Opening { purpose: Purpose::Pair { .. }, .. }) {
-        return closing(After::End(End::Settled), vec![Action::Close, Action::GiveUp(reason)], now);
-    }
-    (state, vec![])
-}
-
 fn connected(state: State, who: Who, now: BootTime) -> (State, Vec<Action>) {
     match state {
         // the library may reconnect after 515 by itself: then the login comes without a close before it
@@ -324,7 +255,7 @@ fn connected(state: State, who: Who, now: BootTime) -> (State, Vec<Action>) {
         State::Opening { purpose: Purpose::FirstLogin, tries, .. } => {
             (State::Linking { tries }, vec![Action::Link(who)])
         }
-        State::Opening { purpose: Purpose::Pair { .. }, .. } | State::Accepted { .. } | State::Pairing { .. } => {
+        State::Opening { purpose: Purpose::Pair(_), .. } | State::Accepted { .. } | State::Pairing { .. } => {
             (State::Linking { tries: 0 }, vec![Action::Link(who)])
         }
         State::Opening { purpose: Purpose::Resume, tries, .. } => {

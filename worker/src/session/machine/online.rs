@@ -10,9 +10,10 @@ use process::telemetry::metrics::labels::RestartCause;
 
 use super::action::Action;
 use super::close::unanswered;
+use super::event::{Facts, Unanswered};
 use super::logging_out;
 use super::restart::counted;
-use super::state::{After, End, Facts, Groups, Purpose, State, Unanswered};
+use super::state::{After, End, Groups, Purpose, State};
 use super::steps::closing;
 
 /// Without an acknowledgement for this long the connection is dead, whatever it says (R62).

@@ -19,7 +19,7 @@ pub(super) fn closing(then: After, actions: Vec<Action>, now: BootTime) -> (Stat
 pub(super) fn opening(purpose: Purpose, tries: u32) -> (State, Vec<Action>) {
     let queue = match purpose {
         Purpose::Resume => true,
-        Purpose::Pair { .. } | Purpose::FirstLogin | Purpose::LogOut { .. } => false,
+        Purpose::Pair(_) | Purpose::FirstLogin | Purpose::LogOut { .. } => false,
     };
     (State::Opening { purpose, tries, until: None }, vec![Action::Open { queue }])
 }

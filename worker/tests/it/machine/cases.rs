@@ -26,6 +26,7 @@ pub(super) fn facts(status: Status, registered: bool) -> Facts {
         banned_left: Duration::ZERO,
         code_for: None,
         groups_wanted: false,
+        passkey_answered: false,
     }
 }
 
@@ -33,12 +34,21 @@ pub(super) fn who() -> Who {
     Who { number: "15550001".into(), jid: "15550001:3@s.whatsapp.net".into(), lid: None, push_name: "Ada".into() }
 }
 
+pub(super) fn attempt(code_for: Option<&str>) -> Attempt {
+    Attempt { until: NOW + WINDOW, code_for: code_for.map(str::to_owned), gated: false }
+}
+
+/// An attempt for which WhatsApp asked for a passkey.
+pub(super) fn gated() -> Attempt {
+    Attempt { gated: true, ..attempt(None) }
+}
+
 pub(super) fn pairing() -> State {
-    State::Pairing { until: NOW + WINDOW, code_for: None, shown: 1, tries: 0 }
+    State::Pairing { attempt: attempt(None), shown: 1, tries: 0 }
 }
 
 pub(super) fn pair() -> Purpose {
-    Purpose::Pair { until: NOW + WINDOW, code_for: None }
+    Purpose::Pair(attempt(None))
 }
 
 pub(super) fn opening(purpose: Purpose) -> State {
@@ -75,7 +85,8 @@ pub(super) fn every_state() -> Vec<State> {
     let mut states = vec![
         State::Fresh,
         pairing(),
-        State::Pairing { until: NOW + WINDOW, code_for: Some("15550001".into()), shown: 0, tries: 0 },
+        State::Pairing { attempt: attempt(Some("15550001")), shown: 0, tries: 0 },
+        State::Pairing { attempt: gated(), shown: 1, tries: 0 },
         accepted(),
         State::Linking { tries: 0 },
         online(),
@@ -165,7 +176,10 @@ pub(super) fn every_event() -> Vec<Event> {
 }
 
 pub(super) fn every_row() -> Vec<Facts> {
-    let mut rows = vec![Facts { groups_wanted: true, ..facts(Status::Connected, true) }];
+    let mut rows = vec![
+        Facts { groups_wanted: true, ..facts(Status::Connected, true) },
+        Facts { passkey_answered: true, ..facts(Status::Pending, false) },
+    ];
     for status in Status::ALL {
         for wanted in [Wanted::Online, Wanted::Offline, Wanted::Erased, Wanted::Unlinked] {
             for registered in [true, false] {
@@ -185,7 +199,7 @@ pub(super) fn writes(actions: &[Action]) -> bool {
         Action::ShowQr { .. }
         | Action::Accept { .. }
         | Action::Advise(_)
-        | Action::GiveUp(_)
+        | Action::GiveUp { .. }
         | Action::Link(_)
         | Action::Status { .. }
         | Action::Scrub
@@ -201,6 +215,7 @@ pub(super) fn writes(actions: &[Action]) -> bool {
         | Action::Logout
         | Action::Recheck
         | Action::AskCode { .. }
+        | Action::AnswerPasskey
         | Action::SyncGroups
         | Action::StartSending
         | Action::StopSending

@@ -174,7 +174,7 @@ fn a_restart_required_never_ends_a_pairing() {
             _ => false,
         };
         prop_assert!(again, "{next:?}");
-        let ends = |action: &Action| matches!(action, Action::GiveUp(_) | Action::Scrub | Action::Status { .. });
+        let ends = |action: &Action| matches!(action, Action::GiveUp { .. } | Action::Scrub | Action::Status { .. });
         prop_assert!(!actions.iter().any(ends));
         Ok(true)
     });

@@ -8,12 +8,17 @@ use super::*;
 
 fn purpose(purpose: &Purpose) -> &'static str {
     match purpose {
-        Purpose::Pair { .. } => "pair",
+        Purpose::Pair(attempt) if attempt.gated => "pair at the gate",
+        Purpose::Pair(_) => "pair",
         Purpose::FirstLogin => "first login",
         Purpose::Resume => "resume",
         Purpose::LogOut { end: End::Unlinked } => "unlink",
         Purpose::LogOut { .. } => "erase",
     }
+}
+
+fn at_gate(attempt: &Attempt) -> &'static str {
+    if attempt.gated { " at the gate" } else { "" }
 }
 
 fn at(at: BootTime) -> String {
@@ -27,8 +32,9 @@ fn of(state: &State) -> String {
             let until = until.map(|until| format!(" until {}", at(until)));
             format!("{name} {} #{tries}{}", purpose(p), until.unwrap_or_default())
         }
-        State::Pairing { shown, code_for, .. } => {
-            format!("{name} by {} shown {shown}", if code_for.is_some() { "code" } else { "qr" })
+        State::Pairing { shown, attempt, .. } => {
+            let (by, gated) = (if attempt.code_for.is_some() { "code" } else { "qr" }, at_gate(attempt));
+            format!("{name} by {by} shown {shown}{gated}")
         }
         State::Accepted { until } | State::Finishing { until } => format!("{name} until {}", at(*until)),
         State::Linking { tries } | State::Rechecking { tries } => format!("{name} #{tries}"),
@@ -57,6 +63,10 @@ fn deed(action: &Action) -> String {
         Action::Restart { cause } => format!("Restart {}", cause.as_str()),
         Action::Unstable { restarts, .. } => format!("Unstable {restarts}"),
         Action::Recovered { restarts } => format!("Recovered {restarts}"),
+        Action::GiveUp { step, reason } => {
+            let gate = if reason.contains("asked for a passkey") { " at the gate" } else { "" };
+            format!("GiveUp {}{gate}", step.as_str())
+        }
         Action::ShowQr { number, .. } => format!("ShowQr {number}"),
         Action::Open { queue: true } => "Open in the queue".to_owned(),
         Action::Open { queue: false }
@@ -68,7 +78,7 @@ fn deed(action: &Action) -> String {
         | Action::Blame { .. }
         | Action::GiveUpMessage { .. }
         | Action::Advise(_)
-        | Action::GiveUp(_)
+        | Action::AnswerPasskey
         | Action::Accept { .. }
         | Action::Link(_)
         | Action::Scrub
@@ -89,7 +99,8 @@ fn happening(event: &Event) -> String {
         Event::Row(row) => {
             let registered = if row.registered { "registered" } else { "unregistered" };
             let groups = if row.groups_wanted { " groups wanted" } else { "" };
-            format!("row {:?} {} {registered}{groups}", row.wanted, row.status.as_str()).to_lowercase()
+            let passkey = if row.passkey_answered { " passkey answered" } else { "" };
+            format!("row {:?} {} {registered}{groups}{passkey}", row.wanted, row.status.as_str()).to_lowercase()
         }
         Event::Stale(suspect) => {
             let beside = suspect.map(|message| if message.others.is_zero() { " by one" } else { " by one of many" });
