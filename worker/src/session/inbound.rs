@@ -12,13 +12,11 @@ use store::outbox::{self, Outcome, Receipt};
 use store::runs;
 use store::{Fence, Result};
 
+use super::answer::{Verdict, verdict};
 use super::figures;
 use super::in_flight::{Flying, InFlight};
 use crate::context::Context;
 use crate::link::{Commit, InboundMessage, ReceiptKind};
-
-/// How long an account pauses after the server said that it could not take a message.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Longest WhatsApp id that is kept; real ones have 32 characters at most, but the sender chooses them.
 const ID_MAX: usize = 128;
@@ -50,23 +48,18 @@ impl Gathered {
         if let Some(code) = error {
             flying.step.fails(&code);
         }
-        match error {
-            None => self.left(in_flight, &flying),
-            // the row waits, and with it all behind it
-            Some(463) => {
+        match verdict(error) {
+            Verdict::Left => self.left(in_flight, &flying),
+            Verdict::Held => {
                 self.hold = Some(hold);
                 in_flight.hold(BootTime::now() + hold);
                 self.attempts.push((flying.id, flying.attempts));
             }
-            // a passing fault of the server
-            Some(500..=599) => {
-                in_flight.hold(BootTime::now() + PAUSE);
+            Verdict::Paused(pause) => {
+                in_flight.hold(BootTime::now() + pause);
                 self.attempts.push((flying.id, flying.attempts));
             }
-            Some(code) => {
-                let (why, words) = refusal(code);
-                self.failed(flying.id, flying.attempts, why, words);
-            }
+            Verdict::Refused { why, words } => self.failed(flying.id, flying.attempts, why, words),
         }
     }
 
@@ -225,18 +218,4 @@ async fn settle(context: &Context, runs: &[RunId]) {
     announce::signal(&context.bus, &after);
     let doorbell = context.doorbell.clone();
     tokio::spawn(async move { announce::ring(&doorbell, after).await });
-}
-
-/// WhatsApp's refusal, in one word and in words for a person.
-fn refusal(code: u16) -> (FailReason, String) {
-    match code {
-        403 => (FailReason::Forbidden, "WhatsApp refused it: this account may not write there (code 403)".to_owned()),
-        404 => (FailReason::NoSuchGroup, "Group not found (code 404)".to_owned()),
-        420 | 479 => {
-            let words = format!("WhatsApp refused it: the recipient's keys were out of date (code {code})");
-            (FailReason::StaleKeys, words)
-        }
-        0 => (FailReason::Refused, "WhatsApp refused it without saying why".to_owned()),
-        code => (FailReason::Refused, format!("WhatsApp refused it (code {code})")),
-    }
 }

@@ -3,6 +3,7 @@
 //! `machine` decides, `actor` carries out. Which accounts this worker holds is decided in `fleet`.
 
 pub mod actor;
+pub mod answer;
 mod facts;
 pub mod figures;
 pub mod in_flight;

@@ -1,6 +1,7 @@
 //! One test binary: a module per part of `src`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests")]
 
+mod answer;
 mod attempts;
 mod config;
 mod house;
