@@ -17,6 +17,7 @@ use store::{Error, Fence, answered};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::connection::{Connection, Opened};
 use super::figures::{Figures, Gap};
 use super::in_flight::InFlight;
 use super::inbound::Gathered;
@@ -26,7 +27,7 @@ use super::machine::state::{End, State};
 use super::outbox::Report;
 use crate::context::Context;
 use crate::fleet::trust::{Right, while_trusted};
-use crate::link::{CloseReason, Delivery, Link, LinkError, LinkEvent, LinkEvents, LinkInbox, channel};
+use crate::link::{CloseReason, Delivery, LinkError, LinkEvent};
 
 /// Events that are gathered before they are written.
 const GATHER: usize = 256;
@@ -49,7 +50,7 @@ pub struct Orders {
 /// What an action that takes its time has come to.
 pub(super) enum Reported {
     /// A connection was opened, or could not be.
-    Opened(Result<Arc<dyn Link>, LinkError>),
+    Opened(Opened),
     /// Something happened.
     Event(Event),
     /// A pairing code came.
@@ -71,15 +72,10 @@ pub struct Actor {
     pub(super) row: Option<SessionRow>,
     pub(super) state: State,
     pub(super) queue: VecDeque<Event>,
-    pub(super) link: Option<Arc<dyn Link>>,
-    pub(super) opening: bool,
-    pub(super) turn: CancellationToken,
-    pub(super) events: LinkEvents,
-    inbox: LinkInbox,
+    pub(super) connection: Connection,
     pub(super) orders: Orders,
     released: bool,
     lost: bool,
-    pub(super) serial: i64,
     pub(super) pending: FuturesUnordered<BoxFuture<'static, Reported>>,
     pub(super) in_flight: Arc<InFlight>,
     pub(super) bell: Arc<Notify>,
@@ -94,7 +90,6 @@ impl Actor {
     /// A session under a claim that was just confirmed.
     #[must_use]
     pub fn new(context: Arc<Context>, fence: Fence, orders: Orders) -> Self {
-        let (events, inbox) = channel();
         let (reports_out, reports_in) = mpsc::unbounded_channel();
         Self {
             context,
@@ -102,15 +97,10 @@ impl Actor {
             row: None,
             state: State::Fresh,
             queue: VecDeque::new(),
-            link: None,
-            opening: false,
-            turn: CancellationToken::new(),
-            events,
-            inbox,
+            connection: Connection::new(),
             orders,
             released: false,
             lost: false,
-            serial: 0,
             pending: FuturesUnordered::new(),
             in_flight: Arc::default(),
             bell: Arc::default(),
@@ -156,7 +146,7 @@ impl Actor {
                 () = self.orders.look.notified() => self.look().await,
                 Some(reported) = self.pending.next() => self.reported(reported).await,
                 // a connection is in our hands before we hear of it
-                Some(delivery) = self.inbox.recv(), if !self.opening => self.take(delivery),
+                Some(delivery) = self.connection.hear(), if !self.connection.is_opening() => self.take(delivery),
                 Some(report) = self.reports_in.recv() => self.report(report),
                 () = until(self.state.wakes_at()) => self.queue.push_back(Event::Tick),
                 _ = check.tick(), if self.sender.is_some() => self.check(),
@@ -258,7 +248,7 @@ impl Actor {
         while let Some(delivery) = next {
             self.absorb(delivery);
             taken += 1;
-            next = if taken < GATHER && self.queue.is_empty() { self.inbox.try_recv() } else { None };
+            next = if taken < GATHER && self.queue.is_empty() { self.connection.waiting() } else { None };
         }
     }
 
@@ -276,7 +266,7 @@ impl Actor {
                 return;
             }
             LinkEvent::Messages(messages) => return self.gathered.messages(messages, commit),
-            _ if serial != self.serial => return, // the life of a connection that was given up
+            _ if serial != self.connection.serial() => return, // the life of a connection that was given up
             LinkEvent::QrExhausted => return,
             LinkEvent::GroupsChanged => Event::GroupsChanged,
             LinkEvent::QrCode { code, lifetime } => Event::Code { code, lifetime },
@@ -290,7 +280,7 @@ impl Actor {
             }
             LinkEvent::Closed(reason) => {
                 metrics::LINKS_CLOSED.of(reason.word()).inc();
-                self.link = None;
+                self.connection.ended();
                 self.gathered.unanswered(&self.in_flight);
                 Event::Closed(reason)
             }
@@ -344,7 +334,7 @@ impl Actor {
     async fn reported(&mut self, reported: Reported) {
         match reported {
             Reported::Event(event) => self.queue.push_back(event),
-            Reported::Opened(opened) => self.opened(opened),
+            Reported::Opened(opened) => self.queue.push_back(self.connection.opened(opened, self.fence)),
             Reported::PairingCode(code) => self.pairing_code(code).await,
             Reported::Passkey(taken) => self.passkey_taken(taken),
             Reported::Groups(serial, groups) => self.groups(serial, groups).await,

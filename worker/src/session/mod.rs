@@ -4,6 +4,7 @@
 
 pub mod actor;
 pub mod answer;
+mod connection;
 mod facts;
 pub mod figures;
 pub mod in_flight;

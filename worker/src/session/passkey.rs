@@ -29,7 +29,7 @@ impl Actor {
 
     /// Takes what the owner answered out of the row and hands it to WhatsApp.
     pub(super) async fn answer_passkey(&mut self) {
-        let Some(link) = self.link.clone() else { return };
+        let Some(link) = self.connection.link() else { return };
         let taken = self
             .persist("take the passkey's answer", |context, fence| async move {
                 let credential = passkeys::take_credential(&context.pool, fence).await?;

@@ -4,31 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::account::Status;
-use process::clock::BootTime;
 use process::telemetry::metrics;
 use process::telemetry::metrics::labels::PairingStep;
 use store::accounts;
 use store::audit::Operator;
 use store::pairing::{self, Linked, LinkedAs};
-use store::session::{self, StatusChange};
-use store::{credentials, groups};
-use tokio_util::sync::CancellationToken;
+use store::session::{self, GroupFacts, StatusChange};
 
 use super::actor::{Actor, Reported};
 use super::inbound::storable;
 use super::machine::action::Action;
 use super::machine::event::{Event, Who};
-use crate::link::{CloseReason, Group, Link, LinkError, OpenSpec};
-
-/// How long a turn at the limiter is good for.
-const TURN: Duration = Duration::from_secs(1);
+use crate::link::{Group, LinkError};
 
 impl Actor {
     pub(super) async fn perform(&mut self, action: Action) {
         match action {
             Action::Open { queue } => self.open(queue),
-            Action::Close => self.close(),
-            Action::Abort => self.abort(),
+            Action::Close => self.queue.extend(self.connection.close()),
+            Action::Abort => self.queue.extend(self.connection.abort()),
             Action::Logout => self.logout(),
             Action::Recheck => self.look().await,
             Action::ShowQr { code, number, lifetime } => {
@@ -119,90 +113,14 @@ impl Actor {
     }
 
     fn open(&mut self, queue: bool) {
-        let Some(row) = &self.row else { return };
-        if let Some(old) = self.link.take() {
-            old.abort(); // never two at once
-        }
-        self.gathered.unanswered(&self.in_flight); // where the old one never said that it ended
-        self.serial += 1;
-        let spec = OpenSpec { fence: self.fence, generation: self.serial, label: row.label.clone() };
-        let events = self.events.clone();
-        let context = Arc::clone(&self.context);
-        self.opening = true;
-        self.turn = CancellationToken::new();
-        let given_up = self.turn.clone();
-        self.pending.push(Box::pin(async move {
-            let turn = async {
-                loop {
-                    if queue {
-                        context.limiter.take().await;
-                    }
-                    let taken = BootTime::now();
-                    let turn = context.opening.acquire().await;
-                    // whoever waited here after their turn at the limiter would come together with those whose turn it is
-                    if !queue || BootTime::now().since(taken) < TURN {
-                        return turn;
-                    }
-                }
-            };
-            let Some(_turn) = given_up.run_until_cancelled(turn).await else {
-                return Reported::Opened(Err(LinkError::NotConnected));
-            };
-            if !context.trust.holds(BootTime::now()) {
-                return Reported::Opened(Err(LinkError::Failed("the right to act has run out".to_owned())));
-            }
-            Reported::Opened(context.connector.open(spec, events).await)
-        }));
-    }
-
-    pub(super) fn opened(&mut self, opened: Result<Arc<dyn Link>, LinkError>) {
-        self.opening = false;
-        match opened {
-            Ok(link) => {
-                self.link = Some(link);
-                self.queue.push_back(Event::Opened);
-            }
-            Err(LinkError::NotConnected) if self.turn.is_cancelled() => {
-                self.queue.push_back(Event::Closed(CloseReason::Requested)); // given up before its turn
-            }
-            Err(error) => {
-                tracing::warn!(account = %self.fence.account, %error, "no connection could be opened");
-                let words = error.to_string();
-                let reason = match error {
-                    LinkError::Fenced => CloseReason::Fenced,
-                    LinkError::UnknownKey(key) => CloseReason::UnknownKey(key),
-                    LinkError::NotConnected | LinkError::Timeout | LinkError::Refused(_) | LinkError::Failed(_) => {
-                        CloseReason::Dropped(words)
-                    }
-                };
-                self.queue.push_back(Event::Closed(reason));
-            }
-        }
-    }
-
-    /// Closes in order; where nothing is open, that is done already.
-    fn close(&mut self) {
-        match &self.link {
-            Some(link) => {
-                let link = Arc::clone(link);
-                // begins at once, whatever the actor writes meanwhile; the connection's last event says that it is done
-                tokio::spawn(async move { link.close().await });
-            }
-            None if self.opening => self.turn.cancel(), // still in turn: over at once; else closed as soon as it is opened
-            None => self.queue.push_back(Event::Closed(CloseReason::Requested)),
-        }
-    }
-
-    fn abort(&mut self) {
-        match &self.link {
-            Some(link) => link.abort(),
-            None if self.opening => self.turn.cancel(),
-            None => self.queue.push_back(Event::Closed(CloseReason::Requested)),
-        }
+        let Some(label) = self.row.as_ref().map(|row| row.label.clone()) else { return };
+        self.gathered.unanswered(&self.in_flight); // where the one before never said that it ended
+        let opening = self.connection.open(Arc::clone(&self.context), self.fence, label, queue);
+        self.pending.push(Box::pin(async move { Reported::Opened(opening.await) }));
     }
 
     fn logout(&mut self) {
-        let Some(link) = self.link.clone() else {
+        let Some(link) = self.connection.link() else {
             self.queue.push_back(Event::LoggedOut { confirmed: false });
             return;
         };
@@ -217,7 +135,7 @@ impl Actor {
     }
 
     fn ask_code(&mut self, phone: String) {
-        let Some(link) = self.link.clone() else { return };
+        let Some(link) = self.connection.link() else { return };
         self.pending.push(Box::pin(async move { Reported::PairingCode(link.pairing_code(&phone).await) }));
     }
 
@@ -299,14 +217,14 @@ impl Actor {
     }
 
     fn sync_groups(&mut self) {
-        let Some(link) = self.link.clone() else { return self.queue.push_back(Event::GroupsRead) };
-        let serial = self.serial;
+        let Some(link) = self.connection.link() else { return self.queue.push_back(Event::GroupsRead) };
+        let serial = self.connection.serial();
         self.pending.push(Box::pin(async move { Reported::Groups(serial, link.groups().await) }));
     }
 
     /// Writes what was read. What an older connection has read is left: the one in its place reads them itself.
     pub(super) async fn groups(&mut self, serial: i64, groups: Result<Vec<Group>, LinkError>) {
-        if serial != self.serial {
+        if serial != self.connection.serial() {
             return;
         }
         self.queue.push_back(Event::GroupsRead);

@@ -15,7 +15,7 @@ impl Actor {
     pub(super) fn report(&mut self, report: Report) {
         match report {
             Report::Refused { whatsapp_id, reason } => self.gathered.refused(&self.in_flight, &whatsapp_id, reason),
-            Report::Stale { serial, message } if serial == self.serial => {
+            Report::Stale { serial, message } if serial == self.connection.serial() => {
                 let suspect = message.and_then(|message| self.in_flight.unanswered(message, BootTime::now()));
                 self.queue.push_back(Event::Stale(suspect));
             }
@@ -52,20 +52,20 @@ impl Actor {
     }
 
     pub(super) fn start_sending(&mut self) {
-        let Some(link) = self.link.clone() else { return };
+        let Some(link) = self.connection.link() else { return };
         let stop = CancellationToken::new();
         let sender = Sender {
             context: Arc::clone(&self.context),
             fence: self.fence,
             link,
-            serial: self.serial,
+            serial: self.connection.serial(),
             in_flight: Arc::clone(&self.in_flight),
             bell: Arc::clone(&self.bell),
             reports: self.reports_out.clone(),
             stop: stop.clone(),
         };
         self.bell.notify_one();
-        let (reports, serial) = (self.reports_out.clone(), self.serial);
+        let (reports, serial) = (self.reports_out.clone(), self.connection.serial());
         tokio::spawn(async move {
             let ended = match tokio::spawn(sender.run()).await {
                 Ok(()) => Report::Over,

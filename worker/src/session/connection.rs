@@ -1,0 +1,150 @@
+//! The connection of a session: one at a time, and the way by which it speaks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use process::clock::BootTime;
+use store::Fence;
+use tokio_util::sync::CancellationToken;
+
+use super::machine::event::Event;
+use crate::context::Context;
+use crate::link::{CloseReason, Delivery, Link, LinkError, LinkEvents, LinkInbox, OpenSpec, channel};
+
+/// How long a turn at the limiter is good for.
+const TURN: Duration = Duration::from_secs(1);
+
+/// What came of opening a connection.
+pub(super) type Opened = Result<Arc<dyn Link>, LinkError>;
+
+pub(super) struct Connection {
+    link: Option<Arc<dyn Link>>,
+    /// One is being opened.
+    opening: bool,
+    /// Cancelled where that one is given up before its turn.
+    turn: CancellationToken,
+    /// The number of the one that is there, or came last.
+    serial: i64,
+    events: LinkEvents,
+    inbox: LinkInbox,
+}
+
+impl Connection {
+    pub(super) fn new() -> Self {
+        let (events, inbox) = channel();
+        Self { link: None, opening: false, turn: CancellationToken::new(), serial: 0, events, inbox }
+    }
+
+    /// The open one.
+    pub(super) fn link(&self) -> Option<Arc<dyn Link>> {
+        self.link.clone()
+    }
+
+    pub(super) const fn serial(&self) -> i64 {
+        self.serial
+    }
+
+    pub(super) const fn is_opening(&self) -> bool {
+        self.opening
+    }
+
+    /// Drops the one before, and begins another one; the future's end goes to [`Self::opened`].
+    pub(super) fn open(
+        &mut self,
+        context: Arc<Context>,
+        fence: Fence,
+        label: String,
+        queue: bool,
+    ) -> impl Future<Output = Opened> + use<> {
+        if let Some(old) = self.link.take() {
+            old.abort(); // never two at once
+        }
+        self.serial += 1;
+        self.opening = true;
+        self.turn = CancellationToken::new();
+        let spec = OpenSpec { fence, generation: self.serial, label };
+        let (events, given_up) = (self.events.clone(), self.turn.clone());
+        async move {
+            let turn = async {
+                loop {
+                    if queue {
+                        context.limiter.take().await;
+                    }
+                    let taken = BootTime::now();
+                    let turn = context.opening.acquire().await;
+                    // whoever waited here after their turn at the limiter would come together with those whose turn it is
+                    if !queue || BootTime::now().since(taken) < TURN {
+                        return turn;
+                    }
+                }
+            };
+            let Some(_turn) = given_up.run_until_cancelled(turn).await else { return Err(LinkError::NotConnected) };
+            if !context.trust.holds(BootTime::now()) {
+                return Err(LinkError::Failed("the right to act has run out".to_owned()));
+            }
+            context.connector.open(spec, events).await
+        }
+    }
+
+    /// Takes what came of opening; answers what the machine is to know of it.
+    pub(super) fn opened(&mut self, opened: Opened, fence: Fence) -> Event {
+        self.opening = false;
+        let error = match opened {
+            Ok(link) => {
+                self.link = Some(link);
+                return Event::Opened;
+            }
+            // given up before its turn
+            Err(LinkError::NotConnected) if self.turn.is_cancelled() => return Event::Closed(CloseReason::Requested),
+            Err(error) => error,
+        };
+        tracing::warn!(account = %fence.account, %error, "no connection could be opened");
+        let words = error.to_string();
+        Event::Closed(match error {
+            LinkError::Fenced => CloseReason::Fenced,
+            LinkError::UnknownKey(key) => CloseReason::UnknownKey(key),
+            LinkError::NotConnected | LinkError::Timeout | LinkError::Refused(_) | LinkError::Failed(_) => {
+                CloseReason::Dropped(words)
+            }
+        })
+    }
+
+    /// Closes in order. Answers what the machine is to know where nothing else will tell it: nothing is open, so that is done.
+    pub(super) fn close(&self) -> Option<Event> {
+        let Some(link) = self.link() else { return self.give_up_turn() };
+        // begins at once, whatever the actor writes meanwhile; the connection's last event says that it is done
+        tokio::spawn(async move { link.close().await });
+        None
+    }
+
+    /// Drops it, and has it store nothing. Answers as [`Self::close`].
+    pub(super) fn abort(&self) -> Option<Event> {
+        let Some(link) = &self.link else { return self.give_up_turn() };
+        link.abort();
+        None
+    }
+
+    /// What waits for its turn is over at once; what is past it is there in a moment, and the machine is told.
+    fn give_up_turn(&self) -> Option<Event> {
+        if !self.opening {
+            return Some(Event::Closed(CloseReason::Requested));
+        }
+        self.turn.cancel();
+        None
+    }
+
+    /// It said that it has ended.
+    pub(super) fn ended(&mut self) {
+        self.link = None;
+    }
+
+    /// The next that a connection says.
+    pub(super) async fn hear(&mut self) -> Option<Delivery> {
+        self.inbox.recv().await
+    }
+
+    /// What waits to be heard.
+    pub(super) fn waiting(&mut self) -> Option<Delivery> {
+        self.inbox.try_recv()
+    }
+}
