@@ -14,17 +14,15 @@ use process::telemetry::metrics;
 use process::telemetry::metrics::labels::{Loss, SessionState};
 use store::session::{self, SessionRow};
 use store::{Error, Fence, answered};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Opened};
 use super::figures::{Figures, Gap};
-use super::in_flight::InFlight;
-use super::inbound::Gathered;
 use super::machine::decide;
 use super::machine::event::{Event, Facts, Passkey, Who};
 use super::machine::state::{End, State};
-use super::outbox::Report;
+use super::mail::Mail;
 use crate::context::Context;
 use crate::fleet::trust::{Right, while_trusted};
 use crate::link::{CloseReason, Delivery, LinkError, LinkEvent};
@@ -77,12 +75,7 @@ pub struct Actor {
     released: bool,
     lost: bool,
     pub(super) pending: FuturesUnordered<BoxFuture<'static, Reported>>,
-    pub(super) in_flight: Arc<InFlight>,
-    pub(super) bell: Arc<Notify>,
-    pub(super) reports_in: mpsc::UnboundedReceiver<Report>,
-    pub(super) reports_out: mpsc::UnboundedSender<Report>,
-    pub(super) sender: Option<CancellationToken>,
-    pub(super) gathered: Gathered,
+    pub(super) mail: Mail,
     pub(super) figures: Figures,
 }
 
@@ -90,7 +83,6 @@ impl Actor {
     /// A session under a claim that was just confirmed.
     #[must_use]
     pub fn new(context: Arc<Context>, fence: Fence, orders: Orders) -> Self {
-        let (reports_out, reports_in) = mpsc::unbounded_channel();
         Self {
             context,
             fence,
@@ -102,12 +94,7 @@ impl Actor {
             released: false,
             lost: false,
             pending: FuturesUnordered::new(),
-            in_flight: Arc::default(),
-            bell: Arc::default(),
-            reports_in,
-            reports_out,
-            sender: None,
-            gathered: Gathered::default(),
+            mail: Mail::new(),
             figures: Figures::begin(),
         }
     }
@@ -128,7 +115,7 @@ impl Actor {
             self.settle().await;
             if let State::Ended(end) = self.state {
                 if !matches!(end, End::Lost(_)) {
-                    self.gathered.unanswered(&self.in_flight);
+                    self.mail.unanswered();
                     self.write_gathered().await;
                 }
                 return end;
@@ -147,9 +134,11 @@ impl Actor {
                 Some(reported) = self.pending.next() => self.reported(reported).await,
                 // a connection is in our hands before we hear of it
                 Some(delivery) = self.connection.hear(), if !self.connection.is_opening() => self.take(delivery),
-                Some(report) = self.reports_in.recv() => self.report(report),
+                Some(report) = self.mail.hear() => {
+                    self.queue.extend(self.mail.heard(report, self.connection.serial()));
+                }
                 () = until(self.state.wakes_at()) => self.queue.push_back(Event::Tick),
-                _ = check.tick(), if self.sender.is_some() => self.check(),
+                _ = check.tick(), if self.mail.is_sending() => self.queue.extend(self.mail.oldest()),
             }
         }
     }
@@ -160,7 +149,7 @@ impl Actor {
             self.write_gathered().await;
             if let Some(event) = self.queue.pop_front() {
                 self.step(event).await;
-            } else if matches!(self.state, State::Finishing { .. }) && self.in_flight.is_empty() {
+            } else if matches!(self.state, State::Finishing { .. }) && self.mail.is_idle() {
                 self.queue.push_back(Event::Idle);
             } else {
                 break;
@@ -180,7 +169,7 @@ impl Actor {
             tracing::debug!(account = %self.fence.account, from, to = self.state.name(), "session");
             let online = matches!(self.state, State::Online { .. });
             self.orders.online.store(online, Ordering::Relaxed);
-            self.in_flight.is_online(online, BootTime::now());
+            self.mail.is_online(online);
         }
         self.figures.stepped(before, &self.state);
         for action in actions {
@@ -199,7 +188,7 @@ impl Actor {
                 if let Ok(left) = Duration::try_from_secs_f64(row.held_left_s)
                     && !left.is_zero()
                 {
-                    self.in_flight.hold(BootTime::now() + left);
+                    self.mail.hold(left);
                 }
                 self.figures.looked(&row);
                 self.row = Some(row);
@@ -255,17 +244,12 @@ impl Actor {
     fn absorb(&mut self, Delivery { generation: serial, event, commit }: Delivery) {
         let event = match event {
             LinkEvent::Ack { whatsapp_id, error, .. } => {
-                self.gathered.ack(&self.in_flight, &whatsapp_id, error, self.context.reachout_hold);
-                self.bell.notify_one();
-                return;
+                return self.mail.ack(&whatsapp_id, error, self.context.reachout_hold);
             }
             LinkEvent::Receipt { whatsapp_ids, kind, at, .. } => {
-                if self.gathered.receipt(&self.in_flight, whatsapp_ids, kind, at) {
-                    self.bell.notify_one();
-                }
-                return;
+                return self.mail.receipt(whatsapp_ids, kind, at);
             }
-            LinkEvent::Messages(messages) => return self.gathered.messages(messages, commit),
+            LinkEvent::Messages(messages) => return self.mail.messages(messages, commit),
             _ if serial != self.connection.serial() => return, // the life of a connection that was given up
             LinkEvent::QrExhausted => return,
             LinkEvent::GroupsChanged => Event::GroupsChanged,
@@ -281,7 +265,7 @@ impl Actor {
             LinkEvent::Closed(reason) => {
                 metrics::LINKS_CLOSED.of(reason.word()).inc();
                 self.connection.ended();
-                self.gathered.unanswered(&self.in_flight);
+                self.mail.unanswered();
                 Event::Closed(reason)
             }
         };
@@ -290,13 +274,13 @@ impl Actor {
 
     /// Writes what was gathered. A right that is gone is gone; a passing failure is tried again while we may act.
     async fn write_gathered(&mut self) {
-        if self.gathered.is_empty() {
+        if self.mail.is_written() {
             return;
         }
         let (trust, right) = (Arc::clone(&self.context.trust), self.orders.right.clone());
         let mut pause = FIRST_PAUSE;
         loop {
-            let writing = answered(self.gathered.write(&self.context, self.fence, &self.in_flight));
+            let writing = answered(self.mail.write(&self.context, self.fence));
             match while_trusted(&trust, &right, writing).await {
                 Ok(Ok(())) => break,
                 Ok(Err(error)) if error.is_transient() => {
@@ -315,12 +299,11 @@ impl Actor {
             }
         }
         self.tell();
-        self.bell.notify_one();
+        self.mail.ring();
     }
 
-    /// What was gathered stays unwritten: the next owner sends again, with the same ids.
     fn cannot_write(&mut self, loss: Loss) {
-        self.gathered = Gathered::default();
+        self.mail.forget();
         self.queue.push_back(Event::Lost(loss));
     }
 

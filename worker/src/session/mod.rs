@@ -10,6 +10,7 @@ pub mod figures;
 pub mod in_flight;
 pub mod inbound;
 pub mod machine;
+mod mail;
 pub mod outbox;
 mod passkey;
 pub mod perform;

@@ -60,8 +60,8 @@ impl Actor {
             Action::Unlink { confirmed } => self.unlink(confirmed).await,
             Action::SyncGroups => self.sync_groups(),
             Action::StartSending => self.start_sending(),
-            Action::StopSending => self.stop_sending(),
-            Action::Drain => self.bell.notify_one(),
+            Action::StopSending => self.mail.stop(),
+            Action::Drain => self.mail.ring(),
             Action::Blame { message, attempts } => self.blame(message, attempts).await,
             Action::GiveUpMessage { message, attempts, times } => self.give_up_message(message, attempts, times),
             Action::Restart { cause } => metrics::SESSION_RESTARTS.of(cause).inc(),
@@ -114,7 +114,7 @@ impl Actor {
 
     fn open(&mut self, queue: bool) {
         let Some(label) = self.row.as_ref().map(|row| row.label.clone()) else { return };
-        self.gathered.unanswered(&self.in_flight); // where the one before never said that it ended
+        self.mail.unanswered(); // where the one before never said that it ended
         let opening = self.connection.open(Arc::clone(&self.context), self.fence, label, queue);
         self.pending.push(Box::pin(async move { Reported::Opened(opening.await) }));
     }
