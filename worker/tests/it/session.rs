@@ -371,3 +371,19 @@ async fn what_is_called_back_while_others_are_sent_stays_here(pool: PgPool) {
     orders.release.cancel();
     assert_eq!(session.await.unwrap(), End::Released);
 }
+
+/// R35: the groups are read at the login, and again each time that WhatsApp says that one has changed.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn groups_that_change_are_read_again(pool: PgPool) {
+    let house = House::new(pool).await;
+    let account = house.account(15_550_001).await;
+    let (orders, session) = house.session(account);
+    let link = house.online(0).await;
+    for times in 1..=3 {
+        let reads = || link.calls().iter().filter(|call| **call == Call::Groups).count();
+        until("a reading", async || (reads() >= times).then_some(())).await;
+        link.emit(LinkEvent::GroupsChanged);
+    }
+    orders.release.cancel();
+    assert_eq!(session.await.unwrap(), End::Released);
+}
