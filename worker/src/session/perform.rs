@@ -9,7 +9,8 @@ use process::telemetry::metrics::labels::PairingStep;
 use store::accounts;
 use store::audit::Operator;
 use store::pairing::{self, Linked, LinkedAs};
-use store::session::{self, GroupFacts, StatusChange};
+use store::session::{self, StatusChange};
+use store::{credentials, groups};
 
 use super::actor::{Actor, Reported};
 use super::inbound::storable;

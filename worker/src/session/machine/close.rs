@@ -51,8 +51,8 @@ pub(super) fn closed(state: State, reason: CloseReason, now: BootTime) -> (State
     }
 }
 
-/// Before a phone accepted: the attempt is over, and no new one starts by itself (R18). Only where WhatsApp asks for a new
-/// connection (515) the attempt goes on with one, at once the first time, as long as its window lasts (R25).
+/// Before a phone accepted: the attempt is over, and no new one starts by itself. Only where WhatsApp asks for a new
+/// connection (515) the attempt goes on with one, at once the first time, as long as its window lasts.
 fn pairing_closed(reason: &CloseReason, attempt: Attempt, before: u32, now: BootTime) -> (State, Vec<Action>) {
     let why = match reason {
         CloseReason::RestartRequired if now + backoff(before) < attempt.until => {

@@ -2,8 +2,8 @@
 //!
 //! Every rule of an account's live life is here (R11–R18, R25–R29, R35, R36, R61, R62): no clock, no store, no socket. A
 //! session never sees events of another generation, since each generation has an epoch, and each epoch a session, of its
-//! own (R27). A stop that we asked for is a state (`Closing`), not a flag: the close event that follows is consumed by it
-//! once, writes no status and opens nothing (R17).
+//! own. A stop that we asked for is a state (`Closing`), not a flag: the close event that follows is consumed by it
+//! once, writes no status and opens nothing.
 
 use std::time::Duration;
 

@@ -16,7 +16,7 @@ use super::restart::counted;
 use super::state::{After, End, Groups, Purpose, State};
 use super::steps::closing;
 
-/// Without an acknowledgement for this long the connection is dead, whatever it says (R62).
+/// Without an acknowledgement for this long the connection is dead, whatever it says.
 const ACKNOWLEDGED: Duration = Duration::from_secs(15);
 /// A message is not alone to blame when another one has waited for an answer this long as well.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -31,7 +31,7 @@ pub(super) fn online(tries: u32, now: BootTime) -> (State, Vec<Action>) {
 pub(super) fn linked(state: State, other: Option<String>, now: BootTime) -> (State, Vec<Action>) {
     match (state, other) {
         (State::Linking { tries }, None) => online(tries, now),
-        // the original keeps working; this device goes, on the phone's side too (R29)
+        // the original keeps working; this device goes, on the phone's side too
         (State::Linking { .. }, Some(_)) => logging_out(End::Settled, now),
         (state, _) => (state, vec![]),
     }
@@ -75,7 +75,7 @@ pub(super) fn groups_read(state: State) -> (State, Vec<Action>) {
 }
 
 /// The connection is not to be trusted any more. `suspect` is the message that found it out; it is to blame where no other one
-/// has waited as well, since a dead connection is no message's fault (R36).
+/// has waited as well, since a dead connection is no message's fault.
 pub(super) fn stale(state: State, suspect: Option<Unanswered>, now: BootTime) -> (State, Vec<Action>) {
     match state {
         State::Online { since, tries, .. } => {
@@ -101,7 +101,7 @@ pub(super) fn waits(state: State, oldest: Unanswered, now: BootTime) -> (State, 
 }
 
 /// A message was blamed, so many times by now. One that ends connection after connection is given up, so that those behind it
-/// go out (R36).
+/// go out.
 pub(super) fn blamed(state: State, message: MessageId, attempts: i32, times: i32) -> (State, Vec<Action>) {
     match state {
         // nothing may be written any more

@@ -1,4 +1,4 @@
-//! Pure. What a session does between the wish to pair and a phone's yes (R11, R18, R25, R31).
+//! Pure. What a session does between the wish to pair and a phone's yes.
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ pub enum Purpose {
     /// To show codes until a phone accepts one. It never loops by itself; where WhatsApp asks for a new connection (515)
     /// it gets one, within the window.
     Pair(Attempt),
-    /// The first login after a phone accepted the device (R26).
+    /// The first login after a phone accepted the device.
     FirstLogin,
     /// To be online again with credentials that worked before.
     Resume,
@@ -25,7 +25,7 @@ pub enum Purpose {
 /// One attempt to pair: from the request until a phone accepts, over as many connections as that takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// End of the pairing window, the single authority (R25).
+    /// End of the pairing window, the single authority.
     pub until: BootTime,
     /// The number to pair by code; none: by QR.
     pub code_for: Option<String>,
@@ -184,7 +184,7 @@ impl State {
     }
 
     /// When [`Event::Tick`](super::event::Event::Tick) is due. A state that waits for something outside of us has such an
-    /// instant, or stands for something that ends with the right to act; none waits for ever (R62).
+    /// instant, or stands for something that ends with the right to act; none waits for ever.
     #[must_use]
     pub fn wakes_at(&self) -> Option<BootTime> {
         match self {
