@@ -11,6 +11,9 @@ use std::process::{Command, Stdio};
 pub fn printed(path: &str, text: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
     if std::env::var_os("UPDATE").is_some() {
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder).expect("the folder can be made");
+        }
         std::fs::write(&file, text).expect("the file can be written");
     }
     let written = std::fs::read_to_string(&file).unwrap_or_default();

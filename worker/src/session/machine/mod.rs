@@ -18,7 +18,7 @@ use self::online::{blamed, groups_changed, groups_read, idle, linked, online, se
 use self::pairing::{NOT_SCANNED, WINDOW_OVER, accepted, advise, code_stale, give_up, given_up, pair_failed, show};
 use self::restart::{UNSTABLE, after, again, backoff, unstable};
 use self::state::{After, Attempt, End, Purpose, State};
-use self::steps::{closing, finish, opening, status};
+use self::steps::{ANSWER, closing, finish, logging_out, opening, status};
 
 pub mod action;
 mod close;
@@ -29,12 +29,8 @@ pub mod restart;
 pub mod state;
 mod steps;
 
-/// A connection that has had its turn is logged in, or shows a code, within this; so is the close after a phone's yes.
-const ANSWER: Duration = Duration::from_secs(30);
 /// How long a session that is given back waits for the acknowledgements of what is on its way.
 const FINISHING: Duration = Duration::from_secs(3);
-/// A logout is taken for done after this; the link's own bound is shorter.
-const LOGOUT: Duration = Duration::from_secs(15);
 /// How long `replaced` keeps the account off: whoever took over is left in peace.
 const AFTER_REPLACED: Duration = Duration::from_secs(5);
 
@@ -209,10 +205,6 @@ fn log_out(state: State, facts: &Facts, end: End, now: BootTime) -> (State, Vec<
         | State::Closing { .. }
         | State::Ended(_) => (state, vec![]),
     }
-}
-
-fn logging_out(end: End, now: BootTime) -> (State, Vec<Action>) {
-    (State::LoggingOut { end, until: now + LOGOUT }, vec![Action::Logout])
 }
 
 /// A timer may come early, since the one of an earlier state may be running still.

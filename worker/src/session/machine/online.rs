@@ -11,10 +11,9 @@ use process::telemetry::metrics::labels::RestartCause;
 use super::action::Action;
 use super::close::unanswered;
 use super::event::{Facts, Unanswered};
-use super::logging_out;
 use super::restart::counted;
 use super::state::{After, End, Groups, Purpose, State};
-use super::steps::closing;
+use super::steps::{closing, logging_out};
 
 /// Without an acknowledgement for this long the connection is dead, whatever it says.
 const ACKNOWLEDGED: Duration = Duration::from_secs(15);

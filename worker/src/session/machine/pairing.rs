@@ -6,11 +6,10 @@ use domain::account::Status;
 use process::clock::BootTime;
 use process::telemetry::metrics::labels::PairingStep;
 
-use super::ANSWER;
 use super::action::Action;
 use super::event::Passkey;
 use super::state::{After, Attempt, End, Purpose, State};
-use super::steps::{closing, status};
+use super::steps::{ANSWER, closing, status};
 
 /// Why a pairing is given up that began too late.
 pub(super) const WINDOW_OVER: &str = "the pairing window is over";

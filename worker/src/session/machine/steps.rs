@@ -8,6 +8,10 @@ use process::clock::BootTime;
 use super::action::Action;
 use super::state::{After, End, Purpose, State};
 
+/// A connection that has had its turn is logged in, or shows a code, within this; so is the close after a phone's yes.
+pub(super) const ANSWER: Duration = Duration::from_secs(30);
+/// A logout is taken for done after this; the link's own bound is shorter.
+const LOGOUT: Duration = Duration::from_secs(15);
 /// A close that we asked for is taken for done after this.
 const CLOSING: Duration = Duration::from_secs(10);
 
@@ -36,4 +40,9 @@ pub(super) fn finish(end: End, confirmed: bool) -> Vec<Action> {
 
 pub(super) fn status(status: Status, reason: &str) -> Action {
     Action::Status { status, reason: Some(reason.to_owned()), banned_for: None }
+}
+
+/// The device is to be logged out; what follows is `end`.
+pub(super) fn logging_out(end: End, now: BootTime) -> (State, Vec<Action>) {
+    (State::LoggingOut { end, until: now + LOGOUT }, vec![Action::Logout])
 }
