@@ -1,4 +1,4 @@
-//! What the clock does: `main → run → duties, one file each → context → common`.
+//! What the clock does: `main → run → duties, one file each → context → store, bells`.
 
 pub mod config;
 mod context;

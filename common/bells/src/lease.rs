@@ -1,5 +1,5 @@
 //! Leases in Redis: fast routing and fast detection of dead workers. Safety is the epoch's (`store::leases`), not theirs.
-//! What the keys hold stands at their names (`redis_keys`).
+//! What the keys hold stands at their names (`keys`).
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! How a check of `doctor` went, and what to do about what is wrong. What is looked at stands with whom it is about: in `store`,
-//! `ring`, and the binaries.
+//! `bells`, and the binaries.
 
 use std::io::Write;
 

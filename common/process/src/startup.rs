@@ -47,7 +47,7 @@ impl Readiness {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = phase;
     }
 
-    /// As [`process::ops::serve`] asks it.
+    /// As [`crate::ops::serve`] asks it.
     #[must_use]
     pub fn check(&self) -> ReadyCheck {
         let phase = Arc::clone(&self.0);

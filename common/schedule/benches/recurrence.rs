@@ -1,7 +1,7 @@
 //! What the worst accepted recurrence costs (`docs/benchmarks.md`): random hostile rules and some that were thought up, each
 //! asked for its next occurrence from where that is dear. Prints the dearest.
 //!
-//!     cargo bench -p common --all-features --bench recurrence [-- RULES [SEED]]
+//!     cargo bench -p schedule --all-features --bench recurrence [-- RULES [SEED]]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

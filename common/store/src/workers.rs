@@ -114,14 +114,15 @@ pub async fn stopped(pool: &PgPool, id: WorkerId) -> Result<()> {
     Ok(())
 }
 
-/// How long a worker that lives may take from one heartbeat to the next: a third of its lease's life, of the worker with the
-/// longest; without any worker the usual five seconds.
+/// How long a worker may take from one heartbeat to the next: a third of its lease's life, of the worker with the longest among
+/// those that lived when any was last seen; without any worker the usual five seconds.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn longest_heartbeat(db: &PgPool) -> Result<Duration> {
     let seconds = sqlx::query_scalar!(
-        r#"SELECT coalesce(max(lease_s), 15) / 3 AS "seconds!" FROM workers WHERE stopped_at IS NULL"#
+        r#"SELECT coalesce(max(lease_s), 15) / 3 AS "seconds!" FROM workers
+           WHERE stopped_at IS NULL AND last_seen > (SELECT max(last_seen) FROM workers) - make_interval(secs => lease_s)"#
     );
     Ok(Duration::try_from_secs_f64(seconds.fetch_one(db).await?).unwrap_or_default())
 }

@@ -227,7 +227,7 @@ async fn try_unlinked(db: &PgPool, tenant: TenantId, under: Fence, confirmed: bo
 }
 
 /// Writes that no phone is linked any more, with the event where that is news. What was known of the phone goes with the status
-/// (a trigger, R92).
+/// (a trigger).
 async fn unlink(
     transaction: &mut PgConnection,
     (tenant, account): (TenantId, AccountId),

@@ -1,5 +1,6 @@
 //! Accounts: what their tenant does with them (`row`, `lifecycle`), what their live session writes (`session`, `pairing`,
-//! `passkeys`), and what is done about those that nobody has (`neglected`). All that writes `accounts` stands here.
+//! `passkeys`), and what is done about those that nobody has (`neglected`). All that writes `accounts` stands
+//! here, but for when the groups were asked for and read (`groups`).
 //!
 //! Lock order, held by every writer: the lease row first, then the account row. An account that is wanted `erased` is
 //! hidden from its tenant.

@@ -87,7 +87,7 @@ pub async fn claim_across_tenants(
 }
 
 /// Up to `limit` accounts that should be live and have had no living owner for `unowned_for`. In no order, so that workers
-/// that look at the same moment reach for different ones. An owner has a row as long as it owns (`retention::workers`).
+/// that look at the same moment reach for different ones. An owner has a row as long as it owns (`workers::prune`).
 ///
 /// # Errors
 /// When the database fails.

@@ -15,7 +15,6 @@ pub(crate) async fn create(transaction: &mut PgConnection, account: AccountId) -
     Ok(())
 }
 
-/// Raises the epoch: whoever holds the account's socket can write for it no more.
 /// Raises the epoch: whoever holds the account is fenced.
 ///
 /// # Errors

@@ -2,6 +2,8 @@
 //!
 //! Lock order, as everywhere: a reminder's runs first, then the reminder.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, NaiveDateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -222,12 +224,15 @@ pub(crate) async fn rest(transaction: &mut PgConnection, closed: &[CutOff<'_>], 
     )
     .fetch_all(&mut *transaction)
     .await?;
-    let mut changes = Vec::new();
+    let (mut changes, mut rested) = (Vec::new(), HashSet::new());
     for closed in closed {
         let Some(stands) = found.iter().find(|found| found.run == closed.run) else { continue };
         let state = State { status: stands.status, by_tenant: stands.paused_by_tenant };
-        // one that rests already hears nothing new
         let Some(state) = life::decide(state, Event::WindowClosed, Ahead::Nothing) else { continue };
+        // of several runs of one reminder the first lets it rest, and is told
+        if !rested.insert(closed.reminder) {
+            continue;
+        }
         changes.push((closed.reminder, state, None));
         let reason = "the delivery window closed before everything was sent".to_owned();
         let paused = ReminderPaused { reminder_id: closed.reminder, run_id: Some(closed.run), reason };

@@ -282,6 +282,8 @@ async fn a_reminder_rests_while_a_run_of_it_does(db: PgPool) {
         leave_outbox(&db, run, 1, "expired").await;
     }
     assert_eq!(settle_runs(&db, &[first, second]).await.unwrap().quietly().len(), 2);
+    let told = "SELECT count(*) FROM events WHERE kind = 'reminder.paused'";
+    assert_eq!(count(&db, told).await, 1, "one rest is told once, however many runs it comes from");
     for (run, status) in [(first, "paused"), (second, "active")] {
         runs::cancel(&db, of.0, run).await.unwrap().quietly();
         assert_eq!(text(&db, "SELECT status FROM reminders WHERE id = $1", reminder.0).await.unwrap(), status);

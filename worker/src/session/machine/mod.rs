@@ -1,6 +1,6 @@
 //! Pure. What a session does about what happens to it: `decide(state, event, now) -> (state, actions)`.
 //!
-//! Every rule of an account's live life is here (R11–R18, R25–R29, R35, R36, R61, R62): no clock, no store, no socket. A
+//! Every rule of an account's live life is here: no clock, no store, no socket. A
 //! session never sees events of another generation, since each generation has an epoch, and each epoch a session, of its
 //! own. A stop that we asked for is a state (`Closing`), not a flag: the close event that follows is consumed by it
 //! once, writes no status and opens nothing.

@@ -81,7 +81,7 @@ pub(super) fn stale(state: State, suspect: Option<Unanswered>, now: BootTime) ->
             let (state, mut actions) =
                 unanswered(RestartCause::Stale, Purpose::Resume, counted(since, tries, now), now);
             if let Some(Unanswered { message, attempts, .. }) = suspect.filter(|message| message.others < PATIENCE) {
-                actions.insert(0, Action::Blame { message, attempts });
+                actions.insert(1, Action::Blame { message, attempts }); // behind the close, whose time runs already
             }
             (state, actions)
         }

@@ -8,7 +8,7 @@ use super::page::PAGE;
 
 const HEAD: &str = "# Metrics
 
-Printed from `common/process/src/telemetry/metrics.rs`; a test fails when the two differ (`UPDATE=1` prints it anew). Each binary serves
+Printed from `common/process/src/telemetry/metrics/page.rs`; a test fails when the two differ (`UPDATE=1` prints it anew). Each binary serves
 its own on its ops port: `GET /metrics`, as Prometheus's text, or as OpenMetrics with exemplars (`trace_id`) where the scraper asks
 for `application/openmetrics-text`. Every series stands at 0 from the start. No label ever holds a tenant, an account or a number:
 for one tenant's figures ask the API. Beside these, on Linux, `process_*` tells of the process itself (CPU, memory, files, start).
