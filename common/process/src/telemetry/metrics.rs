@@ -1,4 +1,4 @@
-//! Metrics: [`page`] names each, the other files make what Prometheus reads of it.
+//! Metrics: `page.rs` names each, the other files make what Prometheus reads of it.
 
 pub mod failure;
 mod family;
