@@ -1,4 +1,4 @@
-//! The session machine: the rules by name. Beside it: the whole table (`table`), what holds for any sequence of events
+//! The session machine: the rules by name. Beside it: the whole table (`table`), its drawing (`chart`), what holds for any sequence of events
 //! (`properties`), how a link begins (`opening`), passes the passkey gate (`gate`), serves (`sending`) and ends (`leaving`), and the earlier systems' races (`races`).
 
 use std::time::Duration;
@@ -15,6 +15,7 @@ use worker::session::machine::restart::backoff;
 use worker::session::machine::state::{After, Attempt, End, Groups, Purpose, STEADY, State};
 
 mod cases;
+mod chart;
 mod gate;
 mod leaving;
 mod opening;

@@ -92,7 +92,7 @@ fn deed(action: &Action) -> String {
     }
 }
 
-fn happening(event: &Event) -> String {
+pub(super) fn happening(event: &Event) -> String {
     match event {
         Event::Closed(reason) => format!("closed {}", reason.name()),
         Event::Linked(other) => format!("linked {}", if other.is_some() { "duplicate" } else { "free" }),
