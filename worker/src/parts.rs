@@ -134,7 +134,8 @@ async fn hear(context: Arc<Context>, jobs: Jobs, stop: CancellationToken, closed
 /// Looks at what a worker rests on, for the page of metrics.
 fn watch(context: &Context, redis_url: &str) -> anyhow::Result<(Watching, Hook)> {
     let pools = vec![(Pool::Rows, context.pool.clone()), (Pool::Keeping, context.keeping.clone())];
-    let watching = store::pings::watch(Component::Worker, pools, redis_url).context("Redis")?;
+    let mut watching = metrics::watch(Component::Worker, pools.clone(), redis_url).context("Redis")?;
+    store::pings::beside(&mut watching, pools);
     let trust = Arc::clone(&context.trust);
     let trusted = metrics::at_scrape(Component::Worker, move || {
         metrics::WORKER_TRUSTED.set(if trust.holds(BootTime::now()) { 1.0 } else { 0.0 });

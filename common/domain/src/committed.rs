@@ -57,6 +57,13 @@ impl<T> Committed<T> {
     }
 }
 
+impl Committed<Vec<TenantId>> {
+    /// These tenants, who have news.
+    pub fn news_of(tenants: Vec<TenantId>) -> Self {
+        Self::new(tenants.clone()).signal(tenants)
+    }
+}
+
 impl<T> Deref for Committed<T> {
     type Target = T;
 

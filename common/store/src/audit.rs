@@ -108,26 +108,62 @@ pub struct AuditEntry {
     pub created_at: DateTime<Utc>,
 }
 
-/// Notes a step within the caller's transaction. A failure is logged and undone alone: the step goes on.
-pub async fn record(transaction: &mut PgConnection, entry: Entry<'_>) {
-    if let Err(error) = insert(transaction, entry).await {
-        tracing::warn!(%error, subject = entry.about.subject(), id = %entry.about.id(), action = entry.action, "a step could not be audited");
+impl<'a> Entry<'a> {
+    /// Something that was done to an account, and went well.
+    #[must_use]
+    pub fn of_account(
+        (tenant, account): (TenantId, AccountId),
+        label: &'a str,
+        operator: Operator,
+        action: &'a str,
+    ) -> Self {
+        Self { tenant: Some(tenant), about: About::Account(account, label), operator, action, outcome: "ok" }
+    }
+
+    /// It ended otherwise.
+    #[must_use]
+    pub fn ended(self, outcome: &'a str) -> Self {
+        Self { outcome, ..self }
     }
 }
 
-async fn insert(transaction: &mut PgConnection, entry: Entry<'_>) -> Result<()> {
+/// Notes a step within the caller's transaction. A failure is logged and undone alone: the step goes on.
+pub async fn record(transaction: &mut PgConnection, entry: Entry<'_>) {
+    record_all(transaction, &[entry]).await;
+}
+
+/// The same of many.
+pub async fn record_all(transaction: &mut PgConnection, entries: &[Entry<'_>]) {
+    let Some(first) = entries.first() else { return };
+    if let Err(error) = insert(transaction, entries).await {
+        tracing::warn!(%error, subject = first.about.subject(), id = %first.about.id(), action = first.action, steps = entries.len(), "a step could not be audited");
+    }
+}
+
+async fn insert(transaction: &mut PgConnection, entries: &[Entry<'_>]) -> Result<()> {
+    let ids: Vec<Uuid> = entries.iter().map(|_| Uuid::now_v7()).collect();
+    let tenants: Vec<Option<Uuid>> = entries.iter().map(|entry| entry.tenant.map(|tenant| tenant.0)).collect();
+    let subjects: Vec<&str> = entries.iter().map(|entry| entry.about.subject()).collect();
+    let of: Vec<Uuid> = entries.iter().map(|entry| entry.about.id()).collect();
+    let names: Vec<Option<&str>> = entries.iter().map(|entry| entry.about.name()).collect();
+    let operators: Vec<String> = entries.iter().map(|entry| entry.operator.to_string()).collect();
+    let actions: Vec<&str> = entries.iter().map(|entry| entry.action).collect();
+    let outcomes: Vec<&str> = entries.iter().map(|entry| entry.outcome).collect();
     let mut savepoint = transaction.begin().await?;
     sqlx::query!(
         "INSERT INTO audit (id, tenant_id, subject, subject_id, subject_name, account_id, account_label, operator, action, outcome)
-         VALUES ($1, $2, $3::text, $4::uuid, $5::text, CASE WHEN $3::text = 'account' THEN $4::uuid END, CASE WHEN $3::text = 'account' THEN $5::text END, $6, $7, $8)",
-        Uuid::now_v7(),
-        entry.tenant.map(|tenant| tenant.0),
-        entry.about.subject(),
-        entry.about.id(),
-        entry.about.name(),
-        entry.operator.to_string(),
-        entry.action,
-        entry.outcome
+         SELECT id, tenant, subject, of, name, CASE WHEN subject = 'account' THEN of END, CASE WHEN subject = 'account' THEN name END,
+                operator, action, outcome
+         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[])
+             AS e (id, tenant, subject, of, name, operator, action, outcome)",
+        &ids,
+        &tenants as &[Option<Uuid>],
+        &subjects as &[&str],
+        &of,
+        &names as &[Option<&str>],
+        &operators,
+        &actions as &[&str],
+        &outcomes as &[&str]
     )
     .execute(&mut *savepoint)
     .await?;

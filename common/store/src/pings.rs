@@ -1,10 +1,9 @@
 //! What a process asks of Postgres every five seconds: how long an answer takes, what its clock says, and whether the schema is the
 //! one that this program knows.
 
-use process::telemetry::metrics::label::Component;
 use process::telemetry::metrics::labels::{Pool, SchemaGap};
 use process::telemetry::metrics::sample::{ASK, Watching, ticks};
-use process::telemetry::metrics::{self, CLOCK_OFFSET_SECONDS, POSTGRES_WAIT_SECONDS, SCHEMA_MIGRATIONS, failure};
+use process::telemetry::metrics::{CLOCK_OFFSET_SECONDS, POSTGRES_WAIT_SECONDS, SCHEMA_MIGRATIONS, failure};
 use sqlx::PgPool;
 use tokio::time::Instant;
 
@@ -12,17 +11,11 @@ use super::error::Result;
 use super::measure;
 use super::pool::{answered, ping};
 
-/// Looks at what a process rests on: these pools, this Redis, and the runtime within which it is called. The first pool is asked
-/// for the clock and the schema.
-///
-/// # Errors
-/// When the URL of Redis is malformed.
-pub fn watch(of: Component, pools: Vec<(Pool, PgPool)>, redis_url: &str) -> redis::RedisResult<Watching> {
-    let mut watching = metrics::watch(of, pools.clone(), redis_url)?;
+/// Asks these pools, beside what `watching` looks at. The first is asked for the clock and the schema, too.
+pub fn beside(watching: &mut Watching, pools: Vec<(Pool, PgPool)>) {
     for (place, (name, pool)) in pools.into_iter().enumerate() {
         watching.beside(look(name, pool, place == 0));
     }
-    Ok(watching)
 }
 
 async fn look(name: Pool, pool: PgPool, more: bool) {

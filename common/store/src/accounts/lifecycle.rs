@@ -1,10 +1,10 @@
-//! Pair, unpair and delete: each is one transaction that leaves nothing half done.
+//! Pair, unpair and log out: each is one transaction that leaves nothing half done.
 
 use sqlx::{Connection as _, PgConnection, PgPool};
-use uuid::Uuid;
 
+use super::dependents::{lock_dependents, told};
 use super::row::{Pairing, lock, pairing};
-use crate::audit::{self, About, Entry, Operator};
+use crate::audit::{self, Entry, Operator};
 use crate::credentials::forget;
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -13,30 +13,20 @@ use crate::fence::Fence;
 use crate::leases::own::{lock_lease, raise};
 use crate::messages::unsent;
 use crate::retry::again;
-use crate::runs::supersede;
 use domain::account::{Method, PAIRING_WINDOW_S, Status};
 use domain::committed::Committed;
 use domain::conflict::Conflict;
-use domain::event::{AccountDeleted, AccountStatusChanged, Event};
+use domain::event::{AccountStatusChanged, Event};
 use domain::id::{AccountId, TenantId};
 use domain::job::Bell;
 
-/// How an unpair or delete ended.
+/// How an unpair ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unpaired {
     /// Nothing was linked or live.
     pub already_disconnected: bool,
     /// A phone had accepted the device, and goes on listing it.
     pub listed: bool,
-}
-
-/// How a delete goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deletion {
-    /// The row is gone.
-    Removed,
-    /// The owner logs the device out first, and then calls [`remove`].
-    LoggingOut,
 }
 
 /// Starts a pairing, or starts it over: a new generation with a window of its own. A device that was linked is
@@ -74,17 +64,7 @@ pub async fn pair(
     .execute(&mut *transaction)
     .await?;
     tell_status(&mut transaction, (tenant, account), (before.status, Status::Pending), None).await?;
-    audit::record(
-        &mut transaction,
-        Entry {
-            tenant: Some(tenant),
-            about: About::Account(account, &before.label),
-            operator,
-            action: "pair",
-            outcome: "ok",
-        },
-    )
-    .await;
+    audit::record(&mut transaction, Entry::of_account((tenant, account), &before.label, operator, "pair")).await;
     transaction.commit().await?;
     let pairing = pairing(&mut *db, tenant, account).await?;
     Ok(Committed::new(pairing).ring(Bell::Pair { account }).signal([tenant]))
@@ -122,13 +102,7 @@ async fn try_unpair(
     let outcome = if already_disconnected { "already_disconnected" } else { "ok" };
     audit::record(
         &mut transaction,
-        Entry {
-            tenant: Some(tenant),
-            about: About::Account(account, &before.label),
-            operator,
-            action: "unpair",
-            outcome,
-        },
+        Entry::of_account((tenant, account), &before.label, operator, "unpair").ended(outcome),
     )
     .await;
     transaction.commit().await?;
@@ -150,11 +124,6 @@ pub async fn log_out(db: &PgPool, tenant: TenantId, account: AccountId, operator
     Ok(told(is_asked, tenant, account))
 }
 
-/// The owner of an account has to end its session, and its tenant has news.
-fn told<T>(value: T, tenant: TenantId, account: AccountId) -> Committed<T> {
-    Committed::new(value).ring(Bell::Unpair { account }).signal([tenant])
-}
-
 async fn try_log_out(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<bool> {
     let mut transaction = db.begin().await?;
     let open = lock_dependents(&mut transaction, tenant, account).await?;
@@ -171,13 +140,7 @@ async fn try_log_out(db: &PgPool, tenant: TenantId, account: AccountId, operator
         return Ok(false);
     }
     unsent::end(&mut transaction, (tenant, account), &open, None, unsent::LOGGED_OUT).await?;
-    let entry = Entry {
-        tenant: Some(tenant),
-        about: About::Account(account, &before.label),
-        operator,
-        action: "logout",
-        outcome: "asked",
-    };
+    let entry = Entry::of_account((tenant, account), &before.label, operator, "logout").ended("asked");
     audit::record(&mut transaction, entry).await;
     transaction.commit().await?;
     Ok(true)
@@ -214,13 +177,7 @@ async fn try_unlinked(db: &PgPool, tenant: TenantId, under: Fence, confirmed: bo
     };
     unlink(&mut transaction, (tenant, account), before.status, Some(reason), confirmed).await?;
     let operator = Operator::System("worker");
-    let entry = Entry {
-        tenant: Some(tenant),
-        about: About::Account(account, &before.label),
-        operator,
-        action: "logout",
-        outcome,
-    };
+    let entry = Entry::of_account((tenant, account), &before.label, operator, "logout").ended(outcome);
     audit::record(&mut transaction, entry).await;
     transaction.commit().await?;
     Ok(())
@@ -264,142 +221,4 @@ async fn tell_status(
     let reason = reason.map(str::to_owned);
     let changed = Event::AccountStatusChanged(AccountStatusChanged { account_id: account, status, previous, reason });
     Events::one(tenant, Some(account), &changed).write(transaction).await
-}
-
-/// Deletes an account from any state: its tenant sees it no more. If no phone is linked the row goes at once,
-/// with its groups and reminders; else its owner logs the device out first.
-///
-/// # Errors
-/// [`Error::NotFound`] when the tenant has no such account, or it has been removed since.
-pub async fn delete(
-    db: &PgPool,
-    tenant: TenantId,
-    account: AccountId,
-    operator: Operator,
-) -> Result<Committed<Deletion>> {
-    again(|| try_delete(db, tenant, account, operator)).await
-}
-
-async fn try_delete(
-    db: &PgPool,
-    tenant: TenantId,
-    account: AccountId,
-    operator: Operator,
-) -> Result<Committed<Deletion>> {
-    let mut transaction = db.begin().await?;
-    let open = lock_dependents(&mut transaction, tenant, account).await?;
-    lock_lease(&mut transaction, account).await?;
-    let before = sqlx::query!(
-        r#"
-        SELECT label, wanted, EXISTS (SELECT FROM credentials WHERE account_id = $2) AS "linked!"
-        FROM accounts WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE
-        "#,
-        tenant.0,
-        account.0
-    )
-    .fetch_optional(&mut *transaction)
-    .await?
-    .ok_or(Error::NotFound)?;
-    unsent::end(&mut transaction, (tenant, account), &open, None, unsent::DELETED).await?;
-    let entry = Entry {
-        tenant: Some(tenant),
-        about: About::Account(account, &before.label),
-        operator,
-        action: "delete",
-        outcome: "ok",
-    };
-    let deletion = if before.linked {
-        let mark = sqlx::query!(
-            "UPDATE accounts SET wanted = 'erased', generation = generation + 1, updated_at = now()
-             WHERE id = $1 AND wanted <> 'erased'",
-            account.0
-        );
-        mark.execute(&mut *transaction).await?;
-        audit::record(&mut transaction, Entry { outcome: "logging_out", ..entry }).await;
-        Deletion::LoggingOut
-    } else {
-        audit::record(&mut transaction, entry).await;
-        sqlx::query!("DELETE FROM accounts WHERE id = $1", account.0).execute(&mut *transaction).await?;
-        Deletion::Removed
-    };
-    if before.wanted != "erased" {
-        let deleted = Event::AccountDeleted(AccountDeleted { account_id: account, label: before.label });
-        Events::one(tenant, Some(account), &deleted).write(&mut transaction).await?;
-    }
-    transaction.commit().await?;
-    Ok(told(deletion, tenant, account))
-}
-
-/// Ends a delete: removes the row of an account that is wanted `erased`, once its device was logged out or that was given
-/// up. `outcome` goes into the audit trail. Answers whether there was such a row; calling it again does no harm.
-///
-/// # Errors
-/// When the database does not do it.
-pub async fn remove(
-    db: &PgPool,
-    tenant: TenantId,
-    account: AccountId,
-    operator: Operator,
-    outcome: &str,
-) -> Result<bool> {
-    again(|| try_remove(db, tenant, account, operator, outcome)).await
-}
-
-async fn try_remove(
-    db: &PgPool,
-    tenant: TenantId,
-    account: AccountId,
-    operator: Operator,
-    outcome: &str,
-) -> Result<bool> {
-    let mut transaction = db.begin().await?;
-    let open = lock_dependents(&mut transaction, tenant, account).await?;
-    lock_lease(&mut transaction, account).await?;
-    supersede::end(&mut transaction, tenant, &open, unsent::DELETED).await?;
-    let removed = sqlx::query!(
-        "DELETE FROM accounts WHERE tenant_id = $1 AND id = $2 AND wanted = 'erased' RETURNING label",
-        tenant.0,
-        account.0
-    )
-    .fetch_optional(&mut *transaction)
-    .await?;
-    let Some(removed) = removed else { return Ok(false) };
-    audit::record(
-        &mut transaction,
-        Entry {
-            tenant: Some(tenant),
-            about: About::Account(account, &removed.label),
-            operator,
-            action: "remove",
-            outcome,
-        },
-    )
-    .await;
-    transaction.commit().await?;
-    Ok(true)
-}
-
-/// Locks what goes with an account, in the order in which a run is expanded: runs, reminders, and only then the account.
-/// Answers the runs that are not over.
-async fn lock_dependents(transaction: &mut PgConnection, tenant: TenantId, account: AccountId) -> Result<Vec<Uuid>> {
-    let open = sqlx::query_scalar!(
-        "SELECT id FROM runs WHERE tenant_id = $1 AND account_id = $2 AND finished_at IS NULL ORDER BY id FOR UPDATE",
-        tenant.0,
-        account.0
-    );
-    open.fetch_all(&mut *transaction).await?;
-    let reminders = sqlx::query!(
-        "SELECT id FROM reminders WHERE tenant_id = $1 AND account_id = $2 ORDER BY id FOR UPDATE",
-        tenant.0,
-        account.0
-    );
-    reminders.fetch_all(&mut *transaction).await?;
-    // what fired before the reminders were locked; one that is locked now is about to find the account gone
-    let open = sqlx::query_scalar!(
-        "SELECT id FROM runs WHERE tenant_id = $1 AND account_id = $2 AND finished_at IS NULL ORDER BY id
-         FOR UPDATE SKIP LOCKED",
-        tenant.0,
-        account.0
-    );
-    Ok(open.fetch_all(transaction).await?)
 }

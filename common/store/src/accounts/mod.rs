@@ -1,17 +1,20 @@
-//! Accounts: what their tenant does with them (`row`, `lifecycle`), what their live session writes (`session`, `pairing`,
+//! Accounts: what their tenant does with them (`row`, `lifecycle`, `removal`), what their live session writes (`session`, `pairing`,
 //! `passkeys`), and what is done about those that nobody has (`neglected`). All that writes `accounts` stands
 //! here, but for when the groups were asked for and read (`groups`).
 //!
 //! Lock order, held by every writer: the lease row first, then the account row. An account that is wanted `erased` is
 //! hidden from its tenant.
 
+mod dependents;
 mod lifecycle;
 mod neglected;
 pub mod pairing;
 pub mod passkeys;
+mod removal;
 mod row;
 pub mod session;
 
-pub use lifecycle::{Deletion, Unpaired, delete, log_out, pair, remove, unlinked, unpair};
+pub use lifecycle::{Unpaired, log_out, pair, unlinked, unpair};
 pub use neglected::{park_stale_pairings, tell_lost_sessions};
+pub use removal::{Deletion, delete, remove};
 pub use row::{Account, Pairing, create, get, list, logout_confirmed, pairing, rename};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use crate::audit::{self, Entry, Operator};
 use crate::error::Result;
 use crate::events::Events;
 use crate::{credentials, leases};
@@ -51,11 +52,9 @@ pub async fn park_stale_pairings(db: &PgPool, age: Duration, limit: i64) -> Resu
     )
     .fetch_all(&mut *transaction)
     .await?;
-    let (ids, tenants): (Vec<Uuid>, Vec<Uuid>) = parked.iter().map(|row| (row.id, row.tenant.0)).unzip();
+    let ids: Vec<Uuid> = parked.iter().map(|row| row.id).collect();
     leases::own::take_away(&mut transaction, &ids).await?;
     credentials::forget_all(&mut transaction, &ids).await?;
-    let labels: Vec<String> = parked.iter().map(|row| row.label.clone()).collect();
-    let audits: Vec<Uuid> = parked.iter().map(|_| Uuid::now_v7()).collect();
     let mut events = Events::default();
     for row in &parked {
         let parked = AccountStatusChanged {
@@ -67,19 +66,14 @@ pub async fn park_stale_pairings(db: &PgPool, age: Duration, limit: i64) -> Resu
         events.push_of(None, row.tenant, Some(parked.account_id), &Event::AccountStatusChanged(parked));
     }
     events.write(&mut transaction).await?;
-    sqlx::query!(
-        "INSERT INTO audit (id, tenant_id, account_id, account_label, operator, action, outcome)
-         SELECT audit, tenant, account, label, 'system:scheduler', 'pair', 'abandoned'
-         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[]) AS p (account, tenant, label, audit)",
-        &ids,
-        &tenants,
-        &labels,
-        &audits
-    )
-    .execute(&mut *transaction)
-    .await?;
+    let operator = Operator::System("scheduler");
+    let entries: Vec<Entry<'_>> = parked
+        .iter()
+        .map(|row| Entry::of_account((row.tenant, AccountId(row.id)), &row.label, operator, "pair").ended("abandoned"))
+        .collect();
+    audit::record_all(&mut transaction, &entries).await;
     transaction.commit().await?;
-    Ok(of(parked.into_iter().map(|row| row.tenant).collect()))
+    Ok(Committed::news_of(parked.into_iter().map(|row| row.tenant).collect()))
 }
 
 /// Tells of accounts that say `connected` and whose lease is no living worker's: they become `disconnected`, with a reason and
@@ -134,10 +128,5 @@ pub async fn tell_lost_sessions(db: &PgPool, limit: i64) -> Result<Committed<Vec
     }
     events.write(&mut transaction).await?;
     transaction.commit().await?;
-    Ok(of(told.into_iter().map(|row| row.tenant).collect()))
-}
-
-/// Whose they are; these tenants have news.
-fn of(tenants: Vec<TenantId>) -> Committed<Vec<TenantId>> {
-    Committed::new(tenants.clone()).signal(tenants)
+    Ok(Committed::news_of(told.into_iter().map(|row| row.tenant).collect()))
 }

@@ -2,7 +2,7 @@
 
 use sqlx::{PgConnection, PgPool};
 
-use crate::audit::{self, About, Entry, Operator};
+use crate::audit::{self, Entry, Operator};
 use crate::credentials;
 use crate::error::{Error, Result};
 use crate::events::Events;
@@ -162,11 +162,7 @@ pub async fn give_up(pool: &PgPool, fence: Fence, reason: &str) -> Result<()> {
 /// An audit row of the worker's; one that can't be written never strands the step.
 async fn audited(connection: &mut PgConnection, tenant: TenantId, fence: Fence, label: &str, outcome: &str) {
     let operator = Operator::System("worker");
-    audit::record(
-        connection,
-        Entry { tenant: Some(tenant), about: About::Account(fence.account, label), operator, action: "pair", outcome },
-    )
-    .await;
+    audit::record(connection, Entry::of_account((tenant, fence.account), label, operator, "pair").ended(outcome)).await;
 }
 
 /// Who was linked.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
-use crate::audit::{self, About, Entry, Operator};
+use crate::audit::{self, Entry, Operator};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::leases;
@@ -100,17 +100,7 @@ pub async fn create(db: impl Into<Db<'_>>, tenant: TenantId, label: &str, operat
         return Err(Error::NotFound);
     }
     leases::own::create(&mut transaction, account).await?;
-    audit::record(
-        &mut transaction,
-        Entry {
-            tenant: Some(tenant),
-            about: About::Account(account, label),
-            operator,
-            action: "create",
-            outcome: "ok",
-        },
-    )
-    .await;
+    audit::record(&mut transaction, Entry::of_account((tenant, account), label, operator, "create")).await;
     transaction.commit().await?;
     get(&mut *db, tenant, account).await
 }
@@ -194,17 +184,7 @@ pub async fn rename(
     sqlx::query!("UPDATE accounts SET label = $2, updated_at = now() WHERE id = $1", account.0, label)
         .execute(&mut *transaction)
         .await?;
-    audit::record(
-        &mut transaction,
-        Entry {
-            tenant: Some(tenant),
-            about: About::Account(account, label),
-            operator,
-            action: "rename",
-            outcome: "ok",
-        },
-    )
-    .await;
+    audit::record(&mut transaction, Entry::of_account((tenant, account), label, operator, "rename")).await;
     transaction.commit().await?;
     get(db, tenant, account).await
 }

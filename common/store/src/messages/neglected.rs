@@ -49,7 +49,7 @@ pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<C
     .await?;
     metrics::MESSAGES.of(MessageOutcome::Expired).inc_by(tenants.iter().map(|row| row.messages).sum());
     correct_over(db, tenants.iter().flat_map(|row| row.runs.clone())).await;
-    Ok(of(tenants.into_iter().map(|row| row.tenant).collect()))
+    Ok(Committed::news_of(tenants.into_iter().map(|row| row.tenant).collect()))
 }
 
 /// Ends queued messages of runs whose account has had no phone for `age`, or was logged out by it for as long as its reminder
@@ -95,7 +95,7 @@ pub async fn strand_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Commi
         metrics::MESSAGES_FAILED.of(FailReason::Unpaired).inc_by(row.messages - row.logged_out);
     }
     correct_over(db, tenants.iter().flat_map(|row| row.runs.clone())).await;
-    Ok(of(tenants.into_iter().map(|row| row.tenant).collect()))
+    Ok(Committed::news_of(tenants.into_iter().map(|row| row.tenant).collect()))
 }
 
 /// Corrects runs that are over, of which a text counted as sent, since it had been handed over, and was not.
@@ -103,9 +103,4 @@ async fn correct_over(db: &PgPool, runs: impl Iterator<Item = Uuid>) {
     if let Err(error) = correct::correct(db, &runs.collect::<Vec<_>>(), Which::Over).await {
         tracing::warn!(%error, "runs that are over could not be corrected");
     }
-}
-
-/// Whose they are; these tenants have news.
-fn of(tenants: Vec<TenantId>) -> Committed<Vec<TenantId>> {
-    Committed::new(tenants.clone()).signal(tenants)
 }

@@ -114,5 +114,5 @@ pub async fn call_back_left(db: &PgPool, limit: i64) -> Result<Committed<Vec<Ten
     .await?;
     let tenants = call_back(&mut transaction, &left).await?;
     transaction.commit().await?;
-    Ok(Committed::new(tenants.clone()).signal(tenants))
+    Ok(Committed::news_of(tenants))
 }

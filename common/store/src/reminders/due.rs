@@ -3,16 +3,17 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::id::{AccountId, ReminderId, TenantId};
 use domain::reminder::catch_up::{self, Sorted};
 use domain::reminder::life::{self, Ahead};
 use domain::reminder::{Misfire, Overlap};
 use schedule::zone;
-use schedule::{OnGap, Schedule, Stored, Window};
+use schedule::{OnGap, Schedule};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::timetable::{Timetable, timetable};
 use crate::error::Result;
 
 /// Steps of expansion that one reminder's late occurrences may cost, some tens of milliseconds; what lies beyond counts as
@@ -25,16 +26,7 @@ pub(crate) struct Due {
     pub(crate) tenant: TenantId,
     pub(crate) account: AccountId,
     pub(crate) name: String,
-    pub(crate) start_local: NaiveDateTime,
-    pub(crate) start_later: bool,
-    pub(crate) timezone: String,
-    pub(crate) rrule: Option<String>,
-    pub(crate) times: Vec<i16>,
-    pub(crate) exdates: Vec<String>,
-    pub(crate) on_gap: OnGap,
-    pub(crate) window_end: Option<i16>,
-    pub(crate) window_start_min: Option<i16>,
-    pub(crate) window_end_min: Option<i16>,
+    pub(crate) timetable: Timetable,
     pub(crate) misfire: Misfire,
     pub(crate) catchup_window_s: i32,
     pub(crate) overlap: Overlap,
@@ -50,21 +42,6 @@ pub(crate) struct Due {
     pub(crate) by_tenant: bool,
 }
 
-impl Due {
-    pub(crate) fn stored(&self) -> Stored<'_> {
-        Stored {
-            start_local: self.start_local,
-            start_later: self.start_later,
-            timezone: &self.timezone,
-            rrule: self.rrule.as_deref(),
-            times: &self.times,
-            exdates: &self.exdates,
-            on_gap: self.on_gap,
-            window: Window::stored(self.window_end, self.window_start_min, self.window_end_min),
-        }
-    }
-}
-
 /// What is left of a reminder after an event.
 pub(crate) enum Next {
     Rearmed(DateTime<Utc>),
@@ -73,8 +50,7 @@ pub(crate) enum Next {
 }
 
 pub(crate) async fn lock_due(transaction: &mut PgConnection, limit: i64) -> Result<Vec<Due>> {
-    let due = sqlx::query_as!(
-        Due,
+    let due = sqlx::query!(
         r#"
         SELECT id AS "id: ReminderId", tenant_id AS "tenant: TenantId", account_id AS "account: AccountId",
                name, start_local, start_later, timezone, rrule, times, exdates, on_gap AS "on_gap: OnGap", window_end,
@@ -92,7 +68,25 @@ pub(crate) async fn lock_due(transaction: &mut PgConnection, limit: i64) -> Resu
     )
     .fetch_all(transaction)
     .await?;
-    Ok(due)
+    let due = due.into_iter().map(|row| Due {
+        id: row.id,
+        tenant: row.tenant,
+        account: row.account,
+        name: row.name,
+        misfire: row.misfire,
+        catchup_window_s: row.catchup_window_s,
+        overlap: row.overlap,
+        fire_at: row.fire_at,
+        last_fired_at: row.last_fired_at,
+        tzdb_version: row.tzdb_version,
+        now: row.now,
+        erased: row.erased,
+        bytes: row.bytes,
+        status: row.status,
+        by_tenant: row.by_tenant,
+        timetable: timetable!(row),
+    });
+    Ok(due.collect())
 }
 
 /// They fire no more; their account's end removes them.
@@ -109,14 +103,14 @@ pub(crate) async fn disarm(transaction: &mut PgConnection, erased: &[Due]) -> Re
 pub(crate) fn sort(due: &Due) -> Sorted {
     let window = TimeDelta::seconds(due.catchup_window_s.into());
     let steps = Cell::new(0_u32);
-    let schedule = Schedule::read(&due.stored());
+    let schedule = due.timetable.schedule();
     catch_up::sort(
         due.fire_at,
         due.now,
         (due.misfire, window),
         // what fires once has fired, whatever its clocks say by now
         |after| {
-            if due.rrule.is_none() {
+            if due.timetable.rrule.is_none() {
                 return Ok(None);
             }
             let (next, taken) = following(&schedule, after)?;

@@ -5,6 +5,7 @@ pub(crate) mod due;
 mod edit;
 pub(crate) mod pausing;
 mod row;
+pub(crate) mod timetable;
 mod wake;
 pub(crate) mod zone_data;
 

@@ -4,11 +4,12 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::due::{Next, next_after};
+use super::timetable::{Timetable, timetable};
 use super::wake::wake;
 use crate::error::{Error, Result};
 use crate::events::Events;
@@ -17,8 +18,8 @@ use domain::conflict::Conflict;
 use domain::event::{self, ReminderPaused, ReminderResumed};
 use domain::id::{AccountId, ReminderId, RunId, TenantId};
 use domain::reminder::life::{self, Ahead, Event, State, Status};
+use schedule::OnGap;
 use schedule::zone;
-use schedule::{OnGap, Schedule, Stored, Window};
 
 struct Resting {
     id: ReminderId,
@@ -26,16 +27,7 @@ struct Resting {
     account: AccountId,
     status: Status,
     by_tenant: bool,
-    start_local: NaiveDateTime,
-    start_later: bool,
-    timezone: String,
-    rrule: Option<String>,
-    times: Vec<i16>,
-    exdates: Vec<String>,
-    on_gap: OnGap,
-    window_end: Option<i16>,
-    window_start_min: Option<i16>,
-    window_end_min: Option<i16>,
+    timetable: Timetable,
     now: DateTime<Utc>,
 }
 
@@ -46,17 +38,7 @@ impl Resting {
 
     /// What lies ahead from now on: what passed meanwhile is not missed.
     fn next(&self) -> Next {
-        let schedule = Schedule::read(&Stored {
-            start_local: self.start_local,
-            start_later: self.start_later,
-            timezone: &self.timezone,
-            rrule: self.rrule.as_deref(),
-            times: &self.times,
-            exdates: &self.exdates,
-            on_gap: self.on_gap,
-            window: Window::stored(self.window_end, self.window_start_min, self.window_end_min),
-        });
-        Next::after(self.id, &next_after(&schedule, self.now))
+        Next::after(self.id, &next_after(&self.timetable.schedule(), self.now))
     }
 }
 
@@ -140,8 +122,7 @@ async fn go_on(transaction: &mut PgConnection, reminders: &[Resting], event: Eve
 }
 
 async fn lock(transaction: &mut PgConnection, reminders: &[Uuid], tenant: Option<TenantId>) -> Result<Vec<Resting>> {
-    let found = sqlx::query_as!(
-        Resting,
+    let found = sqlx::query!(
         r#"
         SELECT r.id AS "id: ReminderId", r.tenant_id AS "tenant: TenantId", r.account_id AS "account: AccountId",
                r.status AS "status: Status", r.paused_by_tenant AS by_tenant, r.start_local, r.start_later, r.timezone,
@@ -156,7 +137,16 @@ async fn lock(transaction: &mut PgConnection, reminders: &[Uuid], tenant: Option
     )
     .fetch_all(transaction)
     .await?;
-    Ok(found)
+    let found = found.into_iter().map(|row| Resting {
+        id: row.id,
+        tenant: row.tenant,
+        account: row.account,
+        status: row.status,
+        by_tenant: row.by_tenant,
+        now: row.now,
+        timetable: timetable!(row),
+    });
+    Ok(found.collect())
 }
 
 async fn write(transaction: &mut PgConnection, changes: &[(ReminderId, State, Option<DateTime<Utc>>)]) -> Result<()> {

@@ -2,19 +2,20 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::due::Due;
+use super::timetable::{Timetable, timetable};
 use super::wake::wake;
 use crate::error::Result;
 use crate::events::Events;
 use domain::committed::Committed;
 use domain::event::{Event, ReminderRescheduled};
 use domain::id::{AccountId, ReminderId, TenantId};
+use schedule::OnGap;
 use schedule::zone;
-use schedule::{OnGap, Schedule, Stored, Window};
 
 /// What a step of [`refresh_zone_data`] did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,16 +30,7 @@ struct Planned {
     id: ReminderId,
     tenant: TenantId,
     account: AccountId,
-    start_local: NaiveDateTime,
-    start_later: bool,
-    timezone: String,
-    rrule: Option<String>,
-    times: Vec<i16>,
-    exdates: Vec<String>,
-    on_gap: OnGap,
-    window_end: Option<i16>,
-    window_start_min: Option<i16>,
-    window_end_min: Option<i16>,
+    timetable: Timetable,
     fire_at: DateTime<Utc>,
     last_fired_at: Option<DateTime<Utc>>,
 }
@@ -59,10 +51,11 @@ pub async fn refresh_zone_data(db: &PgPool, version: &str, limit: i64) -> Result
     let mut events = Events::default();
     let mut times = Vec::with_capacity(planned.len());
     for reminder in &planned {
-        let moved = reminder.moved();
+        let moved = moved(&reminder.timetable, reminder.fire_at, reminder.last_fired_at);
         times.push(moved.unwrap_or(reminder.fire_at));
         if let Some(at) = moved {
-            reminder.tell(at, version, &mut events);
+            let of = (reminder.id, reminder.tenant, reminder.account);
+            tell(of, (reminder.fire_at, at), version, &mut events);
             refreshed.moved.push(reminder.tenant);
         }
     }
@@ -86,8 +79,7 @@ pub async fn refresh_zone_data(db: &PgPool, version: &str, limit: i64) -> Result
 }
 
 async fn lock_outdated(transaction: &mut PgConnection, version: &str, limit: i64) -> Result<Vec<Planned>> {
-    let planned = sqlx::query_as!(
-        Planned,
+    let planned = sqlx::query!(
         r#"
         SELECT id AS "id: ReminderId", tenant_id AS "tenant: TenantId", account_id AS "account: AccountId", start_local,
                start_later, timezone, rrule, times, exdates, on_gap AS "on_gap: OnGap", window_end, window_start_min,
@@ -102,7 +94,15 @@ async fn lock_outdated(transaction: &mut PgConnection, version: &str, limit: i64
     )
     .fetch_all(transaction)
     .await?;
-    Ok(planned)
+    let planned = planned.into_iter().map(|row| Planned {
+        id: row.id,
+        tenant: row.tenant,
+        account: row.account,
+        fire_at: row.fire_at,
+        last_fired_at: row.last_fired_at,
+        timetable: timetable!(row),
+    });
+    Ok(planned.collect())
 }
 
 /// Plans due reminders anew that were planned with older zone data, before they fire. Without this, one whose time moved later would
@@ -110,65 +110,34 @@ async fn lock_outdated(transaction: &mut PgConnection, version: &str, limit: i64
 pub(crate) fn replan(due: &mut [Due]) -> Events {
     let mut events = Events::default();
     for due in due {
-        if due.tzdb_version.as_deref().is_some_and(|version| version < zone::data_version()) {
-            let planned = Planned::from(&*due);
-            if let Some(at) = planned.moved() {
-                planned.tell(at, zone::data_version(), &mut events);
-                due.fire_at = at;
-            }
+        let is_outdated = due.tzdb_version.as_deref().is_some_and(|version| version < zone::data_version());
+        if is_outdated && let Some(at) = moved(&due.timetable, due.fire_at, due.last_fired_at) {
+            tell((due.id, due.tenant, due.account), (due.fire_at, at), zone::data_version(), &mut events);
+            due.fire_at = at;
         }
     }
     events
 }
 
-impl From<&Due> for Planned {
-    fn from(due: &Due) -> Self {
-        Self {
-            id: due.id,
-            tenant: due.tenant,
-            account: due.account,
-            start_local: due.start_local,
-            start_later: due.start_later,
-            timezone: due.timezone.clone(),
-            rrule: due.rrule.clone(),
-            times: due.times.clone(),
-            exdates: due.exdates.clone(),
-            on_gap: due.on_gap,
-            window_end: due.window_end,
-            window_start_min: due.window_start_min,
-            window_end_min: due.window_end_min,
-            fire_at: due.fire_at,
-            last_fired_at: due.last_fired_at,
-        }
-    }
+/// When it fires now; none: when it was planned. What can't be computed fails when it is due, with an event.
+fn moved(timetable: &Timetable, fire_at: DateTime<Utc>, last_fired_at: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+    let schedule = timetable.schedule().ok()?;
+    let moved = catch_unwind(AssertUnwindSafe(|| schedule.moved(fire_at, last_fired_at)));
+    moved.ok()?.ok()?
 }
 
-impl Planned {
-    /// When it fires now; none: when it was planned. What can't be computed fails when it is due, with an event.
-    fn moved(&self) -> Option<DateTime<Utc>> {
-        let schedule = Schedule::read(&Stored {
-            start_local: self.start_local,
-            start_later: self.start_later,
-            timezone: &self.timezone,
-            rrule: self.rrule.as_deref(),
-            times: &self.times,
-            exdates: &self.exdates,
-            on_gap: self.on_gap,
-            window: Window::stored(self.window_end, self.window_start_min, self.window_end_min),
-        })
-        .ok()?;
-        let moved = catch_unwind(AssertUnwindSafe(|| schedule.moved(self.fire_at, self.last_fired_at)));
-        moved.ok()?.ok()?
-    }
-
-    fn tell(&self, at: DateTime<Utc>, version: &str, events: &mut Events) {
-        tracing::info!(reminder = %self.id, previous = %self.fire_at, next = %at, "zone data moved a reminder");
-        let rescheduled = Event::ReminderRescheduled(ReminderRescheduled {
-            reminder_id: self.id,
-            previous: self.fire_at,
-            next_fire_at: at,
-            zone_data: version.to_owned(),
-        });
-        events.push(self.tenant, Some(self.account), &rescheduled);
-    }
+fn tell(
+    (id, tenant, account): (ReminderId, TenantId, AccountId),
+    (previous, at): (DateTime<Utc>, DateTime<Utc>),
+    version: &str,
+    events: &mut Events,
+) {
+    tracing::info!(reminder = %id, %previous, next = %at, "zone data moved a reminder");
+    let rescheduled = Event::ReminderRescheduled(ReminderRescheduled {
+        reminder_id: id,
+        previous,
+        next_fire_at: at,
+        zone_data: version.to_owned(),
+    });
+    events.push(tenant, Some(account), &rescheduled);
 }

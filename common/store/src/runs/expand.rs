@@ -169,7 +169,7 @@ pub async fn give_up_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Comm
     }
     transaction.commit().await?;
     ended(statuses);
-    Ok(Committed::new(tenants.clone()).signal(tenants))
+    Ok(Committed::news_of(tenants))
 }
 
 async fn lock_run(transaction: &mut PgConnection, run: RunId) -> Result<Option<Run>> {

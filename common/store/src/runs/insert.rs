@@ -142,7 +142,7 @@ pub(super) async fn tell(
             None => {
                 let fired = ReminderFired { reminder_id: due.id, run_id: run.id, fire_at: run.fire_at };
                 events.push_of(run.trace(), due.tenant, Some(due.account), &Event::ReminderFired(fired));
-                notices.push(about, Kind::Fired, notice::fired(run.fire_at, &due.timezone));
+                notices.push(about, Kind::Fired, notice::fired(run.fire_at, &due.timetable.timezone));
             }
             Some(why) if told_missed.insert(run.due) => {
                 let (count, more) = (sorted.missed.len(), sorted.uncounted);
@@ -158,7 +158,7 @@ pub(super) async fn tell(
                 notices.push(
                     about,
                     Kind::Missed,
-                    notice::missed(count, more, (run.fire_at, &due.timezone), why.words()),
+                    notice::missed(count, more, (run.fire_at, &due.timetable.timezone), why.words()),
                 );
             }
             Some(_) => {}

@@ -1,4 +1,5 @@
 //! One test binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests")]
 mod circles;
+mod program;
 mod tidy;
