@@ -14,11 +14,13 @@ pub mod channel;
 mod credentials;
 pub mod event;
 pub mod fake;
+mod right;
 mod translate;
 pub mod whatsapp;
 
 pub use channel::{Commit, Delivery, LinkEvents, LinkInbox, LinkSender, channel};
 pub use event::{CloseReason, InboundMessage, LinkEvent, MessageKind, ReceiptKind};
+pub use right::MayAct;
 pub use whatsapp::address::{DEFAULT_URL, check_url};
 
 /// No call of [`Link::send_text`] takes longer than this; then it answers [`SendError::Unknown`].
@@ -38,6 +40,8 @@ pub struct OpenSpec {
     /// The account's label: shown in the phone's list of linked devices, and used as the push name until the phone
     /// tells its own.
     pub label: String,
+    /// Nothing is said to WhatsApp when this holds no more.
+    pub may_act: MayAct,
 }
 
 /// Opens links. One per process; the double in `fake` is driven by tests.

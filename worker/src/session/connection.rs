@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::machine::event::Event;
 use crate::context::Context;
-use crate::link::{CloseReason, Delivery, Link, LinkError, LinkEvents, LinkInbox, OpenSpec, channel};
+use crate::link::{CloseReason, Delivery, Link, LinkError, LinkEvents, LinkInbox, MayAct, OpenSpec, channel};
 
 /// How long a turn at the limiter is good for.
 const TURN: Duration = Duration::from_secs(1);
@@ -62,7 +62,9 @@ impl Connection {
         self.serial += 1;
         self.opening = true;
         self.turn = CancellationToken::new();
-        let spec = OpenSpec { fence, generation: self.serial, label };
+        let trust = Arc::clone(&context.trust);
+        let may_act = MayAct::when(move || trust.holds(BootTime::now()));
+        let spec = OpenSpec { fence, generation: self.serial, label, may_act };
         let (events, given_up) = (self.events.clone(), self.turn.clone());
         async move {
             let turn = async {

@@ -151,7 +151,7 @@ impl Connector for WhatsApp {
         let sender = Arc::new(events.sender(spec.generation));
         let journal = Arc::new(Journal::default());
         let presenting = watch::Sender::new(false);
-        let (dialer, live) = Dialer::new(self.address.clone(), presenting.subscribe());
+        let (dialer, live) = Dialer::new(self.address.clone(), presenting.subscribe(), spec.may_act.clone());
         let observer = Observer::new(Arc::clone(&sender), Arc::clone(&journal));
         let client_slot = observer.client_slot();
         let inbound = Inbound::new(Arc::clone(&sender), Arc::clone(&journal));

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::Uri;
 use http::header::{HeaderValue, ORIGIN};
 use tokio::net::TcpStream;
@@ -12,10 +13,12 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_websockets::{ClientBuilder, Connector};
 use wacore::net::{Transport, TransportEvent, TransportFactory, WHATSAPP_WEB_ORIGIN};
+use wacore::stats::TransportResourceReport;
 use whatsapp_rust::async_channel::Receiver;
 use whatsapp_rust::transport::{default_tls_connector, from_websocket};
 
 use super::frames::one_at_a_time;
+use crate::link::MayAct;
 
 /// From the first SYN to the upgraded WebSocket; below the library's own 20 s.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -52,6 +55,7 @@ pub(super) struct Dialer {
     live: Arc<Live>,
     presenting: watch::Receiver<bool>,
     pairing: bool,
+    may_act: MayAct,
 }
 
 /// What is known of the present socket.
@@ -83,9 +87,9 @@ impl Live {
 
 impl Dialer {
     /// A dialer, and the view on its socket. `presenting`: a passkey is being presented.
-    pub(super) fn new(address: Address, presenting: watch::Receiver<bool>) -> (Self, Arc<Live>) {
+    pub(super) fn new(address: Address, presenting: watch::Receiver<bool>, may_act: MayAct) -> (Self, Arc<Live>) {
         let live = Arc::new(Live::default());
-        (Self { address, live: Arc::clone(&live), presenting, pairing: false }, live)
+        (Self { address, live: Arc::clone(&live), presenting, pairing: false, may_act }, live)
     }
 
     /// Whether the connection is for a pairing, in which a passkey may be asked for.
@@ -106,9 +110,32 @@ impl Dialer {
             .connect_on(stream)
             .await
             .context("WebSocket upgrade")?;
-        let (transport, events) = from_websocket(socket);
+        let (inner, events) = from_websocket(socket);
+        let transport: Arc<dyn Transport> = Arc::new(Guarded { inner, may_act: self.may_act.clone() });
         let events = if self.pairing { one_at_a_time(events, self.presenting.clone()) } else { events };
         Ok((transport, events))
+    }
+}
+
+/// A socket that says nothing once the right to speak has run out.
+struct Guarded {
+    inner: Arc<dyn Transport>,
+    may_act: MayAct,
+}
+
+#[async_trait]
+impl Transport for Guarded {
+    async fn send(&self, data: Bytes) -> Result<()> {
+        ensure!(self.may_act.holds(), "the right to act has run out");
+        self.inner.send(data).await
+    }
+
+    async fn disconnect(&self) {
+        self.inner.disconnect().await;
+    }
+
+    fn resource_report(&self) -> Option<TransportResourceReport> {
+        self.inner.resource_report()
     }
 }
 

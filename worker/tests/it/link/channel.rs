@@ -7,7 +7,7 @@ use domain::id::AccountId;
 use store::Fence;
 use worker::link::channel::RECEIPT_BACKLOG;
 use worker::link::fake::{Call, FakeConnector};
-use worker::link::{CloseReason, Connector, LinkError, LinkEvent, OpenSpec, ReceiptKind, SendError, channel};
+use worker::link::{CloseReason, Connector, LinkError, LinkEvent, MayAct, OpenSpec, ReceiptKind, SendError, channel};
 
 fn ack(id: usize) -> LinkEvent {
     LinkEvent::Ack { whatsapp_id: id.to_string(), error: None, at: None }
@@ -24,7 +24,12 @@ fn receipt() -> LinkEvent {
 }
 
 fn spec() -> OpenSpec {
-    OpenSpec { fence: Fence { account: AccountId::new(), epoch: 1 }, generation: 3, label: "x".to_owned() }
+    OpenSpec {
+        fence: Fence { account: AccountId::new(), epoch: 1 },
+        generation: 3,
+        label: "x".to_owned(),
+        may_act: MayAct::always(),
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The ways in which a link ends.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -7,9 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use sqlx::PgPool;
 use store::keys;
 use store::seal::Sealer;
-use worker::link::{CloseReason, Connector as _, LinkError, OpenSpec, SendError, channel};
+use worker::link::{CloseReason, Connector as _, LinkError, MayAct, OpenSpec, SendError, channel};
 
-use super::house::House;
+use super::house::{House, Line};
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_write_after_a_claim_ends_the_link(pool: PgPool) {
@@ -146,7 +148,7 @@ async fn an_unknown_key_ends_the_link(pool: PgPool) {
         reseal().await.unwrap();
     }
     let (events, _inbox) = channel();
-    let spec = OpenSpec { fence, generation: 7, label: "Front desk".to_owned() };
+    let spec = OpenSpec { fence, generation: 7, label: "Front desk".to_owned(), may_act: MayAct::always() };
     let refused = house.worker().open(spec, events).await.err();
     assert_eq!(refused, Some(LinkError::UnknownKey("b".to_owned())));
 }
@@ -154,4 +156,38 @@ async fn an_unknown_key_ends_the_link(pool: PgPool) {
 async fn clear(house: &House) {
     let url = format!("{}/faults", house.simulator.admin_url());
     reqwest::Client::new().delete(url).send().await.unwrap();
+}
+
+/// R108: a worker whose right has run out says nothing more, be it in the middle of a login, as after it was frozen: no socket of it
+/// is logged in, and no text leaves it.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn who_may_not_act_says_nothing(pool: PgPool) {
+    let house = House::new(pool).await;
+    let (fence, line) = house.linked("491701").await;
+    line.link.close().await;
+    let holds = Arc::new(AtomicBool::new(false));
+    let may_act = || {
+        let holds = Arc::clone(&holds);
+        MayAct::when(move || holds.load(Ordering::Relaxed))
+    };
+    let open = async || {
+        let (events, inbox) = channel();
+        let spec = OpenSpec { fence, generation: 7, label: "Front desk".to_owned(), may_act: may_act() };
+        Line { link: house.worker().open(spec, events).await.unwrap(), inbox }
+    };
+    let logins = async || house.get("/audit").await.to_string().matches("\"login_ok_at_us\":1").count();
+    let before = logins().await;
+    let reason = open().await.closed().await;
+    assert!(matches!(reason, CloseReason::Dropped(_)), "{reason:?}");
+    assert_eq!(logins().await, before, "nothing was logged in");
+
+    holds.store(true, Ordering::Relaxed);
+    let mut line = open().await;
+    line.connected().await;
+    assert_eq!(logins().await, before + 1);
+    holds.store(false, Ordering::Relaxed);
+    assert!(line.link.send_text("491702@s.whatsapp.net", "LATE", "too late").await.is_err());
+    holds.store(true, Ordering::Relaxed);
+    let inbox = house.get("/phones/491702/inbox").await;
+    assert!(!inbox.to_string().contains("LATE"), "{inbox}");
 }

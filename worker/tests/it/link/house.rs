@@ -14,7 +14,7 @@ use store::seal::Sealer;
 use tokio::time::timeout;
 use worker::link::whatsapp::version::WebVersion;
 use worker::link::whatsapp::{Settings, WhatsApp};
-use worker::link::{CloseReason, Connector, Delivery, Link, LinkEvent, LinkInbox, OpenSpec, channel};
+use worker::link::{CloseReason, Connector, Delivery, Link, LinkEvent, LinkInbox, MayAct, OpenSpec, channel};
 
 /// Longest that anything here may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
@@ -80,7 +80,7 @@ impl House {
     /// Opens a link in a new worker.
     pub(super) async fn open(&self, fence: Fence) -> Line {
         let (events, inbox) = channel();
-        let spec = OpenSpec { fence, generation: 7, label: "Front desk".to_owned() };
+        let spec = OpenSpec { fence, generation: 7, label: "Front desk".to_owned(), may_act: MayAct::always() };
         Line { link: self.worker().open(spec, events).await.unwrap(), inbox }
     }
 
