@@ -34,9 +34,10 @@ async fn edit(
     let plan = wish.checked(|spec| spec.check(DateTime::UNIX_EPOCH, 1));
     if let Ok(plan) = plan
         && stored.fires_as(&plan)
-        && context.announce(reminders::rename(db, tenant, stored.id, &Plan { expected, ..plan }).await?)
+        && let Some(renamed) =
+            context.announce(reminders::rename(db, tenant, stored.id, &Plan { expected, ..plan }).await?)
     {
-        return Ok(reminders::get(db, tenant, stored.id).await?);
+        return Ok(renamed);
     }
     let past = reminders::past(db, tenant, stored.id).await?;
     let plan = wish.checked(|spec| spec.check_again(&past))?;

@@ -39,11 +39,17 @@ impl Reminder {
 }
 
 /// Writes an edit that leaves alone what is sent, to whom, from where and when: its runs go on, it rests if it rested, and no
-/// occurrence fires again. False: by now the plan says something else than the reminder; nothing is changed.
+/// occurrence fires again. Returns the reminder as this edit left it; `None` if by now the plan says something else than the
+/// reminder: then nothing is changed.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such reminder; [`Error::Changed`] when it has another version than the plan expects.
-pub async fn rename(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<Committed<bool>> {
+pub async fn rename(
+    db: &PgPool,
+    tenant: TenantId,
+    reminder: ReminderId,
+    plan: &Plan,
+) -> Result<Committed<Option<Reminder>>> {
     let mut transaction = db.begin().await?;
     sqlx::query!("SELECT id FROM reminders WHERE tenant_id = $1 AND id = $2 FOR UPDATE", tenant.0, reminder.0)
         .fetch_optional(&mut *transaction)
@@ -51,7 +57,7 @@ pub async fn rename(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
     let stored = read(&mut *transaction, tenant, &[reminder.0]).await?.pop().ok_or(Error::NotFound)?;
     expect(plan.expected, stored.version)?;
     if !stored.fires_as(plan) {
-        return Ok(Committed::new(false));
+        return Ok(Committed::new(None));
     }
     sqlx::query!(
         "UPDATE reminders SET name = $3, misfire = $4, catchup_window_s = $5, overlap = $6, renamed = renamed + 1,
@@ -66,8 +72,10 @@ pub async fn rename(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
     )
     .execute(&mut *transaction)
     .await?;
+    // before the commit: an edit right after this one has a version of its own
+    let renamed = get(&mut *transaction, tenant, reminder).await?;
     transaction.commit().await?;
-    Ok(Committed::new(true).signal([tenant]))
+    Ok(Committed::new(Some(renamed)).signal([tenant]))
 }
 
 /// Replaces a reminder whole and arms it anew: whatever was pending under the old plan never fires.
@@ -76,11 +84,11 @@ pub async fn rename(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
 /// [`Error::NotFound`] when the tenant has no such reminder, or no such account; [`Error::Changed`] when it has another version than
 /// the plan expects.
 pub async fn update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<Committed<Reminder>> {
-    crate::retry::again(|| try_update(db, tenant, reminder, plan)).await?;
-    Ok(Committed::new(get(db, tenant, reminder).await?).signal([tenant]))
+    let updated = crate::retry::again(|| try_update(db, tenant, reminder, plan)).await?;
+    Ok(Committed::new(updated).signal([tenant]))
 }
 
-async fn try_update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<()> {
+async fn try_update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<Reminder> {
     let mut transaction = db.begin().await?;
     let reason = "the reminder was edited";
     cancel_open(&mut transaction, tenant, reminder, Locked::Wait, reason).await?;
@@ -144,8 +152,9 @@ async fn try_update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
         .await?;
     write_content(&mut transaction, tenant, reminder, plan).await?;
     wake(&mut transaction).await?;
+    let updated = get(&mut *transaction, tenant, reminder).await?;
     transaction.commit().await?;
-    Ok(())
+    Ok(updated)
 }
 
 fn expect(expected: Option<i32>, version: i32) -> Result<()> {

@@ -139,7 +139,7 @@ async fn a_new_name_changes_nothing_of_what_fires(db: PgPool) {
         let rename = async || {
             let plan = renamed(&db, of, reminder).await;
             assert!(reminders::get(&db, of.0, reminder).await.unwrap().fires_as(&plan));
-            assert!(reminders::rename(&db, of.0, reminder, &plan).await.unwrap().quietly());
+            assert!(reminders::rename(&db, of.0, reminder, &plan).await.unwrap().quietly().is_some());
             next(&db, of, reminder).await
         };
         assert_eq!(rename().await, before.next_fire_at, "not fired yet");
@@ -163,7 +163,7 @@ async fn a_new_name_changes_nothing_of_what_fires(db: PgPool) {
         assert!(rename().await.is_none(), "it rests, or has ended");
         // what says something else is no new name
         let plan = Plan { messages: vec!["corrected".to_owned()], ..renamed(&db, of, reminder).await };
-        assert!(!reminders::rename(&db, of.0, reminder, &plan).await.unwrap().quietly());
+        assert!(reminders::rename(&db, of.0, reminder, &plan).await.unwrap().quietly().is_none());
     }
     assert_eq!(count(&db, "SELECT count(*) FROM runs").await, 2);
     assert_eq!(count(&db, "SELECT count(*) FROM events WHERE kind = 'message.canceled'").await, 0);
