@@ -1,4 +1,4 @@
-//! Drops the inboxes of dead workers: their bells are disposable, their memory is not.
+//! Drops the inboxes of dead workers. Their bells are not needed any more, and their memory is.
 
 use std::time::Duration;
 
