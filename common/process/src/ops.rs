@@ -1,4 +1,4 @@
-//! The port that orchestrators and Prometheus talk to: /livez, /readyz, /metrics.
+//! The port for orchestrators and Prometheus: /livez, /readyz, /metrics.
 //!
 //! Liveness checks only whether the process's own loop moves: an unreachable database must not restart every pod.
 //! Readiness checks whether work would succeed now.

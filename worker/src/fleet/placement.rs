@@ -17,7 +17,7 @@ use domain::id::WorkerId;
 pub const GRACE: Duration = Duration::from_secs(5);
 /// The most sessions that a worker hands over per second.
 pub const SHED_PER_S: u32 = 4;
-/// After taking accounts that others had left, a worker hands over none for this long: a worker that should have taken them is not
+/// After taking orphaned accounts, a worker sheds none for this long: some worker that should have taken them is not
 /// working.
 pub const AFTER_OVERFLOW: Duration = Duration::from_secs(60);
 

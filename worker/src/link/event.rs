@@ -20,12 +20,13 @@ pub enum LinkEvent {
     QrExhausted,
     /// WhatsApp asks for a new pairing code, because the one shown is used up.
     PairingCodeStale,
-    /// WhatsApp wants the phone's owner to prove themselves with a passkey: [`present_passkey`](super::Link::present_passkey).
+    /// WhatsApp asks the phone's owner for a passkey. Answer with
+    /// [`present_passkey`](super::Link::present_passkey).
     PasskeyRequired {
         /// WebAuthn request options, JSON, as WhatsApp sent them.
         options: String,
     },
-    /// WhatsApp took the passkey. The owner compares this code with the phone's:
+    /// WhatsApp accepted the passkey. The owner compares this code with the one on the phone, and confirms with
     /// [`confirm_passkey`](super::Link::confirm_passkey).
     PasskeyCode {
         /// Eight characters with a dash in the middle.

@@ -18,7 +18,7 @@ use super::{CloseReason, InboundMessage, LinkEvent, MessageKind, ReceiptKind, Se
 pub(super) enum Heard {
     /// Emit this event to the session.
     Event(LinkEvent),
-    /// The login is complete. The client knows the account's identity.
+    /// The login is complete. The account's identity comes from the client.
     LoggedIn,
     /// The library has no further QR codes.
     QrExhausted {

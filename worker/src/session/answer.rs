@@ -9,7 +9,7 @@ use process::telemetry::metrics::labels::FailReason;
 /// How long an account pauses after the server could not take a message.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What becomes of a message that was answered.
+/// The result for a message that was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// WhatsApp's server accepted it.

@@ -20,7 +20,7 @@ const LOGINS: usize = 16;
 /// One message in flight.
 #[derive(Debug, Clone)]
 pub struct Flying {
-    /// Its row.
+    /// The id of its row.
     pub id: MessageId,
     /// The chat. Its next message waits for this one.
     pub chat: String,

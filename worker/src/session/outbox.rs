@@ -38,14 +38,14 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// A connection that reports "not connected" for this long without ending is stale.
 const UNCONNECTED: Duration = Duration::from_secs(3);
 
-/// What the sender tells the actor.
+/// A report from the sender to the actor.
 #[derive(Debug)]
 pub enum Report {
     /// WhatsApp or the client refused this message for good.
     Refused {
         /// Its WhatsApp id.
         whatsapp_id: String,
-        /// Why, for a person.
+        /// The reason, for a person.
         reason: String,
     },
     /// It is unknown whether a message went out: the connection cannot be trusted any more.

@@ -28,7 +28,7 @@ pub struct Facts {
     pub wanted: Wanted,
     /// The status in the row.
     pub status: Status,
-    /// A phone accepted these credentials.
+    /// A phone has accepted these credentials.
     pub registered: bool,
     /// The row has a phone number: the duplicate guard was asked and passed.
     pub linked: bool,

@@ -210,7 +210,7 @@ fn log_out(state: State, facts: &Facts, end: End, now: BootTime) -> (State, Vec<
     }
 }
 
-/// Handles a tick. It may be early, if it was queued for an earlier state.
+/// Handles a tick. A tick before the state's instant does nothing.
 fn tick(state: State, now: BootTime) -> (State, Vec<Action>) {
     if state.wakes_at().is_none_or(|at| now < at) {
         return (state, vec![]);
