@@ -249,7 +249,7 @@ impl Follower {
         }
         let answered = ends.iter().any(|went| matches!(went, Went::Well | Went::Refused));
         let failing_for = held.failing_since.map(|since| (clock::now() - since).to_std().unwrap_or_default());
-        // a webhook whose attempt failed just once may have had a short fault, however long ago the last success was
+        // a delivery that failed just once shows only a short fault, however long ago the last success was
         let refused = ends.contains(&Went::Refused) && !ends.contains(&Went::Well);
         if (refused || !answered && ends.contains(&Went::Badly)) && failing_for >= Some(retry::DISABLED_AFTER) {
             self.disable(DisabledReason::Failing, retry::DISABLED_AFTER).await?;
