@@ -1,4 +1,4 @@
-//! What the clock does: `main → run → duties, one file each → context → store, bells`.
+//! The scheduler does what is due by the clock: `main → run → duties, one file each → context → store, bells`.
 
 pub mod config;
 mod context;
@@ -23,11 +23,12 @@ use tokio_util::sync::CancellationToken;
 pub use config::{Cli, Command, Config, Ops};
 pub use context::Context;
 
-/// Runs a scheduler until `stop` is cancelled; rounds under way are finished when it returns. `listener` serves health and
-/// metrics, from the first moment. Waits for Postgres and its schema, and goes on through whatever fails afterwards.
+/// Runs a scheduler until `stop` is cancelled. Rounds under way are finished when it returns. `listener` serves health
+/// and metrics during the whole run. The scheduler waits for Postgres and its schema at the start; later failures do
+/// not end it.
 ///
 /// # Errors
-/// When a URL is malformed.
+/// If a URL is malformed.
 pub async fn run(config: Config, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
     let all = duties::all(&config);
     Duty::are(all.iter().map(|duty| duty.name()));
@@ -57,8 +58,8 @@ pub async fn run(config: Config, listener: TcpListener, stop: CancellationToken)
     Ok(())
 }
 
-/// What readiness asks: whether Postgres answers and takes writes. Redis may be away: what is due is written all the same, and
-/// rung for later.
+/// The readiness check: Postgres answers and accepts writes. Redis may be unreachable: due work is still written, and
+/// its bells ring later.
 fn ready_check(context: &Context) -> ops::ReadyCheck {
     let db = context.db.clone();
     Arc::new(move || {

@@ -1,4 +1,4 @@
-//! Says that this scheduler lives, for `/health` and whoever asks.
+//! Records that this scheduler is alive, for `/health` and other readers.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use store::signs;
 use crate::context::Context;
 use crate::duty::{Duty, Round};
 
-/// The duty. Its first round comes with the scheduler's start.
+/// The duty. Its first round runs at the scheduler's start.
 pub struct Heartbeat;
 
 #[async_trait]

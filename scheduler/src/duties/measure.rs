@@ -1,5 +1,5 @@
-//! Measures what only the rows know: the accounts, what waits and for how long, the workers. Each scheduler does, as none leads,
-//! and each comes to the same figures.
+//! Measures the whole cluster from the rows: the accounts, what waits and for how long, the workers. There is no
+//! leader, so each scheduler measures, and all get the same figures.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl Duty for Measure {
         }
         metrics::MEASURED.of(()).set(metrics::epoch_seconds());
         for (label, queue) in [(SharedQueue::Claim, Queue::Claim), (SharedQueue::FireReminder, Queue::FireReminder)] {
-            // Redis may be away, and its errors are counted: the rows were measured all the same
+            // Redis may be unreachable, and its errors are counted: the figures from the rows are still valid
             match context.doorbell.due(queue).await {
                 Ok(due) => metrics::QUEUE_JOBS.of(label).set(due as f64),
                 Err(error) => tracing::debug!(%error, "the queues were not counted"),
@@ -47,7 +47,7 @@ impl Duty for Measure {
     }
 }
 
-/// Puts the figures onto the page. What has no row is 0 again.
+/// Sets the metrics from the figures. A metric without a figure is set to 0.
 fn show(figures: &[Figure]) {
     let of = |what: &str, kind: &str, reason: &str| {
         let found = figures.iter().find(|one| (&*one.what, &*one.kind, &*one.reason) == (what, kind, reason));

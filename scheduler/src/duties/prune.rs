@@ -1,6 +1,6 @@
-//! Removes rows that have done their work: idempotency keys, old events, deliveries to webhooks, runs and notifications, messages,
-//! the audit trail, secrets that sign no more, workers and schedulers long gone. A round that finds more than it may remove is
-//! followed by the next at once.
+//! Removes rows that are no longer needed: idempotency keys, old events, deliveries to webhooks, runs and
+//! notifications, messages, the audit trail, signing secrets that were replaced, and workers and schedulers long gone.
+//! If a round finds more than it may remove, the next one follows at once.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ use store::{Result, idempotency};
 use crate::context::Context;
 use crate::duty::{Duty, Round};
 
-/// Rows of one statement.
+/// The most rows of one statement.
 const BATCH: i64 = 1_000;
-/// Statements of one kind in one round.
+/// The most statements of one kind in one round.
 const BATCHES: usize = 10;
 /// How long a worker's or a scheduler's row is kept after its last sign of life.
 const WORKERS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
-/// How much longer than events their deliveries are kept: before they are tried, and after they have ended.
+/// How much longer than events their deliveries are kept, both while they wait and after they have ended.
 const DELIVERIES_LONGER: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
 /// The duty.
@@ -33,9 +33,9 @@ pub struct Prune {
     pub events_kept: Duration,
     /// How long runs are kept after their end, and notifications after they were written.
     pub runs_kept: Duration,
-    /// How many days messages are kept, where their tenant does not say less.
+    /// How many days messages are kept, unless their tenant has a shorter limit.
     pub messages_kept_days: i32,
-    /// How many days the audit trail is kept, in the same way.
+    /// How many days the audit trail is kept, unless its tenant has a shorter limit.
     pub audit_kept_days: i32,
 }
 
@@ -75,14 +75,14 @@ impl Duty for Prune {
     }
 }
 
-/// What was removed of one kind.
+/// How many rows of one kind were removed.
 struct Step {
     removed: usize,
-    /// There may be more.
+    /// Whether there may be more.
     more: bool,
 }
 
-/// Runs a statement until it finds less than a batch.
+/// Repeats a statement until it removes less than a batch.
 async fn repeat<F: Future<Output = Result<u64>>>(step: impl Fn() -> F) -> Result<Step> {
     let mut done = Step { removed: 0, more: false };
     for _ in 0..BATCHES {

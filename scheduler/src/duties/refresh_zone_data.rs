@@ -1,4 +1,5 @@
-//! Plans reminders anew whose next time was computed with older zone data than this program's: once after an upgrade.
+//! Plans reminders again whose next time was computed with older zone data than this program's. This happens once after
+//! an upgrade.
 
 use std::time::Duration;
 use store::reminders;
@@ -9,12 +10,12 @@ use schedule::zone;
 use crate::context::Context;
 use crate::duty::{Duty, Round};
 
-/// Reminders of one transaction.
+/// The most reminders of one transaction.
 const BATCH: i64 = 500;
-/// Transactions of one round; the next round comes at once when that was not enough.
+/// The most transactions of one round. If that is not enough, the next round follows at once.
 const BATCHES: usize = 100;
 
-/// The duty. Its first round comes with the scheduler's start.
+/// The duty. Its first round runs at the scheduler's start.
 pub struct RefreshZoneData;
 
 #[async_trait]

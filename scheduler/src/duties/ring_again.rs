@@ -11,9 +11,9 @@ use uuid::Uuid;
 use crate::context::Context;
 use crate::duty::{Duty, Round};
 
-/// Bells of one page.
+/// The most bells of one page.
 const PAGE: i64 = 500;
-/// Pages of one kind in one round: the queues hold no more than a thousand bells each anyway.
+/// The most pages of one kind in one round. Each queue holds at most a thousand bells anyway.
 const PAGES: usize = 20;
 
 /// The duty.
@@ -42,7 +42,7 @@ impl Duty for RingAgain {
     }
 }
 
-/// Rings for every page of one kind.
+/// Rings for every page of one kind. Returns how many bells were new.
 async fn walk<'a, F>(
     context: &'a Context,
     age: Duration,

@@ -1,4 +1,5 @@
-//! The board on which sessions post their status; what comes together is written together, in one statement.
+//! The board on which sessions post status changes. Changes that arrive together are written together, in one
+//! statement.
 
 use std::collections::HashSet;
 
@@ -7,9 +8,9 @@ use store::session::{self, StatusChange};
 use store::{Error, Result, answered};
 use tokio::sync::{mpsc, oneshot};
 
-/// Changes in one statement.
+/// The most changes in one statement.
 const BATCH: usize = 256;
-/// Changes that may wait; then whoever posts waits, too.
+/// How many changes may wait. Further sessions wait until there is room.
 const WAITING: usize = 4_096;
 
 struct Post {
@@ -17,7 +18,7 @@ struct Post {
     written: oneshot::Sender<Result<()>>,
 }
 
-/// Where status changes are posted. Cheap to clone; ends when the last clone is dropped.
+/// Where sessions post status changes. Cheap to clone; ends when the last clone is dropped.
 #[derive(Clone)]
 pub struct Board(mpsc::Sender<Post>);
 
@@ -33,7 +34,7 @@ impl Board {
     /// Posts a change and waits until it is written.
     ///
     /// # Errors
-    /// `Fenced` under an old epoch; else when the database fails.
+    /// `Fenced` under an old epoch; otherwise if the database fails.
     pub async fn post(&self, change: StatusChange) -> Result<()> {
         let (written, answer) = oneshot::channel();
         self.0.send(Post { change, written }).await.map_err(|_| gone())?;
@@ -48,7 +49,7 @@ fn gone() -> Error {
 async fn write(pool: PgPool, mut waiting: mpsc::Receiver<Post>) {
     let mut posts = Vec::with_capacity(BATCH);
     while !posts.is_empty() || waiting.recv_many(&mut posts, BATCH).await > 0 {
-        // one statement can't change a row twice: a second change of an account waits for the next round
+        // one statement cannot change a row twice: a second change of the same account waits for the next round
         let mut seen = HashSet::new();
         let (batch, later): (Vec<Post>, Vec<Post>) =
             posts.drain(..).partition(|post: &Post| seen.insert(post.change.fence.account));
@@ -60,7 +61,7 @@ async fn write(pool: PgPool, mut waiting: mpsc::Receiver<Post>) {
 async fn write_batch(pool: &PgPool, batch: Vec<Post>) {
     let changes: Vec<StatusChange> = batch.iter().map(|post| post.change.clone()).collect();
     match answered(session::write_statuses(pool, &changes)).await {
-        // one that can't be written must not keep the others from being written
+        // a change that cannot be written must not block the others
         Err(error) if !error.is_transient() && batch.len() > 1 => {
             tracing::error!(%error, "a status can't be written: trying each alone");
             for post in batch {
@@ -77,7 +78,7 @@ fn answer(batch: Vec<Post>, result: Result<Vec<domain::id::AccountId>>) {
         Ok(fenced) => {
             for post in batch {
                 let result = if fenced.contains(&post.change.fence.account) { Err(Error::Fenced) } else { Ok(()) };
-                // whoever posted may have ended meanwhile
+                // the session may have ended meanwhile
                 let _ = post.written.send(result);
             }
         }

@@ -1,4 +1,4 @@
-//! The keys that seal credentials: whether this worker's fit the database, and how to change them.
+//! The keys that seal credentials: whether this worker's keys fit the database, and how to change them.
 
 use std::fmt;
 use std::io::Write as _;
@@ -17,12 +17,12 @@ use crate::config::{KeyStores, Keys};
 
 pub mod rotate;
 
-/// Work on keys needs no more connections.
+/// The connections that key commands need.
 const CONNECTIONS: u32 = 2;
-/// For a batch to end that a stop finds under way.
+/// How long a batch that is under way may take to end after a stop signal.
 const STOP_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// Where sessions say that they met a record under a key that this worker was not given.
+/// Where sessions report a record under a key that this worker was not given.
 #[derive(Debug, Default)]
 pub struct UnknownKey {
     key_id: OnceLock<String>,
@@ -30,18 +30,18 @@ pub struct UnknownKey {
 }
 
 impl UnknownKey {
-    /// One was met; the first counts.
+    /// Reports such a key. The first one counts.
     pub fn met(&self, key_id: &str) {
         let _ = self.key_id.set(key_id.to_owned());
         self.met.cancel();
     }
 
-    /// Waits until one is met.
+    /// Waits until one is reported.
     pub async fn cancelled(&self) {
         self.met.cancelled().await;
     }
 
-    /// Its id.
+    /// The id of the reported key.
     #[must_use]
     pub fn get(&self) -> Option<&str> {
         self.key_id.get().map(String::as_str)
@@ -55,14 +55,14 @@ pub struct Misfit(Vec<Wrong>);
 #[derive(Debug)]
 struct Wrong {
     key_id: String,
-    /// Sealed under it; none: they could not be counted.
+    /// How many records are sealed under it; `None` if they could not be counted.
     records: Option<i64>,
-    /// A key of this id is configured, but another one.
+    /// Whether a different key is configured under this id.
     configured: bool,
 }
 
 impl Misfit {
-    /// One unknown key, met while running.
+    /// One unknown key, found while running.
     pub async fn unknown(pool: &PgPool, key_id: &str) -> Self {
         Self(vec![Wrong::count(pool, key_id, false).await])
     }
@@ -101,10 +101,10 @@ impl fmt::Display for Misfit {
 
 impl std::error::Error for Misfit {}
 
-/// Checks, before anything is claimed, that every key in use is configured and opens what is sealed under it.
+/// Checks, before anything is claimed, that every key in use is configured and opens the records sealed under it.
 ///
 /// # Errors
-/// [`Misfit`] when one is not; else when the database fails.
+/// [`Misfit`] if a key does not; otherwise if the database fails.
 pub async fn check(pool: &PgPool, sealer: &Sealer) -> anyhow::Result<()> {
     let mut wrong = Vec::new();
     for key_id in keys::in_use_across_tenants(pool).await? {
@@ -116,10 +116,10 @@ pub async fn check(pool: &PgPool, sealer: &Sealer) -> anyhow::Result<()> {
     if wrong.is_empty() { Ok(()) } else { Err(Misfit(wrong).into()) }
 }
 
-/// Does what was asked for, and answers whether all is well.
+/// Runs the command. Returns true if all is well.
 ///
 /// # Errors
-/// When the keys are malformed, or the database fails.
+/// If the keys are malformed, or the database fails.
 pub async fn run(command: Keys) -> anyhow::Result<bool> {
     match command {
         Keys::List { stores } => {
@@ -154,10 +154,10 @@ async fn open(stores: &KeyStores) -> anyhow::Result<(PgPool, Sealer)> {
     Ok((store::connect_lazily(&stores.database.url, CONNECTIONS)?, sealer))
 }
 
-/// Which keys are in use, and what becomes of each: a line per key.
+/// Lists the keys in use and the configured ones, with the state of each: one line per key.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn list(pool: &PgPool, sealer: &Sealer) -> anyhow::Result<String> {
     let mut ids = keys::in_use_across_tenants(pool).await?;
     ids.extend(sealer.key_ids());

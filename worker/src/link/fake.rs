@@ -1,4 +1,4 @@
-//! A WhatsApp that tests drive by hand: it does nothing by itself and remembers what was asked of it.
+//! A WhatsApp that tests drive by hand: it does nothing by itself and records what was asked of it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::{CloseReason, Connector, Group, Link, LinkError, LinkEvent, LinkEvents, LinkSender, OpenSpec, SendError};
 
-/// Makes fake links and keeps hold of each.
+/// Opens fake links and keeps each of them.
 #[derive(Default)]
 pub struct FakeConnector {
     links: Mutex<Vec<Arc<FakeLink>>>,
@@ -22,18 +22,18 @@ impl FakeConnector {
         Arc::new(Self::default())
     }
 
-    /// The next open fails with this.
+    /// Makes the next open fail with this error.
     pub fn refuse(&self, error: LinkError) {
         locked(&self.refusals).push_back(error);
     }
 
-    /// All links made so far, in order.
+    /// All links opened so far, in order.
     #[must_use]
     pub fn links(&self) -> Vec<Arc<FakeLink>> {
         locked(&self.links).clone()
     }
 
-    /// The link made last.
+    /// The link opened last.
     #[must_use]
     pub fn last(&self) -> Option<Arc<FakeLink>> {
         locked(&self.links).last().cloned()
@@ -60,14 +60,14 @@ impl Connector for FakeConnector {
     }
 }
 
-/// Something that was asked of a fake link.
+/// A call to a fake link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {
     /// A text was sent.
     Send {
-        /// To whom.
+        /// The chat.
         chat: String,
-        /// Under which id.
+        /// The message's id.
         whatsapp_id: String,
         /// The text.
         text: String,
@@ -80,11 +80,11 @@ pub enum Call {
     PresentPasskey(String),
     /// The passkey's code was confirmed.
     ConfirmPasskey,
-    /// The device was to be logged out.
+    /// The device was told to log out.
     Logout,
-    /// The link was to be closed.
+    /// The link was told to close.
     Close,
-    /// The link was to be dropped.
+    /// The link was told to drop.
     Abort,
 }
 
@@ -101,12 +101,12 @@ pub struct FakeLink {
 }
 
 impl FakeLink {
-    /// Tells the session something.
+    /// Emits an event to the session.
     pub fn emit(&self, event: LinkEvent) {
         self.sender.emit(event);
     }
 
-    /// Tells the session something and waits until it is stored; `false` when it was not.
+    /// Emits an event and waits until the session has stored it. Returns false if it did not.
     pub async fn emit_and_commit(&self, event: LinkEvent) -> bool {
         self.sender.emit_and_commit(event).await
     }
@@ -122,29 +122,29 @@ impl FakeLink {
         self.sender.is_closed()
     }
 
-    /// The outcome of the next send that has none yet; without one sends succeed.
+    /// Queues the outcome of a coming send. A send without a queued outcome succeeds.
     pub fn next_send(&self, outcome: Result<(), SendError>) {
         locked(&self.sends).push_back(outcome);
     }
 
-    /// Sends to this chat take until the answer is notified.
+    /// Makes sends to this chat wait until the returned `Notify` is notified.
     pub fn hold_sends_to(&self, chat: &str) -> Arc<Notify> {
         let go = Arc::new(Notify::new());
         *locked(&self.slow) = Some((chat.to_owned(), Arc::clone(&go)));
         go
     }
 
-    /// The groups it answers from now on.
+    /// Sets the groups that it returns from now on.
     pub fn set_groups(&self, groups: Vec<Group>) {
         *locked(&self.groups) = groups;
     }
 
-    /// The pairing code it answers from now on.
+    /// Sets the pairing code that it returns from now on.
     pub fn set_pairing_code(&self, code: Result<String, LinkError>) {
         *locked(&self.code) = code;
     }
 
-    /// What was asked of it so far.
+    /// The calls so far, in order.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         locked(&self.calls).clone()

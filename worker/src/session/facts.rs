@@ -1,4 +1,4 @@
-//! What the machine needs of the account's row.
+//! Converts the account's row into the facts that the machine needs.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! WhatsApp's passkey gate, between a scan and its link: how it is told what the phone's owner must do, and how what they did is
-//! handed on.
+//! WhatsApp's passkey gate, between a scan and the link: tells what the phone's owner must do, and passes on their
+//! answer.
 
 use store::passkeys;
 
@@ -27,7 +27,7 @@ impl Actor {
         .await;
     }
 
-    /// Takes what the owner answered out of the row and hands it to WhatsApp.
+    /// Takes the owner's answer out of the row and sends it to WhatsApp.
     pub(super) async fn answer_passkey(&mut self) {
         let Some(link) = self.connection.link() else { return };
         let taken = self

@@ -1,4 +1,4 @@
-//! How the actor carries out each action. What takes its time runs beside the actor and reports back.
+//! How the actor carries out each action. Slow work runs beside the actor and reports back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,7 +95,8 @@ impl Actor {
         }
     }
 
-    /// Writes something and tells the live streams; a right that is gone becomes an event. Whether it was written.
+    /// Writes something and notifies the live streams. If the right to act is lost, queues an event. Returns whether it
+    /// was written.
     pub(super) async fn write<F, Fut>(&mut self, what: &'static str, attempt: F) -> bool
     where
         F: Fn(Arc<crate::context::Context>, store::Fence) -> Fut,
@@ -115,7 +116,7 @@ impl Actor {
 
     fn open(&mut self, queue: bool) {
         let Some(label) = self.row.as_ref().map(|row| row.label.clone()) else { return };
-        self.mail.unanswered(); // where the one before never said that it ended
+        self.mail.unanswered(); // in case the connection before never reported its end
         let opening = self.connection.open(Arc::clone(&self.context), self.fence, label, queue);
         self.pending.push(Box::pin(async move { Reported::Opened(opening.await) }));
     }
@@ -197,18 +198,18 @@ impl Actor {
         .await;
     }
 
-    /// The account is wanted `erased`, so removing it needs no fence: whoever does it does the same.
+    /// Removes the account. It is wanted `erased`, so this needs no fence: any worker would do the same.
     async fn remove(&mut self) {
         let Some(tenant) = self.row.as_ref().map(|row| row.tenant) else { return };
         let by = Operator::System("worker");
         let removing = self.persist("remove the account", |context, fence| async move {
             accounts::remove(&context.pool, tenant, fence.account, by, "removed").await
         });
-        let _ = removing.await; // where the right was lost meanwhile, the next owner does it
+        let _ = removing.await; // if the right is lost meanwhile, the next owner removes it
         self.tell();
     }
 
-    /// The device was logged out, or that was given up: the account is unlinked here, and stays.
+    /// Unlinks the account here after its device was logged out or the logout was given up. The account stays.
     async fn unlink(&mut self, confirmed: bool) {
         let Some(tenant) = self.row.as_ref().map(|row| row.tenant) else { return };
         self.write("unlink the account", |context, fence| async move {
@@ -223,7 +224,7 @@ impl Actor {
         self.pending.push(Box::pin(async move { Reported::Groups(serial, link.groups().await) }));
     }
 
-    /// Writes what was read. What an older connection has read is left: the one in its place reads them itself.
+    /// Writes the groups. Those read over an older connection are ignored, because the current one reads them itself.
     pub(super) async fn groups(&mut self, serial: i64, groups: Result<Vec<Group>, LinkError>) {
         if serial != self.connection.serial() {
             return;

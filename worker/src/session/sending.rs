@@ -1,4 +1,4 @@
-//! How the actor starts its sender, and writes what is decided of a message without an answer.
+//! How the actor starts its sender, and writes decisions about unanswered messages.
 
 use std::sync::Arc;
 

@@ -61,7 +61,7 @@ pub struct Webhooks {
 }
 
 impl Webhooks {
-    /// As the rules of addresses take them.
+    /// The settings as the domain's rules for webhook addresses.
     #[must_use]
     pub fn rules(&self) -> Rules {
         Rules { allow_private: self.allow_private.clone(), allow_http: self.allow_http }
@@ -95,7 +95,7 @@ pub struct Telemetry {
 }
 
 impl Default for Telemetry {
-    /// As without any setting.
+    /// The values without any setting.
     fn default() -> Self {
         Self {
             log: DEFAULT_LOG.to_owned(),
@@ -152,7 +152,7 @@ mod tests {
         telemetry: Telemetry,
     }
 
-    /// R06: a share of traces that is none, or a word that is no relation, is refused with the name of its setting.
+    /// R06: a share of traces outside of 0 to 1, or an unknown trace parent, is refused with the name of its setting.
     #[test]
     fn settings_of_traces_are_checked() {
         let read = |args: &[&str]| Cli::try_parse_from(["test"].iter().chain(args)).map(|cli| cli.telemetry);

@@ -1,4 +1,4 @@
-//! The library's store traits on Postgres: what they promise beyond "put, then get".
+//! Tests of the library's store traits on Postgres: what they promise beyond put and get.
 
 use std::sync::Arc;
 
@@ -180,8 +180,8 @@ async fn a_refused_write_is_signalled(pool: PgPool) {
     assert!(owner.get_session("a").await.unwrap().is_none());
 }
 
-/// R01: a received message and the keys to open one wait for a database that is away, and the Signal state that used its key up
-/// waits behind it; the end of the connection ends the wait.
+/// R01: a received message and the keys to open one wait for an unreachable database, and the Signal state that used
+/// its key up waits behind it. The end of the connection ends the wait.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_received_message_waits_for_the_database(pool: PgPool) {
     let fence = backend(&pool).await.store.fence();

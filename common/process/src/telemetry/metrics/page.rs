@@ -1,6 +1,5 @@
-//! Every metric of the house on one page: who shows it, its labels, its buckets, what it says. Labels are closed sets of words:
-//! never a tenant, an account or a number. How a page is made of it stands beside; `docs/metrics.md` is printed
-//! from here.
+//! Every metric: which binaries show it, its labels, its buckets and its help text. Labels have closed sets of values:
+//! never a tenant, an account or a phone number. `docs/metrics.md` is printed from here.
 
 use domain::account::Status as AccountStatus;
 use domain::reminder::catch_up::Why;
@@ -16,15 +15,15 @@ const WORKER: &[Component] = &[Worker];
 const SCHEDULER: &[Component] = &[Scheduler];
 const WORKER_SCHEDULER: &[Component] = &[Worker, Scheduler];
 
-/// Waits inside a process and its questions to the stores.
+/// Waits inside a process, and queries to the stores.
 const WAITS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
-/// Answers to requests.
+/// Times until requests are answered.
 const ANSWERS: &[f64] = &[0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
-/// From an instant to what should follow at once; 5 and 60 are goals.
+/// Delays of things that should follow at once. 5 and 60 are goals.
 const LAGS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0];
-/// Accounts between two owners; 5 and 60 are goals, and a lease of 15 s ends 15 s after its owner fell silent.
+/// Times in which an account has no owner. 5 and 60 are goals. A lease of 15 s ends 15 s after its owner fell silent.
 const GAPS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 300.0];
-/// What people do, and what others' machines take; 5 and 60 are goals.
+/// Times of people, and of the servers of others. 5 and 60 are goals.
 const LONG: &[f64] = &[0.05, 0.25, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 36_000.0, 86_400.0];
 
 macro_rules! page {
@@ -47,7 +46,7 @@ macro_rules! page {
 }
 
 page! {
-    // every binary: itself and what it leans on
+    // every binary: itself and what it depends on
     EVERY BUILD_INFO: Gauge<Build> = "build_info" by "component" "version" "revision", "1, with the build of this binary";
     EVERY READY: Gauge = "ready", "1 when the last answer of /readyz was yes, 0 when it was no or nobody has asked";
     EVERY SCHEMA_MIGRATIONS: Gauge<SchemaGap> = "schema_migrations" by "state",
