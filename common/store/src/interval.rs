@@ -1,4 +1,4 @@
-//! Durations as Postgres takes them.
+//! Conversion of durations to Postgres intervals.
 
 use std::time::Duration;
 

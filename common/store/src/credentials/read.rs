@@ -1,10 +1,10 @@
-//! Reads of credentials: they need no fence.
+//! Reads of credentials. They need no fence.
 
 use super::record::{CredentialStore, Record, Row};
 use crate::error::Result;
 
 impl CredentialStore {
-    /// One record.
+    /// The record with this name.
     ///
     /// # Errors
     /// When the database fails, or the record does not open.
@@ -21,7 +21,7 @@ impl CredentialStore {
         row.map(|row| self.open(kind, row)).transpose()
     }
 
-    /// Those of the named records that exist, in no particular order.
+    /// The named records that exist, in no particular order.
     ///
     /// # Errors
     /// When the database fails, or a record does not open.
@@ -54,7 +54,7 @@ impl CredentialStore {
         rows.into_iter().map(|row| self.open(kind, row)).collect()
     }
 
-    /// The record with the highest number, the youngest of several.
+    /// The record with the highest number; of several, the one that was written last.
     ///
     /// # Errors
     /// When the database fails, or the record does not open.
@@ -87,7 +87,7 @@ impl CredentialStore {
         Ok(found)
     }
 
-    /// Whether any of these kinds has a record whose name begins with any of these texts.
+    /// Whether any of these kinds has a record whose name begins with any of these prefixes.
     ///
     /// # Errors
     /// When the database fails.

@@ -1,4 +1,4 @@
-//! What others do to a lease within their transactions.
+//! Changes of leases within the transactions of other modules.
 
 use domain::id::{AccountId, TenantId, WorkerId};
 use sqlx::PgConnection;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 
-/// The lease of a new account; nobody has it.
+/// Creates the lease of a new account, without an owner.
 ///
 /// # Errors
 /// When the database does not do it.
@@ -15,7 +15,7 @@ pub(crate) async fn create(transaction: &mut PgConnection, account: AccountId) -
     Ok(())
 }
 
-/// Raises the epoch: whoever holds the account is fenced.
+/// Raises the epoch, which fences the current owner.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account.
@@ -31,14 +31,15 @@ pub(crate) async fn raise(transaction: &mut PgConnection, tenant: TenantId, acco
     if fenced.rows_affected() == 0 { Err(Error::NotFound) } else { Ok(()) }
 }
 
-/// Taken before the account's row, so that no session that writes under its fence waits for us while we wait for it.
+/// Locks the lease row. This comes before a lock of the account's row, so that it can't deadlock with a session that
+/// writes under its fence.
 pub(crate) async fn lock_lease(transaction: &mut PgConnection, account: AccountId) -> Result<()> {
     let lease = sqlx::query!("SELECT epoch FROM leases WHERE account_id = $1 FOR UPDATE", account.0);
     lease.fetch_optional(transaction).await?;
     Ok(())
 }
 
-/// Takes these accounts away from whoever holds them, who is fenced.
+/// Takes these accounts away from their owners and fences them.
 ///
 /// # Errors
 /// When the database does not do it.
@@ -49,7 +50,7 @@ pub(crate) async fn take_away(transaction: &mut PgConnection, accounts: &[Uuid])
     Ok(())
 }
 
-/// Gives back all that a worker has.
+/// Gives back all accounts of a worker.
 ///
 /// # Errors
 /// When the database does not do it.
