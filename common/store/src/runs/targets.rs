@@ -1,4 +1,4 @@
-//! How the targets of runs stand.
+//! The states of the targets of runs.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use domain::id::RunId;
 use domain::run::notice::Chats;
 use domain::run::{Tally, TargetState};
 
-/// How the targets of these runs stand now.
+/// The tallies of the targets of these runs.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -28,7 +28,7 @@ pub(crate) async fn tallies(transaction: &mut PgConnection, runs: &[Uuid]) -> Re
     Ok(states.into_iter().map(|(run, states)| (run, Tally::of(states))).collect())
 }
 
-/// What the targets of these runs are, for the words about them.
+/// The kinds of chats among the targets of these runs, for notifications.
 ///
 /// # Errors
 /// When the database does not answer.
