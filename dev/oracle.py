@@ -34,7 +34,7 @@ Africa/Lagos Africa/Johannesburg Pacific/Apia Pacific/Kiritimati Pacific/Chatham
 Antarctica/Troll Atlantic/Azores""".split()
 
 random.seed(SEED)
-reset_tzpath(to=[])  # the package's data, not the machine's
+reset_tzpath(to=[])  # the data of the package, not of this machine
 
 
 def chance(p):
@@ -141,13 +141,13 @@ def cases():
     ahead = {"MINUTELY": 30, "HOURLY": 400}.get(freq, 7000)
     after = start + (timedelta(minutes=random.randint(0, ahead * 1440)) if chance(0.6) else timedelta(minutes=-1))
     end = after + timedelta(days={"MINUTELY": 40, "HOURLY": 400}.get(freq, 4000))
-    # dateutil looks for what never comes until this year
+    # dateutil searches until this year for occurrences that never come
     module.MAXYEAR = min(end, END).year
     try:
         rows = rrulestr(rule if whole else f"{rule};UNTIL={end:%Y%m%dT%H%M%S}", dtstart=start)
         found = list(islice(rows.xafter(after, count=4), 4))
     except ValueError:
-        return  # it can't fire
+        return  # the rule never fires
     ends = len(found) < 4 and whole
     if len(found) < 4 and not ends or any(local.year >= module.MAXYEAR for local in found) or not found and chance(0.9):
         return

@@ -4,9 +4,9 @@ import re
 from dockerfile import base_problem
 
 STORES = {"postgres", "redis"}
-# Services that end by themselves, or that nobody asks anything: no health to check.
+# Services that end by themselves, or that need no health check.
 NO_HEALTH = {"secrets", "migrate", "town"}
-# Services that must be root to do their work, and why.
+# Services that must run as root, and why.
 ROOT = {"secrets": "writes into new volumes, which belong to root; has no network and no capabilities"}
 
 

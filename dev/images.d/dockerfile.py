@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 LABELS = ["title", "description", "source", "version", "revision", "created", "licenses"]
-# A base that has no version in its tag, and why that is borne.
+# Bases without a version in their tag, and why that is accepted.
 MOVING = {"gcr.io/distroless/cc-debian12:nonroot": "distroless has only moving tags; a release passes its digest"}
 # Images that run nothing, or that end by themselves.
 NO_HEALTH = {"symbols", "demo"}

@@ -16,11 +16,11 @@ import urllib.request
 from pathlib import Path
 
 TAG = os.environ["IMAGE_TAG"]
-# Limits that this process may not raise are set, so that podman does not try to.
+# Explicit limits, so that podman does not try to raise those of this process.
 ULIMITS = ["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=4096:4096"]
 HARDENED = [*ULIMITS, "--network", "host", "--read-only", "--tmpfs", "/tmp", "--user", "65532:65532", "--cap-drop", "all",
             "--security-opt", "no-new-privileges"]
-# Of the chart: memory, and seconds of grace after SIGTERM.
+# From the chart: memory, and seconds of grace after SIGTERM.
 MEMORY = {"api": "256Mi", "worker": "512Mi", "scheduler": "128Mi", "simulator": "512Mi", "worker-simulator": "512Mi"}
 GRACE = {"api": 30, "worker": 40, "scheduler": 20, "simulator": 10, "worker-simulator": 40}
 SECRETS = "/run/switchboard"

@@ -13,11 +13,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# Which programs an image holds, by their packages.
+# The programs of each image, by their packages.
 IMAGES = {"api": ["api"], "worker": ["worker"], "scheduler": ["scheduler"], "simulator": ["simulator"],
           "worker-simulator": ["worker"], "demo": ["demo", "api"]}
 PROGRAMS = ["api", "worker", "scheduler", "simulator", "demo"]
-# Where the sources say more than the manifest (docs/licence.md; dev/deny looks for others).
+# Packages whose sources say more than their manifests (docs/licence.md; dev/deny looks for others).
 LICENCES = {"wacore-libsignal": "MIT AND AGPL-3.0-only"}
 
 

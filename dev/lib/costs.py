@@ -21,7 +21,7 @@ def ask(sql):
 def meter():
     """Transactions that wrote nothing count, too; WAL is what a disk and a replica have to take."""
     sql = "SELECT xact_commit + xact_rollback, pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint FROM pg_stat_database WHERE datname = current_database()"
-    time.sleep(1.5)  # sessions tell their counts once a second
+    time.sleep(1.5)  # sessions report their counts once a second
     return [int(value) for value in ask(sql).split()], time.monotonic()
 
 

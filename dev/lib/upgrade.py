@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 
-DEADLINE = 90  # seconds; nothing waits so long when all is well
+DEADLINE = 90  # seconds; much longer than any step takes if all is well
 ACCOUNTS = 3
 
 

@@ -5,13 +5,13 @@
 //! | --- | --- |
 //! | a setting is missing or wrong | exits with 64 before this code runs |
 //! | keys that don't fit the database | the worker exits with 78 |
-//! | Postgres can't be reached, does not answer, is full, read-only or out of connections; the schema is old or being
-//! changed | stays alive but not ready, tries again, logs each change once |
-//! | wrong password, missing right or database, wrong TLS, Postgres too old | the same, and logs it once a minute |
+//! | Postgres can't be reached or does not answer | stays alive but not ready, tries again, logs each change once |
+//! | Postgres is full, read-only or out of connections | the same |
+//! | the schema is old or being changed | the same |
+//! | wrong password, database or TLS, missing right, Postgres too old | the same, but logs it once a minute |
 //! | the schema is newer | runs and logs it: the previous release runs on the new schema |
 //! | the clock is off | runs and logs it: nothing that must happen only once depends on this machine's clock |
-//! | Redis is away, full, read-only or evicting, or the password is wrong | runs without it (slower, nothing is lost)
-//! and logs it; api and worker are not ready |
+//! | Redis is away, full, read-only, evicting or refuses us | runs slower, logs it; api and worker are not ready |
 
 use chrono::TimeDelta;
 use process::config::Database;
