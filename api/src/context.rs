@@ -58,7 +58,7 @@ impl Context {
     /// Connects what the API needs, on an open pool. Redis may be away.
     ///
     /// # Errors
-    /// When a URL is malformed.
+    /// If a URL is malformed.
     pub fn new(config: &Config, db: PgPool, pulse: Pulse, stop: CancellationToken) -> anyhow::Result<Self> {
         Ok(Self {
             keys: Arc::new(KeyCache::new(db.clone())),

@@ -40,7 +40,7 @@ impl KeyCache {
     /// The identity of a key by its digest; `None` if it is unknown or revoked.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database fails.
     pub async fn identify(&self, digest: &[u8; 32]) -> Result<Option<Identity>> {
         let known = self.lock().get(digest).copied();
         if let Some(known) = known

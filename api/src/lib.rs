@@ -45,7 +45,7 @@ pub struct Listeners {
 /// way.
 ///
 /// # Errors
-/// When a URL is malformed or the listener fails.
+/// If a URL is malformed or the listener fails.
 pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) -> anyhow::Result<()> {
     let Listeners { tenants, ops } = listeners;
     let (address, ops_address) = (tenants.local_addr()?, ops.local_addr()?);

@@ -136,7 +136,7 @@ impl Schedule {
     /// The first occurrence strictly later than `after`; `None` if there is none.
     ///
     /// # Errors
-    /// When it is not found within the budget of steps.
+    /// If it is not found within the budget of steps.
     pub fn next_after(&self, after: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Error> {
         Ok(self.following(after, 1)?.occurrences.first().map(|occurrence| occurrence.at))
     }

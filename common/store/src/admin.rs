@@ -37,7 +37,7 @@ pub struct Lease {
 /// Leases with an owner, the newest claims first. If `worker` is given (an id or a host name), only that worker's.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn leases_across_tenants(db: &PgPool, worker: Option<&str>, limit: i64) -> Result<Vec<Lease>> {
     let leases = sqlx::query_as!(
         Lease,
@@ -85,7 +85,7 @@ pub struct Account {
 /// Accounts, the most recently changed first; of one tenant or with one status, if given.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn accounts_of_all_tenants(
     db: &PgPool,
     tenant: Option<TenantId>,
@@ -126,7 +126,7 @@ pub struct Owner {
 /// The owner of an account; `None` if there is no such account.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn owner_across_tenants(db: &PgPool, account: AccountId) -> Result<Option<Owner>> {
     let owner = sqlx::query_as!(
         Owner,
@@ -167,7 +167,7 @@ pub struct Worker {
 /// Workers, newest first: those that are alive, and those that have not stopped and were seen within `forgotten_after`.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn workers(db: &PgPool, forgotten_after: Duration) -> Result<Vec<Worker>> {
     let workers = sqlx::query_as!(
         Worker,
@@ -198,7 +198,7 @@ pub struct Waiting {
 /// The rows that wait for a worker, a scheduler or a receiver.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn waiting_across_tenants(db: &PgPool) -> Result<Vec<Waiting>> {
     let waiting = sqlx::query_as!(
         Waiting,
@@ -236,7 +236,7 @@ pub async fn waiting_across_tenants(db: &PgPool) -> Result<Vec<Waiting>> {
 /// The number of accounts that should be live but have no living owner, and the longest time without one, in seconds.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn unowned_across_tenants(db: &PgPool) -> Result<(i64, f64)> {
     let found = sqlx::query!(
         r#"
@@ -291,7 +291,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// then only later events are returned.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn events_of_all_tenants(
     db: &PgPool,
     which: Which<'_>,

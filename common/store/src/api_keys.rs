@@ -38,7 +38,7 @@ pub struct Identity {
 /// Stores a new key of a tenant, or an admin key if `tenant` is `None`.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such tenant.
+/// [`Error::NotFound`] if there is no such tenant.
 pub async fn create(
     db: impl Into<Db<'_>>,
     tenant: Option<TenantId>,
@@ -77,7 +77,7 @@ pub async fn create(
 /// tenant.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn identify_of_all_tenants(db: &PgPool, secret_hash: &[u8; 32]) -> Result<Option<Identity>> {
     let identity = sqlx::query_as!(
         Identity,
@@ -95,7 +95,7 @@ pub async fn identify_of_all_tenants(db: &PgPool, secret_hash: &[u8; 32]) -> Res
 /// Updates when a key was last used, at most once a minute.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn touch_of_all_tenants(db: &PgPool, key: ApiKeyId) -> Result<()> {
     sqlx::query!(
         "UPDATE api_keys SET last_used_at = now()
@@ -110,7 +110,7 @@ pub async fn touch_of_all_tenants(db: &PgPool, key: ApiKeyId) -> Result<()> {
 /// A tenant's keys, revoked ones included, oldest first; at most 1,000.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such tenant.
+/// [`Error::NotFound`] if there is no such tenant.
 pub async fn list(db: &PgPool, tenant: TenantId) -> Result<Vec<ApiKey>> {
     super::tenants::get(db, tenant).await?;
     let keys = sqlx::query_as!(
@@ -130,7 +130,7 @@ pub async fn list(db: &PgPool, tenant: TenantId) -> Result<Vec<ApiKey>> {
 /// All keys of the installation, oldest first, at most 10,000. For the command line.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn list_of_all_tenants(db: &PgPool) -> Result<Vec<ApiKey>> {
     let keys = sqlx::query_as!(
         ApiKey,
@@ -148,7 +148,7 @@ pub async fn list_of_all_tenants(db: &PgPool) -> Result<Vec<ApiKey>> {
 /// Revokes a tenant's key. Revoking it again changes nothing.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such key.
+/// [`Error::NotFound`] if the tenant has no such key.
 pub async fn revoke(db: &PgPool, tenant: TenantId, key: ApiKeyId, operator: Operator) -> Result<()> {
     revoke_any(db, Some(tenant), key, operator).await
 }
@@ -156,7 +156,7 @@ pub async fn revoke(db: &PgPool, tenant: TenantId, key: ApiKeyId, operator: Oper
 /// Revokes any key of the installation. For the command line.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such key.
+/// [`Error::NotFound`] if there is no such key.
 pub async fn revoke_of_all_tenants(db: &PgPool, key: ApiKeyId, operator: Operator) -> Result<()> {
     revoke_any(db, None, key, operator).await
 }

@@ -176,7 +176,7 @@ async fn insert(transaction: &mut PgConnection, entries: &[Entry<'_>]) -> Result
 /// deleted.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn list(
     db: &PgPool,
     tenant: TenantId,
@@ -210,7 +210,7 @@ pub async fn list(
 /// many.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn prune(db: &PgPool, days: i32, limit: i64) -> Result<u64> {
     let removed = sqlx::query!(
         "DELETE FROM audit WHERE id IN (

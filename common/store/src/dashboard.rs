@@ -21,7 +21,7 @@ pub struct Counts {
 /// Counts a tenant's accounts, reminders and unread notifications.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn counts(db: &PgPool, tenant: TenantId) -> Result<Counts> {
     let accounts = sqlx::query!(
         r#"SELECT s.status AS "status!: account::Status", count(*) AS "count!"

@@ -30,7 +30,7 @@ pub struct Group {
 /// A page of an account's groups, ordered by address.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account.
+/// [`Error::NotFound`] if the tenant has no such account.
 pub async fn list(
     db: &PgPool,
     tenant: TenantId,
@@ -59,7 +59,7 @@ pub async fn list(
 /// Requests that the groups are read again. The account's owner reads the row.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account, [`Conflict::NotConnected`] when no phone is linked.
+/// [`Error::NotFound`] if the tenant has no such account, [`Conflict::NotConnected`] if no phone is linked.
 pub async fn want_sync(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<Committed<()>> {
     let status = sqlx::query_scalar!(
         r#"
@@ -97,7 +97,7 @@ pub struct Facts {
 /// Replaces the account's groups by those that WhatsApp has just reported.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
+/// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn replace(pool: &PgPool, fence: Fence, groups: &[Facts]) -> Result<()> {
     let told = Event::GroupsSynced(GroupsSynced { account_id: fence.account, groups: groups.len() });
     let jids: Vec<String> = groups.iter().map(|g| g.jid.clone()).collect();

@@ -170,7 +170,7 @@ pub enum Earlier {
 /// function goes when the table `idempotency_keys` does.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn note_for_release_before(
     db: &mut PgConnection,
     tenant: TenantId,
@@ -204,7 +204,7 @@ pub async fn note_for_release_before(
 /// Returns the larger of the two numbers. For the scheduler.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn prune_of_all_tenants(db: &PgPool, limit: i64) -> Result<u64> {
     let answers = sqlx::query!(
         "DELETE FROM answers WHERE ctid IN (

@@ -43,7 +43,7 @@ pub struct Figure {
 /// Measures the cluster in one round trip. A missing row means 0.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn cluster(db: &PgPool) -> Result<Vec<Figure>> {
     let figures = sqlx::query_as!(
         Figure,
@@ -137,7 +137,7 @@ pub async fn cluster(db: &PgPool) -> Result<Vec<Figure>> {
 /// The sizes of these tables in bytes, with indexes and TOAST. Tables that do not exist are left out.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn table_bytes(db: &PgPool, tables: &[&str]) -> Result<Vec<(String, f64)>> {
     let tables: Vec<String> = tables.iter().map(|name| (*name).to_owned()).collect();
     let sizes = sqlx::query!(
@@ -153,7 +153,7 @@ pub async fn table_bytes(db: &PgPool, tables: &[&str]) -> Result<Vec<(String, f6
 /// How many seconds this host's wall clock is ahead of Postgres's. The error is at most half the round trip.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn clock_offset(db: &PgPool) -> Result<f64> {
     let mut connection = db.acquire().await?; // outside the measured round trip
     let before = BootTime::now();

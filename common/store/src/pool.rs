@@ -45,7 +45,7 @@ const IDLE_IN_TRANSACTION: &str = "30s";
 /// connection whose server does not answer is removed from the pool when it is returned.
 ///
 /// # Errors
-/// When the URL is malformed or the database can't be reached.
+/// If the URL is malformed or the database can't be reached.
 pub async fn connect(url: &str, max_connections: u32) -> Result<PgPool> {
     Ok(pool(max_connections).connect_with(options(url)?).await?)
 }
@@ -53,7 +53,7 @@ pub async fn connect(url: &str, max_connections: u32) -> Result<PgPool> {
 /// Like [`connect`], but the first connection is made when it is needed.
 ///
 /// # Errors
-/// When the URL is malformed.
+/// If the URL is malformed.
 pub fn connect_lazily(url: &str, max_connections: u32) -> Result<PgPool> {
     Ok(pool(max_connections).connect_lazy_with(options(url)?))
 }
@@ -61,7 +61,7 @@ pub fn connect_lazily(url: &str, max_connections: u32) -> Result<PgPool> {
 /// The options of each connection.
 ///
 /// # Errors
-/// When the URL is malformed.
+/// If the URL is malformed.
 pub fn options(url: &str) -> Result<PgConnectOptions> {
     let options = PgConnectOptions::from_str(url)?;
     let options = if options.get_application_name().is_some() { options } else { options.application_name(&program()) };

@@ -87,7 +87,7 @@ impl Sealer {
     /// Seals a value under the current key.
     ///
     /// # Errors
-    /// When the value is too long for AES-GCM (64 GiB).
+    /// If the value is too long for AES-GCM (64 GiB).
     pub fn seal(&self, plaintext: &[u8], aad: &[u8]) -> Result<Vec<u8>, OpenError> {
         let cipher = self.keys.get(&self.current).ok_or(OpenError::UnknownKey)?;
         let nonce: [u8; NONCE_BYTES] = rand::random();

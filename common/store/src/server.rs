@@ -85,7 +85,7 @@ pub struct Facts {
 /// Queries the facts.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn facts(db: &mut PgConnection) -> Result<Facts, sqlx::Error> {
     let row = sqlx::query!(
         r#"
@@ -118,7 +118,7 @@ pub async fn facts(db: &mut PgConnection) -> Result<Facts, sqlx::Error> {
 /// How far our wall clock is ahead of the database's, and the largest error of that: half the round trip.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn clock_offset(db: &mut PgConnection) -> Result<(TimeDelta, TimeDelta), sqlx::Error> {
     let before = clock::now();
     let theirs: DateTime<Utc> =
@@ -158,7 +158,7 @@ pub fn newest_known() -> i64 {
 /// Reads the state of the schema. Changes nothing.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn schema(db: &mut PgConnection) -> Result<Schema, sqlx::Error> {
     let table = MIGRATOR.table_name.as_ref();
     let (applied, unfinished) = match listed(db, table).await {
@@ -187,7 +187,7 @@ async fn listed(db: &mut PgConnection, table: &str) -> Result<(Vec<i64>, Option<
 /// The tables that our role can't read and write.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn tables_without_rights(db: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     let tables: Vec<String> = TABLES.iter().map(ToString::to_string).collect();
     sqlx::query_scalar!(

@@ -24,7 +24,7 @@ pub async fn get<T: DeserializeOwned>(pool: &PgPool, name: &str, max_age_s: f64)
 /// Writes a setting.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn put<T: Serialize + Sync>(pool: &PgPool, name: &str, value: &T) -> Result<()> {
     let value = serde_json::to_value(value).map_err(|e| Error::Corrupt(format!("setting {name}: {e}")))?;
     sqlx::query!(

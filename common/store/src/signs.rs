@@ -32,7 +32,7 @@ pub struct Signs {
 /// Reads the signs of life of all processes, and counts the accounts of all tenants.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn of_all_tenants(db: &PgPool) -> Result<Signs> {
     let signs = sqlx::query_as!(
         Signs,
@@ -55,7 +55,7 @@ pub async fn of_all_tenants(db: &PgPool) -> Result<Signs> {
 /// Records that a scheduler is alive. Creates its row again if that was removed.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn scheduler_lives(db: &PgPool, id: Uuid, name: &str, version: &str) -> Result<()> {
     sqlx::query!(
         "INSERT INTO schedulers (id, name, version) VALUES ($1, $2, $3)
@@ -81,7 +81,7 @@ pub async fn scheduler_stops(db: &PgPool, id: Uuid) -> Result<()> {
 /// Removes up to `limit` schedulers that have been silent for `age`. Returns how many.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn prune_schedulers(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
     let removed = sqlx::query!(
         "DELETE FROM schedulers WHERE id IN (

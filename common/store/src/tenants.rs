@@ -37,7 +37,7 @@ pub struct Kept {
 /// Creates a tenant.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn create(db: impl Into<Db<'_>>, id: TenantId, name: &str, operator: Operator) -> Result<Tenant> {
     let mut db = db.into().acquire().await?;
     let mut transaction = db.begin().await?;
@@ -50,7 +50,7 @@ pub async fn create(db: impl Into<Db<'_>>, id: TenantId, name: &str, operator: O
 /// Changes how long a tenant's messages and audit trail are kept. An inner `None` means as long as the installation's.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is none.
+/// [`Error::NotFound`] if there is none.
 pub async fn keep(db: &PgPool, id: TenantId, kept: &Kept, operator: Operator) -> Result<Tenant> {
     let mut transaction = db.begin().await?;
     let name = sqlx::query_scalar!(
@@ -79,7 +79,7 @@ async fn noted(transaction: &mut PgConnection, id: TenantId, name: &str, operato
 /// One tenant.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is none.
+/// [`Error::NotFound`] if there is none.
 pub async fn get(db: impl Into<Db<'_>>, id: TenantId) -> Result<Tenant> {
     let mut db = db.into().acquire().await?;
     sqlx::query_as!(
@@ -95,7 +95,7 @@ pub async fn get(db: impl Into<Db<'_>>, id: TenantId) -> Result<Tenant> {
 /// A page of all tenants, oldest first.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn list(db: &PgPool, after: Option<(DateTime<Utc>, Uuid)>, limit: i64) -> Result<Vec<Tenant>> {
     let (at, id) = after.unzip();
     let tenants = sqlx::query_as!(
@@ -118,7 +118,7 @@ pub async fn list(db: &PgPool, after: Option<(DateTime<Utc>, Uuid)>, limit: i64)
 /// unlinked, since the phone would keep a linked device that nobody serves any more.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is none, [`Error::Conflict`] when an account is still linked.
+/// [`Error::NotFound`] if there is none, [`Error::Conflict`] if an account is still linked.
 pub async fn delete(db: &PgPool, id: TenantId, operator: Operator) -> Result<()> {
     let mut transaction = db.begin().await?;
     let deleted = sqlx::query_scalar!(

@@ -16,7 +16,7 @@ use domain::job::Bell;
 /// Accounts that should be online, and whose oldest queued message or request to sync groups has waited for `age`.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn sends(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
     let accounts = sqlx::query_scalar!(
         r#"
@@ -40,7 +40,7 @@ pub async fn sends(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) 
 /// Up to `limit` accounts of `worker` whose oldest queued message or request to sync groups has waited for `age`.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn sends_of(db: &PgPool, worker: WorkerId, age: Duration, limit: i64) -> Result<Vec<AccountId>> {
     let accounts = sqlx::query_scalar!(
         r#"
@@ -63,7 +63,7 @@ pub async fn sends_of(db: &PgPool, worker: WorkerId, age: Duration, limit: i64) 
 /// Accounts that should be online, have been linked, and have had no live owner for `age`.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn unowned(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
     let accounts = sqlx::query_scalar!(
         r#"
@@ -88,7 +88,7 @@ pub async fn unowned(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64
 /// owner. Also accounts with an answer to WhatsApp's passkey request that no session has taken.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn pairings(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
     let accounts = sqlx::query_scalar!(
         r#"
@@ -114,7 +114,7 @@ pub async fn pairings(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i6
 /// Accounts that for `age` should be offline but still have an owner, or should be logged out or deleted.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn unpairings(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
     let accounts = sqlx::query_scalar!(
         r#"
@@ -136,7 +136,7 @@ pub async fn unpairings(db: &PgPool, age: Duration, after: Option<Uuid>, limit: 
 /// Runs that have waited to be expanded for `age`.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn runs(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
     let runs = sqlx::query_scalar!(
         r#"
@@ -157,7 +157,7 @@ pub async fn runs(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -
 /// case. For each, whether it should be deleted afterwards.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn stuck_logouts(
     db: &PgPool,
     ownerless: Duration,

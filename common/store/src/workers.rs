@@ -42,7 +42,7 @@ pub struct Live {
 /// Writes the row of a new worker process. It may be called again if the answer was lost.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn register(pool: &PgPool, id: WorkerId, boot: Boot<'_>) -> Result<()> {
     sqlx::query!(
         "INSERT INTO workers (id, name, version, release, capacity, lease_s) VALUES ($1, $2, $3, $4, $5, $6)
@@ -78,7 +78,7 @@ pub async fn heartbeat(pool: &PgPool, id: WorkerId, held: i32) -> Result<()> {
 /// before each decision.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn live(pool: &PgPool) -> Result<Vec<Live>> {
     let rows = sqlx::query_as!(
         Live,
@@ -98,7 +98,7 @@ pub async fn live(pool: &PgPool) -> Result<Vec<Live>> {
 /// sees this.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn leaving(pool: &PgPool, id: WorkerId) -> Result<()> {
     sqlx::query!("UPDATE workers SET leaving = true WHERE id = $1", id.0).execute(pool).await?;
     Ok(())
@@ -107,7 +107,7 @@ pub async fn leaving(pool: &PgPool, id: WorkerId) -> Result<()> {
 /// Records that a worker has closed every socket and stopped. Gives back all accounts that it still owns.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn stopped(pool: &PgPool, id: WorkerId) -> Result<()> {
     let mut tx = pool.begin().await?;
     sqlx::query!("UPDATE workers SET stopped_at = now() WHERE id = $1", id.0).execute(&mut *tx).await?;
@@ -120,7 +120,7 @@ pub async fn stopped(pool: &PgPool, id: WorkerId) -> Result<()> {
 /// workers that were alive when any worker was last seen. Without workers it is five seconds.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn longest_heartbeat(db: &PgPool) -> Result<Duration> {
     let seconds = sqlx::query_scalar!(
         r#"SELECT coalesce(max(lease_s), 15) / 3 AS "seconds!" FROM workers
@@ -132,7 +132,7 @@ pub async fn longest_heartbeat(db: &PgPool) -> Result<Duration> {
 /// Removes up to `limit` workers that have been silent for `age` and own no accounts. Returns how many.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn prune(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
     let removed = sqlx::query!(
         "DELETE FROM workers WHERE id IN (

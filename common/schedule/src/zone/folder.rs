@@ -35,7 +35,7 @@ pub(super) struct Found {
 /// Reads a folder.
 ///
 /// # Errors
-/// When it can't be used.
+/// If it can't be used.
 pub(super) fn read(folder: &Path) -> Result<Found, Unusable> {
     if std::fs::read_dir(folder).is_err() {
         return Err(Unusable::Missing);

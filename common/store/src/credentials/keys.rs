@@ -15,7 +15,7 @@ const SAMPLES: i64 = 5;
 /// records.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn in_use_across_tenants(pool: &PgPool) -> Result<Vec<String>> {
     let ids = sqlx::query_scalar!(
         r#"
@@ -36,7 +36,7 @@ pub async fn in_use_across_tenants(pool: &PgPool) -> Result<Vec<String>> {
 /// The number of records sealed under a key. It reads all index entries of the key.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn count_across_tenants(pool: &PgPool, key_id: &str) -> Result<i64> {
     Ok(sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM credentials WHERE key_id = $1"#, key_id)
         .fetch_one(pool)
@@ -46,7 +46,7 @@ pub async fn count_across_tenants(pool: &PgPool, key_id: &str) -> Result<i64> {
 /// The number of records sealed under other keys.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn count_others_across_tenants(pool: &PgPool, key_id: &str) -> Result<i64> {
     Ok(sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM credentials WHERE key_id <> $1"#, key_id)
         .fetch_one(pool)
@@ -56,7 +56,7 @@ pub async fn count_others_across_tenants(pool: &PgPool, key_id: &str) -> Result<
 /// Whether the sealer's key with this id opens at least one of some records sealed under it. True if there are none.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn opens_across_tenants(pool: &PgPool, sealer: &Sealer, key_id: &str) -> Result<bool> {
     let samples = sqlx::query_as!(
         Sealed,
@@ -108,7 +108,7 @@ pub struct Batch {
 /// change.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn reseal_across_tenants(pool: &PgPool, sealer: &Sealer, after: &Place, limit: i64) -> Result<Batch> {
     let found = sqlx::query_as!(
         Sealed,

@@ -7,7 +7,7 @@ impl CredentialStore {
     /// The record with this name.
     ///
     /// # Errors
-    /// When the database fails, or the record does not open.
+    /// If the database fails, or the record does not open.
     pub async fn get(&self, kind: i16, name: &str) -> Result<Option<Record>> {
         let row = sqlx::query_as!(
             Row,
@@ -24,7 +24,7 @@ impl CredentialStore {
     /// The named records that exist, in no particular order.
     ///
     /// # Errors
-    /// When the database fails, or a record does not open.
+    /// If the database fails, or a record does not open.
     pub async fn get_many(&self, kind: i16, names: &[String]) -> Result<Vec<Record>> {
         let rows = sqlx::query_as!(
             Row,
@@ -41,7 +41,7 @@ impl CredentialStore {
     /// All records of a kind, ordered by name.
     ///
     /// # Errors
-    /// When the database fails, or a record does not open.
+    /// If the database fails, or a record does not open.
     pub async fn list(&self, kind: i16) -> Result<Vec<Record>> {
         let rows = sqlx::query_as!(
             Row,
@@ -57,7 +57,7 @@ impl CredentialStore {
     /// The record with the highest number; of several, the one that was written last.
     ///
     /// # Errors
-    /// When the database fails, or the record does not open.
+    /// If the database fails, or the record does not open.
     pub async fn last(&self, kind: i16) -> Result<Option<Record>> {
         let row = sqlx::query_as!(
             Row,
@@ -74,7 +74,7 @@ impl CredentialStore {
     /// Whether a record exists.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn exists(&self, kind: i16, name: &str) -> Result<bool> {
         let found = sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT 1 FROM credentials WHERE account_id = $1 AND kind = $2 AND name = $3) AS "found!""#,
@@ -90,7 +90,7 @@ impl CredentialStore {
     /// Whether any of these kinds has a record whose name begins with any of these prefixes.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn exists_with_prefix(&self, kinds: &[i16], prefixes: &[String]) -> Result<bool> {
         let found = sqlx::query_scalar!(
             r#"

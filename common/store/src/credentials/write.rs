@@ -45,7 +45,7 @@ impl CredentialStore {
     /// Writes one record and replaces that of the same name.
     ///
     /// # Errors
-    /// Like [`Self::put_many`].
+    /// As for [`Self::put_many`].
     pub async fn put(&self, kind: i16, record: Record) -> Result<()> {
         self.put_many(kind, vec![record]).await
     }
@@ -205,7 +205,7 @@ pub async fn scrub(pool: &PgPool, fence: Fence) -> Result<()> {
 /// were any.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn forget(transaction: &mut PgConnection, account: AccountId) -> Result<bool> {
     forget_all(transaction, &[account.0]).await
 }
@@ -213,7 +213,7 @@ pub(crate) async fn forget(transaction: &mut PgConnection, account: AccountId) -
 /// Deletes the credentials of many accounts as [`forget`] does.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn forget_all(transaction: &mut PgConnection, accounts: &[Uuid]) -> Result<bool> {
     let gone =
         sqlx::query!("DELETE FROM credentials WHERE account_id = ANY($1)", accounts).execute(transaction).await?;

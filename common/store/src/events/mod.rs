@@ -120,7 +120,7 @@ pub struct Page {
 /// a few that were just committed.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn end(db: impl Into<Db<'_>>, tenant: TenantId) -> Result<Cursor> {
     let mut db = db.into().acquire().await?;
     let last = sqlx::query!(
@@ -157,7 +157,7 @@ pub enum Place {
 /// Checks a position before a reader continues from it.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such tenant; else when the database does not answer.
+/// [`Error::NotFound`] if there is no such tenant; otherwise if the database does not answer.
 pub async fn place(db: &PgPool, tenant: TenantId, cursor: Cursor) -> Result<Place> {
     let row = sqlx::query!(
         r#"
@@ -181,7 +181,7 @@ pub async fn place(db: &PgPool, tenant: TenantId, cursor: Cursor) -> Result<Plac
 /// At most `limit` events after a position; of one account, if given.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn after(
     db: &PgPool,
     tenant: TenantId,

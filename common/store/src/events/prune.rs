@@ -14,7 +14,7 @@ use crate::error::Result;
 /// the same statement writes an event about the loss.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn prune(db: &PgPool, age: Duration, limit: i64) -> Result<Committed<(u64, Vec<TenantId>)>> {
     let row = sqlx::query!(
         r#"

@@ -46,7 +46,7 @@ impl Events {
     /// Writes all events, in order, within the caller's transaction. They exist only if that commits.
     ///
     /// # Errors
-    /// When the database does not do it.
+    /// If the database fails.
     pub async fn write(self, transaction: &mut PgConnection) -> Result<()> {
         if self.tenants.is_empty() {
             return Ok(());

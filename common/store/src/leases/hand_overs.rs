@@ -41,7 +41,7 @@ pub enum Refused {
 /// Asks the current owner to give an account back, and `heir` to take it. Returns the owner, or why it was refused.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such account; else when the database fails.
+/// [`Error::NotFound`] if there is no such account; otherwise if the database fails.
 pub async fn ask_across_tenants(
     pool: &PgPool,
     account: AccountId,
@@ -80,7 +80,7 @@ pub async fn ask_across_tenants(
 /// The accounts that this worker should give back or take. It reads only a few index entries.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn of(pool: &PgPool, worker: WorkerId) -> Result<Vec<HandOver>> {
     let rows = sqlx::query_as!(
         HandOver,

@@ -92,7 +92,7 @@ pub async fn claim_across_tenants(
 /// (`workers::prune`).
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn unowned_across_tenants(pool: &PgPool, unowned_for: Duration, limit: i64) -> Result<Vec<AccountId>> {
     let rows = sqlx::query_scalar!(
         r#"
@@ -123,7 +123,7 @@ pub async fn unowned_across_tenants(pool: &PgPool, unowned_for: Duration, limit:
 /// for all.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn count_wanted_across_tenants(pool: &PgPool, max_age: Duration) -> Result<i64> {
     if let Some(count) = settings::get(pool, WANTED, max_age.as_secs_f64()).await? {
         return Ok(count);
@@ -139,7 +139,7 @@ pub async fn count_wanted_across_tenants(pool: &PgPool, max_age: Duration) -> Re
 /// disturbed, and those held longest come first, so that no device moves twice in a row.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn movable_across_tenants(pool: &PgPool, worker: WorkerId, limit: i64) -> Result<Vec<AccountId>> {
     let rows = sqlx::query_scalar!(
         r#"
@@ -160,7 +160,7 @@ pub async fn movable_across_tenants(pool: &PgPool, worker: WorkerId, limit: i64)
 /// The accounts that `worker` owns in Postgres, with their epochs.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn owned_by(pool: &PgPool, worker: WorkerId) -> Result<Vec<Claimed>> {
     let rows = sqlx::query_as!(
         Claimed,
@@ -175,7 +175,7 @@ pub async fn owned_by(pool: &PgPool, worker: WorkerId) -> Result<Vec<Claimed>> {
 /// Gives accounts back after their sockets were closed. Accounts of another owner do not change.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn release_across_tenants(pool: &PgPool, worker: WorkerId, accounts: &[AccountId]) -> Result<()> {
     let ids: Vec<uuid::Uuid> = accounts.iter().map(|a| a.0).collect();
     sqlx::query!(
@@ -192,7 +192,7 @@ pub async fn release_across_tenants(pool: &PgPool, worker: WorkerId, accounts: &
 /// under the given epoch, so that a newer claim stays.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn release_claims_across_tenants(pool: &PgPool, worker: WorkerId, claims: &[Claimed]) -> Result<()> {
     let ids: Vec<uuid::Uuid> = claims.iter().map(|claim| claim.account.0).collect();
     let epochs: Vec<i64> = claims.iter().map(|claim| claim.epoch).collect();
@@ -220,7 +220,7 @@ pub struct Lease {
 /// The lease of an account; `None` if the account is gone.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn get_across_tenants(pool: &PgPool, account: AccountId) -> Result<Option<Lease>> {
     let lease = sqlx::query_as!(
         Lease,
@@ -234,7 +234,7 @@ pub async fn get_across_tenants(pool: &PgPool, account: AccountId) -> Result<Opt
 /// that case.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn wanted_across_tenants(pool: &PgPool, account: AccountId) -> Result<bool> {
     let wanted = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND wanted <> 'offline') AS "wanted!""#,

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// Creates the lease of a new account, without an owner.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn create(transaction: &mut PgConnection, account: AccountId) -> Result<()> {
     sqlx::query!("INSERT INTO leases (account_id) VALUES ($1)", account.0).execute(transaction).await?;
     Ok(())
@@ -18,7 +18,7 @@ pub(crate) async fn create(transaction: &mut PgConnection, account: AccountId) -
 /// Raises the epoch, which fences the current owner.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account.
+/// [`Error::NotFound`] if the tenant has no such account.
 pub(crate) async fn raise(transaction: &mut PgConnection, tenant: TenantId, account: AccountId) -> Result<()> {
     let fenced = sqlx::query!(
         "UPDATE leases l SET epoch = l.epoch + 1 FROM accounts a
@@ -42,7 +42,7 @@ pub(crate) async fn lock_lease(transaction: &mut PgConnection, account: AccountI
 /// Takes these accounts away from their owners and fences them.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn take_away(transaction: &mut PgConnection, accounts: &[Uuid]) -> Result<()> {
     sqlx::query!("UPDATE leases SET epoch = epoch + 1, owner = NULL WHERE account_id = ANY($1)", accounts)
         .execute(transaction)
@@ -53,7 +53,7 @@ pub(crate) async fn take_away(transaction: &mut PgConnection, accounts: &[Uuid])
 /// Gives back all accounts of a worker.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn give_back_all(transaction: &mut PgConnection, worker: WorkerId) -> Result<()> {
     sqlx::query!("UPDATE leases SET owner = NULL, released_at = now() WHERE owner = $1", worker.0)
         .execute(transaction)

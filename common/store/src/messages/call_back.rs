@@ -32,7 +32,7 @@ impl Message {
 /// Cancels messages within the caller's transaction, and writes the events. Returns their tenants.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn call_back(transaction: &mut PgConnection, messages: &[Message]) -> Result<Vec<TenantId>> {
     if messages.is_empty() {
         return Ok(Vec::new());
@@ -73,7 +73,7 @@ pub(crate) async fn call_back(transaction: &mut PgConnection, messages: &[Messag
 /// `expires_at`.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn take_up(
     transaction: &mut PgConnection,
     tenant: TenantId,

@@ -62,7 +62,7 @@ impl Inbound {
 /// still writing.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
+/// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn received(pool: &PgPool, fence: Fence, messages: &[Inbound]) -> Result<()> {
     let data: Vec<Value> = messages.iter().map(|message| message.event(fence.account).data()).collect();
     let kind = Kind::MessageReceived.as_str();

@@ -20,7 +20,7 @@ const EXPIRED: &str = "not sent before expires_at";
 /// leaves time for late acknowledgements. Returns their tenants.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
     let tenants = sqlx::query!(
         r#"
@@ -58,7 +58,7 @@ pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<C
 /// outside of runs wait for a phone instead. Returns their tenants.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn strand_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
     let tenants = sqlx::query!(
         r#"

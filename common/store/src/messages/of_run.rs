@@ -18,7 +18,7 @@ pub(crate) struct Queued<'a> {
 /// Queues all texts for the first pending target, then for the next, within the caller's transaction.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn queue(
     transaction: &mut PgConnection,
     (tenant, account): (TenantId, AccountId),

@@ -44,7 +44,7 @@ pub struct Waiting {
 /// another phone are left out. A deleted account has none.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn waiting(pool: &PgPool, account: AccountId, busy: &[String], limit: i64) -> Result<Vec<Waiting>> {
     let rows = sqlx::query_as!(
         Waiting,
@@ -158,7 +158,7 @@ async fn write_ends(pool: &PgPool, fence: Fence, outcomes: &[Outcome], step: &tr
 /// nothing.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
+/// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn count_attempts(pool: &PgPool, fence: Fence, attempts: &[(MessageId, i32)]) -> Result<()> {
     let (ids, counts): (Vec<uuid::Uuid>, Vec<i32>) = attempts.iter().map(|(id, count)| (id.0, *count)).unzip();
     let held = sqlx::query_scalar!(
@@ -184,7 +184,7 @@ pub async fn count_attempts(pool: &PgPool, fence: Fence, attempts: &[(MessageId,
 /// How often a message of the account was blamed for the end of a connection.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn blamed(pool: &PgPool, account: AccountId, message: MessageId) -> Result<i32> {
     let blamed =
         sqlx::query_scalar!("SELECT blamed FROM messages WHERE account_id = $1 AND id = $2", account.0, message.0)
@@ -197,7 +197,7 @@ pub async fn blamed(pool: &PgPool, account: AccountId, message: MessageId) -> Re
 /// before, so that a second call does not count twice. Returns how often it was blamed; 0 if it is no longer queued.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
+/// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn blame(pool: &PgPool, fence: Fence, message: MessageId, before: i32) -> Result<i32> {
     let row = sqlx::query!(
         r#"
@@ -235,7 +235,7 @@ pub struct Receipt {
 /// report whole seconds of their own clocks. Returns the affected runs, which must be settled.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
+/// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Result<Vec<RunId>> {
     let ids: Vec<String> = receipts.iter().map(|r| r.whatsapp_id.clone()).collect();
     let read: Vec<bool> = receipts.iter().map(|r| r.read).collect();

@@ -9,7 +9,7 @@ use crate::error::Result;
 /// costs little if nothing is to do.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn prune(db: &PgPool, days: i32, limit: i64) -> Result<u64> {
     let removed = sqlx::query!(
         "DELETE FROM messages WHERE id IN (

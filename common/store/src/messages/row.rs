@@ -167,7 +167,7 @@ async fn insert(
 /// One message.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such message.
+/// [`Error::NotFound`] if the tenant has no such message.
 pub async fn get(db: &PgPool, tenant: TenantId, message: MessageId) -> Result<Message> {
     sqlx::query_as!(
         Message,
@@ -190,7 +190,7 @@ pub async fn get(db: &PgPool, tenant: TenantId, message: MessageId) -> Result<Me
 /// The `seq` of the account's newest message; `None` if it has no message.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn newest(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<Option<i64>> {
     let newest = sqlx::query_scalar!(
         "SELECT seq FROM messages WHERE tenant_id = $1 AND account_id = $2 ORDER BY seq DESC LIMIT 1",
@@ -203,7 +203,7 @@ pub async fn newest(db: &PgPool, tenant: TenantId, account: AccountId) -> Result
 /// A page of an account's messages, newest first; `before` is the `seq` of the last one seen.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account.
+/// [`Error::NotFound`] if the tenant has no such account.
 pub async fn list(
     db: &PgPool,
     tenant: TenantId,

@@ -30,7 +30,7 @@ const AT_ONCE: i64 = 1_000;
 /// of these runs are resumed.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn end(
     transaction: &mut PgConnection,
     (tenant, account): (TenantId, AccountId),
@@ -65,7 +65,7 @@ pub(crate) async fn end(
 /// locked before the lease, as everywhere.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn lock_of_other_phones(
     transaction: &mut PgConnection,
     account: AccountId,
@@ -95,7 +95,7 @@ pub(crate) async fn lock_of_other_phones(
 /// left. Returns their tenants.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn call_back_left(db: &PgPool, limit: i64) -> Result<Committed<Vec<TenantId>>> {
     let mut transaction = db.begin().await?;
     let left = sqlx::query_as!(

@@ -36,7 +36,7 @@ pub struct Notification {
 /// A page of a tenant's notifications, newest first.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn list(
     db: &PgPool,
     tenant: TenantId,
@@ -69,7 +69,7 @@ pub async fn list(
 /// Marks a notification as read. The time of the first call counts.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such notification.
+/// [`Error::NotFound`] if the tenant has no such notification.
 pub async fn read(db: &PgPool, tenant: TenantId, notification: Uuid) -> Result<()> {
     let read = sqlx::query!(
         "UPDATE notifications SET read_at = coalesce(read_at, now()) WHERE tenant_id = $1 AND id = $2",
@@ -84,7 +84,7 @@ pub async fn read(db: &PgPool, tenant: TenantId, notification: Uuid) -> Result<(
 /// Marks all notifications as read. Returns how many were unread.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn read_all(db: &PgPool, tenant: TenantId) -> Result<u64> {
     let read =
         sqlx::query!("UPDATE notifications SET read_at = now() WHERE tenant_id = $1 AND read_at IS NULL", tenant.0);
@@ -94,7 +94,7 @@ pub async fn read_all(db: &PgPool, tenant: TenantId) -> Result<u64> {
 /// Removes up to `limit` notifications older than `age`, read or unread. Returns how many.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn prune(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
     let removed = sqlx::query!(
         "DELETE FROM notifications WHERE id IN (

@@ -42,7 +42,7 @@ impl Notices {
     /// Writes all notifications.
     ///
     /// # Errors
-    /// When the database does not do it.
+    /// If the database fails.
     pub(crate) async fn write(self, transaction: &mut PgConnection) -> Result<()> {
         if self.ids.is_empty() {
             return Ok(());

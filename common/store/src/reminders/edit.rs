@@ -190,7 +190,7 @@ async fn rearm(transaction: &mut PgConnection, tenant: TenantId, reminder: Remin
 /// What a reminder has done until now, for an edit.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such reminder.
+/// [`Error::NotFound`] if the tenant has no such reminder.
 pub async fn past(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Past> {
     read_past(&mut *db.acquire().await?, tenant, reminder).await
 }

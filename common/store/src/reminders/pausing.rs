@@ -45,7 +45,7 @@ impl Resting {
 /// Pauses a reminder. It does not fire until its tenant resumes it. A run that is under way continues.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such reminder; [`Error::Conflict`] when it has ended or failed.
+/// [`Error::NotFound`] if the tenant has no such reminder; [`Error::Conflict`] if it has ended or failed.
 pub async fn pause(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Committed<()>> {
     let mut transaction = db.begin().await?;
     let found = lock(&mut transaction, &[reminder.0], Some(tenant)).await?.pop().ok_or(Error::NotFound)?;
@@ -84,7 +84,7 @@ pub async fn resume(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Resu
 /// paused it, or if another of its runs is still paused.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn lift(transaction: &mut PgConnection, reminders: &[Uuid]) -> Result<()> {
     if !reminders.is_empty() {
         let mut found = lock(transaction, reminders, None).await?;
@@ -184,7 +184,7 @@ pub(crate) struct CutOff<'a> {
 /// reminders.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn lock_all(
     transaction: &mut PgConnection,
     reminders: impl Iterator<Item = ReminderId>,
@@ -202,7 +202,7 @@ pub(crate) async fn lock_all(
 /// locked them.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn rest(transaction: &mut PgConnection, closed: &[CutOff<'_>], events: &mut Events) -> Result<()> {
     if closed.is_empty() {
         return Ok(());

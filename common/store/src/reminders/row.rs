@@ -193,7 +193,7 @@ async fn first_fire(transaction: &mut PgConnection, tenant: TenantId, plan: &Pla
 /// The database's clock, by which reminders fire.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn now(db: impl Into<Db<'_>>) -> Result<DateTime<Utc>> {
     let mut db = db.into().acquire().await?;
     Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut *db).await?)
@@ -202,7 +202,7 @@ pub async fn now(db: impl Into<Db<'_>>) -> Result<DateTime<Utc>> {
 /// Deletes a reminder. Nothing that is pending fires any more. The history of its runs stays.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such reminder.
+/// [`Error::NotFound`] if the tenant has no such reminder.
 pub async fn delete(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Committed<()>> {
     crate::retry::again(|| try_delete(db, tenant, reminder)).await?;
     Ok(Committed::new(()).signal([tenant]))
@@ -231,7 +231,7 @@ async fn try_delete(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Resu
 /// One reminder.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such reminder.
+/// [`Error::NotFound`] if the tenant has no such reminder.
 pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, reminder: ReminderId) -> Result<Reminder> {
     let found = read(db, tenant, &[reminder.0]).await?;
     found.into_iter().next().ok_or(Error::NotFound)
@@ -251,7 +251,7 @@ pub struct Filter {
 /// A page of a tenant's reminders, oldest first.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn list(
     db: &PgPool,
     tenant: TenantId,

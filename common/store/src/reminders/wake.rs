@@ -17,7 +17,7 @@ const CHANNEL: &str = "switchboard_due";
 /// Wakes every scheduler when the caller's transaction commits.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(super) async fn wake(transaction: &mut PgConnection) -> Result<()> {
     sqlx::query!("SELECT pg_notify($1, '')", CHANNEL).execute(transaction).await?;
     Ok(())
@@ -30,7 +30,7 @@ impl Wake {
     /// Starts to listen, on a connection that is taken from the pool for good.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database fails.
     pub async fn listen(db: &PgPool) -> Result<Self> {
         let mut listener = PgListener::connect_with(db).await?;
         listener.listen(CHANNEL).await?;

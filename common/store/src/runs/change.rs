@@ -145,7 +145,7 @@ pub struct Canceled {
 /// its reminder is resumed.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such run; [`Error::Conflict`] when it is over.
+/// [`Error::NotFound`] if the tenant has no such run; [`Error::Conflict`] if it is over.
 pub async fn cancel(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Result<Committed<Canceled>> {
     let mut db = db.into().acquire().await?;
     for _ in 1..TRIES {

@@ -90,7 +90,7 @@ async fn fire(db: &PgPool, limit: i64, step: &trace::Step) -> Result<Committed<F
 /// The time until the next occurrence of any tenant is due: zero if one is due now, `None` if no reminder is armed.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn next_due_in(db: &PgPool) -> Result<Option<Duration>> {
     let seconds = sqlx::query_scalar!(
         r#"SELECT extract(epoch FROM min(next_fire_at) - clock_timestamp())::double precision FROM reminders

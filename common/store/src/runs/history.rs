@@ -73,7 +73,7 @@ pub struct Filter {
 /// A page of a tenant's runs, newest first.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn list(db: &PgPool, tenant: TenantId, filter: Filter, limit: i64) -> Result<Vec<Run>> {
     read(db, tenant, None, filter, limit).await
 }
@@ -133,7 +133,7 @@ async fn read(
 /// A run, its texts at the time of firing, and its targets in order. Lists leave out both, since they may be long.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such run.
+/// [`Error::NotFound`] if the tenant has no such run.
 pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Result<(Run, Vec<String>, Vec<Target>)> {
     let mut db = db.into().acquire().await?;
     let found = read(&mut *db, tenant, Some(run), Filter::default(), 1).await?.pop().ok_or(Error::NotFound)?;

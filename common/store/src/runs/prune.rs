@@ -9,7 +9,7 @@ use crate::error::Result;
 /// Removes up to `limit` runs, with their targets, that finished more than `age` ago. Returns how many.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn prune(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
     let removed = sqlx::query!(
         "DELETE FROM runs WHERE id IN (

@@ -68,7 +68,7 @@ struct Target {
 /// has neither queued nor expired messages.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn unsettled_runs(db: &PgPool, limit: i64) -> Result<Vec<RunId>> {
     let runs = sqlx::query_scalar!(
         r#"

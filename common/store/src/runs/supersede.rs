@@ -28,7 +28,7 @@ pub(crate) enum Locked {
 /// Ends all unfinished runs of a reminder that is being edited or deleted, within the caller's transaction.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn cancel_open(
     transaction: &mut PgConnection,
     tenant: TenantId,
@@ -63,7 +63,7 @@ pub(crate) async fn cancel_open(
 /// count as sent until a result says otherwise.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn end(transaction: &mut PgConnection, tenant: TenantId, runs: &[Uuid], reason: &str) -> Result<()> {
     if runs.is_empty() {
         return Ok(());
@@ -76,7 +76,7 @@ pub(crate) async fn end(transaction: &mut PgConnection, tenant: TenantId, runs: 
 /// Cancels queued messages that were not handed over.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(super) async fn cancel_messages(
     transaction: &mut PgConnection,
     tenant: TenantId,
@@ -99,7 +99,7 @@ pub(super) async fn cancel_messages(
 /// becomes `part`, and its reason says how many.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(super) async fn finish_targets(
     transaction: &mut PgConnection,
     tenant: TenantId,

@@ -13,7 +13,7 @@ use domain::run::{Tally, TargetState};
 /// The tallies of the targets of these runs.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub(crate) async fn tallies(transaction: &mut PgConnection, runs: &[Uuid]) -> Result<HashMap<RunId, Tally>> {
     let rows = sqlx::query!(
         r#"SELECT run_id AS "run: RunId", state AS "state: TargetState" FROM run_targets WHERE run_id = ANY($1)"#,
@@ -31,7 +31,7 @@ pub(crate) async fn tallies(transaction: &mut PgConnection, runs: &[Uuid]) -> Re
 /// The kinds of chats among the targets of these runs, for notifications.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub(crate) async fn chats(transaction: &mut PgConnection, runs: &[Uuid]) -> Result<HashMap<RunId, Chats>> {
     let rows = sqlx::query!(
         r#"SELECT run_id AS "run: RunId", count(*) AS "total!", count(*) FILTER (WHERE chat LIKE '%@g.us') AS "groups!"

@@ -51,7 +51,7 @@ pub struct Delivery {
 /// The `seq` of the webhook's newest delivery; `None` if it has none.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn newest(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<Option<i64>> {
     let newest = sqlx::query_scalar!(
         "SELECT seq FROM webhook_deliveries WHERE tenant_id = $1 AND webhook_id = $2 ORDER BY seq DESC LIMIT 1",
@@ -64,7 +64,7 @@ pub async fn newest(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result
 /// A page of a webhook's deliveries, newest first; only those in one state, if given.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such webhook.
+/// [`Error::NotFound`] if the tenant has no such webhook.
 pub async fn list(
     db: &PgPool,
     tenant: TenantId,
@@ -99,7 +99,7 @@ pub async fn list(
 /// One delivery.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such delivery at this webhook.
+/// [`Error::NotFound`] if the tenant has no such delivery at this webhook.
 pub async fn get(
     db: impl Into<Db<'_>>,
     tenant: TenantId,
@@ -128,7 +128,7 @@ pub async fn get(
 /// Queues a test event for this webhook alone.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such webhook, [`Error::Conflict`] when it is disabled.
+/// [`Error::NotFound`] if the tenant has no such webhook, [`Error::Conflict`] if it is disabled.
 pub async fn test(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) -> Result<Committed<Delivery>> {
     let mut db = db.into().acquire().await?;
     if !super::get(&mut *db, tenant, webhook).await?.enabled {
@@ -154,7 +154,7 @@ pub async fn test(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) -
 /// Queues a delivery for an immediate attempt, and resets its attempts.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such delivery at this webhook, [`Error::Conflict`] when it was delivered.
+/// [`Error::NotFound`] if the tenant has no such delivery at this webhook, [`Error::Conflict`] if it was delivered.
 pub async fn retry(
     db: impl Into<Db<'_>>,
     tenant: TenantId,
@@ -203,7 +203,7 @@ pub struct Replayed {
 /// `webhook-id`. Deliveries that are still pending are left unchanged, so that a repeated call sends nothing twice.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such webhook, [`Error::Conflict`] when it is disabled.
+/// [`Error::NotFound`] if the tenant has no such webhook, [`Error::Conflict`] if it is disabled.
 pub async fn replay(
     db: impl Into<Db<'_>>,
     tenant: TenantId,

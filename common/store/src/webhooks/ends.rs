@@ -108,7 +108,7 @@ pub async fn failed(
 /// Schedules only the oldest waiting delivery at once, to try a receiver that seems to be back.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn try_one(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<()> {
     sqlx::query!(
         "UPDATE webhook_deliveries SET next_attempt_at = now() WHERE state = 'pending' AND id = (
@@ -125,7 +125,7 @@ pub async fn try_one(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Resul
 /// Schedules all waiting deliveries at once, because the receiver was replaced or is said to be back.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn try_at_once(connection: &mut PgConnection, tenant: TenantId, webhook: WebhookId) -> Result<()> {
     sqlx::query!(
         "UPDATE webhook_deliveries SET next_attempt_at = now()
@@ -142,7 +142,7 @@ pub async fn try_at_once(connection: &mut PgConnection, tenant: TenantId, webhoo
 /// `failing_for`. Returns false if an attempt has succeeded meanwhile.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn disable(
     db: &PgPool,
     tenant: TenantId,

@@ -58,7 +58,7 @@ pub struct Due {
 /// worker is claiming are skipped without waiting.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn claim_across_tenants(db: &PgPool, worker: WorkerId, limit: i64) -> Result<Vec<(TenantId, WebhookId)>> {
     let rows = sqlx::query!(
         r#"
@@ -95,7 +95,7 @@ pub async fn release_across_tenants(db: &PgPool, worker: WorkerId) -> Result<()>
 /// The number of waiting deliveries of this worker's webhooks.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn backlog_across_tenants(db: &PgPool, worker: WorkerId) -> Result<i64> {
     let count = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM webhook_deliveries d JOIN webhooks h ON h.id = d.webhook_id
@@ -111,7 +111,7 @@ pub async fn backlog_across_tenants(db: &PgPool, worker: WorkerId) -> Result<i64
 /// are counted up to `limit`.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn held(
     db: &PgPool,
     tenant: TenantId,
@@ -152,7 +152,7 @@ pub async fn held(
 /// The webhook's current [`Held::version`].
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn version(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<Option<i64>> {
     let version =
         sqlx::query_scalar!("SELECT version FROM webhooks WHERE tenant_id = $1 AND id = $2", tenant.0, webhook.0)
@@ -166,7 +166,7 @@ pub async fn version(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Resul
 /// false if the cursor was moved or the webhook claimed meanwhile.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn take(
     db: &PgPool,
     tenant: TenantId,
@@ -235,7 +235,7 @@ pub async fn take(
 /// next delivery is due.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn due(
     db: &PgPool,
     tenant: TenantId,

@@ -63,7 +63,7 @@ pub struct Change {
 /// Creates a webhook that carries events from now on. Returns it with its secret.
 ///
 /// # Errors
-/// [`Error::Conflict`] when the tenant has [`MAX_PER_TENANT`] already.
+/// [`Error::Conflict`] if the tenant has [`MAX_PER_TENANT`] already.
 pub async fn create(
     db: impl Into<Db<'_>>,
     tenant: TenantId,
@@ -108,7 +108,7 @@ pub async fn create(
 /// A page of a tenant's webhooks, oldest first.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn list(
     db: &PgPool,
     tenant: TenantId,
@@ -137,7 +137,7 @@ pub async fn list(
 /// One webhook.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such webhook.
+/// [`Error::NotFound`] if the tenant has no such webhook.
 pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) -> Result<Webhook> {
     let mut db = db.into().acquire().await?;
     sqlx::query_as!(
@@ -157,7 +157,7 @@ pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) ->
 /// Changes a webhook. A new address, or enabling it, resets its failures and schedules all waiting deliveries at once.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such webhook.
+/// [`Error::NotFound`] if the tenant has no such webhook.
 pub async fn change(
     db: &PgPool,
     tenant: TenantId,
@@ -199,7 +199,7 @@ pub async fn change(
 /// Gives a webhook a new secret and returns it. The previous secret also signs for 24 hours.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such webhook.
+/// [`Error::NotFound`] if the tenant has no such webhook.
 pub async fn rotate_secret(
     db: impl Into<Db<'_>>,
     tenant: TenantId,
@@ -233,7 +233,7 @@ pub async fn rotate_secret(
 /// Deletes a webhook with all its deliveries.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such webhook.
+/// [`Error::NotFound`] if the tenant has no such webhook.
 pub async fn delete(db: &PgPool, tenant: TenantId, webhook: WebhookId, operator: Operator) -> Result<()> {
     let mut transaction = db.begin().await?;
     let gone = sqlx::query!("DELETE FROM webhooks WHERE tenant_id = $1 AND id = $2", tenant.0, webhook.0);

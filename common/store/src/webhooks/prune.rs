@@ -10,7 +10,7 @@ use crate::error::Result;
 /// webhook is disabled. Returns how many.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn fail_left_deliveries(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
     let failed = sqlx::query!(
         "UPDATE webhook_deliveries SET state = 'failed', last_error = 'expired', finished_at = now()
@@ -29,7 +29,7 @@ pub async fn fail_left_deliveries(db: &PgPool, age: Duration, limit: i64) -> Res
 /// Removes up to `limit` deliveries that ended longer ago than `age`. Returns how many.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn prune_deliveries(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
     let removed = sqlx::query!(
         "DELETE FROM webhook_deliveries WHERE id IN (
@@ -46,7 +46,7 @@ pub async fn prune_deliveries(db: &PgPool, age: Duration, limit: i64) -> Result<
 /// Erases up to `limit` previous secrets that no longer sign. Returns how many.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn erase_old_secrets(db: &PgPool, limit: i64) -> Result<u64> {
     let erased = sqlx::query!(
         "UPDATE webhooks SET previous_secret = NULL, previous_secret_until = NULL WHERE id IN (
