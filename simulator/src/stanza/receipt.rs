@@ -31,9 +31,7 @@ pub(super) fn handle(peer: &mut Peer, receipt: &Node) {
     forward(peer, receipt, &own);
 }
 
-/// Handles `<ack class="receipt
-/// notification
-/// message">`: the client has received what we sent.
+/// Handles `<ack class="receipt|notification|message">`: the client has received what we sent.
 pub(super) fn acknowledged(peer: &mut Peer, ack: &Node) {
     let class = wire::string(ack, "class");
     let id = wire::string(ack, "id");

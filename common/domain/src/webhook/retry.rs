@@ -12,7 +12,7 @@ pub const HOLDS_ATTEMPTS: i32 = 3;
 /// How many attempts a delivery gets at least, and how old it must be before it fails. At the end of an outage, waiting
 /// deliveries are tried earlier than planned, so the attempts alone may be used up within minutes.
 const ATTEMPTS: (i32, Duration) = (12, Duration::from_secs(21 * HOUR_S));
-/// The same for a delivery that the receiver refuses. The time covers a night during which the receiver was
+/// The same limits for a delivery that the receiver refuses. The time covers a night during which the receiver was
 /// misconfigured.
 const REFUSALS: (i32, Duration) = (10, Duration::from_secs(6 * HOUR_S));
 /// The wait once all attempts are used and the delivery is not old enough to fail.

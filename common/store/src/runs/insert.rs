@@ -62,8 +62,8 @@ pub(super) async fn open_runs(transaction: &mut PgConnection, due: &[Due]) -> Re
     Ok(Open(counts.collect()))
 }
 
-/// Writes runs and targets. An occurrence that has a run already does not get a second one, since `(reminder_id,
-/// fire_at)` is unique.
+/// Writes runs and targets. An occurrence that has a run already does not get a second one, since
+/// `(reminder_id, fire_at)` is unique.
 pub(super) async fn insert_runs(transaction: &mut PgConnection, due: &[Due], sorted: &[Sorted]) -> Result<Vec<NewRun>> {
     let wanted = due.iter().zip(sorted).enumerate().flat_map(|(place, (due, sorted))| runs_of(place, due, sorted));
     let wanted: Vec<NewRun> = wanted.collect();
