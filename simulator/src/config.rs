@@ -1,4 +1,4 @@
-//! The configuration of the simulator.
+//! What the simulator can be told when it starts.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The address to listen on. Port 0 takes any free port.
+    /// Where to listen; port 0 takes any free port.
     pub listen: SocketAddr,
-    /// The file in which the world survives a restart. `None` keeps it in memory only.
+    /// The file in which the world survives a restart; none keeps it in memory.
     pub world: Option<PathBuf>,
-    /// The number of QR references that a client gets for pairing.
+    /// QR references offered to a client that wants to pair.
     pub qr_refs: usize,
-    /// How often a changed world is saved.
+    /// How often a changed world is written.
     pub save_every: Duration,
 }
 
