@@ -1,4 +1,4 @@
-//! Who is calling. The extractors here are the only source of a tenant's id in this crate.
+//! Authentication. The extractors here are the only source of tenant ids in this crate.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -13,49 +13,49 @@ use store::audit::Operator;
 use crate::context::Context;
 use crate::problem::{Problem, Result};
 
-/// Random bytes of a key.
+/// The number of random bytes in a key.
 const SECRET_BYTES: usize = 32;
 
-/// A fresh key: `sb_a_…` for an admin, `sb_t_…` for a tenant. It is shown once; only its digest is kept.
+/// A new key: `sb_a_…` for an admin, `sb_t_…` for a tenant. It is shown once, and only its digest is stored.
 #[must_use]
 pub fn generate(tenant: Option<TenantId>) -> String {
     let role = if tenant.is_some() { 't' } else { 'a' };
     format!("sb_{role}_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; SECRET_BYTES]>()))
 }
 
-/// The digest under which a key is stored. Keys are random, so a plain SHA-256 can't be guessed back.
+/// The digest under which a key is stored. Keys are random, so a plain SHA-256 can't be reversed by guessing.
 #[must_use]
 pub fn digest(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
 
-/// Someone with a tenant's key.
+/// A caller with a tenant's key.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller {
-    /// Whom the key speaks for.
+    /// The tenant of the key.
     pub tenant: TenantId,
     /// The key.
     pub key: ApiKeyId,
-    /// The key's digest, to ask again while a stream is open.
+    /// The key's digest, for checking it again while a stream is open.
     pub digest: [u8; 32],
 }
 
 impl Caller {
-    /// The caller as the audit trail names them.
+    /// The caller in the form of the audit trail.
     #[must_use]
     pub const fn operator(&self) -> Operator {
         Operator::Key(self.key)
     }
 }
 
-/// Someone with an admin's key.
+/// A caller with an admin key.
 #[derive(Debug, Clone, Copy)]
 pub struct Admin {
     key: ApiKeyId,
 }
 
 impl Admin {
-    /// Who acts, for the audit trail.
+    /// The caller in the form of the audit trail.
     pub const fn operator(&self) -> Operator {
         Operator::Key(self.key)
     }
@@ -92,7 +92,7 @@ async fn identify(headers: &HeaderMap, context: &Context) -> Result<(Identity, [
     Ok((identity, digest))
 }
 
-/// The key of a request, if it looks like one. `Authorization` goes first.
+/// The key of a request, if it has the form of one. `Authorization` takes precedence.
 pub(crate) fn presented(headers: &HeaderMap) -> Option<&str> {
     let key = match headers.get(header::AUTHORIZATION) {
         Some(value) => {

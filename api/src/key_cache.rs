@@ -1,4 +1,4 @@
-//! API keys that were looked up a moment ago.
+//! A cache of API keys that were looked up recently.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,15 +9,15 @@ use sqlx::PgPool;
 use store::Result;
 use store::api_keys::{self, Identity};
 
-/// A looked-up key is believed for this long. A revocation takes effect within it, and where a stream is open within this and
-/// the time between two checks of it: five seconds in all.
+/// How long a looked-up key stays valid in the cache. A revocation takes effect within this time. For an open stream,
+/// the time between two checks is added: five seconds in total.
 const CACHED_FOR: Duration = Duration::from_millis(2_500);
-/// Keys remembered at one time.
+/// The highest number of cached keys.
 const CACHE_LIMIT: usize = 10_000;
-/// `last_used_at` is kept to this precision.
+/// The precision of `last_used_at`.
 const TOUCH_EVERY: Duration = Duration::from_secs(60);
 
-/// Keys that were looked up a moment ago.
+/// Keys that were looked up recently.
 pub struct KeyCache {
     db: PgPool,
     known: Mutex<HashMap<[u8; 32], Known>>,
@@ -37,10 +37,10 @@ impl KeyCache {
         Self { db, known: Mutex::default() }
     }
 
-    /// Whom a key's digest speaks for; none when it is unknown or revoked.
+    /// The identity of a key by its digest; `None` if it is unknown or revoked.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database fails.
     pub async fn identify(&self, digest: &[u8; 32]) -> Result<Option<Identity>> {
         let known = self.lock().get(digest).copied();
         if let Some(known) = known
@@ -72,7 +72,7 @@ impl KeyCache {
         known.insert(digest, fresh);
     }
 
-    /// Beside the request: nobody waits for it, and it may fail.
+    /// Updates `last_used_at` in the background. It may fail.
     fn touch(&self, key: ApiKeyId) {
         let db = self.db.clone();
         tokio::spawn(async move {

@@ -1,5 +1,5 @@
-//! The REST API: stateless, so that any replica may answer and be killed at any moment. Whatever it answers with 2xx is
-//! a committed row; it never talks to WhatsApp.
+//! The REST API. It is stateless, so that any replica may answer, and may be killed at any moment. Each 2xx answer to a
+//! change is backed by a committed row. It never talks to WhatsApp.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub mod wire;
 pub use config::Config;
 pub use routes::document;
 
-/// Where the api listens.
+/// The listeners of the API.
 pub struct Listeners {
     /// For tenants: the API itself.
     pub tenants: TcpListener,
@@ -41,10 +41,11 @@ pub struct Listeners {
     pub ops: TcpListener,
 }
 
-/// Serves health at once and the API as soon as it can, until `stop` is cancelled; then finishes what was begun.
+/// Serves health at once and the API as soon as possible, until `stop` is canceled. Then finishes the requests under
+/// way.
 ///
 /// # Errors
-/// When a URL is malformed or the listener fails.
+/// If a URL is malformed or the listener fails.
 pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) -> anyhow::Result<()> {
     let Listeners { tenants, ops } = listeners;
     let (address, ops_address) = (tenants.local_addr()?, ops.local_addr()?);
@@ -71,7 +72,7 @@ pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) 
     Ok(())
 }
 
-/// Shows that the runtime still schedules; liveness reads it.
+/// Shows regularly that the runtime is not blocked, for the liveness check.
 async fn beat(pulse: Pulse) {
     let mut every = tokio::time::interval(std::time::Duration::from_secs(5));
     loop {
@@ -80,7 +81,7 @@ async fn beat(pulse: Pulse) {
     }
 }
 
-/// What readiness asks: whether Postgres and Redis answer and take writes.
+/// The readiness check: whether Postgres and Redis answer and take writes.
 fn ready_check(context: &context::Context) -> ops::ReadyCheck {
     let (db, redis) = (context.db.clone(), context.redis.clone());
     Arc::new(move || {

@@ -1,4 +1,4 @@
-//! The QR code to scan: as an image, as text, drawn for a terminal, or with what a client needs for a countdown.
+//! The QR code of a pairing: as an image, as text, drawn for a terminal, or as JSON with its number and expiry.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,13 +17,13 @@ use crate::extract::{Path, Query};
 use crate::problem::{Problem, Result};
 use crate::wire::qr::Qr;
 
-/// Pixels of a module's side.
+/// The side of a module in pixels.
 const SCALE: usize = 8;
-/// Blank modules around the code, as the standard asks for.
+/// The number of blank modules around the code, as the standard requires.
 const QUIET: usize = 4;
-/// The code's number within its pairing.
+/// The header with the code's number within its pairing.
 static QR_NUMBER: HeaderName = HeaderName::from_static("qr-number");
-/// When the code stops working.
+/// The header with the time when the code expires.
 static QR_EXPIRES_AT: HeaderName = HeaderName::from_static("qr-expires-at");
 
 /// How the code is shown.
@@ -91,7 +91,7 @@ pub async fn get(
     Ok(response)
 }
 
-/// Why there is no code at an account that there is.
+/// Why an existing account has no code.
 fn why_none(pairing: &Pairing) -> String {
     match (pairing.status, pairing.method, pairing.step) {
         (Status::Pending, Some(Method::Code), Some(Step::Code)) => {
@@ -111,7 +111,7 @@ fn why_none(pairing: &Pairing) -> String {
     }
 }
 
-/// The first accepted form that there is; quality values are read in the order in which clients write them.
+/// The first accepted format that is available. Quality values are ignored, since clients list formats in order.
 fn negotiate(headers: &HeaderMap) -> Result<Format> {
     let Some(accept) = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()) else {
         return Ok(Format::Png);
@@ -125,7 +125,7 @@ fn negotiate(headers: &HeaderMap) -> Result<Format> {
     form.ok_or(Problem::NotAcceptable("There are image/png, text/plain and application/json"))
 }
 
-/// The modules with the blank ones around them; true is dark.
+/// The modules, with the blank ones around them. True means dark.
 fn modules(text: &str) -> Result<Vec<Vec<bool>>> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L).map_err(|error| Problem::internal(&error))?;
     let width = code.width();
@@ -145,7 +145,7 @@ fn png(text: &str) -> Result<Vec<u8>> {
     let side = rows.len() * SCALE;
     let mut pixels = Vec::with_capacity(side * side.div_ceil(8));
     for row in &rows {
-        // A module is eight pixels wide: exactly one byte.
+        // a module is eight pixels wide: exactly one byte
         let line: Vec<u8> = row.iter().map(|dark| if *dark { 0x00 } else { 0xFF }).collect();
         for _ in 0..SCALE {
             pixels.extend_from_slice(&line);
@@ -164,7 +164,8 @@ fn png(text: &str) -> Result<Vec<u8>> {
     Ok(image)
 }
 
-/// Two rows per line, light modules drawn: on a dark terminal the code stands as on paper.
+/// A drawing with two rows of modules per line. Light modules are drawn, so that the code looks right on a dark
+/// terminal.
 fn terminal(text: &str) -> Result<String> {
     let rows = modules(text)?;
     let blank = vec![false; rows.len()];

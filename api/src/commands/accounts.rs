@@ -1,7 +1,8 @@
-//! Accounts: what there is, and moving one from worker to worker.
+//! Commands about accounts: listing them, and moving one from worker to worker.
 //!
-//! A move is asked for in a row and done by the workers: the owner finishes what is on its way, closes the socket and gives the
-//! account back; the heir claims it under a new epoch. So there is never more than one socket, whatever dies meanwhile.
+//! A move is requested in a row and carried out by the workers. The owner sends what it has begun, closes the socket
+//! and gives the account back. The new owner claims it under a new epoch. So there is never more than one socket,
+//! whichever process dies meanwhile.
 
 use std::io::Write;
 use std::time::Duration;
@@ -17,9 +18,9 @@ use super::postgres::{open, plainly};
 use super::table::{instant, or_dash, show};
 use crate::config::{Accounts, Rows};
 
-/// A worker looks for such wishes every two seconds, and a session takes some seconds to end.
+/// How long to wait for a move. Workers look for requests every two seconds, and a session takes some seconds to end.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The wait between two looks.
+/// The pause between two checks.
 const PAUSE: Duration = Duration::from_millis(250);
 
 pub(super) async fn run(command: Accounts, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
@@ -103,7 +104,7 @@ async fn owner(db: &PgPool, account: AccountId, database: &Database) -> anyhow::
     found.with_context(|| format!("there is no account {account}: `accounts list` shows them"))
 }
 
-/// Pure. The live worker with this id or host.
+/// Pure. The live worker with this id or host name.
 fn named_worker(workers: &[admin::Worker], named: &str) -> anyhow::Result<WorkerId> {
     let mut found = workers.iter().filter(|worker| worker.id.to_string() == named || worker.name == named);
     let Some(worker) = found.find(|worker| worker.state == "live") else {
@@ -115,7 +116,7 @@ fn named_worker(workers: &[admin::Worker], named: &str) -> anyhow::Result<Worker
     Ok(worker.id)
 }
 
-/// Pure. The live worker, other than this one, whose share of capacity in use is smallest.
+/// Pure. The live worker with room, other than `but`, that uses the smallest share of its capacity.
 fn roomiest(workers: &[admin::Worker], but: WorkerId) -> Option<WorkerId> {
     let used = |worker: &&admin::Worker| i64::from(worker.held) * 1_000_000 / i64::from(worker.capacity.max(1));
     let with_room = workers.iter().filter(|w| w.id != but && w.state == "live" && w.held < w.capacity);

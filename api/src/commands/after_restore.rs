@@ -1,4 +1,4 @@
-//! What an operator runs once Postgres is back from a backup.
+//! The command for operators after Postgres was restored from a backup.
 
 use std::io::Write;
 
@@ -7,8 +7,7 @@ use store::era;
 
 use super::postgres::{open, plainly};
 
-/// Brings the schema up to date and begins a new era of events, so that no position that a client holds lies among those
-/// which are given out next.
+/// Brings the schema up to date and begins a new era of events. So no position that a client holds is given out again.
 pub(super) async fn run(database: &Database, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     store::migrate(&database.url).await.map_err(|error| plainly(error, database))?;
     let db = open(database).await?;

@@ -1,4 +1,5 @@
-//! What happens, across tenants: kinds and ids; the data, which holds numbers and texts, only where it is asked for.
+//! Shows events across tenants, with kinds and ids. Their data may contain phone numbers and texts, so it is shown only
+//! on request.
 
 use std::io::Write;
 use std::time::Duration;
@@ -11,9 +12,9 @@ use super::postgres::{open, plainly};
 use super::table::{instant, or_dash, render};
 use crate::config::Events;
 
-/// The wait between two looks of who follows.
+/// The pause between two queries while following.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Events of one look.
+/// The highest number of events in one query.
 const BATCH: i64 = 10_000;
 
 pub(super) async fn run(command: Events, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {

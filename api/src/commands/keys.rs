@@ -1,4 +1,4 @@
-//! Keys: for the first admin, and for emergencies.
+//! Commands about API keys, for the first admin and for emergencies.
 
 use std::io::Write;
 

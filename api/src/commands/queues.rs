@@ -1,4 +1,4 @@
-//! What waits: bells in Redis, which may be lost, and rows in Postgres, which may not.
+//! Shows what waits: bells in Redis, which may be lost, and rows in Postgres, which may not.
 
 use std::io::Write;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::postgres::{open, plainly};
 use super::table::show;
 use crate::config::Queues;
 
-/// One queue, or one kind of rows.
+/// One queue, or one kind of waiting rows.
 #[derive(Serialize)]
 struct Row {
     /// `redis` or `postgres`.

@@ -1,4 +1,4 @@
-//! Tenants.
+//! Commands about tenants.
 
 use std::io::Write;
 
@@ -11,7 +11,7 @@ use super::table::{instant, show};
 use crate::config::Tenants;
 use crate::wire::tenant::Tenant;
 
-/// Tenants in one answer.
+/// The highest number of tenants in one answer.
 const LIMIT: i64 = 100_000;
 
 pub(super) async fn run(command: Tenants, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {

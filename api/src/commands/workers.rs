@@ -1,4 +1,4 @@
-//! Workers.
+//! Commands about workers.
 
 use std::io::Write;
 use std::time::Duration;

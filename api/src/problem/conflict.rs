@@ -1,8 +1,8 @@
-//! Pure. A conflict's title: the same for all problems of its type.
+//! Pure. The title of a conflict, the same for all problems of its type.
 
 use domain::conflict::Conflict;
 
-/// What a person reads first.
+/// The title, in words for a person.
 pub(super) const fn title(conflict: &Conflict) -> &'static str {
     match conflict {
         Conflict::NotConnected { .. } => "The account has no phone",

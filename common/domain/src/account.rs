@@ -1,13 +1,13 @@
-//! Pure. An account's life: its states, what a client may do in each, and what a label may be.
+//! Pure. An account: its states, what a client may do in each, and which labels are allowed.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::visible::is_visible;
 
-/// Longest label, in characters.
+/// The longest label, in characters.
 pub const MAX_LABEL: usize = 100;
-/// How long a pairing may take, in seconds; the one authority on when it ends.
+/// How long a pairing may take, in seconds. No other constant defines this.
 pub const PAIRING_WINDOW_S: u32 = 300;
 
 /// What an account is right now.
@@ -33,11 +33,11 @@ pub enum Status {
 }
 
 impl Status {
-    /// Each of them, in the order of an account's life.
+    /// All states, in the order of an account's life.
     pub const ALL: [Self; 6] =
         [Self::Unpaired, Self::Pending, Self::Connected, Self::Disconnected, Self::LoggedOut, Self::Banned];
 
-    /// The word that the row holds.
+    /// The value in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -50,7 +50,7 @@ impl Status {
         }
     }
 
-    /// Whether a pairing may start; while one is under way it may start over.
+    /// Whether a pairing may start. A pairing that is under way may be started again.
     #[must_use]
     pub const fn may_pair(self) -> bool {
         match self {
@@ -59,7 +59,7 @@ impl Status {
         }
     }
 
-    /// Whether a socket is open, or being opened for a pairing.
+    /// Whether a socket is open, or is being opened for a pairing.
     #[must_use]
     pub const fn is_live(self) -> bool {
         match self {
@@ -68,8 +68,8 @@ impl Status {
         }
     }
 
-    /// Whether a message may be queued: only while the account is going to be online without anyone's doing. While a pairing is
-    /// under way this holds if a phone was linked before.
+    /// Whether a message may be queued: the account must come online without anyone's action. During a pairing this is
+    /// true only if a phone was linked before, which the caller must check.
     #[must_use]
     pub const fn may_send(self) -> bool {
         match self {
@@ -108,7 +108,7 @@ pub struct Wait {
     pub until: Option<DateTime<Utc>>,
 }
 
-/// What keeps an account from sending at this moment; none: nothing does. A ban stands in the way longest and is named first.
+/// What keeps an account from sending now; `None` if nothing does. A ban takes precedence over a hold.
 #[must_use]
 pub fn waits(
     status: Status,
@@ -150,8 +150,8 @@ pub enum Action {
     Delete,
 }
 
-/// What may be done in this state, in the order in which buttons stand. Unpair and delete succeed from every
-/// state; unpair is offered only where it would change something.
+/// What may be done in this state, in the order of the buttons. Unpair and delete succeed in every state, but unpair is
+/// offered only where it changes something.
 #[must_use]
 pub const fn actions(status: Status) -> &'static [Action] {
     use Action::{Delete, Pair, Rename, Send, Sync, Unpair};
@@ -196,7 +196,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// The word that the row holds.
+    /// The value in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -206,13 +206,13 @@ impl Method {
     }
 }
 
-/// Why a text is no label or name.
+/// Why a text is not accepted as a label or name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LabelError {
-    /// Nothing but white space.
+    /// It is empty, or nothing in it is visible.
     #[error("must not be empty")]
     Empty,
-    /// Longer than allowed; holds the most characters.
+    /// Longer than allowed. Holds the highest number of characters.
     #[error("must have at most {0} characters")]
     TooLong(usize),
     /// Contains a line break, a tab or another control character.
@@ -220,18 +220,18 @@ pub enum LabelError {
     Control,
 }
 
-/// A label without the white space around it.
+/// Checks a label and returns it without surrounding white space.
 ///
 /// # Errors
-/// When nothing is left, it is longer than [`MAX_LABEL`] characters, or it has control characters.
+/// If nothing in it is visible, it is longer than [`MAX_LABEL`] characters, or it has control characters.
 pub fn label(text: &str) -> Result<String, LabelError> {
     name(text, MAX_LABEL)
 }
 
-/// The same rule for other names that people give, with a limit of their own.
+/// Checks another name in the same way, with at most `most` characters.
 ///
 /// # Errors
-/// As [`label`].
+/// As for [`label`].
 pub fn name(text: &str, most: usize) -> Result<String, LabelError> {
     let text = text.trim();
     if !is_visible(text) {
@@ -258,13 +258,13 @@ mod tests {
         }
     }
 
-    /// R32: the offered actions agree with the rules behind them, and every state can be left for good.
+    /// R32: the offered actions agree with the rules behind them, and every state has a way out.
     #[test]
     fn actions_agree_with_the_rules() {
         for status in Status::ALL {
             let actions = actions(status);
             assert_eq!(actions.contains(&Action::Pair), status.may_pair(), "{status:?}");
-            // while a phone is being linked it is not known whether it is the first
+            // during a pairing it is not known here whether a phone was linked before
             let sends = status.may_send() && status != Status::Pending;
             assert_eq!(actions.contains(&Action::Send), sends, "{status:?}");
             assert_eq!(actions.contains(&Action::Sync), status == Status::Connected, "{status:?}");
@@ -273,7 +273,7 @@ mod tests {
         }
     }
 
-    /// R74: who waits is told for what and until when; what lies behind is no reason.
+    /// R74: the reason for waiting is returned with its end; a time in the past is no reason.
     #[test]
     fn what_an_account_waits_for() {
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();

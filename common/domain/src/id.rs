@@ -1,4 +1,4 @@
-//! Typed ids: a tenant's id can't be passed where an account's is meant. All are UUIDv7, so they sort by age.
+//! Typed ids. A tenant's id can't be passed as an account's. All are UUIDv7, so they sort by age.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,7 +18,7 @@ macro_rules! id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// A fresh id.
+            /// A new id.
             #[must_use]
             #[expect(clippy::new_without_default, reason = "a fresh id is no default value")]
             pub fn new() -> Self {

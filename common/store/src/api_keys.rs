@@ -1,4 +1,5 @@
-//! API keys. A secret is never stored: the row holds its SHA-256, which is enough as secrets are random.
+//! API keys. The row contains the SHA-256 of the secret, never the secret itself. A fast hash is enough, since secrets
+//! are random.
 
 use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgPool};
@@ -8,14 +9,14 @@ use super::db::Db;
 use super::error::{Error, Result};
 use domain::id::{ApiKeyId, TenantId};
 
-/// A key, without its secret.
+/// A key without its secret.
 #[derive(Debug, Clone)]
 pub struct ApiKey {
-    /// Its id; what the audit trail names.
+    /// Its id, which the audit trail contains.
     pub id: ApiKeyId,
-    /// Whose it is; null for an admin's.
+    /// Its tenant; `None` for an admin key.
     pub tenant_id: Option<TenantId>,
-    /// What people call it.
+    /// The name that people gave it.
     pub name: String,
     /// When it was created.
     pub created_at: DateTime<Utc>,
@@ -25,19 +26,19 @@ pub struct ApiKey {
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
-/// Whom a valid key speaks for.
+/// The identity behind a valid key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     /// The key.
     pub key: ApiKeyId,
-    /// Its tenant; none for an admin's.
+    /// Its tenant; `None` for an admin key.
     pub tenant: Option<TenantId>,
 }
 
-/// Stores a new key: of a tenant, or without one an admin's.
+/// Stores a new key of a tenant, or an admin key if `tenant` is `None`.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such tenant.
+/// [`Error::NotFound`] if there is no such tenant.
 pub async fn create(
     db: impl Into<Db<'_>>,
     tenant: Option<TenantId>,
@@ -72,10 +73,11 @@ pub async fn create(
     Ok(key)
 }
 
-/// Whom a secret speaks for; none when it is unknown or revoked. Crosses tenants: this is where a tenant comes from.
+/// The identity behind a secret; `None` if the key is unknown or revoked. Crosses tenants, since it determines the
+/// tenant.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn identify_of_all_tenants(db: &PgPool, secret_hash: &[u8; 32]) -> Result<Option<Identity>> {
     let identity = sqlx::query_as!(
         Identity,
@@ -90,10 +92,10 @@ pub async fn identify_of_all_tenants(db: &PgPool, secret_hash: &[u8; 32]) -> Res
     Ok(identity)
 }
 
-/// Notes that a key was used, unless that was noted within the last minute.
+/// Updates when a key was last used, at most once a minute.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn touch_of_all_tenants(db: &PgPool, key: ApiKeyId) -> Result<()> {
     sqlx::query!(
         "UPDATE api_keys SET last_used_at = now()
@@ -108,7 +110,7 @@ pub async fn touch_of_all_tenants(db: &PgPool, key: ApiKeyId) -> Result<()> {
 /// A tenant's keys, revoked ones included, oldest first; at most 1,000.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such tenant.
+/// [`Error::NotFound`] if there is no such tenant.
 pub async fn list(db: &PgPool, tenant: TenantId) -> Result<Vec<ApiKey>> {
     super::tenants::get(db, tenant).await?;
     let keys = sqlx::query_as!(
@@ -125,10 +127,10 @@ pub async fn list(db: &PgPool, tenant: TenantId) -> Result<Vec<ApiKey>> {
     Ok(keys)
 }
 
-/// Every key of the installation, oldest first; for the command line.
+/// All keys of the installation, oldest first, at most 10,000. For the command line.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn list_of_all_tenants(db: &PgPool) -> Result<Vec<ApiKey>> {
     let keys = sqlx::query_as!(
         ApiKey,
@@ -143,18 +145,18 @@ pub async fn list_of_all_tenants(db: &PgPool) -> Result<Vec<ApiKey>> {
     Ok(keys)
 }
 
-/// Revokes a tenant's key; revoking it again changes nothing.
+/// Revokes a tenant's key. Revoking it again changes nothing.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such key.
+/// [`Error::NotFound`] if the tenant has no such key.
 pub async fn revoke(db: &PgPool, tenant: TenantId, key: ApiKeyId, operator: Operator) -> Result<()> {
     revoke_any(db, Some(tenant), key, operator).await
 }
 
-/// Revokes any key of the installation; for the command line.
+/// Revokes any key of the installation. For the command line.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such key.
+/// [`Error::NotFound`] if there is no such key.
 pub async fn revoke_of_all_tenants(db: &PgPool, key: ApiKeyId, operator: Operator) -> Result<()> {
     revoke_any(db, None, key, operator).await
 }

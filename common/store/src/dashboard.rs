@@ -1,4 +1,4 @@
-//! What a tenant sees first: how many of what stand where.
+//! The counts on a tenant's dashboard.
 
 use sqlx::PgPool;
 
@@ -10,18 +10,18 @@ use domain::reminder::life;
 /// Counts of one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts {
-    /// Accounts by status, where there are any.
+    /// The number of accounts by status, for statuses that occur.
     pub accounts: Vec<(account::Status, i64)>,
-    /// Reminders by status, where there are any.
+    /// The number of reminders by status, for statuses that occur.
     pub reminders: Vec<(life::Status, i64)>,
-    /// Notifications that nobody has read.
+    /// The number of unread notifications.
     pub unread: i64,
 }
 
-/// Counts.
+/// Counts a tenant's accounts, reminders and unread notifications.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn counts(db: &PgPool, tenant: TenantId) -> Result<Counts> {
     let accounts = sqlx::query!(
         r#"SELECT s.status AS "status!: account::Status", count(*) AS "count!"

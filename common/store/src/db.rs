@@ -1,15 +1,15 @@
-//! A step with a connection of its own, or within a transaction.
+//! Lets a step run on a connection of its own, or within a transaction.
 
 use sqlx::pool::MaybePoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres};
 
 use super::error::Result;
 
-/// Where a step is carried out.
+/// The connection of a step.
 pub enum Db<'c> {
-    /// With a connection of its own.
+    /// The step acquires a connection from the pool.
     Alone(&'c PgPool),
-    /// On this connection: the step becomes a part of its transaction.
+    /// The step uses this connection, as part of its transaction.
     Within(&'c mut PgConnection),
 }
 

@@ -2,11 +2,11 @@
 
 use domain::id::AccountId;
 
-/// The right to write for one account's live session: the account and the epoch under which it was claimed.
+/// The right to write for an account: the account, and the epoch under which it was claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fence {
-    /// Whose session.
+    /// The account.
     pub account: AccountId,
-    /// The claim's number; a later claim has a higher one.
+    /// The number of the claim. A later claim has a higher one.
     pub epoch: i64,
 }

@@ -1,4 +1,4 @@
-//! Groups of an account, as WhatsApp last told them.
+//! The groups of an account, as WhatsApp last reported them.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -15,22 +15,22 @@ use domain::job::Bell;
 /// A group.
 #[derive(Debug, Clone)]
 pub struct Group {
-    /// Its address: what `to` of a message takes.
+    /// Its address, which a message takes as `to`.
     pub jid: String,
     /// Its name.
     pub subject: String,
-    /// How many take part.
+    /// The number of its members.
     pub size: i32,
-    /// Whether this account may write to it.
+    /// Whether the account may write to it.
     pub can_post: bool,
-    /// When WhatsApp last told.
+    /// When WhatsApp last reported it.
     pub synced_at: DateTime<Utc>,
 }
 
-/// A page of an account's groups, in the order of their addresses.
+/// A page of an account's groups, ordered by address.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account.
+/// [`Error::NotFound`] if the tenant has no such account.
 pub async fn list(
     db: &PgPool,
     tenant: TenantId,
@@ -56,10 +56,10 @@ pub async fn list(
     Ok(groups)
 }
 
-/// Asks for the groups to be read anew. The owner looks at the row.
+/// Requests that the groups are read again. The account's owner reads the row.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account, [`Conflict::NotConnected`] when no phone is linked.
+/// [`Error::NotFound`] if the tenant has no such account, [`Conflict::NotConnected`] if no phone is linked.
 pub async fn want_sync(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<Committed<()>> {
     let status = sqlx::query_scalar!(
         r#"
@@ -81,23 +81,23 @@ pub async fn want_sync(db: &PgPool, tenant: TenantId, account: AccountId) -> Res
     Err(Conflict::NotConnected { first_pairing: false }.into())
 }
 
-/// A group as WhatsApp tells it.
+/// A group as WhatsApp reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// `…@g.us`
     pub jid: String,
     /// Its name.
     pub subject: String,
-    /// Members.
+    /// The number of its members.
     pub size: i32,
-    /// Whether this account may post.
+    /// Whether the account may write to it.
     pub can_post: bool,
 }
 
-/// Replaces the account's groups by what WhatsApp just told.
+/// Replaces the account's groups by those that WhatsApp has just reported.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
+/// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn replace(pool: &PgPool, fence: Fence, groups: &[Facts]) -> Result<()> {
     let told = Event::GroupsSynced(GroupsSynced { account_id: fence.account, groups: groups.len() });
     let jids: Vec<String> = groups.iter().map(|g| g.jid.clone()).collect();

@@ -1,5 +1,5 @@
-//! All SQL of the house. A table is written in the folder, or the file, of its noun; the tenant's id comes first in every signature
-//! (cross-tenant ones say so by name).
+//! All SQL of the project. Each table is written in the folder or file of its noun. The tenant's id comes first in
+//! every signature. Functions that cross tenants say so in their names.
 
 pub mod accounts;
 pub mod admin;

@@ -1,4 +1,4 @@
-//! Tenants. Only admins see this table, so these functions cross tenants by nature.
+//! Tenants. Only admins use this table, so these functions cross tenants.
 
 use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection, PgPool};
@@ -15,29 +15,29 @@ use domain::id::TenantId;
 pub struct Tenant {
     /// Its id.
     pub id: TenantId,
-    /// What people call it.
+    /// The name.
     pub name: String,
-    /// Days that its messages are kept; null: as long as the installation's (`MESSAGES_KEPT_DAYS`).
+    /// How many days its messages are kept; `None`: as long as the installation's (`MESSAGES_KEPT_DAYS`).
     pub messages_kept_days: Option<i32>,
-    /// Days that its audit trail is kept; null: as long as the installation's (`AUDIT_KEPT_DAYS`).
+    /// How many days its audit trail is kept; `None`: as long as the installation's (`AUDIT_KEPT_DAYS`).
     pub audit_kept_days: Option<i32>,
     /// When it was created.
     pub created_at: DateTime<Utc>,
 }
 
-/// What may be changed of how long a tenant's rows are kept, in days; the outer none: it stays.
+/// A change of how long a tenant's rows are kept, in days. The outer `None` means no change.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Kept {
-    /// Messages.
+    /// For messages.
     pub messages_days: Option<Option<i32>>,
-    /// The audit trail.
+    /// For the audit trail.
     pub audit_days: Option<Option<i32>>,
 }
 
 /// Creates a tenant.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn create(db: impl Into<Db<'_>>, id: TenantId, name: &str, operator: Operator) -> Result<Tenant> {
     let mut db = db.into().acquire().await?;
     let mut transaction = db.begin().await?;
@@ -47,10 +47,10 @@ pub async fn create(db: impl Into<Db<'_>>, id: TenantId, name: &str, operator: O
     get(&mut *db, id).await
 }
 
-/// Changes how long a tenant's messages and audit trail are kept; none: as long as the installation's.
+/// Changes how long a tenant's messages and audit trail are kept. An inner `None` means as long as the installation's.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is none.
+/// [`Error::NotFound`] if there is none.
 pub async fn keep(db: &PgPool, id: TenantId, kept: &Kept, operator: Operator) -> Result<Tenant> {
     let mut transaction = db.begin().await?;
     let name = sqlx::query_scalar!(
@@ -79,7 +79,7 @@ async fn noted(transaction: &mut PgConnection, id: TenantId, name: &str, operato
 /// One tenant.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is none.
+/// [`Error::NotFound`] if there is none.
 pub async fn get(db: impl Into<Db<'_>>, id: TenantId) -> Result<Tenant> {
     let mut db = db.into().acquire().await?;
     sqlx::query_as!(
@@ -95,7 +95,7 @@ pub async fn get(db: impl Into<Db<'_>>, id: TenantId) -> Result<Tenant> {
 /// A page of all tenants, oldest first.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn list(db: &PgPool, after: Option<(DateTime<Utc>, Uuid)>, limit: i64) -> Result<Vec<Tenant>> {
     let (at, id) = after.unzip();
     let tenants = sqlx::query_as!(
@@ -114,11 +114,11 @@ pub async fn list(db: &PgPool, after: Option<(DateTime<Utc>, Uuid)>, limit: i64)
     Ok(tenants)
 }
 
-/// Removes a tenant with everything it has but its audit trail. Refused while a phone is linked or being unlinked: its owner would keep a
-/// linked device that nobody answers any more.
+/// Deletes a tenant with all its data except the audit trail. This is refused while a phone is linked or being
+/// unlinked, since the phone would keep a linked device that nobody serves any more.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is none, [`Error::Conflict`] when an account is still linked.
+/// [`Error::NotFound`] if there is none, [`Error::Conflict`] if an account is still linked.
 pub async fn delete(db: &PgPool, id: TenantId, operator: Operator) -> Result<()> {
     let mut transaction = db.begin().await?;
     let deleted = sqlx::query_scalar!(

@@ -1,4 +1,4 @@
-//! Pure. A run's life: what its targets make of it.
+//! Pure. The status of a run, and how it follows from its targets.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ pub enum TargetState {
 }
 
 impl TargetState {
-    /// The word as it is stored and shown.
+    /// The value in the database and in answers.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -64,7 +64,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// Each of them.
+    /// All statuses.
     pub const ALL: [Self; 8] = [
         Self::Pending,
         Self::Running,
@@ -76,7 +76,7 @@ impl Status {
         Self::Missed,
     ];
 
-    /// The word as it is stored and shown.
+    /// The value in the database and in answers.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -91,7 +91,7 @@ impl Status {
         }
     }
 
-    /// Whether nothing more will happen to the run.
+    /// Whether the run has ended for good.
     #[must_use]
     pub fn finished(self) -> bool {
         match self {
@@ -107,12 +107,12 @@ impl fmt::Display for Status {
     }
 }
 
-/// How many targets stand where.
+/// The number of targets in each state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
     /// Not sent yet.
     pub pending: usize,
-    /// Sent whole.
+    /// All texts were sent.
     pub sent: usize,
     /// Not sent, or not whole.
     pub failed: usize,
@@ -136,13 +136,14 @@ impl Tally {
         tally
     }
 
-    /// All of them.
+    /// The number of all targets.
     #[must_use]
     pub fn total(self) -> usize {
         self.pending + self.sent + self.failed + self.skipped
     }
 
-    /// What the targets make of their run: unfinished while one is pending, then `success`, `partial` or `failed`.
+    /// The status of a run that follows from its targets: `running` while one is pending, then `success`, `partial` or
+    /// `failed`.
     #[must_use]
     pub fn status(self) -> Status {
         if self.pending > 0 {
@@ -156,8 +157,8 @@ impl Tally {
         }
     }
 
-    /// What becomes of a run whose delivery window closed: `paused` if something was delivered, be it one text of a
-    /// target that is pending still; else `failed`. A run without pending targets is what its targets say.
+    /// The status of a run whose delivery window closed: `paused` if anything was delivered, even one text of a pending
+    /// target; otherwise `failed`. Without pending targets, the targets decide as usual.
     #[must_use]
     pub fn status_when_window_closes(self, delivered: bool) -> Status {
         if self.pending == 0 {
@@ -182,7 +183,7 @@ impl Tally {
     }
 }
 
-/// What a target's messages make of it: how many are still queued, how many WhatsApp's server took, how many failed.
+/// The state of a target by its messages: how many are queued, how many WhatsApp's server took, how many failed.
 #[must_use]
 pub fn target_state(queued: i64, sent: i64, failed: i64) -> TargetState {
     if queued > 0 {

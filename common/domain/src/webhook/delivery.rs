@@ -1,4 +1,4 @@
-//! Pure. The life of a delivery.
+//! Pure. The states of a delivery.
 
 use serde::{Deserialize, Serialize};
 

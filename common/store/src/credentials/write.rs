@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 use crate::fence::Fence;
 
 impl CredentialStore {
-    /// Writes records, replacing those of the same name. Of several with one name the last counts.
+    /// Writes records and replaces those with the same names. If a name occurs more than once, the last record counts.
     ///
     /// # Errors
-    /// `Fenced` under an old epoch, then nothing was written; else when the database fails.
+    /// `Fenced` under an old epoch, and nothing was written; otherwise if the database fails.
     pub async fn put_many(&self, kind: i16, records: Vec<Record>) -> Result<()> {
         let _turn = self.turn().await?;
         let Some(columns) = self.columns(kind, records)? else { return Ok(()) };
@@ -42,18 +42,18 @@ impl CredentialStore {
         fenced(held)
     }
 
-    /// Writes one record, replacing that of the same name.
+    /// Writes one record and replaces that of the same name.
     ///
     /// # Errors
-    /// Like [`Self::put_many`].
+    /// As for [`Self::put_many`].
     pub async fn put(&self, kind: i16, record: Record) -> Result<()> {
         self.put_many(kind, vec![record]).await
     }
 
-    /// Writes those records whose names are new, and answers the names that were there already.
+    /// Writes the records whose names are new, and returns the names that existed already.
     ///
     /// # Errors
-    /// `Fenced` under an old epoch, then nothing was written; else when the database fails.
+    /// `Fenced` under an old epoch, and nothing was written; otherwise if the database fails.
     pub async fn add_new(&self, kind: i16, records: Vec<Record>) -> Result<Vec<String>> {
         let _turn = self.turn().await?;
         let Some(columns) = self.columns(kind, records)? else { return Ok(Vec::new()) };
@@ -85,10 +85,10 @@ impl CredentialStore {
         Ok(done.present)
     }
 
-    /// Deletes records by name and answers how many there were.
+    /// Deletes records by name and returns how many existed.
     ///
     /// # Errors
-    /// `Fenced` under an old epoch, then nothing was deleted; else when the database fails.
+    /// `Fenced` under an old epoch, and nothing was deleted; otherwise if the database fails.
     pub async fn delete_many(&self, kind: i16, names: &[String]) -> Result<u64> {
         let _turn = self.turn().await?;
         let done = sqlx::query!(
@@ -112,11 +112,11 @@ impl CredentialStore {
         Ok(done.gone.unsigned_abs())
     }
 
-    /// Deletes the records of a kind whose names begin with `prefix` (all for an empty one) and whose number is above 0
-    /// and below `before`, where that is given: 0 means "kept for good". Answers how many there were.
+    /// Deletes the records of a kind whose names begin with `prefix` (all if it is empty). If `before` is given, only
+    /// those whose number is above 0 and below `before`: number 0 means "kept for good". Returns how many were deleted.
     ///
     /// # Errors
-    /// `Fenced` under an old epoch, then nothing was deleted; else when the database fails.
+    /// `Fenced` under an old epoch, and nothing was deleted; otherwise if the database fails.
     pub async fn delete_matching(&self, kind: i16, prefix: &str, before: Option<i64>) -> Result<u64> {
         let _turn = self.turn().await?;
         let done = sqlx::query!(
@@ -142,10 +142,12 @@ impl CredentialStore {
         Ok(done.gone.unsigned_abs())
     }
 
-    /// Deletes a record and answers it: of several callers one gets it. One that no key here opens stays where it is.
+    /// Deletes a record and returns it. Only one of several callers gets it. A record that no known key opens is not
+    /// deleted.
     ///
     /// # Errors
-    /// `Fenced` under an old epoch, then nothing was deleted; else when the database fails or the record does not open.
+    /// `Fenced` under an old epoch, and nothing was deleted; otherwise if the database fails or the record can't be
+    /// opened.
     pub async fn take(&self, kind: i16, name: &str) -> Result<Option<Record>> {
         let _turn = self.turn().await?;
         let done = sqlx::query!(
@@ -180,10 +182,10 @@ impl CredentialStore {
     }
 }
 
-/// Deletes a session's credentials: they are of no use any more (logged out, duplicate, timed out).
+/// Deletes all credentials of a session, after they have become useless (logged out, duplicate, timed out).
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
+/// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn scrub(pool: &PgPool, fence: Fence) -> Result<()> {
     let held = sqlx::query_scalar!(
         r#"
@@ -199,18 +201,19 @@ pub async fn scrub(pool: &PgPool, fence: Fence) -> Result<()> {
     if held == 1 { Ok(()) } else { Err(Error::Fenced) }
 }
 
-/// Deletes an account's credentials within the caller's transaction, which has fenced its owner; answers whether there were any.
+/// Deletes an account's credentials within the caller's transaction, which has fenced the owner. Returns whether there
+/// were any.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn forget(transaction: &mut PgConnection, account: AccountId) -> Result<bool> {
     forget_all(transaction, &[account.0]).await
 }
 
-/// The same of many accounts.
+/// Deletes the credentials of many accounts as [`forget`] does.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn forget_all(transaction: &mut PgConnection, accounts: &[Uuid]) -> Result<bool> {
     let gone =
         sqlx::query!("DELETE FROM credentials WHERE account_id = ANY($1)", accounts).execute(transaction).await?;

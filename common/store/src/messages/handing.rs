@@ -1,5 +1,5 @@
-//! What of a run is handed over to a connection: that is written first, so that whoever edits the reminder or cancels the run at
-//! the same time knows what has left. A row that was called back before is not handed over any more.
+//! Marks messages of a run as handed over before a connection gets them. So an edit of the reminder, or a cancellation
+//! of the run, at the same time knows what was sent. A message that was canceled before is not handed over.
 
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -11,16 +11,16 @@ use domain::id::MessageId;
 /// A message that may be handed over now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marked {
-    /// Which.
+    /// The message.
     pub id: MessageId,
-    /// It never was before.
+    /// Whether it was marked for the first time.
     pub first: bool,
 }
 
-/// Marks those of these messages that wait still, and answers them. From then on an edit leaves them alone.
+/// Marks those of these messages that are still queued, and returns them. From then on an edit leaves them alone.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails. Nothing may be handed over then.
+/// `Fenced` under an old epoch; otherwise if the database fails. In both cases nothing may be handed over.
 pub async fn mark(pool: &PgPool, fence: Fence, messages: &[MessageId]) -> Result<Vec<Marked>> {
     let ids: Vec<Uuid> = messages.iter().map(|message| message.0).collect();
     let row = sqlx::query!(
@@ -50,10 +50,11 @@ pub async fn mark(pool: &PgPool, fence: Fence, messages: &[MessageId]) -> Result
     Ok(row.first.into_iter().map(marked(true)).chain(row.again.into_iter().map(marked(false))).collect())
 }
 
-/// Takes back the marks of messages that were not handed over after all, for the first time.
+/// Removes the marks of messages that were marked for the first time but not handed over after all.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails: they then count as handed over, and go out all the same.
+/// `Fenced` under an old epoch; otherwise if the database fails. Then the messages count as handed over, and are sent
+/// all the same.
 pub async fn unmark(pool: &PgPool, fence: Fence, messages: &[MessageId]) -> Result<()> {
     let ids: Vec<Uuid> = messages.iter().map(|message| message.0).collect();
     let held = sqlx::query_scalar!(

@@ -1,4 +1,4 @@
-//! SQL of what somebody sent to an account: each message is an event, once. The write is fenced.
+//! SQL of messages that an account receives. Each becomes one event, exactly once. The write is fenced.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -11,33 +11,33 @@ use domain::id::AccountId;
 use process::telemetry::metrics;
 use process::telemetry::trace::{self, Destination};
 
-/// A message that somebody sent to the account.
+/// A received message.
 #[derive(Debug, Clone)]
 pub struct Inbound {
     /// The chat's JID.
     pub chat: String,
-    /// Who wrote it.
+    /// The sender's JID.
     pub sender: String,
-    /// The writer's own name for themselves, where WhatsApp told it.
+    /// The name that the sender chose, if WhatsApp reported it.
     pub sender_name: Option<String>,
-    /// The writer's number, digits, where WhatsApp told it.
+    /// The digits of the sender's number, if WhatsApp reported it.
     pub sender_number: Option<String>,
-    /// The writer's hidden id, `…@lid`, where WhatsApp told it.
+    /// The sender's LID, `…@lid`, if WhatsApp reported it.
     pub sender_lid: Option<String>,
-    /// WhatsApp's id.
+    /// The id of the message on WhatsApp.
     pub whatsapp_id: String,
-    /// Its text, where it has one.
+    /// The text, if there is one.
     pub text: Option<String>,
-    /// What it is (`text`, `image`, …).
+    /// The type of the message (`text`, `image`, …).
     pub kind: String,
     /// When it was sent.
     pub at: DateTime<Utc>,
-    /// Sent by the account itself from another device.
+    /// Whether the account itself sent it from another device.
     pub from_me: bool,
 }
 
 impl Inbound {
-    /// What is told of it.
+    /// The event about the message.
     fn event(&self, account_id: AccountId) -> Event {
         let Self { chat, sender, sender_name, sender_number, sender_lid, whatsapp_id, text, kind, at, from_me } =
             self.clone();
@@ -57,11 +57,12 @@ impl Inbound {
     }
 }
 
-/// Writes received messages as events, in order. One that was written before (WhatsApp hands a message out again when it was
-/// not told in time) is left out; so is one that an earlier call is still writing, whose answer nobody waited for.
+/// Writes received messages as events, in order. Messages that were written before are left out, since WhatsApp
+/// delivers a message again if it was not acknowledged in time. So are messages that an earlier, abandoned call is
+/// still writing.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
+/// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn received(pool: &PgPool, fence: Fence, messages: &[Inbound]) -> Result<()> {
     let data: Vec<Value> = messages.iter().map(|message| message.event(fence.account).data()).collect();
     let kind = Kind::MessageReceived.as_str();
@@ -73,7 +74,7 @@ pub async fn received(pool: &PgPool, fence: Fence, messages: &[Inbound]) -> Resu
 
 async fn write_received(pool: &PgPool, fence: Fence, data: &[Value], trace: Option<String>) -> Result<()> {
     let mut transaction = pool.begin().await?;
-    // in a statement of its own: the next one sees what the one before us has committed
+    // a separate statement, so that the next one sees what the previous holder of the lock has committed
     sqlx::query!(
         "SELECT pg_advisory_xact_lock(hashtextextended('received ' || $1::text, 0))",
         fence.account.to_string()

@@ -1,4 +1,4 @@
-//! Runs that have been over for long are removed.
+//! Removes runs that finished long ago.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use sqlx::PgPool;
 
 use crate::error::Result;
 
-/// Removes up to `limit` runs, with their targets, that have been over for `age`; answers how many.
+/// Removes up to `limit` runs, with their targets, that finished more than `age` ago. Returns how many.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn prune(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
     let removed = sqlx::query!(
         "DELETE FROM runs WHERE id IN (

@@ -1,4 +1,4 @@
-//! What became of an attempt, and of a webhook after many.
+//! The results of attempts, and their effects on the webhook.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use domain::event::{Event, WebhookDisabled};
 use domain::id::{DeliveryId, TenantId, WebhookId};
 use domain::webhook::retry::{self, Verdict};
 
-/// An attempt was answered with 2xx: the delivery has ended, and its data goes. When the receiver was down for long, all that
-/// waits is tried at once; a crash does both or neither. Answers the seconds since the event and the webhook's
-/// [`Held::version`](super::follow::Held::version), none when somebody else was first.
+/// Records a 2xx answer: the delivery has ended, and its data is erased. If the receiver was down for long, the same
+/// statement schedules all waiting deliveries at once. Returns the seconds since the event and the webhook's
+/// [`Held::version`](super::follow::Held::version); `None` if another worker was first.
 ///
 /// # Errors
-/// When the database fails: the delivery stays and is posted again.
+/// If the database fails. Then the delivery stays pending and is posted again.
 pub async fn delivered(
     db: &PgPool,
     tenant: TenantId,
@@ -55,12 +55,12 @@ pub async fn delivered(
     Ok(row.map(|row| (row.seconds, row.version)))
 }
 
-/// Writes that an attempt failed, the one after `attempts` others. `counts`: it adds to the webhook's failures; else the receiver
-/// refused this delivery. The failures are forgotten once the last pending delivery has failed for good. Returns the webhook's
-/// [`Held::version`](super::follow::Held::version); none when another worker was first.
+/// Records a failed attempt, which follows `attempts` others. If `counts`, it adds to the webhook's failures; otherwise
+/// the receiver refused this event. The failures are reset when the last pending delivery has failed for good. Returns
+/// the webhook's [`Held::version`](super::follow::Held::version); `None` if another worker was first.
 ///
 /// # Errors
-/// When the database fails: the delivery stays as it is.
+/// If the database fails. Then the delivery does not change.
 pub async fn failed(
     db: &PgPool,
     tenant: TenantId,
@@ -105,10 +105,10 @@ pub async fn failed(
     Ok(version)
 }
 
-/// Lets the oldest that waits be tried at once, alone: somebody seems to be there again.
+/// Schedules only the oldest waiting delivery at once, to try a receiver that seems to be back.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn try_one(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<()> {
     sqlx::query!(
         "UPDATE webhook_deliveries SET next_attempt_at = now() WHERE state = 'pending' AND id = (
@@ -122,10 +122,10 @@ pub async fn try_one(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Resul
     Ok(())
 }
 
-/// Lets everything that waits be tried at once: there is another receiver, or somebody says that it is back.
+/// Schedules all waiting deliveries at once, because the receiver was replaced or is said to be back.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn try_at_once(connection: &mut PgConnection, tenant: TenantId, webhook: WebhookId) -> Result<()> {
     sqlx::query!(
         "UPDATE webhook_deliveries SET next_attempt_at = now()
@@ -138,11 +138,11 @@ pub async fn try_at_once(connection: &mut PgConnection, tenant: TenantId, webhoo
     Ok(())
 }
 
-/// Disables a webhook, and says so in an event: `reason` is `gone`, or `failing` when it has failed for so long. Whether it
-/// was done: not, when an attempt has succeeded meanwhile.
+/// Disables a webhook and writes an event about it. `reason` is `gone`, or `failing` if it has failed for
+/// `failing_for`. Returns false if an attempt has succeeded meanwhile.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn disable(
     db: &PgPool,
     tenant: TenantId,

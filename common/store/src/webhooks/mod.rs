@@ -1,5 +1,5 @@
-//! Webhooks: where a tenant's events are posted to. What is on its way stands in [`deliveries`]; the worker's side in
-//! [`follow`] and [`ends`].
+//! Webhooks: where a tenant's events are posted to. [`deliveries`] has the tenant's view of deliveries, [`follow`] and
+//! [`ends`] that of the worker.
 
 use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection, PgPool};
@@ -20,50 +20,50 @@ mod prune;
 
 pub use prune::{erase_old_secrets, fail_left_deliveries, prune_deliveries};
 
-/// For how many hours after a change the previous secret signs, too.
+/// For how many hours after a rotation the previous secret also signs.
 const PREVIOUS_SIGNS_HOURS: i32 = 24;
 
-/// A webhook, without its secret.
+/// A webhook without its secret.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Webhook {
     /// Its id.
     pub id: WebhookId,
-    /// Where events are posted to.
+    /// The address to which events are posted.
     pub url: String,
-    /// Which kinds of events; empty: all.
+    /// The kinds of events; empty: all.
     pub kinds: Vec<String>,
-    /// Whether it is in use.
+    /// Whether it is enabled.
     pub enabled: bool,
-    /// Why Switchboard disabled it: `failing` (no attempt has succeeded for three days) or `gone` (the receiver answered
-    /// 410); null if you did.
+    /// Why Switchboard disabled it: `failing` (no attempt has succeeded for three days) or `gone` (the receiver
+    /// answered 410). `None` if the tenant disabled it.
     pub disabled_reason: Option<String>,
-    /// Attempts that failed, or were refused, since the last that succeeded.
+    /// The number of attempts that failed or were refused since the last success.
     pub failures: i32,
-    /// Since when none has succeeded.
+    /// When the failures began.
     pub failing_since: Option<DateTime<Utc>>,
-    /// Who made it: a key's id; null: not known.
+    /// The id of the key that created it; `None` if that is not known.
     pub created_by: Option<String>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// When it was changed last.
+    /// When it was last changed.
     pub updated_at: DateTime<Utc>,
 }
 
-/// What may be changed of a webhook; what is none stays.
+/// A change of a webhook. `None` means no change.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
-    /// Where to.
+    /// The address.
     pub url: Option<String>,
-    /// Which kinds.
+    /// The kinds of events.
     pub kinds: Option<Vec<String>>,
-    /// Whether it is in use. Enabling it again goes on where it stopped.
+    /// Whether it is enabled. A webhook that is enabled again continues where it stopped.
     pub enabled: Option<bool>,
 }
 
-/// Makes a webhook that carries what happens from now on, and answers it with its secret.
+/// Creates a webhook that carries events from now on. Returns it with its secret.
 ///
 /// # Errors
-/// [`Error::Conflict`] when the tenant has [`MAX_PER_TENANT`] already.
+/// [`Error::Conflict`] if the tenant has [`MAX_PER_TENANT`] already.
 pub async fn create(
     db: impl Into<Db<'_>>,
     tenant: TenantId,
@@ -75,7 +75,7 @@ pub async fn create(
     let secret = signature::generate();
     let cursor = events::end(&mut *db, tenant).await?;
     let mut transaction = db.begin().await?;
-    // one at a time, so that the count below holds; events and accounts may be written meanwhile
+    // one transaction at a time, so that the count below is right; events and accounts can still be written
     sqlx::query!("SELECT id FROM tenants WHERE id = $1 FOR NO KEY UPDATE", tenant.0)
         .fetch_optional(&mut *transaction)
         .await?
@@ -108,7 +108,7 @@ pub async fn create(
 /// A page of a tenant's webhooks, oldest first.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn list(
     db: &PgPool,
     tenant: TenantId,
@@ -137,7 +137,7 @@ pub async fn list(
 /// One webhook.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such webhook.
+/// [`Error::NotFound`] if the tenant has no such webhook.
 pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) -> Result<Webhook> {
     let mut db = db.into().acquire().await?;
     sqlx::query_as!(
@@ -154,11 +154,10 @@ pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) ->
     .ok_or(Error::NotFound)
 }
 
-/// Changes a webhook. Whoever enables it, or gives it another address, says that its past failures count no more: what waits
-/// is tried at once.
+/// Changes a webhook. A new address, or enabling it, resets its failures and schedules all waiting deliveries at once.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such webhook.
+/// [`Error::NotFound`] if the tenant has no such webhook.
 pub async fn change(
     db: &PgPool,
     tenant: TenantId,
@@ -197,10 +196,10 @@ pub async fn change(
     Ok(Committed::new(changed).signal([tenant]))
 }
 
-/// Gives a webhook a new secret, and answers it. The previous one signs, too, for 24 hours.
+/// Gives a webhook a new secret and returns it. The previous secret also signs for 24 hours.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such webhook.
+/// [`Error::NotFound`] if the tenant has no such webhook.
 pub async fn rotate_secret(
     db: impl Into<Db<'_>>,
     tenant: TenantId,
@@ -231,10 +230,10 @@ pub async fn rotate_secret(
     Ok((webhook, secret))
 }
 
-/// Removes a webhook with all its deliveries.
+/// Deletes a webhook with all its deliveries.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such webhook.
+/// [`Error::NotFound`] if the tenant has no such webhook.
 pub async fn delete(db: &PgPool, tenant: TenantId, webhook: WebhookId, operator: Operator) -> Result<()> {
     let mut transaction = db.begin().await?;
     let gone = sqlx::query!("DELETE FROM webhooks WHERE tenant_id = $1 AND id = $2", tenant.0, webhook.0);
