@@ -32,7 +32,7 @@ static QR_EXPIRES_AT: HeaderName = HeaderName::from_static("qr-expires-at");
 pub enum Format {
     /// An image: `image/png`.
     Png,
-    /// What the code says: `text/plain`.
+    /// The content of the code: `text/plain`.
     Text,
     /// Drawn with half blocks, for a dark terminal: `text/plain`.
     Terminal,
@@ -45,15 +45,16 @@ pub enum Format {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Shown {
-    /// Goes before the `Accept` header; `png` if neither says.
+    /// Takes precedence over the `Accept` header. The default is `png`.
     #[param(inline)]
     format: Option<Format>,
 }
 
 /// Fetch the QR code
 ///
-/// The present one; a new one comes every 20 seconds (the first lives 60), and the live stream tells when. 404 when there
-/// is none: before the first, after the scan, or when the pairing has ended. `QR-Number` and `QR-Expires-At` tell its life.
+/// Returns the current code. A new one comes every 20 seconds (the first lasts 60 seconds), and an event reports each.
+/// The answer is 404 if there is no code: before the first, after the scan, or when the pairing has ended. `QR-Number`
+/// and `QR-Expires-At` are the number of the code and the time when it expires.
 #[utoipa::path(get, path = "/v1/accounts/{account}/qr", operation_id = "get_qr",
     tag = "Pairing", params(("account" = AccountId, Path), Shown),
     responses((status = 200, content((Vec<u8> = "image/png"), (String = "text/plain"), (Qr = "application/json"))),

@@ -42,24 +42,26 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// The header with the last event that a client saw.
 static LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Which events.
+/// Which events to follow.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
     /// Only those of this account.
     account_id: Option<AccountId>,
-    /// As the header `Last-Event-ID`, for clients that can't set headers; the header goes first.
+    /// The same as the header `Last-Event-ID`, for clients that can't set headers. The header takes precedence.
     #[param(max_length = 64)]
     last_event_id: Option<String>,
 }
 
-/// Follow what happens
+/// Follow events
 ///
-/// A stream of server-sent events that begins now, or behind the event named by `Last-Event-ID`: browsers send that by
-/// themselves when they reconnect, so nothing is missed. The first event, `stream.opened`, only carries the place at
-/// which the stream begins; a last one, `stream.closed`, says in `{"reason": …}` that the key was revoked. Some events
-/// only say that there is something new, such as `session.qr`: fetch it from its own route.
+/// A stream of server-sent events. It begins now, or after the event that `Last-Event-ID` names. Browsers send that
+/// header by themselves when they reconnect, so nothing is missed.
+///
+/// The first event, `stream.opened`, contains only the position at which the stream begins. A last event,
+/// `stream.closed`, says in `{"reason": …}` that the key was revoked. Some events, such as `session.qr`, only say that
+/// there is something new: fetch it from its own route.
 #[utoipa::path(get, path = "/v1/events", operation_id = "follow_events", tag = "Events",
     params(Filter, ("Last-Event-ID" = Option<String>, Header, max_length = 64, description = "The `id` of the last event seen")),
     responses((status = 200, content_type = "text/event-stream", body = AnyEvent, description = "Each event's `data` is this object"),

@@ -18,11 +18,11 @@ use crate::page::{self, Page};
 use crate::problem::{Problem, Result};
 use crate::wire::account::{Account, Deleting};
 
-/// What people call the account.
+/// The label of an account.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Label {
-    /// 1 to 100 characters.
+    /// The label: 1 to 100 characters.
     #[schema(example = "Sales, front desk", min_length = 1, max_length = 100)]
     label: String,
 }
@@ -33,24 +33,24 @@ impl Label {
     }
 }
 
-/// Which accounts.
+/// Which accounts to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
-    /// Only those in this state.
+    /// Only those with this status.
     status: Option<Status>,
-    /// Items of a page: 1 to 200; 50 if not given.
+    /// The number of items on a page: 1 to 200. The default is 50.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     #[param(min_length = 1, max_length = 128)]
     cursor: Option<String>,
 }
 
 /// Add an account
 ///
-/// It is unpaired until a phone is linked with `pair`.
+/// The account is unpaired until a phone is linked with `pair`.
 #[utoipa::path(post, path = "/v1/accounts", operation_id = "create_account", tag = "Accounts", request_body = Label,
     responses((status = 201, body = Account)))]
 pub async fn create(
@@ -71,7 +71,7 @@ pub async fn create(
 
 /// List accounts
 ///
-/// In the order in which they were added, whatever they are called.
+/// Accounts are listed in the order in which they were added.
 #[utoipa::path(get, path = "/v1/accounts", operation_id = "list_accounts", tag = "Accounts", params(Filter),
     responses((status = 200, body = Page<Account>)))]
 pub async fn list(
@@ -115,8 +115,9 @@ pub async fn rename(
 
 /// Delete an account
 ///
-/// For good, with its groups and reminders; the history of runs stays, and what is queued ends as `canceled`. If a phone is linked, the device is logged out on
-/// WhatsApp's side first (202); else it is gone at once (204). Either way it is listed no more.
+/// Deletes the account for good, with its groups and reminders. The history of its runs stays. Queued messages end as
+/// `canceled`. If a phone is linked, the device is first logged out from WhatsApp (202). Otherwise the account is
+/// deleted at once (204). In both cases it is no longer listed.
 #[utoipa::path(delete, path = "/v1/accounts/{account}", operation_id = "delete_account",
     tag = "Accounts", params(("account" = AccountId, Path)),
     responses((status = 202, body = Deleting), (status = 204)))]

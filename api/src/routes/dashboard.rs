@@ -1,4 +1,4 @@
-//! What a tenant sees first.
+//! The dashboard: a tenant's overview.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,12 +13,12 @@ use crate::problem::Result;
 use crate::wire::dashboard::{Counts, Dashboard};
 use crate::wire::run::Run;
 
-/// How many runs are shown.
+/// The number of runs that are shown.
 const RECENT: i64 = 10;
 
 /// Read the dashboard
 ///
-/// Accounts and reminders by status, unread notifications, and the newest runs.
+/// Returns the numbers of accounts and reminders by status, the number of unread notifications, and the newest runs.
 #[utoipa::path(get, path = "/v1/dashboard", operation_id = "get_dashboard", tag = "Reminders",
     responses((status = 200, body = Dashboard)))]
 pub async fn get(State(context): State<Context>, caller: Caller) -> Result<Json<Dashboard>> {

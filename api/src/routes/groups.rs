@@ -16,7 +16,7 @@ use crate::wire::group::{Group, Syncing};
 
 /// List groups
 ///
-/// As of the last sync; the account's `groups_synced_at` says when that was.
+/// The groups are those of the last sync. The account's `groups_synced_at` says when that was.
 #[utoipa::path(get, path = "/v1/accounts/{account}/groups", operation_id = "list_groups",
     tag = "Groups", params(("account" = AccountId, Path), Paging),
     responses((status = 200, body = Page<Group>)))]
@@ -32,9 +32,9 @@ pub async fn list(
     Ok(Json(Page::cut(rows, limit, |group| group.jid.clone(), Group::from)))
 }
 
-/// Read the groups anew
+/// Sync groups
 ///
-/// They are read on every connect as well.
+/// Reads the groups from WhatsApp again. This also happens on every connect.
 #[utoipa::path(post, path = "/v1/accounts/{account}/groups/sync", operation_id = "sync_groups",
     tag = "Groups", params(("account" = AccountId, Path)),
     responses((status = 202, body = Syncing), (status = 409, description = "No phone is linked")))]

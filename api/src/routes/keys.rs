@@ -52,7 +52,7 @@ pub async fn list(
 
 /// Revoke a key
 ///
-/// Takes effect everywhere within five seconds. Revoking it again changes nothing.
+/// The key stops working everywhere within five seconds. Revoking it again changes nothing.
 #[utoipa::path(delete, path = "/v1/tenants/{tenant}/keys/{key}", operation_id = "revoke_key",
     tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path), ("key" = ApiKeyId, Path)),

@@ -28,37 +28,37 @@ use crate::wire::message::Message;
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"to": "+4917012345678", "text": "Your table is ready."}))]
 pub struct Send {
-    /// To whom: a phone number with its country code, as people write it, or a WhatsApp id ending in `@s.whatsapp.net`, `@c.us`,
-    /// `@lid` or `@g.us` (a group).
+    /// The recipient: a phone number with its country code, as people write it, or a WhatsApp id that ends in
+    /// `@s.whatsapp.net`, `@c.us`, `@lid` or `@g.us` (a group).
     #[schema(example = "+4917012345678", min_length = 1, max_length = 64)]
     to: String,
     /// The text: up to 65,536 characters.
     #[schema(example = "Your table is ready.", min_length = 1, max_length = 65536)]
     text: String,
-    /// When it is dropped if it could not be sent by then.
+    /// When it expires if it was not sent by then.
     expires_at: Option<DateTime<Utc>>,
 }
 
-/// Which messages.
+/// Which messages to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
     /// Only those in this state.
     state: Option<MessageState>,
-    /// Items of a page: 1 to 200; 50 if not given.
+    /// The number of items on a page: 1 to 200. The default is 50.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     #[param(min_length = 1, max_length = 128)]
     cursor: Option<String>,
 }
 
 /// Send a text message
 ///
-/// Answers as soon as the message is stored safely; its state then tells how far it has come, and the live stream tells
-/// when that changes. While the account is offline it waits. With an `Idempotency-Key` the request may be repeated for
-/// 24 hours: the message is sent once.
+/// Answers as soon as the message is stored safely. Its state says how far it has come, and events report each change.
+/// While the account is offline, the message waits. With an `Idempotency-Key` the request may be repeated for 24 hours,
+/// and the message is sent only once.
 #[utoipa::path(post, path = "/v1/accounts/{account}/messages", operation_id = "send_message", tag = "Messages",
     params(("account" = AccountId, Path)), request_body = Send,
     responses((status = 202, body = Message),
@@ -114,7 +114,8 @@ fn checked(request: &Send) -> Result<Jid> {
     }
 }
 
-/// What the release before keeps of a request with a key; goes with the table `idempotency_keys`.
+/// The digest that the previous release stores for a request with a key. It is removed together with the table
+/// `idempotency_keys`.
 fn digest_of_release_before(account: AccountId, to: &Jid, request: &Send) -> [u8; 32] {
     let expires_at = request.expires_at.map(|at| at.timestamp_micros().to_be_bytes());
     let parts: [&[u8]; 5] = [

@@ -15,25 +15,25 @@ use crate::page::{self, Page};
 use crate::problem::Result;
 use crate::wire::notification::{Notification, Read};
 
-/// Which notifications.
+/// Which notifications to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
-    /// Only those that nobody has read.
+    /// Only unread ones.
     #[serde(default)]
     unread: bool,
-    /// Items of a page: 1 to 200; 50 if not given.
+    /// The number of items on a page: 1 to 200. The default is 50.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     #[param(min_length = 1, max_length = 128)]
     cursor: Option<String>,
 }
 
 /// List notifications
 ///
-/// Newest first. They are kept as long as runs.
+/// Newest first. Notifications are kept as long as runs.
 #[utoipa::path(get, path = "/v1/notifications", operation_id = "list_notifications",
     tag = "Notifications", params(Filter),
     responses((status = 200, body = Page<Notification>)))]
@@ -49,7 +49,7 @@ pub async fn list(
     Ok(Json(page.say_if_empty(&[("unread", filter.unread.then(|| "true".to_owned()))])))
 }
 
-/// Note that a notification was read
+/// Mark a notification as read
 #[utoipa::path(post, path = "/v1/notifications/{notification}/read", operation_id = "read_notification",
     tag = "Notifications",
     params(("notification" = Uuid, Path)),
@@ -63,7 +63,7 @@ pub async fn read(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Note that all notifications were read
+/// Mark all notifications as read
 #[utoipa::path(post, path = "/v1/notifications/read", operation_id = "read_all_notifications", tag = "Notifications",
     responses((status = 200, body = Read)))]
 pub async fn read_all(State(context): State<Context>, caller: Caller) -> Result<Json<Read>> {

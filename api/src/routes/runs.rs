@@ -1,4 +1,4 @@
-//! Runs: what became of each firing of a reminder, and what people decide about them.
+//! Runs: the result of each firing of a reminder, and what people decide about it.
 
 use axum::Json;
 use axum::extract::State;
@@ -19,12 +19,12 @@ use crate::page::{self, Page};
 use crate::problem::Result;
 use crate::wire::run::{Cleared, Run, RunWithTargets};
 
-/// Which runs.
+/// Which runs to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
-    /// Only those in this state.
+    /// Only those with this status.
     status: Option<Status>,
     /// Only those of this reminder.
     reminder_id: Option<ReminderId>,
@@ -34,35 +34,35 @@ pub struct Filter {
     since: Option<DateTime<Utc>>,
     /// Only occurrences before this instant.
     until: Option<DateTime<Utc>>,
-    /// Items of a page: 1 to 200; 50 if not given.
+    /// The number of items on a page: 1 to 200. The default is 50.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     #[param(min_length = 1, max_length = 128)]
     cursor: Option<String>,
 }
 
-/// Which runs of a reminder.
+/// Which runs of a reminder to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct OfReminder {
-    /// Only those in this state.
+    /// Only those with this status.
     status: Option<Status>,
-    /// Items of a page: 1 to 200; 50 if not given.
+    /// The number of items on a page: 1 to 200. The default is 50.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     #[param(min_length = 1, max_length = 128)]
     cursor: Option<String>,
 }
 
-/// Which runs are cleared.
+/// Which runs to clear.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct ToClear {
-    /// Only those in this state.
+    /// Only those with this status.
     status: Option<Status>,
     /// Only those of this reminder.
     reminder_id: Option<ReminderId>,
@@ -76,7 +76,7 @@ pub struct ToClear {
 
 /// List runs
 ///
-/// Newest first, those of deleted reminders included. An empty page says which filter left nothing.
+/// Newest first, including runs of deleted reminders. An empty page names the filters that left nothing.
 #[utoipa::path(get, path = "/v1/runs", operation_id = "list_runs", tag = "Reminders", params(Filter),
     responses((status = 200, body = Page<Run>)))]
 pub async fn list(
@@ -127,7 +127,7 @@ pub async fn list_of_reminder(
 
 /// Read a run
 ///
-/// Also after its reminder is gone.
+/// This also works after its reminder was deleted.
 #[utoipa::path(get, path = "/v1/runs/{run}", operation_id = "get_run", tag = "Reminders", params(("run" = RunId, Path)),
     responses((status = 200, body = RunWithTargets)))]
 pub async fn get(
@@ -140,8 +140,9 @@ pub async fn get(
 
 /// Resume a paused run
 ///
-/// What was not sent of its pending targets goes out, within today's delivery window. Allowed while the reminder is paused;
-/// when the run is over the reminder goes on from then. Resuming twice is resuming once.
+/// Sends the texts that its pending targets did not get, within today's delivery window. This is allowed while the
+/// reminder is paused. When the run has ended, the reminder goes on from then. Resuming twice has the effect of
+/// resuming once.
 #[utoipa::path(post, path = "/v1/runs/{run}/resume", operation_id = "resume_run",
     tag = "Reminders", params(("run" = RunId, Path)),
     responses((status = 202, body = RunWithTargets), (status = 409, description = "It is not paused, or can't be sent now: the detail says why")))]
@@ -164,8 +165,9 @@ pub async fn resume(
 
 /// Cancel a run
 ///
-/// One that is pending, under way or paused. What was handed over to WhatsApp stays sent; the rest is called back, and its targets are
-/// skipped. The run is `partial` then, or `canceled` if nothing had left. A recurring reminder goes on, one that was for once has ended.
+/// Cancels a run that is pending, under way or paused. Texts that were handed over to WhatsApp stay sent. The others
+/// are called back, and their targets are skipped. The run is then `partial`, or `canceled` if nothing had left. A
+/// recurring reminder goes on; one that fires once has ended.
 #[utoipa::path(post, path = "/v1/runs/{run}/cancel", operation_id = "cancel_run",
     tag = "Reminders", params(("run" = RunId, Path)),
     responses((status = 200, body = RunWithTargets), (status = 409, description = "It is over")))]
@@ -186,10 +188,10 @@ pub async fn cancel(
     turn.end(&context, done.then(after)).await
 }
 
-/// Clear the history
+/// Clear the history of runs
 ///
-/// Removes every run that is over and that the filters let through, those of deleted reminders included; without a filter all of them.
-/// Runs that are not over stay: cancel or finish them first.
+/// Removes every run that has ended and matches the filters, including runs of deleted reminders. Without a filter, it
+/// removes all runs that have ended. Other runs stay: cancel or finish them first.
 #[utoipa::path(delete, path = "/v1/runs", operation_id = "clear_runs", tag = "Reminders", params(ToClear),
     responses((status = 200, body = Cleared)))]
 pub async fn clear(

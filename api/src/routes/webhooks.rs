@@ -1,4 +1,4 @@
-//! Webhooks: where events are posted to.
+//! Webhooks: the addresses to which events are posted.
 
 use axum::Json;
 use axum::extract::State;
@@ -20,30 +20,32 @@ use crate::problem::{FieldError, Problem, Result};
 use crate::routes::tenants::Paging;
 use crate::wire::webhook::{Webhook, WebhookWithSecret};
 
-/// A webhook to be made.
+/// A webhook to be created.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWebhook {
-    /// Where to: https, on the public internet, without user and password; up to 2,048 bytes.
+    /// The address: https on the public internet, without user and password, up to 2,048 bytes. The operator may allow
+    /// http and private networks.
     #[schema(example = "https://example.com/hook", min_length = 1, max_length = 2048)]
     url: String,
-    /// Which kinds of events, up to 50; none: all.
+    /// The kinds of events, up to 50. An empty list means all kinds.
     #[serde(default)]
     #[schema(example = json!(["account.status_changed", "message.received"]), max_items = 50)]
     kinds: Vec<String>,
 }
 
-/// What is to change; what is not given stays.
+/// The changes of a webhook. Fields that are not given stay as they are.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookChange {
-    /// Where to, as when it was made.
+    /// The address, by the same rules as for a new webhook.
     #[schema(example = "https://example.com/hook", min_length = 1, max_length = 2048)]
     url: Option<String>,
-    /// Which kinds of events, up to 50; an empty list: all.
+    /// The kinds of events, up to 50. An empty list means all kinds.
     #[schema(max_items = 50)]
     kinds: Option<Vec<String>>,
-    /// Whether it is in use. Enabled again, it goes on where it stopped, as far as events are still kept.
+    /// Whether it is in use. A webhook that is enabled again goes on where it stopped, as far as events are still
+    /// stored.
     enabled: Option<bool>,
 }
 
@@ -61,11 +63,15 @@ fn checked(
 
 /// Add a webhook
 ///
-/// From now on each event of these kinds is posted to it, as the live stream shows it, signed after Standard Webhooks: at
-/// least once, in order within an account. Answer 2xx within ten seconds; anything else is tried again, ever more rarely,
-/// for about a day, what you refuse with a 4xx for some hours. After a 429, or a 503 with `Retry-After`, all waits, and no
-/// attempt is counted. While a delivery was refused, or has failed three times or more, newer ones of its account go out
-/// before it. A tenant has up to 20 webhooks.
+/// From now on each event of these kinds is posted to it, in the same form as in the live stream, and signed as in
+/// Standard Webhooks. Each event comes at least once, and in order within an account.
+///
+/// Answer with 2xx within ten seconds. After any other answer the event is posted again, at growing intervals: for
+/// about a day, or for some hours if you refused it with a 4xx. A 410 disables the webhook. After a 429, or a 503 with
+/// `Retry-After`, all deliveries wait, and no attempt is counted. While a delivery was refused or has failed three
+/// times or more, newer ones of its account go out before it.
+///
+/// A tenant has up to 20 webhooks.
 #[utoipa::path(post, path = "/v1/webhooks", operation_id = "create_webhook",
     tag = "Webhooks", request_body = NewWebhook,
     responses((status = 201, body = WebhookWithSecret)))]
@@ -88,7 +94,7 @@ pub async fn create(
 
 /// List webhooks
 ///
-/// In the order in which they were added.
+/// Webhooks are listed in the order in which they were added.
 #[utoipa::path(get, path = "/v1/webhooks", operation_id = "list_webhooks", tag = "Webhooks", params(Paging),
     responses((status = 200, body = Page<Webhook>)))]
 pub async fn list(
@@ -116,7 +122,7 @@ pub async fn get(
 
 /// Change a webhook
 ///
-/// With a new `url`, or `enabled`, its failures are forgotten, and what waits is tried at once.
+/// After a new `url` or `enabled`, its failures are forgotten, and waiting deliveries are tried at once.
 #[utoipa::path(patch, path = "/v1/webhooks/{webhook}", operation_id = "change_webhook",
     tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     request_body = WebhookChange,
@@ -135,7 +141,7 @@ pub async fn change(
 
 /// Delete a webhook
 ///
-/// With its deliveries: what waits is not posted any more.
+/// Deletes the webhook with its deliveries. Waiting events are no longer posted.
 #[utoipa::path(delete, path = "/v1/webhooks/{webhook}", operation_id = "delete_webhook",
     tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     responses((status = 204)))]
@@ -150,7 +156,8 @@ pub async fn delete(
 
 /// Change a webhook's secret
 ///
-/// For 24 hours requests carry two signatures, of the new secret and of the one before, so that receivers can follow.
+/// For 24 hours requests carry two signatures, one by the new secret and one by the previous one, so that receivers can
+/// switch.
 #[utoipa::path(post, path = "/v1/webhooks/{webhook}/rotate-secret", operation_id = "rotate_webhook_secret",
     tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     responses((status = 200, body = WebhookWithSecret)))]
