@@ -165,13 +165,13 @@ impl Problem {
             Self::Malformed(detail) | Self::Changed(detail) | Self::NoCode(detail) => Some(detail.clone()),
             Self::Conflict(conflict) => Some(conflict.to_string()),
             Self::TooLarge(limit) => Some(format!("This route takes at most {limit} bytes")),
-            Self::SlowBody => Some("It must arrive within 25 seconds, with no pause of ten".to_owned()),
+            Self::SlowBody => Some("It must arrive within 25 seconds, without a pause of ten seconds".to_owned()),
             Self::Forbidden(detail)
             | Self::UnsupportedMediaType(detail)
             | Self::NotAcceptable(detail)
             | Self::TooMany(detail) => Some((*detail).to_owned()),
             Self::Unauthorized => Some("Send it as `Authorization: Bearer <key>` or `X-Api-Key: <key>`".to_owned()),
-            Self::Gone { oldest } => Some(format!("Go on from {oldest}, and read anew what you keep of older events")),
+            Self::Gone { oldest } => Some(format!("Continue from {oldest}, and reload what older events told you")),
             Self::Timeout | Self::Unavailable => Some("Try again in a moment".to_owned()),
             Self::Invalid(_)
             | Self::NotFound

@@ -10,7 +10,7 @@ pub const MAX_LABEL: usize = 100;
 /// How long a pairing may take, in seconds. No other constant defines this.
 pub const PAIRING_WINDOW_S: u32 = 300;
 
-/// What an account is right now.
+/// The status of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -24,7 +24,7 @@ pub enum Status {
     Pending,
     /// Its socket is open.
     Connected,
-    /// Linked, but its socket is closed; it comes back by itself.
+    /// A phone is linked, but the socket is closed. It reconnects by itself.
     Disconnected,
     /// The phone removed this device: only a new pairing helps.
     LoggedOut,
@@ -88,23 +88,23 @@ pub enum WaitReason {
     Unpaired,
     /// A pairing is under way.
     Pairing,
-    /// It has no connection to WhatsApp; it comes back by itself.
+    /// It has no connection to WhatsApp. It reconnects by itself.
     Offline,
-    /// The phone removed this device: pair it anew, with the same phone.
+    /// The phone removed this device: pair the account again, with the same phone.
     LoggedOut,
     /// WhatsApp banned it.
     Banned,
-    /// WhatsApp holds back messages to people who never wrote; it goes on by itself.
+    /// WhatsApp lets the account write to nobody new for a while. Its messages go out by themselves afterwards.
     Held,
 }
 
-/// Why what is queued does not go out now.
+/// Why queued messages do not go out now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Wait {
     /// What it waits for.
     pub reason: WaitReason,
-    /// Until when at least, where that is known.
+    /// Until when at least, if that is known.
     pub until: Option<DateTime<Utc>>,
 }
 
@@ -131,7 +131,7 @@ pub fn waits(
     Some(Wait { reason, until })
 }
 
-/// What a client may do with an account; each is a button.
+/// What may be done with an account. A client can show each action as a button.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -142,7 +142,7 @@ pub enum Action {
     Unpair,
     /// Queue a message: `POST …/messages`.
     Send,
-    /// Read the groups anew: `POST …/groups/sync`.
+    /// Read the groups again: `POST …/groups/sync`.
     Sync,
     /// Change the label: `PATCH`.
     Rename,
@@ -164,7 +164,7 @@ pub const fn actions(status: Status) -> &'static [Action] {
     }
 }
 
-/// What a pairing waits for; whoever looks on must do it.
+/// What a pairing waits for. A person must do it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

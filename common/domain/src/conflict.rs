@@ -72,7 +72,7 @@ pub enum Conflict {
     #[error("It fired while it was being edited, and has no occurrence left")]
     ReminderFiredMeanwhile,
     /// A deleted reminder sent the same texts a moment ago.
-    #[error("A reminder that was deleted since has sent this a moment ago: give a later `start`")]
+    #[error("A reminder that was deleted meanwhile sent this a moment ago: give a later `start`")]
     ReminderJustSent,
     /// The reminder's next occurrence can't be computed.
     #[error("The next occurrence can't be computed: {why}")]

@@ -61,7 +61,7 @@ macro_rules! id {
 }
 
 id! {
-    /// A customer of the gateway; everything else hangs on one.
+    /// A customer of the gateway. Everything else belongs to one.
     TenantId
 }
 id! {
@@ -85,7 +85,7 @@ id! {
     RunId
 }
 id! {
-    /// Where a tenant's events are posted to.
+    /// A webhook: an address to which a tenant's events are posted.
     WebhookId
 }
 id! {
@@ -93,6 +93,6 @@ id! {
     DeliveryId
 }
 id! {
-    /// One boot of one worker process: a restarted worker is another one.
+    /// One boot of one worker process. A worker that restarts gets a new id.
     WorkerId
 }

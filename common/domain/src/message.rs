@@ -7,7 +7,7 @@ pub const MAX_TEXT: usize = 65_536;
 /// The number of random bytes in a message id.
 pub const ID_ENTROPY: usize = 9;
 
-/// How far a message has come.
+/// The state of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -15,7 +15,7 @@ pub const ID_ENTROPY: usize = 9;
 #[cfg_attr(feature = "sqlx", sqlx(type_name = "text", rename_all = "snake_case"))]
 #[cfg_attr(feature = "openapi", schema(as = MessageState))]
 pub enum State {
-    /// Accepted; waits for its turn or for the account to be online.
+    /// Accepted. It waits for its turn, or for the account to be online.
     Queued,
     /// WhatsApp's server has acknowledged it.
     Sent,
@@ -23,7 +23,7 @@ pub enum State {
     Delivered,
     /// The recipient has read it.
     Read,
-    /// It will not be sent; `reason` says why.
+    /// It will not be sent. `reason` says why.
     Failed,
     /// It was called back before it was sent.
     Canceled,

@@ -19,7 +19,7 @@ const COUNTED: usize = 100;
 /// The highest number of occurrences within the window that are listed: a day of them, every five minutes, and some.
 const WITHIN: usize = 300;
 
-/// What becomes of occurrences that came due while nobody could fire them.
+/// What happens to occurrences that came due while nobody could fire them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -29,7 +29,7 @@ pub enum Misfire {
     /// The newest within the catch-up window fires.
     #[default]
     Latest,
-    /// Those within the catch-up window fire, the newest ten at most, one after the other.
+    /// The newest ten within the catch-up window fire, one after the other.
     All,
     /// None that is more than a minute late fires.
     Skip,
@@ -47,7 +47,7 @@ impl Misfire {
     }
 }
 
-/// What becomes of an occurrence that comes due while the run before is in progress.
+/// What happens to an occurrence that comes due while the previous run is in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -57,7 +57,7 @@ pub enum Overlap {
     /// It is missed.
     #[default]
     Skip,
-    /// It waits until the run before is over; ten wait at most.
+    /// It waits until the previous run has ended. At most ten wait.
     Queue,
     /// Both go on.
     Allow,

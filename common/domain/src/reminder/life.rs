@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How far a reminder is.
+/// The status of a reminder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub enum Status {
     /// It will fire.
     Active,
-    /// It rests: its tenant paused it, or the delivery window closed on a run of it.
+    /// It does not fire: its tenant paused it, or the delivery window of one of its runs closed.
     Paused,
     /// It can't go on.
     Failed,

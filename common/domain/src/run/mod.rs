@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub mod machine;
 pub mod notice;
 
-/// How far one target of a run is. Exactly `Pending` is unfinished.
+/// The state of one target of a run. Only `Pending` is unfinished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -20,7 +20,7 @@ pub enum TargetState {
     Sent,
     /// At least one text could not be sent.
     Failed,
-    /// Not tried, for a reason that stands beside it.
+    /// Not tried. `reason` says why.
     Skipped,
 }
 
@@ -37,7 +37,7 @@ impl TargetState {
     }
 }
 
-/// How far a run is. `Pending`, `Running` and `Paused` are unfinished.
+/// The status of a run. `Pending`, `Running` and `Paused` are unfinished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -45,7 +45,7 @@ impl TargetState {
 #[cfg_attr(feature = "sqlx", sqlx(type_name = "text", rename_all = "snake_case"))]
 #[cfg_attr(feature = "openapi", schema(as = RunStatus))]
 pub enum Status {
-    /// Fired; no worker has looked at it yet.
+    /// It has fired, and waits for a worker or for the previous run.
     Pending,
     /// Its messages are queued.
     Running,
@@ -55,11 +55,12 @@ pub enum Status {
     Partial,
     /// No target was sent.
     Failed,
-    /// The delivery window closed on the way.
+    /// The delivery window closed before the run was done.
     Paused,
-    /// The reminder was edited before this run had begun.
+    /// Nothing of it had left when it was canceled, its reminder was edited or deleted, or its account was unpaired or
+    /// linked to another phone.
     Canceled,
-    /// It was never begun: it came due too long ago, or while the run before was in progress.
+    /// It never began: it was too late, or the previous run was in progress.
     Missed,
 }
 

@@ -16,13 +16,13 @@ use schedule::zone::{Local, Tz};
 pub enum Kind {
     /// A reminder fired.
     Fired,
-    /// The delivery window closed on a run: it waits for a decision.
+    /// The delivery window of a run closed. The run waits for a decision.
     Paused,
     /// A run ended with some targets sent and some not.
     Partial,
     /// A run ended with nothing sent, or a reminder can't go on.
     Failed,
-    /// Occurrences were not sent: too late, or while the run before was in progress.
+    /// Occurrences were not sent: they were too late, or the previous run was in progress.
     Missed,
 }
 
