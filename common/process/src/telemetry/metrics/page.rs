@@ -47,8 +47,7 @@ macro_rules! page {
 
 page! {
     // every binary: itself and what it depends on
-    EVERY BUILD_INFO: Gauge<Build> = "build_info" by "component" "version" "revision",
-        "1, with the build of this binary as labels";
+    EVERY BUILD_INFO: Gauge<Build> = "build_info" by "component" "version" "revision", "1, with the build of this binary as labels";
     EVERY READY: Gauge = "ready", "1 if the last answer of /readyz was yes; 0 if it was no, or if nobody has asked yet";
     EVERY SCHEMA_MIGRATIONS: Gauge<SchemaGap> = "schema_migrations" by "state",
         "Migrations by which the database and this binary differ: pending (the database is older) or unknown (newer)";
@@ -85,8 +84,7 @@ page! {
     API EVENT_STREAMS: Gauge = "event_streams", "Live streams of events that are open";
     API EVENT_STREAM_LAG_SECONDS: Histogram = "event_stream_lag_seconds" in LAGS,
         "From an event's time until it is sent to a live stream that had all earlier events";
-    API MESSAGES_ACCEPTED: Counter = "messages_accepted_total",
-        "Messages accepted by the API; a repeated request counts once";
+    API MESSAGES_ACCEPTED: Counter = "messages_accepted_total", "Messages accepted by the API; a repeated request counts once";
 
     // bells
     EVERY BELLS_RUNG: Counter<(BellKind, RingOutcome)> = "bells_rung_total" by "kind" "outcome",
@@ -114,10 +112,8 @@ page! {
     WORKER SESSIONS: Gauge<SessionState> = "sessions" by "state", "Sessions of this worker";
     WORKER SESSION_STATE_SECONDS: Counter<SessionState> = "session_state_seconds_total" by "state",
         "Time that sessions of this worker spent in a state, in total";
-    WORKER SESSIONS_UNSTABLE: Gauge = "sessions_unstable",
-        "Sessions whose connection was restarted at least five times in a row";
-    WORKER SESSION_RESTARTS: Counter<RestartCause> = "session_restarts_total" by "reason",
-        "Connections that were made again, by cause";
+    WORKER SESSIONS_UNSTABLE: Gauge = "sessions_unstable", "Sessions whose connection was restarted at least five times in a row";
+    WORKER SESSION_RESTARTS: Counter<RestartCause> = "session_restarts_total" by "reason", "Connections that were made again, by cause";
     WORKER LINKS_CLOSED: Counter<LinkEnd> = "links_closed_total" by "reason", "WhatsApp connections that ended";
     WORKER CONNECTS: Counter<Counted> = "connects_total" by "counted", "Connects that the limiter allowed";
     WORKER CONNECT_WAIT_SECONDS: Histogram = "connect_wait_seconds" in LAGS,
@@ -131,15 +127,12 @@ page! {
         "How long a linked account had no socket when its owner changed: from the instant at which the last owner gave \
          it back (released), or from the last heartbeat of an owner that fell silent (silent), until the login here. \
          Bans are left out";
-    WORKER PLACEMENT_TARGET: Gauge = "placement_target",
-        "Accounts that this worker should hold so that the cluster is in balance";
-    WORKER SESSIONS_SHED: Counter = "sessions_shed_total",
-        "Sessions that were handed over because other workers hold fewer";
+    WORKER PLACEMENT_TARGET: Gauge = "placement_target", "Accounts that this worker should hold so that the cluster is in balance";
+    WORKER SESSIONS_SHED: Counter = "sessions_shed_total", "Sessions that were handed over because other workers hold fewer";
     WORKER SESSIONS_LOST: Counter<Loss> = "sessions_lost_total" by "cause",
         "Sessions that were cut off: another owner has a higher epoch (fenced), neither store confirmed this worker's \
          right in time (lapsed), or Postgres can't store what had to be written (unwritable)";
-    WORKER WORKER_TRUSTED: Gauge = "worker_trusted",
-        "1 while this worker has the right to act, confirmed by Postgres or Redis";
+    WORKER WORKER_TRUSTED: Gauge = "worker_trusted", "1 while this worker has the right to act, confirmed by Postgres or Redis";
     WORKER RENEWAL_SECONDS: Histogram<Store> = "renewal_seconds" by "store" in WAITS,
         "Time of a renewal of the right to act, confirmed or not";
 
@@ -148,8 +141,7 @@ page! {
         "Pairings that reached a step (started, code_shown, scanned, connected) or ended in another way";
     WORKER PAIRING_FIRST_CODE_SECONDS: Histogram = "pairing_first_code_seconds" in LAGS,
         "From the request to pair until its first code can be fetched";
-    WORKER PAIRING_SCAN_SECONDS: Histogram = "pairing_scan_seconds" in LAGS,
-        "From a phone's acceptance until the account is connected";
+    WORKER PAIRING_SCAN_SECONDS: Histogram = "pairing_scan_seconds" in LAGS, "From a phone's acceptance until the account is connected";
 
     // webhooks
     WORKER WEBHOOK_ATTEMPTS: Counter<AttemptOutcome> = "webhook_attempts_total" by "outcome",
@@ -158,10 +150,8 @@ page! {
     WORKER WEBHOOK_EVENT_LAG_SECONDS: Histogram = "webhook_event_lag_seconds" in LAGS,
         "From an event's time until a webhook's follower has read it";
     WORKER WEBHOOKS_HELD: Gauge = "webhooks_held", "Webhooks that this worker serves";
-    WORKER WEBHOOK_BACKLOG: Gauge = "webhook_backlog",
-        "Waiting deliveries of this worker's webhooks, counted every 16 s";
-    WORKER WEBHOOKS_DISABLED: Counter<DisabledReason> = "webhooks_disabled_total" by "reason",
-        "Webhooks that Switchboard disabled";
+    WORKER WEBHOOK_BACKLOG: Gauge = "webhook_backlog", "Waiting deliveries of this worker's webhooks, counted every 16 s";
+    WORKER WEBHOOKS_DISABLED: Counter<DisabledReason> = "webhooks_disabled_total" by "reason", "Webhooks that Switchboard disabled";
 
     // reminders
     EVERY RUNS_ENDED: Counter<RunEnd> = "runs_ended_total" by "status",
@@ -173,8 +163,7 @@ page! {
         "From an occurrence's time until it fires";
 
     // duties
-    SCHEDULER DUTY_RUNS: Counter<(Duty, DutyOutcome)> = "duty_runs_total" by "duty" "outcome",
-        "Rounds of duties, by result";
+    SCHEDULER DUTY_RUNS: Counter<(Duty, DutyOutcome)> = "duty_runs_total" by "duty" "outcome", "Rounds of duties, by result";
     SCHEDULER DUTY_SECONDS: Histogram<Duty> = "duty_seconds" by "duty" in ANSWERS, "Time of a round of a duty";
     SCHEDULER DUTY_LAST_SUCCESS: Gauge<Duty> = "duty_last_success_timestamp_seconds" by "duty",
         "When a round of a duty last succeeded here, in Unix seconds; 0: not yet";
@@ -184,8 +173,7 @@ page! {
         "When the figures of the whole cluster were measured, in Unix seconds; 0: not yet";
     SCHEDULER ACCOUNTS: Gauge<AccountStatus> = "accounts" by "status", "Accounts of the cluster";
     SCHEDULER ACCOUNTS_WANTED: Gauge = "accounts_wanted", "Accounts of the cluster that are linked, should be online and are not banned";
-    SCHEDULER ACCOUNTS_ONLINE: Gauge = "accounts_online",
-        "Of accounts_wanted, those that are connected and whose owner is alive";
+    SCHEDULER ACCOUNTS_ONLINE: Gauge = "accounts_online", "Of accounts_wanted, those that are connected and whose owner is alive";
     SCHEDULER ACCOUNTS_UNOWNED: Gauge = "accounts_unowned", "Of accounts_wanted, those that no live worker holds";
     SCHEDULER WAITING: Gauge<Waiting> = "waiting" by "kind" "reason",
         "Waiting rows of the cluster; messages and deliveries are counted up to 20,000, runs and reminders up to \
@@ -199,6 +187,5 @@ page! {
     SCHEDULER WEBHOOKS: Gauge<WebhookState> = "webhooks" by "state", "Webhooks of the cluster; failing ones are still tried";
     SCHEDULER TENANTS: Gauge = "tenants", "Tenants of the cluster";
     SCHEDULER QUEUE_JOBS: Gauge<SharedQueue> = "queue_jobs" by "queue", "Bells in the queues that all workers share";
-    SCHEDULER TABLE_BYTES: Gauge<Table> = "table_bytes" by "table",
-        "Size of a table, including its indexes and long values";
+    SCHEDULER TABLE_BYTES: Gauge<Table> = "table_bytes" by "table", "Size of a table, including its indexes and long values";
 }
