@@ -3,7 +3,8 @@
 use sqlx::{Connection as _, PgConnection, PgPool};
 
 use super::dependents::{lock_dependents, told};
-use super::row::{Pairing, lock, pairing};
+use super::pairing;
+use super::row::{self, Pairing, lock};
 use crate::audit::{self, Entry, Operator};
 use crate::credentials::forget;
 use crate::db::Db;
@@ -13,7 +14,7 @@ use crate::fence::Fence;
 use crate::leases::own::{lock_lease, raise};
 use crate::messages::unsent;
 use crate::retry::again;
-use domain::account::{Method, PAIRING_WINDOW_S, Status};
+use domain::account::{Method, Status};
 use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::event::{AccountStatusChanged, Event};
@@ -52,21 +53,17 @@ pub async fn pair(
     forget(&mut transaction, account).await?;
     sqlx::query!(
         "UPDATE accounts SET status = 'pending', status_reason = NULL, wanted = 'online', generation = generation + 1,
-            pairing_method = $2, pairing_phone = $3, pairing_expires_at = now() + make_interval(secs => $4),
-            qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL,
             phone_number = NULL, jid = NULL, lid = NULL, push_name = NULL, banned_until = NULL, updated_at = now()
          WHERE id = $1",
-        account.0,
-        method.as_str(),
-        phone,
-        f64::from(PAIRING_WINDOW_S)
+        account.0
     )
     .execute(&mut *transaction)
     .await?;
+    pairing::begin(&mut transaction, account, method, phone).await?;
     tell_status(&mut transaction, (tenant, account), (before.status, Status::Pending), None).await?;
     audit::record(&mut transaction, Entry::of_account((tenant, account), &before.label, operator, "pair")).await;
     transaction.commit().await?;
-    let pairing = pairing(&mut *db, tenant, account).await?;
+    let pairing = row::pairing(&mut *db, tenant, account).await?;
     Ok(Committed::new(pairing).ring(Bell::Pair { account }).signal([tenant]))
 }
 
@@ -183,8 +180,8 @@ async fn try_unlinked(db: &PgPool, tenant: TenantId, under: Fence, confirmed: bo
     Ok(())
 }
 
-/// Writes that no phone is linked any more, with the event where that is news. What was known of the phone goes with the status
-/// (a trigger).
+/// Writes that no phone is linked any more, with the event where that is news. What was known of the phone, and a pairing under way,
+/// go with the status (triggers).
 async fn unlink(
     transaction: &mut PgConnection,
     (tenant, account): (TenantId, AccountId),
@@ -194,8 +191,7 @@ async fn unlink(
 ) -> Result<()> {
     sqlx::query!(
         "UPDATE accounts SET status = 'unpaired', status_reason = $2, wanted = 'offline', generation = generation + 1,
-            pairing_method = NULL, pairing_phone = NULL, pairing_expires_at = NULL, qr_text = NULL, qr_number = NULL,
-            qr_expires_at = NULL, pairing_code = NULL, held_until = NULL, groups_wanted_at = NULL, logout_confirmed = $3,
+            held_until = NULL, groups_wanted_at = NULL, logout_confirmed = $3,
             disconnected_at = CASE WHEN status = 'connected' THEN now() ELSE coalesce(disconnected_at, now()) END,
             updated_at = now()
          WHERE id = $1",

@@ -25,9 +25,9 @@ const ABANDONED: &str = "the pairing was abandoned";
 pub async fn park_stale_pairings(db: &PgPool, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
     let mut transaction = db.begin().await?;
     let stale = sqlx::query_scalar!(
-        "SELECT l.account_id FROM leases l JOIN accounts a ON a.id = l.account_id LEFT JOIN workers w ON w.id = l.owner
-         WHERE a.status = 'pending' AND a.wanted <> 'erased'
-           AND a.pairing_expires_at < now() - make_interval(secs => $1)
+        "SELECT l.account_id FROM leases l JOIN accounts a ON a.id = l.account_id JOIN pairings p ON p.account_id = a.id
+            LEFT JOIN workers w ON w.id = l.owner
+         WHERE a.wanted <> 'erased' AND p.window_ends_at < now() - make_interval(secs => $1)
            AND is_alive(w) IS NOT TRUE
          ORDER BY l.account_id LIMIT $2 FOR UPDATE OF l SKIP LOCKED",
         age.as_secs_f64(),
@@ -37,14 +37,16 @@ pub async fn park_stale_pairings(db: &PgPool, age: Duration, limit: i64) -> Resu
     .await?;
     let parked = sqlx::query!(
         r#"
-        UPDATE accounts SET status = 'unpaired', status_reason = $3, wanted = 'offline',
-               generation = generation + 1, pairing_method = NULL,
-               pairing_phone = NULL, pairing_expires_at = NULL, qr_text = NULL, qr_number = NULL, qr_expires_at = NULL,
-               pairing_code = NULL, updated_at = now()
-        -- asked again: a new pairing may have begun since
-        WHERE id = ANY($1) AND status = 'pending' AND wanted <> 'erased'
-          AND pairing_expires_at < now() - make_interval(secs => $2)
-        RETURNING id, tenant_id AS "tenant: TenantId", label
+        WITH stale AS (
+            -- asked again: a new pairing may have begun since
+            SELECT a.id FROM accounts a JOIN pairings p ON p.account_id = a.id
+            WHERE a.id = ANY($1) AND a.wanted <> 'erased' AND p.window_ends_at < now() - make_interval(secs => $2)
+            ORDER BY a.id FOR NO KEY UPDATE OF a, p
+        )
+        UPDATE accounts a SET status = 'unpaired', status_reason = $3, wanted = 'offline', generation = generation + 1,
+               updated_at = now()
+        FROM stale WHERE a.id = stale.id AND a.status = 'pending'
+        RETURNING a.id, a.tenant_id AS "tenant: TenantId", a.label
         "#,
         &stale,
         age.as_secs_f64(),

@@ -1,4 +1,5 @@
-//! SQL of a pairing under way: its codes, and how it ends. Every write is fenced by the session's epoch.
+//! SQL of `pairings`, the pairing under way at an account: how it begins, its codes, and how it ends. Every write of a session is
+//! fenced by its epoch. The row goes by itself when the account's status is not `pending` any more (a trigger).
 
 use sqlx::{PgConnection, PgPool};
 
@@ -9,11 +10,34 @@ use crate::events::Events;
 use crate::fence::Fence;
 use crate::messages::unsent;
 use crate::retry::again;
-use domain::account::Status;
+use domain::account::{Method, PAIRING_WINDOW_S, Status};
 use domain::event::{
     AccountOnly, AccountStatusChanged, Event, Kind, SessionConnected, SessionDuplicate, SessionTimeout,
 };
 use domain::id::{AccountId, TenantId};
+
+/// Begins a pairing with a window of its own, in the place of one that is under way.
+///
+/// # Errors
+/// When the database does not do it.
+pub(super) async fn begin(
+    transaction: &mut PgConnection,
+    account: AccountId,
+    method: Method,
+    phone: Option<&str>,
+) -> Result<()> {
+    sqlx::query!("DELETE FROM pairings WHERE account_id = $1", account.0).execute(&mut *transaction).await?;
+    sqlx::query!(
+        "INSERT INTO pairings (account_id, method, phone, window_ends_at) VALUES ($1, $2, $3, now() + make_interval(secs => $4))",
+        account.0,
+        method.as_str(),
+        phone,
+        f64::from(PAIRING_WINDOW_S)
+    )
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
 
 /// Shows a QR code: text, running number, and how many seconds it lives. The event is a signal and carries no code;
 /// an equal code is told once.
@@ -25,16 +49,18 @@ pub async fn show_qr(pool: &PgPool, fence: Fence, text: &str, number: i32, for_s
         sqlx::query_scalar!(
             r#"
             WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
-            old AS (SELECT q.id AS account, q.qr_text AS shown FROM accounts q JOIN f ON f.account_id = q.id FOR UPDATE OF q),
-            a AS (
-                UPDATE accounts SET qr_text = $3, qr_number = $4, qr_expires_at = now() + make_interval(secs => $5), updated_at = now()
-                FROM old WHERE id = old.account AND status = 'pending' RETURNING id, tenant_id, qr_expires_at, old.shown
+            a AS (UPDATE accounts SET updated_at = now() FROM f WHERE id = f.account_id AND status = 'pending' RETURNING id, tenant_id),
+            old AS (
+                SELECT q.account_id AS account, q.qr_text AS shown FROM pairings q JOIN a ON a.id = q.account_id FOR UPDATE OF q
+            ), p AS (
+                UPDATE pairings SET qr_text = $3, qr_number = $4, qr_expires_at = now() + make_interval(secs => $5)
+                FROM old WHERE account_id = old.account RETURNING account_id, qr_expires_at, old.shown
             ), told AS (
                 SELECT write_events(array_agg(ROW(tenant_id, id, $6::text, jsonb_build_object('account_id', id,
                     'number', $4::int, 'expires_at', qr_expires_at), NULL)::new_event))
-                FROM a WHERE shown IS DISTINCT FROM $3
+                FROM a JOIN p ON p.account_id = a.id WHERE shown IS DISTINCT FROM $3
             )
-            SELECT count(*) AS "n!" FROM a, told
+            SELECT count(*) AS "n!" FROM p, told
             "#,
             fence.account.0,
             fence.epoch,
@@ -58,15 +84,16 @@ pub async fn show_code(pool: &PgPool, fence: Fence, code: &str) -> Result<()> {
         sqlx::query_scalar!(
             r#"
             WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
-            old AS (SELECT q.id AS account, q.pairing_code AS shown FROM accounts q JOIN f ON f.account_id = q.id FOR UPDATE OF q),
-            a AS (
-                UPDATE accounts SET pairing_code = $3, updated_at = now()
-                FROM old WHERE id = old.account AND status = 'pending' RETURNING id, tenant_id, old.shown
+            a AS (UPDATE accounts SET updated_at = now() FROM f WHERE id = f.account_id AND status = 'pending' RETURNING id, tenant_id),
+            old AS (
+                SELECT q.account_id AS account, q.code AS shown FROM pairings q JOIN a ON a.id = q.account_id FOR UPDATE OF q
+            ), p AS (
+                UPDATE pairings SET code = $3 FROM old WHERE account_id = old.account RETURNING account_id, old.shown
             ), told AS (
-                SELECT write_events(array_agg(ROW(tenant_id, id, $4::text, $5::jsonb, NULL)::new_event)) FROM a
-                WHERE shown IS DISTINCT FROM $3
+                SELECT write_events(array_agg(ROW(tenant_id, id, $4::text, $5::jsonb, NULL)::new_event))
+                FROM a JOIN p ON p.account_id = a.id WHERE shown IS DISTINCT FROM $3
             )
-            SELECT count(*) AS "n!" FROM a, told
+            SELECT count(*) AS "n!" FROM p, told
             "#,
             fence.account.0,
             fence.epoch,
@@ -91,8 +118,11 @@ pub async fn accepted(pool: &PgPool, fence: Fence, jid: &str) -> Result<()> {
             r#"
             WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
             a AS (
-                UPDATE accounts SET jid = $3, qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL, updated_at = now()
+                UPDATE accounts SET jid = $3, updated_at = now()
                 FROM f WHERE id = f.account_id AND status = 'pending' RETURNING id, tenant_id
+            ), used AS (
+                UPDATE pairings SET qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, code = NULL
+                FROM a WHERE account_id = a.id
             ), told AS (
                 SELECT write_events(array_agg(ROW(tenant_id, id, $4::text, $5::jsonb, NULL)::new_event)) FROM a
             )
@@ -132,9 +162,7 @@ pub async fn give_up(pool: &PgPool, fence: Fence, reason: &str) -> Result<()> {
         r#"
         WITH a AS (
             UPDATE accounts SET status = 'unpaired', status_reason = $2,
-                   wanted = CASE WHEN wanted = 'online' THEN 'offline' ELSE wanted END,
-                   pairing_method = NULL, pairing_phone = NULL, pairing_expires_at = NULL,
-                   qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL, updated_at = now()
+                   wanted = CASE WHEN wanted = 'online' THEN 'offline' ELSE wanted END, updated_at = now()
             WHERE id = $1 AND status = 'pending' RETURNING id, tenant_id, label
         )
         SELECT tenant_id AS "tenant: TenantId", label FROM a
@@ -268,8 +296,7 @@ async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linke
             linked_at = CASE WHEN $2 = 'connected' THEN coalesce(linked_at, now()) ELSE linked_at END,
             connected_at = CASE WHEN $2 = 'connected' THEN now() ELSE connected_at END,
             disconnected_at = CASE WHEN $2 = 'connected' THEN NULL ELSE disconnected_at END,
-            pairing_method = NULL, pairing_phone = NULL, pairing_expires_at = NULL,
-            qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL, banned_until = NULL, updated_at = now()
+            banned_until = NULL, updated_at = now()
         WHERE id = $1
         "#,
         fence.account.0,

@@ -5,7 +5,7 @@ use sqlx::PgPool;
 
 use crate::error::{Error, Result};
 use crate::fence::Fence;
-use domain::account::Status;
+use domain::account::{Method, Status};
 use domain::event::{Event, Kind, SessionRecovered, SessionUnstable};
 use domain::id::{AccountId, TenantId};
 
@@ -22,8 +22,8 @@ pub struct SessionRow {
     pub status: Status,
     /// The attempt's number.
     pub generation: i64,
-    /// `qr` or `code`, while a pairing is under way.
-    pub pairing_method: Option<String>,
+    /// How the phone is linked, while a pairing is under way.
+    pub pairing_method: Option<Method>,
     /// The number to pair by code.
     pub pairing_phone: Option<String>,
     /// The linked phone.
@@ -55,15 +55,15 @@ pub async fn load(pool: &PgPool, fence: Fence) -> Result<SessionRow> {
         SessionRow,
         r#"
         SELECT a.tenant_id AS "tenant: TenantId", a.label, a.wanted, a.status AS "status: Status", a.generation,
-               a.pairing_method, a.pairing_phone, a.phone_number, a.groups_wanted_at,
-               (a.qr_text IS NOT NULL OR a.pairing_code IS NOT NULL) AS "code_shown!",
+               p.method AS "pairing_method?: Method", p.phone AS "pairing_phone?", a.phone_number, a.groups_wanted_at,
+               (p.qr_text IS NOT NULL OR p.code IS NOT NULL) AS "code_shown!",
                coalesce(extract(epoch FROM a.held_until - now()), 0)::float8 AS "held_left_s!",
                (a.jid IS NOT NULL AND EXISTS (SELECT 1 FROM credentials c WHERE c.account_id = a.id)) AS "registered!",
-               coalesce(extract(epoch FROM a.pairing_expires_at - now()), 0)::float8 AS "window_left_s!", l.epoch,
+               coalesce(extract(epoch FROM p.window_ends_at - now()), 0)::float8 AS "window_left_s!", l.epoch,
                coalesce(extract(epoch FROM a.banned_until - now()), 0)::float8 AS "banned_left_s!",
-               EXISTS (SELECT 1 FROM passkeys p WHERE p.account_id = a.id AND p.epoch = l.epoch
-                       AND (p.credential IS NOT NULL OR p.confirmed)) AS "passkey_answered!"
-        FROM accounts a JOIN leases l ON l.account_id = a.id
+               EXISTS (SELECT 1 FROM passkeys k WHERE k.account_id = a.id AND k.epoch = l.epoch
+                       AND (k.credential IS NOT NULL OR k.confirmed)) AS "passkey_answered!"
+        FROM accounts a JOIN leases l ON l.account_id = a.id LEFT JOIN pairings p ON p.account_id = a.id
         WHERE a.id = $1
         "#,
         fence.account.0
@@ -88,7 +88,7 @@ pub struct StatusChange {
 }
 
 /// Writes many sessions' status changes in one statement, each under its own fence, with their events. Answers the
-/// accounts that were fenced. `unpaired` and `logged_out` clear number, QR and pairing, and end the wish to be online.
+/// accounts that were fenced. A pairing under way ends. `unpaired` and `logged_out` forget the phone, and end the wish to be online.
 ///
 /// # Errors
 /// When the database fails; then nothing was written.
@@ -113,8 +113,6 @@ pub async fn write_statuses(pool: &PgPool, changes: &[StatusChange]) -> Result<V
                 status = w.status,
                 status_reason = w.reason,
                 wanted = CASE WHEN w.status IN ('unpaired', 'logged_out') AND a.wanted = 'online' THEN 'offline' ELSE a.wanted END,
-                pairing_method = NULL, pairing_phone = NULL, pairing_expires_at = NULL,
-                qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL,
                 connected_at = CASE WHEN w.status = 'connected' AND a.status <> 'connected' THEN now() ELSE a.connected_at END,
                 disconnected_at = CASE WHEN w.status = 'connected' THEN NULL ELSE coalesce(a.disconnected_at, now()) END,
                 banned_until = now() + make_interval(secs => w.banned_for_s),

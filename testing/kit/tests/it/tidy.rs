@@ -264,7 +264,7 @@ fn the_rules_need_nothing_of_the_world() {
 }
 
 /// Where each table is written. What else may write it does so in one statement with its own, and says why.
-const HOMES: [(&str, &str); 28] = [
+const HOMES: [(&str, &str); 29] = [
     ("accounts", "accounts/"),
     ("answers", "idempotency.rs"),
     ("api_keys", "api_keys.rs"),
@@ -278,6 +278,7 @@ const HOMES: [(&str, &str); 28] = [
     ("leases", "leases/"),
     ("messages", "messages/"),
     ("notifications", "notifications/"),
+    ("pairings", "accounts/"),
     ("passkeys", "accounts/"),
     ("reminder_messages", "reminders/"),
     ("reminder_targets", "reminders/"),
