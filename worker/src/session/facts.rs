@@ -5,17 +5,12 @@ use std::time::Duration;
 use domain::account::Method;
 use store::session::SessionRow;
 
-use super::machine::event::{Facts, Wanted};
+use super::machine::event::Facts;
 
 impl From<&SessionRow> for Facts {
     fn from(row: &SessionRow) -> Self {
         Facts {
-            wanted: match row.wanted.as_str() {
-                "online" => Wanted::Online,
-                "erased" => Wanted::Erased,
-                "unlinked" => Wanted::Unlinked,
-                _ => Wanted::Offline,
-            },
+            wanted: row.wanted,
             status: row.status,
             registered: row.registered,
             linked: row.phone_number.is_some(),

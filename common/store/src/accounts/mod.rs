@@ -2,6 +2,8 @@
 //! `passkeys`), and what is done about those that nobody has (`neglected`). All that writes `accounts` stands
 //! here, but for when the groups were asked for and read (`groups`).
 //!
+//! What becomes of an account's status, and of what it should be, is decided by `domain::account::life` and written here as it comes.
+//!
 //! Lock order, held by every writer: the lease row first, then the account row, then the row of its pairing. An account that is
 //! wanted `erased` is hidden from its tenant.
 

@@ -10,6 +10,7 @@ use crate::events::Events;
 use crate::fence::Fence;
 use crate::messages::unsent;
 use crate::retry::again;
+use domain::account::life::{self, State, Wanted, decide};
 use domain::account::{Method, PAIRING_WINDOW_S, Status};
 use domain::event::{
     AccountOnly, AccountStatusChanged, Event, Kind, SessionConnected, SessionDuplicate, SessionTimeout,
@@ -158,32 +159,40 @@ pub async fn give_up(pool: &PgPool, fence: Fence, reason: &str) -> Result<()> {
     .fetch_optional(&mut *tx)
     .await?
     .ok_or(Error::Fenced)?;
-    let ended = sqlx::query!(
-        r#"
-        WITH a AS (
-            UPDATE accounts SET status = 'unpaired', status_reason = $2,
-                   wanted = CASE WHEN wanted = 'online' THEN 'offline' ELSE wanted END, updated_at = now()
-            WHERE id = $1 AND status = 'pending' RETURNING id, tenant_id, label
-        )
-        SELECT tenant_id AS "tenant: TenantId", label FROM a
-        "#,
-        fence.account.0,
-        reason
+    let before = sqlx::query!(
+        r#"SELECT tenant_id AS "tenant: TenantId", label, status AS "status: Status", wanted AS "wanted: Wanted"
+           FROM accounts WHERE id = $1 FOR NO KEY UPDATE"#,
+        fence.account.0
     )
-    .fetch_optional(&mut *tx)
+    .fetch_one(&mut *tx)
     .await?;
-    if let Some(ended) = ended {
-        credentials::forget(&mut tx, fence.account).await?;
-        let (account_id, status, previous) = (fence.account, Status::Unpaired, Status::Pending);
-        let timeout = SessionTimeout { account_id, status, previous, reason: reason.to_owned() };
-        let changed = AccountStatusChanged { account_id, status, previous, reason: Some(reason.to_owned()) };
-        let mut events = Events::default();
-        events.push_of(None, ended.tenant, Some(account_id), &Event::SessionTimeout(timeout));
-        events.push_of(None, ended.tenant, Some(account_id), &Event::AccountStatusChanged(changed));
-        events.write(&mut tx).await?;
-        audited(&mut tx, ended.tenant, fence, &ended.label, reason).await;
-    }
+    let state = State { status: before.status, wanted: before.wanted };
+    let Some(after) = decide(state, life::Event::GivenUp)?.state() else { return Ok(()) };
+    end(&mut tx, fence.account, after, reason).await?;
+    credentials::forget(&mut tx, fence.account).await?;
+    let (account_id, status, previous) = (fence.account, after.status, before.status);
+    let timeout = SessionTimeout { account_id, status, previous, reason: reason.to_owned() };
+    let changed = AccountStatusChanged { account_id, status, previous, reason: Some(reason.to_owned()) };
+    let mut events = Events::default();
+    events.push_of(None, before.tenant, Some(account_id), &Event::SessionTimeout(timeout));
+    events.push_of(None, before.tenant, Some(account_id), &Event::AccountStatusChanged(changed));
+    events.write(&mut tx).await?;
+    audited(&mut tx, before.tenant, fence, &before.label, reason).await;
     tx.commit().await?;
+    Ok(())
+}
+
+/// Writes that a pairing is over without a phone.
+async fn end(transaction: &mut PgConnection, account: AccountId, after: State, reason: &str) -> Result<()> {
+    sqlx::query!(
+        "UPDATE accounts SET status = $2, status_reason = $3, wanted = $4, updated_at = now() WHERE id = $1",
+        account.0,
+        after.status.as_str(),
+        reason,
+        after.wanted.as_str()
+    )
+    .execute(transaction)
+    .await?;
     Ok(())
 }
 
@@ -222,7 +231,7 @@ pub enum Linked {
 /// accepted for another phone ends before.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
+/// `Fenced` under an old epoch or when nothing is being linked any more; else when the database fails.
 pub async fn linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linked> {
     again(|| try_linked(pool, fence, who)).await
 }
@@ -233,20 +242,44 @@ struct Other {
     label: String,
 }
 
-/// What the account is after a first connection, in words for the audit trail, and what is told.
-fn outcome(account_id: AccountId, previous: Status, who: &LinkedAs, other: Option<&Other>) -> (Status, String, Event) {
+/// How a first connection ended: in words for the audit trail, and what is told.
+fn outcome(
+    account_id: AccountId,
+    (previous, status): (Status, Status),
+    who: &LinkedAs,
+    other: Option<&Other>,
+) -> (String, Event) {
     match other {
         None => {
-            let status = Status::Connected;
             let told = SessionConnected { account_id, status, previous, phone_number: who.number.clone() };
-            (status, "connected".to_owned(), Event::SessionConnected(told))
+            ("connected".to_owned(), Event::SessionConnected(told))
         }
         Some(other) => {
-            let (status, duplicate_of) = (Status::Unpaired, other.label.clone());
+            let duplicate_of = other.label.clone();
             let told = SessionDuplicate { account_id, status, previous, duplicate_of, duplicate_of_id: other.id };
-            (status, format!("duplicate of \"{}\"", other.label), Event::SessionDuplicate(told))
+            (format!("duplicate of \"{}\"", other.label), Event::SessionDuplicate(told))
         }
     }
+}
+
+/// Writes the first connection of the phone that was linked.
+async fn connect(transaction: &mut PgConnection, account: AccountId, after: State, who: &LinkedAs) -> Result<()> {
+    sqlx::query!(
+        "UPDATE accounts SET status = $2, status_reason = NULL, wanted = $3, phone_number = $4, jid = $5, lid = $6, push_name = $7,
+            linked_at = coalesce(linked_at, now()), connected_at = now(), disconnected_at = NULL, banned_until = NULL,
+            updated_at = now()
+         WHERE id = $1",
+        account.0,
+        after.status.as_str(),
+        after.wanted.as_str(),
+        who.number,
+        who.jid,
+        who.lid,
+        who.push_name
+    )
+    .execute(transaction)
+    .await?;
+    Ok(())
 }
 
 async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linked> {
@@ -254,7 +287,8 @@ async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linke
     let of_others = unsent::lock_of_other_phones(&mut tx, fence.account, &who.number).await?;
     let row = sqlx::query!(
         r#"
-        SELECT a.tenant_id AS "tenant: TenantId", a.label, a.status AS "status: Status" FROM leases l JOIN accounts a ON a.id = l.account_id
+        SELECT a.tenant_id AS "tenant: TenantId", a.label, a.status AS "status: Status", a.wanted AS "wanted: Wanted"
+        FROM leases l JOIN accounts a ON a.id = l.account_id
         WHERE l.account_id = $1 AND l.epoch = $2 FOR SHARE OF l
         "#,
         fence.account.0,
@@ -285,30 +319,15 @@ async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linke
         let of = (row.tenant, fence.account);
         unsent::end(&mut tx, of, &of_others, Some(&who.number), unsent::ANOTHER_PHONE).await?;
     }
-    let (account_id, previous) = (fence.account, row.status);
-    let (status, outcome, told) = outcome(account_id, previous, who, other.as_ref());
-    sqlx::query!(
-        r#"
-        UPDATE accounts SET
-            status = $2, status_reason = CASE WHEN $2 = 'connected' THEN NULL ELSE $3 END,
-            wanted = CASE WHEN $2 = 'connected' THEN wanted WHEN wanted = 'online' THEN 'offline' ELSE wanted END,
-            phone_number = $4, jid = $5, lid = $6, push_name = $7, -- a duplicate is `unpaired`, and has none of them
-            linked_at = CASE WHEN $2 = 'connected' THEN coalesce(linked_at, now()) ELSE linked_at END,
-            connected_at = CASE WHEN $2 = 'connected' THEN now() ELSE connected_at END,
-            disconnected_at = CASE WHEN $2 = 'connected' THEN NULL ELSE disconnected_at END,
-            banned_until = NULL, updated_at = now()
-        WHERE id = $1
-        "#,
-        fence.account.0,
-        status.as_str(),
-        outcome,
-        who.number,
-        who.jid,
-        who.lid,
-        who.push_name
-    )
-    .execute(&mut *tx)
-    .await?;
+    let event = if other.is_none() { life::Event::Linked } else { life::Event::Duplicate };
+    let before = State { status: row.status, wanted: row.wanted };
+    let after = decide(before, event)?.state().ok_or(Error::Fenced)?;
+    let (account_id, previous, status) = (fence.account, row.status, after.status);
+    let (outcome, told) = outcome(account_id, (previous, status), who, other.as_ref());
+    match other {
+        None => connect(&mut tx, account_id, after, who).await?,
+        Some(_) => end(&mut tx, account_id, after, &outcome).await?,
+    }
     let reason = other.is_some().then(|| outcome.clone());
     let changed = AccountStatusChanged { account_id, status, previous, reason };
     let mut events = Events::default();

@@ -8,6 +8,7 @@ use crate::audit::{self, Entry, Operator};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::leases;
+use domain::account::life::{State, Wanted};
 use domain::account::{Method, Status, Step};
 use domain::id::{AccountId, TenantId};
 
@@ -229,7 +230,17 @@ pub async fn logout_confirmed(db: &PgPool, tenant: TenantId, account: AccountId)
 pub(super) struct Before {
     pub(super) label: String,
     pub(super) status: Status,
+    pub(super) wanted: Wanted,
+    /// A phone has accepted its device, and goes on listing it.
+    pub(super) listed: bool,
+    /// A phone has accepted its device, and the credentials are here.
     pub(super) linked: bool,
+}
+
+impl Before {
+    pub(super) const fn state(&self) -> State {
+        State { status: self.status, wanted: self.wanted }
+    }
 }
 
 /// Locks an account's row for a change.
@@ -237,7 +248,8 @@ pub(super) async fn lock(transaction: &mut PgConnection, tenant: TenantId, accou
     sqlx::query_as!(
         Before,
         r#"
-        SELECT label, s.status AS "status!: Status", jid IS NOT NULL AS "linked!"
+        SELECT label, s.status AS "status!: Status", wanted AS "wanted: Wanted", jid IS NOT NULL AS "listed!",
+            jid IS NOT NULL AND EXISTS (SELECT FROM credentials WHERE account_id = $2) AS "linked!"
         FROM accounts a JOIN account_states s ON s.id = a.id
         WHERE tenant_id = $1 AND a.id = $2 AND wanted <> 'erased' FOR NO KEY UPDATE OF a
         "#,

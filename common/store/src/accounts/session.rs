@@ -5,6 +5,7 @@ use sqlx::PgPool;
 
 use crate::error::{Error, Result};
 use crate::fence::Fence;
+use domain::account::life::{Wanted, wanted_after};
 use domain::account::{Method, Status};
 use domain::event::{Event, Kind, SessionRecovered, SessionUnstable};
 use domain::id::{AccountId, TenantId};
@@ -16,8 +17,8 @@ pub struct SessionRow {
     pub tenant: TenantId,
     /// The operator's name for it; the phone shows it in its list of linked devices.
     pub label: String,
-    /// `online`, `offline`, `unlinked` or `erased`.
-    pub wanted: String,
+    /// What it should be.
+    pub wanted: Wanted,
     /// Where it stands.
     pub status: Status,
     /// The attempt's number.
@@ -54,8 +55,8 @@ pub async fn load(pool: &PgPool, fence: Fence) -> Result<SessionRow> {
     let row = sqlx::query_as!(
         SessionRow,
         r#"
-        SELECT a.tenant_id AS "tenant: TenantId", a.label, a.wanted, a.status AS "status: Status", a.generation,
-               p.method AS "pairing_method?: Method", p.phone AS "pairing_phone?", a.phone_number, a.groups_wanted_at,
+        SELECT a.tenant_id AS "tenant: TenantId", a.label, a.wanted AS "wanted: Wanted", a.status AS "status: Status",
+               a.generation, p.method AS "pairing_method?: Method", p.phone AS "pairing_phone?", a.phone_number, a.groups_wanted_at,
                (p.qr_text IS NOT NULL OR p.code IS NOT NULL) AS "code_shown!",
                coalesce(extract(epoch FROM a.held_until - now()), 0)::float8 AS "held_left_s!",
                (a.jid IS NOT NULL AND EXISTS (SELECT 1 FROM credentials c WHERE c.account_id = a.id)) AS "registered!",
@@ -98,11 +99,15 @@ pub async fn write_statuses(pool: &PgPool, changes: &[StatusChange]) -> Result<V
     let statuses: Vec<String> = changes.iter().map(|c| c.status.as_str().to_owned()).collect();
     let reasons: Vec<Option<String>> = changes.iter().map(|c| c.reason.clone()).collect();
     let banned: Vec<Option<f64>> = changes.iter().map(|c| c.banned_for_s).collect();
+    let open: Vec<bool> = changes.iter().map(|c| c.status == Status::Connected).collect();
+    // of an account that is to be online; any other wish stays
+    let wanted: Vec<String> =
+        changes.iter().map(|c| wanted_after(c.status, Wanted::Online).as_str().to_owned()).collect();
     let held = sqlx::query_scalar!(
         r#"
         WITH w AS (
-            SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::float8[])
-                AS t(account_id, epoch, status, reason, banned_for_s)
+            SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::float8[], $7::bool[], $8::text[])
+                AS t(account_id, epoch, status, reason, banned_for_s, open, wanted)
         ), f AS (
             SELECT l.account_id FROM leases l JOIN w ON w.account_id = l.account_id AND w.epoch = l.epoch
             ORDER BY l.account_id FOR SHARE OF l
@@ -112,9 +117,9 @@ pub async fn write_statuses(pool: &PgPool, changes: &[StatusChange]) -> Result<V
             UPDATE accounts a SET
                 status = w.status,
                 status_reason = w.reason,
-                wanted = CASE WHEN w.status IN ('unpaired', 'logged_out') AND a.wanted = 'online' THEN 'offline' ELSE a.wanted END,
-                connected_at = CASE WHEN w.status = 'connected' AND a.status <> 'connected' THEN now() ELSE a.connected_at END,
-                disconnected_at = CASE WHEN w.status = 'connected' THEN NULL ELSE coalesce(a.disconnected_at, now()) END,
+                wanted = CASE WHEN a.wanted = $9 THEN w.wanted ELSE a.wanted END,
+                connected_at = CASE WHEN w.open AND a.status <> w.status THEN now() ELSE a.connected_at END,
+                disconnected_at = CASE WHEN w.open THEN NULL ELSE coalesce(a.disconnected_at, now()) END,
                 banned_until = now() + make_interval(secs => w.banned_for_s),
                 updated_at = now()
             FROM w, old
@@ -133,7 +138,10 @@ pub async fn write_statuses(pool: &PgPool, changes: &[StatusChange]) -> Result<V
         &statuses,
         &reasons as &[Option<String>],
         &banned as &[Option<f64>],
-        Kind::AccountStatusChanged.as_str()
+        Kind::AccountStatusChanged.as_str(),
+        &open,
+        &wanted,
+        Wanted::Online.as_str()
     )
     .fetch_all(pool)
     .await?;

@@ -1,4 +1,7 @@
-//! Pure. An account's life: its states, what a client may do in each, and what a label may be.
+//! Pure. An account: its states, what a client may do in each, and what a label may be. What leads from state to state is in
+//! [`life`].
+
+pub mod life;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
