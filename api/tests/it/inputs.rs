@@ -355,7 +355,7 @@ async fn numbers_as_people_write_them(db: PgPool) {
     }
     let fresh = format!("/v1/accounts/{}/pair", tenant.account("B").await);
     tenant.post(&fresh, json!({"method": "code", "phone": "+44 (0)7700 900123"})).await.expect(202);
-    let kept = "SELECT count(*) FROM accounts WHERE pairing_phone = '447700900123'";
+    let kept = "SELECT count(*) FROM pairings WHERE phone = '447700900123'";
     assert_eq!(api.count(kept).await, 1);
     assert_eq!(
         tenant.post(&fresh, json!({"method": "code", "phone": "+44 7700"})).await.expect(422).fields(),

@@ -133,12 +133,12 @@ impl TestApi {
         .await
         .unwrap();
         sqlx::query(
-            "UPDATE accounts SET status = $2, wanted = CASE WHEN $2 IN ('pending', 'connected', 'disconnected') THEN 'online'
+            "WITH a AS (UPDATE accounts SET status = $2, wanted = CASE WHEN $2 IN ('pending', 'connected', 'disconnected') THEN 'online'
                  ELSE 'offline' END, phone_number = $3, jid = $4,
-                 linked_at = CASE WHEN $3 IS NULL THEN linked_at ELSE coalesce(linked_at, now()) END,
-                 pairing_method = CASE WHEN $2 = 'pending' THEN 'qr' END,
-                 pairing_expires_at = CASE WHEN $2 = 'pending' THEN now() + interval '5 minutes' END
-             WHERE id = $1",
+                 linked_at = CASE WHEN $3 IS NULL THEN linked_at ELSE coalesce(linked_at, now()) END
+             WHERE id = $1 RETURNING id, status)
+             INSERT INTO pairings (account_id, method, window_ends_at)
+             SELECT id, 'qr', now() + interval '5 minutes' FROM a WHERE status = 'pending'",
         )
         .bind(account.parse::<Uuid>().unwrap())
         .bind(status)

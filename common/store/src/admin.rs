@@ -211,9 +211,9 @@ pub async fn waiting_across_tenants(db: &PgPool) -> Result<Vec<Waiting>> {
             UNION ALL SELECT 2, 'messages of other accounts', at FROM (
                 SELECT m.created_at AS at FROM messages m JOIN accounts a ON a.id = m.account_id
                 WHERE m.state = 'queued' AND a.status <> 'connected' LIMIT 100000) m
-            UNION ALL SELECT 3, 'pairings without a code', updated_at FROM accounts
-                WHERE status = 'pending' AND wanted = 'online' AND jid IS NULL AND qr_text IS NULL AND pairing_code IS NULL
-                  AND pairing_expires_at > now()
+            UNION ALL SELECT 3, 'pairings without a code', updated_at
+                FROM pairings p JOIN accounts a ON a.id = p.account_id
+                WHERE wanted = 'online' AND jid IS NULL AND p.qr_text IS NULL AND p.code IS NULL AND window_ends_at > now()
             UNION ALL SELECT 4, 'accounts to be removed', updated_at FROM accounts WHERE wanted = 'erased'
             UNION ALL SELECT 5, 'runs', created_at FROM (SELECT created_at FROM runs WHERE status = 'pending' LIMIT 100000) r
             UNION ALL SELECT 6, 'reminders that are due', next_fire_at FROM (

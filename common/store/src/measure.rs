@@ -53,15 +53,16 @@ pub async fn cluster(db: &PgPool) -> Result<Vec<Figure>> {
             SELECT id, capacity, leaving FROM workers w WHERE is_alive(w)),
         a AS MATERIALIZED (
             SELECT a.id, a.status, a.wanted, a.updated_at, a.groups_wanted_at, l.owner IS NOT NULL AS owned, w.id IS NOT NULL AS alive,
-                a.wanted = 'online' AND a.status = 'pending' AND a.pairing_expires_at > now() AND a.jid IS NULL
-                    AND a.qr_text IS NULL AND a.pairing_code IS NULL AS unshown,
+                a.wanted = 'online' AND a.jid IS NULL AND p.window_ends_at > now() AND p.qr_text IS NULL AND p.code IS NULL
+                    AS unshown,
                 CASE WHEN a.wanted <> 'online' OR a.status NOT IN ('connected', 'disconnected', 'banned') THEN 'unlinked'
                      WHEN a.status = 'banned' OR a.banned_until > now() THEN 'banned'
                      WHEN a.held_until > now() THEN 'held'
                      WHEN w.id IS NULL THEN 'unowned'
                      WHEN a.status <> 'connected' THEN 'offline'
                      ELSE 'ready' END AS reason
-            FROM accounts a LEFT JOIN leases l ON l.account_id = a.id LEFT JOIN live w ON w.id = l.owner),
+            FROM accounts a LEFT JOIN leases l ON l.account_id = a.id LEFT JOIN live w ON w.id = l.owner
+            LEFT JOIN pairings p ON p.account_id = a.id),
         -- steps from account to account in the index: those without a waiting message cost nothing
         first (account_id, created_at) AS (
             (SELECT account_id, created_at FROM messages WHERE state = 'queued' ORDER BY account_id, seq LIMIT 1)

@@ -22,7 +22,7 @@ pub const CONNECT: Duration = Duration::from_secs(5);
 const HEALTHY: Duration = Duration::from_millis(1_500);
 
 /// All tables of the schema. The role of a process that serves must be able to read and write them all.
-pub const TABLES: [&str; 25] = [
+pub const TABLES: [&str; 26] = [
     "accounts",
     "answers",
     "api_keys",
@@ -36,6 +36,7 @@ pub const TABLES: [&str; 25] = [
     "leases",
     "messages",
     "notifications",
+    "pairings",
     "passkeys",
     "reminder_messages",
     "reminder_targets",

@@ -93,12 +93,13 @@ pub async fn pairings(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i6
     let accounts = sqlx::query_scalar!(
         r#"
         SELECT a.id AS "id: AccountId"
-        FROM accounts a LEFT JOIN leases l ON l.account_id = a.id LEFT JOIN workers w ON w.id = l.owner
-        WHERE a.wanted = 'online' AND a.id > $2 AND a.status = 'pending' AND a.pairing_expires_at > now()
+        FROM pairings p JOIN accounts a ON a.id = p.account_id
+        LEFT JOIN leases l ON l.account_id = a.id LEFT JOIN workers w ON w.id = l.owner
+        WHERE a.wanted = 'online' AND a.id > $2 AND p.window_ends_at > now()
           AND a.updated_at < now() - make_interval(secs => $1)
-          AND ((a.qr_text IS NULL AND a.pairing_code IS NULL)
-               OR EXISTS (SELECT 1 FROM passkeys p WHERE p.account_id = a.id AND p.epoch = l.epoch
-                          AND (p.credential IS NOT NULL OR p.confirmed))
+          AND ((p.qr_text IS NULL AND p.code IS NULL)
+               OR EXISTS (SELECT 1 FROM passkeys k WHERE k.account_id = a.id AND k.epoch = l.epoch
+                          AND (k.credential IS NOT NULL OR k.confirmed))
                OR is_alive(w) IS NOT TRUE)
         ORDER BY a.id LIMIT $3
         "#,

@@ -3,7 +3,8 @@
 use sqlx::{Connection as _, PgConnection, PgPool};
 
 use super::dependents::{lock_dependents, told};
-use super::row::{Pairing, lock, pairing};
+use super::pairing;
+use super::row::{self, Pairing, lock};
 use crate::audit::{self, Entry, Operator};
 use crate::credentials::forget;
 use crate::db::Db;
@@ -13,10 +14,10 @@ use crate::fence::Fence;
 use crate::leases::own::{lock_lease, raise};
 use crate::messages::unsent;
 use crate::retry::again;
-use domain::account::{Method, PAIRING_WINDOW_S, Status};
+use domain::account::life::{Event, State, Wanted, decide};
+use domain::account::{Method, Status};
 use domain::committed::Committed;
-use domain::conflict::Conflict;
-use domain::event::{AccountStatusChanged, Event};
+use domain::event::{self, AccountStatusChanged};
 use domain::id::{AccountId, TenantId};
 use domain::job::Bell;
 
@@ -46,27 +47,23 @@ pub async fn pair(
     // each attempt has an epoch of its own: events of the one before can't reach it
     raise(&mut transaction, tenant, account).await?;
     let before = lock(&mut transaction, tenant, account).await?;
-    if !before.status.may_pair() {
-        return Err(Conflict::AlreadyConnected.into());
-    }
+    let after = decide(before.state(), Event::Pair)?.state().ok_or(Error::NotFound)?;
     forget(&mut transaction, account).await?;
     sqlx::query!(
-        "UPDATE accounts SET status = 'pending', status_reason = NULL, wanted = 'online', generation = generation + 1,
-            pairing_method = $2, pairing_phone = $3, pairing_expires_at = now() + make_interval(secs => $4),
-            qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL,
+        "UPDATE accounts SET status = $2, status_reason = NULL, wanted = $3, generation = generation + 1,
             phone_number = NULL, jid = NULL, lid = NULL, push_name = NULL, banned_until = NULL, updated_at = now()
          WHERE id = $1",
         account.0,
-        method.as_str(),
-        phone,
-        f64::from(PAIRING_WINDOW_S)
+        after.status.as_str(),
+        after.wanted.as_str()
     )
     .execute(&mut *transaction)
     .await?;
-    tell_status(&mut transaction, (tenant, account), (before.status, Status::Pending), None).await?;
+    pairing::begin(&mut transaction, account, method, phone).await?;
+    tell_status(&mut transaction, (tenant, account), (before.status, after.status), None).await?;
     audit::record(&mut transaction, Entry::of_account((tenant, account), &before.label, operator, "pair")).await;
     transaction.commit().await?;
-    let pairing = pairing(&mut *db, tenant, account).await?;
+    let pairing = row::pairing(&mut *db, tenant, account).await?;
     Ok(Committed::new(pairing).ring(Bell::Pair { account }).signal([tenant]))
 }
 
@@ -97,7 +94,8 @@ async fn try_unpair(
     let before = lock(&mut transaction, tenant, account).await?;
     unsent::end(&mut transaction, (tenant, account), &open, None, unsent::UNPAIRED).await?;
     let scrubbed = forget(&mut transaction, account).await?;
-    unlink(&mut transaction, (tenant, account), before.status, None, false).await?;
+    let after = decide(before.state(), Event::Unpair)?.state().ok_or(Error::NotFound)?;
+    unlink(&mut transaction, (tenant, account), (before.status, after), None, false).await?;
     let already_disconnected = !scrubbed && !before.status.is_live();
     let outcome = if already_disconnected { "already_disconnected" } else { "ok" };
     audit::record(
@@ -106,7 +104,7 @@ async fn try_unpair(
     )
     .await;
     transaction.commit().await?;
-    let unpaired = Unpaired { already_disconnected, listed: before.linked };
+    let unpaired = Unpaired { already_disconnected, listed: before.listed };
     Ok(told(unpaired, tenant, account))
 }
 
@@ -129,16 +127,17 @@ async fn try_log_out(db: &PgPool, tenant: TenantId, account: AccountId, operator
     let open = lock_dependents(&mut transaction, tenant, account).await?;
     lock_lease(&mut transaction, account).await?;
     let before = lock(&mut transaction, tenant, account).await?;
-    let marked = sqlx::query!(
-        "UPDATE accounts SET wanted = 'unlinked', logout_confirmed = false, updated_at = now()
-         WHERE id = $1 AND jid IS NOT NULL AND EXISTS (SELECT FROM credentials WHERE account_id = $1)",
-        account.0
+    let after = decide(before.state(), Event::LogOut { linked: before.linked })?.state().ok_or(Error::NotFound)?;
+    if after.wanted != Wanted::Unlinked {
+        return Ok(false); // nothing is linked
+    }
+    sqlx::query!(
+        "UPDATE accounts SET wanted = $2, logout_confirmed = false, updated_at = now() WHERE id = $1",
+        account.0,
+        after.wanted.as_str()
     )
     .execute(&mut *transaction)
     .await?;
-    if marked.rows_affected() == 0 {
-        return Ok(false);
-    }
     unsent::end(&mut transaction, (tenant, account), &open, None, unsent::LOGGED_OUT).await?;
     let entry = Entry::of_account((tenant, account), &before.label, operator, "logout").ended("asked");
     audit::record(&mut transaction, entry).await;
@@ -163,11 +162,11 @@ async fn try_unlinked(db: &PgPool, tenant: TenantId, under: Fence, confirmed: bo
     if epoch.fetch_optional(&mut *transaction).await? != Some(under.epoch) {
         return Err(Error::Fenced);
     }
-    let wanted = sqlx::query_scalar!("SELECT wanted FROM accounts WHERE id = $1", account.0);
-    if wanted.fetch_optional(&mut *transaction).await?.as_deref() != Some("unlinked") {
-        return Ok(());
-    }
-    let before = lock(&mut transaction, tenant, account).await?;
+    let before = match lock(&mut transaction, tenant, account).await {
+        Err(Error::NotFound) => return Ok(()), // it is being removed
+        before => before?,
+    };
+    let Some(after) = decide(before.state(), Event::LogOutOver)?.state() else { return Ok(()) };
     unsent::end(&mut transaction, (tenant, account), &open, None, unsent::LOGGED_OUT).await?;
     forget(&mut transaction, account).await?;
     let (reason, outcome) = if confirmed {
@@ -175,7 +174,7 @@ async fn try_unlinked(db: &PgPool, tenant: TenantId, under: Fence, confirmed: bo
     } else {
         ("logged out here: WhatsApp did not confirm it, so the phone may still list the device", "not_confirmed")
     };
-    unlink(&mut transaction, (tenant, account), before.status, Some(reason), confirmed).await?;
+    unlink(&mut transaction, (tenant, account), (before.status, after), Some(reason), confirmed).await?;
     let operator = Operator::System("worker");
     let entry = Entry::of_account((tenant, account), &before.label, operator, "logout").ended(outcome);
     audit::record(&mut transaction, entry).await;
@@ -183,30 +182,30 @@ async fn try_unlinked(db: &PgPool, tenant: TenantId, under: Fence, confirmed: bo
     Ok(())
 }
 
-/// Writes that no phone is linked any more, with the event where that is news. What was known of the phone goes with the status
-/// (a trigger).
+/// Writes that no phone is linked any more, with the event where that is news. What was known of the phone, and a pairing under way,
+/// go with the status (triggers).
 async fn unlink(
     transaction: &mut PgConnection,
     (tenant, account): (TenantId, AccountId),
-    before: Status,
+    (before, after): (Status, State),
     reason: Option<&str>,
     confirmed: bool,
 ) -> Result<()> {
     sqlx::query!(
-        "UPDATE accounts SET status = 'unpaired', status_reason = $2, wanted = 'offline', generation = generation + 1,
-            pairing_method = NULL, pairing_phone = NULL, pairing_expires_at = NULL, qr_text = NULL, qr_number = NULL,
-            qr_expires_at = NULL, pairing_code = NULL, held_until = NULL, groups_wanted_at = NULL, logout_confirmed = $3,
-            disconnected_at = CASE WHEN status = 'connected' THEN now() ELSE coalesce(disconnected_at, now()) END,
-            updated_at = now()
+        "UPDATE accounts SET status = $4, status_reason = $2, wanted = $5, generation = generation + 1,
+            held_until = NULL, groups_wanted_at = NULL, logout_confirmed = $3,
+            disconnected_at = coalesce(disconnected_at, now()), updated_at = now()
          WHERE id = $1",
         account.0,
         reason,
-        confirmed
+        confirmed,
+        after.status.as_str(),
+        after.wanted.as_str()
     )
     .execute(&mut *transaction)
     .await?;
-    if before != Status::Unpaired {
-        let change = (before, Status::Unpaired);
+    if before != after.status {
+        let change = (before, after.status);
         tell_status(transaction, (tenant, account), change, Some(reason.unwrap_or("unpaired"))).await?;
     }
     Ok(())
@@ -219,6 +218,7 @@ async fn tell_status(
     reason: Option<&str>,
 ) -> Result<()> {
     let reason = reason.map(str::to_owned);
-    let changed = Event::AccountStatusChanged(AccountStatusChanged { account_id: account, status, previous, reason });
+    let changed = AccountStatusChanged { account_id: account, status, previous, reason };
+    let changed = event::Event::AccountStatusChanged(changed);
     Events::one(tenant, Some(account), &changed).write(transaction).await
 }

@@ -2,8 +2,10 @@
 //! `passkeys`), and what is done about those that nobody has (`neglected`). All that writes `accounts` stands
 //! here, but for when the groups were asked for and read (`groups`).
 //!
-//! Lock order, held by every writer: the lease row first, then the account row. An account that is wanted `erased` is
-//! hidden from its tenant.
+//! What becomes of an account's status, and of what it should be, is decided by `domain::account::life` and written here as it comes.
+//!
+//! Lock order, held by every writer: the lease row first, then the account row, then the row of its pairing. An account that is
+//! wanted `erased` is hidden from its tenant.
 
 mod dependents;
 mod lifecycle;

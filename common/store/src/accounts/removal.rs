@@ -1,9 +1,11 @@
 //! Deleting an account: at once where no phone is linked, else once its device was logged out.
 
+use domain::account::Status;
+use domain::account::life::{Event, State, Step, Wanted, decide};
 use domain::committed::Committed;
-use domain::event::{AccountDeleted, Event};
+use domain::event::{self, AccountDeleted};
 use domain::id::{AccountId, TenantId};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::dependents::{lock_dependents, told};
 use crate::audit::{self, Entry, Operator};
@@ -46,39 +48,62 @@ async fn try_delete(
     let mut transaction = db.begin().await?;
     let open = lock_dependents(&mut transaction, tenant, account).await?;
     lock_lease(&mut transaction, account).await?;
-    let before = sqlx::query!(
-        r#"
-        SELECT label, wanted, EXISTS (SELECT FROM credentials WHERE account_id = $2) AS "linked!"
-        FROM accounts WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE
-        "#,
-        tenant.0,
-        account.0
-    )
-    .fetch_optional(&mut *transaction)
-    .await?
-    .ok_or(Error::NotFound)?;
+    let before = lock(&mut transaction, tenant, account).await?.ok_or(Error::NotFound)?;
+    let step = decide(before.state(), Event::Delete { stored: before.stored })?;
     unsent::end(&mut transaction, (tenant, account), &open, None, unsent::DELETED).await?;
     let entry = Entry::of_account((tenant, account), &before.label, operator, "delete");
-    let deletion = if before.linked {
-        let mark = sqlx::query!(
-            "UPDATE accounts SET wanted = 'erased', generation = generation + 1, updated_at = now()
-             WHERE id = $1 AND wanted <> 'erased'",
-            account.0
-        );
-        mark.execute(&mut *transaction).await?;
-        audit::record(&mut transaction, entry.ended("logging_out")).await;
-        Deletion::LoggingOut
-    } else {
+    let deletion = if step == Step::Gone {
         audit::record(&mut transaction, entry).await;
         sqlx::query!("DELETE FROM accounts WHERE id = $1", account.0).execute(&mut *transaction).await?;
         Deletion::Removed
+    } else {
+        if let Some(after) = step.state() {
+            let mark = sqlx::query!(
+                "UPDATE accounts SET wanted = $2, generation = generation + 1, updated_at = now() WHERE id = $1",
+                account.0,
+                after.wanted.as_str()
+            );
+            mark.execute(&mut *transaction).await?;
+        }
+        audit::record(&mut transaction, entry.ended("logging_out")).await;
+        Deletion::LoggingOut
     };
-    if before.wanted != "erased" {
-        let deleted = Event::AccountDeleted(AccountDeleted { account_id: account, label: before.label });
+    if before.wanted != Wanted::Erased {
+        let deleted = event::Event::AccountDeleted(AccountDeleted { account_id: account, label: before.label });
         Events::one(tenant, Some(account), &deleted).write(&mut transaction).await?;
     }
     transaction.commit().await?;
     Ok(told(deletion, tenant, account))
+}
+
+/// An account as a removal finds it.
+struct Before {
+    label: String,
+    status: Status,
+    wanted: Wanted,
+    /// Credentials are stored, of a device that a phone may list.
+    stored: bool,
+}
+
+impl Before {
+    const fn state(&self) -> State {
+        State { status: self.status, wanted: self.wanted }
+    }
+}
+
+/// Locks an account's row, also one that is hidden from its tenant.
+async fn lock(transaction: &mut PgConnection, tenant: TenantId, account: AccountId) -> Result<Option<Before>> {
+    let before = sqlx::query_as!(
+        Before,
+        r#"
+        SELECT label, status AS "status: Status", wanted AS "wanted: Wanted",
+            EXISTS (SELECT FROM credentials WHERE account_id = $2) AS "stored!"
+        FROM accounts WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE
+        "#,
+        tenant.0,
+        account.0
+    );
+    Ok(before.fetch_optional(transaction).await?)
 }
 
 /// Ends a delete: removes the row of an account that is wanted `erased`, once its device was logged out or that was given
@@ -106,20 +131,14 @@ async fn try_remove(
     let mut transaction = db.begin().await?;
     let open = lock_dependents(&mut transaction, tenant, account).await?;
     lock_lease(&mut transaction, account).await?;
+    let Some(before) = lock(&mut transaction, tenant, account).await? else { return Ok(false) };
+    if decide(before.state(), Event::DeleteOver)? != Step::Gone {
+        return Ok(false);
+    }
     supersede::end(&mut transaction, tenant, &open, unsent::DELETED).await?;
-    let removed = sqlx::query!(
-        "DELETE FROM accounts WHERE tenant_id = $1 AND id = $2 AND wanted = 'erased' RETURNING label",
-        tenant.0,
-        account.0
-    )
-    .fetch_optional(&mut *transaction)
-    .await?;
-    let Some(removed) = removed else { return Ok(false) };
-    audit::record(
-        &mut transaction,
-        Entry::of_account((tenant, account), &removed.label, operator, "remove").ended(outcome),
-    )
-    .await;
+    sqlx::query!("DELETE FROM accounts WHERE id = $1", account.0).execute(&mut *transaction).await?;
+    let entry = Entry::of_account((tenant, account), &before.label, operator, "remove").ended(outcome);
+    audit::record(&mut transaction, entry).await;
     transaction.commit().await?;
     Ok(true)
 }

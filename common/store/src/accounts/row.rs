@@ -8,6 +8,7 @@ use crate::audit::{self, Entry, Operator};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::leases;
+use domain::account::life::{State, Wanted};
 use domain::account::{Method, Status, Step};
 use domain::id::{AccountId, TenantId};
 
@@ -116,11 +117,8 @@ pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId) ->
         r#"
         SELECT a.id AS "id: AccountId", label, s.status AS "status!: Status", s.status_reason, phone_number, jid, lid, push_name,
             linked_at, connected_at, disconnected_at, banned_until, held_until, groups_synced_at, created_at, updated_at,
-            CASE WHEN a.status = 'pending' AND jid IS NULL THEN
-                CASE WHEN p.account_id IS NULL THEN pairing_method ELSE 'passkey' END END AS "step: Step",
-            CASE WHEN a.status = 'pending' AND jid IS NULL THEN p.advice END AS advice
-        FROM accounts a JOIN account_states s ON s.id = a.id LEFT JOIN (
-            SELECT account_id, advice FROM passkeys JOIN leases USING (account_id, epoch)) AS p ON p.account_id = a.id
+            w.step AS "step: Step", w.advice
+        FROM accounts a JOIN account_states s ON s.id = a.id LEFT JOIN pairing_steps w ON w.account_id = a.id
         WHERE tenant_id = $1 AND a.id = $2 AND wanted <> 'erased'
         "#,
         tenant.0,
@@ -148,11 +146,8 @@ pub async fn list(
         r#"
         SELECT a.id AS "id: AccountId", label, s.status AS "status!: Status", s.status_reason, phone_number, jid, lid, push_name,
             linked_at, connected_at, disconnected_at, banned_until, held_until, groups_synced_at, created_at, updated_at,
-            CASE WHEN a.status = 'pending' AND jid IS NULL THEN
-                CASE WHEN p.account_id IS NULL THEN pairing_method ELSE 'passkey' END END AS "step: Step",
-            CASE WHEN a.status = 'pending' AND jid IS NULL THEN p.advice END AS advice
-        FROM accounts a JOIN account_states s ON s.id = a.id LEFT JOIN (
-            SELECT account_id, advice FROM passkeys JOIN leases USING (account_id, epoch)) AS p ON p.account_id = a.id
+            w.step AS "step: Step", w.advice
+        FROM accounts a JOIN account_states s ON s.id = a.id LEFT JOIN pairing_steps w ON w.account_id = a.id
         WHERE tenant_id = $1 AND wanted <> 'erased' AND ($2::text IS NULL OR s.status = $2)
           AND ($3::timestamptz IS NULL OR (created_at, a.id) > ($3, $4::uuid))
         ORDER BY created_at, a.id LIMIT $5
@@ -198,22 +193,14 @@ pub async fn pairing(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId
     sqlx::query_as!(
         Pairing,
         r#"
-        SELECT status AS "status: Status",
-            CASE WHEN status = 'pending' THEN pairing_method END AS "method: Method",
-            CASE WHEN status = 'pending' THEN pairing_expires_at END AS window_ends_at,
-            CASE WHEN status = 'pending' AND qr_expires_at > now() THEN qr_number END AS qr_number,
-            CASE WHEN status = 'pending' AND qr_expires_at > now() THEN qr_expires_at END AS qr_expires_at,
-            CASE WHEN status = 'pending' AND pairing_expires_at > now() THEN pairing_code END AS code,
-            CASE WHEN status = 'pending' AND qr_expires_at > now() THEN qr_text END AS qr_text,
-            CASE WHEN status = 'pending' AND jid IS NULL THEN
-                CASE WHEN p.account_id IS NULL THEN pairing_method ELSE 'passkey' END END AS "step: Step",
-            CASE WHEN status = 'pending' AND jid IS NULL THEN p.advice END AS advice,
-            CASE WHEN status = 'pending' AND jid IS NULL AND NOT p.presented AND p.credential IS NULL THEN p.options END
-                AS passkey_options,
-            CASE WHEN status = 'pending' AND jid IS NULL THEN p.code END AS passkey_code
-        FROM accounts a LEFT JOIN (
-            SELECT passkeys.* FROM passkeys JOIN leases USING (account_id, epoch)) AS p ON p.account_id = a.id
-        WHERE tenant_id = $1 AND id = $2 AND wanted <> 'erased'
+        SELECT a.status AS "status: Status", p.method AS "method?: Method", p.window_ends_at AS "window_ends_at?",
+            CASE WHEN p.qr_expires_at > now() THEN p.qr_number END AS qr_number,
+            CASE WHEN p.qr_expires_at > now() THEN p.qr_expires_at END AS qr_expires_at,
+            CASE WHEN p.qr_expires_at > now() THEN p.qr_text END AS qr_text,
+            CASE WHEN p.window_ends_at > now() THEN p.code END AS code,
+            w.step AS "step: Step", w.advice, w.passkey_options, w.passkey_code
+        FROM accounts a LEFT JOIN pairings p ON p.account_id = a.id LEFT JOIN pairing_steps w ON w.account_id = a.id
+        WHERE a.tenant_id = $1 AND a.id = $2 AND a.wanted <> 'erased'
         "#,
         tenant.0,
         account.0
@@ -243,7 +230,17 @@ pub async fn logout_confirmed(db: &PgPool, tenant: TenantId, account: AccountId)
 pub(super) struct Before {
     pub(super) label: String,
     pub(super) status: Status,
+    pub(super) wanted: Wanted,
+    /// A phone has accepted its device, and goes on listing it.
+    pub(super) listed: bool,
+    /// A phone has accepted its device, and the credentials are here.
     pub(super) linked: bool,
+}
+
+impl Before {
+    pub(super) const fn state(&self) -> State {
+        State { status: self.status, wanted: self.wanted }
+    }
 }
 
 /// Locks an account's row for a change.
@@ -251,7 +248,8 @@ pub(super) async fn lock(transaction: &mut PgConnection, tenant: TenantId, accou
     sqlx::query_as!(
         Before,
         r#"
-        SELECT label, s.status AS "status!: Status", jid IS NOT NULL AS "linked!"
+        SELECT label, s.status AS "status!: Status", wanted AS "wanted: Wanted", jid IS NOT NULL AS "listed!",
+            jid IS NOT NULL AND EXISTS (SELECT FROM credentials WHERE account_id = $2) AS "linked!"
         FROM accounts a JOIN account_states s ON s.id = a.id
         WHERE tenant_id = $1 AND a.id = $2 AND wanted <> 'erased' FOR NO KEY UPDATE OF a
         "#,

@@ -5,7 +5,8 @@ use sqlx::PgPool;
 
 use crate::error::{Error, Result};
 use crate::fence::Fence;
-use domain::account::Status;
+use domain::account::life::{Wanted, wanted_after};
+use domain::account::{Method, Status};
 use domain::event::{Event, Kind, SessionRecovered, SessionUnstable};
 use domain::id::{AccountId, TenantId};
 
@@ -16,14 +17,14 @@ pub struct SessionRow {
     pub tenant: TenantId,
     /// The operator's name for it; the phone shows it in its list of linked devices.
     pub label: String,
-    /// `online`, `offline`, `unlinked` or `erased`.
-    pub wanted: String,
+    /// What it should be.
+    pub wanted: Wanted,
     /// Where it stands.
     pub status: Status,
     /// The attempt's number.
     pub generation: i64,
-    /// `qr` or `code`, while a pairing is under way.
-    pub pairing_method: Option<String>,
+    /// How the phone is linked, while a pairing is under way.
+    pub pairing_method: Option<Method>,
     /// The number to pair by code.
     pub pairing_phone: Option<String>,
     /// The linked phone.
@@ -54,16 +55,16 @@ pub async fn load(pool: &PgPool, fence: Fence) -> Result<SessionRow> {
     let row = sqlx::query_as!(
         SessionRow,
         r#"
-        SELECT a.tenant_id AS "tenant: TenantId", a.label, a.wanted, a.status AS "status: Status", a.generation,
-               a.pairing_method, a.pairing_phone, a.phone_number, a.groups_wanted_at,
-               (a.qr_text IS NOT NULL OR a.pairing_code IS NOT NULL) AS "code_shown!",
+        SELECT a.tenant_id AS "tenant: TenantId", a.label, a.wanted AS "wanted: Wanted", a.status AS "status: Status",
+               a.generation, p.method AS "pairing_method?: Method", p.phone AS "pairing_phone?", a.phone_number, a.groups_wanted_at,
+               (p.qr_text IS NOT NULL OR p.code IS NOT NULL) AS "code_shown!",
                coalesce(extract(epoch FROM a.held_until - now()), 0)::float8 AS "held_left_s!",
                (a.jid IS NOT NULL AND EXISTS (SELECT 1 FROM credentials c WHERE c.account_id = a.id)) AS "registered!",
-               coalesce(extract(epoch FROM a.pairing_expires_at - now()), 0)::float8 AS "window_left_s!", l.epoch,
+               coalesce(extract(epoch FROM p.window_ends_at - now()), 0)::float8 AS "window_left_s!", l.epoch,
                coalesce(extract(epoch FROM a.banned_until - now()), 0)::float8 AS "banned_left_s!",
-               EXISTS (SELECT 1 FROM passkeys p WHERE p.account_id = a.id AND p.epoch = l.epoch
-                       AND (p.credential IS NOT NULL OR p.confirmed)) AS "passkey_answered!"
-        FROM accounts a JOIN leases l ON l.account_id = a.id
+               EXISTS (SELECT 1 FROM passkeys k WHERE k.account_id = a.id AND k.epoch = l.epoch
+                       AND (k.credential IS NOT NULL OR k.confirmed)) AS "passkey_answered!"
+        FROM accounts a JOIN leases l ON l.account_id = a.id LEFT JOIN pairings p ON p.account_id = a.id
         WHERE a.id = $1
         "#,
         fence.account.0
@@ -88,7 +89,7 @@ pub struct StatusChange {
 }
 
 /// Writes many sessions' status changes in one statement, each under its own fence, with their events. Answers the
-/// accounts that were fenced. `unpaired` and `logged_out` clear number, QR and pairing, and end the wish to be online.
+/// accounts that were fenced. A pairing under way ends. `unpaired` and `logged_out` forget the phone, and end the wish to be online.
 ///
 /// # Errors
 /// When the database fails; then nothing was written.
@@ -98,11 +99,15 @@ pub async fn write_statuses(pool: &PgPool, changes: &[StatusChange]) -> Result<V
     let statuses: Vec<String> = changes.iter().map(|c| c.status.as_str().to_owned()).collect();
     let reasons: Vec<Option<String>> = changes.iter().map(|c| c.reason.clone()).collect();
     let banned: Vec<Option<f64>> = changes.iter().map(|c| c.banned_for_s).collect();
+    let open: Vec<bool> = changes.iter().map(|c| c.status == Status::Connected).collect();
+    // of an account that is to be online; any other wish stays
+    let wanted: Vec<String> =
+        changes.iter().map(|c| wanted_after(c.status, Wanted::Online).as_str().to_owned()).collect();
     let held = sqlx::query_scalar!(
         r#"
         WITH w AS (
-            SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::float8[])
-                AS t(account_id, epoch, status, reason, banned_for_s)
+            SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::float8[], $7::bool[], $8::text[])
+                AS t(account_id, epoch, status, reason, banned_for_s, open, wanted)
         ), f AS (
             SELECT l.account_id FROM leases l JOIN w ON w.account_id = l.account_id AND w.epoch = l.epoch
             ORDER BY l.account_id FOR SHARE OF l
@@ -112,11 +117,9 @@ pub async fn write_statuses(pool: &PgPool, changes: &[StatusChange]) -> Result<V
             UPDATE accounts a SET
                 status = w.status,
                 status_reason = w.reason,
-                wanted = CASE WHEN w.status IN ('unpaired', 'logged_out') AND a.wanted = 'online' THEN 'offline' ELSE a.wanted END,
-                pairing_method = NULL, pairing_phone = NULL, pairing_expires_at = NULL,
-                qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL,
-                connected_at = CASE WHEN w.status = 'connected' AND a.status <> 'connected' THEN now() ELSE a.connected_at END,
-                disconnected_at = CASE WHEN w.status = 'connected' THEN NULL ELSE coalesce(a.disconnected_at, now()) END,
+                wanted = CASE WHEN a.wanted = $9 THEN w.wanted ELSE a.wanted END,
+                connected_at = CASE WHEN w.open AND a.status <> w.status THEN now() ELSE a.connected_at END,
+                disconnected_at = CASE WHEN w.open THEN NULL ELSE coalesce(a.disconnected_at, now()) END,
                 banned_until = now() + make_interval(secs => w.banned_for_s),
                 updated_at = now()
             FROM w, old
@@ -135,7 +138,10 @@ pub async fn write_statuses(pool: &PgPool, changes: &[StatusChange]) -> Result<V
         &statuses,
         &reasons as &[Option<String>],
         &banned as &[Option<f64>],
-        Kind::AccountStatusChanged.as_str()
+        Kind::AccountStatusChanged.as_str(),
+        &open,
+        &wanted,
+        Wanted::Online.as_str()
     )
     .fetch_all(pool)
     .await?;

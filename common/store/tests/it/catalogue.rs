@@ -6,7 +6,7 @@ use store::MIGRATOR;
 /// Tables of the house: nothing in them is a tenant's.
 const OF_THE_HOUSE: [&str; 6] = ["_sqlx_migrations", "event_era", "schedulers", "settings", "tenants", "workers"];
 /// Tables of one account, whose rows only its owner or a claim reaches, by the account's id; they go with it.
-const OF_AN_ACCOUNT: [&str; 4] = ["credentials", "hand_overs", "leases", "passkeys"];
+const OF_AN_ACCOUNT: [&str; 5] = ["credentials", "hand_overs", "leases", "pairings", "passkeys"];
 /// Tables in which a row without a tenant is the platform's own: its keys, what it did, and answers to it.
 const OF_THE_PLATFORM_TOO: [&str; 3] = ["answers", "api_keys", "audit"];
 /// Parts of a row that has an index by tenant: they are only reached through it.

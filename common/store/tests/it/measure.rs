@@ -38,8 +38,11 @@ async fn account(db: &PgPool, tenant: TenantId, status: &str, owner: Option<Work
     let (wanted, number) =
         if linked { ("online", "(SELECT (49170000000 + count(*))::text FROM accounts)") } else { ("offline", "NULL") };
     let row = format!(
-        "INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number, pairing_method, pairing_expires_at)
-         VALUES ($1, $2, 'Front desk', '{status}', '{wanted}', {number}, 'qr', now() + interval '5 minutes')"
+        "WITH a AS (
+             INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number)
+             VALUES ($1, $2, 'Front desk', '{status}', '{wanted}', {number}) RETURNING id, status)
+         INSERT INTO pairings (account_id, method, window_ends_at)
+         SELECT id, 'qr', now() + interval '5 minutes' FROM a WHERE status = 'pending'"
     );
     run(db, &row, &[account.0, tenant.0]).await;
     sqlx::query(
@@ -125,13 +128,15 @@ async fn other_work_waits_at_accounts(db: PgPool) {
     let tenant = tenant(&db).await;
     let live = worker(&db, 1, 100).await;
     let since = |seconds| format!("updated_at = now() - interval '{seconds} seconds'");
-    for change in [
-        format!("wanted = 'online', {}", since(20)),
-        format!("wanted = 'online', qr_text = 'code', {}", since(90)), // has its code
-        format!("wanted = 'online', jid = 'x', {}", since(90)),        // was scanned
-        format!("wanted = 'online', pairing_expires_at = now(), {}", since(400)), // is over
+    for (seconds, change) in [
+        (20, "UPDATE accounts SET wanted = 'online' WHERE id = $1"),
+        (90, "UPDATE pairings SET qr_text = 'code' WHERE account_id = $1"), // has its code
+        (90, "UPDATE accounts SET jid = 'x' WHERE id = $1"),                // was scanned
+        (400, "UPDATE pairings SET window_ends_at = now() WHERE account_id = $1"), // is over
     ] {
-        account(&db, tenant, "pending", Some(live), &change).await;
+        let row = format!("wanted = 'online', {}", since(seconds));
+        let account = account(&db, tenant, "pending", Some(live), &row).await;
+        run(&db, change, &[account.0]).await;
     }
     account(&db, tenant, "unpaired", Some(live), &since(30)).await;
     account(&db, tenant, "unpaired", None, &since(99)).await; // nobody has it: done

@@ -131,7 +131,8 @@ async fn a_receipt_leads_on_from_every_state(pool: PgPool) {
 async fn an_equal_code_is_told_once(pool: PgPool) {
     let fence = account(&pool).await;
     sqlx::query(
-        "UPDATE accounts SET status = 'pending', wanted = 'online', pairing_method = 'qr', pairing_expires_at = now()",
+        "WITH a AS (UPDATE accounts SET status = 'pending', wanted = 'online' RETURNING id)
+         INSERT INTO pairings (account_id, method, window_ends_at) SELECT id, 'qr', now() FROM a",
     )
     .execute(&pool)
     .await

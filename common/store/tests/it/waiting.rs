@@ -23,10 +23,14 @@ async fn tenant(db: &PgPool) -> TenantId {
 async fn account(db: &PgPool, tenant: TenantId, status: &str, wanted: &str, owner: Option<WorkerId>) -> AccountId {
     let account = AccountId::new();
     sqlx::query(
-        "INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number, pairing_method, pairing_expires_at, updated_at)
-         VALUES ($1, $2, 'Front desk', $3, $4,
+        "WITH a AS (
+             INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number, updated_at)
+             VALUES ($1, $2, 'Front desk', $3, $4,
                  CASE WHEN $3 IN ('connected', 'disconnected') THEN (SELECT (49170000000 + count(*))::text FROM accounts) END,
-                 'qr', now() + interval '5 minutes', now() - interval '10 seconds')",
+                 now() - interval '10 seconds')
+             RETURNING id, status)
+         INSERT INTO pairings (account_id, method, window_ends_at)
+         SELECT id, 'qr', now() + interval '5 minutes' FROM a WHERE status = 'pending'",
     )
     .bind(account)
     .bind(tenant)
@@ -115,7 +119,7 @@ async fn accounts_without_a_live_owner_are_found(db: PgPool) {
 
     let pairing = account(&db, tenant, "pending", "online", None).await;
     let shown = account(&db, tenant, "pending", "online", Some(live)).await;
-    sqlx::query("UPDATE accounts SET qr_text = 'x' WHERE id = $1").bind(shown).execute(&db).await.unwrap();
+    sqlx::query("UPDATE pairings SET qr_text = 'x' WHERE account_id = $1").bind(shown).execute(&db).await.unwrap();
     assert_eq!(
         waiting::pairings(&db, Duration::from_secs(5), None, 100).await.unwrap(),
         [Bell::Pair { account: pairing }]
@@ -147,7 +151,7 @@ async fn stale_pairings_are_parked(db: PgPool) {
     let (live, dead) = (worker(&db, 1.0).await, worker(&db, 60.0).await);
     let stale = account(&db, tenant, "pending", "online", Some(dead)).await;
     let held = account(&db, tenant, "pending", "online", Some(live)).await;
-    sqlx::query("UPDATE accounts SET pairing_expires_at = now() - interval '61 minutes'").execute(&db).await.unwrap();
+    sqlx::query("UPDATE pairings SET window_ends_at = now() - interval '61 minutes'").execute(&db).await.unwrap();
     let fresh = account(&db, tenant, "pending", "online", None).await;
     let hour = Duration::from_secs(3_600);
     assert_eq!(accounts::park_stale_pairings(&db, hour, 10).await.unwrap().quietly(), [tenant]);
@@ -167,9 +171,9 @@ async fn stale_pairings_are_parked(db: PgPool) {
 async fn a_pairing_that_begins_meanwhile_is_not_parked(db: PgPool) {
     let tenant = tenant(&db).await;
     let stale = account(&db, tenant, "pending", "online", None).await;
-    sqlx::query("UPDATE accounts SET pairing_expires_at = now() - interval '61 minutes'").execute(&db).await.unwrap();
+    sqlx::query("UPDATE pairings SET window_ends_at = now() - interval '61 minutes'").execute(&db).await.unwrap();
     let mut beginning = db.begin().await.unwrap();
-    sqlx::query("UPDATE accounts SET pairing_expires_at = now() + interval '5 minutes'")
+    sqlx::query("UPDATE pairings SET window_ends_at = now() + interval '5 minutes'")
         .execute(&mut *beginning)
         .await
         .unwrap();

@@ -3,23 +3,11 @@
 use std::time::Duration;
 
 use domain::account::Status;
+pub use domain::account::life::Wanted;
 use domain::id::MessageId;
 use process::telemetry::metrics::labels::Loss;
 
 use crate::link::CloseReason;
-
-/// The desired state of an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// Online.
-    Online,
-    /// Not online.
-    Offline,
-    /// Logged out and removed.
-    Erased,
-    /// Unlinked, on WhatsApp's side as well. The account stays.
-    Unlinked,
-}
 
 /// The account's row, as far as the machine needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -105,7 +105,7 @@ labels! {
         Accounts = "accounts", Answers = "answers", ApiKeys = "api_keys", Audit = "audit", Credentials = "credentials",
         EventEra = "event_era", Events = "events",
         Groups = "groups", HandOvers = "hand_overs", IdempotencyKeys = "idempotency_keys", Leases = "leases", Messages = "messages",
-        Notifications = "notifications", Passkeys = "passkeys", ReminderMessages = "reminder_messages",
+        Notifications = "notifications", Pairings = "pairings", Passkeys = "passkeys", ReminderMessages = "reminder_messages",
         ReminderTargets = "reminder_targets", Reminders = "reminders", RunTargets = "run_targets", Runs = "runs",
         Schedulers = "schedulers", Settings = "settings", Tenants = "tenants", WebhookDeliveries = "webhook_deliveries", Webhooks = "webhooks",
         Workers = "workers",

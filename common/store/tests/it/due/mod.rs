@@ -22,8 +22,11 @@ pub(crate) async fn account(db: &PgPool, status: &str) -> (TenantId, AccountId) 
     let (tenant, account) = (TenantId::new(), AccountId::new());
     sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'Acme')").bind(tenant).execute(db).await.unwrap();
     sqlx::query(
-        "INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number, pairing_method, pairing_expires_at)
-         VALUES ($1, $2, 'Front desk', $3, 'online', CASE WHEN $3 IN ('connected', 'disconnected') THEN '49170000001' END, 'qr', now())",
+        "WITH a AS (
+             INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number)
+             VALUES ($1, $2, 'Front desk', $3, 'online', CASE WHEN $3 IN ('connected', 'disconnected') THEN '49170000001' END)
+             RETURNING id, status)
+         INSERT INTO pairings (account_id, method, window_ends_at) SELECT id, 'qr', now() FROM a WHERE status = 'pending'",
     )
     .bind(account)
     .bind(tenant)

@@ -1,4 +1,7 @@
-//! Pure. An account: its states, what a client may do in each, and which labels are allowed.
+//! Pure. An account: its states, what a client may do in each, and which labels are allowed. The transitions between the
+//! states are in [`life`].
+
+pub mod life;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,218 @@
+//! The pairing under way at an account: the release before keeps it in columns of `accounts`, this one in `pairings`, and while both
+//! run they say the same.
+
+use domain::account::{Method, Status};
+use domain::id::{AccountId, TenantId};
+use sqlx::PgPool;
+use store::audit::Operator;
+use store::pairing::{self, LinkedAs};
+use store::session::{self, StatusChange};
+use store::{Fence, MIGRATOR, accounts, passkeys};
+
+use crate::due::{account, count};
+
+/// Accounts at which the columns say something else than the table, and pairings without an account that is `pending`.
+const APART: &str = "
+    SELECT count(*) FROM accounts a FULL JOIN pairings p ON p.account_id = a.id
+    WHERE (a.pairing_method, a.pairing_phone, a.pairing_expires_at, a.qr_text, a.qr_number, a.qr_expires_at, a.pairing_code)
+        IS DISTINCT FROM (p.method, p.phone, p.window_ends_at, p.qr_text, p.qr_number, p.qr_expires_at, p.code)
+       OR (a.status = 'pending') <> (p.account_id IS NOT NULL)";
+
+/// What the release before writes at each step of a pairing, and how many pairings are under way afterwards with which code.
+const STEPS_BEFORE: [(&str, &str); 10] = [
+    (
+        "UPDATE accounts SET status = 'pending', status_reason = NULL, wanted = 'online', generation = generation + 1,
+            pairing_method = 'qr', pairing_phone = NULL, pairing_expires_at = now() + make_interval(secs => 300),
+            qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL,
+            phone_number = NULL, jid = NULL, lid = NULL, push_name = NULL, banned_until = NULL, updated_at = now()",
+        "qr",
+    ),
+    (
+        "UPDATE accounts SET qr_text = '2@a', qr_number = 1, qr_expires_at = now() + make_interval(secs => 60), updated_at = now()
+         WHERE status = 'pending'",
+        "qr 2@a 1",
+    ),
+    (
+        "UPDATE accounts SET qr_text = '2@b', qr_number = 2, qr_expires_at = now() + make_interval(secs => 20), updated_at = now()
+         WHERE status = 'pending'",
+        "qr 2@b 2",
+    ),
+    (
+        "UPDATE accounts SET jid = '4917:1@s.whatsapp.net', qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL,
+            updated_at = now() WHERE status = 'pending'",
+        "qr",
+    ),
+    (
+        "UPDATE accounts SET status = 'connected', status_reason = NULL, phone_number = '4917000001', jid = '4917:1@s.whatsapp.net',
+            linked_at = now(), connected_at = now(), disconnected_at = NULL, pairing_method = NULL, pairing_phone = NULL,
+            pairing_expires_at = NULL, qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL",
+        "",
+    ),
+    ("UPDATE accounts SET status = 'disconnected', status_reason = 'no route'", ""),
+    (
+        "UPDATE accounts SET status = 'pending', wanted = 'online', generation = generation + 1, pairing_method = 'code',
+            pairing_phone = '4917000001', pairing_expires_at = now() + make_interval(secs => 300), qr_text = NULL, qr_number = NULL,
+            qr_expires_at = NULL, pairing_code = NULL, phone_number = NULL, jid = NULL",
+        "code",
+    ),
+    ("UPDATE accounts SET pairing_code = 'ABCD1234', updated_at = now() WHERE status = 'pending'", "code ABCD1234"),
+    (
+        "UPDATE accounts SET status = 'unpaired', status_reason = 'its time is over', wanted = 'offline', pairing_method = NULL,
+            pairing_phone = NULL, pairing_expires_at = NULL, qr_text = NULL, qr_number = NULL, qr_expires_at = NULL,
+            pairing_code = NULL, updated_at = now() WHERE status = 'pending'",
+        "",
+    ),
+    ("UPDATE accounts SET label = 'Back office'", ""),
+];
+
+/// The pairings under way, by method and code.
+async fn under_way(db: &PgPool) -> String {
+    let shown = "SELECT coalesce(string_agg(concat_ws(' ', method, qr_text, qr_number, code), ','), '') FROM pairings";
+    sqlx::query_scalar(shown).fetch_one(db).await.unwrap()
+}
+
+async fn fence(db: &PgPool, account: AccountId) -> Fence {
+    let epoch = sqlx::query_scalar("SELECT epoch FROM leases WHERE account_id = $1");
+    Fence { account, epoch: epoch.bind(account).fetch_one(db).await.unwrap() }
+}
+
+async fn pair(db: &PgPool, of: (TenantId, AccountId), method: Method, phone: Option<&str>) -> Fence {
+    accounts::pair(db, of.0, of.1, (method, phone), Operator::System("test")).await.unwrap().quietly();
+    fence(db, of.1).await
+}
+
+/// R109: each step that the release before takes in its columns is taken in the table.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_the_release_before_writes_is_seen(db: PgPool) {
+    account(&db, "unpaired").await;
+    for (step, seen) in STEPS_BEFORE {
+        sqlx::query(step).execute(&db).await.unwrap();
+        assert_eq!(under_way(&db).await, seen, "{step}");
+        assert_eq!(count(&db, APART).await, 0, "{step}");
+    }
+}
+
+/// R109: each step that this release takes in the table is taken in the columns, which the release before reads.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_this_release_writes_is_seen(db: PgPool) {
+    let of = account(&db, "unpaired").await;
+    let apart = async |seen: &str| {
+        assert_eq!(under_way(&db).await, seen);
+        assert_eq!(count(&db, APART).await, 0, "{seen}");
+    };
+    let who = LinkedAs {
+        number: "4917000001".to_owned(),
+        jid: "4917000001:1@s.whatsapp.net".to_owned(),
+        lid: None,
+        push_name: None,
+    };
+    let fence = pair(&db, of, Method::Qr, None).await;
+    apart("qr").await;
+    pairing::show_qr(&db, fence, "2@a", 1, 60.0).await.unwrap();
+    apart("qr 2@a 1").await;
+    let columns = "SELECT count(*) FROM accounts WHERE qr_text = '2@a' AND qr_number = 1 AND qr_expires_at > now()";
+    assert_eq!(count(&db, columns).await, 1);
+    let fence = pair(&db, of, Method::Code, Some("4917000001")).await;
+    apart("code").await;
+    pairing::show_code(&db, fence, "ABCD1234").await.unwrap();
+    apart("code ABCD1234").await;
+    pairing::accepted(&db, fence, &who.jid).await.unwrap();
+    apart("code").await;
+    pairing::linked(&db, fence, &who).await.unwrap();
+    apart("").await;
+}
+
+/// The ways in which a pairing ends.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Linked,
+    Duplicate,
+    GivenUp,
+    Reported(Status),
+    Unpaired,
+    Parked,
+    Deleted,
+    /// By a statement of the release before.
+    Before,
+}
+
+async fn end(db: &PgPool, of: (TenantId, AccountId), fence: Fence, end: End) {
+    let by = Operator::System("test");
+    match end {
+        End::Linked | End::Duplicate => {
+            let number = "4917000009".to_owned();
+            let who = LinkedAs { jid: format!("{number}:1@s.whatsapp.net"), number, lid: None, push_name: None };
+            pairing::linked(db, fence, &who).await.unwrap();
+        }
+        End::GivenUp => pairing::give_up(db, fence, "its time is over").await.unwrap(),
+        End::Reported(status) => {
+            let change = StatusChange { fence, status, reason: None, banned_for_s: None };
+            assert!(session::write_statuses(db, &[change]).await.unwrap().is_empty());
+        }
+        End::Unpaired => _ = accounts::unpair(db, of.0, of.1, by).await.unwrap().quietly(),
+        End::Parked => {
+            sqlx::query("UPDATE pairings SET window_ends_at = now() - interval '2 hours'").execute(db).await.unwrap();
+            let hour = std::time::Duration::from_secs(3_600);
+            assert_eq!(accounts::park_stale_pairings(db, hour, 10).await.unwrap().quietly(), [of.0]);
+        }
+        End::Deleted => _ = accounts::delete(db, of.0, of.1, by).await.unwrap().quietly(),
+        End::Before => {
+            let ended = "UPDATE accounts SET status = 'unpaired', wanted = 'offline', pairing_method = NULL, pairing_phone = NULL,
+                pairing_expires_at = NULL, qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL WHERE id = $1";
+            sqlx::query(ended).bind(of.1).execute(db).await.unwrap();
+        }
+    }
+}
+
+/// R25, R109: however a pairing ends, its row goes with its codes and the passkey gate, and one that starts over begins with nothing.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn nothing_of_a_pairing_outlives_it(db: PgPool) {
+    let of = account(&db, "unpaired").await;
+    let twin = account(&db, "connected").await;
+    let same = "UPDATE accounts SET tenant_id = $1, phone_number = '4917000009' WHERE id = $2";
+    for way in [
+        End::Linked,
+        End::Duplicate,
+        End::GivenUp,
+        End::Reported(Status::Unpaired),
+        End::Reported(Status::LoggedOut),
+        End::Reported(Status::Banned),
+        End::Unpaired,
+        End::Parked,
+        End::Before,
+        End::Deleted,
+    ] {
+        // the phone that is linked has an account already, where that is asked for
+        let tenant = if matches!(way, End::Duplicate) { of.0 } else { twin.0 };
+        sqlx::query(same).bind(tenant).bind(twin.1).execute(&db).await.unwrap();
+        let shown = async |method| {
+            let fence = pair(&db, of, method, Some("4917000009")).await;
+            pairing::show_qr(&db, fence, "2@a", 1, 60.0).await.unwrap();
+            pairing::show_code(&db, fence, "ABCD1234").await.unwrap();
+            passkeys::demand(&db, fence, "{}", "touch the key").await.unwrap();
+            fence
+        };
+        shown(Method::Code).await;
+        pair(&db, of, Method::Qr, None).await;
+        assert_eq!((under_way(&db).await.as_str(), count(&db, "SELECT count(*) FROM passkeys").await), ("qr", 0));
+        assert_eq!(count(&db, "SELECT count(*) FROM pairings WHERE phone IS NOT NULL").await, 0);
+        let fence = shown(Method::Qr).await;
+        end(&db, of, fence, way).await;
+        let left = "SELECT (SELECT count(*) FROM pairings) + (SELECT count(*) FROM passkeys)";
+        assert_eq!(count(&db, left).await, 0, "{way:?}");
+        assert_eq!(count(&db, APART).await, 0, "{way:?}");
+        if matches!(way, End::Linked) {
+            sqlx::query("UPDATE accounts SET status = 'unpaired' WHERE id = $1").bind(of.1).execute(&db).await.unwrap();
+        }
+    }
+    assert_eq!(count(&db, "SELECT count(*) FROM accounts").await, 1, "it was deleted");
+}
+
+/// R109: an account is not `pending` without a pairing, whoever writes it.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_pending_account_has_a_pairing(db: PgPool) {
+    account(&db, "unpaired").await;
+    let refused = sqlx::query("UPDATE accounts SET status = 'pending'").execute(&db).await.unwrap_err();
+    let code = refused.into_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
+    assert_eq!(code.as_deref(), Some("23514"), "a check violation");
+}
