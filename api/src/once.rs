@@ -15,11 +15,11 @@ use domain::id::{AccountId, TenantId};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use sqlx::PgConnection;
-use store::idempotency::{self, Key, MAX_KEY};
+use store::Within;
+use store::idempotency::{self, Asker, Key, MAX_KEY};
 use store::seal::Sealer;
 
-use crate::auth;
+use crate::auth::{self, Admin, Caller};
 use crate::context::Context;
 use crate::extract::{self, Body};
 use crate::problem::{Problem, Result};
@@ -117,22 +117,38 @@ fn digest_json(digest: &mut Sha256, value: &Value) {
 }
 
 /// What a request meets.
-pub enum Begun {
+pub enum Begun<A> {
     /// Its work is to be done, through this turn.
-    First(Turn),
+    First(Turn<A>),
     /// It was done before, and answered so.
     Again(Response),
 }
 
 impl<B> Once<B> {
-    /// Begins: of a tenant, or without one of the operator. What the request does goes through the turn's connection, and its
-    /// checks come behind this: what was right the first time is answered again even if it would be refused by now.
+    /// Begins. What the request does goes through the turn's connection, and its checks come behind this: what was right the
+    /// first time is answered again even if it would be refused by now.
     ///
     /// # Errors
     /// A problem: the key belongs to another request, or its answer is another API key's secret.
-    pub async fn begin(&self, context: &Context, tenant: Option<TenantId>) -> Result<Begun> {
+    pub async fn begin(&self, caller: &Caller) -> Result<Begun<TenantId>> {
+        self.met(idempotency::begin(caller.of(), self.claim()).await?)
+    }
+
+    /// As [`Once::begin`], of an admin.
+    ///
+    /// # Errors
+    /// As [`Once::begin`].
+    pub async fn begin_for_admin(&self, admin: &Admin) -> Result<Begun<idempotency::Admin>> {
+        self.met(idempotency::begin_for_admin(admin.all(), self.claim()).await?)
+    }
+
+    fn claim(&self) -> Option<Key> {
+        self.asked.as_ref().map(|asked| asked.key.clone())
+    }
+
+    fn met<A>(&self, begun: idempotency::Begun<A>) -> Result<Begun<A>> {
         let asked = self.asked.clone();
-        match idempotency::begin(&context.db, tenant, asked.as_ref().map(|asked| asked.key.clone())).await? {
+        match begun {
             idempotency::Begun::First(turn) => Ok(Begun::First(Turn { turn, asked })),
             idempotency::Begun::Reused => Err(Problem::KeyReused),
             idempotency::Begun::Again(answer) => again(answer, asked.as_ref()).map(Begun::Again),
@@ -146,17 +162,26 @@ impl<B> Once<B> {
 }
 
 /// The work of a request, which happens once.
-pub struct Turn {
-    turn: idempotency::Turn,
+pub struct Turn<A> {
+    turn: idempotency::Turn<A>,
     asked: Option<Asked>,
 }
 
-impl Turn {
-    /// Where the work is done.
-    pub fn db(&mut self) -> &mut PgConnection {
-        self.turn.db()
+impl Turn<TenantId> {
+    /// The caller's rows, on which the work is done.
+    pub fn of(&mut self) -> Within<'_> {
+        self.turn.of()
     }
+}
 
+impl Turn<idempotency::Admin> {
+    /// A tenant's rows, on which the work is done.
+    pub fn of(&mut self, tenant: TenantId) -> Within<'_> {
+        self.turn.of(tenant)
+    }
+}
+
+impl<A: Asker> Turn<A> {
     /// Writes the answer, commits, and then rings and signals.
     ///
     /// # Errors

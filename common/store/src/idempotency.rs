@@ -6,6 +6,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use super::error::{Error, Result};
+use super::scope::{ForAllTenants, Of, Within};
 use domain::conflict::Conflict;
 use domain::id::{AccountId, MessageId, TenantId};
 
@@ -39,19 +40,41 @@ pub struct Answer {
 }
 
 /// What a request meets.
-pub enum Begun {
+pub enum Begun<A> {
     /// It is the first of its kind, or has no key: its work goes through this turn.
-    First(Turn),
+    First(Turn<A>),
     /// It was answered before.
     Again(Answer),
     /// Another request has this key.
     Reused,
 }
 
+/// Who asks: a tenant, whose keys are its own, or the operator, whose requests share theirs.
+pub trait Asker: Copy {
+    /// Whose the keys are; none: the operator's.
+    fn tenant(self) -> Option<TenantId>;
+}
+
+impl Asker for TenantId {
+    fn tenant(self) -> Option<TenantId> {
+        Some(self)
+    }
+}
+
+/// The operator, whose requests may be about any tenant.
+#[derive(Debug, Clone, Copy)]
+pub struct Admin(());
+
+impl Asker for Admin {
+    fn tenant(self) -> Option<TenantId> {
+        None
+    }
+}
+
 /// The right to do what a request asks for, once. Dropped without [`Turn::end`] it leaves nothing behind of a keyed request.
-pub struct Turn {
+pub struct Turn<A> {
     held: Held,
-    tenant: Option<TenantId>,
+    asker: A,
     key: Option<Key>,
 }
 
@@ -62,20 +85,34 @@ enum Held {
     Together(Transaction<'static, Postgres>),
 }
 
-/// Begins a request: of a tenant, or without one of the operator. With a key it is claimed; while another request with the same
-/// key is under way this waits for its end.
+/// Begins a tenant's request. With a key it is claimed; while another request with the same key is under way this waits for its
+/// end.
 ///
 /// # Errors
 /// [`Error::Conflict`] when the key can be neither claimed nor read, as when its tenant goes at this moment.
-pub async fn begin(db: &PgPool, tenant: Option<TenantId>, key: Option<Key>) -> Result<Begun> {
+pub async fn begin(of: Of<'_>, key: Option<Key>) -> Result<Begun<TenantId>> {
+    let Of { pool, tenant } = of;
+    begin_by(pool, tenant, key).await
+}
+
+/// As [`begin`], of a request of the operator.
+///
+/// # Errors
+/// As [`begin`].
+pub async fn begin_for_admin(all: ForAllTenants<'_>, key: Option<Key>) -> Result<Begun<Admin>> {
+    begin_by(all.pool, Admin(()), key).await
+}
+
+async fn begin_by<A: Asker>(db: &PgPool, asker: A, key: Option<Key>) -> Result<Begun<A>> {
     let Some(key) = key else {
         let held = Held::Alone(db.acquire().await?);
-        return Ok(Begun::First(Turn { held, tenant, key }));
+        return Ok(Begun::First(Turn { held, asker, key }));
     };
+    let tenant = asker.tenant();
     let mut transaction = db.begin().await?;
     for _ in 0..TRIES {
         if claim(&mut transaction, tenant, &key).await? {
-            return Ok(Begun::First(Turn { held: Held::Together(transaction), tenant, key: Some(key) }));
+            return Ok(Begun::First(Turn { held: Held::Together(transaction), asker, key: Some(key) }));
         }
         match find(&mut transaction, tenant, &key.key).await? {
             Some((request, _)) if request != key.request => return Ok(Begun::Reused),
@@ -86,15 +123,31 @@ pub async fn begin(db: &PgPool, tenant: Option<TenantId>, key: Option<Key>) -> R
     Err(Conflict::IdempotencyKeyInUse.into())
 }
 
-impl Turn {
-    /// Where the work is done: all of it, so that it commits with the answer.
-    pub fn db(&mut self) -> &mut PgConnection {
-        match &mut self.held {
-            Held::Alone(connection) => connection,
-            Held::Together(transaction) => transaction,
+impl Turn<TenantId> {
+    /// The rows of the tenant that asks. All of the work is done on them, so that it commits with the answer.
+    pub fn of(&mut self) -> Within<'_> {
+        let tenant = self.asker;
+        Within::of(self.held.connection(), tenant)
+    }
+}
+
+impl Turn<Admin> {
+    /// The rows of a tenant. All of the work is done on them, so that it commits with the answer.
+    pub fn of(&mut self, tenant: TenantId) -> Within<'_> {
+        Within::of(self.held.connection(), tenant)
+    }
+}
+
+impl Held {
+    fn connection(&mut self) -> &mut PgConnection {
+        match self {
+            Self::Alone(connection) => connection,
+            Self::Together(transaction) => transaction,
         }
     }
+}
 
+impl<A: Asker> Turn<A> {
     /// Writes the answer and commits. When this returns, a repeated request gets the same, for as long as the account exists that
     /// it is about.
     ///
@@ -106,7 +159,7 @@ impl Turn {
             "UPDATE answers SET status = $3, location = $4, body = $5, sealed = $6,
                  account_id = (SELECT id FROM accounts WHERE id = $7)
              WHERE tenant_id IS NOT DISTINCT FROM $1 AND key = $2",
-            self.tenant.map(|tenant| tenant.0),
+            self.asker.tenant().map(|tenant| tenant.0),
             key.key,
             i16::try_from(answer.status).unwrap_or_default(),
             answer.location,
@@ -169,11 +222,11 @@ pub enum Earlier {
 /// # Errors
 /// When the database does not do it.
 pub async fn note_for_release_before(
-    db: &mut PgConnection,
-    tenant: TenantId,
+    of: impl Into<Within<'_>>,
     (key, fingerprint): (&str, &[u8; 32]),
     message: MessageId,
 ) -> Result<Option<Earlier>> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let noted = sqlx::query!(
         "INSERT INTO idempotency_keys (tenant_id, key, fingerprint, resource_id) VALUES ($1, $2, $3, $4)
          ON CONFLICT DO NOTHING",
@@ -192,7 +245,7 @@ pub async fn note_for_release_before(
         tenant.0,
         key
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *db)
     .await?;
     Ok(known.map(|known| if known.fingerprint == fingerprint { Earlier::Same(known.message) } else { Earlier::Other }))
 }
@@ -202,7 +255,8 @@ pub async fn note_for_release_before(
 ///
 /// # Errors
 /// When the database does not do it.
-pub async fn prune_of_all_tenants(db: &PgPool, limit: i64) -> Result<u64> {
+pub async fn prune(all: ForAllTenants<'_>, limit: i64) -> Result<u64> {
+    let ForAllTenants { pool: db } = all;
     let answers = sqlx::query!(
         "DELETE FROM answers WHERE ctid IN (
             SELECT ctid FROM answers WHERE created_at < now() - make_interval(hours => $1) ORDER BY created_at LIMIT $2)",

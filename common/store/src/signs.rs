@@ -7,6 +7,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::error::Result;
+use super::scope::ForAllTenants;
 
 /// A scheduler that has been silent for longer does not live. Its heartbeat is a duty of its own, every five seconds.
 const SCHEDULER_SILENT: Duration = Duration::from_secs(15);
@@ -32,7 +33,8 @@ pub struct Signs {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn of_all_tenants(db: &PgPool) -> Result<Signs> {
+pub async fn read(all: ForAllTenants<'_>) -> Result<Signs> {
+    let ForAllTenants { pool: db } = all;
     let signs = sqlx::query_as!(
         Signs,
         r#"

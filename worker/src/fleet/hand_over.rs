@@ -8,7 +8,7 @@ impl Supervisor {
     /// One look at what is asked of this worker.
     pub async fn hand_over(&self) {
         let context = &self.0.context;
-        let asked = match answered(hand_overs::of(&context.pool, context.worker)).await {
+        let asked = match answered(hand_overs::of(context.store.for_all_tenants(), context.worker)).await {
             Ok(asked) => asked,
             Err(error) => {
                 tracing::debug!(%error, "could not look for accounts to hand over");

@@ -144,7 +144,7 @@ impl Supervisor {
 
     /// Why a claim was refused.
     async fn whose(&self, account: AccountId) -> Knock {
-        match answered(store::leases::wanted_across_tenants(&self.0.context.pool, account)).await {
+        match answered(store::leases::wanted(self.0.context.store.for_all_tenants(), account)).await {
             Ok(true) => Knock::NotMine,
             Ok(false) | Err(_) => Knock::Nothing,
         }
@@ -208,7 +208,7 @@ impl Supervisor {
     async fn claim_reserved(&self, candidates: &[AccountId]) -> anyhow::Result<Vec<AccountId>> {
         let context = &self.0.context;
         let Won { accounts: won, young } = context.leases.acquire(candidates).await?;
-        let claim = store::leases::claim_across_tenants(&context.pool, context.worker, &won, young);
+        let claim = store::leases::claim(context.store.for_all_tenants(), context.worker, &won, young);
         let claimed = match answered(claim).await {
             Ok(claimed) => claimed,
             Err(error) => {
@@ -249,7 +249,7 @@ impl Supervisor {
     async fn give_up_claim(&self, claim: store::leases::Claimed) {
         let context = &self.0.context;
         let claims = [claim];
-        let release = store::leases::release_claims_across_tenants(&context.pool, context.worker, &claims);
+        let release = store::leases::release_claims(context.store.for_all_tenants(), context.worker, &claims);
         if let Err(error) = answered(release).await {
             tracing::warn!(account = %claim.account, %error, "a claim could not be given back; the keeper will");
         }
@@ -313,7 +313,7 @@ impl Supervisor {
             tracing::debug!(%error, "the lease runs out by itself");
         }
         let accounts = [fence.account];
-        let release = store::leases::release_across_tenants(&context.pool, context.worker, &accounts);
+        let release = store::leases::release(context.store.for_all_tenants(), context.worker, &accounts);
         if let Err(error) = answered(release).await {
             tracing::warn!(account = %fence.account, %error, "the claim could not be given back; the keeper will");
         }
@@ -323,7 +323,7 @@ impl Supervisor {
             // an epoch that was raised under us by a new request (pair again): take it at once. Any other reason waits for
             // the sweep, so that what fails each time does not fail in a tight loop.
             End::Lost(loss) if !stopping => {
-                let lease = answered(store::leases::get_across_tenants(&context.pool, fence.account)).await;
+                let lease = answered(store::leases::get(context.store.for_all_tenants(), fence.account)).await;
                 let lease = lease.ok().flatten();
                 let asked_anew = loss == Loss::Fenced
                     && lease.is_some_and(|lease| lease.owner.is_none_or(|owner| owner == context.worker));

@@ -1,11 +1,10 @@
 //! What of a run is handed over to a connection: that is written first, so that whoever edits the reminder or cancels the run at
 //! the same time knows what has left. A row that was called back before is not handed over any more.
 
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::fence::Fence;
+use crate::scope::Under;
 use domain::id::MessageId;
 
 /// A message that may be handed over now.
@@ -21,7 +20,8 @@ pub struct Marked {
 ///
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails. Nothing may be handed over then.
-pub async fn mark(pool: &PgPool, fence: Fence, messages: &[MessageId]) -> Result<Vec<Marked>> {
+pub async fn mark(under: Under<'_>, messages: &[MessageId]) -> Result<Vec<Marked>> {
+    let Under { pool, fence } = under;
     let ids: Vec<Uuid> = messages.iter().map(|message| message.0).collect();
     let row = sqlx::query!(
         r#"
@@ -54,7 +54,8 @@ pub async fn mark(pool: &PgPool, fence: Fence, messages: &[MessageId]) -> Result
 ///
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails: they then count as handed over, and go out all the same.
-pub async fn unmark(pool: &PgPool, fence: Fence, messages: &[MessageId]) -> Result<()> {
+pub async fn unmark(under: Under<'_>, messages: &[MessageId]) -> Result<()> {
+    let Under { pool, fence } = under;
     let ids: Vec<Uuid> = messages.iter().map(|message| message.0).collect();
     let held = sqlx::query_scalar!(
         r#"

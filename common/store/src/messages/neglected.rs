@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::error::Result;
 use crate::runs::correct::{self, Which};
+use crate::scope::ForAllTenants;
 
 /// Why a message is not sent whose time is over.
 const EXPIRED: &str = "not sent before expires_at";
@@ -21,7 +22,8 @@ const EXPIRED: &str = "not sent before expires_at";
 ///
 /// # Errors
 /// When the database does not do it.
-pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+pub async fn expire_messages(all: ForAllTenants<'_>, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+    let ForAllTenants { pool: db } = all;
     let tenants = sqlx::query!(
         r#"
         WITH m AS (
@@ -60,7 +62,8 @@ pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<C
 ///
 /// # Errors
 /// When the database does not do it.
-pub async fn strand_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+pub async fn strand_runs(all: ForAllTenants<'_>, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+    let ForAllTenants { pool: db } = all;
     let tenants = sqlx::query!(
         r#"
         WITH m AS (

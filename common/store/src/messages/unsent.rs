@@ -4,13 +4,14 @@
 //! What an account has queued may be much, so that a request ends a first part of it and the scheduler's duty the rest. Nothing
 //! of the rest goes out meanwhile: the outbox does not show it.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::call_back::{Message, call_back};
 use crate::error::Result;
 use crate::reminders::pausing::lift;
 use crate::runs::supersede;
+use crate::scope::ForAllTenants;
 use domain::committed::Committed;
 use domain::id::{AccountId, TenantId};
 
@@ -94,7 +95,8 @@ pub(crate) async fn lock_of_other_phones(
 ///
 /// # Errors
 /// When the database does not do it.
-pub async fn call_back_left(db: &PgPool, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+pub async fn call_back_left(all: ForAllTenants<'_>, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+    let ForAllTenants { pool: db } = all;
     let mut transaction = db.begin().await?;
     let left = sqlx::query_as!(
         Message,

@@ -6,6 +6,7 @@ use super::row::{Plan, Reminder, Status, get, read, write_content};
 use super::wake::wake;
 use crate::error::{Error, Result};
 use crate::runs::supersede::{Locked, cancel_open};
+use crate::scope::{Of, Within};
 use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::id::{ReminderId, TenantId};
@@ -43,12 +44,13 @@ impl Reminder {
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such reminder; [`Error::Changed`] when it has another version than the plan expects.
-pub async fn rename(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<Committed<bool>> {
+pub async fn rename(of: Of<'_>, reminder: ReminderId, plan: &Plan) -> Result<Committed<bool>> {
+    let Of { pool: db, tenant } = of;
     let mut transaction = db.begin().await?;
     sqlx::query!("SELECT id FROM reminders WHERE tenant_id = $1 AND id = $2 FOR UPDATE", tenant.0, reminder.0)
         .fetch_optional(&mut *transaction)
         .await?;
-    let stored = read(&mut *transaction, tenant, &[reminder.0]).await?.pop().ok_or(Error::NotFound)?;
+    let stored = read(Within::of(&mut transaction, tenant), &[reminder.0]).await?.pop().ok_or(Error::NotFound)?;
     expect(plan.expected, stored.version)?;
     if !stored.fires_as(plan) {
         return Ok(Committed::new(false));
@@ -75,9 +77,10 @@ pub async fn rename(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such reminder, or no such account; [`Error::Changed`] when it has another version than
 /// the plan expects.
-pub async fn update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<Committed<Reminder>> {
+pub async fn update(of: Of<'_>, reminder: ReminderId, plan: &Plan) -> Result<Committed<Reminder>> {
+    let Of { pool: db, tenant } = of;
     crate::retry::again(|| try_update(db, tenant, reminder, plan)).await?;
-    Ok(Committed::new(get(db, tenant, reminder).await?).signal([tenant]))
+    Ok(Committed::new(get(of, reminder).await?).signal([tenant]))
 }
 
 async fn try_update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<()> {
@@ -187,7 +190,8 @@ async fn rearm(transaction: &mut PgConnection, tenant: TenantId, reminder: Remin
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such reminder.
-pub async fn past(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Past> {
+pub async fn past(of: Of<'_>, reminder: ReminderId) -> Result<Past> {
+    let Of { pool: db, tenant } = of;
     read_past(&mut *db.acquire().await?, tenant, reminder).await
 }
 

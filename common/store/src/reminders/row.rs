@@ -8,10 +8,10 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::wake::wake;
-use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::page::{self, Listed};
 use crate::runs::supersede::{Locked, cancel_open};
+use crate::scope::{Of, Within};
 use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::id::{AccountId, ReminderId, TenantId};
@@ -122,8 +122,8 @@ pub struct Plan {
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account; [`Error::Conflict`] when all that it would send was sent a moment ago by a
 /// reminder that has been deleted since.
-pub async fn create(db: impl Into<Db<'_>>, tenant: TenantId, plan: &Plan) -> Result<Reminder> {
-    let mut db = db.into().acquire().await?;
+pub async fn create(of: impl Into<Within<'_>>, plan: &Plan) -> Result<Reminder> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let mut transaction = db.begin().await?;
     let next_fire_at = first_fire(&mut transaction, tenant, plan).await?;
     let reminder = ReminderId::new();
@@ -162,7 +162,7 @@ pub async fn create(db: impl Into<Db<'_>>, tenant: TenantId, plan: &Plan) -> Res
     write_content(&mut transaction, tenant, reminder, plan).await?;
     wake(&mut transaction).await?;
     transaction.commit().await?;
-    get(&mut *db, tenant, reminder).await
+    get(Within::of(&mut db, tenant), reminder).await
 }
 
 /// When a new reminder fires first: an occurrence of which a deleted one has handed over the same texts is not fired again.
@@ -193,8 +193,8 @@ async fn first_fire(transaction: &mut PgConnection, tenant: TenantId, plan: &Pla
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn now(db: impl Into<Db<'_>>) -> Result<DateTime<Utc>> {
-    let mut db = db.into().acquire().await?;
+pub async fn now(of: impl Into<Within<'_>>) -> Result<DateTime<Utc>> {
+    let (mut db, _) = of.into().acquire().await?;
     Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut *db).await?)
 }
 
@@ -202,7 +202,8 @@ pub async fn now(db: impl Into<Db<'_>>) -> Result<DateTime<Utc>> {
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such reminder.
-pub async fn delete(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Committed<()>> {
+pub async fn delete(of: Of<'_>, reminder: ReminderId) -> Result<Committed<()>> {
+    let Of { pool: db, tenant } = of;
     crate::retry::again(|| try_delete(db, tenant, reminder)).await?;
     Ok(Committed::new(()).signal([tenant]))
 }
@@ -231,8 +232,8 @@ async fn try_delete(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Resu
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such reminder.
-pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, reminder: ReminderId) -> Result<Reminder> {
-    let found = read(db, tenant, &[reminder.0]).await?;
+pub async fn get(of: impl Into<Within<'_>>, reminder: ReminderId) -> Result<Reminder> {
+    let found = read(of, &[reminder.0]).await?;
     found.into_iter().next().ok_or(Error::NotFound)
 }
 
@@ -251,12 +252,8 @@ pub struct Filter {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn list(
-    db: &PgPool,
-    tenant: TenantId,
-    filter: Filter,
-    limit: i64,
-) -> Result<Listed<Reminder, (DateTime<Utc>, Uuid)>> {
+pub async fn list(of: Of<'_>, filter: Filter, limit: i64) -> Result<Listed<Reminder, (DateTime<Utc>, Uuid)>> {
+    let Of { pool: db, tenant } = of;
     let (at, id) = filter.after.unzip();
     let found = sqlx::query!(
         r#"
@@ -281,11 +278,11 @@ pub async fn list(
     let fits = page::fit(found.iter().map(|row| row.bytes), limit);
     let next = page::next(&found, fits).map(|row| (row.created_at, row.id));
     let shown: Vec<Uuid> = found.iter().take(fits).map(|row| row.id).collect();
-    Ok(Listed { rows: read(db, tenant, &shown).await?, next })
+    Ok(Listed { rows: read(of, &shown).await?, next })
 }
 
-pub(super) async fn read(db: impl Into<Db<'_>>, tenant: TenantId, reminders: &[Uuid]) -> Result<Vec<Reminder>> {
-    let mut db = db.into().acquire().await?;
+pub(super) async fn read(of: impl Into<Within<'_>>, reminders: &[Uuid]) -> Result<Vec<Reminder>> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let reminders = sqlx::query_as!(
         Reminder,
         r#"

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::due::Due;
@@ -11,6 +11,7 @@ use super::timetable::{Timetable, timetable};
 use super::wake::wake;
 use crate::error::Result;
 use crate::events::Events;
+use crate::scope::ForAllTenants;
 use domain::committed::Committed;
 use domain::event::{Event, ReminderRescheduled};
 use domain::id::{AccountId, ReminderId, TenantId};
@@ -41,7 +42,8 @@ struct Planned {
 ///
 /// # Errors
 /// When the database does not do it; nothing is changed then.
-pub async fn refresh_zone_data(db: &PgPool, version: &str, limit: i64) -> Result<Committed<Refreshed>> {
+pub async fn refresh_zone_data(all: ForAllTenants<'_>, version: &str, limit: i64) -> Result<Committed<Refreshed>> {
+    let ForAllTenants { pool: db } = all;
     let mut transaction = db.begin().await?;
     let planned = lock_outdated(&mut transaction, version, limit).await?;
     let mut refreshed = Refreshed { seen: planned.len(), moved: Vec::new() };

@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::page;
 use crate::reminders::due::{Due, Next, disarm, lock_due, rearm, sort};
 use crate::reminders::zone_data;
+use crate::scope::ForAllTenants;
 
 /// An occurrence that was fired just now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +48,8 @@ pub struct Firing {
 ///
 /// # Errors
 /// When the database does not do it; nothing is fired then.
-pub async fn fire_due(db: &PgPool, limit: i64) -> Result<Committed<Firing>> {
+pub async fn fire_due(all: ForAllTenants<'_>, limit: i64) -> Result<Committed<Firing>> {
+    let ForAllTenants { pool: db } = all;
     let step = trace::write(Destination::Runs);
     let firing = fire(db, limit, &step).await;
     step.heard(&firing);
@@ -90,7 +92,8 @@ async fn fire(db: &PgPool, limit: i64, step: &trace::Step) -> Result<Committed<F
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn next_due_in(db: &PgPool) -> Result<Option<Duration>> {
+pub async fn next_due_in(all: ForAllTenants<'_>) -> Result<Option<Duration>> {
+    let ForAllTenants { pool: db } = all;
     let seconds = sqlx::query_scalar!(
         r#"SELECT extract(epoch FROM min(next_fire_at) - clock_timestamp())::double precision FROM reminders
            WHERE next_fire_at IS NOT NULL"#
