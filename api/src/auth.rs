@@ -1,4 +1,5 @@
-//! Authentication. The extractors here are the only source of tenant ids in this crate.
+//! Authentication. A handler reaches rows only through the extractors here: a [`Caller`] has the rows of its own tenant,
+//! and an [`Admin`] those of all tenants.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -9,9 +10,12 @@ use domain::id::{ApiKeyId, TenantId};
 use sha2::{Digest as _, Sha256};
 use store::api_keys::Identity;
 use store::audit::Operator;
+use store::{ForAllTenants, Of, Store, Tenants};
 
 use crate::context::Context;
 use crate::problem::{Problem, Result};
+
+pub mod rows;
 
 /// The number of random bytes in a key.
 const SECRET_BYTES: usize = 32;
@@ -30,8 +34,9 @@ pub fn digest(key: &str) -> [u8; 32] {
 }
 
 /// A caller with a tenant's key.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Caller {
+    tenants: Tenants,
     /// The tenant of the key.
     pub tenant: TenantId,
     /// The key.
@@ -41,6 +46,12 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The rows of the caller's tenant.
+    #[must_use]
+    pub const fn of(&self) -> Of<'_> {
+        self.tenants.of(self.tenant)
+    }
+
     /// The caller in the form of the audit trail.
     #[must_use]
     pub const fn operator(&self) -> Operator {
@@ -49,12 +60,23 @@ impl Caller {
 }
 
 /// A caller with an admin key.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Admin {
+    store: Store,
     key: ApiKeyId,
 }
 
 impl Admin {
+    /// The rows of a tenant.
+    pub const fn of(&self, tenant: TenantId) -> Of<'_> {
+        self.store.of(tenant)
+    }
+
+    /// The rows of all tenants.
+    pub const fn all(&self) -> ForAllTenants<'_> {
+        self.store.for_all_tenants()
+    }
+
     /// The caller in the form of the audit trail.
     pub const fn operator(&self) -> Operator {
         Operator::Key(self.key)
@@ -67,7 +89,7 @@ impl FromRequestParts<Context> for Caller {
     async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Self> {
         let (identity, digest) = identify(&parts.headers, context).await?;
         match identity.tenant {
-            Some(tenant) => Ok(Self { tenant, key: identity.key, digest }),
+            Some(tenant) => Ok(Self { tenants: context.rows.store.tenants(), tenant, key: identity.key, digest }),
             None => Err(Problem::Forbidden("This is a tenant's: use a key of that tenant")),
         }
     }
@@ -79,7 +101,7 @@ impl FromRequestParts<Context> for Admin {
     async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Self> {
         let (identity, _) = identify(&parts.headers, context).await?;
         match identity.tenant {
-            None => Ok(Self { key: identity.key }),
+            None => Ok(Self { store: context.rows.store.clone(), key: identity.key }),
             Some(_) => Err(Problem::Forbidden("This is for admins: use an admin key")),
         }
     }

@@ -12,10 +12,11 @@ use domain::webhook::address::Rules;
 use process::ops::Pulse;
 use process::telemetry::metrics::labels::{BellKind, RingOutcome};
 use process::telemetry::{metrics, trace};
-use sqlx::PgPool;
+use store::Store;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::rows::Rows;
 use crate::config::Config;
 use crate::key_cache::KeyCache;
 use crate::last_seen::LastSeen;
@@ -30,8 +31,8 @@ const STREAMS_LIMIT: usize = 4096;
 /// What every handler gets. Cheap to clone.
 #[derive(Clone)]
 pub struct Context {
-    /// The database.
-    pub db: PgPool,
+    /// The rows, which only the extractors of [`crate::auth`] open.
+    pub rows: Rows,
     /// The live signals.
     pub bus: Bus,
     /// The state of Redis.
@@ -59,10 +60,10 @@ impl Context {
     ///
     /// # Errors
     /// If a URL is malformed.
-    pub fn new(config: &Config, db: PgPool, pulse: Pulse, stop: CancellationToken) -> anyhow::Result<Self> {
+    pub fn new(config: &Config, store: Store, pulse: Pulse, stop: CancellationToken) -> anyhow::Result<Self> {
         Ok(Self {
-            keys: Arc::new(KeyCache::new(db.clone())),
-            db,
+            keys: Arc::new(KeyCache::new(store.clone())),
+            rows: Rows::new(store),
             seen: Arc::default(),
             source_url: config.source_url.as_str().into(),
             bus: Bus::connect(&config.redis.url, &config.redis.prefix)?,

@@ -5,9 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use domain::id::ApiKeyId;
-use sqlx::PgPool;
-use store::Result;
 use store::api_keys::{self, Identity};
+use store::{Result, Store};
 
 /// How long a looked-up key stays valid in the cache. A revocation takes effect within this time. For an open stream,
 /// the time between two checks is added: five seconds in total.
@@ -19,7 +18,7 @@ const TOUCH_EVERY: Duration = Duration::from_secs(60);
 
 /// Keys that were looked up recently.
 pub struct KeyCache {
-    db: PgPool,
+    store: Store,
     known: Mutex<HashMap<[u8; 32], Known>>,
 }
 
@@ -33,8 +32,8 @@ struct Known {
 impl KeyCache {
     /// An empty cache.
     #[must_use]
-    pub fn new(db: PgPool) -> Self {
-        Self { db, known: Mutex::default() }
+    pub fn new(store: Store) -> Self {
+        Self { store, known: Mutex::default() }
     }
 
     /// The identity of a key by its digest; `None` if it is unknown or revoked.
@@ -49,7 +48,7 @@ impl KeyCache {
             return Ok(Some(known.identity));
         }
         let asked_at = Instant::now();
-        let Some(identity) = api_keys::identify_of_all_tenants(&self.db, digest).await? else {
+        let Some(identity) = api_keys::identify(self.store.for_all_tenants(), digest).await? else {
             self.lock().remove(digest);
             return Ok(None);
         };
@@ -74,9 +73,9 @@ impl KeyCache {
 
     /// Updates `last_used_at` in the background. It may fail.
     fn touch(&self, key: ApiKeyId) {
-        let db = self.db.clone();
+        let store = self.store.clone();
         tokio::spawn(async move {
-            if let Err(error) = api_keys::touch_of_all_tenants(&db, key).await {
+            if let Err(error) = api_keys::touch(store.for_all_tenants(), key).await {
                 tracing::debug!(%error, "the use of a key was not noted");
             }
         });

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
+use bells::redis_health::RedisHealth;
 use process::door::{self, Limits};
 use process::ops::{self, Pulse};
 use process::serving::Serving;
 use process::telemetry::metrics::labels::{Endpoint, Pool};
 use process::telemetry::metrics::{self, Component};
-use store::server;
+use store::{PgPool, Store, server};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -55,12 +56,12 @@ pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) 
         Limits { connections: config.connections as usize, per_address: config.connections_per_address as usize };
     let (tenants, meanwhile) = not_yet::serve(tenants, limits)?;
     let pools = store::startup::postgres(&mut startup, &config.database, [config.database.max_connections]).await;
-    let Some([db]) = pools else { return Ok(()) };
-    let context = context::Context::new(&config, db, serving.pulse(), stop.clone())?;
-    let pools = vec![(Pool::Rows, context.db.clone())];
+    let Some([pool]) = pools else { return Ok(()) };
+    let context = context::Context::new(&config, Store::from(pool.clone()), serving.pulse(), stop.clone())?;
+    let pools = vec![(Pool::Rows, pool.clone())];
     let mut watching = metrics::watch(Component::Api, pools.clone(), &config.redis.url)?;
     store::pings::beside(&mut watching, pools);
-    startup.up(ready_check(&context));
+    startup.up(ready_check(pool.clone(), context.redis.clone()));
     meanwhile.end().await;
     tracing::info!(%address, ops = %ops_address, "serving");
     serving.beside(context.redis.clone().tell(stop.clone()));
@@ -68,7 +69,7 @@ pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) 
     let app = routes::router(context.clone());
     door::serve(tenants, app, limits, stop).await;
     serving.end();
-    context.db.close().await;
+    pool.close().await;
     Ok(())
 }
 
@@ -82,12 +83,11 @@ async fn beat(pulse: Pulse) {
 }
 
 /// The readiness check: whether Postgres and Redis answer and take writes.
-fn ready_check(context: &context::Context) -> ops::ReadyCheck {
-    let (db, redis) = (context.db.clone(), context.redis.clone());
+fn ready_check(pool: PgPool, redis: RedisHealth) -> ops::ReadyCheck {
     Arc::new(move || {
-        let (db, redis) = (db.clone(), redis.clone());
+        let (pool, redis) = (pool.clone(), redis.clone());
         Box::pin(async move {
-            let (rows, bells) = tokio::join!(server::healthy(&db), redis.ask());
+            let (rows, bells) = tokio::join!(server::healthy(&pool), redis.ask());
             rows.and(bells).map_err(|trouble| trouble.to_string())
         })
     })

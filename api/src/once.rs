@@ -16,11 +16,11 @@ use domain::id::{AccountId, TenantId};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use sqlx::PgConnection;
-use store::idempotency::{self, Key, MAX_KEY};
+use store::Within;
+use store::idempotency::{self, Asker, Key, MAX_KEY};
 use store::seal::Sealer;
 
-use crate::auth;
+use crate::auth::{self, Admin, Caller};
 use crate::context::Context;
 use crate::extract::{self, Body};
 use crate::problem::{Problem, Result};
@@ -119,23 +119,38 @@ fn digest_json(digest: &mut Sha256, value: &Value) {
 }
 
 /// The state of a request.
-pub enum Begun {
+pub enum Begun<A> {
     /// The work must be done, through this turn.
-    First(Turn),
+    First(Turn<A>),
     /// It was done before. Holds the answer.
     Again(Response),
 }
 
 impl<B> Once<B> {
-    /// Begins a request of a tenant, or of the operator if `tenant` is `None`. The work must use the turn's connection.
-    /// Checks of the request must come after this call, so that a repetition gets its answer even if the checks would
-    /// now fail.
+    /// Begins a request of a tenant. The work must use the turn's rows. Checks of the request must come after this call, so
+    /// that a repetition gets its answer even if the checks would now fail.
     ///
     /// # Errors
     /// A problem if the key belongs to another request, or if its answer contains another API key's secret.
-    pub async fn begin(&self, context: &Context, tenant: Option<TenantId>) -> Result<Begun> {
+    pub async fn begin(&self, caller: &Caller) -> Result<Begun<TenantId>> {
+        self.met(idempotency::begin(caller.of(), self.claim()).await?)
+    }
+
+    /// As [`Once::begin`], for a request of an admin.
+    ///
+    /// # Errors
+    /// As [`Once::begin`].
+    pub async fn begin_for_admin(&self, admin: &Admin) -> Result<Begun<idempotency::Admin>> {
+        self.met(idempotency::begin_for_admin(admin.all(), self.claim()).await?)
+    }
+
+    fn claim(&self) -> Option<Key> {
+        self.asked.as_ref().map(|asked| asked.key.clone())
+    }
+
+    fn met<A>(&self, begun: idempotency::Begun<A>) -> Result<Begun<A>> {
         let asked = self.asked.clone();
-        match idempotency::begin(&context.db, tenant, asked.as_ref().map(|asked| asked.key.clone())).await? {
+        match begun {
             idempotency::Begun::First(turn) => Ok(Begun::First(Turn { turn, asked })),
             idempotency::Begun::Reused => Err(Problem::KeyReused),
             idempotency::Begun::Again(answer) => again(answer, asked.as_ref()).map(Begun::Again),
@@ -149,17 +164,26 @@ impl<B> Once<B> {
 }
 
 /// The right to do the work of a request once.
-pub struct Turn {
-    turn: idempotency::Turn,
+pub struct Turn<A> {
+    turn: idempotency::Turn<A>,
     asked: Option<Asked>,
 }
 
-impl Turn {
-    /// The connection for the work.
-    pub fn db(&mut self) -> &mut PgConnection {
-        self.turn.db()
+impl Turn<TenantId> {
+    /// The caller's rows, for the work.
+    pub fn of(&mut self) -> Within<'_> {
+        self.turn.of()
     }
+}
 
+impl Turn<idempotency::Admin> {
+    /// A tenant's rows, for the work.
+    pub fn of(&mut self, tenant: TenantId) -> Within<'_> {
+        self.turn.of(tenant)
+    }
+}
+
+impl<A: Asker> Turn<A> {
     /// Stores the answer, commits, and then rings and signals.
     ///
     /// # Errors

@@ -1,7 +1,6 @@
 //! The QR code of a pairing: as an image, as text, drawn for a terminal, or as JSON with its number and expiry.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use domain::account::{Method, Status, Step};
@@ -12,7 +11,6 @@ use store::accounts::{self, Pairing};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Caller;
-use crate::context::Context;
 use crate::extract::{Path, Query};
 use crate::problem::{Problem, Result};
 use crate::wire::qr::Qr;
@@ -61,7 +59,6 @@ pub struct Shown {
         (status = 404, description = "No such account; or no code: not yet, not any more, or because the pairing is by code (`no-qr-code`, the detail says which)"),
         (status = 406)))]
 pub async fn get(
-    State(context): State<Context>,
     caller: Caller,
     Path(account): Path<AccountId>,
     Query(shown): Query<Shown>,
@@ -71,7 +68,7 @@ pub async fn get(
         Some(format) => format,
         None => negotiate(&headers)?,
     };
-    let pairing = accounts::pairing(&context.db, caller.tenant, account).await?;
+    let pairing = accounts::pairing(caller.of(), account).await?;
     let code = (pairing.qr_text.clone(), pairing.qr_number, pairing.qr_expires_at);
     let (Some(text), Some(number), Some(expires_at)) = code else {
         return Err(Problem::NoCode(why_none(&pairing)));

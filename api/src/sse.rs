@@ -11,7 +11,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use bells::bus::Subscription;
 use domain::event::schema::AnyEvent;
-use domain::id::{AccountId, TenantId};
+use domain::id::AccountId;
 use futures::{Stream, StreamExt as _, stream};
 use process::telemetry::metrics::{self, OneMore};
 use process::telemetry::trace::{self, Destination};
@@ -89,8 +89,8 @@ pub async fn get(
     // subscribe before the first query, so that no event is missed in between
     let signals = context.bus.subscribe(caller.tenant);
     let begin = match asked {
-        Some((field, cursor)) => resume(&context, caller.tenant, field, cursor).await?,
-        None => events::end(&context.db, caller.tenant).await?,
+        Some((field, cursor)) => resume(&caller, field, cursor).await?,
+        None => events::end(caller.of()).await?,
     };
     let opened = Event::default().id(begin.to_string()).event("stream.opened").data("{}");
     let stop = context.stop.clone();
@@ -114,8 +114,8 @@ pub async fn get(
 }
 
 /// The position from which a client resumes, if all events after it are stored.
-async fn resume(context: &Context, tenant: TenantId, field: &str, cursor: Cursor) -> Result<Cursor> {
-    match events::place(&context.db, tenant, cursor).await? {
+async fn resume(caller: &Caller, field: &str, cursor: Cursor) -> Result<Cursor> {
+    match events::place(caller.of(), cursor).await? {
         Place::Kept => Ok(cursor),
         Place::Gone(oldest) => Err(Problem::Gone { oldest: oldest.to_string() }),
         Place::Ahead => Err(Problem::field(field, "lies in the future: no event has this id yet")),
@@ -170,9 +170,9 @@ impl Follower {
                 let data = serde_json::json!({"reason": "the key was revoked"});
                 return Some(vec![Ok(Event::default().event("stream.closed").data(data.to_string()))]);
             }
-            let Self { context, caller, cursor, account, .. } = self;
+            let Self { caller, cursor, account, .. } = self;
             let step = trace::receive(Destination::Events).tenant(caller.tenant);
-            let page = events::after(&context.db, caller.tenant, *cursor, *account, PAGE).await;
+            let page = events::after(caller.of(), *cursor, *account, PAGE).await;
             step.heard(&page);
             let page = match page {
                 Ok(page) => page,

@@ -9,7 +9,7 @@ use bells::doorbell::Doorbell;
 use domain::committed::Committed;
 use domain::job::{Bell, Rung};
 use process::ops::Pulse;
-use sqlx::PgPool;
+use store::Store;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ pub struct Context {
     /// Its host's name, for people.
     pub name: Arc<str>,
     /// The rows.
-    pub db: PgPool,
+    pub store: Store,
     /// The bells.
     pub doorbell: Doorbell,
     /// The live signals.
@@ -39,11 +39,11 @@ impl Context {
     ///
     /// # Errors
     /// If a URL is malformed.
-    pub fn new(config: &Config, db: PgPool, pulse: Pulse) -> anyhow::Result<Self> {
+    pub fn new(config: &Config, store: Store, pulse: Pulse) -> anyhow::Result<Self> {
         Ok(Self {
             boot: Uuid::now_v7(),
             name: process::host::name().into(),
-            db,
+            store,
             doorbell: Doorbell::connect(&config.redis.url, &config.redis.prefix).context("Redis")?,
             bus: Bus::connect(&config.redis.url, &config.redis.prefix).context("Redis")?,
             armed: Arc::default(),

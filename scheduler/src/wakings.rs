@@ -23,7 +23,7 @@ pub(crate) async fn hear(context: Context) {
 }
 
 async fn listen(context: &Context) -> store::Result<()> {
-    let mut wake = Wake::listen(&context.db).await?;
+    let mut wake = Wake::listen(context.store.pool()).await?;
     loop {
         context.armed.notify_one();
         wake.woken(TOGETHER).await?;

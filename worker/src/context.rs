@@ -9,7 +9,7 @@ use bells::doorbell::Doorbell;
 use bells::lease::Leases;
 use bells::limiter::Limiter;
 use domain::id::WorkerId;
-use store::PgPool;
+use store::{PgPool, Store};
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
@@ -26,9 +26,9 @@ pub struct Context {
     /// This boot of this process.
     pub worker: WorkerId,
     /// The connection pool for all rows except the heartbeat.
-    pub pool: PgPool,
+    pub store: Store,
     /// The connection pool for the heartbeat alone, so that it never waits behind the queries of sessions.
-    pub keeping: PgPool,
+    pub keeping: Store,
     /// The leases in Redis.
     pub leases: Leases,
     /// The bells.
@@ -63,20 +63,21 @@ impl Context {
         connector: Arc<dyn Connector>,
         [pool, keeping]: [PgPool; 2],
     ) -> anyhow::Result<Self> {
+        let [store, keeping] = [pool, keeping].map(Store::from);
         let (url, prefix) = (&config.redis.url, &config.redis.prefix);
         Ok(Self {
             worker,
             leases: Leases::connect(url, prefix, worker, config.lease_ttl()).context("Redis")?,
             doorbell: Doorbell::connect(url, prefix).context("Redis")?,
             bus: Bus::connect(url, prefix).context("Redis")?,
-            board: Board::start(pool.clone()),
+            board: Board::start(store.clone()),
             trust: Arc::new(Trust::new(config.lease_ttl())),
             reachout_hold: config.reachout_hold(),
             connector,
             unknown_key: UnknownKey::default(),
             opening: Arc::new(Semaphore::new(OPENING)),
             limiter: Limiter::connect(url, prefix, config.connects_per_s).context("Redis")?,
-            pool,
+            store,
             keeping,
         })
     }

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use process::doctor::{self, Check};
+use store::Store;
 use store::seal::Sealer;
 
 use tokio::net::TcpStream;
@@ -36,7 +37,7 @@ async fn keys(asked: &Doctor) -> Check {
         Err(error) => return Check::failed(NAME, error.to_string(), "correct CREDENTIAL_KEYS"),
     };
     let Ok(pool) = store::connect_lazily(&asked.database.url, 1) else { return Check::skipped(NAME, "postgres") };
-    match keys::check(&pool, &sealer).await {
+    match keys::check(Store::from(pool).for_all_tenants(), &sealer).await {
         Ok(()) => Check::ok(NAME, format!("key `{}` seals; every record opens", sealer.key_id())),
         Err(error) if error.is::<Misfit>() => Check::failed(NAME, error.to_string(), fix),
         Err(_) => Check::skipped(NAME, "postgres"),

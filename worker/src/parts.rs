@@ -65,7 +65,7 @@ impl Parts {
         let (inner, closed) = (CancellationToken::new(), CancellationToken::new());
         let keeper = keeper::keep(Arc::clone(&context), supervisor.clone(), serving.pulse(), inner.clone());
         serving.beside(redis.tell(inner.clone()));
-        let means = Means::new(context.pool.clone(), context.bus.clone(), context.worker, sender);
+        let means = Means::new(context.store.clone(), context.bus.clone(), context.worker, sender);
         let jobs = Jobs::new(Arc::clone(&context), supervisor.clone());
         Ok(Self {
             keeper: tokio::spawn(keeper),
@@ -116,7 +116,7 @@ impl Parts {
         }
         // a socket may still be open: no other worker may claim its account before our heartbeat is stale
         anyhow::ensure!(stopped != Stopped::Left, "worker stopped with sessions left");
-        let told = store::workers::stopped(&self.context.pool, self.context.worker);
+        let told = store::workers::stopped(self.context.store.pool(), self.context.worker);
         if let Err(error) = store::answered(told).await {
             tracing::warn!(%error, "Postgres was not told; other workers wait until the heartbeat is stale");
         }
@@ -134,7 +134,7 @@ async fn hear(context: Arc<Context>, jobs: Jobs, stop: CancellationToken, closed
 
 /// Watches what the worker depends on, for its metrics.
 fn watch(context: &Context, redis_url: &str) -> anyhow::Result<(Watching, Hook)> {
-    let pools = vec![(Pool::Rows, context.pool.clone()), (Pool::Keeping, context.keeping.clone())];
+    let pools = vec![(Pool::Rows, context.store.pool().clone()), (Pool::Keeping, context.keeping.pool().clone())];
     let mut watching = metrics::watch(Component::Worker, pools.clone(), redis_url).context("Redis")?;
     store::pings::beside(&mut watching, pools);
     let trust = Arc::clone(&context.trust);

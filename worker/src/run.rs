@@ -15,7 +15,7 @@ use process::trouble;
 use process::trouble::postgres::Place;
 use store::seal::Sealer;
 use store::workers::Boot;
-use store::{PgPool, server};
+use store::{PgPool, Store, server};
 use tokio::net::TcpListener;
 
 use crate::config::Config;
@@ -51,7 +51,7 @@ pub async fn run(
     anyhow::ensure!(!broke, "worker stopped: what keeps its leases or looks for accounts broke");
     tracing::info!("worker stopped");
     match context.unknown_key.get() {
-        Some(key_id) => Err(keys::Misfit::unknown(&context.pool, key_id).await.into()),
+        Some(key_id) => Err(keys::Misfit::unknown(context.store.for_all_tenants(), key_id).await.into()),
         None => Ok(()),
     }
 }
@@ -84,7 +84,7 @@ async fn started(
 }
 
 async fn register(pool: &PgPool, sealer: &Sealer, config: &Config, worker: WorkerId) -> anyhow::Result<()> {
-    keys::check(pool, sealer).await?;
+    keys::check(Store::from(pool.clone()).for_all_tenants(), sealer).await?;
     let name = process::host::name();
     let capacity = i32::try_from(config.capacity).unwrap_or(i32::MAX);
     let lease = config.lease_ttl();
@@ -100,7 +100,7 @@ fn ready_check(context: Arc<Context>, redis: RedisHealth) -> ops::ReadyCheck {
             if !context.trust.holds(BootTime::now()) {
                 return Err("the right to act has run out: neither Postgres nor Redis confirms it".to_owned());
             }
-            let (rows, leases) = tokio::join!(server::healthy(&context.pool), redis.ask());
+            let (rows, leases) = tokio::join!(server::healthy(context.store.pool()), redis.ask());
             rows.and(leases).map_err(|trouble| trouble.to_string())
         })
     })

@@ -12,7 +12,7 @@ use domain::id::{AccountId, WorkerId};
 use process::clock::BootTime;
 use process::config::Database;
 use serde_json::json;
-use store::{PgPool, admin, hand_overs};
+use store::{Store, admin, hand_overs};
 
 use super::postgres::{open, plainly};
 use super::table::{instant, or_dash, show};
@@ -26,8 +26,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub(super) async fn run(command: Accounts, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     match command {
         Accounts::List { rows, tenant, status, limit } => {
-            let db = open(&rows.database).await?;
-            let found = admin::accounts_of_all_tenants(&db, tenant, status, limit.limit).await;
+            let store = open(&rows.database).await?;
+            let found = admin::accounts(store.for_all_tenants(), tenant, status, limit.limit).await;
             let found = found.map_err(|error| plainly(error, &rows.database))?;
             let heads = ["ID", "TENANT", "STATUS", "WORKER", "QUEUED", "CHANGED", "LABEL", "REASON"];
             show(out, rows.json, &found, heads, |account| {
@@ -54,25 +54,25 @@ async fn hand_over(
     to: Option<&str>,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
-    let db = open(&rows.database).await?;
-    let before = owner(&db, account, &rows.database).await?;
+    let store = open(&rows.database).await?;
+    let before = owner(&store, account, &rows.database).await?;
     if !before.wanted {
         bail!("account {account} is not to be online: no worker has it (pair it first)");
     }
     let Some(from) = before.worker else {
         bail!("no worker has account {account} just now: whoever has room takes it within seconds");
     };
-    let workers = admin::workers(&db, Duration::ZERO).await;
+    let workers = admin::workers(store.pool(), Duration::ZERO).await;
     let workers = workers.map_err(|error| plainly(error, &rows.database))?;
     let heir = match to {
         Some(named) => named_worker(&workers, named)?,
         None => roomiest(&workers, from).context("no other worker is alive and has room: start one")?,
     };
-    let asked = hand_overs::ask_across_tenants(&db, account, heir).await;
+    let asked = hand_overs::ask(store.for_all_tenants(), account, heir).await;
     asked.map_err(|error| plainly(error, &rows.database))??;
     let began = BootTime::now();
     loop {
-        let now = owner(&db, account, &rows.database).await?;
+        let now = owner(&store, account, &rows.database).await?;
         let took = BootTime::now().since(began);
         match now.worker {
             Some(worker) if now.epoch != before.epoch => {
@@ -99,8 +99,8 @@ async fn hand_over(
     }
 }
 
-async fn owner(db: &PgPool, account: AccountId, database: &Database) -> anyhow::Result<admin::Owner> {
-    let found = admin::owner_across_tenants(db, account).await.map_err(|error| plainly(error, database))?;
+async fn owner(store: &Store, account: AccountId, database: &Database) -> anyhow::Result<admin::Owner> {
+    let found = admin::owner(store.for_all_tenants(), account).await.map_err(|error| plainly(error, database))?;
     found.with_context(|| format!("there is no account {account}: `accounts list` shows them"))
 }
 

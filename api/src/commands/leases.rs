@@ -26,8 +26,8 @@ struct Row {
 
 pub(super) async fn run(command: Leases, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     let Leases::List { stores, worker, limit } = command;
-    let db = open(&stores.database).await?;
-    let leases = admin::leases_across_tenants(&db, worker.as_deref(), limit.limit);
+    let store = open(&stores.database).await?;
+    let leases = admin::leases(store.for_all_tenants(), worker.as_deref(), limit.limit);
     let leases = leases.await.map_err(|error| plainly(error, &stores.database))?;
     let door = Door::connect(&stores.redis.url, &stores.redis.prefix, WorkerId::new(), Duration::ZERO)?; // no renewals
     let accounts: Vec<_> = leases.iter().map(|lease| lease.account_id).collect();

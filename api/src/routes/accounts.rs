@@ -58,12 +58,12 @@ pub async fn create(
     caller: Caller,
     request: Once<extract::Json<Label>>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+    let mut turn = match request.begin(&caller).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
     let label = request.body.0.checked()?;
-    let account = accounts::create(turn.db(), caller.tenant, &label, caller.operator()).await?;
+    let account = accounts::create(turn.of(), &label, caller.operator()).await?;
     let location = format!("/v1/accounts/{}", account.id);
     let id = account.id;
     turn.end(&context, Done::made(location, &Account::from(account))?.of(id)).await
@@ -74,14 +74,10 @@ pub async fn create(
 /// Accounts are listed in the order in which they were added.
 #[utoipa::path(get, path = "/v1/accounts", operation_id = "list_accounts", tag = "Accounts", params(Filter),
     responses((status = 200, body = Page<Account>)))]
-pub async fn list(
-    State(context): State<Context>,
-    caller: Caller,
-    Query(filter): Query<Filter>,
-) -> Result<Json<Page<Account>>> {
+pub async fn list(caller: Caller, Query(filter): Query<Filter>) -> Result<Json<Page<Account>>> {
     let limit = page::limit(filter.limit)?;
     let after = page::read_time_cursor(filter.cursor.as_deref())?;
-    let rows = accounts::list(&context.db, caller.tenant, filter.status, after, limit + 1).await?;
+    let rows = accounts::list(caller.of(), filter.status, after, limit + 1).await?;
     Ok(Json(Page::cut(rows, limit, |row| page::time_cursor(row.created_at, row.id.0), Account::from)))
 }
 
@@ -89,12 +85,8 @@ pub async fn list(
 #[utoipa::path(get, path = "/v1/accounts/{account}", operation_id = "get_account",
     tag = "Accounts", params(("account" = AccountId, Path)),
     responses((status = 200, body = Account)))]
-pub async fn get(
-    State(context): State<Context>,
-    caller: Caller,
-    Path(account): Path<AccountId>,
-) -> Result<Json<Account>> {
-    Ok(Json(accounts::get(&context.db, caller.tenant, account).await?.into()))
+pub async fn get(caller: Caller, Path(account): Path<AccountId>) -> Result<Json<Account>> {
+    Ok(Json(accounts::get(caller.of(), account).await?.into()))
 }
 
 /// Rename an account
@@ -103,13 +95,12 @@ pub async fn get(
     request_body = Label,
     responses((status = 200, body = Account)))]
 pub async fn rename(
-    State(context): State<Context>,
     caller: Caller,
     Path(account): Path<AccountId>,
     extract::Json(request): extract::Json<Label>,
 ) -> Result<Json<Account>> {
     let label = request.checked()?;
-    let account = accounts::rename(&context.db, caller.tenant, account, &label, caller.operator()).await?;
+    let account = accounts::rename(caller.of(), account, &label, caller.operator()).await?;
     Ok(Json(account.into()))
 }
 
@@ -126,7 +117,7 @@ pub async fn delete(
     caller: Caller,
     Path(account): Path<AccountId>,
 ) -> Result<Response> {
-    let deletion = context.announce(accounts::delete(&context.db, caller.tenant, account, caller.operator()).await?);
+    let deletion = context.announce(accounts::delete(caller.of(), account, caller.operator()).await?);
     Ok(match deletion {
         Deletion::Removed => StatusCode::NO_CONTENT.into_response(),
         Deletion::LoggingOut => (StatusCode::ACCEPTED, Json(Deleting { status: "deleting" })).into_response(),

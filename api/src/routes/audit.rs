@@ -1,14 +1,12 @@
 //! The audit trail of a tenant.
 
 use axum::Json;
-use axum::extract::State;
 use domain::id::AccountId;
 use serde::Deserialize;
 use store::audit;
 use utoipa::IntoParams;
 
 use crate::auth::Caller;
-use crate::context::Context;
 use crate::extract::Query;
 use crate::page::{self, Page};
 use crate::problem::Result;
@@ -34,13 +32,9 @@ pub struct Filter {
 /// Lists every change of accounts, keys, webhooks and the tenant: who made it, and how it ended. Newest first.
 #[utoipa::path(get, path = "/v1/audit", operation_id = "list_audit", tag = "Events", params(Filter),
     responses((status = 200, body = Page<AuditEntry>)))]
-pub async fn list(
-    State(context): State<Context>,
-    caller: Caller,
-    Query(filter): Query<Filter>,
-) -> Result<Json<Page<AuditEntry>>> {
+pub async fn list(caller: Caller, Query(filter): Query<Filter>) -> Result<Json<Page<AuditEntry>>> {
     let limit = page::limit(filter.limit)?;
     let before = page::read_time_cursor(filter.cursor.as_deref())?;
-    let rows = audit::list(&context.db, caller.tenant, filter.account_id, before, limit + 1).await?;
+    let rows = audit::list(caller.of(), filter.account_id, before, limit + 1).await?;
     Ok(Json(Page::cut(rows, limit, |entry| page::time_cursor(entry.created_at, entry.id), AuditEntry::from)))
 }

@@ -48,11 +48,11 @@ pub async fn test(
     Path(webhook): Path<WebhookId>,
     request: Once<NoBody>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+    let mut turn = match request.begin(&caller).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
-    let (delivery, after) = deliveries::test(turn.db(), caller.tenant, webhook).await?.parts();
+    let (delivery, after) = deliveries::test(turn.of(), webhook).await?.parts();
     turn.end(&context, Done::new(StatusCode::ACCEPTED, &Delivery::from(delivery))?.then(after)).await
 }
 
@@ -63,15 +63,14 @@ pub async fn test(
     params(("webhook" = WebhookId, Path), Filter),
     responses((status = 200, body = Page<Delivery>)))]
 pub async fn list(
-    State(context): State<Context>,
     caller: Caller,
     Path(webhook): Path<WebhookId>,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<Delivery>>> {
     let limit = page::limit(filter.limit)?;
-    let newest = deliveries::newest(&context.db, caller.tenant, webhook);
+    let newest = deliveries::newest(caller.of(), webhook);
     let before = page::number_cursor(filter.cursor.as_deref(), newest).await?;
-    let rows = deliveries::list(&context.db, caller.tenant, webhook, filter.state, before, limit + 1).await?;
+    let rows = deliveries::list(caller.of(), webhook, filter.state, before, limit + 1).await?;
     Ok(Json(Page::cut(rows, limit, |delivery| delivery.seq.to_string(), Delivery::from)))
 }
 
@@ -121,13 +120,12 @@ pub async fn replay(
     Path(webhook): Path<WebhookId>,
     request: Once<extract::Json<Replay>>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+    let mut turn = match request.begin(&caller).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
     let stretch = request.body.0.stretch()?;
-    let (replayed, after) =
-        deliveries::replay(turn.db(), caller.tenant, webhook, stretch, caller.operator()).await?.parts();
+    let (replayed, after) = deliveries::replay(turn.of(), webhook, stretch, caller.operator()).await?.parts();
     turn.end(&context, Done::new(StatusCode::ACCEPTED, &Replayed::from(replayed))?.then(after)).await
 }
 
@@ -146,10 +144,10 @@ pub async fn retry(
     Path((webhook, delivery)): Path<(WebhookId, DeliveryId)>,
     request: Once<NoBody>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+    let mut turn = match request.begin(&caller).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
-    let (delivery, after) = deliveries::retry(turn.db(), caller.tenant, webhook, delivery).await?.parts();
+    let (delivery, after) = deliveries::retry(turn.of(), webhook, delivery).await?.parts();
     turn.end(&context, Done::new(StatusCode::ACCEPTED, &Delivery::from(delivery))?.then(after)).await
 }

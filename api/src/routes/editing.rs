@@ -29,20 +29,19 @@ async fn edit(
     wish: &Wish,
     expected: Option<i32>,
 ) -> Result<reminders::Reminder> {
-    let (db, tenant) = (&context.db, caller.tenant);
     // an edit that changes nothing that fires is not checked against past and future occurrences
     let plan = wish.checked(|spec| spec.check(DateTime::UNIX_EPOCH, 1));
     if let Ok(plan) = plan
         && stored.fires_as(&plan)
         && let Some(renamed) =
-            context.announce(reminders::rename(db, tenant, stored.id, &Plan { expected, ..plan }).await?)
+            context.announce(reminders::rename(caller.of(), stored.id, &Plan { expected, ..plan }).await?)
     {
         return Ok(renamed);
     }
-    let past = reminders::past(db, tenant, stored.id).await?;
+    let past = reminders::past(caller.of(), stored.id).await?;
     let plan = wish.checked(|spec| spec.check_again(&past))?;
     let updated =
-        reminders::update(db, tenant, stored.id, &Plan { expected, ..plan }).await.map_err(no_such_account)?;
+        reminders::update(caller.of(), stored.id, &Plan { expected, ..plan }).await.map_err(no_such_account)?;
     Ok(context.announce(updated))
 }
 
@@ -70,7 +69,7 @@ pub async fn update(
     extract::Json(wish): extract::Json<Wish>,
 ) -> Result<([(HeaderName, String); 1], Json<Reminder>)> {
     // Whether it is theirs goes first: a stranger learns nothing from what is wrong with the rest.
-    let stored = reminders::get(&context.db, caller.tenant, reminder).await?;
+    let stored = reminders::get(caller.of(), reminder).await?;
     let expected = expected(&headers, &stored)?;
     let updated = edit(&context, &caller, &stored, &wish, expected).await?;
     Ok((tag(&updated), Json(updated.into())))
@@ -94,7 +93,7 @@ pub async fn change(
     extract::Json(changes): extract::Json<Value>,
 ) -> Result<([(HeaderName, String); 1], Json<Reminder>)> {
     for tries in 1.. {
-        let stored = reminders::get(&context.db, caller.tenant, reminder).await?;
+        let stored = reminders::get(caller.of(), reminder).await?;
         let asked = expected(&headers, &stored)?;
         let wish = patch::wish(Reminder::from(stored.clone()), &changes)?;
         match edit(&context, &caller, &stored, &wish, Some(stored.version)).await {

@@ -21,14 +21,13 @@ use crate::wire::group::{Group, Syncing};
     tag = "Groups", params(("account" = AccountId, Path), Paging),
     responses((status = 200, body = Page<Group>)))]
 pub async fn list(
-    State(context): State<Context>,
     caller: Caller,
     Path(account): Path<AccountId>,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Group>>> {
     let limit = page::limit(paging.limit)?;
     let cursor = paging.cursor.as_deref().map(page::plain).transpose()?;
-    let rows = groups::list(&context.db, caller.tenant, account, cursor, limit + 1).await?;
+    let rows = groups::list(caller.of(), account, cursor, limit + 1).await?;
     Ok(Json(Page::cut(rows, limit, |group| group.jid.clone(), Group::from)))
 }
 
@@ -43,6 +42,6 @@ pub async fn sync(
     caller: Caller,
     Path(account): Path<AccountId>,
 ) -> Result<(StatusCode, Json<Syncing>)> {
-    context.announce(groups::want_sync(&context.db, caller.tenant, account).await?);
+    context.announce(groups::want_sync(caller.of(), account).await?);
     Ok((StatusCode::ACCEPTED, Json(Syncing { status: "syncing" })))
 }

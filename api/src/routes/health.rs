@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use process::telemetry::metrics;
 use schedule::zone;
-use store::signs::{self, Signs};
+use store::signs::Signs;
 
 use crate::context::Context;
 use crate::wire::health::{Health, Part, Parts, Sessions, ZoneData};
@@ -15,7 +15,7 @@ use crate::wire::health::{Health, Part, Parts, Sessions, ZoneData};
 #[utoipa::path(get, path = "/health", operation_id = "get_health", tag = "Service", security(()),
     responses((status = 200, body = Health), (status = 503, body = Health)))]
 pub async fn get(State(context): State<Context>) -> (StatusCode, Json<Health>) {
-    let (signs, redis) = tokio::join!(signs::of_all_tenants(&context.db), context.bus.is_reachable());
+    let (signs, redis) = tokio::join!(context.rows.signs(), context.bus.is_reachable());
     let signs = signs.ok();
     let parts = Parts {
         postgres: store(signs.is_some(), context.seen.postgres(signs.is_some())),

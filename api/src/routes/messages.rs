@@ -69,22 +69,22 @@ pub async fn send(
     Path(account): Path<AccountId>,
     request: Once<extract::Json<Send>>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+    let mut turn = match request.begin(&caller).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
     let wish = &request.body.0;
     let to = checked(wish)?;
     let draft = Draft { to: &to, text: &wish.text, expires_at: wish.expires_at };
-    let (message, after) = messages::accept(turn.db(), caller.tenant, account, &draft).await?.parts();
+    let (message, after) = messages::accept(turn.of(), account, &draft).await?.parts();
     if let Some(key) = request.key() {
         let known = (key, &digest_of_release_before(account, &to, wish));
-        match idempotency::note_for_release_before(turn.db(), caller.tenant, known, message.id).await? {
+        match idempotency::note_for_release_before(turn.of(), known, message.id).await? {
             None => {}
             Some(Earlier::Other) => return Err(Problem::KeyReused),
             Some(Earlier::Same(message)) => {
                 drop(turn); // what it did is undone
-                let message = messages::get(&context.db, caller.tenant, message).await?;
+                let message = messages::get(caller.of(), message).await?;
                 return Ok(once::replayed((StatusCode::ACCEPTED, Json(Message::from(message))).into_response()));
             }
         }
@@ -140,15 +140,14 @@ fn digest_of_release_before(account: AccountId, to: &Jid, request: &Send) -> [u8
     params(("account" = AccountId, Path), Filter),
     responses((status = 200, body = Page<Message>)))]
 pub async fn list(
-    State(context): State<Context>,
     caller: Caller,
     Path(account): Path<AccountId>,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<Message>>> {
     let limit = page::limit(filter.limit)?;
-    let newest = messages::newest(&context.db, caller.tenant, account);
+    let newest = messages::newest(caller.of(), account);
     let before = page::number_cursor(filter.cursor.as_deref(), newest).await?;
-    let listed = messages::list(&context.db, caller.tenant, account, filter.state, before, limit).await?;
+    let listed = messages::list(caller.of(), account, filter.state, before, limit).await?;
     Ok(Json(Page::of(listed, |seq| seq.to_string(), Message::from)))
 }
 
@@ -156,10 +155,6 @@ pub async fn list(
 #[utoipa::path(get, path = "/v1/messages/{message}", operation_id = "get_message",
     tag = "Messages", params(("message" = MessageId, Path)),
     responses((status = 200, body = Message)))]
-pub async fn get(
-    State(context): State<Context>,
-    caller: Caller,
-    Path(message): Path<MessageId>,
-) -> Result<Json<Message>> {
-    Ok(Json(messages::get(&context.db, caller.tenant, message).await?.into()))
+pub async fn get(caller: Caller, Path(message): Path<MessageId>) -> Result<Json<Message>> {
+    Ok(Json(messages::get(caller.of(), message).await?.into()))
 }

@@ -1,7 +1,6 @@
 //! Notifications: what people are told about reminders and their runs.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use store::notifications;
@@ -9,7 +8,6 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::auth::Caller;
-use crate::context::Context;
 use crate::extract::{Path, Query};
 use crate::page::{self, Page};
 use crate::problem::Result;
@@ -37,14 +35,10 @@ pub struct Filter {
 #[utoipa::path(get, path = "/v1/notifications", operation_id = "list_notifications",
     tag = "Notifications", params(Filter),
     responses((status = 200, body = Page<Notification>)))]
-pub async fn list(
-    State(context): State<Context>,
-    caller: Caller,
-    Query(filter): Query<Filter>,
-) -> Result<Json<Page<Notification>>> {
+pub async fn list(caller: Caller, Query(filter): Query<Filter>) -> Result<Json<Page<Notification>>> {
     let limit = page::limit(filter.limit)?;
     let before = page::read_time_cursor(filter.cursor.as_deref())?;
-    let rows = notifications::list(&context.db, caller.tenant, filter.unread, before, limit + 1).await?;
+    let rows = notifications::list(caller.of(), filter.unread, before, limit + 1).await?;
     let page = Page::cut(rows, limit, |row| page::time_cursor(row.created_at, row.id), Notification::from);
     Ok(Json(page.say_if_empty(&[("unread", filter.unread.then(|| "true".to_owned()))])))
 }
@@ -54,18 +48,14 @@ pub async fn list(
     tag = "Notifications",
     params(("notification" = Uuid, Path)),
     responses((status = 204)))]
-pub async fn read(
-    State(context): State<Context>,
-    caller: Caller,
-    Path(notification): Path<Uuid>,
-) -> Result<StatusCode> {
-    notifications::read(&context.db, caller.tenant, notification).await?;
+pub async fn read(caller: Caller, Path(notification): Path<Uuid>) -> Result<StatusCode> {
+    notifications::read(caller.of(), notification).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Mark all notifications as read
 #[utoipa::path(post, path = "/v1/notifications/read", operation_id = "read_all_notifications", tag = "Notifications",
     responses((status = 200, body = Read)))]
-pub async fn read_all(State(context): State<Context>, caller: Caller) -> Result<Json<Read>> {
-    Ok(Json(Read { read: notifications::read_all(&context.db, caller.tenant).await? }))
+pub async fn read_all(caller: Caller) -> Result<Json<Read>> {
+    Ok(Json(Read { read: notifications::read_all(caller.of()).await? }))
 }

@@ -70,14 +70,14 @@ pub async fn pair(
     Path(account): Path<AccountId>,
     request: Once<OptionalJson<Pair>>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+    let mut turn = match request.begin(&caller).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
     let wish = &request.body.0;
     let phone = wish.phone()?;
     let how = (wish.method, phone.as_deref());
-    let paired = accounts::pair(turn.db(), caller.tenant, account, how, caller.operator()).await?;
+    let paired = accounts::pair(turn.of(), account, how, caller.operator()).await?;
     let (pairing, after) = paired.parts();
     let done = Done::new(StatusCode::ACCEPTED, &Pairing::from(pairing))?
         .at(format!("/v1/accounts/{account}/pairing"))
@@ -90,11 +90,10 @@ pub async fn pair(
     tag = "Pairing", params(("account" = AccountId, Path)),
     responses((status = 200, body = Pairing)))]
 pub async fn get(
-    State(context): State<Context>,
     caller: Caller,
     Path(account): Path<AccountId>,
 ) -> Result<([(HeaderName, &'static str); 1], Json<Pairing>)> {
-    let pairing = accounts::pairing(&context.db, caller.tenant, account).await?;
+    let pairing = accounts::pairing(caller.of(), account).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(pairing.into())))
 }
 
@@ -114,7 +113,7 @@ pub async fn unpair(
     caller: Caller,
     Path(account): Path<AccountId>,
 ) -> Result<Json<Unpaired>> {
-    let unpaired = accounts::unpair(&context.db, caller.tenant, account, caller.operator()).await?;
+    let unpaired = accounts::unpair(caller.of(), account, caller.operator()).await?;
     let unpaired = context.announce(unpaired);
     let advice = unpaired.listed.then_some(STILL_LISTED);
     Ok(Json(Unpaired { status: Status::Unpaired, already_disconnected: unpaired.already_disconnected, advice }))
@@ -135,17 +134,17 @@ pub async fn log_out(
     Path(account): Path<AccountId>,
 ) -> Result<Json<LoggedOut>> {
     let mut signals = context.bus.subscribe(caller.tenant);
-    let linked = context.announce(accounts::log_out(&context.db, caller.tenant, account, caller.operator()).await?);
+    let linked = context.announce(accounts::log_out(caller.of(), account, caller.operator()).await?);
     if !linked {
         return Ok(Json(LoggedOut { status: Status::Unpaired, confirmed: false, advice: None }));
     }
     let until = Instant::now() + LOGOUT_MAX;
     let confirmed = loop {
-        if let Some(confirmed) = accounts::logout_confirmed(&context.db, caller.tenant, account).await? {
+        if let Some(confirmed) = accounts::logout_confirmed(caller.of(), account).await? {
             break confirmed;
         }
         if Instant::now() >= until {
-            context.announce(accounts::unpair(&context.db, caller.tenant, account, caller.operator()).await?);
+            context.announce(accounts::unpair(caller.of(), account, caller.operator()).await?);
             break false;
         }
         let _ = tokio::time::timeout(LOOK, signals.signaled()).await;

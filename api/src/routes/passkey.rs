@@ -6,7 +6,7 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::committed::Committed;
-use domain::id::AccountId;
+use domain::id::{AccountId, TenantId};
 use serde::{Deserialize, Serialize};
 use store::{accounts, passkeys};
 use utoipa::ToSchema;
@@ -92,14 +92,14 @@ pub async fn present(
     Path(account): Path<AccountId>,
     request: Once<extract::Json<Credential>>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+    let mut turn = match request.begin(&caller).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
     let credential = &request.body.0;
     credential.check()?;
     let text = serde_json::to_string(credential).map_err(|_| Problem::field("response", "can't be stored"))?;
-    let presented = passkeys::present(turn.db(), caller.tenant, account, &text).await?;
+    let presented = passkeys::present(turn.of(), account, &text).await?;
     goes_on(&context, &caller, account, turn, presented).await
 }
 
@@ -115,23 +115,23 @@ pub async fn confirm(
     Path(account): Path<AccountId>,
     request: Once<NoBody>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+    let mut turn = match request.begin(&caller).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
-    let confirmed = passkeys::confirm(turn.db(), caller.tenant, account).await?;
+    let confirmed = passkeys::confirm(turn.of(), account).await?;
     goes_on(&context, &caller, account, turn, confirmed).await
 }
 
 async fn goes_on(
     context: &Context,
-    caller: &Caller,
+    _caller: &Caller,
     account: AccountId,
-    mut turn: Turn,
+    mut turn: Turn<TenantId>,
     step: Committed<()>,
 ) -> Result<Response> {
     let ((), after) = step.parts();
-    let pairing = accounts::pairing(turn.db(), caller.tenant, account).await?;
+    let pairing = accounts::pairing(turn.of(), account).await?;
     let done = Done::new(StatusCode::ACCEPTED, &Pairing::from(pairing))?
         .at(format!("/v1/accounts/{account}/pairing"))
         .of(account);

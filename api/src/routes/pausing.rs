@@ -23,8 +23,8 @@ pub async fn pause(
     caller: Caller,
     Path(reminder): Path<ReminderId>,
 ) -> Result<Json<Reminder>> {
-    context.announce(reminders::pause(&context.db, caller.tenant, reminder).await?);
-    Ok(Json(reminders::get(&context.db, caller.tenant, reminder).await?.into()))
+    context.announce(reminders::pause(caller.of(), reminder).await?);
+    Ok(Json(reminders::get(caller.of(), reminder).await?.into()))
 }
 
 /// Resume a reminder
@@ -40,6 +40,6 @@ pub async fn resume(
     caller: Caller,
     Path(reminder): Path<ReminderId>,
 ) -> Result<Json<Reminder>> {
-    context.announce(reminders::resume(&context.db, caller.tenant, reminder).await?);
-    Ok(Json(reminders::get(&context.db, caller.tenant, reminder).await?.into()))
+    context.announce(reminders::resume(caller.of(), reminder).await?);
+    Ok(Json(reminders::get(caller.of(), reminder).await?.into()))
 }

@@ -1,7 +1,6 @@
 //! The preview: when a reminder would fire.
 
 use axum::Json;
-use axum::extract::State;
 use chrono::{DateTime, Utc};
 use schedule::{Edge, OnGap, Recurrence, Spec};
 use serde::Deserialize;
@@ -9,7 +8,6 @@ use store::reminders;
 use utoipa::ToSchema;
 
 use crate::auth::Caller;
-use crate::context::Context;
 use crate::extract;
 use crate::problem::{Problem, Result};
 use crate::wire::preview::Preview;
@@ -66,10 +64,6 @@ impl Wish {
 #[utoipa::path(post, path = "/v1/reminders/preview", operation_id = "preview_reminder",
     tag = "Reminders", request_body = Wish,
     responses((status = 200, body = Preview)))]
-pub async fn preview(
-    State(context): State<Context>,
-    _caller: Caller,
-    extract::Json(wish): extract::Json<Wish>,
-) -> Result<Json<Preview>> {
-    Ok(Json(wish.answer(reminders::now(&context.db).await?)?))
+pub async fn preview(caller: Caller, extract::Json(wish): extract::Json<Wish>) -> Result<Json<Preview>> {
+    Ok(Json(wish.answer(reminders::now(caller.of()).await?)?))
 }

@@ -56,13 +56,13 @@ pub async fn create(
     caller: Caller,
     request: Once<extract::Json<Wish>>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+    let mut turn = match request.begin(&caller).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
-    let now = reminders::now(turn.db()).await?;
+    let now = reminders::now(turn.of()).await?;
     let plan = request.body.0.checked(|spec| spec.check(now, 2))?;
-    let created = reminders::create(turn.db(), caller.tenant, &plan).await;
+    let created = reminders::create(turn.of(), &plan).await;
     let reminder = created.map_err(no_such_account)?;
     let location = format!("/v1/reminders/{}", reminder.id);
     let account = reminder.account_id;
@@ -74,15 +74,11 @@ pub async fn create(
 /// Oldest first. A page ends early after 4 MiB of texts. An empty page names the filters that left nothing.
 #[utoipa::path(get, path = "/v1/reminders", operation_id = "list_reminders", tag = "Reminders", params(Filter),
     responses((status = 200, body = Page<Reminder>)))]
-pub async fn list(
-    State(context): State<Context>,
-    caller: Caller,
-    Query(filter): Query<Filter>,
-) -> Result<Json<Page<Reminder>>> {
+pub async fn list(caller: Caller, Query(filter): Query<Filter>) -> Result<Json<Page<Reminder>>> {
     let limit = page::limit(filter.limit)?;
     let after = page::read_time_cursor(filter.cursor.as_deref())?;
     let chosen = StoreFilter { status: filter.status, account: filter.account_id, after };
-    let listed = reminders::list(&context.db, caller.tenant, chosen, limit).await?;
+    let listed = reminders::list(caller.of(), chosen, limit).await?;
     let page = Page::of(listed, |(at, id)| page::time_cursor(at, id), Reminder::from);
     Ok(Json(page.say_if_empty(&[
         ("status", filter.status.map(|status| status.as_str().to_owned())),
@@ -97,11 +93,10 @@ pub async fn list(
     tag = "Reminders", params(("reminder" = ReminderId, Path)),
     responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`")))))]
 pub async fn get(
-    State(context): State<Context>,
     caller: Caller,
     Path(reminder): Path<ReminderId>,
 ) -> Result<([(HeaderName, String); 1], Json<Reminder>)> {
-    let reminder = reminders::get(&context.db, caller.tenant, reminder).await?;
+    let reminder = reminders::get(caller.of(), reminder).await?;
     Ok((tag(&reminder), Json(reminder.into())))
 }
 
@@ -116,6 +111,6 @@ pub async fn delete(
     caller: Caller,
     Path(reminder): Path<ReminderId>,
 ) -> Result<StatusCode> {
-    context.announce(reminders::delete(&context.db, caller.tenant, reminder).await?);
+    context.announce(reminders::delete(caller.of(), reminder).await?);
     Ok(StatusCode::NO_CONTENT)
 }

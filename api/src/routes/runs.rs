@@ -79,11 +79,7 @@ pub struct ToClear {
 /// Newest first, including runs of deleted reminders. An empty page names the filters that left nothing.
 #[utoipa::path(get, path = "/v1/runs", operation_id = "list_runs", tag = "Reminders", params(Filter),
     responses((status = 200, body = Page<Run>)))]
-pub async fn list(
-    State(context): State<Context>,
-    caller: Caller,
-    Query(filter): Query<Filter>,
-) -> Result<Json<Page<Run>>> {
+pub async fn list(caller: Caller, Query(filter): Query<Filter>) -> Result<Json<Page<Run>>> {
     let limit = page::limit(filter.limit)?;
     let chosen = runs::Filter {
         reminder: filter.reminder_id,
@@ -93,7 +89,7 @@ pub async fn list(
         until: page::instant("until", filter.until)?,
         before: page::read_time_cursor(filter.cursor.as_deref())?,
     };
-    let rows = runs::list(&context.db, caller.tenant, chosen, limit + 1).await?;
+    let rows = runs::list(caller.of(), chosen, limit + 1).await?;
     let page = Page::cut(rows, limit, |run| page::time_cursor(run.fire_at, run.id.0), Run::from);
     Ok(Json(page.say_if_empty(&[
         ("status", filter.status.map(|status| status.to_string())),
@@ -111,7 +107,6 @@ pub async fn list(
     params(("reminder" = ReminderId, Path), OfReminder),
     responses((status = 200, body = Page<Run>)))]
 pub async fn list_of_reminder(
-    State(context): State<Context>,
     caller: Caller,
     Path(reminder): Path<ReminderId>,
     Query(filter): Query<OfReminder>,
@@ -119,8 +114,8 @@ pub async fn list_of_reminder(
     let limit = page::limit(filter.limit)?;
     let before = page::read_time_cursor(filter.cursor.as_deref())?;
     let chosen = runs::Filter { reminder: Some(reminder), status: filter.status, before, ..runs::Filter::default() };
-    runs::reminder_is_there(&context.db, caller.tenant, reminder).await?;
-    let rows = runs::list(&context.db, caller.tenant, chosen, limit + 1).await?;
+    runs::reminder_is_there(caller.of(), reminder).await?;
+    let rows = runs::list(caller.of(), chosen, limit + 1).await?;
     let page = Page::cut(rows, limit, |run| page::time_cursor(run.fire_at, run.id.0), Run::from);
     Ok(Json(page.say_if_empty(&[("status", filter.status.map(|status| status.to_string()))])))
 }
@@ -130,12 +125,8 @@ pub async fn list_of_reminder(
 /// This also works after its reminder was deleted.
 #[utoipa::path(get, path = "/v1/runs/{run}", operation_id = "get_run", tag = "Reminders", params(("run" = RunId, Path)),
     responses((status = 200, body = RunWithTargets)))]
-pub async fn get(
-    State(context): State<Context>,
-    caller: Caller,
-    Path(run): Path<RunId>,
-) -> Result<Json<RunWithTargets>> {
-    Ok(Json(runs::get(&context.db, caller.tenant, run).await?.into()))
+pub async fn get(caller: Caller, Path(run): Path<RunId>) -> Result<Json<RunWithTargets>> {
+    Ok(Json(runs::get(caller.of(), run).await?.into()))
 }
 
 /// Resume a paused run
@@ -152,12 +143,12 @@ pub async fn resume(
     Path(run): Path<RunId>,
     request: Once<NoBody>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+    let mut turn = match request.begin(&caller).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
-    let (_, after) = runs::resume(turn.db(), caller.tenant, run).await?.parts();
-    let found = runs::get(turn.db(), caller.tenant, run).await?;
+    let (_, after) = runs::resume(turn.of(), run).await?.parts();
+    let found = runs::get(turn.of(), run).await?;
     let account = found.0.account_id;
     let done = Done::new(StatusCode::ACCEPTED, &RunWithTargets::from(found))?.of(account);
     turn.end(&context, done.then(after)).await
@@ -177,12 +168,12 @@ pub async fn cancel(
     Path(run): Path<RunId>,
     request: Once<NoBody>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+    let mut turn = match request.begin(&caller).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
-    let (_, after) = runs::cancel(turn.db(), caller.tenant, run).await?.parts();
-    let found = runs::get(turn.db(), caller.tenant, run).await?;
+    let (_, after) = runs::cancel(turn.of(), run).await?.parts();
+    let found = runs::get(turn.of(), run).await?;
     let account = found.0.account_id;
     let done = Done::new(StatusCode::OK, &RunWithTargets::from(found))?.of(account);
     turn.end(&context, done.then(after)).await
@@ -194,11 +185,7 @@ pub async fn cancel(
 /// removes all runs that have ended. Other runs stay: cancel or finish them first.
 #[utoipa::path(delete, path = "/v1/runs", operation_id = "clear_runs", tag = "Reminders", params(ToClear),
     responses((status = 200, body = Cleared)))]
-pub async fn clear(
-    State(context): State<Context>,
-    caller: Caller,
-    Query(filter): Query<ToClear>,
-) -> Result<Json<Cleared>> {
+pub async fn clear(caller: Caller, Query(filter): Query<ToClear>) -> Result<Json<Cleared>> {
     let chosen = runs::Filter {
         reminder: filter.reminder_id,
         account: filter.account_id,
@@ -207,5 +194,5 @@ pub async fn clear(
         until: page::instant("until", filter.until)?,
         before: None,
     };
-    Ok(Json(Cleared { removed: runs::clear(&context.db, caller.tenant, chosen).await? }))
+    Ok(Json(Cleared { removed: runs::clear(caller.of(), chosen).await? }))
 }

@@ -58,12 +58,12 @@ pub async fn create(
     admin: Admin,
     request: Once<extract::Json<Name>>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, None).await? {
+    let mut turn = match request.begin_for_admin(&admin).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
     let name = request.body.0.checked()?;
-    let tenant = tenants::create(turn.db(), TenantId::new(), &name, admin.operator()).await?;
+    let tenant = tenants::create(turn.of(TenantId::new()), &name, admin.operator()).await?;
     turn.end(&context, Done::made(format!("/v1/tenants/{}", tenant.id), &Tenant::from(tenant))?).await
 }
 
@@ -71,14 +71,10 @@ pub async fn create(
 #[utoipa::path(get, path = "/v1/tenants", operation_id = "list_tenants",
     tag = "Tenants", security(("admin_key" = [])), params(Paging),
     responses((status = 200, body = Page<Tenant>)))]
-pub async fn list(
-    State(context): State<Context>,
-    _: Admin,
-    Query(paging): Query<Paging>,
-) -> Result<Json<Page<Tenant>>> {
+pub async fn list(admin: Admin, Query(paging): Query<Paging>) -> Result<Json<Page<Tenant>>> {
     let limit = page::limit(paging.limit)?;
     let after = page::read_time_cursor(paging.cursor.as_deref())?;
-    let rows = tenants::list(&context.db, after, limit + 1).await?;
+    let rows = tenants::list(admin.all(), after, limit + 1).await?;
     Ok(Json(Page::cut(rows, limit, |tenant| page::time_cursor(tenant.created_at, tenant.id.0), Tenant::from)))
 }
 
@@ -87,8 +83,8 @@ pub async fn list(
     tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)),
     responses((status = 200, body = Tenant)))]
-pub async fn get(State(context): State<Context>, _: Admin, Path(tenant): Path<TenantId>) -> Result<Json<Tenant>> {
-    Ok(Json(tenants::get(&context.db, tenant).await?.into()))
+pub async fn get(admin: Admin, Path(tenant): Path<TenantId>) -> Result<Json<Tenant>> {
+    Ok(Json(tenants::get(admin.of(tenant)).await?.into()))
 }
 
 /// The changes of a tenant. Fields that are not given stay as they are.
@@ -119,7 +115,6 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Opti
     params(("tenant" = TenantId, Path)), request_body = ChangeTenant,
     responses((status = 200, body = Tenant)))]
 pub async fn change(
-    State(context): State<Context>,
     admin: Admin,
     Path(tenant): Path<TenantId>,
     extract::Json(request): extract::Json<ChangeTenant>,
@@ -131,7 +126,7 @@ pub async fn change(
         }
     }
     let kept = Kept { messages_days: request.messages_kept_days, audit_days: request.audit_kept_days };
-    Ok(Json(tenants::keep(&context.db, tenant, &kept, admin.operator()).await?.into()))
+    Ok(Json(tenants::keep(admin.of(tenant), &kept, admin.operator()).await?.into()))
 }
 
 /// Read a tenant's audit trail
@@ -143,14 +138,13 @@ pub async fn change(
     params(("tenant" = TenantId, Path), Paging),
     responses((status = 200, body = Page<AuditEntry>)))]
 pub async fn audit(
-    State(context): State<Context>,
-    _: Admin,
+    admin: Admin,
     Path(tenant): Path<TenantId>,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<AuditEntry>>> {
     let limit = page::limit(paging.limit)?;
     let before = page::read_time_cursor(paging.cursor.as_deref())?;
-    let rows = audit::list(&context.db, tenant, None, before, limit + 1).await?;
+    let rows = audit::list(admin.of(tenant), None, before, limit + 1).await?;
     Ok(Json(Page::cut(rows, limit, |entry| page::time_cursor(entry.created_at, entry.id), AuditEntry::from)))
 }
 
@@ -162,7 +156,7 @@ pub async fn audit(
     tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)),
     responses((status = 204), (status = 409, description = "An account is still linked")))]
-pub async fn delete(State(context): State<Context>, admin: Admin, Path(tenant): Path<TenantId>) -> Result<StatusCode> {
-    tenants::delete(&context.db, tenant, admin.operator()).await?;
+pub async fn delete(admin: Admin, Path(tenant): Path<TenantId>) -> Result<StatusCode> {
+    tenants::delete(admin.of(tenant), admin.operator()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -80,14 +80,14 @@ pub async fn create(
     caller: Caller,
     request: Once<extract::Json<NewWebhook>>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+    let mut turn = match request.begin(&caller).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
     let wish = &request.body.0;
     let (url, kinds) = checked(Some(&wish.url), Some(&wish.kinds), &context.webhooks)?;
     let (url, kinds) = (url.unwrap_or_default(), kinds.unwrap_or_default());
-    let (webhook, secret) = webhooks::create(turn.db(), caller.tenant, &url, &kinds, caller.operator()).await?;
+    let (webhook, secret) = webhooks::create(turn.of(), &url, &kinds, caller.operator()).await?;
     let location = format!("/v1/webhooks/{}", webhook.id);
     turn.end(&context, Done::made(location, &WebhookWithSecret::from((webhook, secret)))?.secret()).await
 }
@@ -97,14 +97,10 @@ pub async fn create(
 /// Webhooks are listed in the order in which they were added.
 #[utoipa::path(get, path = "/v1/webhooks", operation_id = "list_webhooks", tag = "Webhooks", params(Paging),
     responses((status = 200, body = Page<Webhook>)))]
-pub async fn list(
-    State(context): State<Context>,
-    caller: Caller,
-    Query(paging): Query<Paging>,
-) -> Result<Json<Page<Webhook>>> {
+pub async fn list(caller: Caller, Query(paging): Query<Paging>) -> Result<Json<Page<Webhook>>> {
     let limit = page::limit(paging.limit)?;
     let after = page::read_time_cursor(paging.cursor.as_deref())?;
-    let rows = webhooks::list(&context.db, caller.tenant, after, limit + 1).await?;
+    let rows = webhooks::list(caller.of(), after, limit + 1).await?;
     Ok(Json(Page::cut(rows, limit, |row| page::time_cursor(row.created_at, row.id.0), Webhook::from)))
 }
 
@@ -112,12 +108,8 @@ pub async fn list(
 #[utoipa::path(get, path = "/v1/webhooks/{webhook}", operation_id = "get_webhook",
     tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     responses((status = 200, body = Webhook)))]
-pub async fn get(
-    State(context): State<Context>,
-    caller: Caller,
-    Path(webhook): Path<WebhookId>,
-) -> Result<Json<Webhook>> {
-    Ok(Json(webhooks::get(&context.db, caller.tenant, webhook).await?.into()))
+pub async fn get(caller: Caller, Path(webhook): Path<WebhookId>) -> Result<Json<Webhook>> {
+    Ok(Json(webhooks::get(caller.of(), webhook).await?.into()))
 }
 
 /// Change a webhook
@@ -135,7 +127,7 @@ pub async fn change(
 ) -> Result<Json<Webhook>> {
     let (url, kinds) = checked(request.url.as_deref(), request.kinds.as_deref(), &context.webhooks)?;
     let change = Change { url, kinds, enabled: request.enabled };
-    let changed = webhooks::change(&context.db, caller.tenant, webhook, &change, caller.operator()).await?;
+    let changed = webhooks::change(caller.of(), webhook, &change, caller.operator()).await?;
     Ok(Json(context.announce(changed).into()))
 }
 
@@ -145,12 +137,8 @@ pub async fn change(
 #[utoipa::path(delete, path = "/v1/webhooks/{webhook}", operation_id = "delete_webhook",
     tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     responses((status = 204)))]
-pub async fn delete(
-    State(context): State<Context>,
-    caller: Caller,
-    Path(webhook): Path<WebhookId>,
-) -> Result<StatusCode> {
-    webhooks::delete(&context.db, caller.tenant, webhook, caller.operator()).await?;
+pub async fn delete(caller: Caller, Path(webhook): Path<WebhookId>) -> Result<StatusCode> {
+    webhooks::delete(caller.of(), webhook, caller.operator()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -167,10 +155,10 @@ pub async fn rotate_secret(
     Path(webhook): Path<WebhookId>,
     request: Once<NoBody>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+    let mut turn = match request.begin(&caller).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
-    let (webhook, secret) = webhooks::rotate_secret(turn.db(), caller.tenant, webhook, caller.operator()).await?;
+    let (webhook, secret) = webhooks::rotate_secret(turn.of(), webhook, caller.operator()).await?;
     turn.end(&context, Done::new(StatusCode::OK, &WebhookWithSecret::from((webhook, secret)))?.secret()).await
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use store::events::Events;
 use store::workers::Boot;
-use store::{leases, workers};
+use store::{Store, leases, workers};
 
 use crate::test_api::{TestApi, database_url, redis_url};
 
@@ -72,6 +72,7 @@ async fn tenants_and_keys(db: PgPool) {
 /// R60, R64: accounts, workers, leases and what waits, as Postgres and Redis have them; no number is shown.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn who_has_what(db: PgPool) {
+    let store = Store::from(db.clone());
     let api = TestApi::start(db.clone()).await;
     let prefix = api.redis_prefix.clone();
     let tenant = api.tenant().await;
@@ -86,7 +87,7 @@ async fn who_has_what(db: PgPool) {
     held.acquire(&[account]).await.unwrap();
     sqlx::query("UPDATE leases SET owner = NULL").execute(&db).await.unwrap();
     sqlx::query("DELETE FROM workers WHERE name <> 'host-1'").execute(&db).await.unwrap();
-    let claimed = leases::claim_across_tenants(&db, worker, &[account], false).await.unwrap();
+    let claimed = leases::claim(store.for_all_tenants(), worker, &[account], false).await.unwrap();
     assert!(held.confirm(account, claimed[0].claimed.epoch).await.unwrap());
 
     let workers = json(&db, &prefix, "workers list").await;

@@ -113,15 +113,15 @@ async fn paused_run(api: &TestApi, tenant: &Client, account: &str) -> String {
         "timezone": "UTC", "recurrence": {"kind": "daily"}, "window_end": 24});
     tenant.post("/v1/reminders", wish).await.expect(201);
     sqlx::query("UPDATE reminders SET next_fire_at = now()").execute(&api.db).await.unwrap();
-    let run = store::runs::fire_due(&api.db, 10).await.unwrap().quietly().fired[0].run;
-    store::runs::expand_run(&api.db, run).await.unwrap().quietly();
+    let run = store::runs::fire_due(api.store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run;
+    store::runs::expand_run(api.store.for_all_tenants(), run).await.unwrap().quietly();
     for sql in [
         "UPDATE messages SET state = 'sent', sent_at = now() WHERE run_id = $1 AND run_position = 1",
         "UPDATE messages SET state = 'expired', failed_at = now() WHERE run_id = $1 AND state = 'queued'",
     ] {
         sqlx::query(sql).bind(run).execute(&api.db).await.unwrap();
     }
-    store::runs::settle_runs(&api.db, &[run]).await.unwrap().quietly();
+    store::runs::settle_runs(api.store.for_all_tenants(), &[run]).await.unwrap().quietly();
     run.to_string()
 }
 

@@ -6,6 +6,7 @@ use clap::CommandFactory as _;
 use kit::settings;
 use serde_json::{Value, json};
 use sqlx::ConnectOptions as _;
+use store::Store;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_switchboard-api");
 
@@ -42,8 +43,7 @@ async fn newer_zone_data_is_taken_from_a_folder(db: sqlx::PgPool) {
     let tenant = uuid::Uuid::now_v7();
     sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'Acme')").bind(tenant).execute(&db).await.unwrap();
     store::api_keys::create(
-        &db,
-        Some(tenant.into()),
+        Store::from(db.clone()).of(tenant.into()),
         "test",
         &api::auth::digest(&key),
         store::audit::Operator::System("test"),

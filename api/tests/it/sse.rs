@@ -8,6 +8,7 @@ use futures::StreamExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use store::Store;
 use store::events::Events;
 
 use crate::test_api::{Client, TestApi, redis_url};
@@ -222,6 +223,7 @@ async fn a_revoked_key_loses_its_busy_stream(db: PgPool) {
 /// 422 when no event has it yet.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_position_that_is_worth_nothing_is_told(db: PgPool) {
+    let store = Store::from(db.clone());
     let api = TestApi::start(db.clone()).await;
     let tenant = api.tenant().await;
     let id = tenant.account("Sales").await;
@@ -237,7 +239,7 @@ async fn a_position_that_is_worth_nothing_is_told(db: PgPool) {
         .await
         .unwrap();
     let week = Duration::from_hours(7 * 24);
-    store::events::prune(&db, week, 100).await.unwrap().quietly();
+    store::events::prune(store.for_all_tenants(), week, 100).await.unwrap().quietly();
     let path = |position: &str| format!("/v1/events?last_event_id={position}");
     let gone = tenant.get(&path(&first)).await.expect(410).json();
     assert_eq!(gone["type"], "urn:switchboard:problem:gone", "{gone}");
@@ -249,7 +251,7 @@ async fn a_position_that_is_worth_nothing_is_told(db: PgPool) {
     assert_eq!(again.next().await.id, last, "nothing from there on is missing");
     // the rest too: a stream that begins at the end can be resumed there
     sqlx::query("UPDATE events SET created_at = now() - interval '8 days'").execute(&db).await.unwrap();
-    store::events::prune(&db, week, 100).await.unwrap().quietly();
+    store::events::prune(store.for_all_tenants(), week, 100).await.unwrap().quietly();
     let end = Stream::open(&tenant, "/v1/events", None).await.next().await.id;
     assert_eq!(end, last);
     Stream::open(&tenant, &path(&end), None).await.next().await;

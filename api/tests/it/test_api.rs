@@ -10,7 +10,7 @@ use kit::contract::{self, Contract};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use store::api_keys;
+use store::{Store, api_keys};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
@@ -20,6 +20,7 @@ static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::of(serde_json::
 /// A running api with a database and a Redis prefix of its own. Dropping it stops it.
 pub struct TestApi {
     pub db: PgPool,
+    pub store: Store,
     pub address: SocketAddr,
     pub ops_address: SocketAddr,
     pub redis_prefix: String,
@@ -83,7 +84,8 @@ impl TestApi {
         {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await; // it starts
         }
-        Self { db, address, ops_address, redis_prefix, _stop: stop.drop_guard() }
+        let store = Store::from(db.clone());
+        Self { db, store, address, ops_address, redis_prefix, _stop: stop.drop_guard() }
     }
 
     pub fn client(&self, key: Option<String>, tenant: Option<TenantId>) -> Client {
@@ -102,9 +104,9 @@ impl TestApi {
 
     pub async fn admin(&self) -> Client {
         let key = auth::generate(None);
-        api_keys::create(&self.db, None, "test", &auth::digest(&key), store::audit::Operator::System("test"))
-            .await
-            .unwrap();
+        let by = store::audit::Operator::System("test");
+        let all = self.store.for_all_tenants();
+        api_keys::create_for_admin(all, "test", &auth::digest(&key), by).await.unwrap();
         self.client(Some(key), None)
     }
 

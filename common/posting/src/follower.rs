@@ -175,7 +175,7 @@ impl Follower {
             let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { continue };
             let Ok(_sending) = self.means.sending.try_acquire() else { continue };
             let there = self.means.sender.is_there(&url, Some(Arc::new(place))).await;
-            if there && self.ask(ends::try_one(&self.means.pool, self.tenant, self.webhook)).await.is_ok() {
+            if there && self.ask(ends::try_one(self.means.store.of(self.tenant), self.webhook)).await.is_ok() {
                 (outage.unseen, outage.tried) = (None, true);
                 return;
             }
@@ -186,7 +186,7 @@ impl Follower {
     async fn changed(&self, version: i64, signals: &mut Subscription) {
         loop {
             signals.signaled().await;
-            let now = self.ask(follow::version(&self.means.pool, self.tenant, self.webhook)).await;
+            let now = self.ask(follow::version(self.means.store.of(self.tenant), self.webhook)).await;
             if matches!(now, Ok(now) if now != Some(version)) {
                 return;
             }
@@ -203,13 +203,13 @@ impl Follower {
     /// Reads the rows once and acts on them. Returns `None` if the webhook is gone, disabled or another worker's.
     async fn round(&self, outage: &mut Outage, stop: &CancellationToken) -> Result<Option<Rest>> {
         let Self { means, tenant, webhook, .. } = self;
-        let held = self.ask(follow::held(&means.pool, *tenant, *webhook, means.worker, WAITING_MAX)).await?;
+        let held = self.ask(follow::held(means.store.of(*tenant), *webhook, means.worker, WAITING_MAX)).await?;
         let Some(held) = held else { return Ok(None) };
         outage.looked(&held);
         let mut rest = None;
         if held.waiting < WAITING_MAX {
             let step = trace::receive(Destination::Events).tenant(*tenant).webhook(*webhook);
-            let page = self.ask(events::after(&means.pool, *tenant, held.cursor, None, PAGE)).await?;
+            let page = self.ask(events::after(means.store.of(*tenant), held.cursor, None, PAGE)).await?;
             for event in &page.events {
                 metrics::WEBHOOK_EVENT_LAG_SECONDS.observe(event.age_s);
             }
@@ -222,13 +222,13 @@ impl Follower {
             step.follows_all(page.events.iter().filter_map(|event| event.trace.as_deref()));
             let ours = (*webhook, means.worker);
             let taken = page.events.is_empty()
-                || self.ask(follow::take(&means.pool, *tenant, ours, &held, page.events, PASSED_MAX)).await?;
+                || self.ask(follow::take(means.store.of(*tenant), ours, &held, page.events, PASSED_MAX)).await?;
             if !taken {
                 return Ok(Some(Rest::None));
             }
         }
         let limit = if held.failures >= retry::DOWN_AFTER { 1 } else { BATCH };
-        let (due, next) = self.ask(follow::due(&means.pool, *tenant, *webhook, limit)).await?;
+        let (due, next) = self.ask(follow::due(means.store.of(*tenant), *webhook, limit)).await?;
         if due.is_empty() {
             let next = next.map_or(SLOW_POLL, |next| (next + PAST).min(SLOW_POLL));
             return Ok(Some(rest.unwrap_or(Rest::UntilSignaled(next))));
@@ -263,16 +263,12 @@ impl Follower {
 
     /// Makes the deliveries that waited for the receiver's return due at once.
     async fn release(&self) -> Result<()> {
-        let at_once = async {
-            let mut connection = self.means.pool.acquire().await?;
-            ends::try_at_once(&mut connection, self.tenant, self.webhook).await
-        };
-        self.ask(at_once).await
+        self.ask(ends::try_at_once(self.means.store.of(self.tenant), self.webhook)).await
     }
 
     async fn disable(&self, why: DisabledReason, failing_for: Duration) -> Result<()> {
         let reason = why.as_str();
-        let disabled = ends::disable(&self.means.pool, self.tenant, self.webhook, reason, failing_for);
+        let disabled = ends::disable(self.means.store.of(self.tenant), self.webhook, reason, failing_for);
         if self.ask(disabled).await? {
             tracing::info!(webhook = %self.webhook, reason, "a webhook was disabled");
             metrics::WEBHOOKS_DISABLED.of(why).inc();
@@ -353,7 +349,7 @@ impl Follower {
         drop(room);
         let failure = match answer {
             Ok(status) => {
-                let ended = self.ask(ends::delivered(&means.pool, *tenant, due.id, status)).await?;
+                let ended = self.ask(ends::delivered(means.store.of(*tenant), due.id, status)).await?;
                 metrics::WEBHOOK_ATTEMPTS.of(AttemptOutcome::Delivered).inc();
                 if let Some((seconds, _)) = ended {
                     metrics::WEBHOOK_DELIVERY_SECONDS.observe_with_trace(seconds);
@@ -368,7 +364,7 @@ impl Follower {
         let verdict = retry::verdict(fault, due.attempts, due.age, rand::random());
         let failed = (due.id, due.attempts);
         let counts = fault != Fault::Event;
-        let version = self.ask(ends::failed(&means.pool, *tenant, failed, (status, word), verdict, counts)).await?;
+        let version = self.ask(ends::failed(means.store.of(*tenant), failed, (status, word), verdict, counts)).await?;
         let outcome = if verdict.again_in.is_some() { AttemptOutcome::Retry } else { AttemptOutcome::Failed };
         metrics::WEBHOOK_ATTEMPTS.of(outcome).inc();
         let outcome = outcome.as_str();

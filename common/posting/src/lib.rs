@@ -35,13 +35,13 @@ pub async fn keep(means: Arc<Means>, stop: CancellationToken) {
     let mut followers = Followers::default();
     let mut looks = 0_u32;
     loop {
-        let claim = follow::claim_across_tenants(&means.pool, means.worker, CLAIMS);
+        let claim = follow::claim(means.store.for_all_tenants(), means.worker, CLAIMS);
         match answered(claim).await {
             Ok(held) => followers.are(&held, &means, &stop),
             Err(error) => tracing::debug!(%error, "webhooks were not claimed; the next look comes"),
         }
         if looks.is_multiple_of(COUNTED_EVERY)
-            && let Ok(backlog) = answered(follow::backlog_across_tenants(&means.pool, means.worker)).await
+            && let Ok(backlog) = answered(follow::backlog(means.store.for_all_tenants(), means.worker)).await
         {
             metrics::WEBHOOK_BACKLOG.set(backlog as f64);
         }
@@ -56,7 +56,7 @@ pub async fn keep(means: Arc<Means>, stop: CancellationToken) {
     }
     metrics::WEBHOOKS_HELD.set(0.0);
     metrics::WEBHOOK_BACKLOG.set(0.0);
-    if let Err(error) = answered(follow::release_across_tenants(&means.pool, means.worker)).await {
+    if let Err(error) = answered(follow::release(means.store.for_all_tenants(), means.worker)).await {
         tracing::warn!(%error, "webhooks were not given back; others take them when this worker has stopped");
     }
 }

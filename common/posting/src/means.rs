@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bells::bus::Bus;
 use domain::id::{TenantId, WorkerId};
-use store::PgPool;
+use store::Store;
 use tokio::sync::Semaphore;
 
 use super::http::Sender;
@@ -20,7 +20,7 @@ const SENDING_OF_TENANT: usize = 32;
 /// The shared resources of all followers.
 pub struct Means {
     /// The rows.
-    pub pool: PgPool,
+    pub store: Store,
     /// The signals that wake a follower.
     pub bus: Bus,
     /// This boot of this process.
@@ -35,9 +35,9 @@ pub struct Means {
 impl Means {
     /// Creates the resources with the default limits.
     #[must_use]
-    pub fn new(pool: PgPool, bus: Bus, worker: WorkerId, sender: Sender) -> Self {
+    pub fn new(store: Store, bus: Bus, worker: WorkerId, sender: Sender) -> Self {
         let (rows, sending) = (Semaphore::new(ROWS), Semaphore::new(SENDING));
-        Self { pool, bus, worker, sender, rows, sending, of_tenants: Mutex::default() }
+        Self { store, bus, worker, sender, rows, sending, of_tenants: Mutex::default() }
     }
 
     /// The permits for a tenant's requests, shared by its webhooks.

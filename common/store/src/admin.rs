@@ -10,6 +10,7 @@ use sqlx::PgPool;
 use super::error::Result;
 use super::events::Cursor;
 use super::interval::interval;
+use super::scope::ForAllTenants;
 use domain::account::Status;
 use domain::id::{AccountId, TenantId, WorkerId};
 
@@ -38,7 +39,8 @@ pub struct Lease {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn leases_across_tenants(db: &PgPool, worker: Option<&str>, limit: i64) -> Result<Vec<Lease>> {
+pub async fn leases(all: ForAllTenants<'_>, worker: Option<&str>, limit: i64) -> Result<Vec<Lease>> {
+    let ForAllTenants { pool: db } = all;
     let leases = sqlx::query_as!(
         Lease,
         r#"
@@ -86,12 +88,13 @@ pub struct Account {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn accounts_of_all_tenants(
-    db: &PgPool,
+pub async fn accounts(
+    all: ForAllTenants<'_>,
     tenant: Option<TenantId>,
     status: Option<Status>,
     limit: i64,
 ) -> Result<Vec<Account>> {
+    let ForAllTenants { pool: db } = all;
     let accounts = sqlx::query_as!(
         Account,
         r#"
@@ -127,7 +130,8 @@ pub struct Owner {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn owner_across_tenants(db: &PgPool, account: AccountId) -> Result<Option<Owner>> {
+pub async fn owner(all: ForAllTenants<'_>, account: AccountId) -> Result<Option<Owner>> {
+    let ForAllTenants { pool: db } = all;
     let owner = sqlx::query_as!(
         Owner,
         r#"
@@ -199,7 +203,8 @@ pub struct Waiting {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn waiting_across_tenants(db: &PgPool) -> Result<Vec<Waiting>> {
+pub async fn waiting(all: ForAllTenants<'_>) -> Result<Vec<Waiting>> {
+    let ForAllTenants { pool: db } = all;
     let waiting = sqlx::query_as!(
         Waiting,
         r#"
@@ -237,7 +242,8 @@ pub async fn waiting_across_tenants(db: &PgPool) -> Result<Vec<Waiting>> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn unowned_across_tenants(db: &PgPool) -> Result<(i64, f64)> {
+pub async fn unowned(all: ForAllTenants<'_>) -> Result<(i64, f64)> {
+    let ForAllTenants { pool: db } = all;
     let found = sqlx::query!(
         r#"
         SELECT count(*) AS "count!",
@@ -292,12 +298,13 @@ const LONGEST: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// If the database fails.
-pub async fn events_of_all_tenants(
-    db: &PgPool,
+pub async fn events(
+    all: ForAllTenants<'_>,
     which: Which<'_>,
     after: Option<(Cursor, Duration)>,
     limit: i64,
 ) -> Result<Vec<Event>> {
+    let ForAllTenants { pool: db } = all;
     let (cursor, elapsed) = after.unzip();
     let newer_than_s = (LONGEST + elapsed.unwrap_or_default()).as_secs_f64();
     let rows = sqlx::query!(

@@ -2,11 +2,11 @@
 //! are random.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Connection as _, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool};
 
 use super::audit::{self, About, Entry, Operator};
-use super::db::Db;
 use super::error::{Error, Result};
+use super::scope::{ForAllTenants, Of, Within};
 use domain::id::{ApiKeyId, TenantId};
 
 /// A key without its secret.
@@ -35,18 +35,40 @@ pub struct Identity {
     pub tenant: Option<TenantId>,
 }
 
-/// Stores a new key of a tenant, or an admin key if `tenant` is `None`.
+/// Stores a new key of a tenant.
 ///
 /// # Errors
 /// [`Error::NotFound`] if there is no such tenant.
 pub async fn create(
-    db: impl Into<Db<'_>>,
+    of: impl Into<Within<'_>>,
+    name: &str,
+    secret_hash: &[u8; 32],
+    operator: Operator,
+) -> Result<ApiKey> {
+    let (mut db, tenant) = of.into().acquire().await?;
+    insert(&mut db, Some(tenant), name, secret_hash, operator).await
+}
+
+/// Stores a new key of an admin.
+///
+/// # Errors
+/// When the database does not do it.
+pub async fn create_for_admin(
+    all: ForAllTenants<'_>,
+    name: &str,
+    secret_hash: &[u8; 32],
+    operator: Operator,
+) -> Result<ApiKey> {
+    insert(&mut *all.pool.acquire().await?, None, name, secret_hash, operator).await
+}
+
+async fn insert(
+    db: &mut PgConnection,
     tenant: Option<TenantId>,
     name: &str,
     secret_hash: &[u8; 32],
     operator: Operator,
 ) -> Result<ApiKey> {
-    let mut db = db.into().acquire().await?;
     let role = if tenant.is_some() { "tenant" } else { "admin" };
     let mut transaction = db.begin().await?;
     let key = sqlx::query_as!(
@@ -73,12 +95,12 @@ pub async fn create(
     Ok(key)
 }
 
-/// The identity behind a secret; `None` if the key is unknown or revoked. Crosses tenants, since it determines the
-/// tenant.
+/// The identity behind a secret; `None` if the key is unknown or revoked. A request's tenant is determined here.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn identify_of_all_tenants(db: &PgPool, secret_hash: &[u8; 32]) -> Result<Option<Identity>> {
+pub async fn identify(all: ForAllTenants<'_>, secret_hash: &[u8; 32]) -> Result<Option<Identity>> {
+    let ForAllTenants { pool: db } = all;
     let identity = sqlx::query_as!(
         Identity,
         r#"
@@ -96,7 +118,8 @@ pub async fn identify_of_all_tenants(db: &PgPool, secret_hash: &[u8; 32]) -> Res
 ///
 /// # Errors
 /// If the database fails.
-pub async fn touch_of_all_tenants(db: &PgPool, key: ApiKeyId) -> Result<()> {
+pub async fn touch(all: ForAllTenants<'_>, key: ApiKeyId) -> Result<()> {
+    let ForAllTenants { pool: db } = all;
     sqlx::query!(
         "UPDATE api_keys SET last_used_at = now()
          WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')",
@@ -111,8 +134,9 @@ pub async fn touch_of_all_tenants(db: &PgPool, key: ApiKeyId) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::NotFound`] if there is no such tenant.
-pub async fn list(db: &PgPool, tenant: TenantId) -> Result<Vec<ApiKey>> {
-    super::tenants::get(db, tenant).await?;
+pub async fn list(of: Of<'_>) -> Result<Vec<ApiKey>> {
+    let Of { pool: db, tenant } = of;
+    super::tenants::get(of).await?;
     let keys = sqlx::query_as!(
         ApiKey,
         r#"
@@ -131,7 +155,8 @@ pub async fn list(db: &PgPool, tenant: TenantId) -> Result<Vec<ApiKey>> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list_of_all_tenants(db: &PgPool) -> Result<Vec<ApiKey>> {
+pub async fn list_all(all: ForAllTenants<'_>) -> Result<Vec<ApiKey>> {
+    let ForAllTenants { pool: db } = all;
     let keys = sqlx::query_as!(
         ApiKey,
         r#"
@@ -149,19 +174,21 @@ pub async fn list_of_all_tenants(db: &PgPool) -> Result<Vec<ApiKey>> {
 ///
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such key.
-pub async fn revoke(db: &PgPool, tenant: TenantId, key: ApiKeyId, operator: Operator) -> Result<()> {
-    revoke_any(db, Some(tenant), key, operator).await
+pub async fn revoke(of: Of<'_>, key: ApiKeyId, operator: Operator) -> Result<()> {
+    let Of { pool: db, tenant } = of;
+    revoke_key(db, Some(tenant), key, operator).await
 }
 
 /// Revokes any key of the installation. For the command line.
 ///
 /// # Errors
 /// [`Error::NotFound`] if there is no such key.
-pub async fn revoke_of_all_tenants(db: &PgPool, key: ApiKeyId, operator: Operator) -> Result<()> {
-    revoke_any(db, None, key, operator).await
+pub async fn revoke_any(all: ForAllTenants<'_>, key: ApiKeyId, operator: Operator) -> Result<()> {
+    let ForAllTenants { pool: db } = all;
+    revoke_key(db, None, key, operator).await
 }
 
-async fn revoke_any(db: &PgPool, of: Option<TenantId>, key: ApiKeyId, operator: Operator) -> Result<()> {
+async fn revoke_key(db: &PgPool, of: Option<TenantId>, key: ApiKeyId, operator: Operator) -> Result<()> {
     let mut transaction = db.begin().await?;
     let before = sqlx::query!(
         r#"SELECT tenant_id AS "tenant: TenantId", name, revoked_at IS NULL AS "valid!" FROM api_keys

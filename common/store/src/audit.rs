@@ -4,10 +4,11 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use super::error::Result;
+use super::scope::{ForAllTenants, Of};
 use domain::id::{AccountId, ApiKeyId, TenantId, WebhookId};
 
 /// Who made a change.
@@ -129,12 +130,12 @@ impl<'a> Entry<'a> {
 
 /// Records a change within the caller's transaction. A failure is logged and rolled back by itself, so the transaction
 /// can go on.
-pub async fn record(transaction: &mut PgConnection, entry: Entry<'_>) {
+pub(crate) async fn record(transaction: &mut PgConnection, entry: Entry<'_>) {
     record_all(transaction, &[entry]).await;
 }
 
 /// Records many changes as [`record`] does.
-pub async fn record_all(transaction: &mut PgConnection, entries: &[Entry<'_>]) {
+pub(crate) async fn record_all(transaction: &mut PgConnection, entries: &[Entry<'_>]) {
     let Some(first) = entries.first() else { return };
     if let Err(error) = insert(transaction, entries).await {
         tracing::warn!(%error, subject = first.about.subject(), id = %first.about.id(), action = first.action, steps = entries.len(), "a step could not be audited");
@@ -178,12 +179,12 @@ async fn insert(transaction: &mut PgConnection, entries: &[Entry<'_>]) -> Result
 /// # Errors
 /// If the database fails.
 pub async fn list(
-    db: &PgPool,
-    tenant: TenantId,
+    of: Of<'_>,
     account: Option<AccountId>,
     before: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,
 ) -> Result<Vec<AuditEntry>> {
+    let Of { pool: db, tenant } = of;
     let (at, id) = before.unzip();
     let entries = sqlx::query_as!(
         AuditEntry,
@@ -211,7 +212,8 @@ pub async fn list(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn prune(db: &PgPool, days: i32, limit: i64) -> Result<u64> {
+pub async fn prune(all: ForAllTenants<'_>, days: i32, limit: i64) -> Result<u64> {
+    let ForAllTenants { pool: db } = all;
     let removed = sqlx::query!(
         "DELETE FROM audit WHERE id IN (
              (SELECT id FROM audit WHERE created_at < now() - make_interval(days => $1) ORDER BY created_at LIMIT $2)

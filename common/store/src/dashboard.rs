@@ -1,10 +1,8 @@
 //! The counts on a tenant's dashboard.
 
-use sqlx::PgPool;
-
 use super::error::Result;
+use super::scope::Of;
 use domain::account;
-use domain::id::TenantId;
 use domain::reminder::life;
 
 /// Counts of one tenant.
@@ -22,7 +20,8 @@ pub struct Counts {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn counts(db: &PgPool, tenant: TenantId) -> Result<Counts> {
+pub async fn counts(of: Of<'_>) -> Result<Counts> {
+    let Of { pool: db, tenant } = of;
     let accounts = sqlx::query!(
         r#"SELECT s.status AS "status!: account::Status", count(*) AS "count!"
            FROM accounts a JOIN account_states s ON s.id = a.id

@@ -1,15 +1,14 @@
 //! The groups of an account, as WhatsApp last reported them.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 
 use super::error::{Error, Result};
-use super::fence::Fence;
+use super::scope::{Of, Under};
 use domain::account::Status;
 use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::event::{Event, GroupsSynced};
-use domain::id::{AccountId, TenantId};
+use domain::id::AccountId;
 use domain::job::Bell;
 
 /// A group.
@@ -31,14 +30,9 @@ pub struct Group {
 ///
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such account.
-pub async fn list(
-    db: &PgPool,
-    tenant: TenantId,
-    account: AccountId,
-    after: Option<&str>,
-    limit: i64,
-) -> Result<Vec<Group>> {
-    super::accounts::get(db, tenant, account).await?;
+pub async fn list(of: Of<'_>, account: AccountId, after: Option<&str>, limit: i64) -> Result<Vec<Group>> {
+    let Of { pool: db, tenant } = of;
+    super::accounts::get(of, account).await?;
     let groups = sqlx::query_as!(
         Group,
         r#"
@@ -60,7 +54,8 @@ pub async fn list(
 ///
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such account, [`Conflict::NotConnected`] if no phone is linked.
-pub async fn want_sync(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<Committed<()>> {
+pub async fn want_sync(of: Of<'_>, account: AccountId) -> Result<Committed<()>> {
+    let Of { pool: db, tenant } = of;
     let status = sqlx::query_scalar!(
         r#"
         WITH asked AS (
@@ -98,7 +93,8 @@ pub struct Facts {
 ///
 /// # Errors
 /// `Fenced` under an old epoch; otherwise if the database fails.
-pub async fn replace(pool: &PgPool, fence: Fence, groups: &[Facts]) -> Result<()> {
+pub async fn replace(under: Under<'_>, groups: &[Facts]) -> Result<()> {
+    let Under { pool, fence } = under;
     let told = Event::GroupsSynced(GroupsSynced { account_id: fence.account, groups: groups.len() });
     let jids: Vec<String> = groups.iter().map(|g| g.jid.clone()).collect();
     let subjects: Vec<String> = groups.iter().map(|g| g.subject.clone()).collect();

@@ -7,6 +7,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use super::error::{Error, Result};
+use super::scope::{ForAllTenants, Of, Within};
 use domain::conflict::Conflict;
 use domain::id::{AccountId, MessageId, TenantId};
 
@@ -40,20 +41,42 @@ pub struct Answer {
 }
 
 /// The state of a request's key.
-pub enum Begun {
+pub enum Begun<A> {
     /// The request is new, or has no key. Its work is done through this turn.
-    First(Turn),
+    First(Turn<A>),
     /// The request was answered before.
     Again(Answer),
     /// A different request has used this key.
     Reused,
 }
 
+/// Who asks: a tenant, whose keys are its own, or the operator, whose requests share one set of keys.
+pub trait Asker: Copy {
+    /// The tenant that owns the keys; `None` for the operator.
+    fn tenant(self) -> Option<TenantId>;
+}
+
+impl Asker for TenantId {
+    fn tenant(self) -> Option<TenantId> {
+        Some(self)
+    }
+}
+
+/// The operator, whose requests may be about any tenant.
+#[derive(Debug, Clone, Copy)]
+pub struct Admin(());
+
+impl Asker for Admin {
+    fn tenant(self) -> Option<TenantId> {
+        None
+    }
+}
+
 /// The right to do the work of a request once. A turn with a key that is dropped without [`Turn::end`] leaves nothing
 /// behind.
-pub struct Turn {
+pub struct Turn<A> {
     held: Held,
-    tenant: Option<TenantId>,
+    asker: A,
     key: Option<Key>,
 }
 
@@ -64,20 +87,34 @@ enum Held {
     Together(Transaction<'static, Postgres>),
 }
 
-/// Begins a request of a tenant, or of the operator if `tenant` is `None`. Claims the key, if there is one. If another
-/// request with the same key is under way, this waits for its end.
+/// Begins a request of a tenant. Claims the key, if there is one. If another request with the same key is under way, this
+/// waits for its end.
 ///
 /// # Errors
 /// [`Error::Conflict`] if the key can be neither claimed nor read, for example because its tenant is being deleted.
-pub async fn begin(db: &PgPool, tenant: Option<TenantId>, key: Option<Key>) -> Result<Begun> {
+pub async fn begin(of: Of<'_>, key: Option<Key>) -> Result<Begun<TenantId>> {
+    let Of { pool, tenant } = of;
+    begin_by(pool, tenant, key).await
+}
+
+/// As [`begin`], for a request of the operator.
+///
+/// # Errors
+/// As [`begin`].
+pub async fn begin_for_admin(all: ForAllTenants<'_>, key: Option<Key>) -> Result<Begun<Admin>> {
+    begin_by(all.pool, Admin(()), key).await
+}
+
+async fn begin_by<A: Asker>(db: &PgPool, asker: A, key: Option<Key>) -> Result<Begun<A>> {
     let Some(key) = key else {
         let held = Held::Alone(db.acquire().await?);
-        return Ok(Begun::First(Turn { held, tenant, key }));
+        return Ok(Begun::First(Turn { held, asker, key }));
     };
+    let tenant = asker.tenant();
     let mut transaction = db.begin().await?;
     for _ in 0..TRIES {
         if claim(&mut transaction, tenant, &key).await? {
-            return Ok(Begun::First(Turn { held: Held::Together(transaction), tenant, key: Some(key) }));
+            return Ok(Begun::First(Turn { held: Held::Together(transaction), asker, key: Some(key) }));
         }
         match find(&mut transaction, tenant, &key.key).await? {
             Some((request, _)) if request != key.request => return Ok(Begun::Reused),
@@ -88,15 +125,31 @@ pub async fn begin(db: &PgPool, tenant: Option<TenantId>, key: Option<Key>) -> R
     Err(Conflict::IdempotencyKeyInUse.into())
 }
 
-impl Turn {
-    /// The connection for all of the work, so that it commits with the answer.
-    pub fn db(&mut self) -> &mut PgConnection {
-        match &mut self.held {
-            Held::Alone(connection) => connection,
-            Held::Together(transaction) => transaction,
+impl Turn<TenantId> {
+    /// The rows of the tenant that asks. All of the work is done on them, so that it commits with the answer.
+    pub fn of(&mut self) -> Within<'_> {
+        let tenant = self.asker;
+        Within::of(self.held.connection(), tenant)
+    }
+}
+
+impl Turn<Admin> {
+    /// The rows of a tenant. All of the work is done on them, so that it commits with the answer.
+    pub fn of(&mut self, tenant: TenantId) -> Within<'_> {
+        Within::of(self.held.connection(), tenant)
+    }
+}
+
+impl Held {
+    fn connection(&mut self) -> &mut PgConnection {
+        match self {
+            Self::Alone(connection) => connection,
+            Self::Together(transaction) => transaction,
         }
     }
+}
 
+impl<A: Asker> Turn<A> {
     /// Stores the answer and commits. From then on a repeated request gets the same answer, as long as the account
     /// `about` exists.
     ///
@@ -108,7 +161,7 @@ impl Turn {
             "UPDATE answers SET status = $3, location = $4, body = $5, sealed = $6,
                  account_id = (SELECT id FROM accounts WHERE id = $7)
              WHERE tenant_id IS NOT DISTINCT FROM $1 AND key = $2",
-            self.tenant.map(|tenant| tenant.0),
+            self.asker.tenant().map(|tenant| tenant.0),
             key.key,
             i16::try_from(answer.status).unwrap_or_default(),
             answer.location,
@@ -172,11 +225,11 @@ pub enum Earlier {
 /// # Errors
 /// If the database fails.
 pub async fn note_for_release_before(
-    db: &mut PgConnection,
-    tenant: TenantId,
+    of: impl Into<Within<'_>>,
     (key, fingerprint): (&str, &[u8; 32]),
     message: MessageId,
 ) -> Result<Option<Earlier>> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let noted = sqlx::query!(
         "INSERT INTO idempotency_keys (tenant_id, key, fingerprint, resource_id) VALUES ($1, $2, $3, $4)
          ON CONFLICT DO NOTHING",
@@ -195,7 +248,7 @@ pub async fn note_for_release_before(
         tenant.0,
         key
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *db)
     .await?;
     Ok(known.map(|known| if known.fingerprint == fingerprint { Earlier::Same(known.message) } else { Earlier::Other }))
 }
@@ -205,7 +258,8 @@ pub async fn note_for_release_before(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn prune_of_all_tenants(db: &PgPool, limit: i64) -> Result<u64> {
+pub async fn prune(all: ForAllTenants<'_>, limit: i64) -> Result<u64> {
+    let ForAllTenants { pool: db } = all;
     let answers = sqlx::query!(
         "DELETE FROM answers WHERE ctid IN (
             SELECT ctid FROM answers WHERE created_at < now() - make_interval(hours => $1) ORDER BY created_at LIMIT $2)",

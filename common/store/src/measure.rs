@@ -12,6 +12,7 @@ use sqlx::PgPool;
 
 use super::error::Result;
 use super::migrate::MIGRATOR;
+use super::scope::ForAllTenants;
 use process::clock::{self, BootTime};
 
 /// A worker that has been silent for longer is no longer counted.
@@ -44,7 +45,8 @@ pub struct Figure {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn cluster(db: &PgPool) -> Result<Vec<Figure>> {
+pub async fn cluster(all: ForAllTenants<'_>) -> Result<Vec<Figure>> {
+    let ForAllTenants { pool: db } = all;
     let figures = sqlx::query_as!(
         Figure,
         r#"

@@ -7,6 +7,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::error::Result;
+use super::scope::ForAllTenants;
 
 /// A scheduler that has been silent for longer does not count as live. Its heartbeat is a duty of its own, every five
 /// seconds.
@@ -33,7 +34,8 @@ pub struct Signs {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn of_all_tenants(db: &PgPool) -> Result<Signs> {
+pub async fn read(all: ForAllTenants<'_>) -> Result<Signs> {
+    let ForAllTenants { pool: db } = all;
     let signs = sqlx::query_as!(
         Signs,
         r#"

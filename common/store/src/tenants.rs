@@ -1,12 +1,12 @@
-//! Tenants. Only admins use this table, so these functions cross tenants.
+//! Tenants, as admins see them.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use super::audit::{self, About, Entry, Operator};
-use super::db::Db;
 use super::error::{Error, Result};
+use super::scope::{ForAllTenants, Of, Within};
 use domain::conflict::Conflict;
 use domain::id::TenantId;
 
@@ -34,24 +34,25 @@ pub struct Kept {
     pub audit_days: Option<Option<i32>>,
 }
 
-/// Creates a tenant.
+/// Creates the tenant with this id.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn create(db: impl Into<Db<'_>>, id: TenantId, name: &str, operator: Operator) -> Result<Tenant> {
-    let mut db = db.into().acquire().await?;
+pub async fn create(of: impl Into<Within<'_>>, name: &str, operator: Operator) -> Result<Tenant> {
+    let (mut db, id) = of.into().acquire().await?;
     let mut transaction = db.begin().await?;
     sqlx::query!("INSERT INTO tenants (id, name) VALUES ($1, $2)", id.0, name).execute(&mut *transaction).await?;
     noted(&mut transaction, id, name, operator, "create").await;
     transaction.commit().await?;
-    get(&mut *db, id).await
+    get(Within::of(&mut db, id)).await
 }
 
 /// Changes how long a tenant's messages and audit trail are kept. An inner `None` means as long as the installation's.
 ///
 /// # Errors
 /// [`Error::NotFound`] if there is none.
-pub async fn keep(db: &PgPool, id: TenantId, kept: &Kept, operator: Operator) -> Result<Tenant> {
+pub async fn keep(of: Of<'_>, kept: &Kept, operator: Operator) -> Result<Tenant> {
+    let Of { pool: db, tenant: id } = of;
     let mut transaction = db.begin().await?;
     let name = sqlx::query_scalar!(
         "UPDATE tenants SET messages_kept_days = CASE WHEN $2 THEN $3 ELSE messages_kept_days END,
@@ -68,7 +69,7 @@ pub async fn keep(db: &PgPool, id: TenantId, kept: &Kept, operator: Operator) ->
     .ok_or(Error::NotFound)?;
     noted(&mut transaction, id, &name, operator, "change").await;
     transaction.commit().await?;
-    get(db, id).await
+    get(of).await
 }
 
 async fn noted(transaction: &mut PgConnection, id: TenantId, name: &str, operator: Operator, action: &str) {
@@ -80,8 +81,8 @@ async fn noted(transaction: &mut PgConnection, id: TenantId, name: &str, operato
 ///
 /// # Errors
 /// [`Error::NotFound`] if there is none.
-pub async fn get(db: impl Into<Db<'_>>, id: TenantId) -> Result<Tenant> {
-    let mut db = db.into().acquire().await?;
+pub async fn get(of: impl Into<Within<'_>>) -> Result<Tenant> {
+    let (mut db, id) = of.into().acquire().await?;
     sqlx::query_as!(
         Tenant,
         r#"SELECT id AS "id: TenantId", name, messages_kept_days, audit_kept_days, created_at FROM tenants WHERE id = $1"#,
@@ -96,7 +97,8 @@ pub async fn get(db: impl Into<Db<'_>>, id: TenantId) -> Result<Tenant> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list(db: &PgPool, after: Option<(DateTime<Utc>, Uuid)>, limit: i64) -> Result<Vec<Tenant>> {
+pub async fn list(all: ForAllTenants<'_>, after: Option<(DateTime<Utc>, Uuid)>, limit: i64) -> Result<Vec<Tenant>> {
+    let ForAllTenants { pool: db } = all;
     let (at, id) = after.unzip();
     let tenants = sqlx::query_as!(
         Tenant,
@@ -119,7 +121,8 @@ pub async fn list(db: &PgPool, after: Option<(DateTime<Utc>, Uuid)>, limit: i64)
 ///
 /// # Errors
 /// [`Error::NotFound`] if there is none, [`Error::Conflict`] if an account is still linked.
-pub async fn delete(db: &PgPool, id: TenantId, operator: Operator) -> Result<()> {
+pub async fn delete(of: Of<'_>, operator: Operator) -> Result<()> {
+    let Of { pool: db, tenant: id } = of;
     let mut transaction = db.begin().await?;
     let deleted = sqlx::query_scalar!(
         r#"
@@ -134,7 +137,7 @@ pub async fn delete(db: &PgPool, id: TenantId, operator: Operator) -> Result<()>
     .await?;
     let Some(name) = deleted else {
         drop(transaction);
-        get(db, id).await?;
+        get(of).await?;
         return Err(Conflict::TenantHasLinkedAccounts.into());
     };
     noted(&mut transaction, id, &name, operator, "delete").await;

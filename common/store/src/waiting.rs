@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::error::Result;
+use super::scope::ForAllTenants;
 use domain::id::{AccountId, RunId, TenantId, WorkerId};
 use domain::job::Bell;
 
@@ -17,7 +17,8 @@ use domain::job::Bell;
 ///
 /// # Errors
 /// If the database fails.
-pub async fn sends(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+pub async fn sends(all: ForAllTenants<'_>, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+    let ForAllTenants { pool: db } = all;
     let accounts = sqlx::query_scalar!(
         r#"
         SELECT a.id AS "id: AccountId" FROM accounts a
@@ -41,7 +42,8 @@ pub async fn sends(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) 
 ///
 /// # Errors
 /// If the database fails.
-pub async fn sends_of(db: &PgPool, worker: WorkerId, age: Duration, limit: i64) -> Result<Vec<AccountId>> {
+pub async fn sends_of(all: ForAllTenants<'_>, worker: WorkerId, age: Duration, limit: i64) -> Result<Vec<AccountId>> {
+    let ForAllTenants { pool: db } = all;
     let accounts = sqlx::query_scalar!(
         r#"
         SELECT a.id AS "id: AccountId" FROM leases l JOIN accounts a ON a.id = l.account_id
@@ -64,7 +66,8 @@ pub async fn sends_of(db: &PgPool, worker: WorkerId, age: Duration, limit: i64) 
 ///
 /// # Errors
 /// If the database fails.
-pub async fn unowned(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+pub async fn unowned(all: ForAllTenants<'_>, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+    let ForAllTenants { pool: db } = all;
     let accounts = sqlx::query_scalar!(
         r#"
         SELECT a.id AS "id: AccountId"
@@ -89,7 +92,8 @@ pub async fn unowned(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64
 ///
 /// # Errors
 /// If the database fails.
-pub async fn pairings(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+pub async fn pairings(all: ForAllTenants<'_>, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+    let ForAllTenants { pool: db } = all;
     let accounts = sqlx::query_scalar!(
         r#"
         SELECT a.id AS "id: AccountId"
@@ -116,7 +120,8 @@ pub async fn pairings(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i6
 ///
 /// # Errors
 /// If the database fails.
-pub async fn unpairings(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+pub async fn unpairings(all: ForAllTenants<'_>, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+    let ForAllTenants { pool: db } = all;
     let accounts = sqlx::query_scalar!(
         r#"
         SELECT a.id AS "id: AccountId" FROM accounts a
@@ -138,7 +143,8 @@ pub async fn unpairings(db: &PgPool, age: Duration, after: Option<Uuid>, limit: 
 ///
 /// # Errors
 /// If the database fails.
-pub async fn runs(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+pub async fn runs(all: ForAllTenants<'_>, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+    let ForAllTenants { pool: db } = all;
     let runs = sqlx::query_scalar!(
         r#"
         SELECT id AS "id: RunId" FROM runs
@@ -160,11 +166,12 @@ pub async fn runs(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -
 /// # Errors
 /// If the database fails.
 pub async fn stuck_logouts(
-    db: &PgPool,
+    all: ForAllTenants<'_>,
     ownerless: Duration,
     age: Duration,
     limit: i64,
 ) -> Result<Vec<(TenantId, AccountId, bool)>> {
+    let ForAllTenants { pool: db } = all;
     let accounts = sqlx::query!(
         r#"
         SELECT a.tenant_id AS "tenant: TenantId", a.id AS "account: AccountId", a.wanted = 'erased' AS "remove!"

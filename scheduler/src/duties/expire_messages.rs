@@ -39,11 +39,12 @@ impl Duty for ExpireMessages {
     }
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
+        let all = context.store.for_all_tenants();
         let (mut done, mut more) = (0, false);
-        more |= repeat(context, &mut done, || messages::expire_messages(&context.db, AGE, BATCH)).await?;
-        more |= repeat(context, &mut done, || messages::strand_runs(&context.db, STRANDED, BATCH)).await?;
-        more |= repeat(context, &mut done, || unsent::call_back_left(&context.db, BATCH)).await?;
-        more |= repeat(context, &mut done, || runs::give_up_runs(&context.db, UNBEGUN, BATCH)).await?;
+        more |= repeat(context, &mut done, || messages::expire_messages(all, AGE, BATCH)).await?;
+        more |= repeat(context, &mut done, || messages::strand_runs(all, STRANDED, BATCH)).await?;
+        more |= repeat(context, &mut done, || unsent::call_back_left(all, BATCH)).await?;
+        more |= repeat(context, &mut done, || runs::give_up_runs(all, UNBEGUN, BATCH)).await?;
         Ok(Round { done, next_in: more.then_some(Duration::ZERO) })
     }
 }

@@ -32,14 +32,16 @@ impl Duty for FinishDeletes {
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
         let mut done = 0;
-        for (tenant, account, remove) in waiting::stuck_logouts(&context.db, OWNERLESS, AGE, BATCH).await? {
+        for (tenant, account, remove) in
+            waiting::stuck_logouts(context.store.for_all_tenants(), OWNERLESS, AGE, BATCH).await?
+        {
             let operator = Operator::System("scheduler");
             if !remove {
-                context.announce(accounts::unpair(&context.db, tenant, account, operator).await?).await;
+                context.announce(accounts::unpair(context.store.of(tenant), account, operator).await?).await;
                 done += 1;
                 continue;
             }
-            let removed = accounts::remove(&context.db, tenant, account, operator, "logout_not_confirmed").await?;
+            let removed = accounts::remove(context.store.of(tenant), account, operator, "logout_not_confirmed").await?;
             done += usize::from(removed);
         }
         Ok(Round::of(done))

@@ -63,7 +63,7 @@ impl Duty for FireReminders {
         for _ in 0..BATCHES {
             let batch = self.batch.load(Ordering::Relaxed);
             self.batch.store(next_batch(batch, false), Ordering::Relaxed); // the round may be cancelled at any moment
-            let firing = runs::fire_due(&context.db, batch).await?;
+            let firing = runs::fire_due(context.store.for_all_tenants(), batch).await?;
             // finding nothing due does not count as success: the server may still be busy with the batch that was given
             // up
             let next = if firing.due == 0 { batch } else { next_batch(batch, true) };
@@ -74,7 +74,7 @@ impl Duty for FireReminders {
             done += firing.due;
             context.announce(firing).await;
         }
-        let next_in = runs::next_due_in(&context.db).await?;
+        let next_in = runs::next_due_in(context.store.for_all_tenants()).await?;
         let next_in = next_in.map(|next| if done == 0 && next.is_zero() { LOCKED } else { next + PAST });
         Ok(Round { done, next_in })
     }

@@ -22,7 +22,7 @@ impl Duty for Heartbeat {
     }
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
-        signs::scheduler_lives(&context.db, context.boot, &context.name, env!("CARGO_PKG_VERSION")).await?;
+        signs::scheduler_lives(context.store.pool(), context.boot, &context.name, env!("CARGO_PKG_VERSION")).await?;
         Ok(Round::of(0))
     }
 }

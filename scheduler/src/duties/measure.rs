@@ -28,10 +28,11 @@ impl Duty for Measure {
     }
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
-        let figures = measure::cluster(&context.db).await?;
+        let figures = measure::cluster(context.store.for_all_tenants()).await?;
         show(&figures);
         let tables: Vec<&str> = Table::ALL.iter().map(|table| table.as_str()).collect();
-        let sizes: HashMap<String, f64> = measure::table_bytes(&context.db, &tables).await?.into_iter().collect();
+        let sizes: HashMap<String, f64> =
+            measure::table_bytes(context.store.pool(), &tables).await?.into_iter().collect();
         for table in Table::ALL {
             metrics::TABLE_BYTES.of(*table).set(sizes.get(table.as_str()).copied().unwrap_or(0.0));
         }

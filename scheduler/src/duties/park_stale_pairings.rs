@@ -27,7 +27,7 @@ impl Duty for ParkStalePairings {
     }
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
-        let parked = accounts::park_stale_pairings(&context.db, AGE, BATCH).await?;
+        let parked = accounts::park_stale_pairings(context.store.for_all_tenants(), AGE, BATCH).await?;
         Ok(Round::of(context.announce(parked).await.len()))
     }
 }

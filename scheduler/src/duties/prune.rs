@@ -50,24 +50,24 @@ impl Duty for Prune {
     }
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
-        let db = &context.db;
+        let (all, pool) = (context.store.for_all_tenants(), context.store.pool());
         let events = || async {
-            let pruned = events::prune(db, self.events_kept, BATCH).await?;
+            let pruned = events::prune(all, self.events_kept, BATCH).await?;
             Ok(context.announce(pruned).await.0)
         };
         let deliveries_kept = self.events_kept + DELIVERIES_LONGER;
         let steps = [
-            repeat(|| idempotency::prune_of_all_tenants(db, BATCH)).await?,
+            repeat(|| idempotency::prune(all, BATCH)).await?,
             repeat(events).await?,
-            repeat(|| webhooks::fail_left_deliveries(db, deliveries_kept, BATCH)).await?,
-            repeat(|| webhooks::prune_deliveries(db, deliveries_kept, BATCH)).await?,
-            repeat(|| runs::prune(db, self.runs_kept, BATCH)).await?,
-            repeat(|| notifications::prune(db, self.runs_kept, BATCH)).await?,
-            repeat(|| messages::prune(db, self.messages_kept_days, BATCH)).await?,
-            repeat(|| audit::prune(db, self.audit_kept_days, BATCH)).await?,
-            repeat(|| webhooks::erase_old_secrets(db, BATCH)).await?,
-            repeat(|| workers::prune(db, WORKERS_KEPT, BATCH)).await?,
-            repeat(|| signs::prune_schedulers(db, WORKERS_KEPT, BATCH)).await?,
+            repeat(|| webhooks::fail_left_deliveries(all, deliveries_kept, BATCH)).await?,
+            repeat(|| webhooks::prune_deliveries(all, deliveries_kept, BATCH)).await?,
+            repeat(|| runs::prune(all, self.runs_kept, BATCH)).await?,
+            repeat(|| notifications::prune(all, self.runs_kept, BATCH)).await?,
+            repeat(|| messages::prune(all, self.messages_kept_days, BATCH)).await?,
+            repeat(|| audit::prune(all, self.audit_kept_days, BATCH)).await?,
+            repeat(|| webhooks::erase_old_secrets(all, BATCH)).await?,
+            repeat(|| workers::prune(pool, WORKERS_KEPT, BATCH)).await?,
+            repeat(|| signs::prune_schedulers(pool, WORKERS_KEPT, BATCH)).await?,
         ];
         let more = steps.iter().any(|step| step.more);
         let done = steps.iter().map(|step| step.removed).sum();

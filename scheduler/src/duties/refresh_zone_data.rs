@@ -31,7 +31,8 @@ impl Duty for RefreshZoneData {
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
         let mut done = 0;
         for _ in 0..BATCHES {
-            let refreshed = reminders::refresh_zone_data(&context.db, zone::data_version(), BATCH).await?;
+            let refreshed =
+                reminders::refresh_zone_data(context.store.for_all_tenants(), zone::data_version(), BATCH).await?;
             let refreshed = context.announce(refreshed).await;
             done += refreshed.moved.len();
             if i64::try_from(refreshed.seen).unwrap_or(i64::MAX) < BATCH {

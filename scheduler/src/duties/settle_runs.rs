@@ -29,11 +29,11 @@ impl Duty for SettleRuns {
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
         let mut done = 0;
         for _ in 0..BATCHES {
-            let runs = runs::unsettled_runs(&context.db, BATCH).await?;
+            let runs = runs::unsettled_runs(context.store.for_all_tenants(), BATCH).await?;
             if runs.is_empty() {
                 return Ok(Round::of(done));
             }
-            let settled = context.announce(runs::settle_runs(&context.db, &runs).await?).await;
+            let settled = context.announce(runs::settle_runs(context.store.for_all_tenants(), &runs).await?).await;
             done += settled.len();
             // the rest is locked by other schedulers, or was settled in part
             if settled.is_empty() || i64::try_from(runs.len()).unwrap_or(i64::MAX) < BATCH {

@@ -47,12 +47,12 @@ impl Duty for TellLostSessions {
     }
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
-        let heartbeat = workers::longest_heartbeat(&context.db).await?;
+        let heartbeat = workers::longest_heartbeat(context.store.pool()).await?;
         if !self.is_settled(BootTime::now(), heartbeat) {
             return Ok(Round::of(0));
         }
         let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
-        let told = accounts::tell_lost_sessions(&context.db, limit).await?;
+        let told = accounts::tell_lost_sessions(context.store.for_all_tenants(), limit).await?;
         let done = context.announce(told).await.len();
         Ok(Round { done, next_in: (done == BATCH).then_some(Duration::ZERO) })
     }

@@ -36,7 +36,7 @@ pub(crate) async fn url_of(db: &PgPool) -> String {
 pub(crate) async fn context(db: &PgPool) -> Context {
     let config = config(&url_of(db).await);
     let pool = store::connect(&config.database.url, config.database.max_connections).await.unwrap();
-    Context::new(&config, pool, process::ops::Pulse::default()).unwrap()
+    Context::new(&config, pool.into(), process::ops::Pulse::default()).unwrap()
 }
 
 /// A connected account of a new tenant.

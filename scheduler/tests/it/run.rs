@@ -6,8 +6,8 @@ use domain::reminder::{Misfire, Overlap};
 use schedule::OnGap;
 use schedule::zone;
 use sqlx::PgPool;
-use store::MIGRATOR;
 use store::reminders::Plan;
+use store::{MIGRATOR, Store};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -98,6 +98,7 @@ async fn what_is_due_at_once_fires_once(db: PgPool) {
 /// its second.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn sleeping_schedulers_are_woken(db: PgPool) {
+    let store = Store::from(db.clone());
     let stop = CancellationToken::new();
     let schedulers = two_schedulers(&db, &stop).await;
     let (tenant, account) = house::account(&db).await;
@@ -130,7 +131,7 @@ async fn sleeping_schedulers_are_woken(db: PgPool) {
         messages: vec!["hello".to_owned()],
         targets: vec!["1203630000@g.us".to_owned()],
     };
-    store::reminders::create(&db, tenant, &plan).await.unwrap();
+    store::reminders::create(store.of(tenant), &plan).await.unwrap();
     until_runs(&db, 1).await;
     let late_ms = "SELECT (extract(epoch FROM created_at - fire_at) * 1000)::bigint FROM runs";
     let late_ms: i64 = sqlx::query_scalar(late_ms).fetch_one(&db).await.unwrap();

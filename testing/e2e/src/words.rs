@@ -18,15 +18,9 @@ impl Cluster {
     /// A tenant with a key of its own; answers the key.
     pub async fn tenant(&self) -> String {
         let admin = api::auth::generate(None);
-        store::api_keys::create(
-            &self.pool,
-            None,
-            "test",
-            &api::auth::digest(&admin),
-            store::audit::Operator::System("test"),
-        )
-        .await
-        .unwrap();
+        let (store, by) = (store::Store::from(self.pool.clone()), store::audit::Operator::System("test"));
+        let digest = api::auth::digest(&admin);
+        store::api_keys::create_for_admin(store.for_all_tenants(), "test", &digest, by).await.unwrap();
         let tenant = self.call_as(&admin, Method::POST, "/v1/tenants", Some(json!({"name": "Acme"}))).await;
         let id = tenant.1["id"].as_str().unwrap();
         let key =

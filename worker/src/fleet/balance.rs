@@ -57,9 +57,9 @@ impl Supervisor {
         if limit == 0 {
             return Ok(0);
         }
-        let pool = &self.0.context.pool;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let found = answered(store::leases::unowned_across_tenants(pool, unowned_for, limit)).await?;
+        let found =
+            answered(store::leases::unowned(self.0.context.store.for_all_tenants(), unowned_for, limit)).await?;
         let claimed = self.claim(&found, size(up_to)).await?.len();
         if overflow && claimed > 0 {
             tracing::info!(count = claimed, target = plan.target, "took accounts that others had left");
@@ -95,7 +95,7 @@ impl Supervisor {
             return Ok(0);
         }
         let context = &self.0.context;
-        let movable = store::leases::movable_across_tenants(&context.pool, context.worker, i64::from(limit));
+        let movable = store::leases::movable(context.store.for_all_tenants(), context.worker, i64::from(limit));
         let accounts = answered(movable).await?;
         let mut count = 0_u32;
         for account in &accounts {

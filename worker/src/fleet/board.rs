@@ -3,9 +3,8 @@
 
 use std::collections::HashSet;
 
-use store::PgPool;
 use store::session::{self, StatusChange};
-use store::{Error, Result, answered};
+use store::{Error, Result, Store, answered};
 use tokio::sync::{mpsc, oneshot};
 
 /// The most changes in one statement.
@@ -25,9 +24,9 @@ pub struct Board(mpsc::Sender<Post>);
 impl Board {
     /// Starts the writer.
     #[must_use]
-    pub fn start(pool: PgPool) -> Self {
+    pub fn start(store: Store) -> Self {
         let (posts, waiting) = mpsc::channel(WAITING);
-        tokio::spawn(write(pool, waiting));
+        tokio::spawn(write(store, waiting));
         Self(posts)
     }
 
@@ -46,7 +45,7 @@ fn gone() -> Error {
     Error::Corrupt("the status writer has ended".to_owned())
 }
 
-async fn write(pool: PgPool, mut waiting: mpsc::Receiver<Post>) {
+async fn write(store: Store, mut waiting: mpsc::Receiver<Post>) {
     let mut posts = Vec::with_capacity(BATCH);
     while !posts.is_empty() || waiting.recv_many(&mut posts, BATCH).await > 0 {
         // one statement cannot change a row twice: a second change of the same account waits for the next round
@@ -54,18 +53,20 @@ async fn write(pool: PgPool, mut waiting: mpsc::Receiver<Post>) {
         let (batch, later): (Vec<Post>, Vec<Post>) =
             posts.drain(..).partition(|post: &Post| seen.insert(post.change.fence.account));
         posts = later;
-        write_batch(&pool, batch).await;
+        write_batch(&store, batch).await;
     }
 }
 
-async fn write_batch(pool: &PgPool, batch: Vec<Post>) {
+async fn write_batch(store: &Store, batch: Vec<Post>) {
     let changes: Vec<StatusChange> = batch.iter().map(|post| post.change.clone()).collect();
-    match answered(session::write_statuses(pool, &changes)).await {
+    match answered(session::write_statuses(store.for_all_tenants(), &changes)).await {
         // a change that cannot be written must not block the others
         Err(error) if !error.is_transient() && batch.len() > 1 => {
             tracing::error!(%error, "a status can't be written: trying each alone");
             for post in batch {
-                let result = answered(session::write_statuses(pool, std::slice::from_ref(&post.change))).await;
+                let result =
+                    answered(session::write_statuses(store.for_all_tenants(), std::slice::from_ref(&post.change)))
+                        .await;
                 answer(vec![post], result);
             }
         }

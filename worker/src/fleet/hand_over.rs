@@ -9,7 +9,7 @@ impl Supervisor {
     /// Looks once for requests to this worker, and carries them out.
     pub async fn hand_over(&self) {
         let context = &self.0.context;
-        let asked = match answered(hand_overs::of(&context.pool, context.worker)).await {
+        let asked = match answered(hand_overs::of(context.store.for_all_tenants(), context.worker)).await {
             Ok(asked) => asked,
             Err(error) => {
                 tracing::debug!(%error, "could not look for accounts to hand over");

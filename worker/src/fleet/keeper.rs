@@ -107,7 +107,7 @@ pub async fn sweep(supervisor: Supervisor, stop: CancellationToken) {
 
 /// Tells the other workers not to count on this one, before it frees its first account.
 pub async fn leave(context: &Context) {
-    let told = tokio::time::timeout(ASK, store::workers::leaving(&context.pool, context.worker)).await;
+    let told = tokio::time::timeout(ASK, store::workers::leaving(context.store.pool(), context.worker)).await;
     if !matches!(told, Ok(Ok(()))) {
         tracing::warn!(
             "Postgres was not told that this worker leaves; others reckon with it until its heartbeat is stale"
@@ -223,7 +223,7 @@ fn ask(context: &Context) -> Duration {
 
 /// Without Redis no bell arrives: tells the sessions with waiting rows to look at them.
 async fn look_where_rows_wait(context: &Context, supervisor: &Supervisor) {
-    let waiting = store::waiting::sends_of(&context.keeping, context.worker, BELL_LOST, LOOKS);
+    let waiting = store::waiting::sends_of(context.keeping.for_all_tenants(), context.worker, BELL_LOST, LOOKS);
     let Ok(Ok(accounts)) = tokio::time::timeout(ask(context), waiting).await else { return };
     for account in accounts {
         supervisor.look(account);
@@ -248,14 +248,14 @@ async fn release_orphans(
         return;
     }
     tracing::warn!(count = orphans.len(), "accounts were ours without a session: given back");
-    let release = store::leases::release_claims_across_tenants(&context.pool, context.worker, &orphans);
+    let release = store::leases::release_claims(context.store.for_all_tenants(), context.worker, &orphans);
     if !matches!(tokio::time::timeout(ask(context), release).await, Ok(Ok(()))) {
         tracing::warn!("they could not be given back yet");
     }
 }
 
 async fn heartbeat(context: &Context, held: usize) -> store::Result<HashMap<AccountId, i64>> {
-    store::workers::heartbeat(&context.keeping, context.worker, i32::try_from(held).unwrap_or(i32::MAX)).await?;
-    let owned = store::leases::owned_by(&context.keeping, context.worker).await?;
+    store::workers::heartbeat(context.keeping.pool(), context.worker, i32::try_from(held).unwrap_or(i32::MAX)).await?;
+    let owned = store::leases::owned_by(context.keeping.for_all_tenants(), context.worker).await?;
     Ok(owned.into_iter().map(|claim| (claim.account, claim.epoch)).collect())
 }

@@ -145,7 +145,7 @@ impl Supervisor {
 
     /// Finds out why a claim was refused.
     async fn whose(&self, account: AccountId) -> Knock {
-        match answered(store::leases::wanted_across_tenants(&self.0.context.pool, account)).await {
+        match answered(store::leases::wanted(self.0.context.store.for_all_tenants(), account)).await {
             Ok(true) => Knock::NotMine,
             Ok(false) | Err(_) => Knock::Nothing,
         }
@@ -209,7 +209,7 @@ impl Supervisor {
     async fn claim_reserved(&self, candidates: &[AccountId]) -> anyhow::Result<Vec<AccountId>> {
         let context = &self.0.context;
         let Won { accounts: won, young } = context.leases.acquire(candidates).await?;
-        let claim = store::leases::claim_across_tenants(&context.pool, context.worker, &won, young);
+        let claim = store::leases::claim(context.store.for_all_tenants(), context.worker, &won, young);
         let claimed = match answered(claim).await {
             Ok(claimed) => claimed,
             Err(error) => {
@@ -250,7 +250,7 @@ impl Supervisor {
     async fn give_up_claim(&self, claim: store::leases::Claimed) {
         let context = &self.0.context;
         let claims = [claim];
-        let release = store::leases::release_claims_across_tenants(&context.pool, context.worker, &claims);
+        let release = store::leases::release_claims(context.store.for_all_tenants(), context.worker, &claims);
         if let Err(error) = answered(release).await {
             tracing::warn!(account = %claim.account, %error, "a claim could not be given back; the keeper will");
         }
@@ -314,7 +314,7 @@ impl Supervisor {
             tracing::debug!(%error, "the lease runs out by itself");
         }
         let accounts = [fence.account];
-        let release = store::leases::release_across_tenants(&context.pool, context.worker, &accounts);
+        let release = store::leases::release(context.store.for_all_tenants(), context.worker, &accounts);
         if let Err(error) = answered(release).await {
             tracing::warn!(account = %fence.account, %error, "the claim could not be given back; the keeper will");
         }
@@ -324,7 +324,7 @@ impl Supervisor {
             // a new request (such as pairing again) raised the epoch: claim the account at once. After any other loss
             // the sweep claims it, so that a repeated failure does not become a tight loop.
             End::Lost(loss) if !stopping => {
-                let lease = answered(store::leases::get_across_tenants(&context.pool, fence.account)).await;
+                let lease = answered(store::leases::get(context.store.for_all_tenants(), fence.account)).await;
                 let lease = lease.ok().flatten();
                 let asked_anew = loss == Loss::Fenced
                     && lease.is_some_and(|lease| lease.owner.is_none_or(|owner| owner == context.worker));

@@ -39,13 +39,13 @@ impl View {
         let heartbeat = context.leases.ttl() / 3;
         let wanted_fresh = if since.is_some() { heartbeat.min(WANTED_FRESH) } else { heartbeat };
         if due(seen.wanted_at, wanted_fresh) {
-            let wanted = answered(store::leases::count_wanted_across_tenants(&context.pool, wanted_fresh)).await?;
+            let wanted = answered(store::leases::count_wanted(context.store.for_all_tenants(), wanted_fresh)).await?;
             seen.fleet.wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
             seen.wanted_at = Some(BootTime::now());
         }
         if due(seen.workers_at, WORKERS_FRESH) || seen.workers_at < since {
             let at = BootTime::now();
-            let live = answered(store::workers::live(&context.pool)).await?;
+            let live = answered(store::workers::live(context.store.pool())).await?;
             context.limiter.shared_by(u32::try_from(live.len()).unwrap_or(u32::MAX));
             seen.fleet.members = live.into_iter().map(member).collect();
             seen.workers_at = Some(at);

@@ -10,7 +10,7 @@ use crate::context::Context;
 
 /// Expands the run. It is expanded only once, however often the bell rings.
 pub async fn answer(context: &Context, run: RunId) -> Answer {
-    let expanded = match runs::expand_run(&context.pool, run).await {
+    let expanded = match runs::expand_run(context.store.for_all_tenants(), run).await {
         Ok(expanded) => announce::announce(&context.bus, &context.doorbell, expanded).await,
         Err(error) => return Answer::Retry(error.to_string()),
     };

@@ -10,7 +10,7 @@ use process::shutdown::Stopping;
 use process::trouble::postgres::{self, Place};
 use process::{clock, shutdown};
 use store::seal::Sealer;
-use store::{PgPool, keys, server};
+use store::{ForAllTenants, Store, keys, server};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{KeyStores, Keys};
@@ -63,14 +63,14 @@ struct Wrong {
 
 impl Misfit {
     /// One unknown key, found while running.
-    pub async fn unknown(pool: &PgPool, key_id: &str) -> Self {
-        Self(vec![Wrong::count(pool, key_id, false).await])
+    pub async fn unknown(all: ForAllTenants<'_>, key_id: &str) -> Self {
+        Self(vec![Wrong::count(all, key_id, false).await])
     }
 }
 
 impl Wrong {
-    async fn count(pool: &PgPool, key_id: &str, configured: bool) -> Self {
-        let records = keys::count_across_tenants(pool, key_id).await.ok();
+    async fn count(all: ForAllTenants<'_>, key_id: &str, configured: bool) -> Self {
+        let records = keys::count(all, key_id).await.ok();
         Self { key_id: key_id.to_owned(), records, configured }
     }
 }
@@ -105,12 +105,12 @@ impl std::error::Error for Misfit {}
 ///
 /// # Errors
 /// [`Misfit`] if a key does not; otherwise if the database fails.
-pub async fn check(pool: &PgPool, sealer: &Sealer) -> anyhow::Result<()> {
+pub async fn check(all: ForAllTenants<'_>, sealer: &Sealer) -> anyhow::Result<()> {
     let mut wrong = Vec::new();
-    for key_id in keys::in_use_across_tenants(pool).await? {
+    for key_id in keys::in_use(all).await? {
         let configured = sealer.knows(&key_id);
-        if !configured || !keys::opens_across_tenants(pool, sealer, &key_id).await? {
-            wrong.push(Wrong::count(pool, &key_id, configured).await);
+        if !configured || !keys::opens(all, sealer, &key_id).await? {
+            wrong.push(Wrong::count(all, &key_id, configured).await);
         }
     }
     if wrong.is_empty() { Ok(()) } else { Err(Misfit(wrong).into()) }
@@ -123,16 +123,16 @@ pub async fn check(pool: &PgPool, sealer: &Sealer) -> anyhow::Result<()> {
 pub async fn run(command: Keys) -> anyhow::Result<bool> {
     match command {
         Keys::List { stores } => {
-            let (pool, sealer) = open(&stores).await?;
-            let text = list(&pool, &sealer).await?;
+            let (store, sealer) = open(&stores).await?;
+            let text = list(store.for_all_tenants(), &sealer).await?;
             std::io::stdout().write_all(text.as_bytes())?;
             Ok(true)
         }
         Keys::Rotate { stores, batch } => {
-            let (pool, sealer) = open(&stores).await?;
+            let (store, sealer) = open(&stores).await?;
             let stop = shutdown::on_signal(Stopping::Within(STOP_TIMEOUT))?.gently;
             let mut told = clock::BootTime::now();
-            let done = rotate::rotate(&pool, &sealer, i64::from(batch), &stop, |progress| {
+            let done = rotate::rotate(store.for_all_tenants(), &sealer, i64::from(batch), &stop, |progress| {
                 let now = clock::BootTime::now();
                 if now.since(told) >= Duration::from_secs(1) {
                     told = now;
@@ -146,29 +146,29 @@ pub async fn run(command: Keys) -> anyhow::Result<bool> {
     }
 }
 
-async fn open(stores: &KeyStores) -> anyhow::Result<(PgPool, Sealer)> {
+async fn open(stores: &KeyStores) -> anyhow::Result<(Store, Sealer)> {
     let sealer = Sealer::parse(&stores.credential_keys.0).context("CREDENTIAL_KEYS")?;
     let options = store::options(&stores.database.url)?;
     let reached = server::connect(&options).await;
     reached.map_err(|error| postgres::of(&error, &Place::from(&options)))?;
-    Ok((store::connect_lazily(&stores.database.url, CONNECTIONS)?, sealer))
+    Ok((store::connect_lazily(&stores.database.url, CONNECTIONS)?.into(), sealer))
 }
 
 /// Lists the keys in use and the configured ones, with the state of each: one line per key.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list(pool: &PgPool, sealer: &Sealer) -> anyhow::Result<String> {
-    let mut ids = keys::in_use_across_tenants(pool).await?;
+pub async fn list(all: ForAllTenants<'_>, sealer: &Sealer) -> anyhow::Result<String> {
+    let mut ids = keys::in_use(all).await?;
     ids.extend(sealer.key_ids());
     ids.sort();
     ids.dedup();
     let mut text = String::new();
     for key_id in ids {
-        let records = keys::count_across_tenants(pool, &key_id).await?;
+        let records = keys::count(all, &key_id).await?;
         let state = match (sealer.knows(&key_id), key_id == sealer.key_id()) {
             (false, _) => "missing: not in CREDENTIAL_KEYS",
-            (true, _) if !keys::opens_across_tenants(pool, sealer, &key_id).await? => "wrong: another key has this id",
+            (true, _) if !keys::opens(all, sealer, &key_id).await? => "wrong: another key has this id",
             (true, true) => "seals",
             (true, false) if records == 0 => "unused: may go once every worker runs with the first key",
             (true, false) => "opens",

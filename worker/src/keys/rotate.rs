@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use domain::id::AccountId;
-use store::PgPool;
+use store::ForAllTenants;
 use store::keys::{self, Place};
 use store::seal::Sealer;
 use tokio_util::sync::CancellationToken;
@@ -88,7 +88,7 @@ impl fmt::Display for Summary {
 /// # Errors
 /// If the database fails. Batches that were done stay done.
 pub async fn rotate(
-    pool: &PgPool,
+    all: ForAllTenants<'_>,
     sealer: &Sealer,
     batch: i64,
     stop: &CancellationToken,
@@ -96,12 +96,12 @@ pub async fn rotate(
 ) -> anyhow::Result<Summary> {
     let mut summary =
         Summary { key_id: sealer.key_id().to_owned(), done: 0, left: 0, closed: BTreeMap::new(), stopped: false };
-    let total = count_left(pool, sealer).await?;
+    let total = count_left(all, sealer).await?;
     for _ in 0..PASSES {
         summary.closed.clear();
         let mut after = Place::start();
         while !stop.is_cancelled() {
-            let moved = keys::reseal_across_tenants(pool, sealer, &after, batch).await?;
+            let moved = keys::reseal(all, sealer, &after, batch).await?;
             summary.done += moved.resealed;
             for whose in moved.closed {
                 *summary.closed.entry(whose).or_default() += 1;
@@ -111,7 +111,7 @@ pub async fn rotate(
             after = last;
         }
         summary.stopped = stop.is_cancelled();
-        summary.left = count_left(pool, sealer).await?;
+        summary.left = count_left(all, sealer).await?;
         if summary.stopped || summary.left <= summary.closed.values().sum() {
             break;
         }
@@ -119,6 +119,6 @@ pub async fn rotate(
     Ok(summary)
 }
 
-async fn count_left(pool: &PgPool, sealer: &Sealer) -> anyhow::Result<u64> {
-    Ok(keys::count_others_across_tenants(pool, sealer.key_id()).await?.unsigned_abs())
+async fn count_left(all: ForAllTenants<'_>, sealer: &Sealer) -> anyhow::Result<u64> {
+    Ok(keys::count_others(all, sealer.key_id()).await?.unsigned_abs())
 }

@@ -181,7 +181,10 @@ impl Actor {
     /// Reads the account's row under the epoch.
     pub(super) async fn look(&mut self) {
         match self
-            .persist("read the account", |context, fence| async move { session::load(&context.pool, fence).await })
+            .persist(
+                "read the account",
+                |context, fence| async move { session::load(context.store.under(fence)).await },
+            )
             .await
         {
             Ok(row) => {

@@ -147,12 +147,12 @@ impl Gathered {
     /// Stores received messages. A message that cannot be stored is left out: it would fail each time, and nothing else
     /// of this account could be written.
     async fn store_messages(&self, context: &Context, fence: Fence) -> Result<()> {
-        match inbound::received(&context.pool, fence, &self.messages).await {
+        match inbound::received(context.store.under(fence), &self.messages).await {
             Err(error) if error.is_unstorable() => {}
             written => return written,
         }
         for message in &self.messages {
-            match inbound::received(&context.pool, fence, std::slice::from_ref(message)).await {
+            match inbound::received(context.store.under(fence), std::slice::from_ref(message)).await {
                 Err(error) if error.is_unstorable() => {
                     tracing::error!(account = %fence.account, %error, "a received message can't be stored: left out");
                 }
@@ -177,7 +177,7 @@ impl Gathered {
         }
         if !self.outcomes.is_empty() {
             let outcomes: Vec<Outcome> = self.outcomes.iter().map(|(outcome, _)| outcome.clone()).collect();
-            let runs = outbox::finish(&context.pool, fence, &outcomes).await?;
+            let runs = outbox::finish(context.store.under(fence), &outcomes).await?;
             for (outcome, why) in self.outcomes.drain(..) {
                 in_flight.forget(outcome.id);
                 figures::left(why);
@@ -187,19 +187,19 @@ impl Gathered {
             }
         }
         if !self.attempts.is_empty() {
-            outbox::count_attempts(&context.pool, fence, &self.attempts).await?;
+            outbox::count_attempts(context.store.under(fence), &self.attempts).await?;
             // only now may the sender read the rows again
             self.attempts.drain(..).for_each(|(id, _)| in_flight.forget(id));
         }
         if !self.receipts.is_empty() {
-            let runs = outbox::receipts(&context.pool, fence, &self.receipts).await?;
+            let runs = outbox::receipts(context.store.under(fence), &self.receipts).await?;
             self.receipts.clear();
             if !runs.is_empty() {
                 settle(context, &runs).await;
             }
         }
         if let Some(hold) = self.hold {
-            store::session::hold(&context.pool, fence, hold.as_secs_f64()).await?;
+            store::session::hold(context.store.under(fence), hold.as_secs_f64()).await?;
             self.hold = None;
         }
         Ok(())
@@ -208,7 +208,7 @@ impl Gathered {
 
 /// Settles runs whose messages have left, and rings for the runs that waited for them.
 async fn settle(context: &Context, runs: &[RunId]) {
-    let settled = match runs::settle_runs(&context.pool, runs).await {
+    let settled = match runs::settle_runs(context.store.for_all_tenants(), runs).await {
         Ok(settled) => settled,
         Err(error) => {
             tracing::warn!(%error, "runs could not be settled; the scheduler will");

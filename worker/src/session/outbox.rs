@@ -135,7 +135,7 @@ impl Sender {
             let read_at = BootTime::now();
             let account = self.fence.account;
             let step = trace::receive(Destination::Outbox).account(account);
-            let rows = match answered(outbox::waiting(&self.context.pool, account, &busy, limit)).await {
+            let rows = match answered(outbox::waiting(self.context.store.under(self.fence), &busy, limit)).await {
                 Ok(rows) => rows,
                 Err(error) => {
                     step.heard(&Err::<(), _>(&error));
@@ -210,7 +210,7 @@ impl Sender {
         if let Some(hindered) = self.hindered() {
             return Err(hindered);
         }
-        match answered(handing::mark(&self.context.pool, self.fence, &of_runs)).await {
+        match answered(handing::mark(self.context.store.under(self.fence), &of_runs)).await {
             Ok(marked) => {
                 rows.retain(|row| row.run.is_none() || marked.iter().any(|marked| marked.id == row.id));
                 Ok(marked.into_iter().filter(|marked| marked.first).map(|marked| marked.id).collect())
@@ -227,7 +227,7 @@ impl Sender {
             return;
         }
         let left: Vec<MessageId> = left.into_iter().collect();
-        if let Err(error) = answered(handing::unmark(&self.context.pool, self.fence, &left)).await {
+        if let Err(error) = answered(handing::unmark(self.context.store.under(self.fence), &left)).await {
             // they count as handed over, and go out when they can
             tracing::debug!(account = %self.fence.account, %error, "what was not sent stays marked");
         }

@@ -19,8 +19,8 @@ impl Actor {
             let wanted = wanted.clone();
             async move {
                 match wanted {
-                    Passkey::Present(options) => passkeys::demand(&context.pool, fence, &options, PRESENT).await,
-                    Passkey::Compare(code) => passkeys::show_code(&context.pool, fence, &code, COMPARE).await,
+                    Passkey::Present(options) => passkeys::demand(context.store.under(fence), &options, PRESENT).await,
+                    Passkey::Compare(code) => passkeys::show_code(context.store.under(fence), &code, COMPARE).await,
                 }
             }
         })
@@ -32,8 +32,8 @@ impl Actor {
         let Some(link) = self.connection.link() else { return };
         let taken = self
             .persist("take the passkey's answer", |context, fence| async move {
-                let credential = passkeys::take_credential(&context.pool, fence).await?;
-                Ok((credential, passkeys::take_confirmation(&context.pool, fence).await?))
+                let credential = passkeys::take_credential(context.store.under(fence)).await?;
+                Ok((credential, passkeys::take_confirmation(context.store.under(fence)).await?))
             })
             .await;
         match taken {

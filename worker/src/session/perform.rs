@@ -30,7 +30,7 @@ impl Actor {
                 let for_s = lifetime.as_secs_f64();
                 let shown = self.write("show a code", |context, fence| {
                     let code = code.clone();
-                    async move { pairing::show_qr(&context.pool, fence, &code, number, for_s).await }
+                    async move { pairing::show_qr(context.store.under(fence), &code, number, for_s).await }
                 });
                 if shown.await {
                     self.figures.code_shown();
@@ -41,7 +41,7 @@ impl Actor {
             Action::Accept { jid } => {
                 let noted = self.write("note the phone's yes", |context, fence| {
                     let jid = jid.clone();
-                    async move { pairing::accepted(&context.pool, fence, &jid).await }
+                    async move { pairing::accepted(context.store.under(fence), &jid).await }
                 });
                 if noted.await {
                     self.figures.scanned();
@@ -53,7 +53,7 @@ impl Actor {
             Action::Status { status, reason, banned_for } => self.status(status, reason, banned_for).await,
             Action::Scrub => {
                 self.write("delete credentials", |context, fence| async move {
-                    credentials::scrub(&context.pool, fence).await
+                    credentials::scrub(context.store.under(fence)).await
                 })
                 .await;
             }
@@ -70,13 +70,13 @@ impl Actor {
                 tracing::warn!(account = %self.fence.account, restarts, reason, "an account is restarted again and again");
                 self.write("tell that it is unstable", |context, fence| {
                     let reason = reason.clone();
-                    async move { session::unstable(&context.pool, fence, restarts, &reason).await }
+                    async move { session::unstable(context.store.under(fence), restarts, &reason).await }
                 })
                 .await;
             }
             Action::Recovered { restarts } => {
                 self.write("tell that it is steady again", |context, fence| async move {
-                    session::recovered(&context.pool, fence, restarts).await
+                    session::recovered(context.store.under(fence), restarts).await
                 })
                 .await;
             }
@@ -88,7 +88,7 @@ impl Actor {
         tracing::info!(account = %self.fence.account, reason, "pairing ended without a link");
         let written = self.write("end the pairing", |context, fence| {
             let reason = reason.clone();
-            async move { pairing::give_up(&context.pool, fence, &reason).await }
+            async move { pairing::give_up(context.store.under(fence), &reason).await }
         });
         if written.await {
             metrics::PAIRINGS.of(step).inc();
@@ -146,7 +146,7 @@ impl Actor {
             Ok(code) => {
                 let shown = self.write("show the pairing code", |context, fence| {
                     let code = code.clone();
-                    async move { pairing::show_code(&context.pool, fence, &code).await }
+                    async move { pairing::show_code(context.store.under(fence), &code).await }
                 });
                 if shown.await {
                     self.figures.code_shown();
@@ -166,7 +166,7 @@ impl Actor {
         let linked = self
             .persist("link the account", |context, fence| {
                 let who = who.clone();
-                async move { pairing::linked(&context.pool, fence, &who).await }
+                async move { pairing::linked(context.store.under(fence), &who).await }
             })
             .await;
         match linked {
@@ -203,7 +203,7 @@ impl Actor {
         let Some(tenant) = self.row.as_ref().map(|row| row.tenant) else { return };
         let by = Operator::System("worker");
         let removing = self.persist("remove the account", |context, fence| async move {
-            accounts::remove(&context.pool, tenant, fence.account, by, "removed").await
+            accounts::remove(context.store.of(tenant), fence.account, by, "removed").await
         });
         let _ = removing.await; // if the right is lost meanwhile, the next owner removes it
         self.tell();
@@ -213,7 +213,7 @@ impl Actor {
     async fn unlink(&mut self, confirmed: bool) {
         let Some(tenant) = self.row.as_ref().map(|row| row.tenant) else { return };
         self.write("unlink the account", |context, fence| async move {
-            accounts::unlinked(&context.pool, tenant, fence, confirmed).await
+            accounts::unlinked(context.store.of(tenant), fence, confirmed).await
         })
         .await;
     }
@@ -248,7 +248,7 @@ impl Actor {
             .collect();
         self.write("write the groups", |context, fence| {
             let groups = groups.clone();
-            async move { groups::replace(&context.pool, fence, &groups).await }
+            async move { groups::replace(context.store.under(fence), &groups).await }
         })
         .await;
     }

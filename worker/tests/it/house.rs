@@ -11,8 +11,8 @@ use bells::limiter::Limiter;
 use domain::id::{AccountId, MessageId, WorkerId};
 use process::clock::BootTime;
 use sqlx::PgPool;
-use store::Fence;
 use store::workers::Boot;
+use store::{Fence, Store};
 use worker::context::Context;
 use worker::fleet::board::Board;
 use worker::fleet::trust::Trust;
@@ -56,15 +56,16 @@ impl House {
         let worker = WorkerId::new();
         let boot = Boot { name: "test", version: "0", release: "1", capacity: 1_000, lease: ttl };
         store::workers::register(&pool, worker, boot).await.unwrap();
+        let store = Store::from(pool.clone());
         let switch = Arc::new(Switch::default());
         let context = Arc::new(Context {
             worker,
-            pool: pool.clone(),
-            keeping: pool.clone(),
+            store: store.clone(),
+            keeping: store.clone(),
             leases: Leases::connect(&url, &prefix, worker, ttl).unwrap(),
             doorbell: Doorbell::connect(&url, &prefix).unwrap(),
             bus: Bus::connect(&url, &prefix).unwrap(),
-            board: Board::start(pool.clone()),
+            board: Board::start(store),
             trust: Arc::new(Trust::new(ttl)),
             reachout_hold: Duration::from_secs(7),
             connector: Arc::clone(&switch) as Arc<dyn Connector>,

@@ -9,7 +9,7 @@ use domain::id::AccountId;
 use sqlx::ConnectOptions as _;
 use store::credentials::{CredentialStore, Record};
 use store::seal::Sealer;
-use store::{Fence, PgPool};
+use store::{Fence, PgPool, Store};
 use tokio_util::sync::CancellationToken;
 use worker::keys::rotate::rotate;
 use worker::keys::{Misfit, check, list};
@@ -31,9 +31,10 @@ async fn account(pool: &PgPool, key: (&str, u8), records: usize) -> AccountId {
                VALUES ($1, $2, 'account', 'connected', 'online', '15550001', '15550001:3@s.whatsapp.net')";
     sqlx::query(row).bind(account.0).bind(tenant).execute(pool).await.unwrap();
     sqlx::query("INSERT INTO leases (account_id, epoch) VALUES ($1, 1)").bind(account.0).execute(pool).await.unwrap();
-    let store = CredentialStore::new(pool.clone(), sealer(&[key]), Fence { account, epoch: 1 });
+    let store = Store::from(pool.clone());
+    let credentials = CredentialStore::new(store.under(Fence { account, epoch: 1 }), sealer(&[key]));
     let records = (0..records).map(|n| Record::new(format!("record {n}"), "content")).collect();
-    store.put_many(2, records).await.unwrap();
+    credentials.put_many(2, records).await.unwrap();
     account
 }
 
@@ -47,17 +48,18 @@ async fn everything(pool: &PgPool) -> String {
 }
 
 async fn misfit(pool: &PgPool, keys: &[(&str, u8)]) -> String {
-    let error = check(pool, &sealer(keys)).await.unwrap_err();
+    let error = check(Store::from(pool.clone()).for_all_tenants(), &sealer(keys)).await.unwrap_err();
     assert!(error.is::<Misfit>(), "{error:#}");
     error.to_string()
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn keys_that_do_not_fit_are_named(pool: PgPool) {
-    check(&pool, &sealer(&[("a", 1)])).await.unwrap();
+    let store = Store::from(pool.clone());
+    check(store.for_all_tenants(), &sealer(&[("a", 1)])).await.unwrap();
     account(&pool, ("a", 1), 3).await;
     account(&pool, ("b", 2), 1).await;
-    check(&pool, &sealer(&[("c", 3), ("b", 2), ("a", 1)])).await.unwrap();
+    check(store.for_all_tenants(), &sealer(&[("c", 3), ("b", 2), ("a", 1)])).await.unwrap();
     let missing = misfit(&pool, &[("b", 2)]).await;
     assert!(missing.contains("3 records are sealed under key `a`, which is not configured"), "{missing}");
     assert!(!missing.contains("`b`"), "{missing}");
@@ -67,7 +69,7 @@ async fn keys_that_do_not_fit_are_named(pool: PgPool) {
         "{wrong}"
     );
     assert_eq!(
-        list(&pool, &sealer(&[("c", 3), ("b", 9), ("d", 4)])).await.unwrap(),
+        list(store.for_all_tenants(), &sealer(&[("c", 3), ("b", 9), ("d", 4)])).await.unwrap(),
         "a  3 records  missing: not in CREDENTIAL_KEYS\n\
          b  1 records  wrong: another key has this id\n\
          c  0 records  seals\n\
@@ -77,19 +79,20 @@ async fn keys_that_do_not_fit_are_named(pool: PgPool) {
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn rotation_is_resumed_and_ends(pool: PgPool) {
+    let store = Store::from(pool.clone());
     account(&pool, ("a", 1), 25).await;
     let lost = account(&pool, ("lost", 9), 2).await;
     let keys = sealer(&[("b", 2), ("a", 1)]);
     // stopped after the first batch
     let stop = CancellationToken::new();
-    let first = rotate(&pool, &keys, 10, &stop, |_| stop.cancel()).await.unwrap();
+    let first = rotate(store.for_all_tenants(), &keys, 10, &stop, |_| stop.cancel()).await.unwrap();
     assert!(first.stopped && !first.complete());
     assert_eq!((first.done, first.left), (10, 17));
     assert!(first.to_string().ends_with("stopped; run it again to go on"), "{first}");
     // and taken up again
     let mut told = Vec::new();
     let stop = CancellationToken::new();
-    let second = rotate(&pool, &keys, 10, &stop, |progress| told.push(progress.done)).await.unwrap();
+    let second = rotate(store.for_all_tenants(), &keys, 10, &stop, |progress| told.push(progress.done)).await.unwrap();
     assert_eq!((second.done, second.left), (15, 2));
     assert!(told.is_sorted() && told.last() == Some(&15));
     assert!(!second.complete());
@@ -101,11 +104,11 @@ async fn rotation_is_resumed_and_ends(pool: PgPool) {
     );
     // and with the key that was missing
     let all = sealer(&[("b", 2), ("a", 1), ("lost", 9)]);
-    let third = rotate(&pool, &all, 10, &stop, |_| ()).await.unwrap();
+    let third = rotate(store.for_all_tenants(), &all, 10, &stop, |_| ()).await.unwrap();
     assert_eq!((third.done, third.complete()), (2, true));
-    let fourth = rotate(&pool, &all, 10, &stop, |_| ()).await.unwrap();
+    let fourth = rotate(store.for_all_tenants(), &all, 10, &stop, |_| ()).await.unwrap();
     assert_eq!((fourth.done, fourth.complete()), (0, true));
-    check(&pool, &sealer(&[("b", 2)])).await.unwrap();
+    check(store.for_all_tenants(), &sealer(&[("b", 2)])).await.unwrap();
 }
 
 /// The real process.

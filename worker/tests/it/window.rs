@@ -31,8 +31,8 @@ async fn run(house: &House, account: AccountId) -> (TenantId, ReminderId, RunId)
     .fetch_one(&house.pool)
     .await
     .unwrap();
-    let run = runs::fire_due(&house.pool, 10).await.unwrap().quietly().fired[0].run;
-    let expansion = runs::expand_run(&house.pool, run).await.unwrap().quietly();
+    let run = runs::fire_due(house.context.store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run;
+    let expansion = runs::expand_run(house.context.store.for_all_tenants(), run).await.unwrap().quietly();
     assert!(matches!(expansion, runs::Expansion::Expanded { messages: 3, .. }), "{expansion:?}");
     (tenant, reminder, run)
 }
@@ -72,8 +72,8 @@ async fn the_window_closes_between_two_sends(pool: PgPool) {
     tokio::time::sleep(Duration::from_millis(300)).await; // some looks at the rows
     assert_eq!(link.sent(), first, "sent after the window had closed");
 
-    messages::expire_messages(&house.pool, Duration::ZERO, 10).await.unwrap().quietly();
-    runs::settle_runs(&house.pool, &[run]).await.unwrap().quietly();
+    messages::expire_messages(house.context.store.for_all_tenants(), Duration::ZERO, 10).await.unwrap().quietly();
+    runs::settle_runs(house.context.store.for_all_tenants(), &[run]).await.unwrap().quietly();
     let so = "SELECT status || ': ' || coalesce(summary, '') FROM runs WHERE id = $1";
     assert_eq!(said(&house, so, run.0).await, "paused: 1 of 3 sent, 2 pending");
     let targets = "SELECT string_agg(state, ',' ORDER BY position) FROM run_targets WHERE run_id = $1";
@@ -82,7 +82,7 @@ async fn the_window_closes_between_two_sends(pool: PgPool) {
 
     let ids = "SELECT string_agg(whatsapp_id, ',' ORDER BY seq) FROM messages WHERE run_id = $1";
     let had = said(&house, ids, run.0).await;
-    runs::resume(&house.pool, tenant, run).await.unwrap().quietly();
+    runs::resume(house.context.store.of(tenant), run).await.unwrap().quietly();
     orders.look.notify_one();
     let all = sent(&link, 3).await;
     assert_eq!(all.join(","), had, "each once, in order");
@@ -90,7 +90,7 @@ async fn the_window_closes_between_two_sends(pool: PgPool) {
         link.emit(ack(id));
     }
     until("the end of the run", async || {
-        runs::settle_runs(&house.pool, &[run]).await.unwrap().quietly();
+        runs::settle_runs(house.context.store.for_all_tenants(), &[run]).await.unwrap().quietly();
         (said(&house, so, run.0).await == "success: 3 of 3 sent").then_some(())
     })
     .await;
@@ -113,7 +113,7 @@ async fn what_is_handed_over_is_marked_before(pool: PgPool) {
     house.online(0).await;
     let marked = "SELECT string_agg((handed_at IS NOT NULL)::text, ',' ORDER BY seq) FROM messages WHERE run_id = $1";
     until("the marks", async || (said(&house, marked, run.0).await == "true,true,true").then_some(())).await;
-    reminders::delete(&house.pool, tenant, reminder).await.unwrap().quietly();
+    reminders::delete(house.context.store.of(tenant), reminder).await.unwrap().quietly();
     let so = "SELECT status || ': ' || summary FROM runs WHERE id = $1";
     assert_eq!(said(&house, so, run.0).await, "success: 3 of 3 sent", "all of them are on their way");
     go.notify_one();

@@ -11,8 +11,8 @@ use posting::http::Sender;
 use posting::means::Means;
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions as _, PgPool};
-use store::webhooks;
 use store::workers::Boot;
+use store::{Store, webhooks};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 /// A worker that does nothing but move webhooks.
 pub(crate) struct Mover {
     pub(crate) pool: PgPool,
+    pub(crate) store: Store,
     pub(crate) bus: Bus,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -43,10 +44,11 @@ impl Mover {
         // a pool as a worker has it: what is given up half-way does not come back
         let own = store::connect(url, 5).await.unwrap();
         let sender = Sender::new(crate::http::rules(&["127.0.0.0/8"])).unwrap();
-        let means = Means::new(own, bus.clone(), worker, sender);
+        let means = Means::new(Store::from(own), bus.clone(), worker, sender);
         let stop = CancellationToken::new();
         let task = tokio::spawn(posting::keep(Arc::new(means), stop.clone()));
-        Self { pool, bus, stop, task }
+        let store = Store::from(pool.clone());
+        Self { pool, store, bus, stop, task }
     }
 
     pub(crate) async fn tenant(&self) -> TenantId {
@@ -57,7 +59,7 @@ impl Mover {
     }
 
     pub(crate) async fn webhook(&self, tenant: TenantId, receiver: &Receiver) -> WebhookId {
-        webhooks::create(&self.pool, tenant, &receiver.url, &[], store::audit::Operator::System("test"))
+        webhooks::create(self.store.of(tenant), &receiver.url, &[], store::audit::Operator::System("test"))
             .await
             .unwrap()
             .0

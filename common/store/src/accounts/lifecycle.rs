@@ -7,13 +7,13 @@ use super::pairing;
 use super::row::{self, Pairing, lock};
 use crate::audit::{self, Entry, Operator};
 use crate::credentials::forget;
-use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::fence::Fence;
 use crate::leases::own::{lock_lease, raise};
 use crate::messages::unsent;
 use crate::retry::again;
+use crate::scope::{Of, Within};
 use domain::account::life::{Event, State, Wanted, decide};
 use domain::account::{Method, Status};
 use domain::committed::Committed;
@@ -36,13 +36,12 @@ pub struct Unpaired {
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] while it is connected.
 pub async fn pair(
-    db: impl Into<Db<'_>>,
-    tenant: TenantId,
+    of: impl Into<Within<'_>>,
     account: AccountId,
     (method, phone): (Method, Option<&str>),
     operator: Operator,
 ) -> Result<Committed<Pairing>> {
-    let mut db = db.into().acquire().await?;
+    let (mut db, tenant) = of.into().acquire().await?;
     let mut transaction = db.begin().await?;
     // each attempt has an epoch of its own: events of the one before can't reach it
     raise(&mut transaction, tenant, account).await?;
@@ -63,7 +62,7 @@ pub async fn pair(
     tell_status(&mut transaction, (tenant, account), (before.status, after.status), None).await?;
     audit::record(&mut transaction, Entry::of_account((tenant, account), &before.label, operator, "pair")).await;
     transaction.commit().await?;
-    let pairing = row::pairing(&mut *db, tenant, account).await?;
+    let pairing = row::pairing(Within::of(&mut db, tenant), account).await?;
     Ok(Committed::new(pairing).ring(Bell::Pair { account }).signal([tenant]))
 }
 
@@ -73,12 +72,8 @@ pub async fn pair(
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account.
-pub async fn unpair(
-    db: &PgPool,
-    tenant: TenantId,
-    account: AccountId,
-    operator: Operator,
-) -> Result<Committed<Unpaired>> {
+pub async fn unpair(of: Of<'_>, account: AccountId, operator: Operator) -> Result<Committed<Unpaired>> {
+    let Of { pool: db, tenant } = of;
     again(|| try_unpair(db, tenant, account, operator)).await
 }
 
@@ -114,10 +109,11 @@ async fn try_unpair(
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account.
-pub async fn log_out(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<Committed<bool>> {
+pub async fn log_out(of: Of<'_>, account: AccountId, operator: Operator) -> Result<Committed<bool>> {
+    let Of { pool: db, tenant } = of;
     let is_asked = again(|| try_log_out(db, tenant, account, operator)).await?;
     if !is_asked {
-        unpair(db, tenant, account, operator).await?.quietly(); // told below
+        unpair(of, account, operator).await?.quietly(); // told below
     }
     Ok(told(is_asked, tenant, account))
 }
@@ -150,8 +146,9 @@ async fn try_log_out(db: &PgPool, tenant: TenantId, account: AccountId, operator
 ///
 /// # Errors
 /// [`Error::Fenced`] under an old epoch; else when the database does not do it.
-pub async fn unlinked(db: &PgPool, tenant: TenantId, under: Fence, confirmed: bool) -> Result<()> {
-    again(|| try_unlinked(db, tenant, under, confirmed)).await
+pub async fn unlinked(of: Of<'_>, fence: Fence, confirmed: bool) -> Result<()> {
+    let Of { pool: db, tenant } = of;
+    again(|| try_unlinked(db, tenant, fence, confirmed)).await
 }
 
 async fn try_unlinked(db: &PgPool, tenant: TenantId, under: Fence, confirmed: bool) -> Result<()> {

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::audit::{self, Entry, Operator};
 use crate::error::Result;
 use crate::events::Events;
+use crate::scope::ForAllTenants;
 use crate::{credentials, leases};
 use domain::account::Status;
 use domain::account::life::{Event, State, Wanted, decide};
@@ -23,7 +24,12 @@ const ABANDONED: &str = "the pairing was abandoned";
 ///
 /// # Errors
 /// When the database does not do it.
-pub async fn park_stale_pairings(db: &PgPool, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+pub async fn park_stale_pairings(
+    all: ForAllTenants<'_>,
+    age: Duration,
+    limit: i64,
+) -> Result<Committed<Vec<TenantId>>> {
+    let ForAllTenants { pool: db } = all;
     let mut transaction = db.begin().await?;
     let stale = sqlx::query_scalar!(
         "SELECT l.account_id FROM leases l JOIN accounts a ON a.id = l.account_id JOIN pairings p ON p.account_id = a.id
@@ -73,7 +79,8 @@ pub async fn park_stale_pairings(db: &PgPool, age: Duration, limit: i64) -> Resu
 ///
 /// # Errors
 /// When the database does not do it.
-pub async fn tell_lost_sessions(db: &PgPool, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+pub async fn tell_lost_sessions(all: ForAllTenants<'_>, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+    let ForAllTenants { pool: db } = all;
     let mut transaction = db.begin().await?;
     // from the leases without an owner, so that a look costs nothing where all is well; OFFSET keeps the second step a lookup
     let lost = sqlx::query_scalar!(

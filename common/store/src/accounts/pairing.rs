@@ -10,6 +10,7 @@ use crate::events::Events;
 use crate::fence::Fence;
 use crate::messages::unsent;
 use crate::retry::again;
+use crate::scope::Under;
 use domain::account::life::{self, State, Wanted, decide};
 use domain::account::{Method, PAIRING_WINDOW_S, Status};
 use domain::event::{
@@ -45,7 +46,8 @@ pub(super) async fn begin(
 ///
 /// # Errors
 /// `Fenced` under an old epoch or when no pairing is under way; else when the database fails.
-pub async fn show_qr(pool: &PgPool, fence: Fence, text: &str, number: i32, for_s: f64) -> Result<()> {
+pub async fn show_qr(under: Under<'_>, text: &str, number: i32, for_s: f64) -> Result<()> {
+    let Under { pool, fence } = under;
     shown(
         sqlx::query_scalar!(
             r#"
@@ -79,7 +81,8 @@ pub async fn show_qr(pool: &PgPool, fence: Fence, text: &str, number: i32, for_s
 ///
 /// # Errors
 /// As [`show_qr`].
-pub async fn show_code(pool: &PgPool, fence: Fence, code: &str) -> Result<()> {
+pub async fn show_code(under: Under<'_>, code: &str) -> Result<()> {
+    let Under { pool, fence } = under;
     let told = Event::SessionPairingCode(AccountOnly { account_id: fence.account });
     shown(
         sqlx::query_scalar!(
@@ -112,7 +115,8 @@ pub async fn show_code(pool: &PgPool, fence: Fence, code: &str) -> Result<()> {
 ///
 /// # Errors
 /// As [`show_qr`].
-pub async fn accepted(pool: &PgPool, fence: Fence, jid: &str) -> Result<()> {
+pub async fn accepted(under: Under<'_>, jid: &str) -> Result<()> {
+    let Under { pool, fence } = under;
     let told = Event::SessionAccepted(AccountOnly { account_id: fence.account });
     shown(
         sqlx::query_scalar!(
@@ -149,7 +153,8 @@ fn shown(rows: i64) -> Result<()> {
 ///
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails.
-pub async fn give_up(pool: &PgPool, fence: Fence, reason: &str) -> Result<()> {
+pub async fn give_up(under: Under<'_>, reason: &str) -> Result<()> {
+    let Under { pool, fence } = under;
     let mut tx = pool.begin().await?;
     sqlx::query!(
         "SELECT epoch FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE",
@@ -232,7 +237,8 @@ pub enum Linked {
 ///
 /// # Errors
 /// `Fenced` under an old epoch or when nothing is being linked any more; else when the database fails.
-pub async fn linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linked> {
+pub async fn linked(under: Under<'_>, who: &LinkedAs) -> Result<Linked> {
+    let Under { pool, fence } = under;
     again(|| try_linked(pool, fence, who)).await
 }
 

@@ -1,11 +1,10 @@
 //! SQL of `passkeys`: the gate that WhatsApp may put between a scan and its link. The session writes what is demanded, the
 //! tenant writes the answer, the session takes it, once.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
-use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::fence::Fence;
+use crate::scope::{Under, Within};
 use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::event::{AccountOnly, Event, SessionPasskeyRequired};
@@ -16,7 +15,8 @@ use domain::job::Bell;
 ///
 /// # Errors
 /// `Fenced` under an old epoch or when no pairing is under way; else when the database fails.
-pub async fn demand(pool: &PgPool, fence: Fence, options: &str, advice: &str) -> Result<()> {
+pub async fn demand(under: Under<'_>, options: &str, advice: &str) -> Result<()> {
+    let Under { pool, fence } = under;
     let told = SessionPasskeyRequired { account_id: fence.account, advice: advice.to_owned() };
     let told = Event::SessionPasskeyRequired(told);
     let done = sqlx::query_scalar!(
@@ -49,7 +49,8 @@ pub async fn demand(pool: &PgPool, fence: Fence, options: &str, advice: &str) ->
 ///
 /// # Errors
 /// `Fenced` under an old epoch or when nothing is demanded any more; else when the database fails.
-pub async fn show_code(pool: &PgPool, fence: Fence, code: &str, advice: &str) -> Result<()> {
+pub async fn show_code(under: Under<'_>, code: &str, advice: &str) -> Result<()> {
+    let Under { pool, fence } = under;
     let told = Event::SessionPasskeyCode(AccountOnly { account_id: fence.account });
     let done = sqlx::query_scalar!(
         r#"
@@ -79,7 +80,8 @@ pub async fn show_code(pool: &PgPool, fence: Fence, code: &str, advice: &str) ->
 ///
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails.
-pub async fn take_credential(pool: &PgPool, fence: Fence) -> Result<Option<String>> {
+pub async fn take_credential(under: Under<'_>) -> Result<Option<String>> {
+    let Under { pool, fence } = under;
     let done = sqlx::query!(
         r#"
         WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
@@ -104,7 +106,8 @@ pub async fn take_credential(pool: &PgPool, fence: Fence) -> Result<Option<Strin
 ///
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails.
-pub async fn take_confirmation(pool: &PgPool, fence: Fence) -> Result<bool> {
+pub async fn take_confirmation(under: Under<'_>) -> Result<bool> {
+    let Under { pool, fence } = under;
     let done = sqlx::query!(
         r#"
         WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
@@ -127,13 +130,8 @@ pub async fn take_confirmation(pool: &PgPool, fence: Fence) -> Result<bool> {
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] when no passkey is demanded, or one was
 /// presented already.
-pub async fn present(
-    db: impl Into<Db<'_>>,
-    tenant: TenantId,
-    account: AccountId,
-    credential: &str,
-) -> Result<Committed<()>> {
-    let mut db = db.into().acquire().await?;
+pub async fn present(of: impl Into<Within<'_>>, account: AccountId, credential: &str) -> Result<Committed<()>> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let done = sqlx::query_scalar!(
         r#"
         UPDATE passkeys p SET credential = $3, updated_at = now() FROM accounts a JOIN leases l ON l.account_id = a.id
@@ -157,8 +155,8 @@ pub async fn present(
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] when there is no code to compare.
-pub async fn confirm(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId) -> Result<Committed<()>> {
-    let mut db = db.into().acquire().await?;
+pub async fn confirm(of: impl Into<Within<'_>>, account: AccountId) -> Result<Committed<()>> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let done = sqlx::query_scalar!(
         r#"
         UPDATE passkeys p SET confirmed = true, updated_at = now() FROM accounts a JOIN leases l ON l.account_id = a.id
@@ -178,6 +176,6 @@ pub async fn confirm(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId
 }
 
 async fn conflict(db: &mut PgConnection, tenant: TenantId, account: AccountId, why: Conflict) -> Result<Error> {
-    crate::accounts::get(db, tenant, account).await?;
+    crate::accounts::get(Within::of(db, tenant), account).await?;
     Ok(why.into())
 }

@@ -15,6 +15,7 @@ use crate::leases::own::lock_lease;
 use crate::messages::unsent;
 use crate::retry::again;
 use crate::runs::supersede;
+use crate::scope::Of;
 
 /// How a delete goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +31,8 @@ pub enum Deletion {
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account, or it has been removed since.
-pub async fn delete(
-    db: &PgPool,
-    tenant: TenantId,
-    account: AccountId,
-    operator: Operator,
-) -> Result<Committed<Deletion>> {
+pub async fn delete(of: Of<'_>, account: AccountId, operator: Operator) -> Result<Committed<Deletion>> {
+    let Of { pool: db, tenant } = of;
     again(|| try_delete(db, tenant, account, operator)).await
 }
 
@@ -111,13 +108,8 @@ async fn lock(transaction: &mut PgConnection, tenant: TenantId, account: Account
 ///
 /// # Errors
 /// When the database does not do it.
-pub async fn remove(
-    db: &PgPool,
-    tenant: TenantId,
-    account: AccountId,
-    operator: Operator,
-    outcome: &str,
-) -> Result<bool> {
+pub async fn remove(of: Of<'_>, account: AccountId, operator: Operator, outcome: &str) -> Result<bool> {
+    let Of { pool: db, tenant } = of;
     again(|| try_remove(db, tenant, account, operator, outcome)).await
 }
 

@@ -1,13 +1,13 @@
 //! Accounts as their tenant sees them: add, list, read, rename.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use crate::audit::{self, Entry, Operator};
-use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::leases;
+use crate::scope::{Of, Within};
 use domain::account::life::{State, Wanted};
 use domain::account::{Method, Status, Step};
 use domain::id::{AccountId, TenantId};
@@ -85,8 +85,8 @@ pub struct Pairing {
 ///
 /// # Errors
 /// When the database does not do it; [`Error::NotFound`] when the tenant is gone.
-pub async fn create(db: impl Into<Db<'_>>, tenant: TenantId, label: &str, operator: Operator) -> Result<Account> {
-    let mut db = db.into().acquire().await?;
+pub async fn create(of: impl Into<Within<'_>>, label: &str, operator: Operator) -> Result<Account> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let mut transaction = db.begin().await?;
     let account = AccountId::new();
     let created = sqlx::query!(
@@ -103,15 +103,15 @@ pub async fn create(db: impl Into<Db<'_>>, tenant: TenantId, label: &str, operat
     leases::own::create(&mut transaction, account).await?;
     audit::record(&mut transaction, Entry::of_account((tenant, account), label, operator, "create")).await;
     transaction.commit().await?;
-    get(&mut *db, tenant, account).await
+    get(Within::of(&mut db, tenant), account).await
 }
 
 /// One account.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account.
-pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId) -> Result<Account> {
-    let mut db = db.into().acquire().await?;
+pub async fn get(of: impl Into<Within<'_>>, account: AccountId) -> Result<Account> {
+    let (mut db, tenant) = of.into().acquire().await?;
     sqlx::query_as!(
         Account,
         r#"
@@ -134,12 +134,12 @@ pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId) ->
 /// # Errors
 /// When the database does not answer.
 pub async fn list(
-    db: &PgPool,
-    tenant: TenantId,
+    of: Of<'_>,
     status: Option<Status>,
     after: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,
 ) -> Result<Vec<Account>> {
+    let Of { pool: db, tenant } = of;
     let (at, id) = after.unzip();
     let accounts = sqlx::query_as!(
         Account,
@@ -167,13 +167,8 @@ pub async fn list(
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account.
-pub async fn rename(
-    db: &PgPool,
-    tenant: TenantId,
-    account: AccountId,
-    label: &str,
-    operator: Operator,
-) -> Result<Account> {
+pub async fn rename(of: Of<'_>, account: AccountId, label: &str, operator: Operator) -> Result<Account> {
+    let Of { pool: db, tenant } = of;
     let mut transaction = db.begin().await?;
     lock(&mut transaction, tenant, account).await?;
     sqlx::query!("UPDATE accounts SET label = $2, updated_at = now() WHERE id = $1", account.0, label)
@@ -181,15 +176,15 @@ pub async fn rename(
         .await?;
     audit::record(&mut transaction, Entry::of_account((tenant, account), label, operator, "rename")).await;
     transaction.commit().await?;
-    get(db, tenant, account).await
+    get(of, account).await
 }
 
 /// The pairing under way.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account.
-pub async fn pairing(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId) -> Result<Pairing> {
-    let mut db = db.into().acquire().await?;
+pub async fn pairing(of: impl Into<Within<'_>>, account: AccountId) -> Result<Pairing> {
+    let (mut db, tenant) = of.into().acquire().await?;
     sqlx::query_as!(
         Pairing,
         r#"
@@ -214,7 +209,8 @@ pub async fn pairing(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account.
-pub async fn logout_confirmed(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<Option<bool>> {
+pub async fn logout_confirmed(of: Of<'_>, account: AccountId) -> Result<Option<bool>> {
+    let Of { pool: db, tenant } = of;
     let row = sqlx::query!(
         "SELECT wanted, logout_confirmed FROM accounts WHERE tenant_id = $1 AND id = $2 AND wanted <> 'erased'",
         tenant.0,

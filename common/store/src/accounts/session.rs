@@ -5,6 +5,7 @@ use sqlx::PgPool;
 
 use crate::error::{Error, Result};
 use crate::fence::Fence;
+use crate::scope::{ForAllTenants, Under};
 use domain::account::life::{Wanted, wanted_after};
 use domain::account::{Method, Status};
 use domain::event::{Event, Kind, SessionRecovered, SessionUnstable};
@@ -51,7 +52,8 @@ pub struct SessionRow {
 ///
 /// # Errors
 /// `Fenced` when the account is gone or has a newer epoch; else when the database fails.
-pub async fn load(pool: &PgPool, fence: Fence) -> Result<SessionRow> {
+pub async fn load(under: Under<'_>) -> Result<SessionRow> {
+    let Under { pool, fence } = under;
     let row = sqlx::query_as!(
         SessionRow,
         r#"
@@ -93,7 +95,8 @@ pub struct StatusChange {
 ///
 /// # Errors
 /// When the database fails; then nothing was written.
-pub async fn write_statuses(pool: &PgPool, changes: &[StatusChange]) -> Result<Vec<AccountId>> {
+pub async fn write_statuses(all: ForAllTenants<'_>, changes: &[StatusChange]) -> Result<Vec<AccountId>> {
+    let ForAllTenants { pool } = all;
     let ids: Vec<uuid::Uuid> = changes.iter().map(|c| c.fence.account.0).collect();
     let epochs: Vec<i64> = changes.iter().map(|c| c.fence.epoch).collect();
     let statuses: Vec<String> = changes.iter().map(|c| c.status.as_str().to_owned()).collect();
@@ -152,7 +155,8 @@ pub async fn write_statuses(pool: &PgPool, changes: &[StatusChange]) -> Result<V
 ///
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails.
-pub async fn hold(pool: &PgPool, fence: Fence, for_s: f64) -> Result<DateTime<Utc>> {
+pub async fn hold(under: Under<'_>, for_s: f64) -> Result<DateTime<Utc>> {
+    let Under { pool, fence } = under;
     sqlx::query_scalar!(
         r#"
         WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
@@ -179,7 +183,8 @@ pub async fn hold(pool: &PgPool, fence: Fence, for_s: f64) -> Result<DateTime<Ut
 ///
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails.
-pub async fn unstable(pool: &PgPool, fence: Fence, restarts: u32, reason: &str) -> Result<()> {
+pub async fn unstable(under: Under<'_>, restarts: u32, reason: &str) -> Result<()> {
+    let Under { pool, fence } = under;
     let unstable = SessionUnstable { account_id: fence.account, restarts, reason: reason.to_owned() };
     note(pool, fence, &Event::SessionUnstable(unstable)).await
 }
@@ -188,7 +193,8 @@ pub async fn unstable(pool: &PgPool, fence: Fence, restarts: u32, reason: &str) 
 ///
 /// # Errors
 /// `Fenced` under an old epoch; else when the database fails.
-pub async fn recovered(pool: &PgPool, fence: Fence, restarts: u32) -> Result<()> {
+pub async fn recovered(under: Under<'_>, restarts: u32) -> Result<()> {
+    let Under { pool, fence } = under;
     let recovered = SessionRecovered { account_id: fence.account, restarts };
     note(pool, fence, &Event::SessionRecovered(recovered)).await
 }

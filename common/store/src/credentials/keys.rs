@@ -5,6 +5,7 @@ use sqlx::PgPool;
 
 use super::record::place;
 use crate::error::{Error, Result};
+use crate::scope::ForAllTenants;
 use crate::seal::Sealer;
 use domain::id::AccountId;
 
@@ -16,7 +17,8 @@ const SAMPLES: i64 = 5;
 ///
 /// # Errors
 /// If the database fails.
-pub async fn in_use_across_tenants(pool: &PgPool) -> Result<Vec<String>> {
+pub async fn in_use(all: ForAllTenants<'_>) -> Result<Vec<String>> {
+    let ForAllTenants { pool } = all;
     let ids = sqlx::query_scalar!(
         r#"
         WITH RECURSIVE k AS (
@@ -37,7 +39,8 @@ pub async fn in_use_across_tenants(pool: &PgPool) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn count_across_tenants(pool: &PgPool, key_id: &str) -> Result<i64> {
+pub async fn count(all: ForAllTenants<'_>, key_id: &str) -> Result<i64> {
+    let ForAllTenants { pool } = all;
     Ok(sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM credentials WHERE key_id = $1"#, key_id)
         .fetch_one(pool)
         .await?)
@@ -47,7 +50,8 @@ pub async fn count_across_tenants(pool: &PgPool, key_id: &str) -> Result<i64> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn count_others_across_tenants(pool: &PgPool, key_id: &str) -> Result<i64> {
+pub async fn count_others(all: ForAllTenants<'_>, key_id: &str) -> Result<i64> {
+    let ForAllTenants { pool } = all;
     Ok(sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM credentials WHERE key_id <> $1"#, key_id)
         .fetch_one(pool)
         .await?)
@@ -57,7 +61,8 @@ pub async fn count_others_across_tenants(pool: &PgPool, key_id: &str) -> Result<
 ///
 /// # Errors
 /// If the database fails.
-pub async fn opens_across_tenants(pool: &PgPool, sealer: &Sealer, key_id: &str) -> Result<bool> {
+pub async fn opens(all: ForAllTenants<'_>, sealer: &Sealer, key_id: &str) -> Result<bool> {
+    let ForAllTenants { pool } = all;
     let samples = sqlx::query_as!(
         Sealed,
         r#"
@@ -109,7 +114,8 @@ pub struct Batch {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn reseal_across_tenants(pool: &PgPool, sealer: &Sealer, after: &Place, limit: i64) -> Result<Batch> {
+pub async fn reseal(all: ForAllTenants<'_>, sealer: &Sealer, after: &Place, limit: i64) -> Result<Batch> {
+    let ForAllTenants { pool } = all;
     let found = sqlx::query_as!(
         Sealed,
         r#"

@@ -10,6 +10,7 @@ use tokio::sync::{RwLock, RwLockReadGuard};
 
 use crate::error::{Error, Result};
 use crate::fence::Fence;
+use crate::scope::Under;
 use crate::seal::{OpenError, Sealer};
 use domain::id::AccountId;
 
@@ -80,8 +81,9 @@ pub(super) struct Columns {
 impl CredentialStore {
     /// The credential store of the fence's account.
     #[must_use]
-    pub fn new(pool: PgPool, sealer: Arc<Sealer>, fence: Fence) -> Self {
-        Self { pool, sealer, fence, unknown_key: Arc::default(), writes: Arc::default() }
+    pub fn new(under: Under<'_>, sealer: Arc<Sealer>) -> Self {
+        let Under { pool, fence } = under;
+        Self { pool: pool.clone(), sealer, fence, unknown_key: Arc::default(), writes: Arc::default() }
     }
 
     /// Refuses all later writes of this store and its clones, and waits for those under way. The client library's

@@ -1,12 +1,12 @@
 //! Writes of credentials: one statement each, under the fence.
 
 use domain::id::AccountId;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::record::{CredentialStore, Record, Row, fenced};
 use crate::error::{Error, Result};
-use crate::fence::Fence;
+use crate::scope::Under;
 
 impl CredentialStore {
     /// Writes records and replaces those with the same names. If a name occurs more than once, the last record counts.
@@ -186,7 +186,8 @@ impl CredentialStore {
 ///
 /// # Errors
 /// `Fenced` under an old epoch; otherwise if the database fails.
-pub async fn scrub(pool: &PgPool, fence: Fence) -> Result<()> {
+pub async fn scrub(under: Under<'_>) -> Result<()> {
+    let Under { pool, fence } = under;
     let held = sqlx::query_scalar!(
         r#"
         WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::admin;
+use crate::scope::Store;
 use process::config::Database;
 use process::doctor::Check;
 
@@ -18,11 +19,12 @@ pub(super) async fn look(database: &Database, rows: bool) -> Vec<Check> {
     if !rows {
         return skipped();
     }
-    let Ok(db) = crate::pool::connect_lazily(&database.url, 2) else { return skipped() };
+    let Ok(pool) = crate::pool::connect_lazily(&database.url, 2) else { return skipped() };
+    let store = Store::from(pool);
     let asked = tokio::try_join!(
-        admin::workers(&db, FORGOTTEN),
-        admin::unowned_across_tenants(&db),
-        admin::waiting_across_tenants(&db),
+        admin::workers(store.pool(), FORGOTTEN),
+        admin::unowned(store.for_all_tenants()),
+        admin::waiting(store.for_all_tenants()),
     );
     match asked {
         Ok((workers, unowned, waiting)) => vec![live(&workers), free(unowned), oldest(&waiting)],

@@ -10,11 +10,10 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgPool;
 
-use crate::db::Db;
 use crate::error::{Error, Result};
-use domain::id::{AccountId, TenantId};
+use crate::scope::{Of, Within};
+use domain::id::AccountId;
 
 mod prune;
 mod write;
@@ -121,8 +120,8 @@ pub struct Page {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn end(db: impl Into<Db<'_>>, tenant: TenantId) -> Result<Cursor> {
-    let mut db = db.into().acquire().await?;
+pub async fn end(of: impl Into<Within<'_>>) -> Result<Cursor> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let last = sqlx::query!(
         r#"
         SELECT txid::text::bigint AS "txid!", id FROM events
@@ -158,7 +157,8 @@ pub enum Place {
 ///
 /// # Errors
 /// [`Error::NotFound`] if there is no such tenant; otherwise if the database does not answer.
-pub async fn place(db: &PgPool, tenant: TenantId, cursor: Cursor) -> Result<Place> {
+pub async fn place(of: Of<'_>, cursor: Cursor) -> Result<Place> {
+    let Of { pool: db, tenant } = of;
     let row = sqlx::query!(
         r#"
         SELECT events_gone_txid, events_gone_id,
@@ -182,13 +182,8 @@ pub async fn place(db: &PgPool, tenant: TenantId, cursor: Cursor) -> Result<Plac
 ///
 /// # Errors
 /// If the database fails.
-pub async fn after(
-    db: &PgPool,
-    tenant: TenantId,
-    cursor: Cursor,
-    account: Option<AccountId>,
-    limit: i64,
-) -> Result<Page> {
+pub async fn after(of: Of<'_>, cursor: Cursor, account: Option<AccountId>, limit: i64) -> Result<Page> {
+    let Of { pool: db, tenant } = of;
     let rows = sqlx::query!(
         r#"
         SELECT txid::text::bigint AS "txid!", id, account_id AS "account_id: AccountId", kind, data, created_at,

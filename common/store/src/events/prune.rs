@@ -5,9 +5,9 @@ use std::time::Duration;
 use domain::committed::Committed;
 use domain::event::Kind;
 use domain::id::TenantId;
-use sqlx::PgPool;
 
 use crate::error::Result;
+use crate::scope::ForAllTenants;
 
 /// Removes up to `limit` events older than `age`. Returns how many, and the tenants with dropped webhook events. A
 /// stream that resumes from before a removed event is refused. If an enabled webhook had not taken a removed event yet,
@@ -15,7 +15,8 @@ use crate::error::Result;
 ///
 /// # Errors
 /// If the database fails.
-pub async fn prune(db: &PgPool, age: Duration, limit: i64) -> Result<Committed<(u64, Vec<TenantId>)>> {
+pub async fn prune(all: ForAllTenants<'_>, age: Duration, limit: i64) -> Result<Committed<(u64, Vec<TenantId>)>> {
+    let ForAllTenants { pool: db } = all;
     let row = sqlx::query!(
         r#"
         WITH gone AS (

@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
-
 use crate::error::{Error, Result};
 use crate::interval::interval;
+use crate::scope::ForAllTenants;
 use domain::id::{AccountId, WorkerId};
 
 /// How long an account that was given back is reserved for the new owner.
@@ -42,11 +41,12 @@ pub enum Refused {
 ///
 /// # Errors
 /// [`Error::NotFound`] if there is no such account; otherwise if the database fails.
-pub async fn ask_across_tenants(
-    pool: &PgPool,
+pub async fn ask(
+    all: ForAllTenants<'_>,
     account: AccountId,
     heir: WorkerId,
 ) -> Result<std::result::Result<WorkerId, Refused>> {
+    let ForAllTenants { pool } = all;
     sqlx::query!("DELETE FROM hand_overs WHERE asked_at < now() - interval '1 hour'").execute(pool).await?;
     let owner = sqlx::query_scalar!(
         r#"
@@ -81,7 +81,8 @@ pub async fn ask_across_tenants(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn of(pool: &PgPool, worker: WorkerId) -> Result<Vec<HandOver>> {
+pub async fn of(all: ForAllTenants<'_>, worker: WorkerId) -> Result<Vec<HandOver>> {
+    let ForAllTenants { pool } = all;
     let rows = sqlx::query_as!(
         HandOver,
         r#"

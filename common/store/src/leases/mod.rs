@@ -6,10 +6,9 @@ pub(crate) mod own;
 
 use std::time::Duration;
 
-use sqlx::PgPool;
-
 use crate::error::Result;
 use crate::interval::interval;
+use crate::scope::ForAllTenants;
 use crate::settings;
 use domain::id::{AccountId, WorkerId};
 
@@ -43,12 +42,13 @@ pub struct Claim {
 ///
 /// # Errors
 /// If the database fails. Then nothing was claimed.
-pub async fn claim_across_tenants(
-    pool: &PgPool,
+pub async fn claim(
+    all: ForAllTenants<'_>,
     worker: WorkerId,
     accounts: &[AccountId],
     given_back: bool,
 ) -> Result<Vec<Claim>> {
+    let ForAllTenants { pool } = all;
     let ids: Vec<uuid::Uuid> = accounts.iter().map(|a| a.0).collect();
     let rows = sqlx::query!(
         r#"
@@ -93,7 +93,8 @@ pub async fn claim_across_tenants(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn unowned_across_tenants(pool: &PgPool, unowned_for: Duration, limit: i64) -> Result<Vec<AccountId>> {
+pub async fn unowned(all: ForAllTenants<'_>, unowned_for: Duration, limit: i64) -> Result<Vec<AccountId>> {
+    let ForAllTenants { pool } = all;
     let rows = sqlx::query_scalar!(
         r#"
         SELECT a.id AS "id: AccountId"
@@ -124,7 +125,8 @@ pub async fn unowned_across_tenants(pool: &PgPool, unowned_for: Duration, limit:
 ///
 /// # Errors
 /// If the database fails.
-pub async fn count_wanted_across_tenants(pool: &PgPool, max_age: Duration) -> Result<i64> {
+pub async fn count_wanted(all: ForAllTenants<'_>, max_age: Duration) -> Result<i64> {
+    let ForAllTenants { pool } = all;
     if let Some(count) = settings::get(pool, WANTED, max_age.as_secs_f64()).await? {
         return Ok(count);
     }
@@ -140,7 +142,8 @@ pub async fn count_wanted_across_tenants(pool: &PgPool, max_age: Duration) -> Re
 ///
 /// # Errors
 /// If the database fails.
-pub async fn movable_across_tenants(pool: &PgPool, worker: WorkerId, limit: i64) -> Result<Vec<AccountId>> {
+pub async fn movable(all: ForAllTenants<'_>, worker: WorkerId, limit: i64) -> Result<Vec<AccountId>> {
+    let ForAllTenants { pool } = all;
     let rows = sqlx::query_scalar!(
         r#"
         SELECT l.account_id AS "id: AccountId"
@@ -161,7 +164,8 @@ pub async fn movable_across_tenants(pool: &PgPool, worker: WorkerId, limit: i64)
 ///
 /// # Errors
 /// If the database fails.
-pub async fn owned_by(pool: &PgPool, worker: WorkerId) -> Result<Vec<Claimed>> {
+pub async fn owned_by(all: ForAllTenants<'_>, worker: WorkerId) -> Result<Vec<Claimed>> {
+    let ForAllTenants { pool } = all;
     let rows = sqlx::query_as!(
         Claimed,
         r#"SELECT account_id AS "account: AccountId", epoch FROM leases WHERE owner = $1"#,
@@ -176,7 +180,8 @@ pub async fn owned_by(pool: &PgPool, worker: WorkerId) -> Result<Vec<Claimed>> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn release_across_tenants(pool: &PgPool, worker: WorkerId, accounts: &[AccountId]) -> Result<()> {
+pub async fn release(all: ForAllTenants<'_>, worker: WorkerId, accounts: &[AccountId]) -> Result<()> {
+    let ForAllTenants { pool } = all;
     let ids: Vec<uuid::Uuid> = accounts.iter().map(|a| a.0).collect();
     sqlx::query!(
         "UPDATE leases SET owner = NULL, released_at = now() WHERE owner = $1 AND account_id = ANY($2)",
@@ -193,7 +198,8 @@ pub async fn release_across_tenants(pool: &PgPool, worker: WorkerId, accounts: &
 ///
 /// # Errors
 /// If the database fails.
-pub async fn release_claims_across_tenants(pool: &PgPool, worker: WorkerId, claims: &[Claimed]) -> Result<()> {
+pub async fn release_claims(all: ForAllTenants<'_>, worker: WorkerId, claims: &[Claimed]) -> Result<()> {
+    let ForAllTenants { pool } = all;
     let ids: Vec<uuid::Uuid> = claims.iter().map(|claim| claim.account.0).collect();
     let epochs: Vec<i64> = claims.iter().map(|claim| claim.epoch).collect();
     sqlx::query!(
@@ -221,7 +227,8 @@ pub struct Lease {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn get_across_tenants(pool: &PgPool, account: AccountId) -> Result<Option<Lease>> {
+pub async fn get(all: ForAllTenants<'_>, account: AccountId) -> Result<Option<Lease>> {
+    let ForAllTenants { pool } = all;
     let lease = sqlx::query_as!(
         Lease,
         r#"SELECT epoch, owner AS "owner: WorkerId" FROM leases WHERE account_id = $1"#,
@@ -235,7 +242,8 @@ pub async fn get_across_tenants(pool: &PgPool, account: AccountId) -> Result<Opt
 ///
 /// # Errors
 /// If the database fails.
-pub async fn wanted_across_tenants(pool: &PgPool, account: AccountId) -> Result<bool> {
+pub async fn wanted(all: ForAllTenants<'_>, account: AccountId) -> Result<bool> {
+    let ForAllTenants { pool } = all;
     let wanted = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND wanted <> 'offline') AS "wanted!""#,
         account.0

@@ -1,11 +1,10 @@
 //! Marks messages of a run as handed over before a connection gets them. So an edit of the reminder, or a cancellation
 //! of the run, at the same time knows what was sent. A message that was canceled before is not handed over.
 
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::fence::Fence;
+use crate::scope::Under;
 use domain::id::MessageId;
 
 /// A message that may be handed over now.
@@ -21,7 +20,8 @@ pub struct Marked {
 ///
 /// # Errors
 /// `Fenced` under an old epoch; otherwise if the database fails. In both cases nothing may be handed over.
-pub async fn mark(pool: &PgPool, fence: Fence, messages: &[MessageId]) -> Result<Vec<Marked>> {
+pub async fn mark(under: Under<'_>, messages: &[MessageId]) -> Result<Vec<Marked>> {
+    let Under { pool, fence } = under;
     let ids: Vec<Uuid> = messages.iter().map(|message| message.0).collect();
     let row = sqlx::query!(
         r#"
@@ -55,7 +55,8 @@ pub async fn mark(pool: &PgPool, fence: Fence, messages: &[MessageId]) -> Result
 /// # Errors
 /// `Fenced` under an old epoch; otherwise if the database fails. Then the messages count as handed over, and are sent
 /// all the same.
-pub async fn unmark(pool: &PgPool, fence: Fence, messages: &[MessageId]) -> Result<()> {
+pub async fn unmark(under: Under<'_>, messages: &[MessageId]) -> Result<()> {
+    let Under { pool, fence } = under;
     let ids: Vec<Uuid> = messages.iter().map(|message| message.0).collect();
     let held = sqlx::query_scalar!(
         r#"

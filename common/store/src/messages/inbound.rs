@@ -6,6 +6,7 @@ use sqlx::PgPool;
 
 use crate::error::{Error, Result};
 use crate::fence::Fence;
+use crate::scope::Under;
 use domain::event::{Event, Kind, MessageReceived};
 use domain::id::AccountId;
 use process::telemetry::metrics;
@@ -63,7 +64,8 @@ impl Inbound {
 ///
 /// # Errors
 /// `Fenced` under an old epoch; otherwise if the database fails.
-pub async fn received(pool: &PgPool, fence: Fence, messages: &[Inbound]) -> Result<()> {
+pub async fn received(under: Under<'_>, messages: &[Inbound]) -> Result<()> {
+    let Under { pool, fence } = under;
     let data: Vec<Value> = messages.iter().map(|message| message.event(fence.account).data()).collect();
     let kind = Kind::MessageReceived.as_str();
     let step = trace::create(Destination::Events).account(fence.account).kind(kind).batch(messages.len());

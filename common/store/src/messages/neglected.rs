@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::error::Result;
 use crate::runs::correct::{self, Which};
+use crate::scope::ForAllTenants;
 
 /// The reason of an expired message.
 const EXPIRED: &str = "not sent before expires_at";
@@ -21,7 +22,8 @@ const EXPIRED: &str = "not sent before expires_at";
 ///
 /// # Errors
 /// If the database fails.
-pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+pub async fn expire_messages(all: ForAllTenants<'_>, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+    let ForAllTenants { pool: db } = all;
     let tenants = sqlx::query!(
         r#"
         WITH m AS (
@@ -59,7 +61,8 @@ pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<C
 ///
 /// # Errors
 /// If the database fails.
-pub async fn strand_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+pub async fn strand_runs(all: ForAllTenants<'_>, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+    let ForAllTenants { pool: db } = all;
     let tenants = sqlx::query!(
         r#"
         WITH m AS (

@@ -8,6 +8,7 @@ use sqlx::PgPool;
 use crate::error::{Error, Result};
 use crate::fence::Fence;
 use crate::runs::correct::{self, Which};
+use crate::scope::Under;
 use domain::event::{Event, Kind, MessageChanged};
 use domain::id::{AccountId, MessageId, RunId};
 use domain::message::State;
@@ -45,7 +46,8 @@ pub struct Waiting {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn waiting(pool: &PgPool, account: AccountId, busy: &[String], limit: i64) -> Result<Vec<Waiting>> {
+pub async fn waiting(under: Under<'_>, busy: &[String], limit: i64) -> Result<Vec<Waiting>> {
+    let Under { pool, fence: Fence { account, .. } } = under;
     let rows = sqlx::query_as!(
         Waiting,
         r#"
@@ -96,7 +98,8 @@ impl Outcome {
 ///
 /// # Errors
 /// `Fenced` under an old epoch; otherwise if the database fails. In both cases nothing was written.
-pub async fn finish(pool: &PgPool, fence: Fence, outcomes: &[Outcome]) -> Result<Vec<RunId>> {
+pub async fn finish(under: Under<'_>, outcomes: &[Outcome]) -> Result<Vec<RunId>> {
+    let Under { pool, fence } = under;
     let step = trace::settle(Destination::Outbox).account(fence.account).batch(outcomes.len());
     let finished = write_ends(pool, fence, outcomes, &step).await;
     step.heard(&finished);
@@ -159,7 +162,8 @@ async fn write_ends(pool: &PgPool, fence: Fence, outcomes: &[Outcome], step: &tr
 ///
 /// # Errors
 /// `Fenced` under an old epoch; otherwise if the database fails.
-pub async fn count_attempts(pool: &PgPool, fence: Fence, attempts: &[(MessageId, i32)]) -> Result<()> {
+pub async fn count_attempts(under: Under<'_>, attempts: &[(MessageId, i32)]) -> Result<()> {
+    let Under { pool, fence } = under;
     let (ids, counts): (Vec<uuid::Uuid>, Vec<i32>) = attempts.iter().map(|(id, count)| (id.0, *count)).unzip();
     let held = sqlx::query_scalar!(
         r#"
@@ -185,7 +189,8 @@ pub async fn count_attempts(pool: &PgPool, fence: Fence, attempts: &[(MessageId,
 ///
 /// # Errors
 /// If the database fails.
-pub async fn blamed(pool: &PgPool, account: AccountId, message: MessageId) -> Result<i32> {
+pub async fn blamed(under: Under<'_>, message: MessageId) -> Result<i32> {
+    let Under { pool, fence: Fence { account, .. } } = under;
     let blamed =
         sqlx::query_scalar!("SELECT blamed FROM messages WHERE account_id = $1 AND id = $2", account.0, message.0)
             .fetch_optional(pool)
@@ -198,7 +203,8 @@ pub async fn blamed(pool: &PgPool, account: AccountId, message: MessageId) -> Re
 ///
 /// # Errors
 /// `Fenced` under an old epoch; otherwise if the database fails.
-pub async fn blame(pool: &PgPool, fence: Fence, message: MessageId, before: i32) -> Result<i32> {
+pub async fn blame(under: Under<'_>, message: MessageId, before: i32) -> Result<i32> {
+    let Under { pool, fence } = under;
     let row = sqlx::query!(
         r#"
         WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
@@ -236,7 +242,8 @@ pub struct Receipt {
 ///
 /// # Errors
 /// `Fenced` under an old epoch; otherwise if the database fails.
-pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Result<Vec<RunId>> {
+pub async fn receipts(under: Under<'_>, receipts: &[Receipt]) -> Result<Vec<RunId>> {
+    let Under { pool, fence } = under;
     let ids: Vec<String> = receipts.iter().map(|r| r.whatsapp_id.clone()).collect();
     let read: Vec<bool> = receipts.iter().map(|r| r.read).collect();
     let at: Vec<DateTime<Utc>> = receipts.iter().map(|r| r.at).collect();

@@ -1,8 +1,7 @@
 //! Removes old messages that were sent or have ended.
 
-use sqlx::PgPool;
-
 use crate::error::Result;
+use crate::scope::ForAllTenants;
 
 /// Removes up to `limit` messages that were sent or have ended, and were accepted more than `days` days ago, or longer
 /// ago than their tenant keeps them. Returns how many. It looks at the oldest message of each account first, so that it
@@ -10,7 +9,8 @@ use crate::error::Result;
 ///
 /// # Errors
 /// If the database fails.
-pub async fn prune(db: &PgPool, days: i32, limit: i64) -> Result<u64> {
+pub async fn prune(all: ForAllTenants<'_>, days: i32, limit: i64) -> Result<u64> {
+    let ForAllTenants { pool: db } = all;
     let removed = sqlx::query!(
         "DELETE FROM messages WHERE id IN (
              SELECT m.id

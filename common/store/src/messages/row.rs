@@ -1,12 +1,12 @@
 //! Messages as a tenant sees them: accepting, reading, listing. The module `outbox` is about sending them.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
 use crate::accounts;
-use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::page::{self, Listed};
+use crate::scope::{Of, Within};
 use domain::account::Status;
 use domain::committed::Committed;
 use domain::conflict::Conflict;
@@ -77,13 +77,8 @@ pub struct Draft<'a> {
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such account, [`Conflict::NotConnected`] if the account will not come
 /// online without a new pairing, or never had a phone.
-pub async fn accept(
-    db: impl Into<Db<'_>>,
-    tenant: TenantId,
-    account: AccountId,
-    draft: &Draft<'_>,
-) -> Result<Committed<Message>> {
-    let mut db = db.into().acquire().await?;
+pub async fn accept(of: impl Into<Within<'_>>, account: AccountId, draft: &Draft<'_>) -> Result<Committed<Message>> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let message = MessageId::new();
     let step = trace::send(Destination::Outbox).tenant(tenant).account(account).message(&message);
     let row = insert(&mut db, tenant, account, message, draft, &step).await;
@@ -168,7 +163,8 @@ async fn insert(
 ///
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such message.
-pub async fn get(db: &PgPool, tenant: TenantId, message: MessageId) -> Result<Message> {
+pub async fn get(of: Of<'_>, message: MessageId) -> Result<Message> {
+    let Of { pool: db, tenant } = of;
     sqlx::query_as!(
         Message,
         r#"
@@ -191,7 +187,8 @@ pub async fn get(db: &PgPool, tenant: TenantId, message: MessageId) -> Result<Me
 ///
 /// # Errors
 /// If the database fails.
-pub async fn newest(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<Option<i64>> {
+pub async fn newest(of: Of<'_>, account: AccountId) -> Result<Option<i64>> {
+    let Of { pool: db, tenant } = of;
     let newest = sqlx::query_scalar!(
         "SELECT seq FROM messages WHERE tenant_id = $1 AND account_id = $2 ORDER BY seq DESC LIMIT 1",
         tenant.0,
@@ -205,14 +202,14 @@ pub async fn newest(db: &PgPool, tenant: TenantId, account: AccountId) -> Result
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such account.
 pub async fn list(
-    db: &PgPool,
-    tenant: TenantId,
+    of: Of<'_>,
     account: AccountId,
     state: Option<State>,
     before: Option<i64>,
     limit: i64,
 ) -> Result<Listed<Message, i64>> {
-    accounts::get(db, tenant, account).await?;
+    let Of { pool: db, tenant } = of;
+    accounts::get(of, account).await?;
     let found = sqlx::query!(
         r#"
         SELECT seq, octet_length(body)::bigint AS "bytes!" FROM messages

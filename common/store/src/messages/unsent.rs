@@ -4,13 +4,14 @@
 //! An account may have many queued messages. A request cancels a first part, and the scheduler's duty the rest. The
 //! rest is not sent meanwhile, since the outbox leaves it out.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::call_back::{Message, call_back};
 use crate::error::Result;
 use crate::reminders::pausing::lift;
 use crate::runs::supersede;
+use crate::scope::ForAllTenants;
 use domain::committed::Committed;
 use domain::id::{AccountId, TenantId};
 
@@ -96,7 +97,8 @@ pub(crate) async fn lock_of_other_phones(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn call_back_left(db: &PgPool, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+pub async fn call_back_left(all: ForAllTenants<'_>, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+    let ForAllTenants { pool: db } = all;
     let mut transaction = db.begin().await?;
     let left = sqlx::query_as!(
         Message,

@@ -5,11 +5,11 @@ pub(crate) mod notices;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use domain::id::{ReminderId, RunId, TenantId};
+use crate::scope::{ForAllTenants, Of};
+use domain::id::{ReminderId, RunId};
 use domain::run::notice::Kind;
 
 /// One notification.
@@ -38,12 +38,12 @@ pub struct Notification {
 /// # Errors
 /// If the database fails.
 pub async fn list(
-    db: &PgPool,
-    tenant: TenantId,
+    of: Of<'_>,
     unread: bool,
     before: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,
 ) -> Result<Vec<Notification>> {
+    let Of { pool: db, tenant } = of;
     let (at, id) = before.unzip();
     let notifications = sqlx::query_as!(
         Notification,
@@ -70,7 +70,8 @@ pub async fn list(
 ///
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such notification.
-pub async fn read(db: &PgPool, tenant: TenantId, notification: Uuid) -> Result<()> {
+pub async fn read(of: Of<'_>, notification: Uuid) -> Result<()> {
+    let Of { pool: db, tenant } = of;
     let read = sqlx::query!(
         "UPDATE notifications SET read_at = coalesce(read_at, now()) WHERE tenant_id = $1 AND id = $2",
         tenant.0,
@@ -85,7 +86,8 @@ pub async fn read(db: &PgPool, tenant: TenantId, notification: Uuid) -> Result<(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn read_all(db: &PgPool, tenant: TenantId) -> Result<u64> {
+pub async fn read_all(of: Of<'_>) -> Result<u64> {
+    let Of { pool: db, tenant } = of;
     let read =
         sqlx::query!("UPDATE notifications SET read_at = now() WHERE tenant_id = $1 AND read_at IS NULL", tenant.0);
     Ok(read.execute(db).await?.rows_affected())
@@ -95,7 +97,8 @@ pub async fn read_all(db: &PgPool, tenant: TenantId) -> Result<u64> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn prune(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
+pub async fn prune(all: ForAllTenants<'_>, age: Duration, limit: i64) -> Result<u64> {
+    let ForAllTenants { pool: db } = all;
     let removed = sqlx::query!(
         "DELETE FROM notifications WHERE id IN (
              SELECT id FROM notifications WHERE created_at < now() - make_interval(secs => $1) ORDER BY created_at LIMIT $2)",

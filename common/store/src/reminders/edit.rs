@@ -7,6 +7,7 @@ use super::row::{Plan, Reminder, Status, get, read, write_content};
 use super::wake::wake;
 use crate::error::{Error, Result};
 use crate::runs::supersede::{Locked, cancel_open};
+use crate::scope::{Of, Within};
 use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::id::{ReminderId, TenantId};
@@ -46,17 +47,13 @@ impl Reminder {
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such reminder; [`Error::Changed`] if its version is not the one that the
 /// plan expects.
-pub async fn rename(
-    db: &PgPool,
-    tenant: TenantId,
-    reminder: ReminderId,
-    plan: &Plan,
-) -> Result<Committed<Option<Reminder>>> {
+pub async fn rename(of: Of<'_>, reminder: ReminderId, plan: &Plan) -> Result<Committed<Option<Reminder>>> {
+    let Of { pool: db, tenant } = of;
     let mut transaction = db.begin().await?;
     sqlx::query!("SELECT id FROM reminders WHERE tenant_id = $1 AND id = $2 FOR UPDATE", tenant.0, reminder.0)
         .fetch_optional(&mut *transaction)
         .await?;
-    let stored = read(&mut *transaction, tenant, &[reminder.0]).await?.pop().ok_or(Error::NotFound)?;
+    let stored = read(Within::of(&mut transaction, tenant), &[reminder.0]).await?.pop().ok_or(Error::NotFound)?;
     expect(plan.expected, stored.version)?;
     if !stored.fires_as(plan) {
         return Ok(Committed::new(None));
@@ -75,7 +72,7 @@ pub async fn rename(
     .execute(&mut *transaction)
     .await?;
     // before the commit: an edit right after this one has a version of its own
-    let renamed = get(&mut *transaction, tenant, reminder).await?;
+    let renamed = get(Within::of(&mut transaction, tenant), reminder).await?;
     transaction.commit().await?;
     Ok(Committed::new(Some(renamed)).signal([tenant]))
 }
@@ -85,7 +82,8 @@ pub async fn rename(
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such reminder, or no such account; [`Error::Changed`] if its version is not
 /// the one that the plan expects.
-pub async fn update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<Committed<Reminder>> {
+pub async fn update(of: Of<'_>, reminder: ReminderId, plan: &Plan) -> Result<Committed<Reminder>> {
+    let Of { pool: db, tenant } = of;
     let updated = crate::retry::again(|| try_update(db, tenant, reminder, plan)).await?;
     Ok(Committed::new(updated).signal([tenant]))
 }
@@ -154,7 +152,7 @@ async fn try_update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
         .await?;
     write_content(&mut transaction, tenant, reminder, plan).await?;
     wake(&mut transaction).await?;
-    let updated = get(&mut *transaction, tenant, reminder).await?;
+    let updated = get(Within::of(&mut transaction, tenant), reminder).await?;
     transaction.commit().await?;
     Ok(updated)
 }
@@ -199,7 +197,8 @@ async fn rearm(transaction: &mut PgConnection, tenant: TenantId, reminder: Remin
 ///
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such reminder.
-pub async fn past(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Past> {
+pub async fn past(of: Of<'_>, reminder: ReminderId) -> Result<Past> {
+    let Of { pool: db, tenant } = of;
     read_past(&mut *db.acquire().await?, tenant, reminder).await
 }
 

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::due::{Next, next_after};
@@ -13,6 +13,7 @@ use super::timetable::{Timetable, timetable};
 use super::wake::wake;
 use crate::error::{Error, Result};
 use crate::events::Events;
+use crate::scope::Of;
 use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::event::{self, ReminderPaused, ReminderResumed};
@@ -46,7 +47,8 @@ impl Resting {
 ///
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such reminder; [`Error::Conflict`] if it has ended or failed.
-pub async fn pause(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Committed<()>> {
+pub async fn pause(of: Of<'_>, reminder: ReminderId) -> Result<Committed<()>> {
+    let Of { pool: db, tenant } = of;
     let mut transaction = db.begin().await?;
     let found = lock(&mut transaction, &[reminder.0], Some(tenant)).await?.pop().ok_or(Error::NotFound)?;
     let Some(state) = life::decide(found.state(), Event::Paused, Ahead::Nothing) else {
@@ -67,7 +69,8 @@ pub async fn pause(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Resul
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such reminder; [`Error::Conflict`] if it has ended, or is failed and has no
 /// computable next occurrence.
-pub async fn resume(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Committed<()>> {
+pub async fn resume(of: Of<'_>, reminder: ReminderId) -> Result<Committed<()>> {
+    let Of { pool: db, tenant } = of;
     let mut transaction = db.begin().await?;
     let found = lock(&mut transaction, &[reminder.0], Some(tenant)).await?.pop().ok_or(Error::NotFound)?;
     if found.status == Status::Active {

@@ -8,10 +8,10 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::wake::wake;
-use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::page::{self, Listed};
 use crate::runs::supersede::{Locked, cancel_open};
+use crate::scope::{Of, Within};
 use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::id::{AccountId, ReminderId, TenantId};
@@ -122,8 +122,8 @@ pub struct Plan {
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such account; [`Error::Conflict`] if a deleted reminder sent all that it
 /// would send a moment ago.
-pub async fn create(db: impl Into<Db<'_>>, tenant: TenantId, plan: &Plan) -> Result<Reminder> {
-    let mut db = db.into().acquire().await?;
+pub async fn create(of: impl Into<Within<'_>>, plan: &Plan) -> Result<Reminder> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let mut transaction = db.begin().await?;
     let next_fire_at = first_fire(&mut transaction, tenant, plan).await?;
     let reminder = ReminderId::new();
@@ -162,7 +162,7 @@ pub async fn create(db: impl Into<Db<'_>>, tenant: TenantId, plan: &Plan) -> Res
     write_content(&mut transaction, tenant, reminder, plan).await?;
     wake(&mut transaction).await?;
     transaction.commit().await?;
-    get(&mut *db, tenant, reminder).await
+    get(Within::of(&mut db, tenant), reminder).await
 }
 
 /// The first fire of a new reminder. An occurrence for which a deleted reminder has handed over the same texts does not
@@ -194,8 +194,8 @@ async fn first_fire(transaction: &mut PgConnection, tenant: TenantId, plan: &Pla
 ///
 /// # Errors
 /// If the database fails.
-pub async fn now(db: impl Into<Db<'_>>) -> Result<DateTime<Utc>> {
-    let mut db = db.into().acquire().await?;
+pub async fn now(of: impl Into<Within<'_>>) -> Result<DateTime<Utc>> {
+    let (mut db, _) = of.into().acquire().await?;
     Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut *db).await?)
 }
 
@@ -203,7 +203,8 @@ pub async fn now(db: impl Into<Db<'_>>) -> Result<DateTime<Utc>> {
 ///
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such reminder.
-pub async fn delete(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Committed<()>> {
+pub async fn delete(of: Of<'_>, reminder: ReminderId) -> Result<Committed<()>> {
+    let Of { pool: db, tenant } = of;
     crate::retry::again(|| try_delete(db, tenant, reminder)).await?;
     Ok(Committed::new(()).signal([tenant]))
 }
@@ -232,8 +233,8 @@ async fn try_delete(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Resu
 ///
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such reminder.
-pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, reminder: ReminderId) -> Result<Reminder> {
-    let found = read(db, tenant, &[reminder.0]).await?;
+pub async fn get(of: impl Into<Within<'_>>, reminder: ReminderId) -> Result<Reminder> {
+    let found = read(of, &[reminder.0]).await?;
     found.into_iter().next().ok_or(Error::NotFound)
 }
 
@@ -252,12 +253,8 @@ pub struct Filter {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list(
-    db: &PgPool,
-    tenant: TenantId,
-    filter: Filter,
-    limit: i64,
-) -> Result<Listed<Reminder, (DateTime<Utc>, Uuid)>> {
+pub async fn list(of: Of<'_>, filter: Filter, limit: i64) -> Result<Listed<Reminder, (DateTime<Utc>, Uuid)>> {
+    let Of { pool: db, tenant } = of;
     let (at, id) = filter.after.unzip();
     let found = sqlx::query!(
         r#"
@@ -282,11 +279,11 @@ pub async fn list(
     let fits = page::fit(found.iter().map(|row| row.bytes), limit);
     let next = page::next(&found, fits).map(|row| (row.created_at, row.id));
     let shown: Vec<Uuid> = found.iter().take(fits).map(|row| row.id).collect();
-    Ok(Listed { rows: read(db, tenant, &shown).await?, next })
+    Ok(Listed { rows: read(of, &shown).await?, next })
 }
 
-pub(super) async fn read(db: impl Into<Db<'_>>, tenant: TenantId, reminders: &[Uuid]) -> Result<Vec<Reminder>> {
-    let mut db = db.into().acquire().await?;
+pub(super) async fn read(of: impl Into<Within<'_>>, reminders: &[Uuid]) -> Result<Vec<Reminder>> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let reminders = sqlx::query_as!(
         Reminder,
         r#"

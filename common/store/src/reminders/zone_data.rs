@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::due::Due;
@@ -12,6 +12,7 @@ use super::timetable::{Timetable, timetable};
 use super::wake::wake;
 use crate::error::Result;
 use crate::events::Events;
+use crate::scope::ForAllTenants;
 use domain::committed::Committed;
 use domain::event::{Event, ReminderRescheduled};
 use domain::id::{AccountId, ReminderId, TenantId};
@@ -42,7 +43,8 @@ struct Planned {
 ///
 /// # Errors
 /// If the database fails. Then nothing has changed.
-pub async fn refresh_zone_data(db: &PgPool, version: &str, limit: i64) -> Result<Committed<Refreshed>> {
+pub async fn refresh_zone_data(all: ForAllTenants<'_>, version: &str, limit: i64) -> Result<Committed<Refreshed>> {
+    let ForAllTenants { pool: db } = all;
     let mut transaction = db.begin().await?;
     let planned = lock_outdated(&mut transaction, version, limit).await?;
     let mut refreshed = Refreshed { seen: planned.len(), moved: Vec::new() };

@@ -1,19 +1,19 @@
 //! Decisions of people about runs: resume a paused run, cancel a run, clear the history.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection};
 
 use super::ends::ended;
 use super::expand::unable;
 use super::history::Filter;
 use super::supersede::{cancel_messages, finish_targets};
 use super::targets::tallies;
-use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::messages::call_back;
 use crate::reminders::pausing::lift;
 use crate::retry::TRIES;
+use crate::scope::{Of, Within};
 use domain::account;
 use domain::committed::Committed;
 use domain::conflict::Conflict;
@@ -68,8 +68,8 @@ async fn lock(transaction: &mut PgConnection, tenant: TenantId, run: RunId) -> R
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such run; [`Error::Conflict`] if it is not paused, its reminder or its
 /// account is deleted, or the delivery window is closed now; [`Conflict::NotConnected`] if its account has no phone.
-pub async fn resume(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Result<Committed<Resumed>> {
-    let mut db = db.into().acquire().await?;
+pub async fn resume(of: impl Into<Within<'_>>, run: RunId) -> Result<Committed<Resumed>> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let mut transaction = db.begin().await?;
     let found = lock(&mut transaction, tenant, run).await?;
     let Some(step) = machine::decide(found.status, Event::Resumed, false) else {
@@ -146,8 +146,8 @@ pub struct Canceled {
 ///
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such run; [`Error::Conflict`] if it is over.
-pub async fn cancel(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Result<Committed<Canceled>> {
-    let mut db = db.into().acquire().await?;
+pub async fn cancel(of: impl Into<Within<'_>>, run: RunId) -> Result<Committed<Canceled>> {
+    let (mut db, tenant) = of.into().acquire().await?;
     for _ in 1..TRIES {
         match try_cancel(&mut db, tenant, run).await {
             Err(error) if error.is_deadlock() => {}
@@ -241,7 +241,8 @@ fn canceled(tally: Tally, left: i64) -> String {
 ///
 /// # Errors
 /// If the database fails. A part may be removed then.
-pub async fn clear(db: &PgPool, tenant: TenantId, filter: Filter) -> Result<u64> {
+pub async fn clear(of: Of<'_>, filter: Filter) -> Result<u64> {
+    let Of { pool: db, tenant } = of;
     let mut cleared = 0;
     loop {
         let removed = sqlx::query!(

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::messages::of_run::{self, Queued};
 use crate::notifications::notices::{About, Notices};
+use crate::scope::ForAllTenants;
 use domain::account;
 use domain::committed::Committed;
 use domain::event::{self, RunChanged};
@@ -93,7 +94,8 @@ enum Plan {
 ///
 /// # Errors
 /// If the database fails. Then the run is still pending.
-pub async fn expand_run(db: &PgPool, run: RunId) -> Result<Committed<Expansion>> {
+pub async fn expand_run(all: ForAllTenants<'_>, run: RunId) -> Result<Committed<Expansion>> {
+    let ForAllTenants { pool: db } = all;
     let step = trace::process(Destination::Runs, None).message(&run);
     let expansion = expand(db, run, &step).await;
     step.heard(&expansion);
@@ -137,7 +139,8 @@ async fn expand(db: &PgPool, run: RunId, step: &Step) -> Result<Expansion> {
 ///
 /// # Errors
 /// If the database fails. Then the runs are still pending.
-pub async fn give_up_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+pub async fn give_up_runs(all: ForAllTenants<'_>, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+    let ForAllTenants { pool: db } = all;
     let mut transaction = db.begin().await?;
     let stuck = sqlx::query_scalar!(
         r#"

@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::page;
 use crate::reminders::due::{Due, Next, disarm, lock_due, rearm, sort};
 use crate::reminders::zone_data;
+use crate::scope::ForAllTenants;
 
 /// An occurrence that was just fired.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +49,8 @@ pub struct Firing {
 ///
 /// # Errors
 /// If the database fails. Then nothing is fired.
-pub async fn fire_due(db: &PgPool, limit: i64) -> Result<Committed<Firing>> {
+pub async fn fire_due(all: ForAllTenants<'_>, limit: i64) -> Result<Committed<Firing>> {
+    let ForAllTenants { pool: db } = all;
     let step = trace::write(Destination::Runs);
     let firing = fire(db, limit, &step).await;
     step.heard(&firing);
@@ -91,7 +93,8 @@ async fn fire(db: &PgPool, limit: i64, step: &trace::Step) -> Result<Committed<F
 ///
 /// # Errors
 /// If the database fails.
-pub async fn next_due_in(db: &PgPool) -> Result<Option<Duration>> {
+pub async fn next_due_in(all: ForAllTenants<'_>) -> Result<Option<Duration>> {
+    let ForAllTenants { pool: db } = all;
     let seconds = sqlx::query_scalar!(
         r#"SELECT extract(epoch FROM min(next_fire_at) - clock_timestamp())::double precision FROM reminders
            WHERE next_fire_at IS NOT NULL"#

@@ -1,12 +1,11 @@
 //! Runs as a tenant sees them: the history of reminders. It stays when a reminder is deleted.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::db::Db;
 use crate::error::{Error, Result};
-use domain::id::{AccountId, ReminderId, RunId, TenantId};
+use crate::scope::{Of, Within};
+use domain::id::{AccountId, ReminderId, RunId};
 use domain::run::{Status, TargetState};
 
 /// One firing of a reminder.
@@ -74,15 +73,17 @@ pub struct Filter {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list(db: &PgPool, tenant: TenantId, filter: Filter, limit: i64) -> Result<Vec<Run>> {
-    read(db, tenant, None, filter, limit).await
+pub async fn list(of: Of<'_>, filter: Filter, limit: i64) -> Result<Vec<Run>> {
+    let Of { pool: _db, tenant: _ } = of;
+    read(of, None, filter, limit).await
 }
 
 /// Checks that the tenant has this reminder.
 ///
 /// # Errors
 /// [`Error::NotFound`] if it has not.
-pub async fn reminder_is_there(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<()> {
+pub async fn reminder_is_there(of: Of<'_>, reminder: ReminderId) -> Result<()> {
+    let Of { pool: db, tenant } = of;
     let known = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM reminders WHERE tenant_id = $1 AND id = $2) AS "known!""#,
         tenant.0,
@@ -91,14 +92,8 @@ pub async fn reminder_is_there(db: &PgPool, tenant: TenantId, reminder: Reminder
     if known.fetch_one(db).await? { Ok(()) } else { Err(Error::NotFound) }
 }
 
-async fn read(
-    db: impl Into<Db<'_>>,
-    tenant: TenantId,
-    run: Option<RunId>,
-    filter: Filter,
-    limit: i64,
-) -> Result<Vec<Run>> {
-    let mut db = db.into().acquire().await?;
+async fn read(of: impl Into<Within<'_>>, run: Option<RunId>, filter: Filter, limit: i64) -> Result<Vec<Run>> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let (at, id) = filter.before.unzip();
     let runs = sqlx::query_as!(
         Run,
@@ -134,9 +129,10 @@ async fn read(
 ///
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such run.
-pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Result<(Run, Vec<String>, Vec<Target>)> {
-    let mut db = db.into().acquire().await?;
-    let found = read(&mut *db, tenant, Some(run), Filter::default(), 1).await?.pop().ok_or(Error::NotFound)?;
+pub async fn get(of: impl Into<Within<'_>>, run: RunId) -> Result<(Run, Vec<String>, Vec<Target>)> {
+    let (mut db, tenant) = of.into().acquire().await?;
+    let found =
+        read(Within::of(&mut db, tenant), Some(run), Filter::default(), 1).await?.pop().ok_or(Error::NotFound)?;
     let texts = sqlx::query_scalar!("SELECT bodies FROM runs WHERE tenant_id = $1 AND id = $2", tenant.0, run.0)
         .fetch_optional(&mut *db)
         .await?

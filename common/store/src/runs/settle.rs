@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::correct::{Which, correct};
@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::events::Events;
 use crate::notifications::notices::{About, Notices};
 use crate::reminders::pausing::{CutOff, lift, lock_all, rest};
+use crate::scope::ForAllTenants;
 use domain::committed::Committed;
 use domain::event::{self, RunChanged, RunProgress};
 use domain::id::{AccountId, ReminderId, RunId, TenantId};
@@ -69,7 +70,8 @@ struct Target {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn unsettled_runs(db: &PgPool, limit: i64) -> Result<Vec<RunId>> {
+pub async fn unsettled_runs(all: ForAllTenants<'_>, limit: i64) -> Result<Vec<RunId>> {
+    let ForAllTenants { pool: db } = all;
     let runs = sqlx::query_scalar!(
         r#"
         SELECT r.id AS "id: RunId" FROM runs r
@@ -98,7 +100,8 @@ pub async fn unsettled_runs(db: &PgPool, limit: i64) -> Result<Vec<RunId>> {
 ///
 /// # Errors
 /// If the database fails. Then nothing is settled.
-pub async fn settle_runs(db: &PgPool, runs: &[RunId]) -> Result<Committed<Vec<Settled>>> {
+pub async fn settle_runs(all: ForAllTenants<'_>, runs: &[RunId]) -> Result<Committed<Vec<Settled>>> {
+    let ForAllTenants { pool: db } = all;
     let mut transaction = db.begin().await?;
     let running = lock_runs(&mut transaction, runs).await?;
     let settled = settle(transaction, &running).await?;

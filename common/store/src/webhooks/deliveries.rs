@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection};
 
 use crate::audit::Operator;
-use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::scope::{Of, Within};
 use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::id::{AccountId, DeliveryId, TenantId, WebhookId};
@@ -52,7 +52,8 @@ pub struct Delivery {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn newest(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<Option<i64>> {
+pub async fn newest(of: Of<'_>, webhook: WebhookId) -> Result<Option<i64>> {
+    let Of { pool: db, tenant } = of;
     let newest = sqlx::query_scalar!(
         "SELECT seq FROM webhook_deliveries WHERE tenant_id = $1 AND webhook_id = $2 ORDER BY seq DESC LIMIT 1",
         tenant.0,
@@ -66,14 +67,14 @@ pub async fn newest(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such webhook.
 pub async fn list(
-    db: &PgPool,
-    tenant: TenantId,
+    of: Of<'_>,
     webhook: WebhookId,
     state: Option<State>,
     before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<Delivery>> {
-    super::get(db, tenant, webhook).await?;
+    let Of { pool: db, tenant } = of;
+    super::get(of, webhook).await?;
     let deliveries = sqlx::query_as!(
         Delivery,
         r#"
@@ -100,13 +101,8 @@ pub async fn list(
 ///
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such delivery at this webhook.
-pub async fn get(
-    db: impl Into<Db<'_>>,
-    tenant: TenantId,
-    webhook: WebhookId,
-    delivery: DeliveryId,
-) -> Result<Delivery> {
-    let mut db = db.into().acquire().await?;
+pub async fn get(of: impl Into<Within<'_>>, webhook: WebhookId, delivery: DeliveryId) -> Result<Delivery> {
+    let (mut db, tenant) = of.into().acquire().await?;
     sqlx::query_as!(
         Delivery,
         r#"
@@ -129,9 +125,9 @@ pub async fn get(
 ///
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such webhook, [`Error::Conflict`] if it is disabled.
-pub async fn test(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) -> Result<Committed<Delivery>> {
-    let mut db = db.into().acquire().await?;
-    if !super::get(&mut *db, tenant, webhook).await?.enabled {
+pub async fn test(of: impl Into<Within<'_>>, webhook: WebhookId) -> Result<Committed<Delivery>> {
+    let (mut db, tenant) = of.into().acquire().await?;
+    if !super::get(Within::of(&mut db, tenant), webhook).await?.enabled {
         return Err(Conflict::WebhookDisabled.into());
     }
     let delivery = DeliveryId::new();
@@ -148,20 +144,15 @@ pub async fn test(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) -
     )
     .execute(&mut *db)
     .await?;
-    Ok(Committed::new(get(&mut *db, tenant, webhook, delivery).await?).signal([tenant]))
+    Ok(Committed::new(get(Within::of(&mut db, tenant), webhook, delivery).await?).signal([tenant]))
 }
 
 /// Queues a delivery for an immediate attempt, and resets its attempts.
 ///
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such delivery at this webhook, [`Error::Conflict`] if it was delivered.
-pub async fn retry(
-    db: impl Into<Db<'_>>,
-    tenant: TenantId,
-    webhook: WebhookId,
-    delivery: DeliveryId,
-) -> Result<Committed<Delivery>> {
-    let mut db = db.into().acquire().await?;
+pub async fn retry(of: impl Into<Within<'_>>, webhook: WebhookId, delivery: DeliveryId) -> Result<Committed<Delivery>> {
+    let (mut db, tenant) = of.into().acquire().await?;
     sqlx::query!(
         "WITH again AS (
              UPDATE webhook_deliveries
@@ -174,7 +165,7 @@ pub async fn retry(
     )
     .execute(&mut *db)
     .await?;
-    let delivery = get(&mut *db, tenant, webhook, delivery).await?;
+    let delivery = get(Within::of(&mut db, tenant), webhook, delivery).await?;
     match delivery.state {
         State::Delivered => Err(Conflict::AlreadyDelivered.into()),
         State::Pending | State::Failed => Ok(Committed::new(delivery).signal([tenant])),
@@ -205,14 +196,13 @@ pub struct Replayed {
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such webhook, [`Error::Conflict`] if it is disabled.
 pub async fn replay(
-    db: impl Into<Db<'_>>,
-    tenant: TenantId,
+    of: impl Into<Within<'_>>,
     webhook: WebhookId,
     stretch: Stretch,
     operator: Operator,
 ) -> Result<Committed<Replayed>> {
-    let mut db = db.into().acquire().await?;
-    if !super::get(&mut *db, tenant, webhook).await?.enabled {
+    let (mut db, tenant) = of.into().acquire().await?;
+    if !super::get(Within::of(&mut db, tenant), webhook).await?.enabled {
         return Err(Conflict::WebhookDisabled.into());
     }
     let mut transaction = db.begin().await?;

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use sqlx::{PgConnection, PgPool};
-
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::interval::interval;
+use crate::scope::{Of, Within};
 use domain::event::{Event, WebhookDisabled};
-use domain::id::{DeliveryId, TenantId, WebhookId};
+use domain::id::{DeliveryId, WebhookId};
 use domain::webhook::retry::{self, Verdict};
 
 /// Records a 2xx answer: the delivery has ended, and its data is erased. If the receiver was down for long, the same
@@ -17,12 +16,8 @@ use domain::webhook::retry::{self, Verdict};
 ///
 /// # Errors
 /// If the database fails. Then the delivery stays pending and is posted again.
-pub async fn delivered(
-    db: &PgPool,
-    tenant: TenantId,
-    delivery: DeliveryId,
-    status: u16,
-) -> Result<Option<(f64, Option<i64>)>> {
+pub async fn delivered(of: Of<'_>, delivery: DeliveryId, status: u16) -> Result<Option<(f64, Option<i64>)>> {
+    let Of { pool: db, tenant } = of;
     let row = sqlx::query!(
         r#"
         WITH done AS (
@@ -62,13 +57,13 @@ pub async fn delivered(
 /// # Errors
 /// If the database fails. Then the delivery does not change.
 pub async fn failed(
-    db: &PgPool,
-    tenant: TenantId,
+    of: Of<'_>,
     (delivery, attempts): (DeliveryId, i32),
     (status, error): (Option<u16>, &str),
     verdict: Verdict,
     counts: bool,
 ) -> Result<Option<i64>> {
+    let Of { pool: db, tenant } = of;
     let version = sqlx::query_scalar!(
         r#"
         WITH done AS (
@@ -109,7 +104,8 @@ pub async fn failed(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn try_one(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<()> {
+pub async fn try_one(of: Of<'_>, webhook: WebhookId) -> Result<()> {
+    let Of { pool: db, tenant } = of;
     sqlx::query!(
         "UPDATE webhook_deliveries SET next_attempt_at = now() WHERE state = 'pending' AND id = (
              SELECT id FROM webhook_deliveries WHERE tenant_id = $1 AND webhook_id = $2 AND state = 'pending'
@@ -126,14 +122,15 @@ pub async fn try_one(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Resul
 ///
 /// # Errors
 /// If the database fails.
-pub async fn try_at_once(connection: &mut PgConnection, tenant: TenantId, webhook: WebhookId) -> Result<()> {
+pub async fn try_at_once(of: impl Into<Within<'_>>, webhook: WebhookId) -> Result<()> {
+    let (mut db, tenant) = of.into().acquire().await?;
     sqlx::query!(
         "UPDATE webhook_deliveries SET next_attempt_at = now()
          WHERE tenant_id = $1 AND webhook_id = $2 AND state = 'pending' AND next_attempt_at > now()",
         tenant.0,
         webhook.0
     )
-    .execute(connection)
+    .execute(&mut *db)
     .await?;
     Ok(())
 }
@@ -143,13 +140,8 @@ pub async fn try_at_once(connection: &mut PgConnection, tenant: TenantId, webhoo
 ///
 /// # Errors
 /// If the database fails.
-pub async fn disable(
-    db: &PgPool,
-    tenant: TenantId,
-    webhook: WebhookId,
-    reason: &str,
-    failing_for: Duration,
-) -> Result<bool> {
+pub async fn disable(of: Of<'_>, webhook: WebhookId, reason: &str, failing_for: Duration) -> Result<bool> {
+    let Of { pool: db, tenant } = of;
     let mut transaction = db.begin().await?;
     let disabled = sqlx::query!(
         "UPDATE webhooks SET enabled = false, disabled_reason = $3, updated_at = now()

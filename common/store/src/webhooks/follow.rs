@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::error::Result;
 use crate::events::{Cursor, Happened, Recorded};
+use crate::scope::{ForAllTenants, Of};
 use domain::id::{AccountId, DeliveryId, TenantId, WebhookId, WorkerId};
 use domain::webhook::{self, TEST};
 
@@ -59,7 +59,8 @@ pub struct Due {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn claim_across_tenants(db: &PgPool, worker: WorkerId, limit: i64) -> Result<Vec<(TenantId, WebhookId)>> {
+pub async fn claim(all: ForAllTenants<'_>, worker: WorkerId, limit: i64) -> Result<Vec<(TenantId, WebhookId)>> {
+    let ForAllTenants { pool: db } = all;
     let rows = sqlx::query!(
         r#"
         WITH seen AS MATERIALIZED (
@@ -87,7 +88,8 @@ pub async fn claim_across_tenants(db: &PgPool, worker: WorkerId, limit: i64) -> 
 ///
 /// # Errors
 /// If the database fails. Then others wait until the worker has stopped or its heartbeat is too old.
-pub async fn release_across_tenants(db: &PgPool, worker: WorkerId) -> Result<()> {
+pub async fn release(all: ForAllTenants<'_>, worker: WorkerId) -> Result<()> {
+    let ForAllTenants { pool: db } = all;
     sqlx::query!("UPDATE webhooks SET owner = NULL WHERE owner = $1", worker.0).execute(db).await?;
     Ok(())
 }
@@ -96,7 +98,8 @@ pub async fn release_across_tenants(db: &PgPool, worker: WorkerId) -> Result<()>
 ///
 /// # Errors
 /// If the database fails.
-pub async fn backlog_across_tenants(db: &PgPool, worker: WorkerId) -> Result<i64> {
+pub async fn backlog(all: ForAllTenants<'_>, worker: WorkerId) -> Result<i64> {
+    let ForAllTenants { pool: db } = all;
     let count = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM webhook_deliveries d JOIN webhooks h ON h.id = d.webhook_id
            WHERE h.owner = $1 AND h.enabled AND d.state = 'pending'"#,
@@ -112,13 +115,8 @@ pub async fn backlog_across_tenants(db: &PgPool, worker: WorkerId) -> Result<i64
 ///
 /// # Errors
 /// If the database fails.
-pub async fn held(
-    db: &PgPool,
-    tenant: TenantId,
-    webhook: WebhookId,
-    worker: WorkerId,
-    limit: i64,
-) -> Result<Option<Held>> {
+pub async fn held(of: Of<'_>, webhook: WebhookId, worker: WorkerId, limit: i64) -> Result<Option<Held>> {
+    let Of { pool: db, tenant } = of;
     let row = sqlx::query!(
         r#"
         SELECT url, kinds, secret, CASE WHEN previous_secret_until > now() THEN previous_secret END AS previous_secret,
@@ -153,7 +151,8 @@ pub async fn held(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn version(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<Option<i64>> {
+pub async fn version(of: Of<'_>, webhook: WebhookId) -> Result<Option<i64>> {
+    let Of { pool: db, tenant } = of;
     let version =
         sqlx::query_scalar!("SELECT version FROM webhooks WHERE tenant_id = $1 AND id = $2", tenant.0, webhook.0)
             .fetch_optional(db)
@@ -168,13 +167,13 @@ pub async fn version(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Resul
 /// # Errors
 /// If the database fails.
 pub async fn take(
-    db: &PgPool,
-    tenant: TenantId,
+    of: Of<'_>,
     (webhook, worker): (WebhookId, WorkerId),
     held: &Held,
     events: Vec<Recorded>,
     passed_max: i64,
 ) -> Result<bool> {
+    let Of { pool: db, tenant } = of;
     let Some(last) = events.last().map(|event| event.cursor) else { return Ok(false) };
     let carried: Vec<Recorded> =
         events.into_iter().filter(|event| webhook::carries(&held.kinds, &event.kind)).collect();
@@ -236,12 +235,8 @@ pub async fn take(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn due(
-    db: &PgPool,
-    tenant: TenantId,
-    webhook: WebhookId,
-    limit: i64,
-) -> Result<(Vec<Due>, Option<Duration>)> {
+pub async fn due(of: Of<'_>, webhook: WebhookId, limit: i64) -> Result<(Vec<Due>, Option<Duration>)> {
+    let Of { pool: db, tenant } = of;
     let rows = sqlx::query!(
         r#"
         SELECT id AS "id: DeliveryId", lane, attempts, extract(epoch FROM now() - created_at)::float8 AS "age!", event_txid,

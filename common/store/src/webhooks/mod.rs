@@ -2,12 +2,12 @@
 //! [`ends`] that of the worker.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection};
 
 use crate::audit::{self, About, Entry, Operator};
-use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::events;
+use crate::scope::{Of, Within};
 use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::id::{TenantId, WebhookId};
@@ -65,15 +65,14 @@ pub struct Change {
 /// # Errors
 /// [`Error::Conflict`] if the tenant has [`MAX_PER_TENANT`] already.
 pub async fn create(
-    db: impl Into<Db<'_>>,
-    tenant: TenantId,
+    of: impl Into<Within<'_>>,
     url: &str,
     kinds: &[String],
     operator: Operator,
 ) -> Result<(Webhook, String)> {
-    let mut db = db.into().acquire().await?;
+    let (mut db, tenant) = of.into().acquire().await?;
     let secret = signature::generate();
-    let cursor = events::end(&mut *db, tenant).await?;
+    let cursor = events::end(Within::of(&mut db, tenant)).await?;
     let mut transaction = db.begin().await?;
     // one transaction at a time, so that the count below is right; events and accounts can still be written
     sqlx::query!("SELECT id FROM tenants WHERE id = $1 FOR NO KEY UPDATE", tenant.0)
@@ -109,12 +108,8 @@ pub async fn create(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list(
-    db: &PgPool,
-    tenant: TenantId,
-    after: Option<(DateTime<Utc>, uuid::Uuid)>,
-    limit: i64,
-) -> Result<Vec<Webhook>> {
+pub async fn list(of: Of<'_>, after: Option<(DateTime<Utc>, uuid::Uuid)>, limit: i64) -> Result<Vec<Webhook>> {
+    let Of { pool: db, tenant } = of;
     let (at, id) = after.unzip();
     let webhooks = sqlx::query_as!(
         Webhook,
@@ -138,8 +133,8 @@ pub async fn list(
 ///
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such webhook.
-pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) -> Result<Webhook> {
-    let mut db = db.into().acquire().await?;
+pub async fn get(of: impl Into<Within<'_>>, webhook: WebhookId) -> Result<Webhook> {
+    let (mut db, tenant) = of.into().acquire().await?;
     sqlx::query_as!(
         Webhook,
         r#"
@@ -158,13 +153,8 @@ pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) ->
 ///
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such webhook.
-pub async fn change(
-    db: &PgPool,
-    tenant: TenantId,
-    webhook: WebhookId,
-    change: &Change,
-    operator: Operator,
-) -> Result<Committed<Webhook>> {
+pub async fn change(of: Of<'_>, webhook: WebhookId, change: &Change, operator: Operator) -> Result<Committed<Webhook>> {
+    let Of { pool: db, tenant } = of;
     let mut transaction = db.begin().await?;
     let anew = change.enabled == Some(true) || change.url.is_some();
     let changed = sqlx::query_as!(
@@ -189,7 +179,7 @@ pub async fn change(
     .await?
     .ok_or(Error::NotFound)?;
     if anew {
-        ends::try_at_once(&mut transaction, tenant, webhook).await?;
+        ends::try_at_once(Within::of(&mut transaction, tenant), webhook).await?;
     }
     noted(&mut transaction, tenant, webhook, operator, "change").await;
     transaction.commit().await?;
@@ -201,12 +191,11 @@ pub async fn change(
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such webhook.
 pub async fn rotate_secret(
-    db: impl Into<Db<'_>>,
-    tenant: TenantId,
+    of: impl Into<Within<'_>>,
     webhook: WebhookId,
     operator: Operator,
 ) -> Result<(Webhook, String)> {
-    let mut db = db.into().acquire().await?;
+    let (mut db, tenant) = of.into().acquire().await?;
     let secret = signature::generate();
     let mut transaction = db.begin().await?;
     let webhook = sqlx::query_as!(
@@ -234,7 +223,8 @@ pub async fn rotate_secret(
 ///
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such webhook.
-pub async fn delete(db: &PgPool, tenant: TenantId, webhook: WebhookId, operator: Operator) -> Result<()> {
+pub async fn delete(of: Of<'_>, webhook: WebhookId, operator: Operator) -> Result<()> {
+    let Of { pool: db, tenant } = of;
     let mut transaction = db.begin().await?;
     let gone = sqlx::query!("DELETE FROM webhooks WHERE tenant_id = $1 AND id = $2", tenant.0, webhook.0);
     if gone.execute(&mut *transaction).await?.rows_affected() == 0 {

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
-
 use crate::error::Result;
+use crate::scope::ForAllTenants;
 
 /// Fails up to `limit` deliveries that have been due for `age` but could not be tried, for example because their
 /// webhook is disabled. Returns how many.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn fail_left_deliveries(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
+pub async fn fail_left_deliveries(all: ForAllTenants<'_>, age: Duration, limit: i64) -> Result<u64> {
+    let ForAllTenants { pool: db } = all;
     let failed = sqlx::query!(
         "UPDATE webhook_deliveries SET state = 'failed', last_error = 'expired', finished_at = now()
          WHERE state = 'pending' AND id IN (
@@ -30,7 +30,8 @@ pub async fn fail_left_deliveries(db: &PgPool, age: Duration, limit: i64) -> Res
 ///
 /// # Errors
 /// If the database fails.
-pub async fn prune_deliveries(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
+pub async fn prune_deliveries(all: ForAllTenants<'_>, age: Duration, limit: i64) -> Result<u64> {
+    let ForAllTenants { pool: db } = all;
     let removed = sqlx::query!(
         "DELETE FROM webhook_deliveries WHERE id IN (
              SELECT id FROM webhook_deliveries
@@ -47,7 +48,8 @@ pub async fn prune_deliveries(db: &PgPool, age: Duration, limit: i64) -> Result<
 ///
 /// # Errors
 /// If the database fails.
-pub async fn erase_old_secrets(db: &PgPool, limit: i64) -> Result<u64> {
+pub async fn erase_old_secrets(all: ForAllTenants<'_>, limit: i64) -> Result<u64> {
+    let ForAllTenants { pool: db } = all;
     let erased = sqlx::query!(
         "UPDATE webhooks SET previous_secret = NULL, previous_secret_until = NULL WHERE id IN (
              SELECT id FROM webhooks WHERE previous_secret_until < now() LIMIT $1 FOR UPDATE SKIP LOCKED)",

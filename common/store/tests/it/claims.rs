@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use domain::id::{AccountId, WorkerId};
 use sqlx::PgPool;
 use store::leases::{self, Claimed};
-use store::{Error, Fence, session, workers};
+use store::{Error, Fence, Store, session, workers};
 
 const STALE: Duration = Duration::from_secs(15);
 
@@ -36,7 +36,8 @@ async fn worker(pool: &PgPool) -> WorkerId {
 }
 
 async fn claim(pool: &PgPool, worker: WorkerId, account: AccountId) -> Option<i64> {
-    let claimed = leases::claim_across_tenants(pool, worker, &[account], false).await.unwrap();
+    let store = Store::from(pool.clone());
+    let claimed = leases::claim(store.for_all_tenants(), worker, &[account], false).await.unwrap();
     claimed.first().map(|claim| claim.claimed.epoch)
 }
 
@@ -64,6 +65,7 @@ async fn somebody_waits(pool: &PgPool) {
 /// R02: nobody takes an account from an owner whose heartbeat is fresh, and anybody from one whose heartbeat is stale.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_claim_is_refused_while_the_owner_is_seen(pool: PgPool) {
+    let store = Store::from(pool.clone());
     let account = accounts(&pool, 1).await[0];
     let (owner, other) = (worker(&pool).await, worker(&pool).await);
     assert_eq!(claim(&pool, owner, account).await, Some(1));
@@ -71,7 +73,7 @@ async fn a_claim_is_refused_while_the_owner_is_seen(pool: PgPool) {
     silent(&pool, owner, STALE.as_secs_f64() - 5.0).await;
     assert_eq!(claim(&pool, other, account).await, None);
     assert_eq!(
-        leases::get_across_tenants(&pool, account).await.unwrap().map(|lease| lease.epoch),
+        leases::get(store.for_all_tenants(), account).await.unwrap().map(|lease| lease.epoch),
         Some(1),
         "a refused claim leaves no trace"
     );
@@ -82,26 +84,28 @@ async fn a_claim_is_refused_while_the_owner_is_seen(pool: PgPool) {
 /// R02: in a young Redis no heartbeat is too old: only what was given back may be claimed.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_silent_owner_is_left_alone_where_heartbeats_do_not_count(pool: PgPool) {
+    let store = Store::from(pool.clone());
     let account = accounts(&pool, 1).await[0];
     let (owner, other) = (worker(&pool).await, worker(&pool).await);
     assert_eq!(claim(&pool, owner, account).await, Some(1));
     silent(&pool, owner, 10_000.0).await;
-    let claimed = leases::claim_across_tenants(&pool, other, &[account], true).await.unwrap();
+    let claimed = leases::claim(store.for_all_tenants(), other, &[account], true).await.unwrap();
     assert_eq!(claimed, []);
-    leases::release_across_tenants(&pool, owner, &[account]).await.unwrap();
-    let claimed = leases::claim_across_tenants(&pool, other, &[account], true).await.unwrap();
+    leases::release(store.for_all_tenants(), owner, &[account]).await.unwrap();
+    let claimed = leases::claim(store.for_all_tenants(), other, &[account], true).await.unwrap();
     assert_eq!(claimed.iter().map(|claim| claim.claimed).collect::<Vec<_>>(), [Claimed { account, epoch: 2 }]);
 }
 
 /// R61: what was given back, by release or by a stop in order, may be claimed at once.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_was_given_back_is_claimed_at_once(pool: PgPool) {
+    let store = Store::from(pool.clone());
     let account = accounts(&pool, 1).await[0];
     let (owner, other, third) = (worker(&pool).await, worker(&pool).await, worker(&pool).await);
     assert_eq!(claim(&pool, owner, account).await, Some(1));
-    leases::release_across_tenants(&pool, other, &[account]).await.unwrap();
+    leases::release(store.for_all_tenants(), other, &[account]).await.unwrap();
     assert_eq!(claim(&pool, other, account).await, None, "another's release gives nothing back");
-    leases::release_across_tenants(&pool, owner, &[account]).await.unwrap();
+    leases::release(store.for_all_tenants(), owner, &[account]).await.unwrap();
     assert_eq!(claim(&pool, other, account).await, Some(2));
     workers::stopped(&pool, other).await.unwrap();
     assert_eq!(claim(&pool, third, account).await, Some(3));
@@ -114,27 +118,29 @@ async fn what_was_given_back_is_claimed_at_once(pool: PgPool) {
 /// R02: a release under an old epoch leaves a newer claim of the same worker alone.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_late_release_leaves_a_newer_claim(pool: PgPool) {
+    let store = Store::from(pool.clone());
     let account = accounts(&pool, 1).await[0];
     let owner = worker(&pool).await;
     let old = Claimed { account, epoch: claim(&pool, owner, account).await.unwrap() };
     let new = Claimed { account, epoch: claim(&pool, owner, account).await.unwrap() };
-    leases::release_claims_across_tenants(&pool, owner, &[old]).await.unwrap();
-    assert_eq!(leases::owned_by(&pool, owner).await.unwrap(), [new]);
-    leases::release_claims_across_tenants(&pool, owner, &[new]).await.unwrap();
-    assert_eq!(leases::owned_by(&pool, owner).await.unwrap(), []);
+    leases::release_claims(store.for_all_tenants(), owner, &[old]).await.unwrap();
+    assert_eq!(leases::owned_by(store.for_all_tenants(), owner).await.unwrap(), [new]);
+    leases::release_claims(store.for_all_tenants(), owner, &[new]).await.unwrap();
+    assert_eq!(leases::owned_by(store.for_all_tenants(), owner).await.unwrap(), []);
 }
 
 /// R02: of eight that claim at once exactly one gets each account, whatever the order in which they name them.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn exactly_one_of_eight_claims(pool: PgPool) {
+    let store = Store::from(pool.clone());
     let accounts = accounts(&pool, 20).await;
     let mut tasks = Vec::new();
     for n in 0..8 {
-        let (pool, worker, mut wanted) = (pool.clone(), worker(&pool).await, accounts.clone());
+        let (store, worker, mut wanted) = (store.clone(), worker(&pool).await, accounts.clone());
         wanted.rotate_left(n * 2);
-        tasks.push(tokio::spawn(
-            async move { leases::claim_across_tenants(&pool, worker, &wanted, false).await.unwrap() },
-        ));
+        tasks.push(tokio::spawn(async move {
+            leases::claim(store.for_all_tenants(), worker, &wanted, false).await.unwrap()
+        }));
     }
     let mut claimed: Vec<Claimed> = Vec::new();
     for task in tasks {
@@ -150,6 +156,7 @@ async fn exactly_one_of_eight_claims(pool: PgPool) {
 /// let it land.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_claim_waits_for_a_fenced_write_and_the_next_write_is_fenced(pool: PgPool) {
+    let store = Store::from(pool.clone());
     let account = accounts(&pool, 1).await[0];
     let (owner, other) = (worker(&pool).await, worker(&pool).await);
     let old = Fence { account, epoch: claim(&pool, owner, account).await.unwrap() };
@@ -167,23 +174,24 @@ async fn a_claim_waits_for_a_fenced_write_and_the_next_write_is_fenced(pool: PgP
     assert!(!claiming.is_finished());
     write.commit().await.unwrap();
     let new = Fence { account, epoch: claiming.await.unwrap().unwrap() };
-    assert!(matches!(session::hold(&pool, old, 60.0).await, Err(Error::Fenced)));
+    assert!(matches!(session::hold(store.under(old), 60.0).await, Err(Error::Fenced)));
     let held = "SELECT count(*) FROM accounts WHERE held_until IS NOT NULL";
     assert_eq!(sqlx::query_scalar::<_, i64>(held).fetch_one(&pool).await.unwrap(), 0, "it wrote nothing");
-    session::hold(&pool, new, 60.0).await.unwrap();
+    session::hold(store.under(new), 60.0).await.unwrap();
     assert_eq!(sqlx::query_scalar::<_, i64>(held).fetch_one(&pool).await.unwrap(), 1);
 }
 
 /// Nobody holds what nobody wants online; what is to be erased is claimed for its logout (R14).
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn nothing_unwanted_is_claimed(pool: PgPool) {
+    let store = Store::from(pool.clone());
     let account = accounts(&pool, 1).await[0];
     let owner = worker(&pool).await;
     sqlx::query("UPDATE accounts SET wanted = 'offline'").execute(&pool).await.unwrap();
     assert_eq!(claim(&pool, owner, account).await, None);
-    assert_eq!(leases::unowned_across_tenants(&pool, Duration::ZERO, 10).await.unwrap(), []);
+    assert_eq!(leases::unowned(store.for_all_tenants(), Duration::ZERO, 10).await.unwrap(), []);
     sqlx::query("UPDATE accounts SET wanted = 'erased'").execute(&pool).await.unwrap();
-    assert_eq!(leases::unowned_across_tenants(&pool, Duration::ZERO, 10).await.unwrap(), [account]);
+    assert_eq!(leases::unowned(store.for_all_tenants(), Duration::ZERO, 10).await.unwrap(), [account]);
     assert_eq!(claim(&pool, owner, account).await, Some(1));
-    assert_eq!(leases::unowned_across_tenants(&pool, Duration::ZERO, 10).await.unwrap(), []);
+    assert_eq!(leases::unowned(store.for_all_tenants(), Duration::ZERO, 10).await.unwrap(), []);
 }

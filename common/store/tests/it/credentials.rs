@@ -9,7 +9,7 @@ use domain::id::AccountId;
 use sqlx::PgPool;
 use store::credentials::{CredentialStore, Record};
 use store::seal::Sealer;
-use store::{Error, Fence};
+use store::{Error, Fence, Store};
 
 const KIND: i16 = 3;
 
@@ -33,7 +33,7 @@ pub(crate) async fn account(pool: &PgPool) -> Fence {
 }
 
 async fn store(pool: &PgPool) -> CredentialStore {
-    CredentialStore::new(pool.clone(), sealer(&[("a", 1)]), account(pool).await)
+    CredentialStore::new(Store::from(pool.clone()).under(account(pool).await), sealer(&[("a", 1)]))
 }
 
 fn record(name: &str, number: i64, text: &str) -> Record {
@@ -127,7 +127,8 @@ async fn a_claim_waits_for_a_write_under_way_and_a_write_for_a_claim(pool: PgPoo
     // And a write that meets a claim under way is decided by the claim's outcome.
     let mut claim = pool.begin().await.unwrap();
     sqlx::query("UPDATE leases SET epoch = 3").execute(&mut *claim).await.unwrap();
-    let owner = CredentialStore::new(pool.clone(), sealer(&[("a", 1)]), Fence { epoch: 2, ..store.fence() });
+    let owner =
+        CredentialStore::new(Store::from(pool.clone()).under(Fence { epoch: 2, ..store.fence() }), sealer(&[("a", 1)]));
     let write = tokio::spawn(async move { owner.put(KIND, record("a", 1, "late")).await });
     tokio::time::sleep(Duration::from_millis(150)).await;
     assert!(!write.is_finished(), "the write must wait");
@@ -148,9 +149,9 @@ async fn a_row_moved_or_sealed_under_an_unknown_key_does_not_open(pool: PgPool) 
     sqlx::query("UPDATE credentials SET name = 'b'").execute(&pool).await.unwrap();
     assert!(matches!(store.get(KIND, "b").await, Err(Error::Corrupt(_))));
     sqlx::query("UPDATE credentials SET name = 'a'").execute(&pool).await.unwrap();
-    let other = CredentialStore::new(pool.clone(), sealer(&[("b", 2)]), store.fence());
+    let other = CredentialStore::new(Store::from(pool.clone()).under(store.fence()), sealer(&[("b", 2)]));
     assert!(matches!(other.get(KIND, "a").await, Err(Error::UnknownKey { key_id }) if key_id == "a"));
-    let both = CredentialStore::new(pool.clone(), sealer(&[("b", 2), ("a", 1)]), store.fence());
+    let both = CredentialStore::new(Store::from(pool.clone()).under(store.fence()), sealer(&[("b", 2), ("a", 1)]));
     assert_eq!(both.get(KIND, "a").await.unwrap(), Some(record("a", 1, "one")));
 }
 
@@ -161,7 +162,7 @@ async fn an_unknown_key_ends_all_writing(pool: PgPool) {
     let store = store(&pool).await;
     store.put_many(KIND, vec![record("a", 1, "one"), record("b", 2, "two")]).await.unwrap();
     let all = store.list(KIND).await.unwrap();
-    let other = || CredentialStore::new(pool.clone(), sealer(&[("b", 2)]), store.fence());
+    let other = || CredentialStore::new(Store::from(pool.clone()).under(store.fence()), sealer(&[("b", 2)]));
     let refused = |result: Result<(), Error>| assert!(matches!(result, Err(Error::UnknownKey { .. })), "{result:?}");
 
     let taker = other();

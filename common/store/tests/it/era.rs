@@ -7,7 +7,7 @@ use std::time::Duration;
 use kit::put_event;
 use sqlx::PgPool;
 use store::events::{self, Cursor};
-use store::{MIGRATOR, era};
+use store::{MIGRATOR, Store, era};
 
 use crate::webhooks::{due, happen, held, numbers, owned, take, take_all};
 
@@ -33,12 +33,13 @@ async fn starts(db: &PgPool) -> i64 {
 /// and once; a live stream goes on behind its last position, and behind one that was given out after the dump.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn positions_outlive_their_cluster(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = owned(&db, &[]).await;
     for n in 0..4 {
         happen(&db, of.0, None, "a.b", n).await;
     }
     take_all(&db, of, 3).await; // a page of three: the fourth is still to be taken
-    assert!(held(&db, of).await.cursor < events::end(&db, of.0).await.unwrap(), "it has something ahead of it");
+    assert!(held(&db, of).await.cursor < events::end(store.of(of.0)).await.unwrap(), "it has something ahead of it");
     from_elsewhere(&db).await;
     let seen = held(&db, of).await.cursor;
     let lost = Cursor { txid: seen.txid + 1_000_000, id: 9 }; // of what happened after the dump, and is gone
@@ -50,13 +51,13 @@ async fn positions_outlive_their_cluster(db: PgPool) {
     assert_eq!(numbers(&due(&db, of).await), [0, 1, 2, 3, 4, 5]);
     assert_eq!(take(&db, of, 100).await, 0, "nothing is read twice");
     let n = async |cursor| {
-        let page = events::after(&db, of.0, cursor, None, 100).await.unwrap();
+        let page = events::after(store.of(of.0), cursor, None, 100).await.unwrap();
         assert!(!page.held_back);
         page.events.iter().map(|event| event.data["n"].as_u64().unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(n(seen).await, [3, 4, 5]);
     assert_eq!(n(lost).await, [4, 5]);
-    let end = events::end(&db, of.0).await.unwrap();
+    let end = events::end(store.of(of.0)).await.unwrap();
     assert!(end > lost && n(end).await.is_empty());
 }
 

@@ -6,7 +6,7 @@ use sqlx::{PgPool, Postgres, Transaction};
 use store::outbox::{self, Outcome};
 use store::reminders::Wake;
 use store::runs::{expand_run, fire_due, settle_runs};
-use store::{Fence, MIGRATOR, handing, reminders, runs};
+use store::{Fence, MIGRATOR, Store, handing, reminders, runs};
 
 use crate::due::{account, count, leave_outbox, reminder, text};
 use crate::runs::under_way;
@@ -41,6 +41,7 @@ async fn deadlocks(db: &PgPool) -> i64 {
 /// Two workers that settle runs of the same two reminders do not wait for each other.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn settling_side_by_side_is_no_deadlock(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     let mut due = Vec::new();
     for _ in 0..2 {
@@ -60,18 +61,18 @@ async fn settling_side_by_side_is_no_deadlock(db: PgPool) {
                 .execute(&db)
                 .await
                 .unwrap();
-            made.push(fire_due(&db, 10).await.unwrap().quietly().fired[0].run);
+            made.push(fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run);
         }
     }
     for run in &made {
-        expand_run(&db, *run).await.unwrap().quietly();
+        expand_run(store.for_all_tenants(), *run).await.unwrap().quietly();
         leave_outbox(&db, *run, 0, "expired").await;
     }
     let holding = hold(&db, "SELECT id FROM reminders WHERE id = $1 FOR UPDATE", due[0].0).await;
     let mut settling = Vec::new();
     for (place, pair) in made.chunks(2).enumerate() {
-        let (pool, pair) = (db.clone(), pair.to_vec());
-        settling.push(tokio::spawn(async move { settle_runs(&pool, &pair).await }));
+        let (store, pair) = (store.clone(), pair.to_vec());
+        settling.push(tokio::spawn(async move { settle_runs(store.for_all_tenants(), &pair).await }));
         waiting(&db, place + 1).await;
     }
     drop(holding);
@@ -84,21 +85,22 @@ async fn settling_side_by_side_is_no_deadlock(db: PgPool) {
 /// R44: a session that writes acknowledgements and a person who deletes the reminder do not wait for each other.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn acknowledging_beside_a_delete_is_no_deadlock(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     let (reminder, _) = under_way(&db, of, 1).await;
     let ids: Vec<uuid::Uuid> = sqlx::query_scalar("SELECT id FROM messages ORDER BY seq").fetch_all(&db).await.unwrap();
     let epoch = sqlx::query_scalar("SELECT epoch FROM leases").fetch_one(&db).await.unwrap();
     let holding = hold(&db, "SELECT id FROM messages WHERE id = $1 FOR UPDATE", ids[0]).await;
     let deleting = tokio::spawn({
-        let db = db.clone();
-        async move { reminders::delete(&db, of.0, reminder).await }
+        let store = store.clone();
+        async move { reminders::delete(store.of(of.0), reminder).await }
     });
     waiting(&db, 1).await;
     let acknowledging = tokio::spawn({
         let outcomes: Vec<_> =
             ids.iter().rev().map(|id| Outcome { id: (*id).into(), attempts: 1, failure: None }).collect();
-        let db = db.clone();
-        async move { outbox::finish(&db, Fence { account: of.1, epoch }, &outcomes).await }
+        let store = store.clone();
+        async move { outbox::finish(store.under(Fence { account: of.1, epoch }), &outcomes).await }
     });
     waiting(&db, 2).await;
     drop(holding);
@@ -112,6 +114,7 @@ async fn acknowledging_beside_a_delete_is_no_deadlock(db: PgPool) {
 /// handed over or called back.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn handing_over_beside_an_edit_is_no_deadlock(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     let (reminder, _) = under_way(&db, of, 1).await;
     let ids: Vec<uuid::Uuid> = sqlx::query_scalar("SELECT id FROM messages ORDER BY seq").fetch_all(&db).await.unwrap();
@@ -119,13 +122,13 @@ async fn handing_over_beside_an_edit_is_no_deadlock(db: PgPool) {
     let holding = hold(&db, "SELECT id FROM messages WHERE id = $1 FOR UPDATE", ids[0]).await;
     let handing = tokio::spawn({
         let ids: Vec<_> = ids.iter().rev().map(|id| (*id).into()).collect();
-        let db = db.clone();
-        async move { handing::mark(&db, Fence { account: of.1, epoch }, &ids).await }
+        let store = store.clone();
+        async move { handing::mark(store.under(Fence { account: of.1, epoch }), &ids).await }
     });
     waiting(&db, 1).await;
     let deleting = tokio::spawn({
-        let db = db.clone();
-        async move { reminders::delete(&db, of.0, reminder).await }
+        let store = store.clone();
+        async move { reminders::delete(store.of(of.0), reminder).await }
     });
     waiting(&db, 2).await;
     drop(holding);
@@ -143,6 +146,7 @@ async fn handing_over_beside_an_edit_is_no_deadlock(db: PgPool) {
 /// R44, R47: a run that is settled while its reminder is deleted is over once, and the reminder is gone, whoever came first.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn settling_beside_a_delete(db: PgPool) {
+    let store = Store::from(db.clone());
     const TARGETS: &str = "SELECT position FROM run_targets WHERE run_id = $1 FOR UPDATE";
     const REMINDER: &str = "SELECT id FROM reminders WHERE id = $1 FOR UPDATE";
     for delete_first in [true, false] {
@@ -150,21 +154,25 @@ async fn settling_beside_a_delete(db: PgPool) {
         let (reminder, run) = under_way(&db, of, 1).await;
         leave_outbox(&db, run, 0, "sent").await;
         let delete = || {
-            let db = db.clone();
-            tokio::spawn(async move { reminders::delete(&db, of.0, reminder).await })
+            let store = store.clone();
+            tokio::spawn(async move { reminders::delete(store.of(of.0), reminder).await })
         };
         if delete_first {
             let holding = hold(&db, REMINDER, reminder.0).await;
             let deleting = delete(); // it has the run, and waits for the reminder
             waiting(&db, 1).await;
-            assert_eq!(settle_runs(&db, &[run]).await.unwrap().quietly(), [], "the settler does not wait for it");
+            assert_eq!(
+                settle_runs(store.for_all_tenants(), &[run]).await.unwrap().quietly(),
+                [],
+                "the settler does not wait for it"
+            );
             drop(holding);
             deleting.await.unwrap().unwrap().quietly();
         } else {
             let holding = hold(&db, TARGETS, run.0).await;
             let settling = tokio::spawn({
-                let db = db.clone();
-                async move { settle_runs(&db, &[run]).await }
+                let store = store.clone();
+                async move { settle_runs(store.for_all_tenants(), &[run]).await }
             }); // it has the run, and waits for a target
             waiting(&db, 1).await;
             let deleting = delete();
@@ -185,13 +193,14 @@ async fn settling_beside_a_delete(db: PgPool) {
 /// who has waited for a second first, so it is tried until that is the delete.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_delete_that_loses_a_deadlock_is_tried_again(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     for _ in 0..10 {
         let (reminder, run) = under_way(&db, of, 1).await;
         let mut holding = hold(&db, "SELECT id FROM reminders WHERE id = $1 FOR UPDATE", reminder.0).await;
         let deleting = tokio::spawn({
-            let db = db.clone();
-            async move { reminders::delete(&db, of.0, reminder).await }
+            let store = store.clone();
+            async move { reminders::delete(store.of(of.0), reminder).await }
         });
         waiting(&db, 1).await;
         // it holds the run and waits for the reminder
@@ -214,20 +223,21 @@ async fn a_delete_that_loses_a_deadlock_is_tried_again(db: PgPool) {
 /// R47: clearing the history does not wait for a run that someone else is removing.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn clearing_leaves_alone_what_others_remove(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     let mut over = Vec::new();
     for _ in 0..2 {
         let (_, run) = under_way(&db, of, 1).await;
         leave_outbox(&db, run, 0, "sent").await;
-        settle_runs(&db, &[run]).await.unwrap().quietly();
+        settle_runs(store.for_all_tenants(), &[run]).await.unwrap().quietly();
         over.push(run);
     }
     let everything = runs::Filter::default();
     let holding = hold(&db, "SELECT id FROM runs WHERE id = $1 FOR UPDATE", over[0].0).await;
-    let cleared = tokio::time::timeout(Duration::from_secs(5), runs::clear(&db, of.0, everything)).await;
+    let cleared = tokio::time::timeout(Duration::from_secs(5), runs::clear(store.of(of.0), everything)).await;
     assert_eq!(cleared.expect("it does not wait").unwrap(), 1);
     holding.rollback().await.unwrap();
-    assert_eq!(runs::clear(&db, of.0, everything).await.unwrap(), 1);
+    assert_eq!(runs::clear(store.of(of.0), everything).await.unwrap(), 1);
 }
 
 /// A thousand reminders that are armed at once are a few wakings, not a thousand.

@@ -2,7 +2,7 @@
 
 use domain::id::{AccountId, TenantId, WorkerId};
 use store::measure::{self, Figure};
-use store::{MIGRATOR, PgPool};
+use store::{MIGRATOR, PgPool, Store};
 use uuid::Uuid;
 
 /// Runs statements with these ids.
@@ -78,6 +78,7 @@ fn of(figures: &[Figure], what: &str, kind: &str, reason: &str) -> (u32, u32) {
 /// R06: a waiting message is counted under what it waits for, with the age of the oldest; what has left is not.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn messages_wait_for_a_reason(db: PgPool) {
+    let store = Store::from(db.clone());
     let tenant = tenant(&db).await;
     let (live, dead) = (worker(&db, 1, 100).await, worker(&db, 60, 100).await);
     let hour = "now() + interval '1 hour'";
@@ -100,7 +101,7 @@ async fn messages_wait_for_a_reason(db: PgPool) {
         assert!(["ready", "unowned", "offline", "unlinked", "held", "banned"].contains(&reason));
     }
     account(&db, tenant, "connected", Some(live), "").await; // nothing waits there
-    let figures = measure::cluster(&db).await.unwrap();
+    let figures = measure::cluster(store.for_all_tenants()).await.unwrap();
     let waiting = |reason| of(&figures, "waiting", "message", reason);
     assert_eq!(waiting("ready"), (5, 200));
     assert_eq!(waiting("unowned"), (2, 400));
@@ -116,7 +117,7 @@ async fn messages_wait_for_a_reason(db: PgPool) {
     assert_eq!(of(&figures, "tenants", "", ""), (1, 0));
 
     run(&db, "UPDATE messages SET state = 'sent', sent_at = now() WHERE $1::uuid IS NOT NULL", &[tenant.0]).await;
-    let figures = measure::cluster(&db).await.unwrap();
+    let figures = measure::cluster(store.for_all_tenants()).await.unwrap();
     for reason in ["ready", "unowned", "offline", "unlinked", "held", "banned"] {
         assert_eq!(of(&figures, "waiting", "message", reason), (0, 0), "{reason}");
     }
@@ -125,6 +126,7 @@ async fn messages_wait_for_a_reason(db: PgPool) {
 /// R06: pairings without a code, ends that an owner has not made, wishes for groups.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn other_work_waits_at_accounts(db: PgPool) {
+    let store = Store::from(db.clone());
     let tenant = tenant(&db).await;
     let live = worker(&db, 1, 100).await;
     let since = |seconds| format!("updated_at = now() - interval '{seconds} seconds'");
@@ -142,7 +144,7 @@ async fn other_work_waits_at_accounts(db: PgPool) {
     account(&db, tenant, "unpaired", None, &since(99)).await; // nobody has it: done
     account(&db, tenant, "connected", None, &format!("wanted = 'erased', {}", since(40))).await;
     account(&db, tenant, "connected", Some(live), "groups_wanted_at = now() - interval '50 seconds'").await;
-    let figures = measure::cluster(&db).await.unwrap();
+    let figures = measure::cluster(store.for_all_tenants()).await.unwrap();
     assert_eq!(of(&figures, "waiting", "pairing", "ready"), (1, 20));
     assert_eq!(of(&figures, "waiting", "unpairing", "ready"), (2, 40));
     assert_eq!(of(&figures, "waiting", "group_sync", "ready"), (1, 50));
@@ -151,6 +153,7 @@ async fn other_work_waits_at_accounts(db: PgPool) {
 /// R06: runs that nobody has begun, without those that wait for an earlier one, and reminders that are due and have not fired.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn runs_and_reminders_wait(db: PgPool) {
+    let store = Store::from(db.clone());
     let tenant = tenant(&db).await;
     let account = account(&db, tenant, "connected", None, "").await;
     let reminder = Uuid::now_v7();
@@ -172,7 +175,7 @@ async fn runs_and_reminders_wait(db: PgPool) {
         &[tenant.0, account.0, reminder],
     )
     .await;
-    let figures = measure::cluster(&db).await.unwrap();
+    let figures = measure::cluster(store.for_all_tenants()).await.unwrap();
     assert_eq!(of(&figures, "waiting", "run", "ready"), (2, 50), "the third waits for the one that is running");
     assert_eq!(of(&figures, "waiting", "reminder", "ready"), (1, 12));
 }
@@ -180,6 +183,7 @@ async fn runs_and_reminders_wait(db: PgPool) {
 /// R06: deliveries that were never tried and those that were, of webhooks in use; and the webhooks by how their receiver does.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn deliveries_wait(db: PgPool) {
+    let store = Store::from(db.clone());
     let tenant = tenant(&db).await;
     let (well, failing, disabled) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
     run(
@@ -200,7 +204,7 @@ async fn deliveries_wait(db: PgPool) {
         &[tenant.0, well, failing, disabled],
     )
     .await;
-    let figures = measure::cluster(&db).await.unwrap();
+    let figures = measure::cluster(store.for_all_tenants()).await.unwrap();
     assert_eq!(of(&figures, "waiting", "delivery", "ready"), (2, 7));
     assert_eq!(of(&figures, "waiting", "delivery", "retry"), (1, 3_600));
     for state in ["enabled", "failing", "disabled"] {
@@ -211,6 +215,7 @@ async fn deliveries_wait(db: PgPool) {
 /// R06: workers by their heartbeat; those that live and stay have the capacity. One that is long gone is forgotten.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn workers_are_counted_by_their_heartbeat(db: PgPool) {
+    let store = Store::from(db.clone());
     for (silent_s, capacity) in [(1, 100), (2, 50), (60, 7), (3_600, 7)] {
         worker(&db, silent_s, capacity).await;
     }
@@ -218,7 +223,7 @@ async fn workers_are_counted_by_their_heartbeat(db: PgPool) {
     run(&db, "UPDATE workers SET leaving = true WHERE id = $1", &[leaving.0]).await;
     let stopped = worker(&db, 1, 30).await;
     run(&db, "UPDATE workers SET stopped_at = now() WHERE id = $1", &[stopped.0]).await;
-    let figures = measure::cluster(&db).await.unwrap();
+    let figures = measure::cluster(store.for_all_tenants()).await.unwrap();
     assert_eq!(of(&figures, "workers", "live", ""), (2, 0));
     assert_eq!(of(&figures, "workers", "leaving", ""), (1, 0));
     assert_eq!(of(&figures, "workers", "silent", ""), (1, 0));
@@ -228,6 +233,7 @@ async fn workers_are_counted_by_their_heartbeat(db: PgPool) {
 /// R06: a claim tells how its account had become free, which is what the gap of a take-over is measured from.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_claim_tells_since_when_nobody_had_it(db: PgPool) {
+    let store = Store::from(db.clone());
     use store::leases;
     let tenant = tenant(&db).await;
     let (dead, next) = (worker(&db, 60, 100).await, worker(&db, 1, 100).await);
@@ -237,7 +243,7 @@ async fn a_claim_tells_since_when_nobody_had_it(db: PgPool) {
         .await;
     let own = account(&db, tenant, "connected", Some(next), "").await;
     let all = [silent, released, own];
-    let claims = leases::claim_across_tenants(&db, next, &all, false).await.unwrap();
+    let claims = leases::claim(store.for_all_tenants(), next, &all, false).await.unwrap();
     let found = |account| claims.iter().find(|claim| claim.claimed.account == account).unwrap();
     assert!(found(silent).silent && (60.0..70.0).contains(&found(silent).free_s.unwrap()), "{claims:?}");
     assert!(!found(released).silent && (20.0..30.0).contains(&found(released).free_s.unwrap()), "{claims:?}");

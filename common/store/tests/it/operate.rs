@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use domain::id::{AccountId, TenantId};
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
 use store::runs;
-use store::{MIGRATOR, outbox};
+use store::{Fence, MIGRATOR, Store, outbox};
 
 const PAGE: &str = include_str!("../../../../docs/operate.md");
 
@@ -40,6 +40,7 @@ async fn each_block_runs(db: PgPool) {
 /// another tenant's does.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_is_queued_is_taken_back(db: PgPool) {
+    let store = Store::from(db.clone());
     let mut accounts = Vec::new();
     for _ in 0..2 {
         let (tenant, account) = (TenantId::new(), AccountId::new());
@@ -63,9 +64,9 @@ async fn what_is_queued_is_taken_back(db: PgPool) {
     run(&db, block, tenant).await.unwrap();
 
     for (account, left) in [(account, 0), (other, 2)] {
-        assert_eq!(outbox::waiting(&db, account, &[], 10).await.unwrap().len(), left);
+        assert_eq!(outbox::waiting(store.under(Fence { account, epoch: 0 }), &[], 10).await.unwrap().len(), left);
     }
-    let firing = runs::fire_due(&db, 10).await.unwrap().quietly();
+    let firing = runs::fire_due(store.for_all_tenants(), 10).await.unwrap().quietly();
     assert_eq!(firing.due, 1, "the other tenant's");
     let run = sqlx::query("SELECT r.status, t.state FROM runs r JOIN run_targets t ON t.run_id = r.id WHERE r.id = $1");
     let run = run.bind(account).fetch_one(&db).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::account::Status;
 use domain::id::{AccountId, TenantId, WorkerId};
 use sqlx::PgPool;
-use store::{MIGRATOR, accounts, dashboard, leases, signs, workers};
+use store::{MIGRATOR, Store, accounts, dashboard, leases, signs, workers};
 
 async fn worker(db: &PgPool, lease: Duration) -> WorkerId {
     let worker = WorkerId::new();
@@ -53,21 +53,22 @@ async fn told(db: &PgPool) -> Vec<serde_json::Value> {
 /// lease lives on, and the duties agree.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn each_worker_says_how_long_its_heartbeat_counts(db: PgPool) {
+    let store = Store::from(db.clone());
     let (slow, quick) = (worker(&db, Duration::from_mins(2)).await, worker(&db, Duration::from_secs(3)).await);
     let (tenant, account) = connected(&db, Some(slow)).await;
     silent(&db, slow, 60.0).await;
-    assert_eq!(leases::claim_across_tenants(&db, quick, &[account], false).await.unwrap(), []);
-    assert_eq!(leases::unowned_across_tenants(&db, Duration::ZERO, 10).await.unwrap(), []);
-    assert_eq!(accounts::tell_lost_sessions(&db, 10).await.unwrap().quietly(), []);
-    assert_eq!(accounts::get(&db, tenant, account).await.unwrap().status, Status::Connected);
+    assert_eq!(leases::claim(store.for_all_tenants(), quick, &[account], false).await.unwrap(), []);
+    assert_eq!(leases::unowned(store.for_all_tenants(), Duration::ZERO, 10).await.unwrap(), []);
+    assert_eq!(accounts::tell_lost_sessions(store.for_all_tenants(), 10).await.unwrap().quietly(), []);
+    assert_eq!(accounts::get(store.of(tenant), account).await.unwrap().status, Status::Connected);
     assert_eq!(workers::live(&db).await.unwrap().len(), 2);
     silent(&db, slow, 121.0).await;
     assert_eq!(workers::live(&db).await.unwrap().len(), 1);
-    assert_eq!(leases::unowned_across_tenants(&db, Duration::ZERO, 10).await.unwrap(), [account]);
-    assert_eq!(leases::claim_across_tenants(&db, quick, &[account], false).await.unwrap().len(), 1);
+    assert_eq!(leases::unowned(store.for_all_tenants(), Duration::ZERO, 10).await.unwrap(), [account]);
+    assert_eq!(leases::claim(store.for_all_tenants(), quick, &[account], false).await.unwrap().len(), 1);
     silent(&db, quick, 4.0).await;
     assert_eq!(
-        leases::claim_across_tenants(&db, slow, &[account], false).await.unwrap().len(),
+        leases::claim(store.for_all_tenants(), slow, &[account], false).await.unwrap().len(),
         1,
         "its lease was short"
     );
@@ -76,24 +77,29 @@ async fn each_worker_says_how_long_its_heartbeat_counts(db: PgPool) {
 /// R90: `connected` means that a living worker says so: everywhere at once, and told once when somebody tells it.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_dead_workers_account_is_not_connected(db: PgPool) {
+    let store = Store::from(db.clone());
     let owner = worker(&db, Duration::from_secs(15)).await;
     let (tenant, account) = connected(&db, Some(owner)).await;
-    assert_eq!(accounts::tell_lost_sessions(&db, 10).await.unwrap().quietly(), [], "its worker lives");
-    assert_eq!(signs::of_all_tenants(&db).await.unwrap().connected, 1);
+    assert_eq!(
+        accounts::tell_lost_sessions(store.for_all_tenants(), 10).await.unwrap().quietly(),
+        [],
+        "its worker lives"
+    );
+    assert_eq!(signs::read(store.for_all_tenants()).await.unwrap().connected, 1);
     silent(&db, owner, 16.0).await;
     // nobody has told it yet, and nobody reads anything else
-    let shown = accounts::get(&db, tenant, account).await.unwrap();
+    let shown = accounts::get(store.of(tenant), account).await.unwrap();
     assert_eq!(shown.status, Status::Disconnected);
     assert_eq!(shown.status_reason.as_deref(), Some("the worker that held its connection fell silent"));
-    assert_eq!(accounts::list(&db, tenant, Some(Status::Connected), None, 10).await.unwrap().len(), 0);
-    assert_eq!(accounts::list(&db, tenant, Some(Status::Disconnected), None, 10).await.unwrap().len(), 1);
-    assert_eq!(dashboard::counts(&db, tenant).await.unwrap().accounts, [(Status::Disconnected, 1)]);
-    let all = signs::of_all_tenants(&db).await.unwrap();
+    assert_eq!(accounts::list(store.of(tenant), Some(Status::Connected), None, 10).await.unwrap().len(), 0);
+    assert_eq!(accounts::list(store.of(tenant), Some(Status::Disconnected), None, 10).await.unwrap().len(), 1);
+    assert_eq!(dashboard::counts(store.of(tenant)).await.unwrap().accounts, [(Status::Disconnected, 1)]);
+    let all = signs::read(store.for_all_tenants()).await.unwrap();
     assert_eq!((all.wanted, all.connected, all.workers), (1, 0, 0));
     assert!(all.worker_seen.is_some() && all.scheduler_seen.is_none());
     // then a scheduler tells it, once
-    assert_eq!(accounts::tell_lost_sessions(&db, 10).await.unwrap().quietly(), [tenant]);
-    assert_eq!(accounts::tell_lost_sessions(&db, 10).await.unwrap().quietly(), []);
+    assert_eq!(accounts::tell_lost_sessions(store.for_all_tenants(), 10).await.unwrap().quietly(), [tenant]);
+    assert_eq!(accounts::tell_lost_sessions(store.for_all_tenants(), 10).await.unwrap().quietly(), []);
     let told = told(&db).await;
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0]["status"], "disconnected");
@@ -106,6 +112,7 @@ async fn a_dead_workers_account_is_not_connected(db: PgPool) {
 /// R90: an account whose lease was given back, whose owner stopped, or whose owner's row is gone is nobody's.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn nobodys_account_is_not_connected(db: PgPool) {
+    let store = Store::from(db.clone());
     let stopped = worker(&db, Duration::from_secs(15)).await;
     connected(&db, Some(stopped)).await;
     workers::stopped(&db, stopped).await.unwrap();
@@ -113,9 +120,9 @@ async fn nobodys_account_is_not_connected(db: PgPool) {
     connected(&db, Some(WorkerId::new())).await;
     let gone = "SELECT count(*) FROM leases WHERE owner IS NOT NULL";
     assert_eq!(sqlx::query_scalar::<_, i64>(gone).fetch_one(&db).await.unwrap(), 1);
-    assert_eq!(signs::of_all_tenants(&db).await.unwrap().connected, 0);
+    assert_eq!(signs::read(store.for_all_tenants()).await.unwrap().connected, 0);
     assert_eq!(
-        accounts::tell_lost_sessions(&db, 10).await.unwrap().quietly().len(),
+        accounts::tell_lost_sessions(store.for_all_tenants(), 10).await.unwrap().quietly().len(),
         2,
         "an owner always has a row as long as it owns"
     );
@@ -124,15 +131,16 @@ async fn nobodys_account_is_not_connected(db: PgPool) {
 /// R90: a scheduler lives while its heartbeat is fresh, and is over at once when it stops.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn schedulers_say_that_they_live(db: PgPool) {
+    let store = Store::from(db.clone());
     let (one, two) = (uuid::Uuid::now_v7(), uuid::Uuid::now_v7());
     for id in [one, two, one] {
         signs::scheduler_lives(&db, id, "host", "1").await.unwrap();
     }
-    assert_eq!(signs::of_all_tenants(&db).await.unwrap().schedulers, 2);
+    assert_eq!(signs::read(store.for_all_tenants()).await.unwrap().schedulers, 2);
     signs::scheduler_stops(&db, one).await.unwrap();
-    assert_eq!(signs::of_all_tenants(&db).await.unwrap().schedulers, 1);
+    assert_eq!(signs::read(store.for_all_tenants()).await.unwrap().schedulers, 1);
     sqlx::query("UPDATE schedulers SET last_seen = now() - interval '16 seconds'").execute(&db).await.unwrap();
-    let all = signs::of_all_tenants(&db).await.unwrap();
+    let all = signs::read(store.for_all_tenants()).await.unwrap();
     assert_eq!(all.schedulers, 0);
     assert!(all.scheduler_seen.is_some(), "its last sign of life is known");
     assert_eq!(signs::prune_schedulers(&db, Duration::from_secs(10), 10).await.unwrap(), 2);

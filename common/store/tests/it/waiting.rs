@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use store::accounts;
 use store::events;
 use store::workers;
-use store::{MIGRATOR, waiting};
+use store::{MIGRATOR, Store, waiting};
 use uuid::Uuid;
 
 const NOW: Duration = Duration::ZERO;
@@ -79,6 +79,7 @@ async fn message(db: &PgPool, tenant: TenantId, account: AccountId) {
 /// R01: rows that wait are found, in pages; fresh ones and those that may not be sent are left alone.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn waiting_rows_are_found_in_pages(db: PgPool) {
+    let store = Store::from(db.clone());
     let tenant = tenant(&db).await;
     let mut expected = Vec::new();
     for _ in 0..5 {
@@ -98,30 +99,31 @@ async fn waiting_rows_are_found_in_pages(db: PgPool) {
         .unwrap();
 
     let age = Duration::from_secs(5);
-    assert_eq!(waiting::sends(&db, age, None, 100).await.unwrap(), expected);
-    assert_eq!(waiting::sends(&db, age, None, 2).await.unwrap(), expected[..2]);
+    assert_eq!(waiting::sends(store.for_all_tenants(), age, None, 100).await.unwrap(), expected);
+    assert_eq!(waiting::sends(store.for_all_tenants(), age, None, 2).await.unwrap(), expected[..2]);
     let Bell::Send { account } = expected[1] else { unreachable!() };
-    assert_eq!(waiting::sends(&db, age, Some(account.0), 100).await.unwrap(), expected[2..]);
-    assert!(waiting::sends(&db, Duration::from_secs(60), None, 100).await.unwrap().is_empty());
+    assert_eq!(waiting::sends(store.for_all_tenants(), age, Some(account.0), 100).await.unwrap(), expected[2..]);
+    assert!(waiting::sends(store.for_all_tenants(), Duration::from_secs(60), None, 100).await.unwrap().is_empty());
 }
 
 /// R02: an account whose owner is gone is rung for; one with a live owner is not.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn accounts_without_a_live_owner_are_found(db: PgPool) {
+    let store = Store::from(db.clone());
     let tenant = tenant(&db).await;
     let (live, dead) = (worker(&db, 1.0).await, worker(&db, 60.0).await);
     account(&db, tenant, "connected", "online", Some(live)).await;
     let orphan = account(&db, tenant, "connected", "online", Some(dead)).await;
     let unowned = account(&db, tenant, "disconnected", "online", None).await;
     account(&db, tenant, "unpaired", "offline", None).await;
-    let found = waiting::unowned(&db, Duration::from_secs(5), None, 100).await.unwrap();
+    let found = waiting::unowned(store.for_all_tenants(), Duration::from_secs(5), None, 100).await.unwrap();
     assert_eq!(found, [Bell::Send { account: orphan }, Bell::Send { account: unowned }]);
 
     let pairing = account(&db, tenant, "pending", "online", None).await;
     let shown = account(&db, tenant, "pending", "online", Some(live)).await;
     sqlx::query("UPDATE pairings SET qr_text = 'x' WHERE account_id = $1").bind(shown).execute(&db).await.unwrap();
     assert_eq!(
-        waiting::pairings(&db, Duration::from_secs(5), None, 100).await.unwrap(),
+        waiting::pairings(store.for_all_tenants(), Duration::from_secs(5), None, 100).await.unwrap(),
         [Bell::Pair { account: pairing }]
     );
 }
@@ -130,23 +132,31 @@ async fn accounts_without_a_live_owner_are_found(db: PgPool) {
 /// finishes is found.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn unpairings_and_deletes_are_found(db: PgPool) {
+    let store = Store::from(db.clone());
     let tenant = tenant(&db).await;
     let live = worker(&db, 1.0).await;
     let leaving = account(&db, tenant, "unpaired", "offline", Some(live)).await;
     account(&db, tenant, "unpaired", "offline", None).await;
     let erased = account(&db, tenant, "disconnected", "erased", None).await;
     let owned = account(&db, tenant, "connected", "erased", Some(live)).await;
-    let found = waiting::unpairings(&db, Duration::from_secs(5), None, 100).await.unwrap();
+    let found = waiting::unpairings(store.for_all_tenants(), Duration::from_secs(5), None, 100).await.unwrap();
     assert_eq!(found, [leaving, erased, owned].map(|account| Bell::Unpair { account }));
     let long = Duration::from_secs(3_600);
-    assert_eq!(waiting::stuck_logouts(&db, Duration::from_secs(5), long, 10).await.unwrap(), [(tenant, erased, true)]);
-    assert_eq!(waiting::stuck_logouts(&db, long, Duration::from_secs(5), 10).await.unwrap().len(), 2);
-    assert!(waiting::stuck_logouts(&db, long, long, 10).await.unwrap().is_empty());
+    assert_eq!(
+        waiting::stuck_logouts(store.for_all_tenants(), Duration::from_secs(5), long, 10).await.unwrap(),
+        [(tenant, erased, true)]
+    );
+    assert_eq!(
+        waiting::stuck_logouts(store.for_all_tenants(), long, Duration::from_secs(5), 10).await.unwrap().len(),
+        2
+    );
+    assert!(waiting::stuck_logouts(store.for_all_tenants(), long, long, 10).await.unwrap().is_empty());
 }
 
 /// R20: a stale pairing without a live owner is parked as `unpaired`, never deleted; whoever held it is fenced.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn stale_pairings_are_parked(db: PgPool) {
+    let store = Store::from(db.clone());
     let tenant = tenant(&db).await;
     let (live, dead) = (worker(&db, 1.0).await, worker(&db, 60.0).await);
     let stale = account(&db, tenant, "pending", "online", Some(dead)).await;
@@ -154,8 +164,8 @@ async fn stale_pairings_are_parked(db: PgPool) {
     sqlx::query("UPDATE pairings SET window_ends_at = now() - interval '61 minutes'").execute(&db).await.unwrap();
     let fresh = account(&db, tenant, "pending", "online", None).await;
     let hour = Duration::from_secs(3_600);
-    assert_eq!(accounts::park_stale_pairings(&db, hour, 10).await.unwrap().quietly(), [tenant]);
-    assert!(accounts::park_stale_pairings(&db, hour, 10).await.unwrap().quietly().is_empty());
+    assert_eq!(accounts::park_stale_pairings(store.for_all_tenants(), hour, 10).await.unwrap().quietly(), [tenant]);
+    assert!(accounts::park_stale_pairings(store.for_all_tenants(), hour, 10).await.unwrap().quietly().is_empty());
     for (account, status) in [(stale, "unpaired"), (held, "pending"), (fresh, "pending")] {
         let now: String =
             sqlx::query_scalar("SELECT status FROM accounts WHERE id = $1").bind(account).fetch_one(&db).await.unwrap();
@@ -169,6 +179,7 @@ async fn stale_pairings_are_parked(db: PgPool) {
 /// R20: a pairing that is begun anew while the stale one is being parked stays, whole.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_pairing_that_begins_meanwhile_is_not_parked(db: PgPool) {
+    let store = Store::from(db.clone());
     let tenant = tenant(&db).await;
     let stale = account(&db, tenant, "pending", "online", None).await;
     sqlx::query("UPDATE pairings SET window_ends_at = now() - interval '61 minutes'").execute(&db).await.unwrap();
@@ -178,8 +189,8 @@ async fn a_pairing_that_begins_meanwhile_is_not_parked(db: PgPool) {
         .await
         .unwrap();
     let parking = tokio::spawn({
-        let db = db.clone();
-        async move { accounts::park_stale_pairings(&db, Duration::from_secs(3_600), 10).await }
+        let store = store.clone();
+        async move { accounts::park_stale_pairings(store.for_all_tenants(), Duration::from_secs(3_600), 10).await }
     });
     crate::locks::waiting(&db, 1).await;
     beginning.commit().await.unwrap();
@@ -196,6 +207,7 @@ async fn a_pairing_that_begins_meanwhile_is_not_parked(db: PgPool) {
 /// Old events and workers go, in small steps; what is in use stays.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn old_rows_are_removed_in_small_steps(db: PgPool) {
+    let store = Store::from(db.clone());
     let tenant = tenant(&db).await;
     for age in [0, 0, 9, 9, 9] {
         put_event(&mut db.acquire().await.unwrap(), tenant, None, "a.b", &serde_json::json!(age)).await.unwrap();
@@ -203,8 +215,8 @@ async fn old_rows_are_removed_in_small_steps(db: PgPool) {
     let aged = "UPDATE events SET created_at = created_at - make_interval(days => data::int)";
     sqlx::query(aged).execute(&db).await.unwrap();
     let week = Duration::from_secs(7 * 86_400);
-    assert_eq!(events::prune(&db, week, 2).await.unwrap().quietly().0, 2);
-    assert_eq!(events::prune(&db, week, 2).await.unwrap().quietly().0, 1);
+    assert_eq!(events::prune(store.for_all_tenants(), week, 2).await.unwrap().quietly().0, 2);
+    assert_eq!(events::prune(store.for_all_tenants(), week, 2).await.unwrap().quietly().0, 1);
     let (live, dead, owning) = (worker(&db, 1.0).await, worker(&db, 90_000.0).await, worker(&db, 90_000.0).await);
     account(&db, tenant, "connected", "online", Some(owning)).await;
     assert_eq!(workers::prune(&db, Duration::from_secs(86_400), 10).await.unwrap(), 1);
@@ -214,6 +226,12 @@ async fn old_rows_are_removed_in_small_steps(db: PgPool) {
         .await
         .unwrap();
     assert_eq!(left, 2);
-    assert!(!waiting::runs(&db, NOW, None, 10).await.unwrap().iter().any(|bell| bell.kind() != "fire_reminder"));
+    assert!(
+        !waiting::runs(store.for_all_tenants(), NOW, None, 10)
+            .await
+            .unwrap()
+            .iter()
+            .any(|bell| bell.kind() != "fire_reminder")
+    );
     assert_ne!(dead, live);
 }

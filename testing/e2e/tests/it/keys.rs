@@ -6,8 +6,8 @@ use e2e::Cluster;
 use reqwest::Method;
 use serde_json::json;
 use sqlx::PgPool;
-use store::keys;
 use store::seal::Sealer;
+use store::{Store, keys};
 use tokio_util::sync::CancellationToken;
 use worker::keys::Misfit;
 
@@ -30,11 +30,12 @@ async fn a_key_is_changed_while_the_account_is_live(pool: PgPool) {
     cluster.send(&account, &bob, "before").await;
     cluster.shows(&bob, &["before"]).await;
 
-    let pool = cluster.pool.clone();
+    let store = Store::from(cluster.pool.clone());
+    let rotating = store.clone();
     let sealer = Arc::new(Sealer::parse(&format!("{NEW},{OLD}")).unwrap());
     let rotation = tokio::spawn(async move {
         let stop = CancellationToken::new();
-        worker::keys::rotate::rotate(&pool, &sealer, 3, &stop, |_| ()).await.unwrap()
+        worker::keys::rotate::rotate(rotating.for_all_tenants(), &sealer, 3, &stop, |_| ()).await.unwrap()
     });
     let texts: Vec<String> = (0..20).map(|n| format!("text {n}")).collect();
     for text in &texts {
@@ -43,7 +44,7 @@ async fn a_key_is_changed_while_the_account_is_live(pool: PgPool) {
     let summary = rotation.await.unwrap();
     assert!(summary.complete(), "{summary}");
     assert!(summary.done > 0);
-    assert_eq!(keys::in_use_across_tenants(&cluster.pool).await.unwrap(), ["2"]);
+    assert_eq!(keys::in_use(store.for_all_tenants()).await.unwrap(), ["2"]);
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     cluster.shows(&bob, &texts).await;
 
@@ -66,7 +67,10 @@ async fn a_worker_that_meets_an_unknown_key_stops(pool: PgPool) {
     let (eve, _) = cluster.connected("Eve").await;
     let bob = cluster.phone("Bob").await;
     let sealer = Sealer::parse(&format!("{NEW},{OLD}")).unwrap();
-    worker::keys::rotate::rotate(&cluster.pool, &sealer, 500, &CancellationToken::new(), |_| ()).await.unwrap();
+    let store = Store::from(cluster.pool.clone());
+    worker::keys::rotate::rotate(store.for_all_tenants(), &sealer, 500, &CancellationToken::new(), |_| ())
+        .await
+        .unwrap();
     let records = "SELECT count(*) FROM credentials";
     let before: i64 = sqlx::query_scalar(records).fetch_one(&cluster.pool).await.unwrap();
 

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use domain::event::Kind;
 use process::telemetry::lines::OURS;
 
+mod scopes;
+
 /// Where code stands that runs, or that tests of several crates share.
 const PARTS: [&str; 11] = [
     "api",

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use store::seal::Sealer;
 
-use sqlx::PgPool;
+use store::Store;
 use store::credentials::CredentialStore;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -59,7 +59,7 @@ pub struct Settings {
 
 /// Opens links to WhatsApp.
 pub struct WhatsApp {
-    pool: PgPool,
+    store: Store,
     sealer: Arc<Sealer>,
     address: Address,
     version: WebVersion,
@@ -67,13 +67,13 @@ pub struct WhatsApp {
 }
 
 impl WhatsApp {
-    /// Creates a connector that keeps credentials in `pool`.
+    /// Creates a connector that keeps credentials in `store`.
     ///
     /// # Errors
     /// If the URL is malformed.
-    pub fn new(pool: PgPool, sealer: Arc<Sealer>, settings: Settings) -> anyhow::Result<Self> {
+    pub fn new(store: Store, sealer: Arc<Sealer>, settings: Settings) -> anyhow::Result<Self> {
         let address = Address::parse(&settings.url).context("WhatsApp's URL")?;
-        Ok(Self { pool, sealer, address, version: settings.version, pre_keys: settings.pre_keys })
+        Ok(Self { store, sealer, address, version: settings.version, pre_keys: settings.pre_keys })
     }
 
     async fn build(&self, spec: &OpenSpec, backend: Arc<AccountBackend>, parts: Parts) -> Result<Bot, LinkError> {
@@ -146,7 +146,7 @@ fn caches() -> CacheConfig {
 impl Connector for WhatsApp {
     async fn open(&self, spec: OpenSpec, events: LinkEvents) -> Result<Arc<dyn Link>, LinkError> {
         let fenced = CancellationToken::new();
-        let store = CredentialStore::new(self.pool.clone(), Arc::clone(&self.sealer), spec.fence);
+        let store = CredentialStore::new(self.store.under(spec.fence), Arc::clone(&self.sealer));
         let backend = Arc::new(AccountBackend::new(store, fenced.clone()));
         let sender = Arc::new(events.sender(spec.generation));
         let journal = Arc::new(Journal::default());
@@ -181,5 +181,5 @@ pub fn from_config(config: &Config) -> anyhow::Result<Arc<dyn Connector>> {
     };
     let pool = store::connect_lazily(&config.database.url, config.connections().credentials).context("DATABASE_URL")?;
     let settings = Settings { url: config.whatsapp_url.clone(), version, pre_keys: usize::try_from(config.pre_keys)? };
-    Ok(Arc::new(WhatsApp::new(pool, sealer, settings)?))
+    Ok(Arc::new(WhatsApp::new(Store::from(pool), sealer, settings)?))
 }

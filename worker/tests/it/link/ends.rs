@@ -132,7 +132,7 @@ async fn an_unknown_key_ends_the_link(pool: PgPool) {
     let key = |id: &str, byte: u8| format!("{id}:{}", STANDARD.encode([byte; 32]));
     let sealer = Sealer::parse(&format!("{},{}", key("b", 8), key("a", 7))).unwrap();
     let start = keys::Place::start();
-    let reseal = || keys::reseal_across_tenants(&house.pool, &sealer, &start, 10_000);
+    let reseal = || keys::reseal(house.store.for_all_tenants(), &sealer, &start, 10_000);
     reseal().await.unwrap();
     let all = "SELECT kind || name FROM credentials";
     let before: Vec<String> = sqlx::query_scalar(all).fetch_all(&house.pool).await.unwrap();

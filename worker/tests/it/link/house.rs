@@ -9,8 +9,8 @@ use domain::id::AccountId;
 use serde_json::{Value, json};
 use simulator::Simulator;
 use sqlx::PgPool;
-use store::Fence;
 use store::seal::Sealer;
+use store::{Fence, Store};
 use tokio::time::timeout;
 use worker::link::whatsapp::version::WebVersion;
 use worker::link::whatsapp::{Settings, WhatsApp};
@@ -23,6 +23,7 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 pub(super) struct House {
     pub(super) simulator: Simulator,
     pub(super) pool: PgPool,
+    pub(super) store: Store,
     http: reqwest::Client,
 }
 
@@ -35,7 +36,8 @@ pub(super) struct Line {
 impl House {
     pub(super) async fn new(pool: PgPool) -> Self {
         let simulator = simulator::start(simulator::Config::default()).await.unwrap();
-        Self { simulator, pool, http: reqwest::Client::new() }
+        let store = Store::from(pool.clone());
+        Self { simulator, pool, store, http: reqwest::Client::new() }
     }
 
     /// An account with a claimed lease.
@@ -74,7 +76,7 @@ impl House {
             version: WebVersion::fixed((2, 3000, 1_042_742_319)),
             pre_keys: 20,
         };
-        WhatsApp::new(self.pool.clone(), Arc::new(Sealer::parse(&keys).unwrap()), settings).unwrap()
+        WhatsApp::new(self.store.clone(), Arc::new(Sealer::parse(&keys).unwrap()), settings).unwrap()
     }
 
     /// Opens a link in a new worker.

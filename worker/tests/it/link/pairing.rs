@@ -98,7 +98,7 @@ async fn nobody_listens_at_the_address(pool: PgPool) {
     };
     let keys = "a:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
     let sealer = std::sync::Arc::new(store::seal::Sealer::parse(keys).unwrap());
-    let connector = worker::link::whatsapp::WhatsApp::new(house.pool.clone(), sealer, settings).unwrap();
+    let connector = worker::link::whatsapp::WhatsApp::new(house.store.clone(), sealer, settings).unwrap();
     let (events, inbox) = worker::link::channel();
     let spec =
         worker::link::OpenSpec { fence, generation: 7, label: "x".to_owned(), may_act: worker::link::MayAct::always() };

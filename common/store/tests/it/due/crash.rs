@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use sqlx::{ConnectOptions as _, PgPool};
-use store::MIGRATOR;
 use store::runs::{Fired, fire_due};
+use store::{MIGRATOR, Store};
 
 use super::{account, count, reminder, text};
 use crate::locks::waiting;
 
 /// Fires once what the end of another session lets go of.
 async fn fire_soon(db: &PgPool) -> Vec<Fired> {
+    let store = Store::from(db.clone());
     let firing = async {
         loop {
-            let fired = fire_due(db, 10).await.unwrap().quietly().fired;
+            let fired = fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired;
             if !fired.is_empty() {
                 return fired;
             }
@@ -27,6 +28,7 @@ async fn fire_soon(db: &PgPool) -> Vec<Fired> {
 /// run already gets no second one.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_crash_between_the_steps_loses_nothing(db: PgPool) {
+    let store = Store::from(db.clone());
     for table in ["runs", "run_targets", "events", "notifications"] {
         let of = account(&db, "connected").await;
         let reminder = reminder(&db, of, Some("FREQ=DAILY"), 2, 1).await;
@@ -34,8 +36,8 @@ async fn a_crash_between_the_steps_loses_nothing(db: PgPool) {
         let lock = format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
         sqlx::query(sqlx::AssertSqlSafe(lock)).execute(&mut *holding).await.unwrap();
         let dying = tokio::spawn({
-            let db = db.clone();
-            async move { fire_due(&db, 10).await }
+            let store = store.clone();
+            async move { fire_due(store.for_all_tenants(), 10).await }
         });
         waiting(&db, 1).await; // it has locked the reminder, and gets no further than this table
         let end = "SELECT count(*) FROM (SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -58,7 +60,7 @@ async fn a_crash_between_the_steps_loses_nothing(db: PgPool) {
         let back =
             "UPDATE reminders SET next_fire_at = (SELECT fire_at FROM runs WHERE reminder_id = $1) WHERE id = $1";
         sqlx::query(back).bind(reminder).execute(&db).await.unwrap();
-        assert!(fire_due(&db, 10).await.unwrap().quietly().fired.is_empty());
+        assert!(fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired.is_empty());
         let runs = "SELECT count(*)::text FROM runs WHERE tenant_id = $1";
         assert_eq!(text(&db, runs, of.0.0).await.as_deref(), Some("1"));
         let armed = "SELECT (next_fire_at > now())::text FROM reminders WHERE id = $1";
@@ -70,6 +72,7 @@ async fn a_crash_between_the_steps_loses_nothing(db: PgPool) {
 /// another one fires, and the silent one can't commit when it wakes.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_silent_scheduler_lets_go(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     reminder(&db, of, Some("FREQ=DAILY"), 2, 1).await;
     let pool = store::connect(db.connect_options().to_url_lossy().as_str(), 1).await.unwrap();
@@ -83,7 +86,7 @@ async fn a_silent_scheduler_lets_go(db: PgPool) {
     ] {
         sqlx::query(step).execute(&mut *silent).await.unwrap();
     }
-    assert!(fire_due(&db, 10).await.unwrap().quietly().fired.is_empty(), "locked by the other");
+    assert!(fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired.is_empty(), "locked by the other");
     assert_eq!(fire_soon(&db).await.len(), 1);
     silent.commit().await.unwrap_err();
     assert_eq!(count(&db, "SELECT count(*) FROM reminders WHERE next_fire_at > now()").await, 1);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use schedule::zone;
 use sqlx::PgPool;
-use store::MIGRATOR;
 use store::reminders::{Wake, refresh_zone_data};
+use store::{MIGRATOR, Store};
 
 use super::{account, reminder};
 
@@ -16,6 +16,7 @@ async fn is_woken(wake: &mut Wake) -> bool {
 /// R40: what new zone data moves may be due before whatever schedulers sleep for: they are woken, once and only then.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_is_moved_wakes_schedulers(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     reminder(&db, of, Some("FREQ=DAILY"), -7_200, 1).await;
     let planned =
@@ -23,9 +24,9 @@ async fn what_is_moved_wakes_schedulers(db: PgPool) {
     let mut wake = Wake::listen(&db).await.unwrap();
     for (off_hours, moved) in [(3, 1), (0, 0)] {
         sqlx::query(planned).bind(off_hours).execute(&db).await.unwrap();
-        let refreshed = refresh_zone_data(&db, zone::data_version(), 10).await.unwrap().quietly();
+        let refreshed = refresh_zone_data(store.for_all_tenants(), zone::data_version(), 10).await.unwrap().quietly();
         assert_eq!((refreshed.seen, refreshed.moved.len()), (1, moved));
         assert_eq!(is_woken(&mut wake).await, moved > 0);
     }
-    assert_eq!(refresh_zone_data(&db, zone::data_version(), 10).await.unwrap().quietly().seen, 0);
+    assert_eq!(refresh_zone_data(store.for_all_tenants(), zone::data_version(), 10).await.unwrap().quietly().seen, 0);
 }
