@@ -1,6 +1,15 @@
-//! The right of a live session to write.
+//! The right of a live session to write, and the only place that says in SQL how a write checks it.
+//!
+//! A write of a session locks its account's lease row against a claim (`FOR SHARE`) and checks the epoch. A plain `EXISTS` is
+//! not enough: a claim could commit between the check and the write.
+//!
+//! The check is text that becomes part of each statement, and not a function in SQL. Postgres can't inline a function that
+//! locks rows, so it would cost each write a call of its own.
 
 use domain::id::AccountId;
+use sqlx::PgConnection;
+
+use super::error::{Error, Result};
 
 /// The right to write for an account: the account, and the epoch under which it was claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,4 +18,36 @@ pub struct Fence {
     pub account: AccountId,
     /// The number of the claim. A later claim has a higher one.
     pub epoch: i64,
+}
+
+/// A statement of a live session, as `sqlx::query!` and its like make it: `fenced!(query_scalar, fence, r#"…"#, arguments…)`.
+/// The text begins with a common table expression. It can read `f`, which has one row (`account_id`) while the fence holds, and
+/// none otherwise. `$1` is the account, `$2` the epoch, and the arguments begin with `$3`.
+macro_rules! fenced {
+    ($query:ident, $fence:expr, $text:literal $(, $argument:expr)* $(,)?) => {
+        sqlx::$query!(
+            "WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE), " + $text,
+            $fence.account.0,
+            $fence.epoch
+            $(, $argument)*
+        )
+    };
+}
+pub(crate) use fenced;
+
+/// Keeps claims out until the end of the transaction, for a step of several statements.
+///
+/// # Errors
+/// [`Error::Fenced`] if the account has been claimed or removed since.
+pub(crate) async fn hold(transaction: &mut PgConnection, fence: Fence) -> Result<()> {
+    let rows = fenced!(query_scalar, fence, r#"held AS (SELECT FROM f) SELECT count(*) AS "rows!" FROM held"#);
+    held(rows.fetch_one(transaction).await?)
+}
+
+/// What the number of rows of `f` means.
+///
+/// # Errors
+/// [`Error::Fenced`] if it is 0.
+pub(crate) fn held(rows: i64) -> Result<()> {
+    if rows == 1 { Ok(()) } else { Err(Error::Fenced) }
 }

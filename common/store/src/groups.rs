@@ -1,5 +1,6 @@
 //! The groups of an account, as WhatsApp last reported them.
 
+use crate::fence::{self, fenced};
 use chrono::{DateTime, Utc};
 
 use super::error::{Error, Result};
@@ -100,9 +101,10 @@ pub async fn replace(under: Under<'_>, groups: &[Facts]) -> Result<()> {
     let subjects: Vec<String> = groups.iter().map(|g| g.subject.clone()).collect();
     let sizes: Vec<i32> = groups.iter().map(|g| g.size).collect();
     let can_post: Vec<bool> = groups.iter().map(|g| g.can_post).collect();
-    let held = sqlx::query_scalar!(
+    let held = fenced!(
+        query_scalar,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         a AS (
             UPDATE accounts SET groups_synced_at = now(), groups_wanted_at = NULL
             FROM f WHERE id = f.account_id RETURNING id, tenant_id
@@ -119,8 +121,6 @@ pub async fn replace(under: Under<'_>, groups: &[Facts]) -> Result<()> {
         )
         SELECT count(*) AS "held!" FROM f, told
         "#,
-        fence.account.0,
-        fence.epoch,
         &jids,
         &subjects,
         &sizes,
@@ -130,5 +130,5 @@ pub async fn replace(under: Under<'_>, groups: &[Facts]) -> Result<()> {
     )
     .fetch_one(pool)
     .await?;
-    if held == 1 { Ok(()) } else { Err(Error::Fenced) }
+    fence::held(held)
 }

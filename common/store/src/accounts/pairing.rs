@@ -1,13 +1,13 @@
 //! SQL of `pairings`, the pairing under way at an account: how it begins, its codes, and how it ends. Every write of a session is
 //! fenced by its epoch. The row goes by itself when the account's status is not `pending` any more (a trigger).
 
+use crate::fence::{self, Fence, fenced, hold};
 use sqlx::{PgConnection, PgPool};
 
 use crate::audit::{self, Entry, Operator};
 use crate::credentials;
 use crate::error::{Error, Result};
 use crate::events::Events;
-use crate::fence::Fence;
 use crate::messages::unsent;
 use crate::retry::again;
 use crate::scope::Under;
@@ -49,9 +49,10 @@ pub(super) async fn begin(
 pub async fn show_qr(under: Under<'_>, text: &str, number: i32, for_s: f64) -> Result<()> {
     let Under { pool, fence } = under;
     shown(
-        sqlx::query_scalar!(
+        fenced!(
+            query_scalar,
+            fence,
             r#"
-            WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
             a AS (UPDATE accounts SET updated_at = now() FROM f WHERE id = f.account_id AND status = 'pending' RETURNING id, tenant_id),
             old AS (
                 SELECT q.account_id AS account, q.qr_text AS shown FROM pairings q JOIN a ON a.id = q.account_id FOR UPDATE OF q
@@ -65,8 +66,6 @@ pub async fn show_qr(under: Under<'_>, text: &str, number: i32, for_s: f64) -> R
             )
             SELECT count(*) AS "n!" FROM p, told
             "#,
-            fence.account.0,
-            fence.epoch,
             text,
             number,
             for_s,
@@ -85,9 +84,10 @@ pub async fn show_code(under: Under<'_>, code: &str) -> Result<()> {
     let Under { pool, fence } = under;
     let told = Event::SessionPairingCode(AccountOnly { account_id: fence.account });
     shown(
-        sqlx::query_scalar!(
+        fenced!(
+            query_scalar,
+            fence,
             r#"
-            WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
             a AS (UPDATE accounts SET updated_at = now() FROM f WHERE id = f.account_id AND status = 'pending' RETURNING id, tenant_id),
             old AS (
                 SELECT q.account_id AS account, q.code AS shown FROM pairings q JOIN a ON a.id = q.account_id FOR UPDATE OF q
@@ -99,8 +99,6 @@ pub async fn show_code(under: Under<'_>, code: &str) -> Result<()> {
             )
             SELECT count(*) AS "n!" FROM p, told
             "#,
-            fence.account.0,
-            fence.epoch,
             code,
             told.kind().as_str(),
             told.data()
@@ -119,9 +117,10 @@ pub async fn accepted(under: Under<'_>, jid: &str) -> Result<()> {
     let Under { pool, fence } = under;
     let told = Event::SessionAccepted(AccountOnly { account_id: fence.account });
     shown(
-        sqlx::query_scalar!(
+        fenced!(
+            query_scalar,
+            fence,
             r#"
-            WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
             a AS (
                 UPDATE accounts SET jid = $3, updated_at = now()
                 FROM f WHERE id = f.account_id AND status = 'pending' RETURNING id, tenant_id
@@ -133,8 +132,6 @@ pub async fn accepted(under: Under<'_>, jid: &str) -> Result<()> {
             )
             SELECT count(*) AS "n!" FROM a, told
             "#,
-            fence.account.0,
-            fence.epoch,
             jid,
             told.kind().as_str(),
             told.data()
@@ -145,7 +142,7 @@ pub async fn accepted(under: Under<'_>, jid: &str) -> Result<()> {
 }
 
 fn shown(rows: i64) -> Result<()> {
-    if rows == 1 { Ok(()) } else { Err(Error::Fenced) }
+    fence::held(rows)
 }
 
 /// Ends a pairing without a link: codes or window ran out, or it can't go on. Status `unpaired`, QR and credentials
@@ -156,14 +153,7 @@ fn shown(rows: i64) -> Result<()> {
 pub async fn give_up(under: Under<'_>, reason: &str) -> Result<()> {
     let Under { pool, fence } = under;
     let mut tx = pool.begin().await?;
-    sqlx::query!(
-        "SELECT epoch FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE",
-        fence.account.0,
-        fence.epoch
-    )
-    .fetch_optional(&mut *tx)
-    .await?
-    .ok_or(Error::Fenced)?;
+    hold(&mut tx, fence).await?;
     let before = sqlx::query!(
         r#"SELECT tenant_id AS "tenant: TenantId", label, status AS "status: Status", wanted AS "wanted: Wanted"
            FROM accounts WHERE id = $1 FOR NO KEY UPDATE"#,
@@ -291,14 +281,11 @@ async fn connect(transaction: &mut PgConnection, account: AccountId, after: Stat
 async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linked> {
     let mut tx = pool.begin().await?;
     let of_others = unsent::lock_of_other_phones(&mut tx, fence.account, &who.number).await?;
+    hold(&mut tx, fence).await?;
     let row = sqlx::query!(
-        r#"
-        SELECT a.tenant_id AS "tenant: TenantId", a.label, a.status AS "status: Status", a.wanted AS "wanted: Wanted"
-        FROM leases l JOIN accounts a ON a.id = l.account_id
-        WHERE l.account_id = $1 AND l.epoch = $2 FOR SHARE OF l
-        "#,
-        fence.account.0,
-        fence.epoch
+        r#"SELECT tenant_id AS "tenant: TenantId", label, status AS "status: Status", wanted AS "wanted: Wanted"
+           FROM accounts WHERE id = $1"#,
+        fence.account.0
     )
     .fetch_optional(&mut *tx)
     .await?

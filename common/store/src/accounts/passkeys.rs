@@ -1,6 +1,7 @@
 //! SQL of `passkeys`: the gate that WhatsApp may put between a scan and its link. The session writes what is demanded, the
 //! tenant writes the answer, the session takes it, once.
 
+use crate::fence::{self, fenced};
 use sqlx::PgConnection;
 
 use crate::error::{Error, Result};
@@ -19,9 +20,10 @@ pub async fn demand(under: Under<'_>, options: &str, advice: &str) -> Result<()>
     let Under { pool, fence } = under;
     let told = SessionPasskeyRequired { account_id: fence.account, advice: advice.to_owned() };
     let told = Event::SessionPasskeyRequired(told);
-    let done = sqlx::query_scalar!(
+    let done = fenced!(
+        query_scalar,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         a AS (SELECT a.id, a.tenant_id FROM accounts a JOIN f ON f.account_id = a.id WHERE a.status = 'pending'),
         put AS (
             INSERT INTO passkeys AS p (account_id, epoch, advice, options) SELECT id, $2, $4, $3::text::json FROM a
@@ -33,8 +35,6 @@ pub async fn demand(under: Under<'_>, options: &str, advice: &str) -> Result<()>
         )
         SELECT count(*) AS "n!" FROM a, told
         "#,
-        fence.account.0,
-        fence.epoch,
         options,
         advice,
         told.kind().as_str(),
@@ -42,7 +42,7 @@ pub async fn demand(under: Under<'_>, options: &str, advice: &str) -> Result<()>
     )
     .fetch_one(pool)
     .await?;
-    if done == 1 { Ok(()) } else { Err(Error::Fenced) }
+    fence::held(done)
 }
 
 /// Shows the code that the phone shows, too. The event is a signal and carries no code.
@@ -52,9 +52,10 @@ pub async fn demand(under: Under<'_>, options: &str, advice: &str) -> Result<()>
 pub async fn show_code(under: Under<'_>, code: &str, advice: &str) -> Result<()> {
     let Under { pool, fence } = under;
     let told = Event::SessionPasskeyCode(AccountOnly { account_id: fence.account });
-    let done = sqlx::query_scalar!(
+    let done = fenced!(
+        query_scalar,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         a AS (SELECT a.id, a.tenant_id FROM accounts a JOIN f ON f.account_id = a.id WHERE a.status = 'pending'),
         put AS (
             UPDATE passkeys p SET code = $3, advice = $4, updated_at = now()
@@ -64,8 +65,6 @@ pub async fn show_code(under: Under<'_>, code: &str, advice: &str) -> Result<()>
         )
         SELECT count(*) AS "n!" FROM put, told
         "#,
-        fence.account.0,
-        fence.epoch,
         code,
         advice,
         told.kind().as_str(),
@@ -73,7 +72,7 @@ pub async fn show_code(under: Under<'_>, code: &str, advice: &str) -> Result<()>
     )
     .fetch_one(pool)
     .await?;
-    if done == 1 { Ok(()) } else { Err(Error::Fenced) }
+    fence::held(done)
 }
 
 /// Takes the owner's answer: of several sessions and several looks one gets it.
@@ -82,9 +81,10 @@ pub async fn show_code(under: Under<'_>, code: &str, advice: &str) -> Result<()>
 /// `Fenced` under an old epoch; else when the database fails.
 pub async fn take_credential(under: Under<'_>) -> Result<Option<String>> {
     let Under { pool, fence } = under;
-    let done = sqlx::query!(
+    let done = fenced!(
+        query,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         old AS (
             SELECT p.account_id, p.credential FROM passkeys p JOIN f ON f.account_id = p.account_id
             WHERE p.epoch = $2 AND p.credential IS NOT NULL FOR UPDATE OF p
@@ -93,13 +93,12 @@ pub async fn take_credential(under: Under<'_>) -> Result<Option<String>> {
             FROM old WHERE p.account_id = old.account_id RETURNING old.credential
         )
         SELECT (SELECT count(*) FROM f) AS "held!", (SELECT credential FROM taken) AS credential
-        "#,
-        fence.account.0,
-        fence.epoch
+        "#
     )
     .fetch_one(pool)
     .await?;
-    if done.held == 1 { Ok(done.credential) } else { Err(Error::Fenced) }
+    fence::held(done.held)?;
+    Ok(done.credential)
 }
 
 /// Takes the owner's word that both codes are the same.
@@ -108,21 +107,21 @@ pub async fn take_credential(under: Under<'_>) -> Result<Option<String>> {
 /// `Fenced` under an old epoch; else when the database fails.
 pub async fn take_confirmation(under: Under<'_>) -> Result<bool> {
     let Under { pool, fence } = under;
-    let done = sqlx::query!(
+    let done = fenced!(
+        query,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         taken AS (
             UPDATE passkeys p SET confirmed = false, code = NULL, updated_at = now()
             FROM f WHERE p.account_id = f.account_id AND p.epoch = $2 AND p.confirmed RETURNING 1
         )
         SELECT (SELECT count(*) FROM f) AS "held!", EXISTS (SELECT 1 FROM taken) AS "taken!"
-        "#,
-        fence.account.0,
-        fence.epoch
+        "#
     )
     .fetch_one(pool)
     .await?;
-    if done.held == 1 { Ok(done.taken) } else { Err(Error::Fenced) }
+    fence::held(done.held)?;
+    Ok(done.taken)
 }
 
 /// Writes the owner's answer (a WebAuthn credential as JSON).

@@ -1,10 +1,10 @@
 //! SQL of an account's live session: the row it starts from, and its status changes. Every write is fenced.
 
+use crate::fence::{self, Fence, fenced};
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use crate::error::{Error, Result};
-use crate::fence::Fence;
 use crate::scope::{ForAllTenants, Under};
 use domain::account::life::{Wanted, wanted_after};
 use domain::account::{Method, Status};
@@ -157,9 +157,10 @@ pub async fn write_statuses(all: ForAllTenants<'_>, changes: &[StatusChange]) ->
 /// `Fenced` under an old epoch; else when the database fails.
 pub async fn hold(under: Under<'_>, for_s: f64) -> Result<DateTime<Utc>> {
     let Under { pool, fence } = under;
-    sqlx::query_scalar!(
+    fenced!(
+        query_scalar,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         held AS (
             UPDATE accounts a SET held_until = now() + make_interval(secs => $3), updated_at = now()
             FROM f WHERE a.id = f.account_id RETURNING a.id, a.tenant_id, a.held_until
@@ -169,8 +170,6 @@ pub async fn hold(under: Under<'_>, for_s: f64) -> Result<DateTime<Utc>> {
         )
         SELECT held_until AS "held_until!" FROM held, told
         "#,
-        fence.account.0,
-        fence.epoch,
         for_s,
         Kind::AccountHeld.as_str()
     )
@@ -201,21 +200,20 @@ pub async fn recovered(under: Under<'_>, restarts: u32) -> Result<()> {
 
 /// Writes an event alone.
 async fn note(pool: &PgPool, fence: Fence, event: &Event) -> Result<()> {
-    let held = sqlx::query_scalar!(
+    let held = fenced!(
+        query_scalar,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         told AS (
             SELECT write_events(array_agg(ROW(a.tenant_id, a.id, $3::text, $4::jsonb, NULL)::new_event))
             FROM f JOIN accounts a ON a.id = f.account_id
         )
         SELECT count(*) AS "held!" FROM f, told
         "#,
-        fence.account.0,
-        fence.epoch,
         event.kind().as_str(),
         event.data()
     )
     .fetch_one(pool)
     .await?;
-    if held == 1 { Ok(()) } else { Err(Error::Fenced) }
+    fence::held(held)
 }

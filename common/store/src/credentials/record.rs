@@ -166,7 +166,3 @@ pub(super) fn place(account: AccountId, kind: i16, name: &str) -> Vec<u8> {
     place.extend_from_slice(name.as_bytes());
     place
 }
-
-pub(super) fn fenced(held: i64) -> Result<()> {
-    if held == 1 { Ok(()) } else { Err(Error::Fenced) }
-}

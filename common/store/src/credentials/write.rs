@@ -1,11 +1,12 @@
 //! Writes of credentials: one statement each, under the fence.
 
+use crate::fence::{self, fenced};
 use domain::id::AccountId;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::record::{CredentialStore, Record, Row, fenced};
-use crate::error::{Error, Result};
+use super::record::{CredentialStore, Record, Row};
+use crate::error::Result;
 use crate::scope::Under;
 
 impl CredentialStore {
@@ -16,9 +17,10 @@ impl CredentialStore {
     pub async fn put_many(&self, kind: i16, records: Vec<Record>) -> Result<()> {
         let _turn = self.turn().await?;
         let Some(columns) = self.columns(kind, records)? else { return Ok(()) };
-        let held = sqlx::query_scalar!(
+        let held = fenced!(
+            query_scalar,
+            self.fence,
             r#"
-            WITH f AS (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
             put AS (
                 INSERT INTO credentials AS c (account_id, kind, name, number, key_id, sealed)
                 SELECT $1, $3, t.name, t.number, $4, t.sealed
@@ -29,8 +31,6 @@ impl CredentialStore {
             )
             SELECT count(*) AS "held!" FROM f
             "#,
-            self.fence.account.0,
-            self.fence.epoch,
             kind,
             self.sealer.key_id(),
             &columns.names,
@@ -39,7 +39,7 @@ impl CredentialStore {
         )
         .fetch_one(&self.pool)
         .await?;
-        fenced(held)
+        fence::held(held)
     }
 
     /// Writes one record and replaces that of the same name.
@@ -57,9 +57,10 @@ impl CredentialStore {
     pub async fn add_new(&self, kind: i16, records: Vec<Record>) -> Result<Vec<String>> {
         let _turn = self.turn().await?;
         let Some(columns) = self.columns(kind, records)? else { return Ok(Vec::new()) };
-        let done = sqlx::query!(
+        let done = fenced!(
+            query,
+            self.fence,
             r#"
-            WITH f AS (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
             added AS (
                 INSERT INTO credentials (account_id, kind, name, number, key_id, sealed)
                 SELECT $1, $3, t.name, t.number, $4, t.sealed
@@ -71,8 +72,6 @@ impl CredentialStore {
             SELECT (SELECT count(*) FROM f) AS "held!",
                    ARRAY(SELECT n FROM unnest($5::text[]) AS n EXCEPT SELECT name FROM added) AS "present!"
             "#,
-            self.fence.account.0,
-            self.fence.epoch,
             kind,
             self.sealer.key_id(),
             &columns.names,
@@ -81,7 +80,7 @@ impl CredentialStore {
         )
         .fetch_one(&self.pool)
         .await?;
-        fenced(done.held)?;
+        fence::held(done.held)?;
         Ok(done.present)
     }
 
@@ -91,9 +90,10 @@ impl CredentialStore {
     /// `Fenced` under an old epoch, and nothing was deleted; otherwise if the database fails.
     pub async fn delete_many(&self, kind: i16, names: &[String]) -> Result<u64> {
         let _turn = self.turn().await?;
-        let done = sqlx::query!(
+        let done = fenced!(
+            query,
+            self.fence,
             r#"
-            WITH f AS (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
             gone AS (
                 DELETE FROM credentials
                 WHERE account_id = $1 AND kind = $3 AND name = ANY($4) AND EXISTS (SELECT 1 FROM f)
@@ -101,14 +101,12 @@ impl CredentialStore {
             )
             SELECT (SELECT count(*) FROM f) AS "held!", (SELECT count(*) FROM gone) AS "gone!"
             "#,
-            self.fence.account.0,
-            self.fence.epoch,
             kind,
             names
         )
         .fetch_one(&self.pool)
         .await?;
-        fenced(done.held)?;
+        fence::held(done.held)?;
         Ok(done.gone.unsigned_abs())
     }
 
@@ -119,9 +117,10 @@ impl CredentialStore {
     /// `Fenced` under an old epoch, and nothing was deleted; otherwise if the database fails.
     pub async fn delete_matching(&self, kind: i16, prefix: &str, before: Option<i64>) -> Result<u64> {
         let _turn = self.turn().await?;
-        let done = sqlx::query!(
+        let done = fenced!(
+            query,
+            self.fence,
             r#"
-            WITH f AS (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
             gone AS (
                 DELETE FROM credentials
                 WHERE account_id = $1 AND kind = $3 AND starts_with(name, $4)
@@ -130,15 +129,13 @@ impl CredentialStore {
             )
             SELECT (SELECT count(*) FROM f) AS "held!", (SELECT count(*) FROM gone) AS "gone!"
             "#,
-            self.fence.account.0,
-            self.fence.epoch,
             kind,
             prefix,
             before
         )
         .fetch_one(&self.pool)
         .await?;
-        fenced(done.held)?;
+        fence::held(done.held)?;
         Ok(done.gone.unsigned_abs())
     }
 
@@ -150,9 +147,10 @@ impl CredentialStore {
     /// opened.
     pub async fn take(&self, kind: i16, name: &str) -> Result<Option<Record>> {
         let _turn = self.turn().await?;
-        let done = sqlx::query!(
+        let done = fenced!(
+            query,
+            self.fence,
             r#"
-            WITH f AS (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
             gone AS (
                 DELETE FROM credentials
                 WHERE account_id = $1 AND kind = $3 AND name = $4 AND key_id = ANY($5) AND EXISTS (SELECT 1 FROM f)
@@ -163,15 +161,13 @@ impl CredentialStore {
                    (SELECT key_id FROM credentials
                     WHERE account_id = $1 AND kind = $3 AND name = $4 AND key_id <> ALL($5)) AS unknown_key
             "#,
-            self.fence.account.0,
-            self.fence.epoch,
             kind,
             name,
             &self.sealer.key_ids()
         )
         .fetch_one(&self.pool)
         .await?;
-        fenced(done.held)?;
+        fence::held(done.held)?;
         match (done.number, done.key_id, done.sealed, done.unknown_key) {
             (Some(number), Some(key_id), Some(sealed), _) => {
                 self.open(kind, Row { name: name.to_owned(), number, key_id, sealed }).map(Some)
@@ -188,18 +184,17 @@ impl CredentialStore {
 /// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn scrub(under: Under<'_>) -> Result<()> {
     let Under { pool, fence } = under;
-    let held = sqlx::query_scalar!(
+    let held = fenced!(
+        query_scalar,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         gone AS (DELETE FROM credentials c USING f WHERE c.account_id = f.account_id)
         SELECT count(*) AS "held!" FROM f
-        "#,
-        fence.account.0,
-        fence.epoch
+        "#
     )
     .fetch_one(pool)
     .await?;
-    if held == 1 { Ok(()) } else { Err(Error::Fenced) }
+    fence::held(held)
 }
 
 /// Deletes an account's credentials within the caller's transaction, which has fenced the owner. Returns whether there

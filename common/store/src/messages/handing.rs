@@ -1,9 +1,10 @@
 //! Marks messages of a run as handed over before a connection gets them. So an edit of the reminder, or a cancellation
 //! of the run, at the same time knows what was sent. A message that was canceled before is not handed over.
 
+use crate::fence::{self, fenced};
 use uuid::Uuid;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::scope::Under;
 use domain::id::MessageId;
 
@@ -23,9 +24,10 @@ pub struct Marked {
 pub async fn mark(under: Under<'_>, messages: &[MessageId]) -> Result<Vec<Marked>> {
     let Under { pool, fence } = under;
     let ids: Vec<Uuid> = messages.iter().map(|message| message.0).collect();
-    let row = sqlx::query!(
+    let row = fenced!(
+        query,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         w AS (
             SELECT m.id, m.handed_at FROM messages m JOIN f ON m.account_id = f.account_id
             WHERE m.id = ANY($3) AND m.state = 'queued' ORDER BY m.seq FOR UPDATE OF m
@@ -37,15 +39,11 @@ pub async fn mark(under: Under<'_>, messages: &[MessageId]) -> Result<Vec<Marked
                (SELECT coalesce(array_agg(id) FILTER (WHERE first), '{}') FROM m) AS "first!: Vec<Uuid>",
                (SELECT coalesce(array_agg(id) FILTER (WHERE NOT first), '{}') FROM m) AS "again!: Vec<Uuid>"
         "#,
-        fence.account.0,
-        fence.epoch,
         &ids
     )
     .fetch_one(pool)
     .await?;
-    if row.held == 0 {
-        return Err(Error::Fenced);
-    }
+    fence::held(row.held)?;
     let marked = |first| move |id| Marked { id: MessageId(id), first };
     Ok(row.first.into_iter().map(marked(true)).chain(row.again.into_iter().map(marked(false))).collect())
 }
@@ -58,20 +56,19 @@ pub async fn mark(under: Under<'_>, messages: &[MessageId]) -> Result<Vec<Marked
 pub async fn unmark(under: Under<'_>, messages: &[MessageId]) -> Result<()> {
     let Under { pool, fence } = under;
     let ids: Vec<Uuid> = messages.iter().map(|message| message.0).collect();
-    let held = sqlx::query_scalar!(
+    let held = fenced!(
+        query_scalar,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         w AS (
             SELECT m.id FROM messages m JOIN f ON m.account_id = f.account_id
             WHERE m.id = ANY($3) AND m.state = 'queued' ORDER BY m.seq FOR UPDATE OF m
         ), m AS (UPDATE messages m SET handed_at = NULL FROM w WHERE m.id = w.id)
         SELECT count(*) AS "held!" FROM f
         "#,
-        fence.account.0,
-        fence.epoch,
         &ids
     )
     .fetch_one(pool)
     .await?;
-    if held == 1 { Ok(()) } else { Err(Error::Fenced) }
+    fence::held(held)
 }

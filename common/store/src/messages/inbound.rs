@@ -1,11 +1,11 @@
 //! SQL of messages that an account receives. Each becomes one event, exactly once. The write is fenced.
 
+use crate::fence::{self, Fence, fenced};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
 
-use crate::error::{Error, Result};
-use crate::fence::Fence;
+use crate::error::Result;
 use crate::scope::Under;
 use domain::event::{Event, Kind, MessageReceived};
 use domain::id::AccountId;
@@ -83,9 +83,10 @@ async fn write_received(pool: &PgPool, fence: Fence, data: &[Value], trace: Opti
     )
     .execute(&mut *transaction)
     .await?;
-    let row = sqlx::query!(
+    let row = fenced!(
+        query,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         fresh AS (
             SELECT a.tenant_id, a.id, t.data, t.n
             FROM f JOIN accounts a ON a.id = f.account_id, unnest($3::jsonb[]) WITH ORDINALITY AS t(data, n)
@@ -99,8 +100,6 @@ async fn write_received(pool: &PgPool, fence: Fence, data: &[Value], trace: Opti
         SELECT (SELECT count(*) FROM f) AS "held!", (SELECT written FROM told),
                (SELECT count(*) FILTER (WHERE NOT (data ->> 'from_me')::boolean) FROM fresh)::float8 AS "others!"
         "#,
-        fence.account.0,
-        fence.epoch,
         data,
         trace,
         Kind::MessageReceived.as_str()
@@ -109,5 +108,5 @@ async fn write_received(pool: &PgPool, fence: Fence, data: &[Value], trace: Opti
     .await?;
     transaction.commit().await?;
     metrics::MESSAGES_RECEIVED.inc_by(row.others);
-    if row.held == 0 { Err(Error::Fenced) } else { Ok(()) }
+    fence::held(row.held)
 }

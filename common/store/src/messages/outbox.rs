@@ -1,12 +1,12 @@
 //! SQL of the outbox: the messages that a session still has to send, and their results. Reads need no fence, every
 //! write has one.
 
+use crate::fence::{self, Fence, fenced};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
 
 use crate::error::{Error, Result};
-use crate::fence::Fence;
 use crate::runs::correct::{self, Which};
 use crate::scope::Under;
 use domain::event::{Event, Kind, MessageChanged};
@@ -112,9 +112,10 @@ async fn write_ends(pool: &PgPool, fence: Fence, outcomes: &[Outcome], step: &tr
     let attempts: Vec<i32> = outcomes.iter().map(|o| o.attempts).collect();
     let told = outcomes.iter().map(|outcome| outcome.event(fence.account));
     let (kinds, data): (Vec<&str>, Vec<Value>) = told.map(|event| (event.kind().as_str(), event.data())).unzip();
-    let row = sqlx::query!(
+    let row = fenced!(
+        query,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         o AS (SELECT * FROM unnest($3::uuid[], $4::text[], $5::int[], $6::text[], $7::jsonb[]) AS t(id, failure, attempts, kind, data)),
         old AS (
             SELECT m.id, m.seq, m.state, o.failure, o.attempts, o.kind, o.data FROM messages m JOIN f ON m.account_id = f.account_id JOIN o ON m.id = o.id
@@ -139,8 +140,6 @@ async fn write_ends(pool: &PgPool, fence: Fence, outcomes: &[Outcome], step: &tr
                 FROM m) AS "over!: Vec<uuid::Uuid>",
                (SELECT coalesce(array_agg(DISTINCT trace::text) FILTER (WHERE trace IS NOT NULL), '{}') FROM m) AS "traces!: Vec<String>"
         "#,
-        fence.account.0,
-        fence.epoch,
         &ids,
         &failures as &[Option<String>],
         &attempts,
@@ -149,9 +148,7 @@ async fn write_ends(pool: &PgPool, fence: Fence, outcomes: &[Outcome], step: &tr
     )
     .fetch_one(pool)
     .await?;
-    if row.held == 0 {
-        return Err(Error::Fenced);
-    }
+    fence::held(row.held)?;
     step.follows_all(row.traces.iter().map(String::as_str));
     correct(pool, fence, &row.over, Which::Over).await;
     Ok(row.runs.into_iter().map(RunId).collect())
@@ -165,9 +162,10 @@ async fn write_ends(pool: &PgPool, fence: Fence, outcomes: &[Outcome], step: &tr
 pub async fn count_attempts(under: Under<'_>, attempts: &[(MessageId, i32)]) -> Result<()> {
     let Under { pool, fence } = under;
     let (ids, counts): (Vec<uuid::Uuid>, Vec<i32>) = attempts.iter().map(|(id, count)| (id.0, *count)).unzip();
-    let held = sqlx::query_scalar!(
+    let held = fenced!(
+        query_scalar,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         w AS (
             SELECT m.id, t.count FROM messages m JOIN f ON m.account_id = f.account_id
                 JOIN unnest($3::uuid[], $4::int[]) AS t(id, count) ON m.id = t.id
@@ -175,14 +173,12 @@ pub async fn count_attempts(under: Under<'_>, attempts: &[(MessageId, i32)]) -> 
         ), m AS (UPDATE messages m SET attempts = w.count FROM w WHERE m.id = w.id)
         SELECT count(*) AS "held!" FROM f
         "#,
-        fence.account.0,
-        fence.epoch,
         &ids,
         &counts
     )
     .fetch_one(pool)
     .await?;
-    if held == 1 { Ok(()) } else { Err(Error::Fenced) }
+    fence::held(held)
 }
 
 /// How often a message of the account was blamed for the end of a connection.
@@ -205,23 +201,23 @@ pub async fn blamed(under: Under<'_>, message: MessageId) -> Result<i32> {
 /// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn blame(under: Under<'_>, message: MessageId, before: i32) -> Result<i32> {
     let Under { pool, fence } = under;
-    let row = sqlx::query!(
+    let row = fenced!(
+        query,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         m AS (
             UPDATE messages m SET blamed = greatest(m.blamed, $4 + 1) FROM f
             WHERE m.id = $3 AND m.account_id = f.account_id AND m.state = 'queued' RETURNING m.blamed
         )
         SELECT (SELECT count(*) FROM f) AS "held!", coalesce((SELECT blamed FROM m), 0) AS "blamed!"
         "#,
-        fence.account.0,
-        fence.epoch,
         message.0,
         before
     )
     .fetch_one(pool)
     .await?;
-    if row.held == 1 { Ok(row.blamed) } else { Err(Error::Fenced) }
+    fence::held(row.held)?;
+    Ok(row.blamed)
 }
 
 /// A receipt from a recipient's phone.
@@ -248,9 +244,10 @@ pub async fn receipts(under: Under<'_>, receipts: &[Receipt]) -> Result<Vec<RunI
     let read: Vec<bool> = receipts.iter().map(|r| r.read).collect();
     let at: Vec<DateTime<Utc>> = receipts.iter().map(|r| r.at).collect();
     let step = trace::settle(Destination::Outbox).account(fence.account).kind("receipt").batch(receipts.len());
-    let row = sqlx::query!(
+    let row = fenced!(
+        query,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         r AS (
             SELECT whatsapp_id, bool_or(read) AS read, min(at) AS at, min(at) FILTER (WHERE read) AS read_at
             FROM unnest($3::text[], $4::bool[], $5::timestamptz[]) AS t(whatsapp_id, read, at) GROUP BY whatsapp_id
@@ -290,8 +287,6 @@ pub async fn receipts(under: Under<'_>, receipts: &[Receipt]) -> Result<Vec<RunI
                (SELECT coalesce(array_agg(took) FILTER (WHERE was <> 'delivered'), '{}') FROM m) AS "delivered!",
                (SELECT coalesce(array_agg(took) FILTER (WHERE read), '{}') FROM m) AS "read!"
         "#,
-        fence.account.0,
-        fence.epoch,
         &ids,
         &read,
         &at,
@@ -305,9 +300,7 @@ pub async fn receipts(under: Under<'_>, receipts: &[Receipt]) -> Result<Vec<RunI
     step.heard(&row);
     let row = row?;
     step.follows_all(row.traces.iter().map(String::as_str));
-    if row.held == 0 {
-        return Err(Error::Fenced);
-    }
+    fence::held(row.held)?;
     // those that had failed or expired were counted before
     metrics::MESSAGES.of(MessageOutcome::Sent).inc_by(row.left);
     for (stage, times) in [(MessageStage::Delivered, row.delivered), (MessageStage::Read, row.read)] {

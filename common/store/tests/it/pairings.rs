@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use store::audit::Operator;
 use store::pairing::{self, LinkedAs};
 use store::session::{self, StatusChange};
-use store::{Fence, MIGRATOR, accounts, passkeys};
+use store::{Fence, MIGRATOR, Store, accounts, passkeys};
 
 use crate::due::{account, count};
 
@@ -77,7 +77,8 @@ async fn fence(db: &PgPool, account: AccountId) -> Fence {
 }
 
 async fn pair(db: &PgPool, of: (TenantId, AccountId), method: Method, phone: Option<&str>) -> Fence {
-    accounts::pair(db, of.0, of.1, (method, phone), Operator::System("test")).await.unwrap().quietly();
+    let store = Store::from(db.clone());
+    accounts::pair(store.of(of.0), of.1, (method, phone), Operator::System("test")).await.unwrap().quietly();
     fence(db, of.1).await
 }
 
@@ -95,6 +96,7 @@ async fn what_the_release_before_writes_is_seen(db: PgPool) {
 /// R109: each step that this release takes in the table is taken in the columns, which the release before reads.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_this_release_writes_is_seen(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "unpaired").await;
     let apart = async |seen: &str| {
         assert_eq!(under_way(&db).await, seen);
@@ -108,17 +110,17 @@ async fn what_this_release_writes_is_seen(db: PgPool) {
     };
     let fence = pair(&db, of, Method::Qr, None).await;
     apart("qr").await;
-    pairing::show_qr(&db, fence, "2@a", 1, 60.0).await.unwrap();
+    pairing::show_qr(store.under(fence), "2@a", 1, 60.0).await.unwrap();
     apart("qr 2@a 1").await;
     let columns = "SELECT count(*) FROM accounts WHERE qr_text = '2@a' AND qr_number = 1 AND qr_expires_at > now()";
     assert_eq!(count(&db, columns).await, 1);
     let fence = pair(&db, of, Method::Code, Some("4917000001")).await;
     apart("code").await;
-    pairing::show_code(&db, fence, "ABCD1234").await.unwrap();
+    pairing::show_code(store.under(fence), "ABCD1234").await.unwrap();
     apart("code ABCD1234").await;
-    pairing::accepted(&db, fence, &who.jid).await.unwrap();
+    pairing::accepted(store.under(fence), &who.jid).await.unwrap();
     apart("code").await;
-    pairing::linked(&db, fence, &who).await.unwrap();
+    pairing::linked(store.under(fence), &who).await.unwrap();
     apart("").await;
 }
 
@@ -137,25 +139,29 @@ enum End {
 }
 
 async fn end(db: &PgPool, of: (TenantId, AccountId), fence: Fence, end: End) {
+    let store = Store::from(db.clone());
     let by = Operator::System("test");
     match end {
         End::Linked | End::Duplicate => {
             let number = "4917000009".to_owned();
             let who = LinkedAs { jid: format!("{number}:1@s.whatsapp.net"), number, lid: None, push_name: None };
-            pairing::linked(db, fence, &who).await.unwrap();
+            pairing::linked(store.under(fence), &who).await.unwrap();
         }
-        End::GivenUp => pairing::give_up(db, fence, "its time is over").await.unwrap(),
+        End::GivenUp => pairing::give_up(store.under(fence), "its time is over").await.unwrap(),
         End::Reported(status) => {
             let change = StatusChange { fence, status, reason: None, banned_for_s: None };
-            assert!(session::write_statuses(db, &[change]).await.unwrap().is_empty());
+            assert!(session::write_statuses(store.for_all_tenants(), &[change]).await.unwrap().is_empty());
         }
-        End::Unpaired => _ = accounts::unpair(db, of.0, of.1, by).await.unwrap().quietly(),
+        End::Unpaired => _ = accounts::unpair(store.of(of.0), of.1, by).await.unwrap().quietly(),
         End::Parked => {
             sqlx::query("UPDATE pairings SET window_ends_at = now() - interval '2 hours'").execute(db).await.unwrap();
             let hour = std::time::Duration::from_secs(3_600);
-            assert_eq!(accounts::park_stale_pairings(db, hour, 10).await.unwrap().quietly(), [of.0]);
+            assert_eq!(
+                accounts::park_stale_pairings(store.for_all_tenants(), hour, 10).await.unwrap().quietly(),
+                [of.0]
+            );
         }
-        End::Deleted => _ = accounts::delete(db, of.0, of.1, by).await.unwrap().quietly(),
+        End::Deleted => _ = accounts::delete(store.of(of.0), of.1, by).await.unwrap().quietly(),
         End::Before => {
             let ended = "UPDATE accounts SET status = 'unpaired', wanted = 'offline', pairing_method = NULL, pairing_phone = NULL,
                 pairing_expires_at = NULL, qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL WHERE id = $1";
@@ -167,6 +173,7 @@ async fn end(db: &PgPool, of: (TenantId, AccountId), fence: Fence, end: End) {
 /// R25, R109: however a pairing ends, its row goes with its codes and the passkey gate, and one that starts over begins with nothing.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn nothing_of_a_pairing_outlives_it(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "unpaired").await;
     let twin = account(&db, "connected").await;
     let same = "UPDATE accounts SET tenant_id = $1, phone_number = '4917000009' WHERE id = $2";
@@ -187,9 +194,9 @@ async fn nothing_of_a_pairing_outlives_it(db: PgPool) {
         sqlx::query(same).bind(tenant).bind(twin.1).execute(&db).await.unwrap();
         let shown = async |method| {
             let fence = pair(&db, of, method, Some("4917000009")).await;
-            pairing::show_qr(&db, fence, "2@a", 1, 60.0).await.unwrap();
-            pairing::show_code(&db, fence, "ABCD1234").await.unwrap();
-            passkeys::demand(&db, fence, "{}", "touch the key").await.unwrap();
+            pairing::show_qr(store.under(fence), "2@a", 1, 60.0).await.unwrap();
+            pairing::show_code(store.under(fence), "ABCD1234").await.unwrap();
+            passkeys::demand(store.under(fence), "{}", "touch the key").await.unwrap();
             fence
         };
         shown(Method::Code).await;

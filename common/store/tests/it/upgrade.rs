@@ -12,7 +12,7 @@ use store::messages::{self, Draft};
 use store::pairing::{self, LinkedAs};
 use store::runs::{fire_due, settle_runs};
 use store::webhooks::follow;
-use store::{Fence, MIGRATOR, outbox, session};
+use store::{Fence, MIGRATOR, Store, outbox, session};
 use uuid::Uuid;
 
 use crate::due::count;
@@ -80,7 +80,8 @@ fn fence(number: u128) -> Fence {
 }
 
 async fn shown(db: &PgPool, number: u128) -> Pairing {
-    accounts::pairing(db, TenantId(TENANT), account(number)).await.unwrap()
+    let store = Store::from(db.clone());
+    accounts::pairing(store.of(TenantId(TENANT)), account(number)).await.unwrap()
 }
 
 async fn upgraded(db: &PgPool) {
@@ -94,6 +95,7 @@ async fn upgraded(db: &PgPool) {
 /// R109: pairings that were under way are there after the migration, with their codes, and each ends as it would have.
 #[sqlx::test(migrations = false)]
 async fn pairings_go_on_after_an_upgrade(db: PgPool) {
+    let store = Store::from(db.clone());
     upgraded(&db).await;
     assert_eq!(count(&db, "SELECT count(*) FROM pairings").await, 5);
     assert_eq!(count(&db, "SELECT count(*) FROM passkeys").await, 1, "that of a pairing which is over is gone");
@@ -111,23 +113,23 @@ async fn pairings_go_on_after_an_upgrade(db: PgPool) {
     assert!(unpaired.method.is_none() && unpaired.step.is_none() && unpaired.window_ends_at.is_none());
 
     // a session goes on with its window, its codes and its end
-    let row = session::load(&db, fence(BY_CODE)).await.unwrap();
+    let row = session::load(store.under(fence(BY_CODE))).await.unwrap();
     assert_eq!((row.pairing_method, row.pairing_phone.as_deref()), (Some(Method::Code), Some("49170000012")));
     assert!(row.code_shown && (200.0..=240.0).contains(&row.window_left_s), "{}", row.window_left_s);
-    pairing::show_qr(&db, fence(BY_QR), "2@c,d", 4, 20.0).await.unwrap();
+    pairing::show_qr(store.under(fence(BY_QR)), "2@c,d", 4, 20.0).await.unwrap();
     assert_eq!(shown(&db, BY_QR).await.qr_number, Some(4));
-    pairing::give_up(&db, fence(BY_QR), "its time is over").await.unwrap();
+    pairing::give_up(store.under(fence(BY_QR)), "its time is over").await.unwrap();
     let who = LinkedAs {
         number: "49170000017".to_owned(),
         jid: "49170000017:1@s.whatsapp.net".to_owned(),
         lid: None,
         push_name: None,
     };
-    pairing::linked(&db, fence(TO_BE_LINKED), &who).await.unwrap();
+    pairing::linked(store.under(fence(TO_BE_LINKED)), &who).await.unwrap();
     let (tenant, by) = (TenantId(TENANT), Operator::System("test"));
-    accounts::park_stale_pairings(&db, Duration::from_secs(3_600), 10).await.unwrap().quietly();
-    accounts::unpair(&db, tenant, account(GATED), by).await.unwrap().quietly();
-    accounts::pair(&db, tenant, account(LOGGED_OUT), (Method::Qr, None), by).await.unwrap().quietly();
+    accounts::park_stale_pairings(store.for_all_tenants(), Duration::from_secs(3_600), 10).await.unwrap().quietly();
+    accounts::unpair(store.of(tenant), account(GATED), by).await.unwrap().quietly();
+    accounts::pair(store.of(tenant), account(LOGGED_OUT), (Method::Qr, None), by).await.unwrap().quietly();
     for (number, status) in [
         (BY_QR, Status::Unpaired),
         (TO_BE_LINKED, Status::Connected),
@@ -146,27 +148,28 @@ async fn pairings_go_on_after_an_upgrade(db: PgPool) {
 /// R109: messages, reminders, runs and webhooks are where they were, and go on.
 #[sqlx::test(migrations = false)]
 async fn everything_else_goes_on_after_an_upgrade(db: PgPool) {
+    let store = Store::from(db.clone());
     upgraded(&db).await;
     let tenant = TenantId(TENANT);
     assert_eq!(count(&db, "SELECT count(DISTINCT state) FROM messages").await, 7);
-    let waiting = outbox::waiting(&db, account(LINKED), &[], 10).await.unwrap();
+    let waiting = outbox::waiting(store.under(fence(LINKED)), &[], 10).await.unwrap();
     assert_eq!(waiting.iter().map(|row| row.id.0).collect::<Vec<_>>(), [Uuid::from_u128(41)]);
     let to: Jid = "4917012345678".parse().unwrap();
     let draft = Draft { to: &to, text: "hello", expires_at: None };
-    messages::accept(&db, tenant, account(LINKED), &draft).await.unwrap().quietly();
-    assert_eq!(outbox::waiting(&db, account(LINKED), &[], 10).await.unwrap().len(), 2);
+    messages::accept(store.of(tenant), account(LINKED), &draft).await.unwrap().quietly();
+    assert_eq!(outbox::waiting(store.under(fence(LINKED)), &[], 10).await.unwrap().len(), 2);
 
-    assert_eq!(fire_due(&db, 10).await.unwrap().quietly().fired.len(), 1);
-    settle_runs(&db, &[Uuid::from_u128(31).into()]).await.unwrap().quietly();
+    assert_eq!(fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired.len(), 1);
+    settle_runs(store.for_all_tenants(), &[Uuid::from_u128(31).into()]).await.unwrap().quietly();
     assert_eq!(count(&db, "SELECT count(*) FROM runs WHERE status = 'success'").await, 1);
 
     let worker = WorkerId(WORKER);
-    let claimed = follow::claim_across_tenants(&db, worker, 10).await.unwrap();
+    let claimed = follow::claim(store.for_all_tenants(), worker, 10).await.unwrap();
     assert_eq!(claimed, [(tenant, WebhookId(WEBHOOK))]);
-    let held = follow::held(&db, tenant, WebhookId(WEBHOOK), worker, 10).await.unwrap().unwrap();
+    let held = follow::held(store.of(tenant), WebhookId(WEBHOOK), worker, 10).await.unwrap().unwrap();
     assert_eq!((held.cursor.txid, held.cursor.id), (7, 70));
 
-    let unpaired = accounts::unpair(&db, tenant, account(LINKED), Operator::System("test")).await.unwrap();
+    let unpaired = accounts::unpair(store.of(tenant), account(LINKED), Operator::System("test")).await.unwrap();
     assert!(unpaired.quietly().listed);
     assert_eq!(count(&db, "SELECT count(*) FROM messages WHERE state = 'queued'").await, 0);
 }
