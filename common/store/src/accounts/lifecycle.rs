@@ -30,8 +30,8 @@ pub struct Unpaired {
     pub listed: bool,
 }
 
-/// Starts a pairing, or starts it over: a new generation with a window of its own. A device that was linked is
-/// forgotten, so that the next thing its owner does is to show a code.
+/// Starts a pairing, or starts it over: a new generation with a window of its own. A phone that was linked is forgotten (a
+/// trigger), so that the next thing its owner does is to show a code.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] while it is connected.
@@ -49,8 +49,7 @@ pub async fn pair(
     let after = decide(before.state(), Event::Pair)?.state().ok_or(Error::NotFound)?;
     forget(&mut transaction, account).await?;
     sqlx::query!(
-        "UPDATE accounts SET status = $2, status_reason = NULL, wanted = $3, generation = generation + 1,
-            phone_number = NULL, jid = NULL, lid = NULL, push_name = NULL, banned_until = NULL, updated_at = now()
+        "UPDATE accounts SET status = $2, status_reason = NULL, wanted = $3, generation = generation + 1, updated_at = now()
          WHERE id = $1",
         account.0,
         after.status.as_str(),
@@ -190,8 +189,7 @@ async fn unlink(
 ) -> Result<()> {
     sqlx::query!(
         "UPDATE accounts SET status = $4, status_reason = $2, wanted = $5, generation = generation + 1,
-            held_until = NULL, groups_wanted_at = NULL, logout_confirmed = $3,
-            disconnected_at = coalesce(disconnected_at, now()), updated_at = now()
+            logout_confirmed = $3, disconnected_at = coalesce(disconnected_at, now()), updated_at = now()
          WHERE id = $1",
         account.0,
         reason,

@@ -16,6 +16,7 @@ mod measure;
 mod operate;
 mod overlap;
 mod pairings;
+mod phones;
 mod runs;
 mod seal;
 mod server;

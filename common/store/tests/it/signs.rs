@@ -1,4 +1,4 @@
-//! Who lives, by one rule: claims, duties and answers ask the same (R89, R90); and what stays of a phone that is gone (R92).
+//! Who lives, by one rule: claims, duties and answers ask the same (R89, R90).
 
 use std::time::Duration;
 
@@ -144,19 +144,6 @@ async fn schedulers_say_that_they_live(db: PgPool) {
     assert_eq!(all.schedulers, 0);
     assert!(all.scheduler_seen.is_some(), "its last sign of life is known");
     assert_eq!(signs::prune_schedulers(&db, Duration::from_secs(10), 10).await.unwrap(), 2);
-}
-
-/// R92: whatever ends a link, nothing of the phone stays; and nothing is written beside an account that has none.
-#[sqlx::test(migrator = "MIGRATOR")]
-async fn nothing_of_a_phone_that_is_gone_stays(db: PgPool) {
-    const KEPT: &str = "SELECT count(*) FROM accounts WHERE (phone_number, jid, lid, push_name) IS DISTINCT FROM (NULL, NULL, NULL, NULL)";
-    for status in ["unpaired", "logged_out"] {
-        connected(&db, None).await;
-        sqlx::query("UPDATE accounts SET status = $1").bind(status).execute(&db).await.unwrap();
-        assert_eq!(sqlx::query_scalar::<_, i64>(KEPT).fetch_one(&db).await.unwrap(), 0, "{status}");
-        sqlx::query("UPDATE accounts SET push_name = 'Ada', lid = '99@lid'").execute(&db).await.unwrap();
-        assert_eq!(sqlx::query_scalar::<_, i64>(KEPT).fetch_one(&db).await.unwrap(), 0, "{status}: a late write");
-    }
 }
 
 /// R89: who holds a connection stands in `pg_stat_activity`, each program by its own name.
