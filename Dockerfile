@@ -28,6 +28,7 @@ COPY common/schedule/Cargo.toml common/schedule/
 COPY common/store/Cargo.toml common/store/
 COPY scheduler/Cargo.toml scheduler/
 COPY simulator/Cargo.toml simulator/
+COPY testing/bench/Cargo.toml testing/bench/
 COPY testing/chaos/Cargo.toml testing/chaos/
 COPY testing/demo/Cargo.toml testing/demo/
 COPY testing/e2e/Cargo.toml testing/e2e/

@@ -1,4 +1,4 @@
-//! A whole Switchboard in one process, for end-to-end tests and benchmarks: each part as its binary runs it, on a database, a
+//! A whole Switchboard in one process, for end-to-end tests: each part as its binary runs it, on a database, a
 //! Redis prefix, a simulator and ports of its own.
 #![allow(
     clippy::unwrap_used,
