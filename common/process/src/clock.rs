@@ -1,24 +1,28 @@
 //! The clocks of the house: the wall clock for people, and one that goes on while the machine or process sleeps, for trust.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 /// The wall clock. Decisions that several processes must agree on use the database's `now()` instead.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
 pub fn now() -> DateTime<Utc> {
-    Utc::now() + TimeDelta::seconds(SKEW_S.load(Ordering::Relaxed))
+    let now = Utc::now();
+    #[cfg(feature = "skew")]
+    let now = now + chrono::TimeDelta::seconds(SKEW_S.load(std::sync::atomic::Ordering::Relaxed));
+    now
 }
 
 /// Seconds by which [`now`] is wrong; 0 outside of fault campaigns.
-static SKEW_S: AtomicI64 = AtomicI64::new(0);
+#[cfg(feature = "skew")]
+static SKEW_S: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(0);
 
 /// Sets this process's wall clock wrong, as an unsynchronised machine's is. For fault campaigns: whatever holds with it
 /// does not rest on agreeing clocks.
+#[cfg(feature = "skew")]
 pub fn skew(seconds: i64) {
-    SKEW_S.store(seconds, Ordering::Relaxed);
+    SKEW_S.store(seconds, std::sync::atomic::Ordering::Relaxed);
 }
 
 /// An instant on `CLOCK_BOOTTIME`: unlike `Instant` it counts the time a machine was suspended, and unlike the wall

@@ -11,73 +11,45 @@
 mod reminders;
 mod traces;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use reqwest::{Client, Method};
-use serde_json::{Value, json};
+use kit::{Gateway, Phones, Scene};
+use serde_json::json;
 
 const SENDS: usize = 1_000;
 const TRICKLE: Duration = Duration::from_millis(10);
 const PAIRINGS: usize = 20;
 const IDLE_ACCOUNTS: usize = 200;
 
-struct Stack {
-    http: Client,
-    api: String,
-    key: String,
-    simulator: String,
-    run: String,
+/// The first number of a run: the phones of earlier ones stay.
+fn first_number() -> u64 {
+    let run = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() % 100_000;
+    49_000_000_000 + run * 10_000
 }
 
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `make bench`, or `. .data/stack.env` first"))
 }
 
-impl Stack {
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Value {
-        let mut request = self.http.request(method, format!("{}{path}", self.api)).bearer_auth(&self.key);
-        if let Some(body) = body {
-            request = request.json(&body);
+/// Pairs; answers how long the first code took from the request, and `connected` from the scan.
+async fn pair(scene: &Scene, account: &str, number: &str) -> (Duration, Duration) {
+    let start = Instant::now();
+    scene.post(&format!("/v1/accounts/{account}/pair"), json!({})).await;
+    let code = loop {
+        let (status, _, code) = scene.raw(&format!("/v1/accounts/{account}/qr?format=text")).await;
+        if status.is_success() {
+            break String::from_utf8(code).unwrap();
         }
-        let answer = request.send().await.unwrap();
-        let status = answer.status();
-        let text = answer.text().await.unwrap();
-        assert!(status.is_success(), "{path}: {status} {text}");
-        serde_json::from_str(&text).unwrap_or(Value::Null)
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    };
+    let to_code = start.elapsed();
+    let start = Instant::now();
+    assert!(scene.scan(number, code.trim()).await.0.is_success());
+    while scene.get(&format!("/v1/accounts/{account}")).await["status"] != "connected" {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        assert!(start.elapsed() < Duration::from_secs(60), "never connected");
     }
-
-    async fn phone(&self, number: &str) {
-        let body = json!({"number": number, "name": format!("Phone {number}")});
-        self.http.post(format!("{}/phones", self.simulator)).json(&body).send().await.unwrap();
-    }
-
-    async fn account(&self, label: &str) -> String {
-        let account = self.call(Method::POST, "/v1/accounts", Some(json!({"label": label}))).await;
-        account["id"].as_str().unwrap().to_owned()
-    }
-
-    /// Pairs; answers how long the first code took from the request, and `connected` from the scan.
-    async fn pair(&self, account: &str, number: &str) -> (Duration, Duration) {
-        let start = Instant::now();
-        self.call(Method::POST, &format!("/v1/accounts/{account}/pair"), Some(json!({}))).await;
-        let url = format!("{}/v1/accounts/{account}/qr?format=text", self.api);
-        let code = loop {
-            let answer = self.http.get(&url).bearer_auth(&self.key).send().await.unwrap();
-            if answer.status().is_success() {
-                break answer.text().await.unwrap();
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        };
-        let to_code = start.elapsed();
-        let start = Instant::now();
-        let scan = format!("{}/mock-phone/scan-qr?phone={number}", self.simulator);
-        assert!(self.http.post(scan).body(code.trim().to_owned()).send().await.unwrap().status().is_success());
-        while self.call(Method::GET, &format!("/v1/accounts/{account}"), None).await["status"] != "connected" {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-            assert!(start.elapsed() < Duration::from_secs(60), "never connected");
-        }
-        (to_code, start.elapsed())
-    }
+    (to_code, start.elapsed())
 }
 
 #[tokio::main]
@@ -91,23 +63,15 @@ async fn main() {
 }
 
 async fn measure_stack() {
-    let stack = Stack {
-        http: Client::new(),
-        api: variable("API_URL"),
-        key: variable("TENANT_KEY"),
-        simulator: format!("{}/admin", variable("SIMULATOR_ADMIN_URL")),
-        run: format!(
-            "{}",
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() % 100_000
-        ),
-    };
-    let number = |n: usize| format!("49{}{n:04}", stack.run);
+    let gateway = Gateway::new(&variable("API_URL"), Some(&variable("TENANT_KEY")));
+    let phones = Phones::new(&format!("{}/admin", variable("SIMULATOR_ADMIN_URL")));
+    let scene = Scene::new(gateway, phones, first_number());
     println!("| figure | p50 | p99 | max |\n| --- | --- | --- | --- |");
     let (mut codes, mut links, mut accounts) = (Vec::new(), Vec::new(), Vec::new());
     for n in 0..PAIRINGS {
-        stack.phone(&number(n)).await;
-        let account = stack.account(&format!("Bench {n}")).await;
-        let (code, link) = stack.pair(&account, &number(n)).await;
+        let number = scene.phone(&format!("Phone {n}")).await;
+        let account = scene.account(&format!("Bench {n}")).await;
+        let (code, link) = pair(&scene, &account, &number).await;
         codes.push(code);
         links.push(link);
         accounts.push(account);
@@ -119,12 +83,10 @@ async fn measure_stack() {
     row(&format!("scan to connected ({PAIRINGS})"), &mut links);
     row(
         &format!("POST message to the simulator's receipt ({SENDS}, one every {TRICKLE:?})"),
-        &mut sends(&stack, &accounts[0], &number(9_000)).await,
+        &mut sends(&scene, &accounts[0]).await,
     );
     for n in PAIRINGS..IDLE_ACCOUNTS {
-        stack.phone(&number(n)).await;
-        let account = stack.account(&format!("Bench {n}")).await;
-        stack.pair(&account, &number(n)).await;
+        scene.connected(&format!("Bench {n}")).await;
     }
     tokio::time::sleep(Duration::from_secs(5)).await;
     memory(&format!("{IDLE_ACCOUNTS} accounts"));
@@ -132,22 +94,21 @@ async fn measure_stack() {
 
 /// From the instant before the request to the instant at which the simulator had the stanza; both by the wall clock of
 /// this machine.
-async fn sends(stack: &Stack, account: &str, to: &str) -> Vec<Duration> {
-    stack.phone(to).await;
+async fn sends(scene: &Scene, account: &str) -> Vec<Duration> {
+    let to = scene.phone("Reader").await;
     let path = format!("/v1/accounts/{account}/messages");
     let mut asked = std::collections::HashMap::new();
     // the first message to a new number fetches keys: it is not what is measured
-    stack.call(Method::POST, &path, Some(json!({"to": to, "text": "warm-up"}))).await;
+    scene.post(&path, json!({"to": to, "text": "warm-up"})).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     for n in 0..SENDS {
-        let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let sent = stack.call(Method::POST, &path, Some(json!({"to": to, "text": format!("message {n}")}))).await;
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let sent = scene.post(&path, json!({"to": to, "text": format!("message {n}")})).await;
         asked.insert(sent["whatsapp_id"].as_str().unwrap().to_owned(), at);
         tokio::time::sleep(TRICKLE).await;
     }
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let inbox = stack.http.get(format!("{}/phones/{to}/inbox", stack.simulator)).send().await.unwrap();
-    let inbox: Vec<Value> = inbox.json().await.unwrap();
+    let inbox = scene.inbox(&to).await;
     let found: Vec<Duration> = inbox
         .iter()
         .filter_map(|message| {

@@ -13,7 +13,6 @@ use store::Fence;
 pub mod channel;
 mod credentials;
 pub mod event;
-pub mod fake;
 mod right;
 mod translate;
 pub mod whatsapp;
@@ -44,7 +43,7 @@ pub struct OpenSpec {
     pub may_act: MayAct,
 }
 
-/// Opens links. One per process; the double in `fake` is driven by tests.
+/// Opens links. One per process; tests have a double of their own.
 #[async_trait]
 pub trait Connector: Send + Sync {
     /// Loads the account's credentials (an account without any starts to pair) and starts to connect. Returns before the

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
-
-use super::{CloseReason, Connector, Group, Link, LinkError, LinkEvent, LinkEvents, LinkSender, OpenSpec, SendError};
+use worker::link::{
+    CloseReason, Connector, Group, Link, LinkError, LinkEvent, LinkEvents, LinkSender, OpenSpec, SendError,
+};
 
 /// Makes fake links and keeps hold of each.
 #[derive(Default)]
-pub struct FakeConnector {
+pub(crate) struct FakeConnector {
     links: Mutex<Vec<Arc<FakeLink>>>,
     refusals: Mutex<VecDeque<LinkError>>,
 }
@@ -18,24 +19,24 @@ pub struct FakeConnector {
 impl FakeConnector {
     /// A connector that accepts every open.
     #[must_use]
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self::default())
     }
 
     /// The next open fails with this.
-    pub fn refuse(&self, error: LinkError) {
+    pub(crate) fn refuse(&self, error: LinkError) {
         locked(&self.refusals).push_back(error);
     }
 
     /// All links made so far, in order.
     #[must_use]
-    pub fn links(&self) -> Vec<Arc<FakeLink>> {
+    pub(crate) fn links(&self) -> Vec<Arc<FakeLink>> {
         locked(&self.links).clone()
     }
 
     /// The link made last.
     #[must_use]
-    pub fn last(&self) -> Option<Arc<FakeLink>> {
+    pub(crate) fn last(&self) -> Option<Arc<FakeLink>> {
         locked(&self.links).last().cloned()
     }
 }
@@ -48,11 +49,8 @@ impl Connector for FakeConnector {
         }
         let link = Arc::new(FakeLink {
             sender: events.sender(spec.generation),
-            spec,
             calls: Mutex::default(),
             sends: Mutex::default(),
-            groups: Mutex::default(),
-            code: Mutex::new(Ok("ABCD-1234".to_owned())),
             slow: Mutex::default(),
         });
         locked(&self.links).push(Arc::clone(&link));
@@ -62,7 +60,7 @@ impl Connector for FakeConnector {
 
 /// Something that was asked of a fake link.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Call {
+pub(crate) enum Call {
     /// A text was sent.
     Send {
         /// To whom.
@@ -89,70 +87,51 @@ pub enum Call {
 }
 
 /// A link that does what the test says.
-pub struct FakeLink {
-    /// What it was opened with.
-    pub spec: OpenSpec,
+pub(crate) struct FakeLink {
     sender: LinkSender,
     calls: Mutex<Vec<Call>>,
     sends: Mutex<VecDeque<Result<(), SendError>>>,
-    groups: Mutex<Vec<Group>>,
-    code: Mutex<Result<String, LinkError>>,
     slow: Mutex<Option<(String, Arc<Notify>)>>,
 }
 
 impl FakeLink {
     /// Tells the session something.
-    pub fn emit(&self, event: LinkEvent) {
+    pub(crate) fn emit(&self, event: LinkEvent) {
         self.sender.emit(event);
     }
 
-    /// Tells the session something and waits until it is stored; `false` when it was not.
-    pub async fn emit_and_commit(&self, event: LinkEvent) -> bool {
-        self.sender.emit_and_commit(event).await
-    }
-
     /// Ends the link for this reason.
-    pub fn end(&self, reason: CloseReason) {
+    pub(crate) fn end(&self, reason: CloseReason) {
         self.sender.close(reason);
     }
 
     /// Whether it has ended.
     #[must_use]
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.sender.is_closed()
     }
 
     /// The outcome of the next send that has none yet; without one sends succeed.
-    pub fn next_send(&self, outcome: Result<(), SendError>) {
+    pub(crate) fn next_send(&self, outcome: Result<(), SendError>) {
         locked(&self.sends).push_back(outcome);
     }
 
     /// Sends to this chat take until the answer is notified.
-    pub fn hold_sends_to(&self, chat: &str) -> Arc<Notify> {
+    pub(crate) fn hold_sends_to(&self, chat: &str) -> Arc<Notify> {
         let go = Arc::new(Notify::new());
         *locked(&self.slow) = Some((chat.to_owned(), Arc::clone(&go)));
         go
     }
 
-    /// The groups it answers from now on.
-    pub fn set_groups(&self, groups: Vec<Group>) {
-        *locked(&self.groups) = groups;
-    }
-
-    /// The pairing code it answers from now on.
-    pub fn set_pairing_code(&self, code: Result<String, LinkError>) {
-        *locked(&self.code) = code;
-    }
-
     /// What was asked of it so far.
     #[must_use]
-    pub fn calls(&self) -> Vec<Call> {
+    pub(crate) fn calls(&self) -> Vec<Call> {
         locked(&self.calls).clone()
     }
 
     /// The ids sent so far, in order.
     #[must_use]
-    pub fn sent(&self) -> Vec<String> {
+    pub(crate) fn sent(&self) -> Vec<String> {
         let calls = locked(&self.calls);
         let ids = calls.iter().filter_map(|call| match call {
             Call::Send { whatsapp_id, .. } => Some(whatsapp_id.clone()),
@@ -187,13 +166,13 @@ impl Link for FakeLink {
     async fn groups(&self) -> Result<Vec<Group>, LinkError> {
         self.open()?;
         self.record(Call::Groups);
-        Ok(locked(&self.groups).clone())
+        Ok(Vec::new())
     }
 
     async fn pairing_code(&self, phone: &str) -> Result<String, LinkError> {
         self.open()?;
         self.record(Call::PairingCode(phone.to_owned()));
-        locked(&self.code).clone()
+        Ok("ABCD-1234".to_owned())
     }
 
     async fn present_passkey(&self, credential: &str) -> Result<(), LinkError> {
