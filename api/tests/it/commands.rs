@@ -6,14 +6,14 @@ use api::config::Cli;
 use bells::lease::Leases;
 use domain::event::{Event, MessageReceived};
 use domain::id::{AccountId, WorkerId};
-use kit::RedisServer;
+use kit::{RedisServer, redis_url};
 use serde_json::Value;
 use sqlx::PgPool;
 use store::events::Events;
 use store::workers::Boot;
 use store::{Store, leases, workers};
 
-use crate::test_api::{TestApi, database_url, redis_url};
+use crate::test_api::{TestApi, database_url};
 
 const TTL: std::time::Duration = std::time::Duration::from_secs(15);
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::test_api::{Answer, Client, TestApi};
+use crate::test_api::{Answer, Gateway, TestApi};
 
 /// Words of Rust, of serde and of the standard library, and of what stands behind the API.
 const BANNED: &str = "expected|invalid type|invalid value|invalid length|invalid digit|unknown variant|unknown field|missing field|\
@@ -94,7 +94,7 @@ fn concrete(path: &str) -> String {
     parts.map(|part| if part.starts_with('{') { format!("/{}", Uuid::nil()) } else { format!("/{part}") }).collect()
 }
 
-async fn send(client: &Client, method: &Method, path: &str, body: Vec<u8>) -> Answer {
+async fn send(client: &Gateway, method: &Method, path: &str, body: Vec<u8>) -> Answer {
     let request = client.request(method.clone(), path).header("content-type", "application/json");
     Answer::of(request.body(body)).await
 }

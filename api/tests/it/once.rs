@@ -8,11 +8,11 @@ use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::test_api::{Answer, Client, TestApi};
+use crate::test_api::{Answer, Gateway, TestApi};
 
 const TARGET: &str = "120363041234567890@g.us";
 
-async fn post_as(client: &Client, path: &str, key: &str, body: Option<&Value>) -> Answer {
+async fn post_as(client: &Gateway, path: &str, key: &str, body: Option<&Value>) -> Answer {
     let request = client.request(Method::POST, path).header("Idempotency-Key", key);
     Answer::of(if let Some(body) = body { request.json(body) } else { request }).await
 }
@@ -108,7 +108,7 @@ fn changed(body: Option<Value>) -> Value {
 }
 
 /// A run whose window has closed: it can be resumed, and then canceled.
-async fn paused_run(api: &TestApi, tenant: &Client, account: &str) -> String {
+async fn paused_run(api: &TestApi, tenant: &Gateway, account: &str) -> String {
     let wish = json!({"account_id": account, "name": "R", "messages": ["x"], "targets": [TARGET, "2@g.us"], "start": "2190-01-04T09:00",
         "timezone": "UTC", "recurrence": {"kind": "daily"}, "window_end": 24});
     tenant.post("/v1/reminders", wish).await.expect(201);
@@ -314,7 +314,7 @@ async fn a_secret_is_answered_again_and_kept_sealed(db: PgPool) {
     let again = post_as(&admin, &keys, "k", Some(&body)).await.expect(201);
     assert_eq!((again.text(), again.header("cache-control")), (made.text(), "no-store"));
     let key = made.json()["secret"].as_str().unwrap().to_owned();
-    let second = api.client(Some(key.clone()), tenant.tenant);
+    let second = api.client(&key);
     let refused = post_as(&colleague, &keys, "k", Some(&body)).await.expect(409);
     assert_eq!(refused.json()["detail"], "This was done for another API key, which alone may see the answer");
     // an answer without a secret is any key's of the tenant

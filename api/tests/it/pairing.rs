@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use kit::redis_url;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::test_api::{Answer, Client, TestApi, redis_url};
+use crate::test_api::{Answer, Gateway, TestApi};
 
 async fn generation(api: &TestApi, account: &str) -> (i64, i64) {
     sqlx::query_as("SELECT a.generation, l.epoch FROM accounts a JOIN leases l ON l.account_id = a.id WHERE a.id = $1")
@@ -17,7 +18,7 @@ async fn generation(api: &TestApi, account: &str) -> (i64, i64) {
         .unwrap()
 }
 
-async fn linked(api: &TestApi, tenant: &Client) -> String {
+async fn linked(api: &TestApi, tenant: &Gateway) -> String {
     let id = tenant.account("Sales").await;
     api.set_status(&id, "connected").await;
     api.add_credentials(&id).await;

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use store::runs;
 
-use crate::test_api::{Client, TestApi};
+use crate::test_api::{Gateway, TestApi};
 
 /// A reminder of two texts and three targets whose window is open all day where the test runs, due now.
-async fn fired(api: &TestApi, tenant: &Client, recurrence: &str) -> (String, RunId) {
+async fn fired(api: &TestApi, tenant: &Gateway, recurrence: &str) -> (String, RunId) {
     let account = tenant.account("Sales").await;
     api.set_status(&account, "connected").await;
     let wish = json!({
@@ -50,7 +50,7 @@ async fn send_queued(api: &TestApi, run: RunId) {
     runs::settle_runs(api.store.for_all_tenants(), &[run]).await.unwrap().quietly();
 }
 
-async fn reminder(tenant: &Client, id: &str) -> Value {
+async fn reminder(tenant: &Gateway, id: &str) -> Value {
     tenant.get(&format!("/v1/reminders/{id}")).await.expect(200).json()
 }
 

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use domain::event::{self, SessionRecovered};
 use domain::id::AccountId;
 use futures::StreamExt as _;
+use kit::redis_url;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use store::Store;
 use store::events::Events;
 
-use crate::test_api::{Client, TestApi, redis_url};
+use crate::test_api::{Gateway, TestApi};
 
 /// Reads a stream event by event.
 struct Stream {
@@ -27,7 +28,7 @@ struct Event {
 }
 
 impl Stream {
-    async fn open(client: &Client, path: &str, last_event_id: Option<&str>) -> Self {
+    async fn open(client: &Gateway, path: &str, last_event_id: Option<&str>) -> Self {
         let mut request = client.request(Method::GET, path);
         if let Some(id) = last_event_id {
             request = request.header("Last-Event-ID", id);
@@ -111,7 +112,7 @@ async fn a_reconnect_misses_nothing(db: PgPool) {
 }
 
 /// What a worker may tell of an account.
-fn recovered(tenant: &Client) -> Events {
+fn recovered(tenant: &Gateway) -> Events {
     let account_id = AccountId::new();
     let event = event::Event::SessionRecovered(SessionRecovered { account_id, restarts: 5 });
     Events::one(tenant.tenant.unwrap(), Some(account_id), &event)
@@ -192,7 +193,7 @@ async fn a_revoked_key_loses_its_busy_stream(db: PgPool) {
     let (admin, tenant) = (api.admin().await, api.tenant().await);
     let path = format!("/v1/tenants/{}/keys", tenant.tenant.unwrap());
     let other = admin.post(&path, json!({"name": "other"})).await.expect(201).json();
-    let other = api.client(Some(other["secret"].as_str().unwrap().to_owned()), None);
+    let other = api.client(other["secret"].as_str().unwrap());
     let account = tenant.account("Sales").await;
     let mut stream = Stream::open(&tenant, "/v1/events", None).await;
     stream.next().await;

@@ -1,24 +1,28 @@
 //! The clocks: the wall clock for people, and a clock that also counts suspended time, for trust.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 /// The wall clock. Decisions that several processes must agree on use the database's `now()` instead.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
 pub fn now() -> DateTime<Utc> {
-    Utc::now() + TimeDelta::seconds(SKEW_S.load(Ordering::Relaxed))
+    let now = Utc::now();
+    #[cfg(feature = "skew")]
+    let now = now + chrono::TimeDelta::seconds(SKEW_S.load(std::sync::atomic::Ordering::Relaxed));
+    now
 }
 
 /// By how many seconds [`now`] is wrong; 0 except in fault campaigns.
-static SKEW_S: AtomicI64 = AtomicI64::new(0);
+#[cfg(feature = "skew")]
+static SKEW_S: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(0);
 
 /// Makes this process's wall clock wrong, as on an unsynchronised machine. Fault campaigns use it to show that nothing
 /// relies on clocks that agree.
+#[cfg(feature = "skew")]
 pub fn skew(seconds: i64) {
-    SKEW_S.store(seconds, Ordering::Relaxed);
+    SKEW_S.store(seconds, std::sync::atomic::Ordering::Relaxed);
 }
 
 /// An instant on `CLOCK_BOOTTIME`. Unlike `Instant` it counts the time in which the machine was suspended, and unlike

@@ -104,10 +104,10 @@ async fn gather(cluster: &Cluster, setup: &Setup, book: &Book) -> anyhow::Result
     let phones = cluster.phones.call(Method::GET, "/phones", None).await?;
     let mut inboxes = HashMap::new();
     for number in phones.as_array().into_iter().flatten().filter_map(|phone| phone["number"].as_str()) {
-        let inbox = cluster.phones.call(Method::GET, &format!("/phones/{number}/inbox"), None).await?;
-        inboxes.insert(number.to_owned(), serde_json::from_value(inbox)?);
+        let inbox = cluster.phones.inbox(number).await?;
+        inboxes.insert(number.to_owned(), serde_json::from_value(inbox.into())?);
     }
-    let audit = cluster.phones.call(Method::GET, "/audit", None).await?;
+    let audit = cluster.phones.audit().await?;
     let devices: Vec<Device> = serde_json::from_value(audit["devices"].clone())?;
     let ttl_us = i64::try_from(setup.lease_ttl_ms * 1_000)?;
     let ledger = book.read();

@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kit::http::Refused;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use reqwest::Method;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
-use crate::http::Refused;
 use crate::ledger::{Book, Ledger};
 use crate::pace::{PATIENCE, pause};
 use crate::people::Person;
@@ -136,7 +136,7 @@ async fn replace(cluster: &Cluster, person: &mut Person) -> anyhow::Result<()> {
     let (status, answer) = cluster.gateway.insist(Method::DELETE, &path, None, None, PATIENCE).await?;
     // 404: an earlier try was carried out, and its answer was lost
     if status >= 300 && status != 404 {
-        return Err(Refused::new(status, format!("DELETE {path}: {answer}")).into());
+        return Err(Refused { status, words: format!("DELETE {path}: {answer}") }.into());
     }
     for left in (0..MAKINGS).rev() {
         match cluster.gateway.account(&person.label).await {
@@ -159,7 +159,7 @@ mod tests {
     fn only_a_missing_answer_is_left_open() {
         let mut ledger = Ledger::default();
         judge(&mut ledger, "a", &Wrong("it is pending".to_owned()).into());
-        judge(&mut ledger, "b", &Refused::new(404, "gone".to_owned()).into());
+        judge(&mut ledger, "b", &Refused { status: 404, words: "gone".to_owned() }.into());
         judge(&mut ledger, "c", &anyhow::anyhow!("nobody answered"));
         assert_eq!((ledger.wrong.len(), ledger.refused.len(), ledger.open), (1, 1, 1));
     }

@@ -5,12 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use kit::Line;
-use rustix::process::Signal;
+use kit::{Line, Signal};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::cluster::{Cluster, ready};
+use crate::cluster::Cluster;
 use crate::journal::{What, now_us};
 use crate::part::Part;
 use crate::people::Person;
@@ -98,7 +97,7 @@ async fn roll(cluster: &Cluster) -> anyhow::Result<()> {
         part.set_release(release);
         let mut running = part.take().await;
         let next = part.boot()?;
-        let is_ready = ready(part).await; // one whose line is cut just then waits for it
+        let is_ready = part.ready().await; // one whose line is cut just then waits for it
         if let Some(old) = running.replace(next) {
             let took = old.stop(&cluster.journal).await;
             cluster.journal.say(format_args!(
@@ -257,7 +256,7 @@ pub(crate) async fn mend(cluster: &Cluster) -> anyhow::Result<()> {
         }
     }
     for who in cluster.parts.iter().map(|part| part.who).filter(|who| matches!(who, Who::Api(_))) {
-        ready(cluster.part(who)?).await?;
+        cluster.part(who)?.ready().await?;
     }
     Ok(())
 }

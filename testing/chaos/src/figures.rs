@@ -9,7 +9,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::cluster::{Cluster, Setup, ready};
+use crate::cluster::{Cluster, Setup};
 use crate::evidence::Device;
 use crate::people::{People, Person};
 use crate::plan::Who;
@@ -120,7 +120,7 @@ async fn ends(setup: &Setup, asked: bool, lease_ttl_ms: u64) -> anyhow::Result<(
         ended += 1;
         all_logged_in(&cluster, &people).await?;
         *running = Some(part.boot()?);
-        ready(part).await?;
+        part.ready().await?;
         drop(running);
         let found = takeovers(&devices(&cluster).await?, &cluster.journal.entries());
         if ended >= ENDS && found.len() >= TAKEOVERS {
@@ -148,8 +148,8 @@ async fn emptied(setup: &Setup) -> anyhow::Result<Vec<u64>> {
         let path = format!("/v1/accounts/{}/messages", person.account);
         cluster.gateway.demand(Method::POST, &path, Some(&json!({"to": chat.to, "text": text})), LIMIT).await?;
         loop {
-            let inbox = cluster.phones.call(Method::GET, &format!("/phones/{}/inbox", chat.to), None).await?;
-            if inbox.as_array().is_some_and(|inbox| inbox.iter().any(|bubble| bubble["text"] == text.as_str())) {
+            let inbox = cluster.phones.inbox(&chat.to).await?;
+            if inbox.iter().any(|bubble| bubble["text"] == text.as_str()) {
                 break;
             }
             ensure!(start.elapsed() < LIMIT, "a message never arrived after Redis was emptied");
@@ -168,7 +168,7 @@ async fn many(setup: &Setup) -> anyhow::Result<Vec<u64>> {
     for n in [1, 2] {
         let part = cluster.part(Who::Worker(n))?;
         *part.take().await = Some(part.boot()?);
-        ready(part).await?;
+        part.ready().await?;
     }
     let part = cluster.part(Who::Worker(0))?;
     if let Some(running) = part.take().await.take() {
@@ -187,7 +187,7 @@ async fn gather(cluster: &Arc<Cluster>, accounts: usize) -> anyhow::Result<Vec<P
 }
 
 async fn devices(cluster: &Cluster) -> anyhow::Result<Vec<Device>> {
-    let audit = cluster.phones.call(Method::GET, "/audit", None).await?;
+    let audit = cluster.phones.audit().await?;
     Ok(serde_json::from_value(audit["devices"].clone())?)
 }
 

@@ -1,12 +1,13 @@
-//! The two interfaces that the campaign talks to: the gateway's API, and the phones of the simulated WhatsApp.
+//! The gateway's API under faults: what is tried again, and what must not be.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use reqwest::{Client, Method};
+use kit::Phones;
+use kit::http::{Answer, Http, Refused};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::part::Part;
@@ -19,45 +20,21 @@ const LONG_TRY: Duration = Duration::from_secs(60);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// An answer that says no.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    pub(crate) status: u16,
-    words: String,
-}
-
-impl Refused {
-    pub(crate) fn new(status: u16, words: String) -> Self {
-        Self { status, words }
-    }
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.status, self.words)
-    }
-}
-
-impl std::error::Error for Refused {}
-
 /// The gateway, behind as many apis as run.
 #[derive(Clone)]
-pub(crate) struct Gateway {
-    http: Client,
-    apis: Arc<Vec<Arc<Part>>>,
-    turn: Arc<AtomicUsize>,
-    key: Arc<str>,
-}
+pub(crate) struct Gateway(Http);
 
 impl Gateway {
-    pub(crate) fn new(apis: Vec<Arc<Part>>, key: &str) -> anyhow::Result<Self> {
-        let http = Client::builder().timeout(TRY).no_proxy().build()?;
-        Ok(Self { http, apis: Arc::new(apis), turn: Arc::default(), key: Arc::from(key) })
+    /// Asks these in turn, each at the address of its last boot.
+    pub(crate) fn new(apis: Vec<Arc<Part>>, key: &str) -> Self {
+        let turn = AtomicUsize::new(0);
+        let next = move || apis.get(turn.fetch_add(1, Ordering::Relaxed) % apis.len().max(1)).map(|api| api.url());
+        Self(Http::over(move || next().unwrap_or_default(), Some(key)))
     }
 
     /// The same with another key.
     pub(crate) fn with_key(&self, key: &str) -> Self {
-        Self { key: Arc::from(key), ..self.clone() }
+        Self(self.0.with_key(key))
     }
 
     /// One try at the next api; the answer whatever its status.
@@ -79,18 +56,15 @@ impl Gateway {
         body: Option<&Value>,
         once: Option<&str>,
     ) -> anyhow::Result<(u16, String)> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let api = self.apis.get(turn % self.apis.len().max(1)).context("no api")?;
-        let mut request =
-            self.http.request(method, format!("{}{path}", api.url())).bearer_auth(&self.key).timeout(limit);
+        let mut request = self.0.request(method, path).timeout(limit);
         if let Some(body) = body {
             request = request.json(body);
         }
         if let Some(once) = once {
             request = request.header("Idempotency-Key", once);
         }
-        let answer = request.send().await?;
-        Ok((answer.status().as_u16(), answer.text().await?))
+        let answer = Answer::take(request).await?;
+        Ok((answer.status.as_u16(), answer.text()))
     }
 
     /// Tries until an api accepts; refusals (4xx) are an answer, too. `Err`: nobody answered in time, so that nobody knows.
@@ -130,7 +104,7 @@ impl Gateway {
     ) -> anyhow::Result<Value> {
         let (status, answer) = self.insist(method.clone(), path, body, None, limit).await?;
         if status >= 300 {
-            return Err(Refused::new(status, format!("{method} {path}: {answer}")).into());
+            return Err(Refused { status, words: format!("{method} {path}: {answer}") }.into());
         }
         Ok(answer)
     }
@@ -163,7 +137,7 @@ impl Gateway {
             return Ok(true);
         }
         if status >= 300 {
-            return Err(Refused::new(status, format!("{path}: {answer}")).into());
+            return Err(Refused { status, words: format!("{path}: {answer}") }.into());
         }
         let mut scanned = String::new();
         while start.elapsed() < limit {
@@ -173,7 +147,7 @@ impl Gateway {
                     let qr = self.ask(Method::GET, &format!("/v1/accounts/{account}/qr?format=text"), None, None).await;
                     if let Ok((200, code)) = qr
                         && code != scanned
-                        && phones.scan(number, code.trim()).await
+                        && phones.scan(number, code.trim()).await.is_ok_and(|answer| answer.status.is_success())
                     {
                         scanned = code;
                     }
@@ -185,52 +159,5 @@ impl Gateway {
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
         Ok(false)
-    }
-}
-
-/// The phones, and what their server saw.
-#[derive(Clone)]
-pub(crate) struct Phones {
-    http: Client,
-    admin: Arc<str>,
-}
-
-impl Phones {
-    pub(crate) fn new(admin: &str) -> anyhow::Result<Self> {
-        let http = Client::builder().timeout(Duration::from_secs(60)).no_proxy().build()?;
-        Ok(Self { http, admin: Arc::from(admin) })
-    }
-
-    /// A call that must succeed.
-    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
-        let mut request = self.http.request(method.clone(), format!("{}{path}", self.admin));
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let answer = request.send().await?;
-        let status = answer.status();
-        let text = answer.text().await?;
-        if !status.is_success() {
-            return Err(Refused::new(status.as_u16(), format!("{method} {path}: {text}")).into());
-        }
-        Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
-    }
-
-    /// A phone scans a code; answers whether the client linked.
-    pub(crate) async fn scan(&self, number: &str, code: &str) -> bool {
-        let url = format!("{}/mock-phone/scan-qr?phone={number}", self.admin);
-        let answer = self.http.post(url).body(code.to_owned()).send().await;
-        answer.is_ok_and(|answer| answer.status().is_success())
-    }
-
-    /// A phone of this number and name.
-    pub(crate) async fn phone(&self, number: &str, name: &str) -> anyhow::Result<()> {
-        self.call(Method::POST, "/phones", Some(json!({"number": number, "name": name}))).await.map(drop)
-    }
-
-    /// Switches a fault on; answers how many sockets it hit at once.
-    pub(crate) async fn fault(&self, order: Value) -> anyhow::Result<u64> {
-        let fault = self.call(Method::POST, "/faults", Some(order)).await?;
-        Ok(fault["fired"].as_u64().unwrap_or(0))
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use kit::http::Refused;
 use process::clock;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -15,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::churn::churn;
 use crate::cluster::Cluster;
-use crate::http::Refused;
 use crate::ledger::{Book, Promised, Recurring, Sent};
 use crate::pace::{PATIENCE, pause};
 use crate::people::{People, Person};

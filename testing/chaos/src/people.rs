@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use futures::StreamExt as _;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
-use reqwest::Method;
-use serde_json::json;
 
 use crate::cluster::Cluster;
 
@@ -58,21 +56,17 @@ impl People {
         let accounts = steady + fickle;
         let all = phones.max(accounts + 20);
         for n in 0..all {
-            cluster.phones.phone(&number(n), &format!("Phone {n}")).await?;
+            cluster.phones.add(&number(n), &format!("Phone {n}")).await?;
         }
         let mut people = Vec::new();
         for n in 0..accounts {
             let stranger = |dice: &mut StdRng| number(dice.random_range(accounts..all));
             let (friend, members) = (stranger(dice), (0..MEMBERS).map(|_| stranger(dice)).collect::<Vec<_>>());
-            let group = json!({"subject": format!("Group {n}"), "owner": number(n), "members": members});
-            let group = cluster.phones.call(Method::POST, "/groups", Some(group)).await?;
+            let group = cluster.phones.group(&format!("Group {n}"), &number(n), &members).await?;
             let mut readers = members;
             readers.sort();
             readers.dedup();
-            let chats = vec![
-                Chat { to: friend.clone(), readers: vec![friend] },
-                Chat { to: group["jid"].as_str().context("a group without an address")?.to_owned(), readers },
-            ];
+            let chats = vec![Chat { to: friend.clone(), readers: vec![friend] }, Chat { to: group, readers }];
             people.push(Person { label: format!("Account {n}"), number: number(n), account: String::new(), chats });
         }
         let paired = futures::stream::iter(people.into_iter().map(|person| link(cluster, person))).buffered(AT_ONCE);

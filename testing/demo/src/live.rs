@@ -3,10 +3,10 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use kit::http::{Http, field};
 use serde_json::{Value, json};
 
 use crate::cluster::Addresses;
-use crate::http::{Http, field};
 use crate::show::{detail, heading, step};
 use crate::stack::tenant_key;
 use crate::story::print_addresses;
@@ -14,7 +14,7 @@ use crate::story::print_addresses;
 /// Links the account of this machine, or waits until it is connected again.
 pub(crate) async fn link(at: &Addresses) -> anyhow::Result<()> {
     let key = step("A tenant and its key", remembered_key(at)).await?;
-    let api = Http::new(&at.api, Some(&key))?;
+    let api = Http::new(&at.api, Some(&key));
     let account = step("An account", first_account(&api)).await?;
     print_addresses(at);
     heading(
@@ -61,7 +61,7 @@ async fn show_code(api: &Http, account: &str, shown: &mut String) -> anyhow::Res
 /// The tenant of this machine is made once; its key stays in the data directory.
 async fn remembered_key(at: &Addresses) -> anyhow::Result<String> {
     if let Some(key) = at.place.remembered("tenant.key")
-        && Http::new(&at.api, Some(&key))?.is_ok("/v1/accounts").await.is_ok()
+        && Http::new(&at.api, Some(&key)).is_ok("/v1/accounts").await.is_ok()
     {
         return Ok(key);
     }

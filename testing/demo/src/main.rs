@@ -1,10 +1,10 @@
 //! `switchboard-demo` starts the whole house on one machine and, for `make demo`, shows its main job step by step.
 //!
-//! It speaks to the api and to the simulator over HTTP only, like any other program, and knows none of our crates.
+//! It speaks to the api and to the simulator over HTTP only, like any other program. Of our crates it knows only the part of the
+//! kit that knows none.
 
 mod children;
 mod cluster;
-mod http;
 mod live;
 mod place;
 mod servers;

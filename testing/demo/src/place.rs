@@ -100,10 +100,10 @@ fn still_runs(line: &str) -> Option<String> {
     shown.starts_with(command.as_bytes()).then(|| name.to_owned())
 }
 
-/// The wished port if nobody has it, else any free one.
-pub(crate) fn free_port(wished: u16) -> anyhow::Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", wished)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)));
-    Ok(listener.context("no free port on 127.0.0.1")?.local_addr()?.port())
+/// Where to listen: at the wished port if nobody has it, else at any free one.
+pub(crate) fn listen(wished: u16) -> String {
+    let free = TcpListener::bind(("127.0.0.1", wished)).is_ok();
+    format!("127.0.0.1:{}", if free { wished } else { kit::free_port() })
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 const TURN: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 
@@ -46,23 +46,5 @@ fn seconds(time: Duration) -> String {
         s if s < 1.0 => format!("{} ms", time.as_millis()),
         s if s < 10.0 => format!("{s:.1} s"),
         s => format!("{s:.0} s"),
-    }
-}
-
-/// Asks again and again until there is an answer. `ask` says either what it got or what it saw instead.
-pub(crate) async fn until<T, F>(wanted: &str, limit: Duration, mut ask: impl FnMut() -> F) -> anyhow::Result<T>
-where
-    F: Future<Output = anyhow::Result<Result<T, String>>>,
-{
-    let start = Instant::now();
-    loop {
-        let seen = match ask().await? {
-            Ok(found) => return Ok(found),
-            Err(seen) => seen,
-        };
-        if start.elapsed() > limit {
-            bail!("expected {wanted} within {} s; last seen: {seen}", limit.as_secs());
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

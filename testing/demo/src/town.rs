@@ -3,16 +3,18 @@
 //! What fails is told and tried again: whoever breaks the cluster under a town sees both sides of it.
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use clap::Args;
+use kit::http::{Http, field};
+use kit::{Cluster, Phones, Processes, Settings, reach};
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::http::{Http, field};
-use crate::show::{step, until};
+use crate::show::step;
 
 const READY_LIMIT: Duration = Duration::from_secs(180);
 const PAIR_LIMIT: Duration = Duration::from_secs(60);
@@ -45,30 +47,34 @@ struct Household {
 impl Town {
     /// Settles the town and lives on until the process is ended.
     pub(crate) async fn live(&self, bin: &Path) -> anyhow::Result<()> {
-        let (admin, simulator) = (Http::new(&self.api, None)?, Http::new(&self.simulator, None)?);
+        let (admin, simulator) = (Http::new(&self.api, None), Http::new(&self.simulator, None));
         step("The api and the simulator answer", async {
-            until("the api", READY_LIMIT, || async { Ok(admin.is_ok("/health").await) }).await?;
-            until("the simulator", READY_LIMIT, || async { Ok(simulator.is_ok("/admin/health").await) }).await
+            reach("the api", READY_LIMIT, || async { Ok(admin.is_ok("/health").await) }).await?;
+            reach("the simulator", READY_LIMIT, || async { Ok(simulator.is_ok("/admin/health").await) }).await
         })
         .await?;
-        let admin = Http::new(&self.api, Some(&admin_key(bin.join("switchboard-api")).await?))?;
+        // with the database's address that this process was given
+        let programs = Cluster { starter: Processes::of(bin), settings: Settings::default() };
+        let admin = programs.command(&["keys", "create", "--admin", "--name", "town"]).await?;
+        let admin = Http::new(&self.api, Some(&admin));
+        let phones = Phones::new(&format!("{}/admin", self.simulator));
         let tenant = field(&admin.post("/v1/tenants", json!({ "name": "Town" })).await?, "id")?;
         let key = admin.post(&format!("/v1/tenants/{tenant}/keys"), json!({ "name": "town" })).await?;
-        let api = Http::new(&self.api, Some(&field(&key, "secret")?))?;
+        let api = Http::new(&self.api, Some(&field(&key, "secret")?));
 
         // New numbers in each run, from the seed that the standard library draws for its hash maps.
         let draw = RandomState::new().hash_one(0);
         let mut households = Vec::new();
         for number in 0..self.accounts {
             let house = house(draw, number);
-            let household = step(&format!("Account {number} moves in"), move_in(&api, &simulator, &house)).await?;
+            let household = step(&format!("Account {number} moves in"), move_in(&api, &phones, &house)).await?;
             households.push(household);
         }
         println!("{} accounts send {} messages a second from now on", self.accounts, self.sends_per_s);
-        self.talk(&api, &simulator, &households).await
+        self.talk(&api, &phones, &households).await
     }
 
-    async fn talk(&self, api: &Http, simulator: &Http, households: &[Household]) -> anyhow::Result<()> {
+    async fn talk(&self, api: &Http, phones: &Phones, households: &[Household]) -> anyhow::Result<()> {
         let mut beat = tokio::time::interval(Duration::from_secs(1) / u32::from(self.sends_per_s));
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         for (number, household) in households.iter().cycle().enumerate() {
@@ -80,9 +86,9 @@ impl Town {
                 println!("✗ not accepted: {error:#}");
             }
             if number % 3 == 2 {
-                let path = format!("/admin/phones/{}/send", household.friend);
+                let path = format!("/phones/{}/send", household.friend);
                 let answer = json!({ "to": household.number, "text": format!("Answer {number}") });
-                if let Err(error) = simulator.post(&path, answer).await {
+                if let Err(error) = phones.call(Method::POST, &path, Some(answer)).await {
                     println!("✗ not answered: {error:#}");
                 }
             }
@@ -97,24 +103,23 @@ fn house(draw: u64, number: u16) -> String {
 }
 
 /// Phones, a group, a linked account, and a reminder every five minutes.
-async fn move_in(api: &Http, simulator: &Http, house: &str) -> anyhow::Result<Household> {
+async fn move_in(api: &Http, phones: &Phones, house: &str) -> anyhow::Result<Household> {
     let (owner, friend) = (format!("{house}1"), format!("{house}2"));
     for (phone, name) in [(&owner, "Olive"), (&friend, "Ada")] {
-        simulator.post("/admin/phones", json!({ "number": phone, "name": name })).await?;
+        phones.add(phone, name).await?;
     }
-    let group = json!({ "subject": "The street", "owner": owner, "members": [friend] });
-    let group = field(&simulator.post("/admin/groups", group).await?, "jid")?;
+    let group = phones.group("The street", &owner, std::slice::from_ref(&friend)).await?;
 
     let account = field(&api.post("/v1/accounts", json!({ "label": format!("House {house}") })).await?, "id")?;
     let path = format!("/v1/accounts/{account}");
     api.post(&format!("{path}/pair"), json!({ "method": "qr" })).await?;
-    let code = until("a QR code", PAIR_LIMIT, || async {
+    let code = reach("a QR code", PAIR_LIMIT, || async {
         let code = api.get_text(&format!("{path}/qr?format=text")).await?;
         Ok(code.ok_or_else(|| "no code yet".to_owned()))
     })
     .await?;
-    simulator.post_text(&format!("/admin/mock-phone/scan-qr?phone={owner}"), &code).await?;
-    until("the account to be connected", PAIR_LIMIT, || async {
+    phones.scan(&owner, &code).await?.success()?;
+    reach("the account to be connected", PAIR_LIMIT, || async {
         let now = api.get(&path).await?;
         Ok(if now["status"] == "connected" { Ok(()) } else { Err(now.to_string()) })
     })
@@ -136,17 +141,6 @@ fn street(account: &str, group: &str, now: DateTime<Utc>) -> Value {
         "name": "The street", "account_id": account, "messages": ["Every five minutes"], "targets": [group],
         "start": start.format("%Y-%m-%dT%H:%M").to_string(), "timezone": "UTC", "rrule": "FREQ=MINUTELY;INTERVAL=5",
     })
-}
-
-/// The api's own program makes it, with the database's address that this process was given.
-async fn admin_key(program: PathBuf) -> anyhow::Result<String> {
-    let mut command = tokio::process::Command::new(&program);
-    command.args(["keys", "create", "--admin", "--name", "town"]).stdin(std::process::Stdio::null());
-    let done = command.output().await.with_context(|| format!("running {}", program.display()))?;
-    if !done.status.success() {
-        bail!("{}: {}", program.display(), String::from_utf8_lossy(&done.stderr));
-    }
-    Ok(String::from_utf8(done.stdout)?.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -58,6 +59,19 @@ impl Proxy {
             }
         });
         Ok(Self { address, state, accepting })
+    }
+
+    /// Stands before the server of this URL; answers the URL through it, too.
+    ///
+    /// # Errors
+    /// When the URL names no server, or no port can be had.
+    pub async fn before(url: &str) -> anyhow::Result<(Self, String)> {
+        let mut url = reqwest::Url::parse(url)?;
+        let far = (url.host_str().unwrap_or_default().to_owned(), url.port().context("a URL without a port")?);
+        let target = tokio::net::lookup_host(far).await?.next().context("nobody has this name")?;
+        let proxy = Self::start(target).await?;
+        let _ = (url.set_ip_host(proxy.address().ip()), url.set_port(Some(proxy.address().port())));
+        Ok((proxy, url.to_string()))
     }
 
     /// Where it listens.

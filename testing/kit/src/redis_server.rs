@@ -4,6 +4,19 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// The Redis that tests share, each under a prefix of its own.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "for tests")]
+pub fn redis_url() -> String {
+    std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned())
+}
+
+/// A prefix that nobody else has.
+#[must_use]
+pub fn redis_prefix() -> String {
+    format!("test-{:032x}:", rand::random::<u128>())
+}
+
 /// A Redis of one test's own, for tests that empty, stop or restart it. It ends with this value.
 #[derive(Debug)]
 pub struct RedisServer {

@@ -13,7 +13,6 @@ use store::Fence;
 pub mod channel;
 mod credentials;
 pub mod event;
-pub mod fake;
 mod right;
 mod translate;
 pub mod whatsapp;
@@ -44,7 +43,7 @@ pub struct OpenSpec {
     pub may_act: MayAct,
 }
 
-/// Opens links. There is one per process. Tests use the fake in `fake` instead.
+/// Opens links. There is one per process. Tests have a double of their own.
 #[async_trait]
 pub trait Connector: Send + Sync {
     /// Loads the account's credentials and starts to connect; an account without credentials starts to pair. Returns

@@ -1,11 +1,12 @@
 //! What `attempts` of a message says.
 
 use domain::id::MessageId;
+use kit::until;
 use sqlx::PgPool;
 use worker::link::{CloseReason, LinkEvent, SendError};
 use worker::session::machine::state::End;
 
-use crate::house::{House, OnItsWay, ack, sent, until};
+use crate::house::{House, OnItsWay, ack, sent};
 
 async fn has_attempts(house: &House, message: MessageId, count: i32) {
     until("its attempts", async || (house.attempts(message).await == count).then_some(())).await;

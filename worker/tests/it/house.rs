@@ -1,14 +1,16 @@
 //! A worker without its jobs: rows and leases are real, links are driven by the test.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::fake::{FakeConnector, FakeLink};
 use async_trait::async_trait;
 use bells::bus::Bus;
 use bells::doorbell::Doorbell;
 use bells::lease::Leases;
 use bells::limiter::Limiter;
 use domain::id::{AccountId, MessageId, WorkerId};
+use kit::{redis_prefix, redis_url, rows, until};
 use process::clock::BootTime;
 use sqlx::PgPool;
 use store::workers::Boot;
@@ -16,7 +18,6 @@ use store::{Fence, Store};
 use worker::context::Context;
 use worker::fleet::board::Board;
 use worker::fleet::trust::Trust;
-use worker::link::fake::{FakeConnector, FakeLink};
 use worker::link::{Connector, Link, LinkError, LinkEvent, LinkEvents, OpenSpec};
 use worker::session::actor::{Actor, Orders};
 use worker::session::machine::state::End;
@@ -51,8 +52,7 @@ impl House {
     }
 
     pub(crate) async fn with_leases_of(ttl: Duration, pool: PgPool) -> Self {
-        let url = std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
-        let prefix = format!("test-{}:", uuid::Uuid::new_v4().simple());
+        let (url, prefix) = (redis_url(), redis_prefix());
         let worker = WorkerId::new();
         let boot = Boot { name: "test", version: "0", release: "1", capacity: 1_000, lease: ttl };
         store::workers::register(&pool, worker, boot).await.unwrap();
@@ -79,27 +79,17 @@ impl House {
 
     /// An account that was linked before and should be online; nobody owns it.
     pub(crate) async fn account(&self, number: u64) -> AccountId {
-        let (tenant, account) = (uuid::Uuid::now_v7(), AccountId::new());
-        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
-            "INSERT INTO tenants (id, name) VALUES ('{tenant}', 't');
-             INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number, jid)
-             VALUES ('{account}', '{tenant}', 'Ada', 'disconnected', 'online', '{number}', '{number}:1@s.whatsapp.net');
-             INSERT INTO credentials (account_id, kind, name, key_id, sealed) VALUES ('{account}', 1, '', 'a', '');
-             INSERT INTO leases (account_id, epoch) VALUES ('{account}', 1)"
-        )))
-        .execute(&self.pool)
-        .await
-        .unwrap();
+        let (number, jid) = (number.to_string(), format!("{number}:1@s.whatsapp.net"));
+        let linked =
+            rows::Account { number: Some(&number), jid: Some(&jid), epoch: 1, ..rows::Account::of("disconnected") };
+        let (_, account) = rows::Account { label: "Ada", ..linked }.of_new_tenant(&self.pool).await;
+        let device = "INSERT INTO credentials (account_id, kind, name, key_id, sealed) VALUES ($1, 1, '', 'a', '')";
+        sqlx::query(device).bind(account).execute(&self.pool).await.unwrap();
         account
     }
 
     pub(crate) async fn message(&self, account: AccountId, chat: u64) -> MessageId {
-        let id = MessageId::new();
-        let row = "INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id)
-                   SELECT $1, tenant_id, id, $3, 'hello', $4 FROM accounts WHERE id = $2";
-        let chat = format!("{chat}@s.whatsapp.net");
-        sqlx::query(row).bind(id.0).bind(account.0).bind(chat).bind(id.to_string()).execute(&self.pool).await.unwrap();
-        id
+        rows::Message { chat: &format!("{chat}@s.whatsapp.net"), age_s: 0.0 }.insert(&self.pool, account).await
     }
 
     pub(crate) async fn state(&self, message: MessageId) -> (String, Option<String>) {
@@ -149,17 +139,6 @@ pub(crate) struct OnItsWay {
     pub(crate) orders: Orders,
     pub(crate) session: tokio::task::JoinHandle<End>,
     pub(crate) link: Arc<FakeLink>,
-}
-
-pub(crate) async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(answer) = ask().await {
-            return answer;
-        }
-        assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 pub(crate) async fn sent(link: &FakeLink, count: usize) -> Vec<String> {

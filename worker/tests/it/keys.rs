@@ -6,6 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::id::AccountId;
+use kit::rows;
 use sqlx::ConnectOptions as _;
 use store::credentials::{CredentialStore, Record};
 use store::seal::Sealer;
@@ -25,12 +26,8 @@ fn sealer(keys: &[(&str, u8)]) -> Arc<Sealer> {
 
 /// A connected account with this many records under a key.
 async fn account(pool: &PgPool, key: (&str, u8), records: usize) -> AccountId {
-    let (tenant, account) = (uuid::Uuid::now_v7(), AccountId::new());
-    sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'tenant')").bind(tenant).execute(pool).await.unwrap();
-    let row = "INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number, jid)
-               VALUES ($1, $2, 'account', 'connected', 'online', '15550001', '15550001:3@s.whatsapp.net')";
-    sqlx::query(row).bind(account.0).bind(tenant).execute(pool).await.unwrap();
-    sqlx::query("INSERT INTO leases (account_id, epoch) VALUES ($1, 1)").bind(account.0).execute(pool).await.unwrap();
+    let linked = rows::Account { number: Some("15550001"), epoch: 1, ..rows::Account::of("connected") };
+    let (_, account) = rows::Account { jid: Some("15550001:3@s.whatsapp.net"), ..linked }.of_new_tenant(pool).await;
     let store = Store::from(pool.clone());
     let credentials = CredentialStore::new(store.under(Fence { account, epoch: 1 }), sealer(&[key]));
     let records = (0..records).map(|n| Record::new(format!("record {n}"), "content")).collect();

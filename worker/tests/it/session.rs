@@ -3,20 +3,21 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::fake::Call;
+use kit::until;
 use process::clock::BootTime;
 use process::telemetry::metrics::labels::Loss;
 use sqlx::PgPool;
 use store::Fence;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use worker::link::fake::Call;
 use worker::link::{
     CloseReason, Connector as _, InboundMessage, LinkEvent, MessageKind, OpenSpec, ReceiptKind, SendError, channel,
 };
 use worker::session::machine::state::End;
 use worker::session::outbox::Sender;
 
-use crate::house::{House, OnItsWay, ack, sent, until};
+use crate::house::{House, OnItsWay, ack, sent};
 
 /// R61: a session that is given back sends nothing new, waits for the acknowledgement of what is on its way, writes it, and
 /// only then closes.

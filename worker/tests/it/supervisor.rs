@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::id::WorkerId;
+use kit::until;
 use process::clock::BootTime;
 use process::ops::Pulse;
 use sqlx::PgPool;
@@ -13,7 +14,7 @@ use worker::fleet::keeper;
 use worker::fleet::stop::Stopped;
 use worker::fleet::supervisor::{Knock, Supervisor, Waits};
 
-use crate::house::{DEADLINE, House, sent, until};
+use crate::house::{DEADLINE, House, sent};
 
 /// Two hundred sessions under one supervisor, each with a message on its way.
 async fn busy(house: &House) -> Supervisor {

@@ -3,34 +3,28 @@
 use std::time::Duration;
 
 use domain::id::{AccountId, ReminderId, RunId, TenantId};
+use kit::{rows, until};
 use sqlx::PgPool;
 use store::messages;
 use store::{reminders, runs};
 use worker::session::machine::state::End;
 
-use crate::house::{House, ack, sent, until};
+use crate::house::{House, ack, sent};
 
 /// A run of one text to three groups, its messages queued; the window of its reminder is open all day.
 async fn run(house: &House, account: AccountId) -> (TenantId, ReminderId, RunId) {
-    let reminder = ReminderId::new();
-    let tenant: TenantId = sqlx::query_scalar(
-        "WITH r AS (
-             INSERT INTO reminders (id, tenant_id, account_id, name, timezone, start_local, rrule, window_end, next_fire_at)
-             SELECT $1, tenant_id, id, 'Stand-up', 'UTC', at AT TIME ZONE 'UTC', 'FREQ=DAILY', 24, at
-             FROM accounts, date_trunc('second', now()) AS at WHERE accounts.id = $2),
-         m AS (
-             INSERT INTO reminder_messages (tenant_id, reminder_id, position, body)
-             SELECT tenant_id, $1, 0, 'hello' FROM accounts WHERE id = $2),
-         t AS (
-             INSERT INTO reminder_targets (tenant_id, reminder_id, position, chat)
-             SELECT tenant_id, $1, n, n || '@g.us' FROM accounts, generate_series(1, 3) n WHERE id = $2)
-         SELECT tenant_id FROM accounts WHERE id = $2",
-    )
-    .bind(reminder)
-    .bind(account)
-    .fetch_one(&house.pool)
-    .await
-    .unwrap();
+    let targets = (1..=3).map(|n| format!("{n}@g.us")).collect();
+    let daily = rows::Reminder {
+        rrule: Some("FREQ=DAILY"),
+        due_s: 0.0,
+        whole: true,
+        window_end: Some(24),
+        texts: &["hello"],
+        targets,
+    };
+    let reminder = daily.insert(&house.pool, account).await;
+    let tenant = "SELECT tenant_id FROM accounts WHERE id = $1";
+    let tenant: TenantId = sqlx::query_scalar(tenant).bind(account).fetch_one(&house.pool).await.unwrap();
     let run = runs::fire_due(house.context.store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run;
     let expansion = runs::expand_run(house.context.store.for_all_tenants(), run).await.unwrap().quietly();
     assert!(matches!(expansion, runs::Expansion::Expanded { messages: 3, .. }), "{expansion:?}");

@@ -1,29 +1,23 @@
 //! Claims in Postgres: who may raise the epoch, and what it does to writes under the one before.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::id::{AccountId, WorkerId};
+use kit::rows;
 use sqlx::PgPool;
 use store::leases::{self, Claimed};
 use store::{Error, Fence, Store, session, workers};
+
+use crate::locks::waiting;
 
 const STALE: Duration = Duration::from_secs(15);
 
 /// Accounts that should be online.
 async fn accounts(pool: &PgPool, count: usize) -> Vec<AccountId> {
-    let tenant = uuid::Uuid::now_v7();
-    sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'tenant')").bind(tenant).execute(pool).await.unwrap();
+    let tenant = rows::tenant(pool).await;
     let mut accounts = Vec::new();
     for _ in 0..count {
-        let account = AccountId::new();
-        sqlx::query("INSERT INTO accounts (id, tenant_id, label, wanted) VALUES ($1, $2, 'account', 'online')")
-            .bind(account.0)
-            .bind(tenant)
-            .execute(pool)
-            .await
-            .unwrap();
-        sqlx::query("INSERT INTO leases (account_id) VALUES ($1)").bind(account.0).execute(pool).await.unwrap();
-        accounts.push(account);
+        accounts.push(rows::Account { wanted: "online", ..rows::Account::of("unpaired") }.insert(pool, tenant).await);
     }
     accounts
 }
@@ -49,17 +43,6 @@ async fn silent(pool: &PgPool, worker: WorkerId, seconds: f64) {
         .execute(pool)
         .await
         .unwrap();
-}
-
-/// Waits until some statement of this database waits for a lock.
-async fn somebody_waits(pool: &PgPool) {
-    let waiting =
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let start = Instant::now();
-    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(pool).await.unwrap() == 0 {
-        assert!(start.elapsed() < Duration::from_secs(20), "nobody waits for a lock");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 /// R02: nobody takes an account from an owner whose heartbeat is fresh, and anybody from one whose heartbeat is stale.
@@ -170,7 +153,7 @@ async fn a_claim_waits_for_a_fenced_write_and_the_next_write_is_fenced(pool: PgP
         let pool = pool.clone();
         async move { claim(&pool, other, account).await }
     });
-    somebody_waits(&pool).await;
+    waiting(&pool, 1).await;
     assert!(!claiming.is_finished());
     write.commit().await.unwrap();
     let new = Fence { account, epoch: claiming.await.unwrap().unwrap() };

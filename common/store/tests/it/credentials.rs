@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::id::AccountId;
+use kit::rows;
 use sqlx::PgPool;
 use store::credentials::{CredentialStore, Record};
 use store::seal::Sealer;
@@ -18,22 +18,8 @@ fn sealer(keys: &[(&str, u8)]) -> Arc<Sealer> {
     Arc::new(Sealer::parse(&text.join(",")).unwrap())
 }
 
-/// An account under a first claim.
-pub(crate) async fn account(pool: &PgPool) -> Fence {
-    let (tenant, account) = (uuid::Uuid::now_v7(), AccountId::new());
-    sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'tenant')").bind(tenant).execute(pool).await.unwrap();
-    sqlx::query("INSERT INTO accounts (id, tenant_id, label) VALUES ($1, $2, 'account')")
-        .bind(account.0)
-        .bind(tenant)
-        .execute(pool)
-        .await
-        .unwrap();
-    sqlx::query("INSERT INTO leases (account_id, epoch) VALUES ($1, 1)").bind(account.0).execute(pool).await.unwrap();
-    Fence { account, epoch: 1 }
-}
-
 async fn store(pool: &PgPool) -> CredentialStore {
-    CredentialStore::new(Store::from(pool.clone()).under(account(pool).await), sealer(&[("a", 1)]))
+    CredentialStore::new(Store::from(pool.clone()).under(rows::claimed(pool).await), sealer(&[("a", 1)]))
 }
 
 fn record(name: &str, number: i64, text: &str) -> Record {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::id::AccountId;
+use kit::rows;
 use store::credentials::{CredentialStore, Record};
 use store::keys::{self, Place};
 use store::seal::Sealer;
@@ -16,15 +16,6 @@ const KIND: i16 = 3;
 fn sealer(keys: &[(&str, u8)]) -> Arc<Sealer> {
     let text: Vec<String> = keys.iter().map(|(id, byte)| format!("{id}:{}", STANDARD.encode([*byte; 32]))).collect();
     Arc::new(Sealer::parse(&text.join(",")).unwrap())
-}
-
-async fn account(pool: &PgPool) -> Fence {
-    let (tenant, account) = (uuid::Uuid::now_v7(), AccountId::new());
-    sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'tenant')").bind(tenant).execute(pool).await.unwrap();
-    let row = "INSERT INTO accounts (id, tenant_id, label) VALUES ($1, $2, 'account')";
-    sqlx::query(row).bind(account.0).bind(tenant).execute(pool).await.unwrap();
-    sqlx::query("INSERT INTO leases (account_id, epoch) VALUES ($1, 1)").bind(account.0).execute(pool).await.unwrap();
-    Fence { account, epoch: 1 }
 }
 
 fn credentials(pool: &PgPool, keys: &[(&str, u8)], fence: Fence) -> CredentialStore {
@@ -48,7 +39,7 @@ async fn pass(pool: &PgPool, sealer: &Sealer) -> (u64, u64) {
 async fn keys_in_use(pool: PgPool) {
     let store = Store::from(pool.clone());
     assert!(keys::in_use(store.for_all_tenants()).await.unwrap().is_empty());
-    let fence = account(&pool).await;
+    let fence = rows::claimed(&pool).await;
     for (key, byte) in [("b", 2), ("a", 1), ("c", 3)] {
         let store = credentials(&pool, &[(key, byte)], fence);
         store.put_many(KIND, (0..byte).map(|n| Record::new(format!("{key}{n}"), "x")).collect()).await.unwrap();
@@ -72,7 +63,7 @@ async fn a_session_that_writes_meanwhile_wins(pool: PgPool) {
     let name = |n: usize| format!("record {n:02}");
     let mut fences = Vec::new();
     for _ in 0..4 {
-        let fence = account(&pool).await;
+        let fence = rows::claimed(&pool).await;
         let records = (0..NAMES).map(|n| Record::new(name(n), "0")).collect();
         credentials(&pool, &old, fence).put_many(KIND, records).await.unwrap();
         credentials(&pool, &old, fence).put_many(KIND + 1, vec![Record::new("quiet", "as it was")]).await.unwrap();
@@ -115,7 +106,7 @@ async fn a_session_that_writes_meanwhile_wins(pool: PgPool) {
 /// A move waits for nobody: a record that a session holds is left for later.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_locked_record_is_left_for_later(pool: PgPool) {
-    let fence = account(&pool).await;
+    let fence = rows::claimed(&pool).await;
     let records = vec![Record::new("a", "one"), Record::new("b", "two")];
     credentials(&pool, &[("old", 1)], fence).put_many(KIND, records).await.unwrap();
     let mut session = pool.begin().await.unwrap();
@@ -132,7 +123,7 @@ async fn a_locked_record_is_left_for_later(pool: PgPool) {
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_closed_record_is_named_and_left(pool: PgPool) {
     let store = Store::from(pool.clone());
-    let fence = account(&pool).await;
+    let fence = rows::claimed(&pool).await;
     credentials(&pool, &[("lost", 9)], fence).put(KIND, Record::new("a", "one")).await.unwrap();
     credentials(&pool, &[("old", 1)], fence).put(KIND, Record::new("b", "two")).await.unwrap();
     let sealer = sealer(&[("new", 2), ("old", 1)]);

@@ -17,13 +17,8 @@ const DAILY: Option<&str> = Some("FREQ=DAILY");
 pub(crate) async fn waiting(db: &PgPool, sessions: usize) {
     let blocked =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    for _ in 0..1_000 {
-        if count(db, blocked).await >= i64::try_from(sessions).unwrap() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("nobody waits");
+    let sessions = i64::try_from(sessions).unwrap();
+    kit::until("who waits", async || (count(db, blocked).await >= sessions).then_some(())).await;
 }
 
 async fn hold(db: &PgPool, sql: &str, id: uuid::Uuid) -> Transaction<'static, Postgres> {

@@ -1,6 +1,7 @@
 //! What the schedulers measure of the cluster, against rows of each kind.
 
 use domain::id::{AccountId, TenantId, WorkerId};
+use kit::rows;
 use store::measure::{self, Figure};
 use store::{MIGRATOR, PgPool, Store};
 use uuid::Uuid;
@@ -14,45 +15,16 @@ async fn run(db: &PgPool, statement: &str, ids: &[Uuid]) {
     query.execute(db).await.unwrap();
 }
 
-async fn tenant(db: &PgPool) -> TenantId {
-    let tenant = TenantId::new();
-    run(db, "INSERT INTO tenants (id, name) VALUES ($1, 'Acme')", &[tenant.0]).await;
-    tenant
-}
-
 /// A worker whose heartbeat is so old.
-async fn worker(db: &PgPool, silent_s: u32, capacity: u32) -> WorkerId {
-    let worker = WorkerId::new();
-    let row = format!(
-        "INSERT INTO workers (id, name, version, capacity, last_seen)
-         VALUES ($1, 'w', '1', {capacity}, now() - interval '{silent_s} seconds')"
-    );
-    run(db, &row, &[worker.0]).await;
-    worker
+async fn worker(db: &PgPool, silent_s: u32, capacity: i32) -> WorkerId {
+    rows::worker(db, f64::from(silent_s), capacity).await
 }
 
 /// A linked account that should be online, or what `change` makes of it.
 async fn account(db: &PgPool, tenant: TenantId, status: &str, owner: Option<WorkerId>, change: &str) -> AccountId {
-    let account = AccountId::new();
     let linked = ["connected", "disconnected", "banned"].contains(&status);
-    let (wanted, number) =
-        if linked { ("online", "(SELECT (49170000000 + count(*))::text FROM accounts)") } else { ("offline", "NULL") };
-    let row = format!(
-        "WITH a AS (
-             INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number)
-             VALUES ($1, $2, 'Front desk', '{status}', '{wanted}', {number}) RETURNING id, status)
-         INSERT INTO pairings (account_id, method, window_ends_at)
-         SELECT id, 'qr', now() + interval '5 minutes' FROM a WHERE status = 'pending'"
-    );
-    run(db, &row, &[account.0, tenant.0]).await;
-    sqlx::query(
-        "INSERT INTO leases (account_id, owner) VALUES ($1, $2) ON CONFLICT (account_id) DO UPDATE SET owner = $2",
-    )
-    .bind(account)
-    .bind(owner)
-    .execute(db)
-    .await
-    .unwrap();
+    let wanted = if linked { "online" } else { "offline" };
+    let account = rows::Account { wanted, owner, ..rows::Account::of(status) }.insert(db, tenant).await;
     if !change.is_empty() {
         run(db, &format!("UPDATE accounts SET {change} WHERE id = $1"), &[account.0]).await;
     }
@@ -79,7 +51,7 @@ fn of(figures: &[Figure], what: &str, kind: &str, reason: &str) -> (u32, u32) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn messages_wait_for_a_reason(db: PgPool) {
     let store = Store::from(db.clone());
-    let tenant = tenant(&db).await;
+    let tenant = rows::tenant(&db).await;
     let (live, dead) = (worker(&db, 1, 100).await, worker(&db, 60, 100).await);
     let hour = "now() + interval '1 hour'";
     for (status, owner, change, reason, count, oldest) in [
@@ -127,7 +99,7 @@ async fn messages_wait_for_a_reason(db: PgPool) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn other_work_waits_at_accounts(db: PgPool) {
     let store = Store::from(db.clone());
-    let tenant = tenant(&db).await;
+    let tenant = rows::tenant(&db).await;
     let live = worker(&db, 1, 100).await;
     let since = |seconds| format!("updated_at = now() - interval '{seconds} seconds'");
     for (seconds, change) in [
@@ -154,7 +126,7 @@ async fn other_work_waits_at_accounts(db: PgPool) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn runs_and_reminders_wait(db: PgPool) {
     let store = Store::from(db.clone());
-    let tenant = tenant(&db).await;
+    let tenant = rows::tenant(&db).await;
     let account = account(&db, tenant, "connected", None, "").await;
     let reminder = Uuid::now_v7();
     run(
@@ -184,7 +156,7 @@ async fn runs_and_reminders_wait(db: PgPool) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn deliveries_wait(db: PgPool) {
     let store = Store::from(db.clone());
-    let tenant = tenant(&db).await;
+    let tenant = rows::tenant(&db).await;
     let (well, failing, disabled) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
     run(
         &db,
@@ -235,7 +207,7 @@ async fn workers_are_counted_by_their_heartbeat(db: PgPool) {
 async fn a_claim_tells_since_when_nobody_had_it(db: PgPool) {
     let store = Store::from(db.clone());
     use store::leases;
-    let tenant = tenant(&db).await;
+    let tenant = rows::tenant(&db).await;
     let (dead, next) = (worker(&db, 60, 100).await, worker(&db, 1, 100).await);
     let silent = account(&db, tenant, "connected", Some(dead), "").await;
     let released = account(&db, tenant, "connected", None, "").await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::Utc;
 use domain::account::Status;
 use domain::id::MessageId;
+use kit::rows;
 use sqlx::PgPool;
 use store::inbound::{self, Inbound};
 use store::outbox::{self, Receipt};
@@ -12,13 +13,11 @@ use store::pairing;
 use store::session::{self, StatusChange};
 use store::{MIGRATOR, Store};
 
-use crate::credentials::account;
-
 /// R28: a second ban of the same kind is written like the first: whoever owns the account next waits for its end.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_longer_ban_is_written(pool: PgPool) {
     let store = Store::from(pool.clone());
-    let fence = account(&pool).await;
+    let fence = rows::claimed(&pool).await;
     let reason = Some("WhatsApp has banned it for a while".to_owned());
     for seconds in [1.0, 3_600.0] {
         let ban = StatusChange { fence, status: Status::Banned, reason: reason.clone(), banned_for_s: Some(seconds) };
@@ -33,7 +32,7 @@ async fn a_longer_ban_is_written(pool: PgPool) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_received_message_is_stored_once_by_two_calls(pool: PgPool) {
     let store = Store::from(pool.clone());
-    let fence = account(&pool).await;
+    let fence = rows::claimed(&pool).await;
     for statement in [
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(2); RETURN NULL; END'",
         "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON events DEFERRABLE INITIALLY DEFERRED
@@ -64,7 +63,7 @@ async fn a_received_message_is_stored_once_by_two_calls(pool: PgPool) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_message_is_blamed_once(pool: PgPool) {
     let store = Store::from(pool.clone());
-    let (fence, message) = (account(&pool).await, MessageId::new());
+    let (fence, message) = (rows::claimed(&pool).await, MessageId::new());
     sqlx::query(
         "INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id)
          SELECT $1, tenant_id, id, '15559999@s.whatsapp.net', 'hello', 'ID' FROM accounts",
@@ -86,7 +85,7 @@ async fn a_message_is_blamed_once(pool: PgPool) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_receipt_leads_on_from_every_state(pool: PgPool) {
     let store = Store::from(pool.clone());
-    let fence = account(&pool).await;
+    let fence = rows::claimed(&pool).await;
     let ends = "'expired', 'canceled', 'failed'";
     for (state, read, told) in [
         ("queued", false, "sent delivered"),
@@ -134,7 +133,7 @@ async fn a_receipt_leads_on_from_every_state(pool: PgPool) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn an_equal_code_is_told_once(pool: PgPool) {
     let store = Store::from(pool.clone());
-    let fence = account(&pool).await;
+    let fence = rows::claimed(&pool).await;
     sqlx::query(
         "WITH a AS (UPDATE accounts SET status = 'pending', wanted = 'online' RETURNING id)
          INSERT INTO pairings (account_id, method, window_ends_at) SELECT id, 'qr', now() FROM a",

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use domain::account::Status;
 use domain::id::{AccountId, TenantId, WorkerId};
+use kit::rows;
 use sqlx::PgPool;
 use store::{MIGRATOR, Store, accounts, dashboard, leases, signs, workers};
 
@@ -25,23 +26,11 @@ async fn silent(db: &PgPool, worker: WorkerId, seconds: f64) {
 
 /// An account that says `connected` and has this owner.
 async fn connected(db: &PgPool, owner: Option<WorkerId>) -> (TenantId, AccountId) {
-    let (tenant, account) = (TenantId::new(), AccountId::new());
-    sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'Acme')").bind(tenant).execute(db).await.unwrap();
-    sqlx::query(
-        "INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number, jid, lid, push_name)
-         VALUES ($1, $2, 'Front desk', 'connected', 'online', '4917012345678', '4917012345678:3@s.whatsapp.net', '99:3@lid', 'Ada')",
-    )
-    .bind(account)
-    .bind(tenant)
-    .execute(db)
-    .await
-    .unwrap();
-    sqlx::query("INSERT INTO leases (account_id, owner) VALUES ($1, $2)")
-        .bind(account)
-        .bind(owner)
-        .execute(db)
-        .await
-        .unwrap();
+    let linked = ("4917012345678", "4917012345678:3@s.whatsapp.net");
+    let account =
+        rows::Account { number: Some(linked.0), jid: Some(linked.1), owner, ..rows::Account::of("connected") };
+    let (tenant, account) = account.of_new_tenant(db).await;
+    sqlx::query("UPDATE accounts SET lid = '99:3@lid', push_name = 'Ada'").execute(db).await.unwrap();
     (tenant, account)
 }
 

@@ -52,12 +52,8 @@ async fn a_migration_keeps_nobody_waiting(pool: PgPool) {
 /// the kernel tries to reach a host that is gone.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_silent_connection_leaves_the_pool(pool: PgPool) {
-    let mut url = pool.connect_options().to_url_lossy();
-    let far = (url.host_str().unwrap().to_owned(), url.port().unwrap());
-    let proxy = Proxy::start(tokio::net::lookup_host(far).await.unwrap().next().unwrap()).await.unwrap();
-    url.set_ip_host(proxy.address().ip()).unwrap();
-    url.set_port(Some(proxy.address().port())).unwrap();
-    let pool = store::connect(url.as_str(), 1).await.unwrap();
+    let (proxy, url) = Proxy::before(pool.connect_options().to_url_lossy().as_str()).await.unwrap();
+    let pool = store::connect(&url, 1).await.unwrap();
     store::ping(&pool).await.unwrap();
     proxy.set(Line::Silent);
     let silent = sqlx::query("SELECT 1").execute(&pool);

@@ -4,6 +4,7 @@ use domain::account::{Method, Status};
 use domain::conflict::Conflict;
 use domain::id::{AccountId, MessageId, TenantId};
 use domain::jid::Jid;
+use kit::rows;
 use sqlx::PgPool;
 use store::accounts;
 use store::audit::Operator;
@@ -183,16 +184,8 @@ async fn a_duplicate_ends_nothing(db: PgPool) {
     let of = account(&db, "connected").await;
     let single = queue(&db, of).await.unwrap();
     log_out(&db, of.1).await;
-    let other = AccountId::new();
-    sqlx::query(
-        "INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number) VALUES ($1, $2, 'Back office', 'connected', 'online', $3)",
-    )
-    .bind(other)
-    .bind(of.0)
-    .bind(OTHER)
-    .execute(&db)
-    .await
-    .unwrap();
+    let other = rows::Account { label: "Back office", number: Some(OTHER), ..rows::Account::of("connected") };
+    other.insert(&db, of.0).await;
     accounts::pair(store.of(of.0), of.1, (Method::Qr, None), Operator::System("test")).await.unwrap().quietly();
     link(&db, of.1, OTHER).await;
     assert_eq!(accounts::get(store.of(of.0), of.1).await.unwrap().status, Status::Unpaired);

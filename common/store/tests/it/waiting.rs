@@ -4,94 +4,43 @@ use std::time::Duration;
 
 use domain::id::{AccountId, TenantId, WorkerId};
 use domain::job::Bell;
-use kit::put_event;
+use kit::{put_event, rows};
 use sqlx::PgPool;
 use store::accounts;
 use store::events;
 use store::workers;
 use store::{MIGRATOR, Store, waiting};
-use uuid::Uuid;
 
 const NOW: Duration = Duration::ZERO;
 
-async fn tenant(db: &PgPool) -> TenantId {
-    let tenant = TenantId::new();
-    sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'Acme')").bind(tenant).execute(db).await.unwrap();
-    tenant
-}
-
 async fn account(db: &PgPool, tenant: TenantId, status: &str, wanted: &str, owner: Option<WorkerId>) -> AccountId {
-    let account = AccountId::new();
-    sqlx::query(
-        "WITH a AS (
-             INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number, updated_at)
-             VALUES ($1, $2, 'Front desk', $3, $4,
-                 CASE WHEN $3 IN ('connected', 'disconnected') THEN (SELECT (49170000000 + count(*))::text FROM accounts) END,
-                 now() - interval '10 seconds')
-             RETURNING id, status)
-         INSERT INTO pairings (account_id, method, window_ends_at)
-         SELECT id, 'qr', now() + interval '5 minutes' FROM a WHERE status = 'pending'",
-    )
-    .bind(account)
-    .bind(tenant)
-    .bind(status)
-    .bind(wanted)
-    .execute(db)
-    .await
-    .unwrap();
-    sqlx::query(
-        "INSERT INTO leases (account_id, owner) VALUES ($1, $2) ON CONFLICT (account_id) DO UPDATE SET owner = $2",
-    )
-    .bind(account)
-    .bind(owner)
-    .execute(db)
-    .await
-    .unwrap();
-    account
+    rows::Account { wanted, owner, age_s: 10.0, ..rows::Account::of(status) }.insert(db, tenant).await
 }
 
 async fn worker(db: &PgPool, silent_s: f64) -> WorkerId {
-    let worker = WorkerId::new();
-    sqlx::query(
-        "INSERT INTO workers (id, name, version, capacity, last_seen) VALUES ($1, 'w', '1', 1, now() - make_interval(secs => $2))",
-    )
-    .bind(worker)
-    .bind(silent_s)
-    .execute(db)
-    .await
-    .unwrap();
-    worker
+    rows::worker(db, silent_s, 1).await
 }
 
-async fn message(db: &PgPool, tenant: TenantId, account: AccountId) {
-    sqlx::query(
-        "INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id, created_at)
-         VALUES ($1, $2, $3, 'x@g.us', 'hello', $1::text, now() - interval '10 seconds')",
-    )
-    .bind(Uuid::now_v7())
-    .bind(tenant)
-    .bind(account)
-    .execute(db)
-    .await
-    .unwrap();
+async fn message(db: &PgPool, account: AccountId) {
+    rows::Message { chat: "x@g.us", age_s: 10.0 }.insert(db, account).await;
 }
 
 /// R01: rows that wait are found, in pages; fresh ones and those that may not be sent are left alone.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn waiting_rows_are_found_in_pages(db: PgPool) {
     let store = Store::from(db.clone());
-    let tenant = tenant(&db).await;
+    let tenant = rows::tenant(&db).await;
     let mut expected = Vec::new();
     for _ in 0..5 {
         let account = account(&db, tenant, "disconnected", "online", None).await;
-        message(&db, tenant, account).await;
-        message(&db, tenant, account).await;
+        message(&db, account).await;
+        message(&db, account).await;
         expected.push(Bell::Send { account });
     }
     let offline = account(&db, tenant, "unpaired", "offline", None).await;
-    message(&db, tenant, offline).await;
+    message(&db, offline).await;
     let held = account(&db, tenant, "connected", "online", None).await;
-    message(&db, tenant, held).await;
+    message(&db, held).await;
     sqlx::query("UPDATE accounts SET held_until = now() + interval '1 hour' WHERE id = $1")
         .bind(held)
         .execute(&db)
@@ -110,7 +59,7 @@ async fn waiting_rows_are_found_in_pages(db: PgPool) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn accounts_without_a_live_owner_are_found(db: PgPool) {
     let store = Store::from(db.clone());
-    let tenant = tenant(&db).await;
+    let tenant = rows::tenant(&db).await;
     let (live, dead) = (worker(&db, 1.0).await, worker(&db, 60.0).await);
     account(&db, tenant, "connected", "online", Some(live)).await;
     let orphan = account(&db, tenant, "connected", "online", Some(dead)).await;
@@ -133,7 +82,7 @@ async fn accounts_without_a_live_owner_are_found(db: PgPool) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn unpairings_and_deletes_are_found(db: PgPool) {
     let store = Store::from(db.clone());
-    let tenant = tenant(&db).await;
+    let tenant = rows::tenant(&db).await;
     let live = worker(&db, 1.0).await;
     let leaving = account(&db, tenant, "unpaired", "offline", Some(live)).await;
     account(&db, tenant, "unpaired", "offline", None).await;
@@ -157,7 +106,7 @@ async fn unpairings_and_deletes_are_found(db: PgPool) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn stale_pairings_are_parked(db: PgPool) {
     let store = Store::from(db.clone());
-    let tenant = tenant(&db).await;
+    let tenant = rows::tenant(&db).await;
     let (live, dead) = (worker(&db, 1.0).await, worker(&db, 60.0).await);
     let stale = account(&db, tenant, "pending", "online", Some(dead)).await;
     let held = account(&db, tenant, "pending", "online", Some(live)).await;
@@ -180,7 +129,7 @@ async fn stale_pairings_are_parked(db: PgPool) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_pairing_that_begins_meanwhile_is_not_parked(db: PgPool) {
     let store = Store::from(db.clone());
-    let tenant = tenant(&db).await;
+    let tenant = rows::tenant(&db).await;
     let stale = account(&db, tenant, "pending", "online", None).await;
     sqlx::query("UPDATE pairings SET window_ends_at = now() - interval '61 minutes'").execute(&db).await.unwrap();
     let mut beginning = db.begin().await.unwrap();
@@ -208,7 +157,7 @@ async fn a_pairing_that_begins_meanwhile_is_not_parked(db: PgPool) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn old_rows_are_removed_in_small_steps(db: PgPool) {
     let store = Store::from(db.clone());
-    let tenant = tenant(&db).await;
+    let tenant = rows::tenant(&db).await;
     for age in [0, 0, 9, 9, 9] {
         put_event(&mut db.acquire().await.unwrap(), tenant, None, "a.b", &serde_json::json!(age)).await.unwrap();
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::id::{AccountId, TenantId, WebhookId, WorkerId};
 use domain::webhook::MAX_PER_TENANT;
 use domain::webhook::retry::{self, Fault, Verdict, verdict};
-use kit::put_event;
+use kit::{put_event, rows};
 use serde_json::json;
 use sqlx::PgPool;
 use store::webhooks::deliveries::{self, State};
@@ -19,12 +19,6 @@ const URL: &str = "https://example.com/hook";
 const PASSED_MAX: i64 = 10_000;
 /// It has failed for good.
 pub(crate) const OVER: Verdict = Verdict { attempts: 12, again_in: None, holds: false };
-
-async fn tenant(db: &PgPool) -> TenantId {
-    let tenant = TenantId::new();
-    sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'Acme')").bind(tenant).execute(db).await.unwrap();
-    tenant
-}
 
 async fn worker(db: &PgPool) -> WorkerId {
     let worker = WorkerId::new();
@@ -40,7 +34,7 @@ pub(crate) async fn happen(db: &PgPool, tenant: TenantId, account: Option<Accoun
 /// A webhook of a new tenant, and the worker that owns it.
 pub(crate) async fn owned(db: &PgPool, kinds: &[&str]) -> (TenantId, WebhookId, WorkerId) {
     let store = Store::from(db.clone());
-    let tenant = tenant(db).await;
+    let tenant = rows::tenant(db).await;
     let kinds: Vec<String> = kinds.iter().map(|&kind| kind.to_owned()).collect();
     let (webhook, _) =
         webhooks::create(store.of(tenant), URL, &kinds, store::audit::Operator::System("test")).await.unwrap();
@@ -87,7 +81,7 @@ pub(crate) fn numbers(due: &[Due]) -> Vec<u64> {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn events_become_deliveries(db: PgPool) {
     let of = owned(&db, &["a.b", "c.d"]).await;
-    let other = tenant(&db).await;
+    let other = rows::tenant(&db).await;
     for n in 0..8 {
         happen(&db, of.0, None, ["a.b", "x.y", "c.d"][n % 3], n).await;
         happen(&db, other, None, "a.b", 100 + n).await;
@@ -162,7 +156,7 @@ async fn a_webhook_has_one_owner(db: PgPool) {
 async fn nobody_claims_what_another_claims(db: PgPool) {
     let store = Store::from(db.clone());
     for _ in 0..3 {
-        let tenant = tenant(&db).await;
+        let tenant = rows::tenant(&db).await;
         for _ in 0..10 {
             webhooks::create(store.of(tenant), URL, &[], store::audit::Operator::System("test")).await.unwrap();
         }
@@ -279,7 +273,7 @@ async fn what_fails_for_days_is_disabled(db: PgPool) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn webhooks_are_bounded(db: PgPool) {
     let store = Store::from(db.clone());
-    let (full, other) = (tenant(&db).await, tenant(&db).await);
+    let (full, other) = (rows::tenant(&db).await, rows::tenant(&db).await);
     let made = futures::future::join_all(
         (0..MAX_PER_TENANT + 5)
             .map(|_| webhooks::create(store.of(full), URL, &[], store::audit::Operator::System("test"))),

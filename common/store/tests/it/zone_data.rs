@@ -1,6 +1,7 @@
 //! New zone data, on a real Postgres.
 
-use domain::id::{AccountId, ReminderId, TenantId};
+use domain::id::{ReminderId, TenantId};
+use kit::rows;
 use schedule::zone;
 use sqlx::PgPool;
 use store::reminders::refresh_zone_data;
@@ -9,14 +10,8 @@ use store::{MIGRATOR, Store};
 
 /// A reminder at nine in Berlin from 2090 on, planned with the given zone data and so many hours from where it belongs.
 async fn reminder(db: &PgPool, rrule: Option<&str>, version: Option<&str>, off_hours: i32) -> (TenantId, ReminderId) {
-    let (tenant, account, reminder) = (TenantId::new(), AccountId::new(), ReminderId::new());
-    sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'Acme')").bind(tenant).execute(db).await.unwrap();
-    sqlx::query("INSERT INTO accounts (id, tenant_id, label) VALUES ($1, $2, 'Front desk')")
-        .bind(account)
-        .bind(tenant)
-        .execute(db)
-        .await
-        .unwrap();
+    let reminder = ReminderId::new();
+    let (tenant, account) = rows::Account::of("unpaired").of_new_tenant(db).await;
     sqlx::query(
         "INSERT INTO reminders (id, tenant_id, account_id, name, timezone, start_local, rrule, next_fire_at, tzdb_version)
          VALUES ($1, $2, $3, 'Stand-up', 'Europe/Berlin', '2090-01-02 09:00', $4,

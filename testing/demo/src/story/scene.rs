@@ -1,12 +1,14 @@
 //! What the sections of the story share.
 
-use super::people::People;
-use crate::http::Http;
+use kit::Phones;
+use kit::http::Http;
 
-/// What later sections need: the api with the tenant's key, the simulator, the account and the people.
+use super::people::People;
+
+/// What later sections need: the api with the tenant's key, the phones, the account and the people.
 pub(crate) struct Scene {
     pub(super) api: Http,
-    pub(super) simulator: Http,
+    pub(super) phones: Phones,
     pub(super) account: String,
     pub(super) people: People,
 }

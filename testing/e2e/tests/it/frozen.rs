@@ -1,22 +1,19 @@
 //! A worker that is frozen as a whole, as by SIGSTOP or a paused machine: a process of its own, since nothing else can be.
 
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use sqlx::{ConnectOptions as _, PgPool};
+use sqlx::PgPool;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use e2e::Cluster;
+use kit::{Process, Signal};
 
-/// For credentials: both workers have them.
-const KEYS: &str = "1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 /// The line between the process and WhatsApp: counts what the process says, and can keep from it what WhatsApp says, the end of
 /// the connection included.
 #[derive(Clone)]
@@ -91,46 +88,15 @@ impl Tap {
     }
 }
 
-/// Starts a worker as a process of its own; answers where its health can be asked for, too.
-fn start(cluster: &Cluster, tap: &Tap) -> (Child, String) {
-    let listen = format!("127.0.0.1:{}", kit::free_port());
-    let redis = std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
-    let child = Command::new(env!("CARGO_BIN_EXE_e2e-worker"))
-        .env("DATABASE_URL", cluster.pool.connect_options().to_url_lossy().as_str())
-        .env("REDIS_URL", redis)
-        .env("REDIS_PREFIX", &cluster.prefix)
-        .env("CREDENTIAL_KEYS", KEYS)
-        .env("OPS_LISTEN", &listen)
-        .env("WHATSAPP_URL", format!("ws://{}/ws/chat?frozen", tap.address))
-        .env("WHATSAPP_VERSION", "2.3000.1023223821")
-        .env("LEASE_TTL_MS", cluster.lease_ttl_ms.to_string())
-        .env("PRE_KEYS", "20")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    (child, format!("http://{listen}/readyz"))
-}
-
 /// Sends a signal that stops or continues it, and waits until it has.
-async fn signal(cluster: &Cluster, child: &Child, name: &str) {
-    let pid = child.id().unwrap().to_string();
-    assert!(Command::new("kill").args([name, &pid]).status().await.unwrap().success());
+async fn signal(cluster: &Cluster, process: &Process, signal: Signal) {
+    process.signal(signal);
+    let pid = process.pid().unwrap();
     cluster
-        .until(name, async || {
+        .until(signal, async || {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
             let stopped = stat.rsplit(") ").next().unwrap().starts_with('T');
-            (stopped == (name == "-STOP")).then_some(())
-        })
-        .await;
-}
-
-async fn serves(cluster: &Cluster, ready: &str) {
-    cluster
-        .until(ready, async || {
-            let answer = reqwest::get(ready).await;
-            answer.is_ok_and(|answer| answer.status().is_success()).then_some(())
+            (stopped == (signal == Signal::STOP)).then_some(())
         })
         .await;
 }
@@ -147,8 +113,9 @@ async fn a_frozen_worker_sends_nothing_when_it_wakes(pool: PgPool) {
     let (cluster, _) = Cluster::start(pool, 0).await;
     let whatsapp = cluster.simulator.ws_url();
     let tap = Tap::start(whatsapp.trim_start_matches("ws://").split('/').next().unwrap().parse().unwrap()).await;
-    let (child, ready) = start(&cluster, &tap);
-    serves(&cluster, &ready).await;
+    let frozen = [("WHATSAPP_URL", &*format!("ws://{}/ws/chat?frozen", tap.address))];
+    let process = cluster.worker_process(env!("CARGO_BIN_EXE_e2e-worker"), None, &frozen);
+    process.ready().await.unwrap();
     let (account, own) = cluster.connected("Ada").await;
     // receipts would be answered: here a message is all that is said
     let bob = cluster.number();
@@ -162,10 +129,7 @@ async fn a_frozen_worker_sends_nothing_when_it_wakes(pool: PgPool) {
     cluster.message(&id, "sent").await;
     let a_message = tap.said() - before;
 
-    let next = cluster.worker_with(|config| {
-        config.credential_keys = worker::config::Secret(KEYS.to_owned());
-        config.whatsapp_url = format!("{whatsapp}?next");
-    });
+    let next = cluster.worker_with(&[("WHATSAPP_URL", &format!("{whatsapp}?next"))]);
     cluster.until("the other worker", async || (next.health("/readyz").await.0 == 200).then_some(())).await;
     // put off by WhatsApp: the worker has a second before it sends it again, and is frozen within
     let busy = json!({"kind": "ack_error", "target": {"number": own}, "code": 503, "count": 1});
@@ -174,7 +138,7 @@ async fn a_frozen_worker_sends_nothing_when_it_wakes(pool: PgPool) {
     let put_off = cluster.send(&account, &bob, "put off").await;
     cluster.until("a refusal", async || (tap.heard.load(Ordering::SeqCst) > heard).then_some(())).await;
     tap.deaf.send_replace(true);
-    signal(&cluster, &child, "-STOP").await;
+    signal(&cluster, &process, Signal::STOP).await;
     let (said, connections) = (tap.said(), tap.connections());
     assert!(cluster.sockets(&own).await.iter().all(|socket| socket["via"] == "frozen"));
     assert_eq!(cluster.inbox(&bob).await.len(), 3, "it was refused, and not sent again yet");
@@ -185,11 +149,11 @@ async fn a_frozen_worker_sends_nothing_when_it_wakes(pool: PgPool) {
     cluster.shows(&bob, &["put off"]).await;
     assert_eq!((tap.said(), tap.connections()), (said, connections), "it is frozen");
 
-    signal(&cluster, &child, "-CONT").await;
+    signal(&cluster, &process, Signal::CONT).await;
     assert_eq!(cluster.get(&format!("/v1/messages/{put_off}")).await["state"], "queued");
     let (opened, _) = connections;
     cluster.until("the end of its connection", async || (tap.connections() == (opened, opened)).then_some(())).await;
-    serves(&cluster, &ready).await;
+    process.ready().await.unwrap();
     cluster.message(&put_off, "sent").await;
     cluster.admin(Method::DELETE, "/faults", None).await;
     let id = cluster.send(&account, &bob, "afterwards").await;
@@ -214,6 +178,6 @@ async fn a_frozen_worker_sends_nothing_when_it_wakes(pool: PgPool) {
         arrived["server_received_at_us"].as_u64() > others["login_ok_at_us"].as_u64(),
         "through the new owner's socket"
     );
-    drop(child);
+    drop(process);
     cluster.stop(vec![next]).await;
 }

@@ -5,7 +5,10 @@ use e2e::Cluster;
 use sqlx::PgPool;
 
 async fn command(cluster: &Cluster, words: &str) -> String {
-    let args = ["switchboard-api"].into_iter().chain(words.split(' ')).chain(["--database-url", &cluster.database_url]);
+    let args = ["switchboard-api"]
+        .into_iter()
+        .chain(words.split(' '))
+        .chain(["--database-url", cluster.setting("DATABASE_URL")]);
     let cli = Cli::read(args.map(Into::into)).unwrap();
     let mut out = Vec::new();
     assert!(api::commands::run(cli.command, &mut out).await.unwrap());

@@ -11,7 +11,7 @@ use store::{Store, keys};
 use tokio_util::sync::CancellationToken;
 use worker::keys::Misfit;
 
-const OLD: &str = "1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+const OLD: &str = kit::CREDENTIAL_KEYS;
 const NEW: &str = "2:ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
 
 /// R04: the procedure of an operator, from the old key to the new one: the account is live all the while, every message goes
@@ -23,7 +23,7 @@ async fn a_key_is_changed_while_the_account_is_live(pool: PgPool) {
     let bob = cluster.phone("Bob").await;
     // the new key opens everywhere before it seals anywhere
     for order in [format!("{OLD},{NEW}"), format!("{NEW},{OLD}")] {
-        let next = cluster.worker_with_keys(&order);
+        let next = cluster.worker_with(&[("CREDENTIAL_KEYS", &order)]);
         workers.remove(0).stop().await;
         workers.push(next);
     }
@@ -48,7 +48,7 @@ async fn a_key_is_changed_while_the_account_is_live(pool: PgPool) {
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     cluster.shows(&bob, &texts).await;
 
-    let last = cluster.worker_with_keys(NEW);
+    let last = cluster.worker_with(&[("CREDENTIAL_KEYS", NEW)]);
     workers.remove(0).stop().await;
     cluster.send(&account, &bob, "after").await;
     let inbox = cluster.shows(&bob, &["after"]).await;
@@ -89,7 +89,7 @@ async fn a_worker_that_meets_an_unknown_key_stops(pool: PgPool) {
         assert!(now["phone_number"].is_string(), "{now}");
     }
 
-    let next = cluster.worker_with_keys(&format!("{NEW},{OLD}"));
+    let next = cluster.worker_with(&[("CREDENTIAL_KEYS", &format!("{NEW},{OLD}"))]);
     for (account, text) in [(&ada, "from Ada"), (&eve, "from Eve")] {
         cluster.send(account, &bob, text).await;
         cluster.shows(&bob, &[text]).await;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use kit::{Line, RedisServer};
 use sqlx::PgPool;
 
-use e2e::{Cluster, DEADLINE, Lines, Part};
+use e2e::{Cluster, Lines, Part};
+use kit::DEADLINE;
 
 /// The lease's life in these tests.
 const TTL: Duration = Duration::from_secs(6);
@@ -28,7 +29,7 @@ struct Scene {
 impl Scene {
     async fn new(pool: PgPool) -> Self {
         let (mut cluster, _) = Cluster::start(pool, 0).await;
-        cluster.lease_ttl_ms = 6_000;
+        cluster.set("LEASE_TTL_MS", "6000");
         let (worker, lines) = cluster.worker_behind_lines().await;
         let (account, own) = cluster.connected("Ada").await;
         let bob = cluster.phone("Bob").await;

@@ -58,7 +58,7 @@ async fn a_rolling_release_moves_each_device_once(pool: PgPool) {
 
     let mut new = Vec::new();
     for (step, worker) in old.into_iter().enumerate() {
-        new.push(cluster.worker_of("2"));
+        new.push(cluster.worker_with(&[("WORKER_RELEASE", "2")]));
         cluster.until("the new worker", async || (loads(&cluster, "2").await.len() == step + 1).then_some(())).await;
         for account in &accounts {
             cluster.send(account, &bob, &format!("step {step} {account}")).await;
@@ -122,7 +122,7 @@ async fn returning_accounts_wait_their_turn_and_a_stop_does_not(pool: PgPool) {
     workers.remove(0).stop().await;
 
     let start = Instant::now();
-    let slow = cluster.worker_with(|config| config.connects_per_s = 1);
+    let slow = cluster.worker_with(&[("CONNECTS_PER_S", "1")]);
     let back = async || logins(&cluster).await.values().sum::<usize>() - before;
     cluster.until("three are back", async || (back().await >= 3).then_some(())).await;
     assert!(start.elapsed() >= Duration::from_millis(1_900), "three logins at one per second: {:?}", start.elapsed());
@@ -143,10 +143,7 @@ async fn an_old_worker_takes_what_the_new_release_cannot(pool: PgPool) {
     let (cluster, mut workers) = Cluster::start(pool, 2).await;
     let accounts = connected(&cluster, 4).await;
     until_loads(&cluster, "1", &[2, 2]).await;
-    workers.push(cluster.worker_with(|config| {
-        "2".clone_into(&mut config.release);
-        config.capacity = 1;
-    }));
+    workers.push(cluster.worker_with(&[("WORKER_RELEASE", "2"), ("WORKER_CAPACITY", "1")]));
     cluster.until("the new worker", async || (loads(&cluster, "2").await == [0]).then_some(())).await;
     let start = Instant::now();
     workers.remove(0).stop().await;

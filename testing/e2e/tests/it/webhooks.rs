@@ -155,7 +155,7 @@ async fn no_webhook_leads_into_the_house(pool: PgPool) {
         );
     }
     // the api of this cluster lets 127.0.0.0/8 through; this worker does not
-    let worker = cluster.worker_with(|config| config.webhooks.allow_private = vec!["127.0.0.2/32".parse().unwrap()]);
+    let worker = cluster.worker_with(&[("WEBHOOK_ALLOW_PRIVATE", "127.0.0.2/32")]);
     let receiver = Receiver::start(&[]).await;
     let name = receiver.url().replace("127.0.0.1", "localhost");
     for url in [receiver.url(), name] {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use crate::fake::{Call, FakeConnector};
 use chrono::DateTime;
 use domain::id::AccountId;
 use store::Fence;
 use worker::link::channel::RECEIPT_BACKLOG;
-use worker::link::fake::{Call, FakeConnector};
 use worker::link::{CloseReason, Connector, LinkError, LinkEvent, MayAct, OpenSpec, ReceiptKind, SendError, channel};
 
 fn ack(id: usize) -> LinkEvent {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
 use sqlx::PgPool;
 use store::keys;
 use store::seal::Sealer;
@@ -165,6 +166,7 @@ async fn who_may_not_act_says_nothing(pool: PgPool) {
     let house = House::new(pool).await;
     let (fence, line) = house.linked("491701").await;
     line.link.close().await;
+    house.post("/phones", json!({"number": "491702"})).await;
     let holds = Arc::new(AtomicBool::new(false));
     let may_act = || {
         let holds = Arc::clone(&holds);

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::id::AccountId;
+use kit::{Phones, rows, until};
+use reqwest::Method;
 use serde_json::{Value, json};
 use simulator::Simulator;
 use sqlx::PgPool;
@@ -24,7 +25,7 @@ pub(super) struct House {
     pub(super) simulator: Simulator,
     pub(super) pool: PgPool,
     pub(super) store: Store,
-    http: reqwest::Client,
+    phones: Phones,
 }
 
 /// One account's link and what it says.
@@ -36,26 +37,13 @@ pub(super) struct Line {
 impl House {
     pub(super) async fn new(pool: PgPool) -> Self {
         let simulator = simulator::start(simulator::Config::default()).await.unwrap();
-        let store = Store::from(pool.clone());
-        Self { simulator, pool, store, http: reqwest::Client::new() }
+        let (store, phones) = (Store::from(pool.clone()), Phones::new(&simulator.admin_url()));
+        Self { simulator, pool, store, phones }
     }
 
     /// An account with a claimed lease.
     pub(super) async fn account(&self) -> Fence {
-        let (tenant, account) = (uuid::Uuid::now_v7(), AccountId::new());
-        sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 't')").bind(tenant).execute(&self.pool).await.unwrap();
-        sqlx::query("INSERT INTO accounts (id, tenant_id, label) VALUES ($1, $2, 'Front desk')")
-            .bind(account.0)
-            .bind(tenant)
-            .execute(&self.pool)
-            .await
-            .unwrap();
-        sqlx::query("INSERT INTO leases (account_id, epoch) VALUES ($1, 1)")
-            .bind(account.0)
-            .execute(&self.pool)
-            .await
-            .unwrap();
-        Fence { account, epoch: 1 }
+        rows::claimed(&self.pool).await
     }
 
     /// Another owner claims the account.
@@ -99,21 +87,15 @@ impl House {
     }
 
     pub(super) async fn scan(&self, number: &str, code: &str) {
-        let url = format!("{}/mock-phone/scan-qr?phone={number}", self.simulator.admin_url());
-        let answer = self.http.post(url).body(code.to_owned()).send().await.unwrap();
-        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+        self.phones.scan(number, code).await.unwrap().success().unwrap();
     }
 
     pub(super) async fn get(&self, path: &str) -> Value {
-        let url = format!("{}{path}", self.simulator.admin_url());
-        self.http.get(url).send().await.unwrap().json().await.unwrap()
+        self.phones.call(Method::GET, path, None).await.unwrap()
     }
 
     pub(super) async fn post(&self, path: &str, body: Value) -> Value {
-        let url = format!("{}{path}", self.simulator.admin_url());
-        let answer = self.http.post(url).json(&body).send().await.unwrap();
-        assert!(answer.status().is_success(), "{path}: {}", answer.status());
-        answer.json().await.unwrap()
+        self.phones.call(Method::POST, path, Some(body)).await.unwrap()
     }
 
     pub(super) async fn fault(&self, kind: &str, number: &str, code: Option<u16>) {
@@ -121,22 +103,17 @@ impl House {
         if let Some(code) = code {
             order["code"] = code.into();
         }
-        self.post("/faults", order).await;
+        self.phones.fault(order).await.unwrap();
     }
 
     /// The bubbles that a phone shows under an id, once there is one.
     pub(super) async fn bubbles(&self, number: &str, id: &str) -> Vec<Value> {
-        let look = async {
-            loop {
-                let inbox = self.get(&format!("/phones/{number}/inbox")).await;
-                let found: Vec<Value> = inbox.as_array().unwrap().iter().filter(|b| b["id"] == id).cloned().collect();
-                if !found.is_empty() {
-                    return found;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(DEADLINE, look).await.expect("the message never arrived")
+        until("the message", async || {
+            let inbox = self.phones.inbox(number).await.unwrap();
+            let found: Vec<Value> = inbox.into_iter().filter(|bubble| bubble["id"] == id).collect();
+            (!found.is_empty()).then_some(found)
+        })
+        .await
     }
 }
 

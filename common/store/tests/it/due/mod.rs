@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use domain::id::{AccountId, ReminderId, RunId, TenantId};
 use domain::run::Status;
+use kit::rows;
 use sqlx::PgPool;
 use store::messages;
 use store::runs::{Expansion, expand_run, fire_due, next_due_in, settle_runs, unsettled_runs};
@@ -19,27 +20,8 @@ mod zones;
 
 /// A tenant with an account in the given status.
 pub(crate) async fn account(db: &PgPool, status: &str) -> (TenantId, AccountId) {
-    let (tenant, account) = (TenantId::new(), AccountId::new());
-    sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'Acme')").bind(tenant).execute(db).await.unwrap();
-    sqlx::query(
-        "WITH a AS (
-             INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number)
-             VALUES ($1, $2, 'Front desk', $3, 'online', CASE WHEN $3 IN ('connected', 'disconnected') THEN '49170000001' END)
-             RETURNING id, status)
-         INSERT INTO pairings (account_id, method, window_ends_at) SELECT id, 'qr', now() FROM a WHERE status = 'pending'",
-    )
-    .bind(account)
-    .bind(tenant)
-    .bind(status)
-    .execute(db)
-    .await
-    .unwrap();
-    sqlx::query("INSERT INTO leases (account_id) VALUES ($1) ON CONFLICT DO NOTHING")
-        .bind(account)
-        .execute(db)
-        .await
-        .unwrap();
-    (tenant, account)
+    let number = matches!(status, "connected" | "disconnected").then_some("49170000001");
+    rows::Account { wanted: "online", number, ..rows::Account::of(status) }.of_new_tenant(db).await
 }
 
 /// A reminder due since `late` seconds, with two texts and the given targets.
@@ -50,41 +32,9 @@ pub(crate) async fn reminder(
     late: i32,
     targets: usize,
 ) -> ReminderId {
-    let reminder = ReminderId::new();
-    sqlx::query(
-        "INSERT INTO reminders (id, tenant_id, account_id, name, timezone, start_local, rrule, next_fire_at)
-         VALUES ($1, $2, $3, 'Stand-up', 'UTC', date_trunc('second', (now() - make_interval(secs => $5)) AT TIME ZONE 'UTC'), $4,
-                 date_trunc('second', now() - make_interval(secs => $5)))",
-    )
-    .bind(reminder)
-    .bind(of.0)
-    .bind(of.1)
-    .bind(rrule)
-    .bind(f64::from(late))
-    .execute(db)
-    .await
-    .unwrap();
-    for (position, body) in ["first", "second"].into_iter().enumerate() {
-        sqlx::query("INSERT INTO reminder_messages (tenant_id, reminder_id, position, body) VALUES ($1, $2, $3, $4)")
-            .bind(of.0)
-            .bind(reminder)
-            .bind(i32::try_from(position).unwrap())
-            .bind(body)
-            .execute(db)
-            .await
-            .unwrap();
-    }
-    for position in 0..targets {
-        sqlx::query("INSERT INTO reminder_targets (tenant_id, reminder_id, position, chat) VALUES ($1, $2, $3, $4)")
-            .bind(of.0)
-            .bind(reminder)
-            .bind(i32::try_from(position).unwrap())
-            .bind(format!("12036300000000{position}@g.us"))
-            .execute(db)
-            .await
-            .unwrap();
-    }
-    reminder
+    let targets = (0..targets).map(|n| format!("12036300000000{n}@g.us")).collect();
+    let (due_s, texts) = (-f64::from(late), &["first", "second"]);
+    rows::Reminder { rrule, due_s, whole: true, window_end: None, texts, targets }.insert(db, of.1).await
 }
 
 pub(crate) async fn text(db: &PgPool, sql: &str, id: uuid::Uuid) -> Option<String> {

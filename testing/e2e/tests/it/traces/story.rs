@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use e2e::{Cluster, Part};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use process::config::{Telemetry, TraceParent};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -18,14 +17,13 @@ const CALLERS_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 /// A text that nobody else writes.
 const TEXT: &str = "Your table for Grace Hopper is ready";
 
-async fn traced(pool: PgPool, sink: &Sink, share: f64, parent: TraceParent) -> (Cluster, Vec<Part>) {
-    let telemetry = Telemetry {
-        otlp_endpoint: Some(sink.url()),
-        traces_sampler_arg: share,
-        trace_parent: parent,
-        ..Telemetry::default()
-    };
-    Cluster::start_traced(pool, 1, telemetry).await
+async fn traced(pool: PgPool, sink: &Sink, share: &str, parent: &str) -> (Cluster, Vec<Part>) {
+    let telemetry = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url()),
+        ("OTEL_TRACES_SAMPLER_ARG", share.to_owned()),
+        ("TRACE_PARENT", parent.to_owned()),
+    ];
+    Cluster::start_with(pool, 1, &telemetry.each_ref().map(|(name, value)| (*name, value.as_str()))).await
 }
 
 /// A phone that receives and does not read.
@@ -106,14 +104,14 @@ const SEND: &str = "POST /v1/accounts/{account}/messages";
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_message_is_one_story(pool: PgPool) {
     let sink = Sink::start();
-    let (cluster, workers) = traced(pool, &sink, 1.0, TraceParent::Link).await;
+    let (cluster, workers) = traced(pool, &sink, "1", "link").await;
     let receiver = Receiver::start(&[]).await;
     let kinds = ["message.sent", "message.delivered"];
     let (hook, account, own) = followed(&cluster, &receiver, &kinds).await;
     let bob = phone(&cluster).await;
     let sent = cluster.send_traced(&account, &bob, TEXT, CALLER).await;
     posted(&cluster, &receiver, &kinds).await;
-    let key = cluster.key.clone();
+    let key = cluster.gateway.key().unwrap().to_owned();
     assert_eq!(receiver.received()[0].maybe("traceparent"), None, "whose story it is does not concern the receiver");
     cluster.stop(workers).await;
 
@@ -226,7 +224,7 @@ fn nothing_is_told(spans: &[Seen], secrets: &[&str]) {
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_reminder_is_one_story(pool: PgPool) {
     let sink = Sink::start();
-    let (cluster, workers) = traced(pool, &sink, 1.0, TraceParent::Link).await;
+    let (cluster, workers) = traced(pool, &sink, "1", "link").await;
     let receiver = Receiver::start(&[]).await;
     let (account, own) = cluster.connected("Ada").await;
     let (bob, eve) = (phone(&cluster).await, phone(&cluster).await);
@@ -274,7 +272,7 @@ async fn a_reminder_is_one_story(pool: PgPool) {
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_live_stream_goes_on_with_the_story(pool: PgPool) {
     let sink = Sink::start();
-    let (cluster, workers) = traced(pool, &sink, 1.0, TraceParent::Link).await;
+    let (cluster, workers) = traced(pool, &sink, "1", "link").await;
     let (account, own) = cluster.connected("Ada").await;
     let bob = phone(&cluster).await;
     let mut stream = cluster.request("/v1/events").send().await.unwrap();
@@ -285,7 +283,7 @@ async fn a_live_stream_goes_on_with_the_story(pool: PgPool) {
         shown.push_str(std::str::from_utf8(&chunk.expect("it was delivered").unwrap().unwrap()).unwrap());
     }
     drop(stream);
-    let key = cluster.key.clone();
+    let key = cluster.gateway.key().unwrap().to_owned();
     cluster.stop(workers).await;
 
     let all = sink.spans();
@@ -308,7 +306,7 @@ async fn a_live_stream_goes_on_with_the_story(pool: PgPool) {
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_story_may_be_one_trace(pool: PgPool) {
     let sink = Sink::start();
-    let (cluster, workers) = traced(pool, &sink, 1.0, TraceParent::Child).await;
+    let (cluster, workers) = traced(pool, &sink, "1", "child").await;
     let receiver = Receiver::start(&[]).await;
     let kinds = ["message.sent", "message.delivered"];
     let (_, account, _) = followed(&cluster, &receiver, &kinds).await;
@@ -334,7 +332,7 @@ async fn a_story_may_be_one_trace(pool: PgPool) {
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn only_failures_are_told_where_nothing_is_kept(pool: PgPool) {
     let sink = Sink::start();
-    let (cluster, workers) = traced(pool, &sink, 0.0, TraceParent::Link).await;
+    let (cluster, workers) = traced(pool, &sink, "0", "link").await;
     let receiver = Receiver::start(&[500]).await;
     let (account, _) = cluster.connected("Ada").await;
     let bob = phone(&cluster).await;
@@ -365,7 +363,7 @@ async fn only_failures_are_told_where_nothing_is_kept(pool: PgPool) {
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_callers_decision_holds(pool: PgPool) {
     let sink = Sink::start();
-    let (cluster, workers) = traced(pool, &sink, 1.0, TraceParent::Link).await;
+    let (cluster, workers) = traced(pool, &sink, "1", "link").await;
     let (account, _) = cluster.connected("Ada").await;
     let bob = phone(&cluster).await;
     let unkept = CALLER.replace("-01", "-00");

@@ -3,10 +3,10 @@
 //! On the Postgres of `DATABASE_URL`, in a database per size, and the Redis of `REDIS_URL`, with processes of the program
 //! `SCHEDULER`. Nobody answers the bells: what is measured is the schedulers alone. `SIZES=1000,10000` chooses sizes.
 
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use kit::many_due;
+use kit::{Process, Processes, Program, Settings, many_due};
 use sqlx::PgPool;
 use store::MIGRATOR;
 
@@ -32,53 +32,27 @@ impl std::fmt::Display for Lateness {
     }
 }
 
-/// A scheduler, killed when it goes.
-struct Scheduler {
-    child: Child,
-    port: u16,
+/// A scheduler.
+async fn start(database: &str, prefix: &str) -> Process {
+    let settings = Settings::default().with(&[
+        ("DATABASE_URL", database),
+        ("REDIS_PREFIX", prefix),
+        ("RING_AGAIN_S", "3600"), // nobody answers: every bell would ring again
+        ("RUST_LOG", "warn"),
+    ]);
+    let (path, how) = (variable("SCHEDULER").into(), Processes::of(Path::new("")));
+    let process = Process::start(Program::Scheduler, path, "scheduler", &settings, &how).unwrap();
+    process.ready().await.unwrap();
+    process
 }
 
-impl Drop for Scheduler {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Scheduler {
-    async fn start(database: &str, prefix: &str) -> Self {
-        let port = kit::free_port();
-        let child = Command::new(variable("SCHEDULER"))
-            .env("DATABASE_URL", database)
-            .env("REDIS_PREFIX", prefix)
-            .env("OPS_LISTEN", format!("127.0.0.1:{port}"))
-            .env("RING_AGAIN_S", "3600") // nobody answers: every bell would ring again
-            .env("RUST_LOG", "warn")
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("SCHEDULER names the program");
-        let scheduler = Self { child, port };
-        let start = Instant::now();
-        while scheduler.ask("readyz").await.is_none() {
-            assert!(start.elapsed() < Duration::from_secs(20), "the scheduler is never ready");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        scheduler
-    }
-
-    async fn ask(&self, what: &str) -> Option<String> {
-        let answer = reqwest::get(format!("http://127.0.0.1:{}/{what}", self.port)).await.ok()?;
-        if answer.status().is_success() { answer.text().await.ok() } else { None }
-    }
-
-    /// Bells of runs that have rung so far, heard or not.
-    async fn bells(&self) -> i64 {
-        let metrics = self.ask("metrics").await.expect("metrics");
-        let counters =
-            metrics.lines().filter(|line| line.starts_with("switchboard_bells_rung_total{kind=\"fire_reminder\""));
-        let counts = counters.filter(|line| !line.contains("\"failed\"")).filter_map(|line| line.rsplit(' ').next());
-        counts.map(|count| count.parse::<f64>().unwrap_or(0.0) as i64).sum()
-    }
+/// Bells of runs that a scheduler has rung so far, heard or not.
+async fn rung(scheduler: &Process) -> i64 {
+    let metrics = reqwest::get(format!("{}/metrics", scheduler.ops_url())).await.unwrap().text().await.unwrap();
+    let counters =
+        metrics.lines().filter(|line| line.starts_with("switchboard_bells_rung_total{kind=\"fire_reminder\""));
+    let counts = counters.filter(|line| !line.contains("\"failed\"")).filter_map(|line| line.rsplit(' ').next());
+    counts.map(|count| count.parse::<f64>().unwrap_or(0.0) as i64).sum()
 }
 
 /// Measures each size.
@@ -107,7 +81,7 @@ async fn one_size(name: &str, size: i64) {
     let prefix = format!("bench-{name}:");
     let mut schedulers = Vec::new();
     for _ in 0..SCHEDULERS {
-        schedulers.push(Scheduler::start(&url, &prefix).await);
+        schedulers.push(start(&url, &prefix).await);
     }
     let left = many_due::left(&db).await;
     assert!(left > Duration::from_secs(2), "the reminders were due before the schedulers were ready");
@@ -121,17 +95,17 @@ async fn one_size(name: &str, size: i64) {
 }
 
 /// From the common instant on: when so many bells had rung.
-async fn follow(schedulers: &[Scheduler], size: i64) -> Lateness {
+async fn follow(schedulers: &[Process], size: i64) -> Lateness {
     let start = Instant::now();
     let mut looks: Vec<(f64, i64)> = Vec::new();
     while looks.last().is_none_or(|(_, rung)| *rung < size) {
         assert!(start.elapsed() < PATIENCE, "only so many bells rang: {:?}", looks.last());
         tokio::time::sleep(LOOK_EVERY).await;
-        let mut rung = 0;
+        let mut bells = 0;
         for scheduler in schedulers {
-            rung += scheduler.bells().await;
+            bells += rung(scheduler).await;
         }
-        looks.push((start.elapsed().as_secs_f64(), rung));
+        looks.push((start.elapsed().as_secs_f64(), bells));
     }
     let at = |share: f64| {
         let wanted = (size as f64 * share).ceil() as i64;

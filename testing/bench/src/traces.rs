@@ -4,7 +4,7 @@
 //! Redis of `REDIS_URL`. `ROUNDS` and `MESSAGES` choose how much.
 
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -13,14 +13,14 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
 use domain::id::AccountId;
-use reqwest::{Client, Method};
+use kit::{Gateway, Phones, Process, Processes, Program, Scene, Settings};
 use serde_json::json;
 use sqlx::migrate::MigrateDatabase as _;
 use sqlx::{PgPool, Postgres};
 use store::{Fence, MIGRATOR, Store, outbox};
 use tokio::task::JoinSet;
 
-use crate::{Stack, variable};
+use crate::{first_number, variable};
 
 /// Name, and `OTEL_TRACES_SAMPLER_ARG`; none: no endpoint.
 const MODES: [(&str, Option<&str>); 3] = [("off", None), ("all kept", Some("1")), ("1 of 100 kept", Some("0.01"))];
@@ -31,7 +31,6 @@ const CALLERS: usize = 8;
 /// The kernel counts processor time in these (`USER_HZ`).
 const TICK: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(300);
-const KEYS: &str = "1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
 /// What one round cost, per message.
 struct Cost {
@@ -41,23 +40,12 @@ struct Cost {
     bytes: usize,
 }
 
-/// A process, killed when it goes.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Process {
-    fn busy(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
-        // utime and stime, counted behind the name, which may hold anything
-        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        TICK * (fields[11].parse::<u32>().unwrap() + fields[12].parse::<u32>().unwrap())
-    }
+/// The processor time that a process has used.
+fn busy(process: &Process) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid().unwrap())).unwrap();
+    // utime and stime, counted behind the name, which may hold anything
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    TICK * (fields[11].parse::<u32>().unwrap() + fields[12].parse::<u32>().unwrap())
 }
 
 fn number(setting: &str, default: usize) -> usize {
@@ -85,6 +73,8 @@ fn collector() -> (SocketAddr, Arc<AtomicUsize>) {
 
 /// Measures.
 pub(crate) async fn measure() {
+    let endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    assert!(std::env::var_os(endpoint).is_none(), "{endpoint} is set: nothing would be measured without traces");
     let (rounds, messages) = (number("ROUNDS", 5), number("MESSAGES", 2_000));
     let simulator = simulator::start(simulator::Config::default()).await.unwrap();
     let (collector, bytes) = collector();
@@ -132,55 +122,51 @@ async fn one_round(
     name: &str,
     share: Option<&str>,
     collector: SocketAddr,
-    (whatsapp, admin): (String, String),
+    (whatsapp, admin_url): (String, String),
     messages: usize,
 ) -> Cost {
     let url = format!("{}/{name}", variable("DATABASE_URL").rsplit_once('/').unwrap().0);
     Postgres::create_database(&url).await.unwrap();
     let db = PgPool::connect(&url).await.unwrap();
     MIGRATOR.run(&db).await.unwrap();
-    let settings = |command: &mut Command| {
-        command.env("DATABASE_URL", &url).env("REDIS_PREFIX", format!("bench-{name}:")).env("RUST_LOG", "warn");
-        command
-            .env("WHATSAPP_URL", &whatsapp)
-            .env("WHATSAPP_VERSION", "2.3000.1023223821")
-            .env("CREDENTIAL_KEYS", KEYS);
-        command.env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
-        if let Some(share) = share {
-            command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{collector}"));
-            command.env("OTEL_TRACES_SAMPLER_ARG", share);
-        }
-    };
-    let (api, address) = start("API", settings).await;
-    let (worker, _) = start("WORKER", settings).await;
-    let stack = stack(&db, address, admin).await;
+    let endpoint = format!("http://{collector}");
+    let mut settings = Settings::simulated().with(&[
+        ("DATABASE_URL", &url),
+        ("REDIS_PREFIX", &format!("bench-{name}:")),
+        ("RUST_LOG", "warn"),
+        ("WHATSAPP_URL", &whatsapp),
+    ]);
+    if let Some(share) = share {
+        settings = settings.with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_TRACES_SAMPLER_ARG", share)]);
+    }
+    let api = start(Program::Api, "API", &settings).await;
+    let worker = start(Program::Worker, "WORKER", &settings).await;
+    let gateway = admin(&db, &api.url()).await.tenant("Bench").await;
+    let scene = Arc::new(Scene::new(gateway, Phones::new(&admin_url), first_number()));
 
-    let account = stack.account("Bench").await;
-    let own = format!("49{}", 1_000_000_000 + std::process::id());
-    stack.phone(&own).await;
-    stack.pair(&account, &own).await;
-    let chats: Vec<String> = (0..CHATS).map(|n| format!("49151{:07}", n + 1)).collect();
-    for chat in &chats {
-        stack.phone(chat).await;
+    let (account, _) = scene.connected("Bench").await;
+    let mut chats = Vec::new();
+    for n in 0..CHATS {
+        chats.push(scene.phone(&format!("Chat {n}")).await);
     }
     let path = format!("/v1/accounts/{account}/messages");
     // the first message to a number fetches keys: it is not what is measured
-    send_all(&stack, &path, &chats, CHATS).await;
+    send_all(&scene, &path, &chats, CHATS).await;
     all_acknowledged(&db, &account).await;
 
-    let (before, begun) = ((api.busy(), worker.busy()), Instant::now());
-    send_all(&stack, &path, &chats, messages).await;
+    let (before, begun) = ((busy(&api), busy(&worker)), Instant::now());
+    send_all(&scene, &path, &chats, messages).await;
     all_acknowledged(&db, &account).await;
     let wall = begun.elapsed();
     tokio::time::sleep(Duration::from_millis(500)).await; // receipts, and what is exported
     let per_message = |time: Duration| time.div_f64(messages as f64);
     let cost = Cost {
-        api: per_message(api.busy() - before.0),
-        worker: per_message(worker.busy() - before.1),
+        api: per_message(busy(&api) - before.0),
+        worker: per_message(busy(&worker) - before.1),
         wall: per_message(wall),
         bytes: 0,
     };
-    let failed = stack.call(Method::GET, &format!("{path}?state=failed&limit=1"), None).await;
+    let failed = scene.get(&format!("{path}?state=failed&limit=1")).await;
     assert_eq!(failed["data"], json!([]), "all were sent");
     drop((api, worker));
     db.close().await;
@@ -188,43 +174,30 @@ async fn one_round(
     cost
 }
 
-/// Starts a process and waits until it is ready; answers where it serves tenants.
-async fn start(program: &str, settings: impl Fn(&mut Command)) -> (Process, String) {
-    let (port, ops) = (kit::free_port(), kit::free_port());
-    let mut command = Command::new(variable(program));
-    settings(&mut command);
-    command.env("OPS_LISTEN", format!("127.0.0.1:{ops}")).env("API_LISTEN", format!("127.0.0.1:{port}"));
-    let process = Process(command.stdout(Stdio::null()).spawn().expect("API and WORKER name programs"));
-    let begun = Instant::now();
-    while !reqwest::get(format!("http://127.0.0.1:{ops}/readyz")).await.is_ok_and(|answer| answer.status().is_success())
-    {
-        assert!(begun.elapsed() < Duration::from_secs(30), "{program} is never ready");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    (process, format!("http://127.0.0.1:{port}"))
+/// Starts the program that a variable names, and waits until it is ready.
+async fn start(program: Program, named: &str, settings: &Settings) -> Process {
+    let how = Processes::of(Path::new(""));
+    let process = Process::start(program, variable(named).into(), program.name(), settings, &how).unwrap();
+    process.ready().await.unwrap();
+    process
 }
 
-async fn stack(db: &PgPool, api: String, simulator: String) -> Arc<Stack> {
-    let key = ::api::auth::generate(None);
-    let (store, by) = (Store::from(db.clone()), store::audit::Operator::System("bench"));
-    let digest = ::api::auth::digest(&key);
+/// Whoever may make tenants.
+async fn admin(db: &PgPool, api: &str) -> Gateway {
+    let (key, by) = (::api::auth::generate(None), store::audit::Operator::System("bench"));
+    let (store, digest) = (Store::from(db.clone()), ::api::auth::digest(&key));
     store::api_keys::create_for_admin(store.for_all_tenants(), "bench", &digest, by).await.unwrap();
-    let mut stack = Stack { http: Client::new(), api, key, simulator, run: String::new() };
-    let tenant = stack.call(Method::POST, "/v1/tenants", Some(json!({"name": "Bench"}))).await;
-    let keys = format!("/v1/tenants/{}/keys", tenant["id"].as_str().unwrap());
-    let key = stack.call(Method::POST, &keys, Some(json!({"name": "bench"}))).await;
-    stack.key = key["secret"].as_str().unwrap().to_owned();
-    Arc::new(stack)
+    Gateway::new(api, Some(&key))
 }
 
-async fn send_all(stack: &Arc<Stack>, path: &str, chats: &[String], messages: usize) {
+async fn send_all(scene: &Arc<Scene>, path: &str, chats: &[String], messages: usize) {
     let mut callers = JoinSet::new();
     for caller in 0..CALLERS {
-        let (stack, path, chats) = (Arc::clone(stack), path.to_owned(), chats.to_vec());
+        let (scene, path, chats) = (Arc::clone(scene), path.to_owned(), chats.to_vec());
         callers.spawn(async move {
             for n in (caller..messages).step_by(CALLERS) {
                 let message = json!({"to": chats[n % chats.len()], "text": format!("message {n}")});
-                stack.call(Method::POST, &path, Some(message)).await;
+                scene.post(&path, message).await;
             }
         });
     }

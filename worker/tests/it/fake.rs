@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
-
-use super::{CloseReason, Connector, Group, Link, LinkError, LinkEvent, LinkEvents, LinkSender, OpenSpec, SendError};
+use worker::link::{
+    CloseReason, Connector, Group, Link, LinkError, LinkEvent, LinkEvents, LinkSender, OpenSpec, SendError,
+};
 
 /// Opens fake links and keeps each of them.
 #[derive(Default)]
-pub struct FakeConnector {
+pub(crate) struct FakeConnector {
     links: Mutex<Vec<Arc<FakeLink>>>,
     refusals: Mutex<VecDeque<LinkError>>,
 }
@@ -18,24 +19,24 @@ pub struct FakeConnector {
 impl FakeConnector {
     /// A connector that accepts every open.
     #[must_use]
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self::default())
     }
 
     /// Makes the next open fail with this error.
-    pub fn refuse(&self, error: LinkError) {
+    pub(crate) fn refuse(&self, error: LinkError) {
         locked(&self.refusals).push_back(error);
     }
 
     /// All links opened so far, in order.
     #[must_use]
-    pub fn links(&self) -> Vec<Arc<FakeLink>> {
+    pub(crate) fn links(&self) -> Vec<Arc<FakeLink>> {
         locked(&self.links).clone()
     }
 
     /// The link opened last.
     #[must_use]
-    pub fn last(&self) -> Option<Arc<FakeLink>> {
+    pub(crate) fn last(&self) -> Option<Arc<FakeLink>> {
         locked(&self.links).last().cloned()
     }
 }
@@ -48,11 +49,8 @@ impl Connector for FakeConnector {
         }
         let link = Arc::new(FakeLink {
             sender: events.sender(spec.generation),
-            spec,
             calls: Mutex::default(),
             sends: Mutex::default(),
-            groups: Mutex::default(),
-            code: Mutex::new(Ok("ABCD-1234".to_owned())),
             slow: Mutex::default(),
         });
         locked(&self.links).push(Arc::clone(&link));
@@ -62,7 +60,7 @@ impl Connector for FakeConnector {
 
 /// A call to a fake link.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Call {
+pub(crate) enum Call {
     /// A text was sent.
     Send {
         /// The chat.
@@ -89,70 +87,51 @@ pub enum Call {
 }
 
 /// A link that does what the test says.
-pub struct FakeLink {
-    /// What it was opened with.
-    pub spec: OpenSpec,
+pub(crate) struct FakeLink {
     sender: LinkSender,
     calls: Mutex<Vec<Call>>,
     sends: Mutex<VecDeque<Result<(), SendError>>>,
-    groups: Mutex<Vec<Group>>,
-    code: Mutex<Result<String, LinkError>>,
     slow: Mutex<Option<(String, Arc<Notify>)>>,
 }
 
 impl FakeLink {
     /// Emits an event to the session.
-    pub fn emit(&self, event: LinkEvent) {
+    pub(crate) fn emit(&self, event: LinkEvent) {
         self.sender.emit(event);
     }
 
-    /// Emits an event and waits until the session has stored it. Returns false if it did not.
-    pub async fn emit_and_commit(&self, event: LinkEvent) -> bool {
-        self.sender.emit_and_commit(event).await
-    }
-
     /// Ends the link for this reason.
-    pub fn end(&self, reason: CloseReason) {
+    pub(crate) fn end(&self, reason: CloseReason) {
         self.sender.close(reason);
     }
 
     /// Whether it has ended.
     #[must_use]
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.sender.is_closed()
     }
 
     /// Queues the outcome of a coming send. A send without a queued outcome succeeds.
-    pub fn next_send(&self, outcome: Result<(), SendError>) {
+    pub(crate) fn next_send(&self, outcome: Result<(), SendError>) {
         locked(&self.sends).push_back(outcome);
     }
 
     /// Makes sends to this chat wait until the returned `Notify` is notified.
-    pub fn hold_sends_to(&self, chat: &str) -> Arc<Notify> {
+    pub(crate) fn hold_sends_to(&self, chat: &str) -> Arc<Notify> {
         let go = Arc::new(Notify::new());
         *locked(&self.slow) = Some((chat.to_owned(), Arc::clone(&go)));
         go
     }
 
-    /// Sets the groups that it returns from now on.
-    pub fn set_groups(&self, groups: Vec<Group>) {
-        *locked(&self.groups) = groups;
-    }
-
-    /// Sets the pairing code that it returns from now on.
-    pub fn set_pairing_code(&self, code: Result<String, LinkError>) {
-        *locked(&self.code) = code;
-    }
-
     /// The calls so far, in order.
     #[must_use]
-    pub fn calls(&self) -> Vec<Call> {
+    pub(crate) fn calls(&self) -> Vec<Call> {
         locked(&self.calls).clone()
     }
 
     /// The ids sent so far, in order.
     #[must_use]
-    pub fn sent(&self) -> Vec<String> {
+    pub(crate) fn sent(&self) -> Vec<String> {
         let calls = locked(&self.calls);
         let ids = calls.iter().filter_map(|call| match call {
             Call::Send { whatsapp_id, .. } => Some(whatsapp_id.clone()),
@@ -187,13 +166,13 @@ impl Link for FakeLink {
     async fn groups(&self) -> Result<Vec<Group>, LinkError> {
         self.open()?;
         self.record(Call::Groups);
-        Ok(locked(&self.groups).clone())
+        Ok(Vec::new())
     }
 
     async fn pairing_code(&self, phone: &str) -> Result<String, LinkError> {
         self.open()?;
         self.record(Call::PairingCode(phone.to_owned()));
-        locked(&self.code).clone()
+        Ok("ABCD-1234".to_owned())
     }
 
     async fn present_passkey(&self, credential: &str) -> Result<(), LinkError> {
