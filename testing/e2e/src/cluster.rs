@@ -106,7 +106,8 @@ impl Cluster {
     /// Whoever may make tenants.
     async fn admin(&self) -> Gateway {
         let (key, by) = (api::auth::generate(None), store::audit::Operator::System("test"));
-        store::api_keys::create(&self.pool, None, "test", &api::auth::digest(&key), by).await.unwrap();
+        let (store, digest) = (store::Store::from(self.pool.clone()), api::auth::digest(&key));
+        store::api_keys::create_for_admin(store.for_all_tenants(), "test", &digest, by).await.unwrap();
         Gateway::new(&format!("http://{}", self.parts[0].listen), Some(&key))
     }
 
