@@ -43,8 +43,9 @@ pub async fn create(of: impl Into<Within<'_>>, name: &str, operator: Operator) -
     let mut transaction = db.begin().await?;
     sqlx::query!("INSERT INTO tenants (id, name) VALUES ($1, $2)", id.0, name).execute(&mut *transaction).await?;
     noted(&mut transaction, id, name, operator, "create").await;
+    let created = get(Within::of(&mut transaction, id)).await?;
     transaction.commit().await?;
-    get(Within::of(&mut db, id)).await
+    Ok(created)
 }
 
 /// Changes how long a tenant's messages and audit trail are kept. An inner `None` means as long as the installation's.
@@ -68,8 +69,9 @@ pub async fn keep(of: Of<'_>, kept: &Kept, operator: Operator) -> Result<Tenant>
     .await?
     .ok_or(Error::NotFound)?;
     noted(&mut transaction, id, &name, operator, "change").await;
+    let changed = get(Within::of(&mut transaction, id)).await?;
     transaction.commit().await?;
-    get(of).await
+    Ok(changed)
 }
 
 async fn noted(transaction: &mut PgConnection, id: TenantId, name: &str, operator: Operator, action: &str) {

@@ -38,10 +38,10 @@ pub struct LinkEvents {
 }
 
 impl LinkEvents {
-    /// The sender of one link. All its events carry `generation`.
+    /// The sender of one link. All its events carry `serial`.
     #[must_use]
-    pub fn sender(&self, generation: i64) -> LinkSender {
-        LinkSender { events: self.clone(), generation, closed: Mutex::new(false) }
+    pub fn sender(&self, serial: i64) -> LinkSender {
+        LinkSender { events: self.clone(), serial, closed: Mutex::new(false) }
     }
 }
 
@@ -82,8 +82,8 @@ impl LinkInbox {
 /// An event on its way to the session.
 #[derive(Debug)]
 pub struct Delivery {
-    /// The number of the link within its session, as in [`OpenSpec::generation`](super::OpenSpec::generation).
-    pub generation: i64,
+    /// The number of the link within its session, as in [`OpenSpec::serial`](super::OpenSpec::serial).
+    pub serial: i64,
     /// What happened.
     pub event: LinkEvent,
     /// Present with [`LinkEvent::Messages`]: to be confirmed once the messages are stored.
@@ -107,7 +107,7 @@ impl Commit {
 #[derive(Debug)]
 pub struct LinkSender {
     events: LinkEvents,
-    generation: i64,
+    serial: i64,
     closed: Mutex<bool>,
 }
 
@@ -148,7 +148,7 @@ impl LinkSender {
             return;
         }
         gauge.waiting.fetch_add(1, Ordering::Relaxed);
-        if self.events.queue.send(Delivery { generation: self.generation, event, commit }).is_err() {
+        if self.events.queue.send(Delivery { serial: self.serial, event, commit }).is_err() {
             gauge.waiting.fetch_sub(1, Ordering::Relaxed);
         }
     }

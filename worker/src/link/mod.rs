@@ -35,7 +35,7 @@ pub struct OpenSpec {
     /// The right to write for this account. A write that finds it lost ends the link with [`CloseReason::Fenced`].
     pub fence: Fence,
     /// The number of this link within its session. Every event of the link carries it.
-    pub generation: i64,
+    pub serial: i64,
     /// The account's label. The phone shows it in its list of linked devices, and it is the push name until the phone
     /// tells its own.
     pub label: String,

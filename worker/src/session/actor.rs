@@ -245,7 +245,7 @@ impl Actor {
         }
     }
 
-    fn absorb(&mut self, Delivery { generation: serial, event, commit }: Delivery) {
+    fn absorb(&mut self, Delivery { serial, event, commit }: Delivery) {
         let event = match event {
             LinkEvent::Ack { whatsapp_id, error, .. } => {
                 return self.mail.ack(&whatsapp_id, error, self.context.reachout_hold);

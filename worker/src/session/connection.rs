@@ -64,7 +64,7 @@ impl Connection {
         self.turn = CancellationToken::new();
         let trust = Arc::clone(&context.trust);
         let may_act = MayAct::when(move || trust.holds(BootTime::now()));
-        let spec = OpenSpec { fence, generation: self.serial, label, may_act };
+        let spec = OpenSpec { fence, serial: self.serial, label, may_act };
         let (events, given_up) = (self.events.clone(), self.turn.clone());
         async move {
             let turn = async {

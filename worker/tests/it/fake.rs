@@ -48,7 +48,7 @@ impl Connector for FakeConnector {
             return Err(error);
         }
         let link = Arc::new(FakeLink {
-            sender: events.sender(spec.generation),
+            sender: events.sender(spec.serial),
             calls: Mutex::default(),
             sends: Mutex::default(),
             slow: Mutex::default(),

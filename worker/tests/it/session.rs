@@ -198,7 +198,7 @@ async fn the_sender_asks_for_trust(pool: PgPool) {
     house.message(account, 15_559_999).await;
     let (events, _inbox) = channel();
     let fence = Fence { account, epoch: 1 };
-    let spec = OpenSpec { fence, generation: 1, label: "Ada".into(), may_act: worker::link::MayAct::always() };
+    let spec = OpenSpec { fence, serial: 1, label: "Ada".into(), may_act: worker::link::MayAct::always() };
     let link = house.switch.open(spec, events).await.unwrap();
     let fake = house.switch.links.last().unwrap();
     until("the end of trust", async || (!house.context.trust.holds(BootTime::now())).then_some(())).await;

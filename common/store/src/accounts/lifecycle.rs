@@ -60,8 +60,8 @@ pub async fn pair(
     pairing::begin(&mut transaction, account, method, phone).await?;
     tell_status(&mut transaction, (tenant, account), (before.status, after.status), None).await?;
     audit::record(&mut transaction, Entry::of_account((tenant, account), &before.label, operator, "pair")).await;
+    let pairing = row::pairing(Within::of(&mut transaction, tenant), account).await?;
     transaction.commit().await?;
-    let pairing = row::pairing(Within::of(&mut db, tenant), account).await?;
     Ok(Committed::new(pairing).ring(Bell::Pair { account }).signal([tenant]))
 }
 

@@ -102,8 +102,9 @@ pub async fn create(of: impl Into<Within<'_>>, label: &str, operator: Operator) 
     }
     leases::own::create(&mut transaction, account).await?;
     audit::record(&mut transaction, Entry::of_account((tenant, account), label, operator, "create")).await;
+    let created = get(Within::of(&mut transaction, tenant), account).await?;
     transaction.commit().await?;
-    get(Within::of(&mut db, tenant), account).await
+    Ok(created)
 }
 
 /// One account.
@@ -175,8 +176,9 @@ pub async fn rename(of: Of<'_>, account: AccountId, label: &str, operator: Opera
         .execute(&mut *transaction)
         .await?;
     audit::record(&mut transaction, Entry::of_account((tenant, account), label, operator, "rename")).await;
+    let renamed = get(Within::of(&mut transaction, tenant), account).await?;
     transaction.commit().await?;
-    get(of, account).await
+    Ok(renamed)
 }
 
 /// The pairing under way.

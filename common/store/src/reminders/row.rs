@@ -161,8 +161,9 @@ pub async fn create(of: impl Into<Within<'_>>, plan: &Plan) -> Result<Reminder> 
     }
     write_content(&mut transaction, tenant, reminder, plan).await?;
     wake(&mut transaction).await?;
+    let created = get(Within::of(&mut transaction, tenant), reminder).await?;
     transaction.commit().await?;
-    get(Within::of(&mut db, tenant), reminder).await
+    Ok(created)
 }
 
 /// The first fire of a new reminder. An occurrence for which a deleted reminder has handed over the same texts does not

@@ -113,6 +113,13 @@ fn each_library_has_one_home() {
     only_in("prometheus::", &["common/process/src/telemetry"]);
 }
 
+/// R02: the text that checks the fence stands once. Only the statement that writes many sessions' statuses has a form of its own.
+#[test]
+fn the_fence_stands_once() {
+    only_in("epoch = $2 FOR SHARE", &["common/store/src/fence.rs", "common/store/tests/", "testing/kit/tests/"]);
+    only_in("FOR SHARE OF l", &["common/store/src/accounts/session.rs", "testing/kit/tests/"]);
+}
+
 /// R98: events are written in one place, and their kinds are spelled out in the registry alone. A query that leans on an index
 /// of one kind must name it, and so do examples of the OpenAPI document.
 #[test]

@@ -148,7 +148,7 @@ impl Connector for WhatsApp {
         let fenced = CancellationToken::new();
         let store = CredentialStore::new(self.store.under(spec.fence), Arc::clone(&self.sealer));
         let backend = Arc::new(AccountBackend::new(store, fenced.clone()));
-        let sender = Arc::new(events.sender(spec.generation));
+        let sender = Arc::new(events.sender(spec.serial));
         let journal = Arc::new(Journal::default());
         let presenting = watch::Sender::new(false);
         let (dialer, live) = Dialer::new(self.address.clone(), presenting.subscribe(), spec.may_act.clone());

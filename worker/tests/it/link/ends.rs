@@ -149,7 +149,7 @@ async fn an_unknown_key_ends_the_link(pool: PgPool) {
         reseal().await.unwrap();
     }
     let (events, _inbox) = channel();
-    let spec = OpenSpec { fence, generation: 7, label: "Front desk".to_owned(), may_act: MayAct::always() };
+    let spec = OpenSpec { fence, serial: 7, label: "Front desk".to_owned(), may_act: MayAct::always() };
     let refused = house.worker().open(spec, events).await.err();
     assert_eq!(refused, Some(LinkError::UnknownKey("b".to_owned())));
 }
@@ -174,7 +174,7 @@ async fn who_may_not_act_says_nothing(pool: PgPool) {
     };
     let open = async || {
         let (events, inbox) = channel();
-        let spec = OpenSpec { fence, generation: 7, label: "Front desk".to_owned(), may_act: may_act() };
+        let spec = OpenSpec { fence, serial: 7, label: "Front desk".to_owned(), may_act: may_act() };
         Line { link: house.worker().open(spec, events).await.unwrap(), inbox }
     };
     let logins = async || house.get("/audit").await.to_string().matches("\"login_ok_at_us\":1").count();

@@ -70,7 +70,7 @@ impl House {
     /// Opens a link in a new worker.
     pub(super) async fn open(&self, fence: Fence) -> Line {
         let (events, inbox) = channel();
-        let spec = OpenSpec { fence, generation: 7, label: "Front desk".to_owned(), may_act: MayAct::always() };
+        let spec = OpenSpec { fence, serial: 7, label: "Front desk".to_owned(), may_act: MayAct::always() };
         Line { link: self.worker().open(spec, events).await.unwrap(), inbox }
     }
 
@@ -122,8 +122,8 @@ impl Line {
     pub(super) async fn find<T>(&mut self, what: &str, pick: impl Fn(&LinkEvent) -> Option<T>) -> T {
         let look = async {
             loop {
-                let Delivery { generation, event, commit } = self.inbox.recv().await.expect("the link is gone");
-                assert_eq!(generation, 7);
+                let Delivery { serial, event, commit } = self.inbox.recv().await.expect("the link is gone");
+                assert_eq!(serial, 7);
                 if let Some(found) = pick(&event) {
                     if let Some(commit) = commit {
                         commit.confirm();

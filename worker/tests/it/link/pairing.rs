@@ -101,7 +101,7 @@ async fn nobody_listens_at_the_address(pool: PgPool) {
     let connector = worker::link::whatsapp::WhatsApp::new(house.store.clone(), sealer, settings).unwrap();
     let (events, inbox) = worker::link::channel();
     let spec =
-        worker::link::OpenSpec { fence, generation: 7, label: "x".to_owned(), may_act: worker::link::MayAct::always() };
+        worker::link::OpenSpec { fence, serial: 7, label: "x".to_owned(), may_act: worker::link::MayAct::always() };
     let link = worker::link::Connector::open(&connector, spec, events).await.unwrap();
     let mut line = super::house::Line { link, inbox };
     let reason = line.closed().await;
