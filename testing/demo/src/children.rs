@@ -32,8 +32,8 @@ impl Children {
         self.0.last().context("just started")
     }
 
-    /// Writes the file of pids. With `supervised`, its first line is this process, which ends the others when it is asked
-    /// to end.
+    /// Writes the file of pids. With `supervised`, its first line is this process, which ends the others when it is
+    /// asked to end.
     pub(crate) fn write_pids(&self, place: &Place, supervised: bool) -> anyhow::Result<()> {
         let mut lines = String::new();
         if supervised {
