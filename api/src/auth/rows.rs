@@ -1,4 +1,5 @@
-//! The rows as the api keeps them at hand: closed to all but the extractors, which open them for whom they have identified.
+//! The api's access to the rows. Only the extractors of `auth` reach rows through it, after they have identified the
+//! caller.
 
 use store::signs::{self, Signs};
 use store::{Result, Store};
@@ -16,10 +17,11 @@ impl Rows {
         Self { store }
     }
 
-    /// The signs of life, for `/health`, which anybody may ask. They are counts and times: nothing of a tenant is in them.
+    /// The figures that `/health` shows. Nobody is identified for it: the figures are counts and times, and contain
+    /// nothing of a tenant.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database fails.
     pub async fn signs(&self) -> Result<Signs> {
         signs::read(self.store.for_all_tenants()).await
     }

@@ -52,7 +52,7 @@ pub async fn create(
 /// Stores a new key of an admin.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn create_for_admin(
     all: ForAllTenants<'_>,
     name: &str,

@@ -1,10 +1,10 @@
-//! The right of a live session to write, and the only place that says in SQL how a write checks it.
+//! The right of a live session to write. Only this file says in SQL how a write checks it.
 //!
-//! A write of a session locks its account's lease row against a claim (`FOR SHARE`) and checks the epoch. A plain `EXISTS` is
-//! not enough: a claim could commit between the check and the write.
+//! A write of a session locks its account's lease row against a claim (`FOR SHARE`) and checks the epoch. A plain
+//! `EXISTS` is not enough: a claim could commit between the check and the write.
 //!
-//! The check is text that becomes part of each statement, and not a function in SQL. Postgres can't inline a function that
-//! locks rows, so it would cost each write a call of its own.
+//! The check is text that becomes part of each statement, and not a function in SQL. Postgres can't inline a function
+//! that locks rows, so a function would cost each write an extra call.
 
 use domain::id::AccountId;
 use sqlx::PgConnection;
@@ -20,9 +20,9 @@ pub struct Fence {
     pub epoch: i64,
 }
 
-/// A statement of a live session, as `sqlx::query!` and its like make it: `fenced!(query_scalar, fence, r#"…"#, arguments…)`.
-/// The text begins with a common table expression. It can read `f`, which has one row (`account_id`) while the fence holds, and
-/// none otherwise. `$1` is the account, `$2` the epoch, and the arguments begin with `$3`.
+/// Makes a statement of a live session with `sqlx::query!` or a similar macro: `fenced!(query_scalar, fence, r#"…"#,
+/// arguments…)`. The text begins with a common table expression. It can read `f`, which has one row (`account_id`)
+/// while the fence holds, and none otherwise. `$1` is the account, `$2` the epoch, and the arguments begin with `$3`.
 macro_rules! fenced {
     ($query:ident, $fence:expr, $text:literal $(, $argument:expr)* $(,)?) => {
         sqlx::$query!(
@@ -35,7 +35,7 @@ macro_rules! fenced {
 }
 pub(crate) use fenced;
 
-/// Keeps claims out until the end of the transaction, for a step of several statements.
+/// Keeps claims out until the end of the transaction. For steps with several statements.
 ///
 /// # Errors
 /// [`Error::Fenced`] if the account has been claimed or removed since.
@@ -44,7 +44,7 @@ pub(crate) async fn hold(transaction: &mut PgConnection, fence: Fence) -> Result
     held(rows.fetch_one(transaction).await?)
 }
 
-/// What the number of rows of `f` means.
+/// Interprets the number of rows of `f`.
 ///
 /// # Errors
 /// [`Error::Fenced`] if it is 0.

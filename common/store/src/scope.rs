@@ -1,7 +1,9 @@
-//! Whose rows a call may touch. A function on tenants' rows takes one of these types first, so a caller reaches only the rows
-//! that it was given: one tenant's ([`Of`], [`Within`]), one session's ([`Under`]), or those of all ([`ForAllTenants`]).
+//! Whose rows a call may touch. A function on tenants' rows takes one of these types as its first argument, so a caller
+//! reaches only the rows that it was given: those of one tenant ([`Of`], [`Within`]), of one session ([`Under`]), or of
+//! all tenants ([`ForAllTenants`]).
 //!
-//! A process opens a [`Store`], which gives all of them. Who serves one tenant at a time gets [`Tenants`] instead.
+//! A process opens a [`Store`], which gives all of them. Code that serves one tenant at a time gets [`Tenants`]
+//! instead.
 
 use domain::id::TenantId;
 use sqlx::pool::MaybePoolConnection;
@@ -10,7 +12,7 @@ use sqlx::{PgConnection, PgPool, Postgres};
 use super::error::Result;
 use super::fence::Fence;
 
-/// All rows, as a process opens them. Cheap to clone.
+/// All rows. A process opens it once. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
@@ -47,7 +49,8 @@ impl Store {
         Tenants { pool: self.pool.clone() }
     }
 
-    /// The connections, for what is nobody's: the server, the schema, the settings, and the rows of workers and schedulers.
+    /// The connections, for rows that belong to no tenant: the server, the schema, the settings, and the rows of
+    /// workers and schedulers.
     #[must_use]
     pub const fn pool(&self) -> &PgPool {
         &self.pool
@@ -82,12 +85,12 @@ pub struct Within<'c> {
     tenant: TenantId,
 }
 
-/// Where a call is carried out.
+/// The place in which a call runs.
 #[derive(Debug)]
 enum Place<'c> {
-    /// With a connection of its own.
+    /// On a connection of its own.
     Alone(&'c PgPool),
-    /// On this connection: the call becomes a part of its transaction.
+    /// On this connection, as a part of its transaction.
     Part(&'c mut PgConnection),
 }
 
@@ -103,10 +106,10 @@ impl<'c> Within<'c> {
         Self { place: Place::Part(connection), tenant }
     }
 
-    /// The connection, and whose rows these are.
+    /// The connection and the tenant.
     ///
     /// # Errors
-    /// When the pool has no connection to give.
+    /// If the pool has no connection to give.
     pub(crate) async fn acquire(self) -> Result<(MaybePoolConnection<'c, Postgres>, TenantId)> {
         let connection = match self.place {
             Place::Alone(pool) => pool.acquire().await?.into(),
@@ -116,7 +119,7 @@ impl<'c> Within<'c> {
     }
 }
 
-/// The rows of one session's account. A write does nothing once a newer claim has raised the epoch.
+/// The rows of one session's account. A write does nothing after a newer claim has raised the epoch.
 #[derive(Debug, Clone, Copy)]
 pub struct Under<'c> {
     pub(crate) pool: &'c PgPool,

@@ -1,5 +1,6 @@
-//! The figures of `docs/benchmarks.md`, measured on a running stack (`make stack`): its addresses come from `.data/stack.env`.
-//! `switchboard-bench reminders` and `switchboard-bench traces` measure processes of their own instead.
+//! The figures of `docs/benchmarks.md`, measured on a running stack (`make stack`) with the addresses of
+//! `.data/stack.env`. `switchboard-bench reminders` and `switchboard-bench traces` start and measure processes of their
+//! own instead.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,7 +22,7 @@ const TRICKLE: Duration = Duration::from_millis(10);
 const PAIRINGS: usize = 20;
 const IDLE_ACCOUNTS: usize = 200;
 
-/// The first number of a run: the phones of earlier ones stay.
+/// The first phone number of a run. It differs between runs, because the phones of earlier runs stay.
 fn first_number() -> u64 {
     let run = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() % 100_000;
     49_000_000_000 + run * 10_000
@@ -31,7 +32,7 @@ fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `make bench`, or `. .data/stack.env` first"))
 }
 
-/// Pairs; answers how long the first code took from the request, and `connected` from the scan.
+/// Pairs an account. Returns the time from the request to the first code, and from the scan to `connected`.
 async fn pair(scene: &Scene, account: &str, number: &str) -> (Duration, Duration) {
     let start = Instant::now();
     scene.post(&format!("/v1/accounts/{account}/pair"), json!({})).await;
@@ -92,13 +93,13 @@ async fn measure_stack() {
     memory(&format!("{IDLE_ACCOUNTS} accounts"));
 }
 
-/// From the instant before the request to the instant at which the simulator had the stanza; both by the wall clock of
+/// Returns the time from each request until the simulator received the stanza. Both times are from the wall clock of
 /// this machine.
 async fn sends(scene: &Scene, account: &str) -> Vec<Duration> {
     let to = scene.phone("Reader").await;
     let path = format!("/v1/accounts/{account}/messages");
     let mut asked = std::collections::HashMap::new();
-    // the first message to a new number fetches keys: it is not what is measured
+    // the first message to a new number fetches keys, which is not to be measured
     scene.post(&path, json!({"to": to, "text": "warm-up"})).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     for n in 0..SENDS {
@@ -126,7 +127,7 @@ fn row(name: &str, figures: &mut [Duration]) {
     println!("| {name} | {:.1} ms | {:.1} ms | {:.1} ms |", at(0.5), at(0.99), at(1.0));
 }
 
-/// Resident memory of the workers.
+/// Prints the resident memory of the workers.
 fn memory(when: &str) {
     let workers = std::env::vars().filter(|(name, _)| name.starts_with("WORKER") && name.ends_with("_PID"));
     for (_, pid) in workers {

@@ -1,7 +1,8 @@
-//! Many reminders due at one instant: how late they fire, and how many a second two schedulers manage.
+//! Many reminders that are due at the same time: how late they fire, and how many two schedulers fire per second.
 //!
-//! On the Postgres of `DATABASE_URL`, in a database per size, and the Redis of `REDIS_URL`, with processes of the program
-//! `SCHEDULER`. Nobody answers the bells: what is measured is the schedulers alone. `SIZES=1000,10000` chooses sizes.
+//! It uses the Postgres of `DATABASE_URL` with a database for each size, the Redis of `REDIS_URL`, and processes of the
+//! binary `SCHEDULER`. No worker answers the bells, so only the schedulers are measured. `SIZES=1000,10000` chooses
+//! sizes.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,12 +15,12 @@ use crate::variable;
 
 const SIZES: &str = "1000,10000,50000";
 const SCHEDULERS: usize = 2;
-/// Between two looks at how many bells have rung.
+/// The pause between two counts of the bells.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
-/// Longest that the last bell may take.
+/// The longest time until the last bell.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Seconds after the common instant, by quantile.
+/// Seconds after the time at which the reminders were due, by quantile.
 struct Lateness {
     p50: f64,
     p99: f64,
@@ -32,12 +33,12 @@ impl std::fmt::Display for Lateness {
     }
 }
 
-/// A scheduler.
+/// Starts a scheduler.
 async fn start(database: &str, prefix: &str) -> Process {
     let settings = Settings::default().with(&[
         ("DATABASE_URL", database),
         ("REDIS_PREFIX", prefix),
-        ("RING_AGAIN_S", "3600"), // nobody answers: every bell would ring again
+        ("RING_AGAIN_S", "3600"), // because no worker answers, every bell would ring again
         ("RUST_LOG", "warn"),
     ]);
     let (path, how) = (variable("SCHEDULER").into(), Processes::of(Path::new("")));
@@ -46,7 +47,7 @@ async fn start(database: &str, prefix: &str) -> Process {
     process
 }
 
-/// Bells of runs that a scheduler has rung so far, heard or not.
+/// The number of bells of runs that a scheduler has rung so far.
 async fn rung(scheduler: &Process) -> i64 {
     let metrics = reqwest::get(format!("{}/metrics", scheduler.ops_url())).await.unwrap().text().await.unwrap();
     let counters =
@@ -94,7 +95,7 @@ async fn one_size(name: &str, size: i64) {
     db.close().await;
 }
 
-/// From the common instant on: when so many bells had rung.
+/// From the time at which the reminders are due: returns when the bells of each share of them had rung.
 async fn follow(schedulers: &[Process], size: i64) -> Lateness {
     let start = Instant::now();
     let mut looks: Vec<(f64, i64)> = Vec::new();

@@ -1,7 +1,7 @@
-//! What traces cost on the way from the request to the acknowledgement: processor time of api and worker per message, with
-//! tracing off, all stories kept, and one of a hundred. In turns within one run, each on a database of its own, with
-//! processes of the programs `API` and `WORKER` (built with the feature `simulator`) on the Postgres of `DATABASE_URL` and the
-//! Redis of `REDIS_URL`. `ROUNDS` and `MESSAGES` choose how much.
+//! What traces cost between the request and the acknowledgement: processor time of api and worker per message, with
+//! tracing off, with all traces kept, and with one of a hundred kept. The modes take turns within a run. Each round has
+//! a database of its own, and processes of the binaries `API` and `WORKER` (built with the feature `simulator`). It
+//! uses the Postgres of `DATABASE_URL` and the Redis of `REDIS_URL`. `ROUNDS` and `MESSAGES` set the amount.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -22,17 +22,17 @@ use tokio::task::JoinSet;
 
 use crate::{first_number, variable};
 
-/// Name, and `OTEL_TRACES_SAMPLER_ARG`; none: no endpoint.
+/// The name and `OTEL_TRACES_SAMPLER_ARG` of each mode; without the latter, there is no OTLP endpoint.
 const MODES: [(&str, Option<&str>); 3] = [("off", None), ("all kept", Some("1")), ("1 of 100 kept", Some("0.01"))];
-/// Each chat takes one message at a time.
+/// The number of chats. Each takes one message at a time.
 const CHATS: usize = 64;
-/// Requests at the same time.
+/// The number of simultaneous requests.
 const CALLERS: usize = 8;
-/// The kernel counts processor time in these (`USER_HZ`).
+/// The unit in which the kernel counts processor time (`USER_HZ`).
 const TICK: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// What one round cost, per message.
+/// The cost of one round per message.
 struct Cost {
     api: Duration,
     worker: Duration,
@@ -43,7 +43,7 @@ struct Cost {
 /// The processor time that a process has used.
 fn busy(process: &Process) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid().unwrap())).unwrap();
-    // utime and stime, counted behind the name, which may hold anything
+    // utime and stime are counted after the name, which may contain any character
     let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
     TICK * (fields[11].parse::<u32>().unwrap() + fields[12].parse::<u32>().unwrap())
 }
@@ -52,7 +52,7 @@ fn number(setting: &str, default: usize) -> usize {
     std::env::var(setting).map_or(default, |value| value.parse().expect("a number"))
 }
 
-/// A collector that takes everything and counts bytes, on a thread of its own.
+/// Starts a collector that accepts everything and counts bytes, in a thread of its own.
 fn collector() -> (SocketAddr, Arc<AtomicUsize>) {
     let bytes = Arc::new(AtomicUsize::new(0));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -71,7 +71,7 @@ fn collector() -> (SocketAddr, Arc<AtomicUsize>) {
     (address, bytes)
 }
 
-/// Measures.
+/// Measures all modes.
 pub(crate) async fn measure() {
     let endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
     assert!(std::env::var_os(endpoint).is_none(), "{endpoint} is set: nothing would be measured without traces");
@@ -150,7 +150,7 @@ async fn one_round(
         chats.push(scene.phone(&format!("Chat {n}")).await);
     }
     let path = format!("/v1/accounts/{account}/messages");
-    // the first message to a number fetches keys: it is not what is measured
+    // the first message to a number fetches keys, which is not to be measured
     send_all(&scene, &path, &chats, CHATS).await;
     all_acknowledged(&db, &account).await;
 
@@ -158,7 +158,7 @@ async fn one_round(
     send_all(&scene, &path, &chats, messages).await;
     all_acknowledged(&db, &account).await;
     let wall = begun.elapsed();
-    tokio::time::sleep(Duration::from_millis(500)).await; // receipts, and what is exported
+    tokio::time::sleep(Duration::from_millis(500)).await; // until receipts have arrived and traces are exported
     let per_message = |time: Duration| time.div_f64(messages as f64);
     let cost = Cost {
         api: per_message(busy(&api) - before.0),
@@ -174,7 +174,7 @@ async fn one_round(
     cost
 }
 
-/// Starts the program that a variable names, and waits until it is ready.
+/// Starts the binary that a variable names, and waits until it is ready.
 async fn start(program: Program, named: &str, settings: &Settings) -> Process {
     let how = Processes::of(Path::new(""));
     let process = Process::start(program, variable(named).into(), program.name(), settings, &how).unwrap();
@@ -182,7 +182,7 @@ async fn start(program: Program, named: &str, settings: &Settings) -> Process {
     process
 }
 
-/// Whoever may make tenants.
+/// Creates an admin key and returns a client with it.
 async fn admin(db: &PgPool, api: &str) -> Gateway {
     let (key, by) = (::api::auth::generate(None), store::audit::Operator::System("bench"));
     let (store, digest) = (Store::from(db.clone()), ::api::auth::digest(&key));
@@ -204,11 +204,11 @@ async fn send_all(scene: &Arc<Scene>, path: &str, chats: &[String], messages: us
     callers.join_all().await;
 }
 
-/// Waits until nothing is left in the account's outbox.
+/// Waits until the account's outbox is empty.
 async fn all_acknowledged(db: &PgPool, account: &str) {
     let (begun, account) = (Instant::now(), account.parse::<AccountId>().unwrap());
     let store = Store::from(db.clone());
-    let under = store.under(Fence { account, epoch: 0 }); // a look needs no right
+    let under = store.under(Fence { account, epoch: 0 }); // reading does not check the epoch
     while !outbox::waiting(under, &[], 1).await.unwrap().is_empty() {
         assert!(begun.elapsed() < PATIENCE, "not all arrived");
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,4 +1,4 @@
-//! The whole house of a campaign: servers, simulator, and every part as a process of its own behind lines that can be cut.
+//! The cluster of a campaign: servers, simulator, and every part as a process of its own, whose connections can be cut.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,17 +16,17 @@ use crate::part::{Part, Site};
 use crate::plan::{APIS, SCHEDULERS, WORKERS, Who};
 use crate::postgres::Postgres;
 
-/// What the cluster is made of.
+/// The settings of the cluster.
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
     pub(crate) root: PathBuf,
     pub(crate) data: PathBuf,
     pub(crate) bin: PathBuf,
     pub(crate) workers: usize,
-    /// Workers that are started at once; the others are started by whoever wants them.
+    /// The number of workers that are started at once. The others are started later by the caller.
     pub(crate) booted: usize,
     pub(crate) lease_ttl_ms: u64,
-    /// Seconds by which the wall clock of the second worker is wrong.
+    /// How many seconds the wall clock of the second worker is wrong.
     pub(crate) skew_s: i64,
 }
 
@@ -46,7 +46,7 @@ impl Cluster {
     pub(crate) async fn start(setup: &Setup) -> anyhow::Result<Arc<Self>> {
         let journal = Arc::new(Journal::new());
         let logs = setup.data.join("logs");
-        let _ = std::fs::remove_dir_all(&logs); // of an earlier run, if there was one
+        let _ = std::fs::remove_dir_all(&logs); // logs of an earlier run, if there was one
         std::fs::create_dir_all(&logs)?;
         let postgres = Postgres::start(setup.root.clone(), setup.data.clone()).await?;
         let (database, postgres_at) = postgres.address()?;
@@ -106,7 +106,7 @@ impl Cluster {
         (0..WORKERS.max(self.parts.len())).filter_map(|n| self.parts.iter().find(|part| part.who == Who::Worker(n)))
     }
 
-    /// What an orchestrator does: a process that has ended by itself is started again. Until dropped.
+    /// Restarts processes that ended by themselves, as an orchestrator does. Runs until the future is dropped.
     pub(crate) async fn mind(self: Arc<Self>) {
         loop {
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -135,7 +135,7 @@ impl Cluster {
     }
 }
 
-/// What each part is told.
+/// The settings of every part.
 fn settings(lease_ttl_ms: u64, database: &str) -> Settings {
     let level = std::env::var_os("RUST_LOG").map(|level| level.to_string_lossy().into_owned());
     Settings::simulated().with(&[

@@ -1,4 +1,4 @@
-//! The gateway's API under faults: what is tried again, and what must not be.
+//! A client of the api under faults. It decides what is tried again and what must not be.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,32 +12,32 @@ use serde_json::{Value, json};
 
 use crate::part::Part;
 
-/// One try; a server that is frozen or cut off must not hold the load up.
+/// The limit of one try, so that a server that is frozen or cut off does not block the load.
 const TRY: Duration = Duration::from_secs(5);
-/// One try of what must not be carried out late, after somebody has gone on: longer than any fault, so that it ends with its
-/// answer or with its server.
+/// The limit of one try of a request that must not be carried out late, after the caller has gone on. It is longer than
+/// any fault, so the try ends with its answer or with its server.
 const LONG_TRY: Duration = Duration::from_secs(60);
-/// Between two tries.
+/// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The gateway, behind as many apis as run.
+/// The api, through all running processes of it.
 #[derive(Clone)]
 pub(crate) struct Gateway(Http);
 
 impl Gateway {
-    /// Asks these in turn, each at the address of its last boot.
+    /// Uses these processes in turn, each at the address of its latest boot.
     pub(crate) fn new(apis: Vec<Arc<Part>>, key: &str) -> Self {
         let turn = AtomicUsize::new(0);
         let next = move || apis.get(turn.fetch_add(1, Ordering::Relaxed) % apis.len().max(1)).map(|api| api.url());
         Self(Http::over(move || next().unwrap_or_default(), Some(key)))
     }
 
-    /// The same with another key.
+    /// The same client with another key.
     pub(crate) fn with_key(&self, key: &str) -> Self {
         Self(self.0.with_key(key))
     }
 
-    /// One try at the next api; the answer whatever its status.
+    /// Makes one try at the next process. Returns the answer, whatever its status.
     pub(crate) async fn ask(
         &self,
         method: Method,
@@ -67,7 +67,8 @@ impl Gateway {
         Ok((answer.status.as_u16(), answer.text()))
     }
 
-    /// Tries until an api accepts; refusals (4xx) are an answer, too. `Err`: nobody answered in time, so that nobody knows.
+    /// Tries until there is an answer below 500; a refusal (4xx) is one. `Err` means that there was none in time, and
+    /// it is unknown whether the request was carried out.
     pub(crate) async fn insist(
         &self,
         method: Method,
@@ -94,7 +95,7 @@ impl Gateway {
         }
     }
 
-    /// As [`Gateway::insist`]; a refusal is an error.
+    /// As [`Gateway::insist`], but a refusal is an error.
     pub(crate) async fn demand(
         &self,
         method: Method,
@@ -109,7 +110,7 @@ impl Gateway {
         Ok(answer)
     }
 
-    /// A new account; answers its id.
+    /// Creates an account and returns its id.
     pub(crate) async fn account(&self, label: &str) -> anyhow::Result<String> {
         let made =
             self.demand(Method::POST, "/v1/accounts", Some(&json!({"label": label})), Duration::from_secs(30)).await?;
@@ -122,7 +123,7 @@ impl Gateway {
         Ok(row["status"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Pairs an account with a phone, once; answers whether it was `connected` within `limit`.
+    /// Pairs an account with a phone, once. Returns whether it was `connected` within `limit`.
     pub(crate) async fn pair(
         &self,
         phones: &Phones,
@@ -152,7 +153,7 @@ impl Gateway {
                         scanned = code;
                     }
                 }
-                // it ended meanwhile; whoever asks again starts anew
+                // the pairing ended meanwhile; the caller may start a new one
                 "unpaired" | "logged_out" => return Ok(false),
                 _ => {}
             }

@@ -1,4 +1,4 @@
-//! One process of the cluster: its boots, its lines to the others, its signals.
+//! One part of the cluster: its boots, its connections and its signals.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,10 +11,10 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::journal::{Journal, What};
 use crate::plan::{Far, Who};
 
-/// A stop that takes longer is said, and ended by force.
+/// A part that takes longer to stop is reported and killed.
 const STOP_LIMIT: Duration = Duration::from_secs(40);
 
-/// Where everything is that a process must know.
+/// What every part needs to know.
 pub(crate) struct Site {
     pub(crate) cluster: Cluster<Processes>,
     pub(crate) postgres: SocketAddr,
@@ -22,23 +22,23 @@ pub(crate) struct Site {
     pub(crate) whatsapp: SocketAddr,
 }
 
-/// A process, whichever boot of it runs.
+/// A part. It is started several times; each process is a *boot*.
 pub(crate) struct Part {
     pub(crate) who: Who,
     site: Arc<Site>,
     redis: Wire,
     postgres: Wire,
     whatsapp: Wire,
-    /// Where the last boot serves tenants, and health.
+    /// The addresses of the latest boot: for tenants, and for health checks.
     listens: std::sync::Mutex<(SocketAddr, SocketAddr)>,
     boots: AtomicU32,
     release: AtomicU32,
-    /// Seconds by which the wall clock of this process is wrong.
+    /// How many seconds the wall clock of this part is wrong.
     pub(crate) skew_s: i64,
     running: Mutex<Option<Running>>,
 }
 
-/// A line, and the right to harm it: one fault at a time.
+/// A connection, and a lock that allows one fault at a time on it.
 pub(crate) struct Wire {
     pub(crate) proxy: Proxy,
     pub(crate) hand: Mutex<()>,
@@ -50,9 +50,9 @@ impl Wire {
     }
 }
 
-/// A boot that runs.
+/// A running boot.
 pub(crate) struct Running {
-    /// Such as `worker-1.3`; WhatsApp's audit knows its sockets by it.
+    /// Its name, for example `worker-1.3`. WhatsApp's audit has it for each of its sockets.
     pub(crate) boot: String,
     process: Process,
 }
@@ -74,7 +74,7 @@ impl Part {
         })
     }
 
-    /// The line to one of the others.
+    /// The connection to one of the servers.
     pub(crate) fn line(&self, far: Far) -> &Wire {
         match far {
             Far::Redis => &self.redis,
@@ -87,12 +87,12 @@ impl Part {
         *self.listens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where it serves tenants, if it does.
+    /// The URL for tenants, if it is an api.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.listens().0)
     }
 
-    /// Waits until it says that it is ready.
+    /// Waits until it reports that it is ready.
     pub(crate) async fn ready(&self) -> anyhow::Result<()> {
         kit::is_ready(&self.who.to_string(), self.program(), self.listens().1).await
     }
@@ -105,12 +105,12 @@ impl Part {
         }
     }
 
-    /// From now on boots are of this release.
+    /// Sets the release of later boots.
     pub(crate) fn set_release(&self, release: u32) {
         self.release.store(release, Ordering::Relaxed);
     }
 
-    /// Takes the process in hand: nobody else does anything to it meanwhile.
+    /// Locks the part, so that no other task acts on it.
     pub(crate) async fn take(&self) -> MutexGuard<'_, Option<Running>> {
         self.running.lock().await
     }
@@ -138,12 +138,12 @@ impl Part {
 }
 
 impl Running {
-    /// Sends a signal; a process that has ended meanwhile is no failure.
+    /// Sends a signal. Does nothing if the process has ended.
     pub(crate) fn signal(&self, signal: Signal) {
         self.process.signal(signal);
     }
 
-    /// Kills it, and waits until it is gone.
+    /// Kills it and waits for its end.
     pub(crate) async fn kill(mut self, journal: &Journal) {
         self.has_ended(journal);
         let entry = journal.begin(What::Ended { boot: self.boot.clone(), asked: false });
@@ -153,7 +153,7 @@ impl Running {
         journal.end(entry);
     }
 
-    /// Asks it to stop, and waits for its end; answers how long that took.
+    /// Asks it to stop and waits for its end. Returns how long that took.
     pub(crate) async fn stop(mut self, journal: &Journal) -> Duration {
         self.has_ended(journal);
         let entry = journal.begin(What::Ended { boot: self.boot.clone(), asked: true });
@@ -167,7 +167,8 @@ impl Running {
         start.elapsed()
     }
 
-    /// Whether it has ended by itself, which is said and written down: a process waits for what it can't reach.
+    /// Whether it has ended by itself, which is reported and recorded. No process should do that: a part waits for
+    /// servers that it can't reach.
     pub(crate) fn has_ended(&mut self, journal: &Journal) -> bool {
         let Some(status) = self.process.ended() else { return false };
         journal.say(format_args!("{} ended by itself ({status})", self.boot));

@@ -1,4 +1,4 @@
-//! Who takes part: accounts with their phones, people whom they write to, groups.
+//! The participants: accounts with their phones, the people that they write to, and groups.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,19 +10,19 @@ use rand::rngs::StdRng;
 
 use crate::cluster::Cluster;
 
-/// Pairings at the same time while the stage is set.
+/// The number of simultaneous pairings at the start.
 const AT_ONCE: usize = 8;
-/// How long one account may take then.
+/// How long one pairing may take at the start.
 const PAIRING: Duration = Duration::from_secs(60);
-/// Members of a group, besides the account that owns it.
+/// The number of members of a group, besides the account that owns it.
 const MEMBERS: usize = 4;
 
-/// Where an account writes to.
+/// A chat of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Chat {
     /// A number or a group's address.
     pub(crate) to: String,
-    /// The numbers of those who see it.
+    /// The numbers of those who see its messages.
     pub(crate) readers: Vec<String>,
 }
 
@@ -35,16 +35,16 @@ pub(crate) struct Person {
     pub(crate) chats: Vec<Chat>,
 }
 
-/// Everybody.
+/// All participants.
 pub(crate) struct People {
-    /// They stay linked for the whole run, and write.
+    /// Accounts that stay linked for the whole run, and send.
     pub(crate) steady: Vec<Person>,
-    /// They unpair, are logged out, and pair again.
+    /// Accounts that unpair, are logged out, and pair again.
     pub(crate) fickle: Vec<Person>,
 }
 
 impl People {
-    /// Makes phones, groups and accounts, and pairs every account; at least `phones` phones.
+    /// Creates phones (at least `phones`), groups and accounts, and pairs every account.
     pub(crate) async fn gather(
         cluster: &Arc<Cluster>,
         steady: usize,

@@ -9,15 +9,15 @@ use tokio::task::JoinSet;
 
 use crate::place::Place;
 
-/// A stop that takes longer than this is ended by force.
+/// A process that takes longer to stop is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
-/// All processes of one run.
+/// All processes of a run.
 #[derive(Default)]
 pub(crate) struct Children(Vec<Process>);
 
 impl Children {
-    /// Starts a part, with a log of this run alone.
+    /// Starts a part with a new log.
     pub(crate) fn start(
         &mut self,
         place: &Place,
@@ -26,13 +26,14 @@ impl Children {
         name: &str,
         more: &[(&str, &str)],
     ) -> anyhow::Result<&Process> {
-        let _ = fs::remove_file(place.log(name)); // of an earlier run, if there was one
+        let _ = fs::remove_file(place.log(name)); // the log of an earlier run, if there was one
         self.0.push(cluster.start(program, name, more)?);
         self.write_pids(place, true)?;
         self.0.last().context("just started")
     }
 
-    /// With `supervised`, the first line is this process, which ends the others when it is asked to end.
+    /// Writes the file of pids. With `supervised`, its first line is this process, which ends the others when it is
+    /// asked to end.
     pub(crate) fn write_pids(&self, place: &Place, supervised: bool) -> anyhow::Result<()> {
         let mut lines = String::new();
         if supervised {
@@ -47,17 +48,17 @@ impl Children {
         fs::write(place.pids(), lines).context("writing the pids")
     }
 
-    /// All of them, in the order of their start.
+    /// All processes, in the order of their start.
     pub(crate) fn all(&self) -> &[Process] {
         &self.0
     }
 
-    /// The first process found dead, with how it ended.
+    /// The first process that has ended, with its name and exit status.
     pub(crate) fn dead(&mut self) -> Option<(String, String)> {
         self.0.iter_mut().find_map(|process| Some((process.name.clone(), process.ended()?.to_string())))
     }
 
-    /// Asks all of them to end, then waits, then insists.
+    /// Asks all processes to end, waits, and kills those that do not.
     pub(crate) async fn stop(&mut self) {
         let mut ends = JoinSet::new();
         for mut process in self.0.drain(..) {

@@ -1,4 +1,4 @@
-//! The whole house on one machine: private servers, simulator, api, workers, scheduler.
+//! A whole cluster on one machine: private servers, simulator, api, workers, scheduler.
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,11 @@ use crate::place::{Place, listen};
 use crate::servers::{self, Servers};
 use crate::show::{detail, step};
 
-/// What runs, and how to end it.
+/// The running cluster, and how to end it.
 pub(crate) struct Cluster {
     pub(crate) place: Place,
     pub(crate) children: Children,
-    /// What was to be shown has been shown; from here on an interruption is the normal end.
+    /// Whether the demo is over. An interruption is the normal end from then on.
     pub(crate) finished: bool,
     workers: u16,
     simulated: bool,
@@ -23,7 +23,7 @@ pub(crate) struct Cluster {
     addresses: Option<Addresses>,
 }
 
-/// Where everything listens, and the key that manages tenants.
+/// All addresses, and the admin key.
 #[derive(Clone)]
 pub(crate) struct Addresses {
     pub(crate) place: Place,
@@ -32,7 +32,7 @@ pub(crate) struct Addresses {
     pub(crate) admin_key: String,
     pub(crate) simulator: String,
     pub(crate) whatsapp: String,
-    /// Name and address of each process that serves health and metrics on a port of its own.
+    /// The name and address of each process that serves health and metrics on a port of its own.
     pub(crate) ops: Vec<(String, String)>,
 }
 
@@ -49,7 +49,7 @@ impl Cluster {
         }
     }
 
-    /// Starts everything and waits until it is ready. `supervised`: this process stays and ends the others.
+    /// Starts everything and waits until it is ready. With `supervised`, this process stays and ends the others.
     pub(crate) async fn start(&mut self, supervised: bool) -> anyhow::Result<()> {
         let place = self.place.clone();
         let running = servers::are_running(&place).await?;
@@ -103,7 +103,7 @@ impl Cluster {
         }
         let api = children.start(place, cluster, Program::Api, "api", &[("API_LISTEN", &listen(8080))])?;
         at.api = api.url();
-        let keys = place.credential_keys()?; // nobody else opens credentials
+        let keys = place.credential_keys()?; // no other part opens credentials
         for n in 1..=self.workers {
             let name = format!("worker-{n}");
             children.start(place, cluster, Program::Worker, &name, &[("CREDENTIAL_KEYS", &keys)])?;
@@ -141,7 +141,7 @@ impl Cluster {
         }
     }
 
-    /// The last lines of the logs that a failure most likely stands in.
+    /// Prints the last lines of the logs that most likely show the failure.
     pub(crate) fn tell_why(&mut self) {
         let dead = self.children.dead().map(|(name, _)| name);
         let names = self.children.all().iter().map(|process| process.name.as_str());
@@ -161,14 +161,14 @@ impl Cluster {
         if self.servers_are_ours {
             servers::down(&self.place).await?;
         }
-        // Without the file nothing is running; if it was never written that is just as true.
+        // the file says what is running; it may never have been written
         let _ = std::fs::remove_file(self.place.pids());
         println!("Everything is stopped ({:.1} s).", start.elapsed().as_secs_f32());
         Ok(())
     }
 }
 
-/// The key of this data directory: made once, kept in a file that only its owner can read.
+/// The admin key of this data directory. It is created once, in a file that only its owner can read.
 async fn admin_key(at: &Addresses, cluster: &kit::Cluster<Processes>) -> anyhow::Result<String> {
     if let Some(key) = at.place.remembered("admin.key")
         && Http::new(&at.api, Some(&key)).is_ok("/v1/tenants").await.is_ok()

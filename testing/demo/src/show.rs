@@ -1,4 +1,4 @@
-//! What the person at the terminal sees: one line per step, with a mark and the time it took.
+//! The output for the person at the terminal: one line for each step, with a mark and its duration.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 const TURN: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 
-/// Runs one step. On a terminal a running clock shows that it is alive; elsewhere only the result is printed.
+/// Runs a step. A terminal shows a running clock meanwhile; other outputs show only the result.
 pub(crate) async fn step<T>(words: &str, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let terminal = std::io::stdout().is_terminal();
     let start = Instant::now();
@@ -30,7 +30,7 @@ pub(crate) async fn step<T>(words: &str, work: impl Future<Output = anyhow::Resu
     outcome.with_context(|| format!("failed at: {words}"))
 }
 
-/// A line that belongs to the step above it.
+/// Prints a line that belongs to the step above it.
 pub(crate) fn detail(words: &str) {
     for line in words.lines() {
         println!("    {line}");

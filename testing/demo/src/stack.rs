@@ -1,4 +1,4 @@
-//! `make stack`: everything in the background, and a file that tells other programs where it is.
+//! `make stack`: everything in the background, and a file with its addresses for other programs.
 
 use kit::http::{Http, field};
 use serde_json::json;
@@ -7,7 +7,7 @@ use crate::cluster::{Addresses, Cluster};
 use crate::place::{Place, living};
 use crate::show::{heading, step};
 
-/// True, with the file shown, if a stack is already running here.
+/// Whether a stack is already running here. If so, prints its file.
 pub(crate) fn is_running(place: &Place) -> anyhow::Result<bool> {
     let path = place.data.join("stack.env");
     if !path.exists() || living(&place.pids()).is_empty() {
@@ -18,7 +18,7 @@ pub(crate) fn is_running(place: &Place) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Adds a tenant and writes the file.
+/// Creates a tenant and writes the file.
 pub(crate) async fn finish(cluster: &Cluster, at: &Addresses) -> anyhow::Result<()> {
     let tenant_key = step("A tenant and its key", tenant_key(at, "stack")).await?;
     let pid = |process: &kit::Process| process.pid().unwrap_or_default().to_string();
@@ -58,7 +58,7 @@ pub(crate) async fn tenant_key(at: &Addresses, name: &str) -> anyhow::Result<Str
     field(&key, "secret")
 }
 
-/// A value that a shell reads back as it is.
+/// Quotes a value for a shell.
 fn quoted(value: &str) -> String {
     format!("'{}'", value.replace('\'', "'\\''"))
 }

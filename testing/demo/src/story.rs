@@ -1,4 +1,4 @@
-//! The main job, told step by step on virtual phones. The first step that fails ends the story.
+//! The main use, shown step by step on virtual phones. It ends at the first step that fails.
 
 mod people;
 mod reminders;
@@ -16,7 +16,7 @@ use crate::stack::tenant_key;
 use people::People;
 use scene::Scene;
 
-/// What is printed at the end for trying things out.
+/// What is printed at the end for the reader to try.
 pub(crate) struct Ready {
     tenant_key: String,
 }

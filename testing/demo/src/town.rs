@@ -1,6 +1,6 @@
-//! `switchboard-demo town`: virtual people who go on using a cluster that already runs, so that its dashboards move.
+//! `switchboard-demo town`: virtual people who use a cluster that already runs, so that its dashboards show something.
 //!
-//! What fails is told and tried again: whoever breaks the cluster under a town sees both sides of it.
+//! Failures are printed and tried again. So a person who breaks the cluster sees the effect on its users as well.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
@@ -36,7 +36,7 @@ pub(crate) struct Town {
     sends_per_s: u16,
 }
 
-/// One account, and the addresses that it writes to.
+/// An account, and the addresses that it writes to.
 struct Household {
     account: String,
     number: String,
@@ -45,7 +45,7 @@ struct Household {
 }
 
 impl Town {
-    /// Settles the town and lives on until the process is ended.
+    /// Creates the accounts, and then sends messages until the process is ended.
     pub(crate) async fn live(&self, bin: &Path) -> anyhow::Result<()> {
         let (admin, simulator) = (Http::new(&self.api, None), Http::new(&self.simulator, None));
         step("The api and the simulator answer", async {
@@ -53,7 +53,7 @@ impl Town {
             reach("the simulator", READY_LIMIT, || async { Ok(simulator.is_ok("/admin/health").await) }).await
         })
         .await?;
-        // with the database's address that this process was given
+        // reads the variable `DATABASE_URL` of this process
         let programs = Cluster { starter: Processes::of(bin), settings: Settings::default() };
         let admin = programs.command(&["keys", "create", "--admin", "--name", "town"]).await?;
         let admin = Http::new(&self.api, Some(&admin));
@@ -62,7 +62,7 @@ impl Town {
         let key = admin.post(&format!("/v1/tenants/{tenant}/keys"), json!({ "name": "town" })).await?;
         let api = Http::new(&self.api, Some(&field(&key, "secret")?));
 
-        // New numbers in each run, from the seed that the standard library draws for its hash maps.
+        // new numbers in each run, from the random seed of the standard library's hash maps
         let draw = RandomState::new().hash_one(0);
         let mut households = Vec::new();
         for number in 0..self.accounts {
@@ -79,7 +79,7 @@ impl Town {
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         for (number, household) in households.iter().cycle().enumerate() {
             beat.tick().await;
-            // Each fourth message goes to the group; after each third the friend writes back.
+            // each fourth message goes to the group; after each third one the friend answers
             let to = if number % 4 == 3 { &household.group } else { &household.friend };
             let path = format!("/v1/accounts/{}/messages", household.account);
             if let Err(error) = api.post(&path, json!({ "to": to, "text": format!("Message {number}") })).await {
@@ -97,12 +97,12 @@ impl Town {
     }
 }
 
-/// How the numbers of a household begin: British ones of twelve digits, of which the last is a person's.
+/// The beginning of a household's numbers: British numbers of twelve digits. The last digit is the person's.
 fn house(draw: u64, number: u16) -> String {
     format!("447{}{:04}", draw % 9_000 + 1_000, number % 10_000)
 }
 
-/// Phones, a group, a linked account, and a reminder every five minutes.
+/// Creates phones, a group, a linked account, and a reminder every five minutes.
 async fn move_in(api: &Http, phones: &Phones, house: &str) -> anyhow::Result<Household> {
     let (owner, friend) = (format!("{house}1"), format!("{house}2"));
     for (phone, name) in [(&owner, "Olive"), (&friend, "Ada")] {
@@ -134,7 +134,7 @@ async fn move_in(api: &Http, phones: &Phones, house: &str) -> anyhow::Result<Hou
     Ok(Household { account, number: owner, friend, group })
 }
 
-/// A reminder to a group every five minutes, from the next one that is whole.
+/// A reminder to a group every five minutes, from the next full five minutes on.
 fn street(account: &str, group: &str, now: DateTime<Utc>) -> Value {
     let start = now.duration_trunc(TimeDelta::minutes(5)).unwrap_or(now) + TimeDelta::minutes(5);
     json!({
@@ -147,7 +147,8 @@ fn street(account: &str, group: &str, now: DateTime<Utc>) -> Value {
 mod tests {
     use super::*;
 
-    /// R06: a reminder that begins in the past is refused, so that the town's begins at the next five minutes, whatever the day.
+    /// R06: the api refuses a reminder that begins in the past. So the town's reminder begins at the next full five
+    /// minutes, on any day.
     #[test]
     fn the_street_begins_ahead() {
         for now in ["2026-11-28T05:20:00Z", "2026-11-28T05:24:59.9Z", "2031-12-31T23:58:00Z"] {
@@ -158,7 +159,7 @@ mod tests {
         }
     }
 
-    /// The api refuses what is too long or too short for a number of its country.
+    /// The api refuses numbers that are too long or too short for their country.
     #[test]
     fn numbers_have_the_length_of_their_country() {
         for (draw, number) in [(0, 0), (u64::MAX, u16::MAX), (8_999, 9_999)] {

@@ -9,21 +9,21 @@ use sqlx::{ConnectOptions as _, PgPool};
 
 use crate::in_process::{InProcess, Part};
 
-/// The cluster. It is used as its [`Scene`] says.
+/// The cluster. Its [`Scene`] has the calls that tests make.
 pub struct Cluster {
     /// Its database.
     pub pool: PgPool,
     /// Its WhatsApp.
     pub simulator: Simulator,
-    /// The api, the scheduler, and what a test adds.
+    /// The api, the scheduler, and parts that a test adds.
     pub parts: Vec<Part>,
-    /// Between workers that are started from now on and the simulator, where a test cuts or silences the line.
+    /// The line between the simulator and workers that are started from now on, if a test needs to cut or silence it.
     pub line: Option<Proxy>,
     parted: kit::Cluster<InProcess>,
     scene: Scene,
 }
 
-/// The lines between one worker and its stores.
+/// The connections of one worker to its stores.
 pub struct Lines {
     /// To Postgres.
     pub postgres: Proxy,
@@ -39,18 +39,18 @@ impl Deref for Cluster {
     }
 }
 
-/// Where the rows of this pool are, and an empty Redis.
+/// The settings for the database of this pool and for a Redis prefix of its own.
 fn stores(pool: &PgPool) -> [(&'static str, String); 2] {
     [("DATABASE_URL", pool.connect_options().to_url_lossy().to_string()), ("REDIS_PREFIX", redis_prefix())]
 }
 
 impl Cluster {
-    /// One api, one scheduler and `workers` workers, a tenant and its key.
+    /// Starts one api, one scheduler and `workers` workers, and creates a tenant and its key.
     pub async fn start(pool: PgPool, workers: usize) -> (Self, Vec<Part>) {
         Self::start_with(pool, workers, &[]).await
     }
 
-    /// As [`Cluster::start`], on a Redis of the test's own.
+    /// As [`Cluster::start`], on the Redis at this URL.
     pub async fn start_on(pool: PgPool, workers: usize, redis_url: String) -> (Self, Vec<Part>) {
         Self::start_with(pool, workers, &[("REDIS_URL", &redis_url)]).await
     }
@@ -79,7 +79,7 @@ impl Cluster {
         (cluster, started)
     }
 
-    /// As [`Cluster::start`], with one worker behind a [`Proxy`].
+    /// As [`Cluster::start`], with one worker that reaches the simulator through a [`Proxy`].
     pub async fn start_on_a_line(pool: PgPool) -> (Self, Vec<Part>) {
         let (mut cluster, _) = Self::start(pool, 0).await;
         let url = cluster.simulator.ws_url();
@@ -96,14 +96,14 @@ impl Cluster {
         self.parts.extend([api, scheduler]);
     }
 
-    /// Waits while the api says that it starts.
+    /// Waits until the api answers `/health` with success.
     async fn answers(&self) {
         let health = self.gateway.request(reqwest::Method::GET, "/health").build().unwrap().url().to_string();
         until("the api", async || reqwest::get(&health).await.is_ok_and(|a| a.status().is_success()).then_some(()))
             .await;
     }
 
-    /// Whoever may make tenants.
+    /// Creates an admin key and returns a client with it.
     async fn admin(&self) -> Gateway {
         let (key, by) = (api::auth::generate(None), store::audit::Operator::System("test"));
         let (store, digest) = (store::Store::from(self.pool.clone()), api::auth::digest(&key));
@@ -111,29 +111,29 @@ impl Cluster {
         Gateway::new(&format!("http://{}", self.parts[0].listen), Some(&key))
     }
 
-    /// From now on parts are told this.
+    /// Changes a setting for parts that are started from now on.
     pub fn set(&mut self, name: &str, value: &str) {
         self.parted.settings.set(name, value);
     }
 
-    /// What parts are told.
+    /// The value of a setting.
     pub fn setting(&self, name: &str) -> &str {
         self.parted.settings.get(name).unwrap()
     }
 
-    /// One more scheduler.
+    /// Starts one more scheduler.
     #[must_use]
     pub fn scheduler(&self) -> Part {
         self.parted.start(Program::Scheduler, "scheduler", &[]).unwrap()
     }
 
-    /// One more worker.
+    /// Starts one more worker.
     #[must_use]
     pub fn worker(&self) -> Part {
         self.worker_with(&[])
     }
 
-    /// One more worker, which is told more.
+    /// Starts one more worker, with more settings.
     #[must_use]
     pub fn worker_with(&self, more: &[(&str, &str)]) -> Part {
         let whatsapp = [("WHATSAPP_URL", self.whatsapp_url())];
@@ -141,7 +141,7 @@ impl Cluster {
         self.parted.start(Program::Worker, "worker", &[&whatsapp, more].concat()).unwrap()
     }
 
-    /// One more worker, whose lines to its stores the test can cut.
+    /// Starts one more worker, whose connections to its stores the test can cut.
     pub async fn worker_behind_lines(&self) -> (Part, Lines) {
         let (postgres, database_url) = Proxy::before(self.setting("DATABASE_URL")).await.unwrap();
         let (redis, redis_url) = Proxy::before(self.setting("REDIS_URL")).await.unwrap();
@@ -149,7 +149,7 @@ impl Cluster {
         (part, Lines { postgres, redis })
     }
 
-    /// One more worker, as a process of this program and with logs in this folder.
+    /// Starts one more worker as a process that runs this program. Its logs are written to the folder `logs`.
     #[must_use]
     pub fn worker_process(&self, program: &str, logs: Option<&Path>, more: &[(&str, &str)]) -> Process {
         let how = Processes { logs: logs.map(Path::to_owned), ..Processes::of(Path::new("")) };
@@ -157,7 +157,7 @@ impl Cluster {
         Process::start(Program::Worker, program.into(), "worker", &settings, &how).unwrap()
     }
 
-    /// Where workers find WhatsApp.
+    /// The URL of WhatsApp for workers.
     fn whatsapp_url(&self) -> String {
         match &self.line {
             Some(line) => format!("ws://{}/ws/chat", line.address()),
@@ -165,8 +165,8 @@ impl Cluster {
         }
     }
 
-    /// Everything that is started from now on works with another database and an empty Redis, as after a restore; api and
-    /// scheduler are started at once. What ran must have ended.
+    /// Makes every part that is started from now on use another database and an empty Redis prefix, as after a restore.
+    /// Starts an api and a scheduler at once. The earlier parts must have ended.
     pub async fn move_to(&mut self, pool: PgPool) {
         stores(&pool).into_iter().for_each(|(name, value)| self.set(name, &value));
         self.pool = pool;
@@ -175,9 +175,9 @@ impl Cluster {
         self.answers().await;
     }
 
-    /// Stops everything. Every event that was told must be as the registry says.
+    /// Stops everything. Fails if an event in the database does not match the registry of events.
     pub async fn stop(self, workers: Vec<Part>) {
-        // a test may have taken its database away by now
+        // a test may have removed its database by now
         let wrong = kit::wrong_events(&self.pool).await.unwrap_or_default();
         assert_eq!(wrong, Vec::<String>::new());
         for part in workers.into_iter().chain(self.parts) {

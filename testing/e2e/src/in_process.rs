@@ -1,5 +1,5 @@
-//! Parts of a cluster that run in this process, each as its binary runs it, and on a runtime of its own, so that one can vanish as
-//! a killed process does.
+//! Parts of a cluster that run in this process, each as its binary runs it. Each part has a runtime of its own, so it
+//! can vanish like a killed process.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -15,12 +15,12 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// What is logged of parts whose lines are kept: everything that `RUST_LOG` can ask for.
+/// The log filter of a part whose log lines are kept: everything that `RUST_LOG` can ask for.
 pub const EVERYTHING: &str = "trace";
-/// Lines of parts that log, of all clusters of this process.
+/// The log lines of these parts, of all clusters in this process.
 pub static LINES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
-/// Writes lines where a test can read them.
+/// Writes log lines to [`LINES`].
 struct Book;
 
 impl std::io::Write for Book {
@@ -36,36 +36,36 @@ impl std::io::Write for Book {
 
 /// A part of the cluster.
 pub struct Part {
-    /// Where it serves tenants, if it does.
+    /// The address of its API, if it has one.
     pub listen: SocketAddr,
-    /// Where its health can be asked for.
+    /// The address of its health checks and metrics.
     pub ops: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
     runtime: Option<Runtime>,
-    /// The export of its traces.
+    /// Exports its traces until it is dropped.
     _traces: Option<Guard>,
 }
 
 impl Part {
-    /// What its ops port says at `/readyz`, `/livez` or `/metrics`.
+    /// Returns the answer of its ops port to `/readyz`, `/livez` or `/metrics`.
     pub async fn health(&self, path: &str) -> (StatusCode, String) {
         let answer = reqwest::get(format!("http://{}{path}", self.ops)).await.unwrap();
         (answer.status(), answer.text().await.unwrap())
     }
 
-    /// As SIGTERM does.
+    /// Stops it as SIGTERM does.
     pub async fn stop(mut self) {
         self.stop.cancel();
         tokio::time::timeout(DEADLINE, &mut self.task).await.expect("it stops in time").unwrap().unwrap();
     }
 
-    /// Waits until it ends by itself, and answers how.
+    /// Waits until it ends by itself, and returns its result.
     pub async fn end(mut self) -> anyhow::Result<()> {
         tokio::time::timeout(DEADLINE, &mut self.task).await.expect("it ends in time").unwrap()
     }
 
-    /// As SIGKILL does: no task of it runs any more, its sockets close without a word.
+    /// Ends it as SIGKILL does: none of its tasks runs any more, and its sockets close without a message.
     pub fn vanish(self) {
         drop(self);
     }
@@ -83,7 +83,7 @@ impl Drop for Part {
 #[derive(Debug, Clone, Copy)]
 pub struct InProcess;
 
-/// A free port, held.
+/// Binds a free port.
 fn listener() -> (std::net::TcpListener, SocketAddr) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -91,7 +91,7 @@ fn listener() -> (std::net::TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// The command line of a binary that is told these settings, as far as it knows them.
+/// The command line of a binary for those of the settings that its command has.
 fn args<C: CommandFactory>(command: &str, settings: &Settings) -> Vec<OsString> {
     let cli = C::command();
     let name = cli.get_name().to_owned();
@@ -155,7 +155,7 @@ struct Running {
 }
 
 impl Running {
-    /// Its traces are its own as well: each of its threads has a subscriber that knows the name of the part.
+    /// Runs a part. Its traces are separate too: each of its threads has a subscriber with the name of the part.
     fn new<F>(program: Program, telemetry: &Telemetry, run: F) -> Self
     where
         F: Future<Output = anyhow::Result<()>> + Send + 'static,

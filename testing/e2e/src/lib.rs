@@ -1,5 +1,5 @@
-//! A whole Switchboard in one process, for end-to-end tests: each part as its binary runs it, on a database, a Redis prefix, a
-//! simulator and ports of its own.
+//! A whole Switchboard in one process, for end-to-end tests. Each part runs as its binary runs it, with a database, a
+//! Redis prefix, a simulator and ports of its own.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,10 +1,11 @@
-//! A cluster: what its parts are told, and the ways in which a part can be started.
+//! A cluster: the settings of its parts, and the ways to start a part.
 
 use std::collections::BTreeMap;
 
-/// Seals credentials, where nobody brings keys of his own.
+/// The keys that seal credentials if a test has none of its own.
 pub const CREDENTIAL_KEYS: &str = "1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
-/// Any version will do for the simulator; asking WhatsApp for the current one would need the Internet.
+/// Any version works with the simulator. Without it, a worker would ask WhatsApp for the current one, which needs the
+/// Internet.
 pub const WHATSAPP_VERSION: &str = "2.3000.1023223821";
 
 /// A program of ours.
@@ -21,7 +22,7 @@ pub enum Program {
 }
 
 impl Program {
-    /// What its file is called.
+    /// The name of its file.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -33,7 +34,8 @@ impl Program {
     }
 }
 
-/// What parts are told: variables of `docs/configuration.md` and their values. What a part does not know it ignores.
+/// Settings of parts: variables of `docs/configuration.md` with their values. A part ignores variables that it does not
+/// have.
 #[derive(Debug, Clone, Default)]
 pub struct Settings(BTreeMap<String, String>);
 
@@ -48,7 +50,7 @@ impl Settings {
         ])
     }
 
-    /// These and more; the last word counts.
+    /// These settings and more. A later value replaces an earlier one.
     #[must_use]
     pub fn with(&self, more: &[(&str, &str)]) -> Self {
         let mut all = self.clone();
@@ -56,51 +58,51 @@ impl Settings {
         all
     }
 
-    /// Sets one.
+    /// Sets a value.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
         self.0.insert(name.to_owned(), value.into());
     }
 
-    /// The value of one.
+    /// The value of a variable.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// All of them.
+    /// All variables with their values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
-/// A way to start parts: as processes ([`Processes`](crate::Processes)), or in the process that asks (`e2e::InProcess`, since
-/// it needs the parts' crates, whose own tests need this one).
+/// A way to start parts: as processes ([`Processes`](crate::Processes)), or in the calling process (`e2e::InProcess`).
+/// The second one is in `e2e`, because it needs the parts' crates, whose own tests need this crate.
 pub trait Starter {
     /// A part that runs.
     type Part;
 
-    /// Starts a part under a name, which its log has, with these settings. What they say nothing of, such as its ports, is
+    /// Starts a part with these settings. `name` is the name of its log. Ports that the settings do not give are
     /// chosen.
     ///
     /// # Errors
-    /// When it can't be started.
+    /// If it can't be started.
     fn start(&self, program: Program, name: &str, settings: &Settings) -> anyhow::Result<Self::Part>;
 }
 
 /// A cluster: the settings that its parts share, and how they are started.
 #[derive(Debug, Clone)]
 pub struct Cluster<S> {
-    /// How parts are started.
+    /// Starts the parts.
     pub starter: S,
-    /// What each part is told.
+    /// The settings of every part.
     pub settings: Settings,
 }
 
 impl<S: Starter> Cluster<S> {
-    /// Starts a part, which is told more than the others.
+    /// Starts a part with settings in addition to the shared ones.
     ///
     /// # Errors
-    /// When it can't be started.
+    /// If it can't be started.
     pub fn start(&self, program: Program, name: &str, more: &[(&str, &str)]) -> anyhow::Result<S::Part> {
         self.starter.start(program, name, &self.settings.with(more))
     }

@@ -1,4 +1,4 @@
-//! The gateway's API, as tests call it: every answer is held against what the document promises.
+//! A client of the api for tests. It compares every answer with the OpenAPI document.
 
 use std::sync::OnceLock;
 
@@ -9,33 +9,33 @@ use serde_json::{Value, json};
 use crate::contract::{self, Contract};
 use crate::http::{Answer, Http};
 
-/// What the document promises of every answer. One for the whole test binary.
+/// The contract for every answer, shared by the whole test binary.
 static CONTRACT: OnceLock<Contract> = OnceLock::new();
 
-/// From now on every answer is held against this OpenAPI document.
+/// From now on every answer is compared with this OpenAPI document.
 pub fn promise(document: impl FnOnce() -> Value) {
     CONTRACT.get_or_init(|| Contract::of(document()));
 }
 
-/// Someone who calls the gateway, with or without a key. A call that nobody answers is a panic.
+/// A client of the api, with or without a key. A call without an answer panics.
 #[derive(Clone)]
 pub struct Gateway {
     http: Http,
-    /// Whose key it is, if it is a tenant's.
+    /// The tenant of the key, if it is a tenant's.
     pub tenant: Option<TenantId>,
 }
 
 impl Gateway {
-    /// The gateway at this address, `http://127.0.0.1:8080`, with or without a key.
+    /// A client for this address, for example `http://127.0.0.1:8080`, with or without a key.
     #[must_use]
     pub fn new(base: &str, key: Option<&str>) -> Self {
         Self { http: Http::new(base, key), tenant: None }
     }
 
-    /// Makes a tenant and a key; answers whoever has it. The key of this one manages tenants.
+    /// Creates a tenant and a key, and returns a client with that key. Needs an admin key.
     ///
     /// # Panics
-    /// When it is refused.
+    /// If it is refused.
     pub async fn tenant(&self, name: &str) -> Self {
         let tenant = self.post("/v1/tenants", json!({"name": name})).await.expect(201);
         let keys = format!("/v1/tenants/{}/keys", tenant.id());
@@ -50,7 +50,7 @@ impl Gateway {
         self.http.key()
     }
 
-    /// A request with the key, to be completed and given to [`Answer::of`].
+    /// A request with the key. The caller completes it and gives it to [`Answer::of`].
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, path)
     }
@@ -85,18 +85,18 @@ impl Gateway {
         Answer::of(self.request(Method::DELETE, path)).await
     }
 
-    /// Adds an account; answers its id.
+    /// Adds an account and returns its id.
     pub async fn account(&self, label: &str) -> String {
         self.post("/v1/accounts", json!({"label": label})).await.expect(201).id()
     }
 }
 
-/// What tests ask of an answer.
+/// What tests read from an answer.
 impl Answer {
-    /// Sends a request. What comes back is held against the OpenAPI document (R77), if [`promise`] was told one.
+    /// Sends a request. Compares the answer with the OpenAPI document (R77) if [`promise`] was called.
     ///
     /// # Panics
-    /// When nobody answers, or the answer is not as the document says.
+    /// If there is no answer, or the document does not describe it.
     pub async fn of(request: RequestBuilder) -> Self {
         let answer = Self::take(request).await.unwrap_or_else(|error| panic!("{error:#}"));
         if let Some(contract) = CONTRACT.get() {
@@ -115,10 +115,10 @@ impl Answer {
         answer
     }
 
-    /// It has this status; a refusal is a problem document that says so, too.
+    /// Checks the status. An answer from 400 on must be a problem document with the same status.
     ///
     /// # Panics
-    /// When it has another one, with the body.
+    /// If the status differs. The message has the body.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}: {}", self.asked, self.text());
@@ -129,20 +129,20 @@ impl Answer {
         self
     }
 
-    /// The JSON that came.
+    /// The body as JSON.
     ///
     /// # Panics
-    /// When something else came.
+    /// If it is no JSON.
     #[track_caller]
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.bytes).unwrap_or_else(|error| panic!("{}: {error}: {}", self.asked, self.text()))
     }
 
-    /// The id of what was made or read.
+    /// The id of the object that was created or read.
     ///
     /// # Panics
-    /// When it has none.
+    /// If it has none.
     #[track_caller]
     #[must_use]
     pub fn id(&self) -> String {
@@ -150,7 +150,7 @@ impl Answer {
         id.unwrap_or_else(|| panic!("{}: no id: {}", self.asked, self.text()))
     }
 
-    /// The fields that a problem names.
+    /// The fields that a problem document names.
     #[must_use]
     pub fn fields(&self) -> Vec<String> {
         let body = self.json();

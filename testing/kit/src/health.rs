@@ -1,25 +1,25 @@
-//! What a process says of itself on its ops port.
+//! The ops port of a process.
 
 use std::net::SocketAddr;
 
 use crate::http::Http;
 use crate::wait::{DEADLINE, reach};
 
-/// Status and text of a `GET` at an ops port.
+/// Returns status and text of a `GET` at an ops port.
 ///
 /// # Panics
-/// When nobody answers.
+/// If there is no answer.
 pub async fn health(ops: SocketAddr, path: &str) -> (u16, String) {
     let answer = Http::new(&format!("http://{ops}"), None).ask(reqwest::Method::GET, path, None).await;
     let answer = answer.unwrap_or_else(|error| panic!("{error:#}"));
     (answer.status.as_u16(), answer.text())
 }
 
-/// Waits until the readiness of a process that lives all the while has this status and says these words; answers all that it
-/// says.
+/// Waits until `/readyz` has this status and contains these words, and returns its text. `/livez` must succeed all the
+/// time.
 ///
 /// # Panics
-/// When it does not live, or does not come to that.
+/// If `/livez` fails, or `/readyz` does not get there in time.
 pub async fn reads(ops: SocketAddr, status: u16, words: &str) -> String {
     let asked = || async {
         assert_eq!(health(ops, "/livez").await, (200, "ok\n".to_owned()));

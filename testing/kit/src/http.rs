@@ -1,4 +1,4 @@
-//! A JSON client whose errors say what was asked, what was expected and what came.
+//! A JSON client whose errors contain the request, what was expected and what was received.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use serde_json::Value;
 /// How long a server may take to answer.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Answers the address of the server that is asked next.
+/// Returns the address of the server for the next request.
 type Next = Arc<dyn Fn() -> String + Send + Sync>;
 
-/// A server, and the key to it if it wants one.
+/// A client with a key, if the server needs one.
 #[derive(Clone)]
 pub struct Http {
     client: Client,
@@ -23,10 +23,10 @@ pub struct Http {
     key: Option<Arc<str>>,
 }
 
-/// What came back.
+/// An answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// What was asked, `GET /v1/accounts`.
+    /// The request, for example `GET /v1/accounts`.
     pub asked: String,
     /// The status.
     pub status: StatusCode,
@@ -36,12 +36,12 @@ pub struct Answer {
     pub bytes: Vec<u8>,
 }
 
-/// An answer that says no.
+/// A refusal: an answer with a status other than 2xx.
 #[derive(Debug)]
 pub struct Refused {
     /// The HTTP status.
     pub status: u16,
-    /// What was asked, and the answer's body.
+    /// The request, and the answer's body.
     pub words: String,
 }
 
@@ -54,17 +54,17 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 impl Http {
-    /// A server at this address, `http://127.0.0.1:8080`, with or without a key.
+    /// A client for this address, for example `http://127.0.0.1:8080`, with or without a key.
     #[must_use]
     pub fn new(base: &str, key: Option<&str>) -> Self {
         let base = base.to_owned();
         Self::over(move || base.clone(), key)
     }
 
-    /// Servers that stand for each other: `next` answers the address of the one that is asked next.
+    /// A client for several equal servers. `next` returns the address for each request.
     ///
     /// # Panics
-    /// When the client can't be made.
+    /// If the client can't be made.
     #[must_use]
     #[expect(clippy::expect_used, reason = "nothing of it depends on the machine")]
     pub fn over(next: impl Fn() -> String + Send + Sync + 'static, key: Option<&str>) -> Self {
@@ -72,7 +72,7 @@ impl Http {
         Self { client, next: Arc::new(next), key: key.map(Arc::from) }
     }
 
-    /// The same with another key.
+    /// The same client with another key.
     #[must_use]
     pub fn with_key(&self, key: &str) -> Self {
         Self { key: Some(Arc::from(key)), ..self.clone() }
@@ -84,7 +84,7 @@ impl Http {
         self.key.as_deref()
     }
 
-    /// A request with the key, to be completed and sent.
+    /// A request with the key. The caller completes and sends it.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.client.request(method, format!("{}{path}", (self.next)()));
         match &self.key {
@@ -93,19 +93,19 @@ impl Http {
         }
     }
 
-    /// Asks for something; answers whatever comes, also a refusal.
+    /// Sends a request and returns any answer, even a refusal.
     ///
     /// # Errors
-    /// When nobody answers within a minute.
+    /// If there is no answer within a minute.
     pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Answer> {
         let request = self.request(method, path).timeout(LIMIT);
         Answer::take(if let Some(body) = body { request.json(body) } else { request }).await
     }
 
-    /// A call that must succeed; answers the JSON that came, null where nothing did.
+    /// Makes a call that must succeed. Returns the JSON of the answer, or null if the body is empty.
     ///
     /// # Errors
-    /// [`Refused`] when it is refused; else when nobody answers, or something other than JSON came.
+    /// [`Refused`] if it is refused; otherwise if there is no answer, or the body is no JSON.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
         self.ask(method, path, body).await?.success()?.value()
     }
@@ -134,7 +134,7 @@ impl Http {
         self.call(Method::DELETE, path, None).await
     }
 
-    /// A text that may not be there yet.
+    /// Returns a text, or `None` if it does not exist yet.
     ///
     /// # Errors
     /// As [`Http::call`]; 404 is no error.
@@ -143,10 +143,10 @@ impl Http {
         Ok(if answer.status == StatusCode::NOT_FOUND { None } else { Some(answer.success()?.text()) })
     }
 
-    /// Whether a `GET` answers 2xx; an error in words else, also while nobody listens.
+    /// Checks that a `GET` is answered with 2xx.
     ///
     /// # Errors
-    /// What came instead.
+    /// The status and text of another answer, or that there was none.
     pub async fn is_ok(&self, path: &str) -> Result<(), String> {
         match self.ask(Method::GET, path, None).await {
             Ok(answer) if answer.status.is_success() => Ok(()),
@@ -157,10 +157,10 @@ impl Http {
 }
 
 impl Answer {
-    /// Sends a request, and takes the whole answer.
+    /// Sends a request and reads the whole answer.
     ///
     /// # Errors
-    /// When nobody answers.
+    /// If there is no answer.
     pub async fn take(request: RequestBuilder) -> anyhow::Result<Self> {
         let (client, request) = request.build_split();
         let request = request?;
@@ -171,10 +171,10 @@ impl Answer {
         Ok(Self { asked, status, headers, bytes: response.bytes().await?.to_vec() })
     }
 
-    /// Itself, if it says yes.
+    /// Returns the answer if its status is 2xx.
     ///
     /// # Errors
-    /// [`Refused`] if it does not.
+    /// [`Refused`] otherwise.
     pub fn success(self) -> Result<Self, Refused> {
         if self.status.is_success() {
             return Ok(self);
@@ -182,10 +182,10 @@ impl Answer {
         Err(Refused { status: self.status.as_u16(), words: format!("{}: {}", self.asked, self.text()) })
     }
 
-    /// The JSON that came, null where nothing did.
+    /// The body as JSON; null if it is empty.
     ///
     /// # Errors
-    /// When something else came.
+    /// If it is no JSON.
     pub fn value(&self) -> anyhow::Result<Value> {
         if self.bytes.trim_ascii().is_empty() {
             return Ok(Value::Null);
@@ -200,17 +200,17 @@ impl Answer {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
 
-    /// A header's value, empty where there is none.
+    /// The value of a header; empty if it is missing.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
-/// A text field that must be there.
+/// A required text field.
 ///
 /// # Errors
-/// When it is not.
+/// If it is missing, or no text.
 pub fn field(value: &Value, name: &str) -> anyhow::Result<String> {
     let Some(text) = value[name].as_str() else { bail!("expected a text field {name:?}, got: {value}") };
     Ok(text.to_owned())

@@ -1,5 +1,5 @@
-//! What tests of several crates share. Without the feature `stores` it is a client of the gateway and of its processes, which
-//! knows none of our crates.
+//! What tests of several crates share. Without the feature `stores` it contains only clients of the gateway and of its
+//! processes, and depends on none of our crates.
 
 mod cluster;
 mod health;

@@ -1,4 +1,4 @@
-//! The phones of the simulated WhatsApp, and what its server saw, through its admin API.
+//! The phones of the simulated WhatsApp, and what its server recorded, through its admin API.
 
 use anyhow::Context as _;
 use reqwest::Method;
@@ -6,18 +6,18 @@ use serde_json::{Value, json};
 
 use crate::http::{Answer, Http, field};
 
-/// The phones.
+/// A client for the phones.
 #[derive(Clone)]
 pub struct Phones(Http);
 
 impl Phones {
-    /// The phones of the simulator whose admin API stands at this address, `http://127.0.0.1:7700/admin`.
+    /// A client for the simulator with this admin API, for example `http://127.0.0.1:7700/admin`.
     #[must_use]
     pub fn new(admin: &str) -> Self {
         Self(Http::new(admin, None))
     }
 
-    /// A call that must succeed.
+    /// Makes a call that must succeed.
     ///
     /// # Errors
     /// As [`Http::call`].
@@ -25,7 +25,7 @@ impl Phones {
         self.0.call(method, path, body.as_ref()).await
     }
 
-    /// Makes a phone with this number and name.
+    /// Creates a phone with this number and name.
     ///
     /// # Errors
     /// As [`Http::call`].
@@ -33,7 +33,7 @@ impl Phones {
         self.0.post("/phones", json!({"number": number, "name": name})).await.map(drop)
     }
 
-    /// What a phone looks like now: its linked devices and open sockets.
+    /// The current state of a phone: its linked devices and open sockets.
     ///
     /// # Errors
     /// As [`Http::call`].
@@ -41,7 +41,7 @@ impl Phones {
         self.0.get(&format!("/phones/{number}")).await
     }
 
-    /// Makes a group; answers its address.
+    /// Creates a group and returns its address.
     ///
     /// # Errors
     /// As [`Http::call`].
@@ -50,10 +50,10 @@ impl Phones {
         field(&self.0.post("/groups", group).await?, "jid")
     }
 
-    /// A phone scans a code; answers what came of it.
+    /// Lets a phone scan a code, and returns the simulator's answer.
     ///
     /// # Errors
-    /// When nobody answers.
+    /// If there is no answer.
     pub async fn scan(&self, number: &str, code: &str) -> anyhow::Result<Answer> {
         let path = format!("/mock-phone/scan-qr?phone={number}");
         Answer::take(self.0.request(Method::POST, &path).body(code.to_owned())).await
@@ -68,7 +68,7 @@ impl Phones {
         Ok(shown.as_array().context("an inbox is a list")?.clone())
     }
 
-    /// Switches a fault on; answers how many sockets it hit at once.
+    /// Switches a fault on, and returns how many sockets it affected at once.
     ///
     /// # Errors
     /// As [`Http::call`].

@@ -15,19 +15,20 @@ use crate::http::Http;
 use crate::port::free_port;
 use crate::wait::reach;
 
-/// Every process answers its readiness check within this time.
+/// How long a process may take to become ready.
 const READY: Duration = Duration::from_secs(60);
-/// One try of it; a process that is frozen or cut off answers none.
+/// The limit of one try. A process that is frozen or cut off does not answer.
 const TRY: Duration = Duration::from_secs(2);
 
 /// Starts parts as processes.
 #[derive(Debug, Clone)]
 pub struct Processes {
-    /// The folder of the programs.
+    /// The folder of the binaries.
     pub bin: PathBuf,
-    /// The folder of their logs; without one nothing is kept.
+    /// The folder of their logs. Without one no logs are kept.
     pub logs: Option<PathBuf>,
-    /// They go on when their [`Process`] is dropped, and are no business of the terminal. Else they are killed then.
+    /// Whether the processes go on after their [`Process`] is dropped, in a process group of their own. Otherwise they
+    /// are killed then.
     pub outlive: bool,
 }
 
@@ -36,19 +37,19 @@ pub struct Processes {
 pub struct Process {
     /// Its name.
     pub name: String,
-    /// The program's file.
+    /// The path of its binary.
     pub path: PathBuf,
-    /// Where it serves its users: tenants, or phones.
+    /// The address for its users: tenants, or phones.
     pub listen: SocketAddr,
-    /// Where it serves health and metrics.
+    /// The address of its health checks and metrics.
     pub ops: SocketAddr,
-    /// Which program it runs.
+    /// The program that it runs.
     pub program: Program,
     child: Child,
 }
 
 impl Processes {
-    /// Those of this folder.
+    /// Processes from the binaries of this folder.
     #[must_use]
     pub fn of(bin: &Path) -> Self {
         Self { bin: bin.to_owned(), logs: None, outlive: false }
@@ -56,10 +57,10 @@ impl Processes {
 }
 
 impl Cluster<Processes> {
-    /// Runs a command of the api's program to its end; answers what it printed.
+    /// Runs a command of the api's binary to its end, and returns what it printed.
     ///
     /// # Errors
-    /// When it fails, with what it said.
+    /// If it fails. The error has what the command wrote to stderr.
     pub async fn command(&self, args: &[&str]) -> anyhow::Result<String> {
         let path = self.starter.bin.join(Program::Api.name());
         let mut command = Command::new(&path);
@@ -81,10 +82,10 @@ impl Starter for Processes {
 }
 
 impl Process {
-    /// Starts a part from this file, whatever its name.
+    /// Starts a part from this binary, which may have any name.
     ///
     /// # Errors
-    /// When that can't be done.
+    /// If it can't be started.
     pub fn start(
         program: Program,
         path: PathBuf,
@@ -108,7 +109,7 @@ impl Process {
         let mut command = Command::new(&path);
         command.envs(settings.iter()).stdin(Stdio::null()).kill_on_drop(!how.outlive);
         if how.outlive {
-            command.process_group(0); // Ctrl-C at a terminal reaches only whoever started it
+            command.process_group(0); // so that Ctrl-C in a terminal does not reach it
         }
         match &how.logs {
             Some(logs) => {
@@ -125,48 +126,48 @@ impl Process {
         Ok(Self { name: name.to_owned(), path, listen: listens[0], ops: listens[1], program, child })
     }
 
-    /// Where it serves its users.
+    /// The URL for its users.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.listen)
     }
 
-    /// Where it serves health and metrics.
+    /// The URL of its health checks and metrics.
     #[must_use]
     pub fn ops_url(&self) -> String {
         format!("http://{}", self.ops)
     }
 
-    /// Its id, while it runs.
+    /// Its process id while it runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// Waits until it says that it is ready.
+    /// Waits until it reports that it is ready.
     ///
     /// # Errors
-    /// When it is not within a minute.
+    /// If it is not ready within a minute.
     pub async fn ready(&self) -> anyhow::Result<()> {
         is_ready(&self.name, self.program, self.ops).await
     }
 
-    /// Sends a signal; a process that has ended meanwhile is no failure.
+    /// Sends a signal. Does nothing if the process has ended.
     pub fn signal(&self, signal: Signal) {
         if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
             let _ = kill_process(pid, signal);
         }
     }
 
-    /// How it has ended, if it has.
+    /// Its exit status, if it has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Waits for its end; answers how it ended, if it did within `limit`.
+    /// Waits for its end. Returns its exit status, or `None` if it did not end within `limit`.
     ///
     /// # Errors
-    /// When nothing can be known of it.
+    /// If the status can't be read.
     pub async fn end(&mut self, limit: Duration) -> anyhow::Result<Option<ExitStatus>> {
         Ok(tokio::time::timeout(limit, self.child.wait()).await.ok().transpose()?)
     }
@@ -174,29 +175,30 @@ impl Process {
     /// Kills it, and waits until it is gone.
     ///
     /// # Errors
-    /// When that can't be done.
+    /// If that can't be done.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)
     }
 
-    /// Asks it to stop, and waits for its end; answers how it ended. `None`: not within `limit`, so that it was killed.
+    /// Asks it to stop, and waits for its end. Returns its exit status, or `None` if it did not end within `limit` and
+    /// was killed.
     ///
     /// # Errors
-    /// When nothing can be known of it.
+    /// If the status can't be read.
     pub async fn stop(&mut self, limit: Duration) -> anyhow::Result<Option<ExitStatus>> {
         self.signal(Signal::TERM);
         let ended = self.end(limit).await?;
         if ended.is_none() {
-            let _ = self.child.kill().await; // whether it is killed or ended just now is the same
+            let _ = self.child.kill().await; // fails only if the process has just ended
         }
         Ok(ended)
     }
 }
 
-/// Waits until a part says that it is ready, at the address of its health.
+/// Waits until a part reports that it is ready, at its health address.
 ///
 /// # Errors
-/// When it is not within a minute.
+/// If it is not ready within a minute.
 pub async fn is_ready(name: &str, program: Program, ops: SocketAddr) -> anyhow::Result<()> {
     let path = if program == Program::Simulator { "/admin/health" } else { "/readyz" };
     let http = Http::new(&format!("http://{ops}"), None);

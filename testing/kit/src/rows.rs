@@ -1,4 +1,4 @@
-//! Rows that tests start from: each with what the schema asks for, and what a test says of it.
+//! Rows that tests start from. Each has what the schema demands, and what the test says.
 #![allow(clippy::unwrap_used, reason = "test support: a failure is a panic")]
 
 use domain::id::{AccountId, MessageId, ReminderId, TenantId, WorkerId};
@@ -12,7 +12,7 @@ pub async fn tenant(db: &PgPool) -> TenantId {
     tenant
 }
 
-/// A worker whose heartbeat is so many seconds old.
+/// A worker whose heartbeat is `silent_s` seconds old.
 pub async fn worker(db: &PgPool, silent_s: f64, capacity: i32) -> WorkerId {
     let worker = WorkerId::new();
     let row = "INSERT INTO workers (id, name, version, capacity, last_seen)
@@ -21,7 +21,7 @@ pub async fn worker(db: &PgPool, silent_s: f64, capacity: i32) -> WorkerId {
     worker
 }
 
-/// An unpaired account of a new tenant, under its first claim.
+/// An unpaired account of a new tenant, claimed once.
 pub async fn claimed(db: &PgPool) -> Fence {
     let (_, account) = Account { epoch: 1, ..Account::of("unpaired") }.of_new_tenant(db).await;
     Fence { account, epoch: 1 }
@@ -30,33 +30,34 @@ pub async fn claimed(db: &PgPool) -> Fence {
 /// An account, with its lease.
 #[derive(Debug, Clone, Copy)]
 pub struct Account<'a> {
-    /// What its tenant calls it.
+    /// The label.
     pub label: &'a str,
     /// Its status.
     pub status: &'a str,
-    /// What it should be.
+    /// The wanted state.
     pub wanted: &'a str,
-    /// The number of its phone. A linked one without has one of its own, the first 49170000001.
+    /// The number of its phone. If it is `None`, a connected, disconnected or banned account gets the next number from
+    /// 49170000001.
     pub number: Option<&'a str>,
     /// WhatsApp's address of the device.
     pub jid: Option<&'a str>,
-    /// Who has the lease.
+    /// The owner of its lease.
     pub owner: Option<WorkerId>,
-    /// How often it was claimed.
+    /// The epoch of its lease: how often it was claimed.
     pub epoch: i64,
-    /// Seconds since it changed last.
+    /// Seconds since its last change.
     pub age_s: f64,
 }
 
 impl<'a> Account<'a> {
-    /// One of this status, which should be online unless it is unpaired.
+    /// An account with this status, wanted `online` unless it is `unpaired`.
     #[must_use]
     pub fn of(status: &'a str) -> Self {
         let wanted = if status == "unpaired" { "offline" } else { "online" };
         Self { label: "Front desk", status, wanted, number: None, jid: None, owner: None, epoch: 0, age_s: 0.0 }
     }
 
-    /// Writes it.
+    /// Writes the row and its lease, and returns the id.
     pub async fn insert(self, db: &PgPool, tenant: TenantId) -> AccountId {
         let account = AccountId::new();
         let row = "WITH a AS (
@@ -76,7 +77,7 @@ impl<'a> Account<'a> {
         account
     }
 
-    /// Writes it and a tenant, whose it is.
+    /// Writes it with a new tenant.
     pub async fn of_new_tenant(self, db: &PgPool) -> (TenantId, AccountId) {
         let tenant = tenant(db).await;
         (tenant, self.insert(db, tenant).await)
@@ -86,14 +87,14 @@ impl<'a> Account<'a> {
 /// A queued message of an account.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
-    /// Where it goes to.
+    /// The chat that it is sent to.
     pub chat: &'a str,
     /// Seconds since it was accepted.
     pub age_s: f64,
 }
 
 impl Message<'_> {
-    /// Writes it.
+    /// Writes the row and returns the id.
     pub async fn insert(self, db: &PgPool, account: AccountId) -> MessageId {
         let message = MessageId::new();
         let row = "INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id, created_at)
@@ -105,16 +106,16 @@ impl Message<'_> {
     }
 }
 
-/// A reminder on the clocks of UTC.
+/// A reminder in UTC.
 #[derive(Debug, Clone)]
 pub struct Reminder<'a> {
-    /// How it recurs; none: it fires once.
+    /// Its recurrence; `None` if it fires once.
     pub rrule: Option<&'a str>,
-    /// Seconds until it is due; below zero: it is late.
+    /// Seconds until it is due; negative if it is overdue.
     pub due_s: f64,
-    /// It is due at a whole second, as what the api plans.
+    /// Whether it is due at a whole second, like a reminder that the api creates.
     pub whole: bool,
-    /// The hour at which its delivery window closes.
+    /// The hour at which its delivery window ends.
     pub window_end: Option<i16>,
     /// Its texts.
     pub texts: &'a [&'a str],
@@ -123,7 +124,7 @@ pub struct Reminder<'a> {
 }
 
 impl Reminder<'_> {
-    /// Writes it.
+    /// Writes the rows and returns the id.
     pub async fn insert(self, db: &PgPool, account: AccountId) -> ReminderId {
         let reminder = ReminderId::new();
         let rows = "WITH a AS (SELECT id, tenant_id FROM accounts WHERE id = $2),

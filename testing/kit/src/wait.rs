@@ -1,27 +1,27 @@
-//! Waiting for what nobody tells: asking again until there is an answer, for so long at most.
+//! Waiting by polling, with a deadline.
 
 use std::fmt::{Debug, Display};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-/// Long enough for a loaded machine; nothing waits so long when all is well.
+/// Long enough for a loaded machine. No wait takes that long unless something is wrong.
 pub const DEADLINE: Duration = Duration::from_secs(40);
-/// Between two questions.
+/// The pause between two polls.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Asks again until there is an answer.
+/// Calls `ask` until it returns something.
 ///
 /// # Panics
-/// When there is none within [`DEADLINE`]; `what` is named then.
+/// If it returns nothing within [`DEADLINE`]. The message names `what`.
 pub async fn until<T>(what: impl Debug, ask: impl AsyncFnMut() -> Option<T>) -> T {
     until_within(DEADLINE, what, ask).await
 }
 
-/// As [`until`], with a bound of one's own.
+/// As [`until`], with another limit.
 ///
 /// # Panics
-/// When there is no answer within `limit`.
+/// If it returns nothing within `limit`.
 pub async fn until_within<T>(limit: Duration, what: impl Debug, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
@@ -33,10 +33,11 @@ pub async fn until_within<T>(limit: Duration, what: impl Debug, mut ask: impl As
     }
 }
 
-/// As [`until_within`], for programs. `ask` says what it got, or what it saw instead, which the error repeats.
+/// As [`until_within`], for programs. `ask` returns what it found, or what it saw instead, which the error then
+/// repeats.
 ///
 /// # Errors
-/// When there is no answer within `limit`, and when asking itself fails.
+/// If nothing is found within `limit`, or `ask` itself fails.
 pub async fn reach<T, F>(wanted: impl Display, limit: Duration, mut ask: impl FnMut() -> F) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<Result<T, String>>>,

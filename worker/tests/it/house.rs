@@ -1,4 +1,4 @@
-//! A worker without its jobs: rows and leases are real, links are driven by the test.
+//! A worker without its jobs. Rows and leases are real, and the test drives the links.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,10 +22,10 @@ use worker::link::{Connector, Link, LinkError, LinkEvent, LinkEvents, OpenSpec};
 use worker::session::actor::{Actor, Orders};
 use worker::session::machine::state::End;
 
-/// Longest that anything here may take.
+/// The longest time for anything here.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Links that the test drives, and the way by which they speak: a link that was given up may speak still.
+/// Links that the test drives, and their channels of events. A link that was given up may still send events.
 #[derive(Default)]
 pub(crate) struct Switch {
     pub(crate) links: Arc<FakeConnector>,
@@ -77,7 +77,7 @@ impl House {
         Self { pool, switch, context }
     }
 
-    /// An account that was linked before and should be online; nobody owns it.
+    /// An account that was linked before and should be online, without an owner.
     pub(crate) async fn account(&self, number: u64) -> AccountId {
         let (number, jid) = (number.to_string(), format!("{number}:1@s.whatsapp.net"));
         let linked =
@@ -102,14 +102,14 @@ impl House {
         sqlx::query_scalar(row).bind(message.0).fetch_one(&self.pool).await.unwrap()
     }
 
-    /// Starts a session alone, as under a claim of epoch 1.
+    /// Starts a single session, under a claim of epoch 1.
     pub(crate) fn session(&self, account: AccountId) -> (Orders, tokio::task::JoinHandle<End>) {
         let orders = Orders::default();
         let actor = Actor::new(Arc::clone(&self.context), Fence { account, epoch: 1 }, orders.clone());
         (orders, tokio::spawn(actor.run()))
     }
 
-    /// A session with one message on its way.
+    /// A session with one unanswered message.
     pub(crate) async fn on_its_way(&self) -> OnItsWay {
         let account = self.account(15_550_001).await;
         let message = self.message(account, 15_559_999).await;
@@ -119,7 +119,7 @@ impl House {
         OnItsWay { account, message, orders, session, link }
     }
 
-    /// The link with this running number, logged in.
+    /// Returns the link with this number after logging it in.
     pub(crate) async fn online(&self, nth: usize) -> Arc<FakeLink> {
         let link = until("a link", async || self.switch.links.links().get(nth).cloned()).await;
         link.emit(LinkEvent::Connected {
@@ -132,7 +132,7 @@ impl House {
     }
 }
 
-/// A session that is online, with one message handed over and not answered.
+/// A session that is online, with one message that was handed over and not answered.
 pub(crate) struct OnItsWay {
     pub(crate) account: AccountId,
     pub(crate) message: MessageId,

@@ -1,4 +1,4 @@
-//! The keys that seal credentials: the start check, rotation and the list, also as the real process.
+//! The keys that seal credentials: the check at the start, rotation and the list, partly with the real process.
 
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ async fn account(pool: &PgPool, key: (&str, u8), records: usize) -> AccountId {
     account
 }
 
-/// All that a worker could have touched, as one text.
+/// Everything that a worker could have changed, as one text.
 async fn everything(pool: &PgPool) -> String {
     let sql = "SELECT (SELECT string_agg(c::text, ';' ORDER BY c::text) FROM credentials c) || '|'
                    || (SELECT string_agg(a::text, ';' ORDER BY a::text) FROM accounts a) || '|'
@@ -86,7 +86,7 @@ async fn rotation_is_resumed_and_ends(pool: PgPool) {
     assert!(first.stopped && !first.complete());
     assert_eq!((first.done, first.left), (10, 17));
     assert!(first.to_string().ends_with("stopped; run it again to go on"), "{first}");
-    // and taken up again
+    // and continued
     let mut told = Vec::new();
     let stop = CancellationToken::new();
     let second = rotate(store.for_all_tenants(), &keys, 10, &stop, |progress| told.push(progress.done)).await.unwrap();
@@ -99,7 +99,7 @@ async fn rotation_is_resumed_and_ends(pool: PgPool) {
             "15 records sealed anew under key `b`, 2 left\n2 records do not open (key missing, or damaged):\n  account {lost}, kind 2: 2"
         )
     );
-    // and with the key that was missing
+    // and with the missing key
     let all = sealer(&[("b", 2), ("a", 1), ("lost", 9)]);
     let third = rotate(store.for_all_tenants(), &all, 10, &stop, |_| ()).await.unwrap();
     assert_eq!((third.done, third.complete()), (2, true));
@@ -108,7 +108,7 @@ async fn rotation_is_resumed_and_ends(pool: PgPool) {
     check(store.for_all_tenants(), &sealer(&[("b", 2)])).await.unwrap();
 }
 
-/// The real process.
+/// Runs the real process.
 async fn process(pool: &PgPool, keys: &str, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard-worker"));
     command
@@ -123,8 +123,8 @@ async fn process(pool: &PgPool, keys: &str, args: &[&str]) -> Output {
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
-/// R04: a worker that was not given a key that is in use exits with 78 and says which, before it registers or touches
-/// anything; so does one that was given another key under the same id.
+/// R04: a worker without a key that is in use exits with 78 and names the key, before it registers or changes anything.
+/// A worker with another key under the same id does the same.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_worker_with_wrong_keys_does_not_start(pool: PgPool) {
     account(&pool, ("a", 1), 2).await;
@@ -139,7 +139,7 @@ async fn a_worker_with_wrong_keys_does_not_start(pool: PgPool) {
     assert_eq!(everything(&pool).await, before);
 }
 
-/// The commands, their words and how they end.
+/// The commands, their output and their exit codes.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_commands_on_keys(pool: PgPool) {
     account(&pool, ("a", 1), 3).await;

@@ -1,4 +1,4 @@
-//! The end of the real process: the first SIGTERM is an order to end in order, the second one to end at once.
+//! The end of the real process: the first SIGTERM asks for an ordered stop, the second one for an immediate stop.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use kit::{Line, Process, Processes, Program, Proxy, Settings, Signal, redis_prefix, redis_url, until};
 use sqlx::{ConnectOptions as _, PgPool};
 
-/// A worker process that reaches Postgres through a line of its own; it has registered.
+/// A worker process that reaches Postgres through a proxy and has registered.
 async fn process(pool: &PgPool) -> (Process, Proxy) {
     let (line, url) = Proxy::before(pool.connect_options().to_url_lossy().as_str()).await.unwrap();
     let settings = Settings::simulated().with(&[
@@ -25,7 +25,7 @@ async fn process(pool: &PgPool) -> (Process, Proxy) {
     (process, line)
 }
 
-/// R61: one SIGTERM: it says that it has stopped, and exits with 0.
+/// R61: after one SIGTERM it reports that it has stopped, and exits with 0.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_sigterm_ends_it_in_order(pool: PgPool) {
     let (mut process, _line) = process(&pool).await;

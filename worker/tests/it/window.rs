@@ -1,4 +1,4 @@
-//! The delivery window of a run, between the rows and a link that the test drives.
+//! The delivery window of a run, with real rows and a link that the test drives.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use worker::session::machine::state::End;
 
 use crate::house::{House, ack, sent};
 
-/// A run of one text to three groups, its messages queued; the window of its reminder is open all day.
+/// A run of one text to three groups, with queued messages. Its reminder's window is open all day.
 async fn run(house: &House, account: AccountId) -> (TenantId, ReminderId, RunId) {
     let targets = (1..=3).map(|n| format!("{n}@g.us")).collect();
     let daily = rows::Reminder {
@@ -35,9 +35,9 @@ async fn said(house: &House, sql: &str, id: uuid::Uuid) -> String {
     sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).bind(id).fetch_one(&house.pool).await.unwrap()
 }
 
-/// R46, R48: the window is asked before each send: it closes while the first is being handed over, and the second, which was
-/// read with it, does not go out. The run rests with its counts. Resumed, the session sends the other two, each once and
-/// under the id that it had; what had expired is not counted again.
+/// R46, R48: the window is checked before each send. It closes while the first message is being handed over, and the
+/// second, which was read together with it, is not sent. The run is paused with its counts. After a resume the session
+/// sends the other two, each once and with its former id. What had expired is not counted again.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_window_closes_between_two_sends(pool: PgPool) {
     let house = House::new(pool).await;
@@ -63,7 +63,7 @@ async fn the_window_closes_between_two_sends(pool: PgPool) {
     })
     .await;
     orders.look.notify_one();
-    tokio::time::sleep(Duration::from_millis(300)).await; // some looks at the rows
+    tokio::time::sleep(Duration::from_millis(300)).await; // time for several looks at the rows
     assert_eq!(link.sent(), first, "sent after the window had closed");
 
     messages::expire_messages(house.context.store.for_all_tenants(), Duration::ZERO, 10).await.unwrap().quietly();
@@ -94,8 +94,8 @@ async fn the_window_closes_between_two_sends(pool: PgPool) {
     assert_eq!(link.sent().len(), 3);
 }
 
-/// R83: what is about to be handed over is marked before, so that who deletes the reminder meanwhile takes it for sent; what was called
-/// back since it was read does not go out. The marks of what did not leave are taken back.
+/// R83: a message is marked before it is handed over, so that a delete of the reminder meanwhile counts it as sent. A
+/// message that was called back since it was read is not sent. The marks of messages that did not leave are removed.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_is_handed_over_is_marked_before(pool: PgPool) {
     let house = House::new(pool).await;

@@ -1,32 +1,32 @@
-//! Pure. The life of an account: what a request, the report of its session or a duty makes of what it is and of what it should be.
-//! The store carries it out.
+//! Pure. The life of an account: decides how a request, a report of its session or a duty of the scheduler changes its
+//! status and its wanted state. The store writes the result.
 
 use serde::{Deserialize, Serialize};
 
 use super::Status;
 use crate::conflict::Conflict;
 
-/// What an account should be.
+/// The state that an account should have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum Wanted {
-    /// Live.
+    /// It should have a connection.
     Online,
-    /// Not live.
+    /// It should have no connection.
     Offline,
-    /// Unlinked on WhatsApp's side as well; the account stays.
+    /// It should be unlinked on WhatsApp's side as well. The account stays.
     Unlinked,
-    /// Logged out and removed. Its tenant does not see it any more.
+    /// It should be logged out and removed. Its tenant does not see it any more.
     Erased,
 }
 
 impl Wanted {
-    /// Each of them.
+    /// All wanted states.
     pub const ALL: [Self; 4] = [Self::Online, Self::Offline, Self::Unlinked, Self::Erased];
 
-    /// The word that the row holds.
+    /// The value in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -38,63 +38,64 @@ impl Wanted {
     }
 }
 
-/// Where an account stands.
+/// The state of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct State {
-    /// What it is.
+    /// Its current status.
     pub status: Status,
-    /// What it should be.
+    /// The wanted state.
     pub wanted: Wanted,
 }
 
-/// Something happened to an account.
+/// An event in the life of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// Its tenant links a phone.
+    /// Its tenant starts to link a phone.
     Pair,
-    /// Its tenant unlinks the phone here.
+    /// Its tenant unlinks the phone on this side only.
     Unpair,
-    /// Its tenant has the device logged out on WhatsApp's side.
+    /// Its tenant asks to log the device out on WhatsApp's side.
     LogOut {
-        /// A phone has accepted the device, and its credentials are stored: there is something to log out.
+        /// Whether a phone has accepted the device and its credentials are stored. Only then there is something to log
+        /// out.
         linked: bool,
     },
-    /// Its tenant removes it for good.
+    /// Its tenant deletes it.
     Delete {
-        /// Credentials are stored: its owner logs the device out first.
+        /// Whether credentials are stored. If so, its owner logs the device out first.
         stored: bool,
     },
-    /// The logout that was asked for is over: WhatsApp has confirmed it, or its owner has given it up.
+    /// The requested logout is over: WhatsApp has confirmed it, or the owner has given it up.
     LogOutOver,
-    /// The logout before a removal is over, in the same ways.
+    /// The logout before a removal is over: confirmed or given up.
     DeleteOver,
     /// Its session has logged in for the first time after a scan.
     Linked,
-    /// As [`Event::Linked`], but the phone is linked to another account of the tenant already.
+    /// As [`Event::Linked`], but the phone is already linked to another account of the tenant.
     Duplicate,
     /// Its session ends the pairing without a phone.
     GivenUp,
-    /// Its pairing is long over, and nobody has it.
+    /// The window of its pairing ended long ago, and no live worker owns the account.
     Abandoned,
-    /// Its session says what it is. Never `pending`: only a request makes an account that.
+    /// Its session reports a status. `pending` is ignored, because only a request sets it.
     Reported(Status),
-    /// The worker that held its connection fell silent.
+    /// The worker that held its connection is not alive any more.
     Lost,
 }
 
-/// What becomes of an account.
+/// The effect of an event on an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// The event changes nothing: it comes too late, twice, or is not for this state.
+    /// Nothing changes: the event comes too late or twice, or does not apply in this state.
     Stays,
-    /// This, from now on.
+    /// The account has this state from now on.
     Becomes(State),
-    /// Its row is removed.
+    /// The account's row is removed.
     Gone,
 }
 
 impl Step {
-    /// What the account is from now on; none: it stays as it is, or is gone.
+    /// The new state; `None` if the account stays as it is, or is removed.
     #[must_use]
     pub const fn state(self) -> Option<State> {
         match self {
@@ -104,10 +105,11 @@ impl Step {
     }
 }
 
-/// What an event makes of an account. One that is wanted `erased` is hidden from its tenant, whose requests do not reach it.
+/// Decides the effect of an event on an account. Requests of its tenant do not reach an account that is wanted
+/// `erased`, because it is hidden.
 ///
 /// # Errors
-/// [`Conflict::AlreadyConnected`] when a connected account is to be paired.
+/// [`Conflict::AlreadyConnected`] if a connected account is to be paired.
 pub fn decide(state: State, event: Event) -> Result<Step, Conflict> {
     let State { status, wanted } = state;
     let to = |status, wanted| Ok(Step::Becomes(State { status, wanted }));
@@ -138,8 +140,8 @@ pub fn decide(state: State, event: Event) -> Result<Step, Conflict> {
     }
 }
 
-/// What an account should be once its session has left it in this status: the wish to be online ends with the phone, and no other
-/// wish does.
+/// The wanted state after a session has left the account in this status. `online` becomes `offline` when no phone is
+/// linked any more. Every other wanted state stays.
 #[must_use]
 pub const fn wanted_after(status: Status, wanted: Wanted) -> Wanted {
     match (status, wanted) {

@@ -1,4 +1,4 @@
-//! Pair, unpair and log out: each is one transaction that leaves nothing half done.
+//! Pairing, unpairing and logging out. Each is one transaction.
 
 use sqlx::{Connection as _, PgConnection, PgPool};
 
@@ -21,20 +21,20 @@ use domain::event::{self, AccountStatusChanged};
 use domain::id::{AccountId, TenantId};
 use domain::job::Bell;
 
-/// How an unpair ended.
+/// The result of an unpair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unpaired {
-    /// Nothing was linked or live.
+    /// Whether nothing was linked or live.
     pub already_disconnected: bool,
-    /// A phone had accepted the device, and goes on listing it.
+    /// Whether a phone had accepted the device. The phone goes on listing it.
     pub listed: bool,
 }
 
-/// Starts a pairing, or starts it over: a new generation with a window of its own. A phone that was linked is forgotten (a
-/// trigger), so that the next thing its owner does is to show a code.
+/// Starts a pairing, or starts it again: with a new generation and a new window. A trigger removes what was stored of
+/// an earlier phone. So the owner of the account shows a code next.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] while it is connected.
+/// [`Error::NotFound`] if the tenant has no such account, [`Error::Conflict`] while it is connected.
 pub async fn pair(
     of: impl Into<Within<'_>>,
     account: AccountId,
@@ -43,7 +43,7 @@ pub async fn pair(
 ) -> Result<Committed<Pairing>> {
     let (mut db, tenant) = of.into().acquire().await?;
     let mut transaction = db.begin().await?;
-    // each attempt has an epoch of its own: events of the one before can't reach it
+    // each attempt has its own epoch, so that events of an earlier attempt can't reach it
     raise(&mut transaction, tenant, account).await?;
     let before = lock(&mut transaction, tenant, account).await?;
     let after = decide(before.state(), Event::Pair)?.state().ok_or(Error::NotFound)?;
@@ -65,12 +65,12 @@ pub async fn pair(
     Ok(Committed::new(pairing).ring(Bell::Pair { account }).signal([tenant]))
 }
 
-/// Unpairs from any state: whoever holds the socket is fenced and the credentials are gone when this returns;
-/// the row, its groups and reminders stay. What was queued, and runs under way, end with it: they were meant for this
-/// phone. WhatsApp is not told.
+/// Unpairs from any state. When this returns, the session that held the socket is fenced and the credentials are gone.
+/// The row, its groups and its reminders stay. Queued messages and unfinished runs end, because they were meant for
+/// this phone. WhatsApp is not told.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account.
+/// [`Error::NotFound`] if the tenant has no such account.
 pub async fn unpair(of: Of<'_>, account: AccountId, operator: Operator) -> Result<Committed<Unpaired>> {
     let Of { pool: db, tenant } = of;
     again(|| try_unpair(db, tenant, account, operator)).await
@@ -102,17 +102,17 @@ async fn try_unpair(
     Ok(told(unpaired, tenant, account))
 }
 
-/// Logs an account's device out on WhatsApp's side, if its owner can: what was queued, and runs under way, end now, and
-/// from now on nothing is sent. Ask for what came of it with [`super::row::logout_confirmed`]. Answers
-/// whether there is anything to log out; where there is not, the account was unpaired at once.
+/// Starts to log an account's device out on WhatsApp's side. Queued messages and unfinished runs end now, and nothing
+/// is sent from now on. [`super::row::logout_confirmed`] returns the result later. Returns false if there is nothing to
+/// log out; then the account was unpaired at once.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account.
+/// [`Error::NotFound`] if the tenant has no such account.
 pub async fn log_out(of: Of<'_>, account: AccountId, operator: Operator) -> Result<Committed<bool>> {
     let Of { pool: db, tenant } = of;
     let is_asked = again(|| try_log_out(db, tenant, account, operator)).await?;
     if !is_asked {
-        unpair(of, account, operator).await?.quietly(); // told below
+        unpair(of, account, operator).await?.quietly(); // the bell and the signal below are the same
     }
     Ok(told(is_asked, tenant, account))
 }
@@ -140,11 +140,11 @@ async fn try_log_out(db: &PgPool, tenant: TenantId, account: AccountId, operator
     Ok(true)
 }
 
-/// Ends a logout: the account's owner has logged the device out, or has given that up. A wish that was taken back meanwhile
-/// stays taken back.
+/// Ends a logout: the account's owner has logged the device out, or has given that up. Does nothing if the account is
+/// not wanted `unlinked` any more.
 ///
 /// # Errors
-/// [`Error::Fenced`] under an old epoch; else when the database does not do it.
+/// [`Error::Fenced`] under an old epoch; otherwise if the database fails.
 pub async fn unlinked(of: Of<'_>, fence: Fence, confirmed: bool) -> Result<()> {
     let Of { pool: db, tenant } = of;
     again(|| try_unlinked(db, tenant, fence, confirmed)).await
@@ -159,7 +159,7 @@ async fn try_unlinked(db: &PgPool, tenant: TenantId, under: Fence, confirmed: bo
         return Err(Error::Fenced);
     }
     let before = match lock(&mut transaction, tenant, account).await {
-        Err(Error::NotFound) => return Ok(()), // it is being removed
+        Err(Error::NotFound) => return Ok(()), // it is being deleted
         before => before?,
     };
     let Some(after) = decide(before.state(), Event::LogOutOver)?.state() else { return Ok(()) };
@@ -178,8 +178,8 @@ async fn try_unlinked(db: &PgPool, tenant: TenantId, under: Fence, confirmed: bo
     Ok(())
 }
 
-/// Writes that no phone is linked any more, with the event where that is news. What was known of the phone, and a pairing under way,
-/// go with the status (triggers).
+/// Writes that no phone is linked any more. Writes an event if the status changes. Triggers remove what was stored of
+/// the phone, and the pairing.
 async fn unlink(
     transaction: &mut PgConnection,
     (tenant, account): (TenantId, AccountId),

@@ -1,4 +1,4 @@
-//! Accounts whose owner is gone and that nobody else would bring to an end, of all tenants: for the scheduler.
+//! Accounts of all tenants whose owner is not alive any more. For the scheduler.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ use domain::committed::Committed;
 use domain::event::{self, AccountStatusChanged};
 use domain::id::{AccountId, TenantId};
 
-/// Why a pairing ends that nobody has.
+/// The reason that is given for the end of an abandoned pairing.
 const ABANDONED: &str = "the pairing was abandoned";
 
-/// Parks pairings that began more than `age` ago and have no live owner: `unpaired` again, never deleted. Whoever still
-/// holds the account is fenced by a higher epoch. Answers whose they are.
+/// Ends pairings whose window ended more than `age` ago and whose account has no live owner. The accounts become
+/// `unpaired`; none is deleted. A higher epoch fences a worker that still holds one. Returns their tenants.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn park_stale_pairings(
     all: ForAllTenants<'_>,
     age: Duration,
@@ -42,7 +42,7 @@ pub async fn park_stale_pairings(
     )
     .fetch_all(&mut *transaction)
     .await?;
-    // asked again: a new pairing may have begun since
+    // check again under the lock, because a new pairing may have begun
     let stale = sqlx::query_as!(
         Neglected,
         r#"
@@ -74,15 +74,16 @@ pub async fn park_stale_pairings(
     Ok(Committed::news_of(parked.into_iter().map(|(row, _)| row.tenant).collect()))
 }
 
-/// Tells of accounts that say `connected` and whose lease is no living worker's: they become `disconnected`, with a reason and
-/// an event. Whoever holds their lease by then is left alone. Answers whose they are.
+/// Makes accounts `disconnected` that are `connected` without a live owner, with a reason and an event. Accounts that a
+/// worker has claimed meanwhile are left out. Returns their tenants.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn tell_lost_sessions(all: ForAllTenants<'_>, limit: i64) -> Result<Committed<Vec<TenantId>>> {
     let ForAllTenants { pool: db } = all;
     let mut transaction = db.begin().await?;
-    // from the leases without an owner, so that a look costs nothing where all is well; OFFSET keeps the second step a lookup
+    // starts from leases without a live owner, so that it costs nothing if there are none; OFFSET makes the second step
+    // a lookup
     let lost = sqlx::query_scalar!(
         "SELECT l.account_id FROM leases l
          WHERE l.account_id IN (
@@ -98,7 +99,7 @@ pub async fn tell_lost_sessions(all: ForAllTenants<'_>, limit: i64) -> Result<Co
     )
     .fetch_all(&mut *transaction)
     .await?;
-    // asked again: a worker may have claimed it between the look and the lock
+    // check again under the lock, because a worker may have claimed the account in between
     let lost = sqlx::query_as!(
         Neglected,
         r#"
@@ -119,18 +120,18 @@ pub async fn tell_lost_sessions(all: ForAllTenants<'_>, limit: i64) -> Result<Co
     Ok(Committed::news_of(told.into_iter().map(|(row, _)| row.tenant).collect()))
 }
 
-/// An account that nobody looks after, as a duty finds it.
+/// An account without a live owner.
 struct Neglected {
     id: AccountId,
     tenant: TenantId,
     label: String,
     status: Status,
     wanted: Wanted,
-    /// Why it becomes something else.
+    /// The reason for the new status.
     reason: Option<String>,
 }
 
-/// Those of them of which the event makes something else, with what that is.
+/// Returns the rows that the event changes, each with its new state.
 fn decided(found: Vec<Neglected>, event: Event) -> Result<Vec<(Neglected, State)>> {
     let mut changed = Vec::with_capacity(found.len());
     for row in found {
@@ -141,7 +142,8 @@ fn decided(found: Vec<Neglected>, event: Event) -> Result<Vec<(Neglected, State)
     Ok(changed)
 }
 
-/// Writes what became of them; a connection that was said to be open is closed. `generations` is added to their generation.
+/// Writes the new states, and ends the connections of accounts that were `connected`. Adds `generations` to each
+/// generation.
 async fn write(transaction: &mut PgConnection, changed: &[(Neglected, State)], generations: i64) -> Result<()> {
     let ids: Vec<Uuid> = changed.iter().map(|(row, _)| row.id.0).collect();
     let statuses: Vec<String> = changed.iter().map(|(_, after)| after.status.as_str().to_owned()).collect();
@@ -165,7 +167,7 @@ async fn write(transaction: &mut PgConnection, changed: &[(Neglected, State)], g
     Ok(())
 }
 
-/// Tells what became of them.
+/// Writes the events of the changes.
 async fn tell(transaction: &mut PgConnection, changed: &[(Neglected, State)]) -> Result<()> {
     let mut events = Events::default();
     for (row, after) in changed {

@@ -1,5 +1,5 @@
-//! SQL of `pairings`, the pairing under way at an account: how it begins, its codes, and how it ends. Every write of a session is
-//! fenced by its epoch. The row goes by itself when the account's status is not `pending` any more (a trigger).
+//! SQL of `pairings`: how a pairing begins, its codes, and how it ends. Every write of a session is fenced by its
+//! epoch. A trigger removes the row when the account's status is not `pending` any more.
 
 use crate::fence::{self, Fence, fenced, hold};
 use sqlx::{PgConnection, PgPool};
@@ -18,10 +18,10 @@ use domain::event::{
 };
 use domain::id::{AccountId, TenantId};
 
-/// Begins a pairing with a window of its own, in the place of one that is under way.
+/// Begins a pairing with a new window. It replaces one that is under way.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(super) async fn begin(
     transaction: &mut PgConnection,
     account: AccountId,
@@ -41,11 +41,11 @@ pub(super) async fn begin(
     Ok(())
 }
 
-/// Shows a QR code: text, running number, and how many seconds it lives. The event is a signal and carries no code;
-/// an equal code is told once.
+/// Shows a QR code: its text, its number, and how many seconds it is valid. Writes an event if the code has changed.
+/// The event does not contain the code.
 ///
 /// # Errors
-/// `Fenced` under an old epoch or when no pairing is under way; else when the database fails.
+/// `Fenced` under an old epoch or if no pairing is under way; otherwise if the database fails.
 pub async fn show_qr(under: Under<'_>, text: &str, number: i32, for_s: f64) -> Result<()> {
     let Under { pool, fence } = under;
     shown(
@@ -76,7 +76,7 @@ pub async fn show_qr(under: Under<'_>, text: &str, number: i32, for_s: f64) -> R
     )
 }
 
-/// Shows the eight-character pairing code; an equal one is told once.
+/// Shows the eight-character pairing code. Writes an event if it has changed.
 ///
 /// # Errors
 /// As [`show_qr`].
@@ -108,8 +108,8 @@ pub async fn show_code(under: Under<'_>, code: &str) -> Result<()> {
     )
 }
 
-/// Notes that a phone accepted the device: whoever owns the account next logs in instead of showing codes. The row
-/// stays `pending` until that login; the code that was shown is used up.
+/// Writes that a phone accepted the device. From now on an owner of the account logs in instead of showing codes. The
+/// row stays `pending` until that login. The used code is removed.
 ///
 /// # Errors
 /// As [`show_qr`].
@@ -145,11 +145,11 @@ fn shown(rows: i64) -> Result<()> {
     fence::held(rows)
 }
 
-/// Ends a pairing without a link: codes or window ran out, or it can't go on. Status `unpaired`, QR and credentials
-/// cleared, event `session.timeout`.
+/// Ends a pairing without a link: the codes or the window ran out, or the pairing can't go on. The account becomes
+/// `unpaired`, QR code and credentials are removed, and the event `session.timeout` is written.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
+/// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn give_up(under: Under<'_>, reason: &str) -> Result<()> {
     let Under { pool, fence } = under;
     let mut tx = pool.begin().await?;
@@ -177,7 +177,7 @@ pub async fn give_up(under: Under<'_>, reason: &str) -> Result<()> {
     Ok(())
 }
 
-/// Writes that a pairing is over without a phone.
+/// Writes that a pairing ended without a phone.
 async fn end(transaction: &mut PgConnection, account: AccountId, after: State, reason: &str) -> Result<()> {
     sqlx::query!(
         "UPDATE accounts SET status = $2, status_reason = $3, wanted = $4, updated_at = now() WHERE id = $1",
@@ -191,54 +191,54 @@ async fn end(transaction: &mut PgConnection, account: AccountId, after: State, r
     Ok(())
 }
 
-/// An audit row of the worker's; one that can't be written never strands the step.
+/// Writes an audit entry of the worker. An error does not make the step fail.
 async fn audited(connection: &mut PgConnection, tenant: TenantId, fence: Fence, label: &str, outcome: &str) {
     let operator = Operator::System("worker");
     audit::record(connection, Entry::of_account((tenant, fence.account), label, operator, "pair").ended(outcome)).await;
 }
 
-/// Who was linked.
+/// The phone that was linked.
 #[derive(Debug, Clone)]
 pub struct LinkedAs {
-    /// Digits of the phone.
+    /// Its number, digits only.
     pub number: String,
     /// Its JID.
     pub jid: String,
-    /// Its LID, where the server told one.
+    /// Its LID, if the server sent one.
     pub lid: Option<String>,
-    /// The name it shows.
+    /// The name that it shows.
     pub push_name: Option<String>,
 }
 
-/// How a first connection after a scan ended.
+/// The result of the first login after a scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Linked {
-    /// Status `connected`, number stored.
+    /// The account is `connected`, and the number is stored.
     Connected,
-    /// The phone is linked to another account of the tenant already: this one is `unpaired` again.
+    /// The phone is already linked to another account of the tenant. This account is `unpaired` again.
     Duplicate {
         /// The label of the account that keeps working.
         of: String,
     },
 }
 
-/// Writes the first connection of a pairing, or ends it as a duplicate: number, status, audit and events. What was
-/// accepted for another phone ends before.
+/// Writes the first login of a pairing, or ends the pairing as a duplicate: number, status, audit entry and events. If
+/// the phone is another one than before, the messages and runs that were accepted for the earlier phone end first.
 ///
 /// # Errors
-/// `Fenced` under an old epoch or when nothing is being linked any more; else when the database fails.
+/// `Fenced` under an old epoch or if nothing is being linked any more; otherwise if the database fails.
 pub async fn linked(under: Under<'_>, who: &LinkedAs) -> Result<Linked> {
     let Under { pool, fence } = under;
     again(|| try_linked(pool, fence, who)).await
 }
 
-/// The account that the phone is linked to already.
+/// The account that the phone is already linked to.
 struct Other {
     id: AccountId,
     label: String,
 }
 
-/// How a first connection ended: in words for the audit trail, and what is told.
+/// Returns the text for the audit trail and the event for the result of a first login.
 fn outcome(
     account_id: AccountId,
     (previous, status): (Status, Status),
@@ -258,7 +258,7 @@ fn outcome(
     }
 }
 
-/// Writes the first connection of the phone that was linked.
+/// Writes the first login of the linked phone.
 async fn connect(transaction: &mut PgConnection, account: AccountId, after: State, who: &LinkedAs) -> Result<()> {
     sqlx::query!(
         "UPDATE accounts SET status = $2, status_reason = NULL, wanted = $3, phone_number = $4, jid = $5, lid = $6, push_name = $7,
@@ -289,7 +289,7 @@ async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linke
     .fetch_optional(&mut *tx)
     .await?
     .ok_or(Error::Fenced)?;
-    // two accounts of a tenant that link one phone at the same instant must see each other
+    // two accounts of a tenant that link the same phone at the same time must see each other
     sqlx::query!(
         "SELECT pg_advisory_xact_lock(hashtextextended($1::text || $2, 0))",
         row.tenant.to_string(),

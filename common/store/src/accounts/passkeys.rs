@@ -1,5 +1,5 @@
-//! SQL of `passkeys`: the gate that WhatsApp may put between a scan and its link. The session writes what is demanded, the
-//! tenant writes the answer, the session takes it, once.
+//! SQL of `passkeys`: the passkey gate, which WhatsApp may put between a scan and the link. The session writes what
+//! WhatsApp demands, the tenant writes the answer, and the session takes the answer once.
 
 use crate::fence::{self, fenced};
 use sqlx::PgConnection;
@@ -12,10 +12,10 @@ use domain::event::{AccountOnly, Event, SessionPasskeyRequired};
 use domain::id::{AccountId, TenantId};
 use domain::job::Bell;
 
-/// Writes what WhatsApp demands: WebAuthn request options, and in words what the phone's owner must do.
+/// Writes what WhatsApp demands: the WebAuthn request options, and what the phone's owner must do, in words.
 ///
 /// # Errors
-/// `Fenced` under an old epoch or when no pairing is under way; else when the database fails.
+/// `Fenced` under an old epoch or if no pairing is under way; otherwise if the database fails.
 pub async fn demand(under: Under<'_>, options: &str, advice: &str) -> Result<()> {
     let Under { pool, fence } = under;
     let told = SessionPasskeyRequired { account_id: fence.account, advice: advice.to_owned() };
@@ -45,10 +45,10 @@ pub async fn demand(under: Under<'_>, options: &str, advice: &str) -> Result<()>
     fence::held(done)
 }
 
-/// Shows the code that the phone shows, too. The event is a signal and carries no code.
+/// Shows the code that the phone shows as well. The event does not contain the code.
 ///
 /// # Errors
-/// `Fenced` under an old epoch or when nothing is demanded any more; else when the database fails.
+/// `Fenced` under an old epoch or if nothing is demanded any more; otherwise if the database fails.
 pub async fn show_code(under: Under<'_>, code: &str, advice: &str) -> Result<()> {
     let Under { pool, fence } = under;
     let told = Event::SessionPasskeyCode(AccountOnly { account_id: fence.account });
@@ -75,10 +75,10 @@ pub async fn show_code(under: Under<'_>, code: &str, advice: &str) -> Result<()>
     fence::held(done)
 }
 
-/// Takes the owner's answer: of several sessions and several looks one gets it.
+/// Takes the owner's answer. Only one caller gets it, however many sessions ask. `None` if there is no answer.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
+/// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn take_credential(under: Under<'_>) -> Result<Option<String>> {
     let Under { pool, fence } = under;
     let done = fenced!(
@@ -101,10 +101,10 @@ pub async fn take_credential(under: Under<'_>) -> Result<Option<String>> {
     Ok(done.credential)
 }
 
-/// Takes the owner's word that both codes are the same.
+/// Takes the owner's confirmation that both codes are equal. Returns false if there is none.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
+/// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn take_confirmation(under: Under<'_>) -> Result<bool> {
     let Under { pool, fence } = under;
     let done = fenced!(
@@ -127,8 +127,8 @@ pub async fn take_confirmation(under: Under<'_>) -> Result<bool> {
 /// Writes the owner's answer (a WebAuthn credential as JSON).
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] when no passkey is demanded, or one was
-/// presented already.
+/// [`Error::NotFound`] if the tenant has no such account, [`Error::Conflict`] if no passkey is demanded, or the session
+/// has taken an answer already.
 pub async fn present(of: impl Into<Within<'_>>, account: AccountId, credential: &str) -> Result<Committed<()>> {
     let (mut db, tenant) = of.into().acquire().await?;
     let done = sqlx::query_scalar!(
@@ -150,10 +150,10 @@ pub async fn present(of: impl Into<Within<'_>>, account: AccountId, credential: 
     }
 }
 
-/// Writes that the owner sees the same code on the phone.
+/// Writes the owner's confirmation that the phone shows the same code.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] when there is no code to compare.
+/// [`Error::NotFound`] if the tenant has no such account, [`Error::Conflict`] if there is no code to compare.
 pub async fn confirm(of: impl Into<Within<'_>>, account: AccountId) -> Result<Committed<()>> {
     let (mut db, tenant) = of.into().acquire().await?;
     let done = sqlx::query_scalar!(

@@ -1,4 +1,4 @@
-//! Deleting an account: at once where no phone is linked, else once its device was logged out.
+//! Deleting an account: at once if no phone is linked, otherwise after its device was logged out.
 
 use domain::account::Status;
 use domain::account::life::{Event, State, Step, Wanted, decide};
@@ -17,20 +17,20 @@ use crate::retry::again;
 use crate::runs::supersede;
 use crate::scope::Of;
 
-/// How a delete goes on.
+/// What happens to a deleted account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletion {
-    /// The row is gone.
+    /// The row is removed.
     Removed,
     /// The owner logs the device out first, and then calls [`remove`].
     LoggingOut,
 }
 
-/// Deletes an account from any state: its tenant sees it no more. If no phone is linked the row goes at once,
-/// with its groups and reminders; else its owner logs the device out first.
+/// Deletes an account from any state. Its tenant does not see it any more. If no credentials are stored, the row is
+/// removed at once, with its groups and reminders. Otherwise its owner logs the device out first.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account, or it has been removed since.
+/// [`Error::NotFound`] if the tenant has no such account, or it has been removed since.
 pub async fn delete(of: Of<'_>, account: AccountId, operator: Operator) -> Result<Committed<Deletion>> {
     let Of { pool: db, tenant } = of;
     again(|| try_delete(db, tenant, account, operator)).await
@@ -73,12 +73,12 @@ async fn try_delete(
     Ok(told(deletion, tenant, account))
 }
 
-/// An account as a removal finds it.
+/// An account's row before the change.
 struct Before {
     label: String,
     status: Status,
     wanted: Wanted,
-    /// Credentials are stored, of a device that a phone may list.
+    /// Whether credentials of a device are stored. A phone may list the device.
     stored: bool,
 }
 
@@ -88,7 +88,7 @@ impl Before {
     }
 }
 
-/// Locks an account's row, also one that is hidden from its tenant.
+/// Locks an account's row, even if it is hidden from its tenant. `None` if there is none.
 async fn lock(transaction: &mut PgConnection, tenant: TenantId, account: AccountId) -> Result<Option<Before>> {
     let before = sqlx::query_as!(
         Before,
@@ -103,11 +103,12 @@ async fn lock(transaction: &mut PgConnection, tenant: TenantId, account: Account
     Ok(before.fetch_optional(transaction).await?)
 }
 
-/// Ends a delete: removes the row of an account that is wanted `erased`, once its device was logged out or that was given
-/// up. `outcome` goes into the audit trail. Answers whether there was such a row; calling it again does no harm.
+/// Ends a delete: removes the row of an account that is wanted `erased`, after its device was logged out or the logout
+/// was given up. `outcome` goes into the audit trail. Returns false if there is no such row, so a second call does no
+/// harm.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn remove(of: Of<'_>, account: AccountId, operator: Operator, outcome: &str) -> Result<bool> {
     let Of { pool: db, tenant } = of;
     again(|| try_remove(db, tenant, account, operator, outcome)).await

@@ -1,4 +1,4 @@
-//! Accounts as their tenant sees them: add, list, read, rename.
+//! Accounts as their tenant sees them: create, list, read, rename.
 
 use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection};
@@ -17,74 +17,75 @@ use domain::id::{AccountId, TenantId};
 pub struct Account {
     /// Its id.
     pub id: AccountId,
-    /// What people call it.
+    /// The name that people gave it.
     pub label: String,
-    /// What it is right now.
+    /// Its current status.
     pub status: Status,
-    /// Why it is so, where there is more to say.
+    /// The reason for the status, if there is more to say.
     pub status_reason: Option<String>,
-    /// The linked phone's digits; null while nothing is linked.
+    /// The number of the linked phone, digits only; `None` if nothing is linked.
     pub phone_number: Option<String>,
     /// The linked device's address.
     pub jid: Option<String>,
-    /// The phone's hidden id, where WhatsApp told it.
+    /// The phone's hidden id, if WhatsApp sent one.
     pub lid: Option<String>,
     /// The name that the phone's owner chose.
     pub push_name: Option<String>,
-    /// When a phone was last linked; kept after an unpair.
+    /// When a phone was first linked. It is kept after an unpair.
     pub linked_at: Option<DateTime<Utc>>,
-    /// When its socket last opened.
+    /// When it was last connected.
     pub connected_at: Option<DateTime<Utc>>,
-    /// When its socket last closed.
+    /// When its connection ended; `None` while it is connected.
     pub disconnected_at: Option<DateTime<Utc>>,
-    /// Until when a temporary ban lasts.
+    /// When a temporary ban ends.
     pub banned_until: Option<DateTime<Utc>>,
-    /// Until when WhatsApp holds back messages to people who never wrote; they wait meanwhile.
+    /// Until when WhatsApp rejects messages to people who never wrote to the account. Its messages wait meanwhile.
     pub held_until: Option<DateTime<Utc>>,
     /// When the groups were last read.
     pub groups_synced_at: Option<DateTime<Utc>>,
-    /// When it was added.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
-    /// What a pairing under way waits for.
+    /// What the pairing waits for, if one is under way.
     pub step: Option<Step>,
-    /// What the phone's owner must do for it.
+    /// What the phone's owner must do for the pairing.
     pub advice: Option<String>,
 }
 
-/// The pairing under way at an account.
+/// The pairing of an account.
 #[derive(Clone)]
 pub struct Pairing {
-    /// What the account is right now: `pending` while a pairing is under way.
+    /// The account's status: `pending` while a pairing is under way.
     pub status: Status,
-    /// How the phone is linked; null when no pairing is under way.
+    /// How the phone is linked; `None` if no pairing is under way.
     pub method: Option<Method>,
-    /// What it waits for; null when no pairing is under way, or a phone has accepted.
+    /// What it waits for; `None` if no pairing is under way, or a phone has accepted.
     pub step: Option<Step>,
-    /// At step `passkey`: what the phone's owner must do, for a person.
+    /// At step `passkey`: what the phone's owner must do, in words.
     pub advice: Option<String>,
-    /// At step `passkey`, until it was presented: the WebAuthn request options for the account's passkey, as WhatsApp sent
-    /// them. The credential goes to `pair/passkey`.
+    /// At step `passkey`, until the passkey was presented: the WebAuthn request options as WhatsApp sent them. The
+    /// credential is sent to `pair/passkey`.
     pub passkey_options: Option<serde_json::Value>,
-    /// At step `passkey`, after it was presented: the code that the phone must show, too. Say so at `pair/passkey/confirm`.
+    /// At step `passkey`, after the passkey was presented: the code that the phone must show as well. The owner
+    /// confirms it at `pair/passkey/confirm`.
     pub passkey_code: Option<String>,
-    /// When the pairing ends if no phone was linked by then.
+    /// When the pairing ends if no phone is linked until then.
     pub window_ends_at: Option<DateTime<Utc>>,
-    /// The present QR code's number within this pairing, from 1.
+    /// The number of the current QR code within this pairing, from 1.
     pub qr_number: Option<i32>,
-    /// When the present QR code stops working.
+    /// When the current QR code expires.
     pub qr_expires_at: Option<DateTime<Utc>>,
-    /// The eight characters to type on the phone, once WhatsApp gave them.
+    /// The eight characters to type on the phone, once WhatsApp has sent them.
     pub code: Option<String>,
-    /// What the present QR code says; fetched from its own route.
+    /// The content of the current QR code. It has a route of its own.
     pub qr_text: Option<String>,
 }
 
-/// Adds an account: unpaired, with nothing but a label.
+/// Creates an account: unpaired, with only a label.
 ///
 /// # Errors
-/// When the database does not do it; [`Error::NotFound`] when the tenant is gone.
+/// [`Error::NotFound`] if the tenant does not exist.
 pub async fn create(of: impl Into<Within<'_>>, label: &str, operator: Operator) -> Result<Account> {
     let (mut db, tenant) = of.into().acquire().await?;
     let mut transaction = db.begin().await?;
@@ -110,7 +111,7 @@ pub async fn create(of: impl Into<Within<'_>>, label: &str, operator: Operator) 
 /// One account.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account.
+/// [`Error::NotFound`] if the tenant has no such account.
 pub async fn get(of: impl Into<Within<'_>>, account: AccountId) -> Result<Account> {
     let (mut db, tenant) = of.into().acquire().await?;
     sqlx::query_as!(
@@ -130,10 +131,10 @@ pub async fn get(of: impl Into<Within<'_>>, account: AccountId) -> Result<Accoun
     .ok_or(Error::NotFound)
 }
 
-/// A page of a tenant's accounts in the order in which they were added, whatever they are called.
+/// A page of a tenant's accounts, oldest first.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn list(
     of: Of<'_>,
     status: Option<Status>,
@@ -167,7 +168,7 @@ pub async fn list(
 /// Changes an account's label.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account.
+/// [`Error::NotFound`] if the tenant has no such account.
 pub async fn rename(of: Of<'_>, account: AccountId, label: &str, operator: Operator) -> Result<Account> {
     let Of { pool: db, tenant } = of;
     let mut transaction = db.begin().await?;
@@ -181,10 +182,10 @@ pub async fn rename(of: Of<'_>, account: AccountId, label: &str, operator: Opera
     Ok(renamed)
 }
 
-/// The pairing under way.
+/// The state of an account's pairing.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account.
+/// [`Error::NotFound`] if the tenant has no such account.
 pub async fn pairing(of: impl Into<Within<'_>>, account: AccountId) -> Result<Pairing> {
     let (mut db, tenant) = of.into().acquire().await?;
     sqlx::query_as!(
@@ -207,10 +208,10 @@ pub async fn pairing(of: impl Into<Within<'_>>, account: AccountId) -> Result<Pa
     .ok_or(Error::NotFound)
 }
 
-/// What came of a logout: whether WhatsApp confirmed it; `None` while it is under way.
+/// The result of a logout: whether WhatsApp confirmed it; `None` while it is under way.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account.
+/// [`Error::NotFound`] if the tenant has no such account.
 pub async fn logout_confirmed(of: Of<'_>, account: AccountId) -> Result<Option<bool>> {
     let Of { pool: db, tenant } = of;
     let row = sqlx::query!(
@@ -224,14 +225,14 @@ pub async fn logout_confirmed(of: Of<'_>, account: AccountId) -> Result<Option<b
     Ok(Some(row.logout_confirmed).filter(|_| row.wanted != "unlinked"))
 }
 
-/// An account as a change finds it.
+/// An account's row before a change.
 pub(super) struct Before {
     pub(super) label: String,
     pub(super) status: Status,
     pub(super) wanted: Wanted,
-    /// A phone has accepted its device, and goes on listing it.
+    /// Whether a phone has accepted the device. The phone goes on listing it.
     pub(super) listed: bool,
-    /// A phone has accepted its device, and the credentials are here.
+    /// Whether a phone has accepted the device and its credentials are stored.
     pub(super) linked: bool,
 }
 

@@ -11,47 +11,47 @@ use domain::account::{Method, Status};
 use domain::event::{Event, Kind, SessionRecovered, SessionUnstable};
 use domain::id::{AccountId, TenantId};
 
-/// What a session must know of its account.
+/// What a session needs to know of its account.
 #[derive(Debug, Clone)]
 pub struct SessionRow {
-    /// Whose account.
+    /// The account's tenant.
     pub tenant: TenantId,
-    /// The operator's name for it; the phone shows it in its list of linked devices.
+    /// The label. The phone shows it in its list of linked devices.
     pub label: String,
-    /// What it should be.
+    /// The wanted state.
     pub wanted: Wanted,
-    /// Where it stands.
+    /// The current status.
     pub status: Status,
-    /// The attempt's number.
+    /// The number of the attempt to pair.
     pub generation: i64,
     /// How the phone is linked, while a pairing is under way.
     pub pairing_method: Option<Method>,
-    /// The number to pair by code.
+    /// The phone number for pairing by code.
     pub pairing_phone: Option<String>,
-    /// The linked phone.
+    /// The number of the linked phone.
     pub phone_number: Option<String>,
-    /// A group sync that was asked for.
+    /// When a sync of the groups was requested.
     pub groups_wanted_at: Option<DateTime<Utc>>,
-    /// Seconds for which nothing is to be sent (reach-out time-lock), by the database's clock; zero or less: none.
+    /// How many seconds nothing is to be sent (reach-out time-lock), by the database's clock; zero or less means none.
     pub held_left_s: f64,
-    /// A code to pair with stands in the row.
+    /// Whether the row has a QR code or a pairing code.
     pub code_shown: bool,
-    /// A phone accepted the credentials that are stored.
+    /// Whether a phone has accepted the stored credentials.
     pub registered: bool,
-    /// The phone's owner has answered WhatsApp's demand for a passkey, and nobody has taken the answer yet.
+    /// Whether the phone's owner has answered WhatsApp's demand for a passkey and no session has taken the answer yet.
     pub passkey_answered: bool,
-    /// What is left of the pairing window, by the database's clock; zero or less: it is over.
+    /// The rest of the pairing window in seconds, by the database's clock; zero or less if it is over.
     pub window_left_s: f64,
-    /// What is left of a temporary ban, by the database's clock; zero or less: nothing.
+    /// The rest of a temporary ban in seconds, by the database's clock; zero or less if there is none.
     pub banned_left_s: f64,
-    /// The epoch in force.
+    /// The current epoch.
     pub epoch: i64,
 }
 
 /// Reads the account under a claim.
 ///
 /// # Errors
-/// `Fenced` when the account is gone or has a newer epoch; else when the database fails.
+/// `Fenced` if the account is gone or has a newer epoch; otherwise if the database fails.
 pub async fn load(under: Under<'_>) -> Result<SessionRow> {
     let Under { pool, fence } = under;
     let row = sqlx::query_as!(
@@ -77,24 +77,25 @@ pub async fn load(under: Under<'_>) -> Result<SessionRow> {
     if row.epoch == fence.epoch { Ok(row) } else { Err(Error::Fenced) }
 }
 
-/// A change of status that a session wants written.
+/// A status change that a session wants to write.
 #[derive(Debug, Clone)]
 pub struct StatusChange {
-    /// Under which claim.
+    /// The claim under which it is written.
     pub fence: Fence,
     /// The new status; never `pending`, which only a request to pair sets.
     pub status: Status,
-    /// Why, for a person.
+    /// The reason, for a person.
     pub reason: Option<String>,
     /// How long a temporary ban lasts from now, in seconds.
     pub banned_for_s: Option<f64>,
 }
 
-/// Writes many sessions' status changes in one statement, each under its own fence, with their events. Answers the
-/// accounts that were fenced. A pairing under way ends. `unpaired` and `logged_out` forget the phone, and end the wish to be online.
+/// Writes the status changes of many sessions in one statement, each under its own fence, with their events. Returns
+/// the accounts that were fenced. A pairing that is under way ends. With `unpaired` and `logged_out`, what was stored
+/// of the phone is removed, and the account is not wanted online any more.
 ///
 /// # Errors
-/// When the database fails; then nothing was written.
+/// If the database fails; then nothing was written.
 pub async fn write_statuses(all: ForAllTenants<'_>, changes: &[StatusChange]) -> Result<Vec<AccountId>> {
     let ForAllTenants { pool } = all;
     let ids: Vec<uuid::Uuid> = changes.iter().map(|c| c.fence.account.0).collect();
@@ -103,7 +104,7 @@ pub async fn write_statuses(all: ForAllTenants<'_>, changes: &[StatusChange]) ->
     let reasons: Vec<Option<String>> = changes.iter().map(|c| c.reason.clone()).collect();
     let banned: Vec<Option<f64>> = changes.iter().map(|c| c.banned_for_s).collect();
     let open: Vec<bool> = changes.iter().map(|c| c.status == Status::Connected).collect();
-    // of an account that is to be online; any other wish stays
+    // for accounts that are wanted online; the statement leaves other wanted states as they are
     let wanted: Vec<String> =
         changes.iter().map(|c| wanted_after(c.status, Wanted::Online).as_str().to_owned()).collect();
     let held = sqlx::query_scalar!(
@@ -151,10 +152,10 @@ pub async fn write_statuses(all: ForAllTenants<'_>, changes: &[StatusChange]) ->
     Ok(changes.iter().map(|c| c.fence.account).filter(|a| !held.contains(&a.0)).collect())
 }
 
-/// Writes that the account is held (WhatsApp error 463, the reach-out time-lock): its messages wait, none fails.
+/// Writes that the account is held (WhatsApp error 463, the reach-out time-lock): its messages wait, and none fails.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
+/// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn hold(under: Under<'_>, for_s: f64) -> Result<DateTime<Utc>> {
     let Under { pool, fence } = under;
     fenced!(
@@ -178,27 +179,27 @@ pub async fn hold(under: Under<'_>, for_s: f64) -> Result<DateTime<Utc>> {
     .ok_or(Error::Fenced)
 }
 
-/// Tells that the account was restarted `restarts` times in a row: event `session.unstable`.
+/// Writes the event `session.unstable`: the account was restarted `restarts` times in a row.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
+/// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn unstable(under: Under<'_>, restarts: u32, reason: &str) -> Result<()> {
     let Under { pool, fence } = under;
     let unstable = SessionUnstable { account_id: fence.account, restarts, reason: reason.to_owned() };
     note(pool, fence, &Event::SessionUnstable(unstable)).await
 }
 
-/// Tells that the account is steady after `restarts` restarts in a row: event `session.recovered`.
+/// Writes the event `session.recovered`: the account is steady after `restarts` restarts in a row.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
+/// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn recovered(under: Under<'_>, restarts: u32) -> Result<()> {
     let Under { pool, fence } = under;
     let recovered = SessionRecovered { account_id: fence.account, restarts };
     note(pool, fence, &Event::SessionRecovered(recovered)).await
 }
 
-/// Writes an event alone.
+/// Writes one event under the fence.
 async fn note(pool: &PgPool, fence: Fence, event: &Event) -> Result<()> {
     let held = fenced!(
         query_scalar,

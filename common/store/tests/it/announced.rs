@@ -1,4 +1,4 @@
-//! What must follow a commit comes with what was committed: bells for the owner, signals for the tenant's streams.
+//! Announcements after a commit come with the committed result: bells for the owner, signals for the tenant's streams.
 
 use domain::account::Method;
 use domain::committed::After;
@@ -15,7 +15,7 @@ fn after(bell: Option<Bell>, tenant: Option<TenantId>) -> After {
     After { bells: bell.map(|bell| (bell, None)).into_iter().collect(), tenants: tenant.into_iter().collect() }
 }
 
-/// R107: each change that others must hear of says so by its type, and names them.
+/// R107: the result of each change that others must learn of has a type that names them.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_change_names_who_must_hear_of_it(db: PgPool) {
     let store = Store::from(db.clone());

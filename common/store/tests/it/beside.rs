@@ -1,4 +1,4 @@
-//! R83: edits beside a fire, at the moment that a session hands texts over. What has left counts as sent and never fires again.
+//! R83: edits while a session hands texts over. A text that has left counts as sent and never fires again.
 
 use chrono::{DateTime, Duration, Utc};
 use domain::id::{AccountId, MessageId, ReminderId, RunId, TenantId};
@@ -45,15 +45,15 @@ fn is_tomorrow(at: DateTime<Utc>) -> bool {
     at > process::clock::now() + Duration::hours(23)
 }
 
-/// The plan of a reminder as it is, but for its name.
+/// The reminder's current plan with another name.
 async fn renamed(db: &PgPool, of: (TenantId, AccountId), reminder: ReminderId) -> Plan {
     let store = Store::from(db.clone());
     let messages = reminders::get(store.of(of.0), reminder).await.unwrap().messages;
     Plan { name: "Another name".to_owned(), messages, ..edited(db, of, reminder).await }
 }
 
-/// An edit between hand-over and acknowledgement fires nothing again, whichever of the texts had left: those stay on their way, the
-/// others are called back, and the run says at once what is on the phone.
+/// An edit between hand-over and acknowledgement fires nothing again, whichever of the texts have left. Those stay on
+/// their way, the others are called back, and the run reports at once what is on the phone.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_was_handed_over_counts_as_sent(db: PgPool) {
     let store = Store::from(db.clone());
@@ -90,7 +90,7 @@ async fn what_was_handed_over_counts_as_sent(db: PgPool) {
     }
 }
 
-/// What counted as sent and is refused by WhatsApp was not sent: its run says so, and nothing fires again.
+/// A text that counted as sent and is refused by WhatsApp was not sent. Its run says so, and nothing fires again.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_is_refused_after_the_edit_is_told(db: PgPool) {
     let store = Store::from(db.clone());
@@ -110,8 +110,8 @@ async fn what_is_refused_after_the_edit_is_told(db: PgPool) {
     assert!(is_tomorrow(next(&db, of, reminder).await.unwrap()));
 }
 
-/// A text is handed over or called back, never both: who comes second learns of it. Marks are taken back of what did not leave, and
-/// belong to the session that holds the account.
+/// A text is either handed over or called back. The second of the two learns of the first. Marks of texts that did not
+/// leave are removed again, and only the session that owns the account may set them.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_text_is_handed_over_or_called_back(db: PgPool) {
     let store = Store::from(db.clone());
@@ -134,8 +134,8 @@ async fn a_text_is_handed_over_or_called_back(db: PgPool) {
     assert!(matches!(handing::unmark(store.under(stale), &texts).await, Err(Error::Fenced)));
 }
 
-/// An edit that changes only the name touches nothing of what fires: what is pending is sent, what is under way goes on, what rests
-/// rests, what has ended has ended; and nothing fires again.
+/// An edit of only the name changes nothing that fires: pending, running, paused and finished runs stay as they are,
+/// and nothing fires again.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_new_name_changes_nothing_of_what_fires(db: PgPool) {
     let store = Store::from(db.clone());
@@ -171,7 +171,7 @@ async fn a_new_name_changes_nothing_of_what_fires(db: PgPool) {
         assert_eq!(row.status, if rrule.is_some() { Status::Active } else { Status::Ended });
         store::reminders::pause(store.of(of.0), reminder).await.ok();
         assert!(rename().await.is_none(), "it rests, or has ended");
-        // what says something else is no new name
+        // a plan with another text is not only a new name
         let plan = Plan { messages: vec!["corrected".to_owned()], ..renamed(&db, of, reminder).await };
         assert!(reminders::rename(store.of(of.0), reminder, &plan).await.unwrap().quietly().is_none());
     }
@@ -179,8 +179,9 @@ async fn a_new_name_changes_nothing_of_what_fires(db: PgPool) {
     assert_eq!(count(&db, "SELECT count(*) FROM events WHERE kind = 'message.canceled'").await, 0);
 }
 
-/// R84: a run in progress is canceled: what was handed over stays sent, also when it is acknowledged later, the rest is skipped, and
-/// the run says how much is on the phones. An edit does not bring back what a person has canceled; the next run goes on.
+/// R84: a run in progress is canceled. Texts that were handed over stay sent, even if they are acknowledged later. The
+/// rest is skipped, and the run says how much is on the phones. An edit does not bring back what a person has canceled.
+/// The next run goes on.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_run_in_progress_is_canceled(db: PgPool) {
     let store = Store::from(db.clone());
@@ -227,7 +228,8 @@ async fn a_run_in_progress_is_canceled(db: PgPool) {
     }
 }
 
-/// R84: a run that nobody has begun is canceled, and an edit does not bring it back, as it would what the edit itself calls back.
+/// R84: a run that has not begun is canceled. An edit does not bring it back, unlike a run that an edit itself has
+/// called back.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_a_person_has_canceled_stays_so(db: PgPool) {
     let store = Store::from(db.clone());
@@ -240,7 +242,8 @@ async fn what_a_person_has_canceled_stays_so(db: PgPool) {
     assert!(is_tomorrow(edit(&db, of, reminder, Duration::zero()).await.unwrap()));
 }
 
-/// R83: what counted as sent, was never acknowledged, and expires with its window, was not sent: its run says so in the end.
+/// R83: a text that counted as sent, was never acknowledged, and expires with its window was not sent. Its run says so
+/// at the end.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_expires_after_the_edit_is_told(db: PgPool) {
     let store = Store::from(db.clone());
@@ -254,8 +257,9 @@ async fn what_expires_after_the_edit_is_told(db: PgPool) {
     assert_eq!(told(&db, run).await, "failed: 0 of 1 sent, 1 failed");
 }
 
-/// R83: a reminder that is deleted when it has fired, and made anew within the minute of grace, sends the same texts to the same chats
-/// once: the new one begins with its next occurrence, or is refused when that was all. What was not handed over is sent.
+/// R83: a reminder that is deleted after it fired, and created again within the minute of grace, sends the same texts
+/// to the same chats once. The new one begins with its next occurrence, or is refused if there is none. Texts that were
+/// not handed over are sent.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_a_deleted_one_has_sent_is_not_sent_again(db: PgPool) {
     let store = Store::from(db.clone());

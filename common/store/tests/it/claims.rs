@@ -1,4 +1,4 @@
-//! Claims in Postgres: who may raise the epoch, and what it does to writes under the one before.
+//! Claims in Postgres: who may raise the epoch, and its effect on writes under the earlier epoch.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn claim(pool: &PgPool, worker: WorkerId, account: AccountId) -> Option<i6
     claimed.first().map(|claim| claim.claimed.epoch)
 }
 
-/// The worker was last seen so long ago.
+/// Sets the worker's last heartbeat to this many seconds ago.
 async fn silent(pool: &PgPool, worker: WorkerId, seconds: f64) {
     sqlx::query("UPDATE workers SET last_seen = now() - make_interval(secs => $2) WHERE id = $1")
         .bind(worker.0)
@@ -45,7 +45,8 @@ async fn silent(pool: &PgPool, worker: WorkerId, seconds: f64) {
         .unwrap();
 }
 
-/// R02: nobody takes an account from an owner whose heartbeat is fresh, and anybody from one whose heartbeat is stale.
+/// R02: no worker takes an account from an owner with a fresh heartbeat, and any worker takes one from an owner with a
+/// stale heartbeat.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_claim_is_refused_while_the_owner_is_seen(pool: PgPool) {
     let store = Store::from(pool.clone());
@@ -64,7 +65,7 @@ async fn a_claim_is_refused_while_the_owner_is_seen(pool: PgPool) {
     assert_eq!(claim(&pool, other, account).await, Some(2));
 }
 
-/// R02: in a young Redis no heartbeat is too old: only what was given back may be claimed.
+/// R02: while Redis is young, no heartbeat is stale enough. Only accounts that were given back may be claimed.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_silent_owner_is_left_alone_where_heartbeats_do_not_count(pool: PgPool) {
     let store = Store::from(pool.clone());
@@ -79,7 +80,7 @@ async fn a_silent_owner_is_left_alone_where_heartbeats_do_not_count(pool: PgPool
     assert_eq!(claimed.iter().map(|claim| claim.claimed).collect::<Vec<_>>(), [Claimed { account, epoch: 2 }]);
 }
 
-/// R61: what was given back, by release or by a stop in order, may be claimed at once.
+/// R61: an account that was given back, by a release or an ordered stop, may be claimed at once.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_was_given_back_is_claimed_at_once(pool: PgPool) {
     let store = Store::from(pool.clone());
@@ -98,7 +99,7 @@ async fn what_was_given_back_is_claimed_at_once(pool: PgPool) {
     );
 }
 
-/// R02: a release under an old epoch leaves a newer claim of the same worker alone.
+/// R02: a release under an old epoch does not affect a newer claim of the same worker.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_late_release_leaves_a_newer_claim(pool: PgPool) {
     let store = Store::from(pool.clone());
@@ -112,7 +113,7 @@ async fn a_late_release_leaves_a_newer_claim(pool: PgPool) {
     assert_eq!(leases::owned_by(store.for_all_tenants(), owner).await.unwrap(), []);
 }
 
-/// R02: of eight that claim at once exactly one gets each account, whatever the order in which they name them.
+/// R02: if eight workers claim at once, exactly one gets each account, in whatever order they name them.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn exactly_one_of_eight_claims(pool: PgPool) {
     let store = Store::from(pool.clone());
@@ -135,8 +136,8 @@ async fn exactly_one_of_eight_claims(pool: PgPool) {
     assert_eq!(won, accounts, "each once");
 }
 
-/// R02: a claim waits for a fenced write that is under way; the write after it finds itself fenced. A plain check would
-/// let it land.
+/// R02: a claim waits for a fenced write that is under way, and the next write is fenced. With a plain check, that
+/// write would land.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_claim_waits_for_a_fenced_write_and_the_next_write_is_fenced(pool: PgPool) {
     let store = Store::from(pool.clone());
@@ -164,7 +165,8 @@ async fn a_claim_waits_for_a_fenced_write_and_the_next_write_is_fenced(pool: PgP
     assert_eq!(sqlx::query_scalar::<_, i64>(held).fetch_one(&pool).await.unwrap(), 1);
 }
 
-/// Nobody holds what nobody wants online; what is to be erased is claimed for its logout (R14).
+/// An account that is not wanted online is not claimed. An account that is wanted erased is claimed for its logout
+/// (R14).
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn nothing_unwanted_is_claimed(pool: PgPool) {
     let store = Store::from(pool.clone());

@@ -1,4 +1,4 @@
-//! Answers that are kept for repeated requests.
+//! Answers that are stored for repeated requests.
 
 use std::time::Duration;
 
@@ -24,7 +24,8 @@ fn first<A>(begun: Begun<A>) -> Turn<A> {
     }
 }
 
-/// R76: a request that dies before its commit leaves neither what it did nor its claim; one that ended is answered from its row.
+/// R76: a request that dies before its commit leaves neither its work nor its claim. A request that ended is answered
+/// from its row.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn work_and_answer_are_one(db: PgPool) {
     let store = Store::from(db.clone());
@@ -35,7 +36,7 @@ async fn work_and_answer_are_one(db: PgPool) {
         if ends {
             turn.end(&answer("done"), None).await.unwrap();
         } else {
-            drop(turn); // as when the process dies, or the client's time is over
+            drop(turn); // as if the process died, or the client gave up
         }
         let made: i64 = sqlx::query_scalar("SELECT count(*) FROM tenants").fetch_one(&db).await.unwrap();
         assert_eq!(made, i64::from(ends));
@@ -45,7 +46,8 @@ async fn work_and_answer_are_one(db: PgPool) {
     assert!(matches!(begin(2).await.unwrap(), Begun::Reused));
 }
 
-/// R76: the second of two at once waits for the first one's end; if that came to nothing, the turn is its own.
+/// R76: the second of two simultaneous requests waits for the end of the first. If the first left nothing, the second
+/// does the work.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_second_waits_for_the_first(db: PgPool) {
     let store = Store::from(db.clone());
@@ -80,7 +82,8 @@ async fn is_waited_for(db: &PgPool) -> bool {
     sqlx::query_scalar(waits).fetch_one(db).await.unwrap()
 }
 
-/// R76: without a key every step is its own; a tenant's keys are not another one's, nor the operator's.
+/// R76: without a key every step commits by itself. The keys of a tenant are separate from those of other tenants and
+/// of the operator.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn keys_are_a_tenants_own(db: PgPool) {
     let store = Store::from(db.clone());
@@ -105,7 +108,7 @@ async fn keys_are_a_tenants_own(db: PgPool) {
     assert_eq!(kept, 2, "they go with their tenant");
 }
 
-/// R76: answers are kept for a day, and no longer.
+/// R76: answers are kept for a day and then removed.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn answers_are_forgotten_after_a_day(db: PgPool) {
     let store = Store::from(db.clone());

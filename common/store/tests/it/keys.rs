@@ -1,4 +1,4 @@
-//! Moving records from one sealing key to another, while sessions write.
+//! Moving records from one sealing key to another while sessions write.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,7 @@ fn credentials(pool: &PgPool, keys: &[(&str, u8)], fence: Fence) -> CredentialSt
     CredentialStore::new(Store::from(pool.clone()).under(fence), sealer(keys))
 }
 
-/// Goes through all records once; answers how many were moved and missed.
+/// Goes through all records once. Returns how many were moved and how many were missed.
 async fn pass(pool: &PgPool, sealer: &Sealer) -> (u64, u64) {
     let store = Store::from(pool.clone());
     let (mut after, mut moved, mut missed) = (Place::start(), 0, 0);
@@ -53,8 +53,8 @@ async fn keys_in_use(pool: PgPool) {
     assert!(keys::opens(store.for_all_tenants(), &sealer(&[("d", 4)]), "d").await.unwrap(), "nothing to open");
 }
 
-/// R04: sessions write, replace and delete while records are moved: what they wrote last is what is read, whatever was
-/// moved is the same as before, and nothing is left under the old key.
+/// R04: sessions write, replace and delete while records are moved. Afterwards the latest writes are read, moved
+/// records are unchanged, and nothing is left under the old key.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_session_that_writes_meanwhile_wins(pool: PgPool) {
     let store = Store::from(pool.clone());
@@ -103,7 +103,7 @@ async fn a_session_that_writes_meanwhile_wins(pool: PgPool) {
     }
 }
 
-/// A move waits for nobody: a record that a session holds is left for later.
+/// A move waits for no lock: a record that a session has locked is left for later.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_locked_record_is_left_for_later(pool: PgPool) {
     let fence = rows::claimed(&pool).await;
@@ -119,7 +119,7 @@ async fn a_locked_record_is_left_for_later(pool: PgPool) {
     assert_eq!(pass(&pool, &sealer).await, (0, 0));
 }
 
-/// What does not open is named by account and kind, and stays as it is.
+/// A record that can't be opened is named by account and kind, and stays as it is.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_closed_record_is_named_and_left(pool: PgPool) {
     let store = Store::from(pool.clone());

@@ -1,4 +1,4 @@
-//! Who waits for whom: transactions that touch the same rows at the same time.
+//! Locks: transactions that touch the same rows at the same time.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::runs::under_way;
 
 const DAILY: Option<&str> = Some("FREQ=DAILY");
 
-/// Waits until so many sessions of this database wait for a lock.
+/// Waits until this many sessions of this database wait for a lock.
 pub(crate) async fn waiting(db: &PgPool, sessions: usize) {
     let blocked =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
@@ -27,13 +27,13 @@ async fn hold(db: &PgPool, sql: &str, id: uuid::Uuid) -> Transaction<'static, Po
     holding
 }
 
-/// Deadlocks that Postgres has resolved in this database.
+/// The number of deadlocks that Postgres has resolved in this database.
 async fn deadlocks(db: &PgPool) -> i64 {
     sqlx::query("SELECT pg_stat_force_next_flush()").execute(db).await.unwrap();
     count(db, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").await
 }
 
-/// Two workers that settle runs of the same two reminders do not wait for each other.
+/// Two workers that settle runs of the same two reminders do not deadlock.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn settling_side_by_side_is_no_deadlock(db: PgPool) {
     let store = Store::from(db.clone());
@@ -77,7 +77,7 @@ async fn settling_side_by_side_is_no_deadlock(db: PgPool) {
     assert_eq!(deadlocks(&db).await, 0);
 }
 
-/// R44: a session that writes acknowledgements and a person who deletes the reminder do not wait for each other.
+/// R44: a session that writes acknowledgements and a person who deletes the reminder do not deadlock.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn acknowledging_beside_a_delete_is_no_deadlock(db: PgPool) {
     let store = Store::from(db.clone());
@@ -105,7 +105,7 @@ async fn acknowledging_beside_a_delete_is_no_deadlock(db: PgPool) {
     assert_eq!(count(&db, "SELECT count(*) FROM messages WHERE state = 'sent'").await, 2);
 }
 
-/// R83: a session that hands over and a person who deletes the reminder do not wait for each other in a circle, and each text is
+/// R83: a session that hands texts over and a person who deletes the reminder do not deadlock. Each text is either
 /// handed over or called back.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn handing_over_beside_an_edit_is_no_deadlock(db: PgPool) {
@@ -138,7 +138,7 @@ async fn handing_over_beside_an_edit_is_no_deadlock(db: PgPool) {
     }
 }
 
-/// R44, R47: a run that is settled while its reminder is deleted is over once, and the reminder is gone, whoever came first.
+/// R44, R47: a run that is settled while its reminder is deleted ends once, and the reminder is gone, in either order.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn settling_beside_a_delete(db: PgPool) {
     let store = Store::from(db.clone());
@@ -154,7 +154,7 @@ async fn settling_beside_a_delete(db: PgPool) {
         };
         if delete_first {
             let holding = hold(&db, REMINDER, reminder.0).await;
-            let deleting = delete(); // it has the run, and waits for the reminder
+            let deleting = delete(); // it has locked the run, and waits for the reminder
             waiting(&db, 1).await;
             assert_eq!(
                 settle_runs(store.for_all_tenants(), &[run]).await.unwrap().quietly(),
@@ -168,7 +168,7 @@ async fn settling_beside_a_delete(db: PgPool) {
             let settling = tokio::spawn({
                 let store = store.clone();
                 async move { settle_runs(store.for_all_tenants(), &[run]).await }
-            }); // it has the run, and waits for a target
+            }); // it has locked the run, and waits for a target
             waiting(&db, 1).await;
             let deleting = delete();
             waiting(&db, 2).await;
@@ -184,8 +184,8 @@ async fn settling_beside_a_delete(db: PgPool) {
     assert_eq!(deadlocks(&db).await, 0);
 }
 
-/// R44: a delete that loses a deadlock is tried again; the person never hears of it. Which of two Postgres gives up depends on
-/// who has waited for a second first, so it is tried until that is the delete.
+/// R44: a delete that loses a deadlock is tried again, and the person does not notice. Postgres ends the transaction
+/// that has waited for a second first. So the test repeats until that is the delete.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_delete_that_loses_a_deadlock_is_tried_again(db: PgPool) {
     let store = Store::from(db.clone());
@@ -198,7 +198,7 @@ async fn a_delete_that_loses_a_deadlock_is_tried_again(db: PgPool) {
             async move { reminders::delete(store.of(of.0), reminder).await }
         });
         waiting(&db, 1).await;
-        // it holds the run and waits for the reminder
+        // it has locked the run and waits for the reminder
         let lost = sqlx::query("SELECT id FROM runs WHERE id = $1 FOR UPDATE").bind(run).execute(&mut *holding).await;
         let delete_lost = lost.is_ok();
         if delete_lost {
@@ -215,7 +215,7 @@ async fn a_delete_that_loses_a_deadlock_is_tried_again(db: PgPool) {
     panic!("the delete never lost");
 }
 
-/// R47: clearing the history does not wait for a run that someone else is removing.
+/// R47: clearing the history does not wait for a run that another transaction is removing.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn clearing_leaves_alone_what_others_remove(db: PgPool) {
     let store = Store::from(db.clone());
@@ -235,7 +235,7 @@ async fn clearing_leaves_alone_what_others_remove(db: PgPool) {
     assert_eq!(runs::clear(store.of(of.0), everything).await.unwrap(), 1);
 }
 
-/// A thousand reminders that are armed at once are a few wakings, not a thousand.
+/// A thousand reminders that are armed at once cause a few wake-ups, not a thousand.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn wakings_are_heard_together(db: PgPool) {
     let mut wake = Wake::listen(&db).await.unwrap();

@@ -1,4 +1,4 @@
-//! What the schedulers measure of the cluster, against rows of each kind.
+//! What the schedulers measure of the cluster, with rows of each kind.
 
 use domain::id::{AccountId, TenantId, WorkerId};
 use kit::rows;
@@ -6,7 +6,7 @@ use store::measure::{self, Figure};
 use store::{MIGRATOR, PgPool, Store};
 use uuid::Uuid;
 
-/// Runs statements with these ids.
+/// Runs a statement with these ids.
 async fn run(db: &PgPool, statement: &str, ids: &[Uuid]) {
     let mut query = sqlx::query(sqlx::AssertSqlSafe(statement.to_owned()));
     for id in ids {
@@ -15,12 +15,12 @@ async fn run(db: &PgPool, statement: &str, ids: &[Uuid]) {
     query.execute(db).await.unwrap();
 }
 
-/// A worker whose heartbeat is so old.
+/// A worker whose heartbeat is this old.
 async fn worker(db: &PgPool, silent_s: u32, capacity: i32) -> WorkerId {
     rows::worker(db, f64::from(silent_s), capacity).await
 }
 
-/// A linked account that should be online, or what `change` makes of it.
+/// A linked account that should be online, changed by `change`.
 async fn account(db: &PgPool, tenant: TenantId, status: &str, owner: Option<WorkerId>, change: &str) -> AccountId {
     let linked = ["connected", "disconnected", "banned"].contains(&status);
     let wanted = if linked { "online" } else { "offline" };
@@ -31,7 +31,7 @@ async fn account(db: &PgPool, tenant: TenantId, status: &str, owner: Option<Work
     account
 }
 
-/// So many queued messages, the first of which was accepted so long ago.
+/// Creates this many queued messages. The first was accepted this many seconds ago.
 async fn messages(db: &PgPool, tenant: TenantId, account: AccountId, count: u32, oldest_s: u32) {
     let rows = format!(
         "INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id, created_at)
@@ -43,11 +43,12 @@ async fn messages(db: &PgPool, tenant: TenantId, account: AccountId, count: u32,
 
 fn of(figures: &[Figure], what: &str, kind: &str, reason: &str) -> (u32, u32) {
     let found = figures.iter().find(|one| (&*one.what, &*one.kind, &*one.reason) == (what, kind, reason));
-    // times are those of the rows and a little more
+    // a little time has passed since the rows were written
     found.map_or((0, 0), |one| (one.count as u32, one.more as u32))
 }
 
-/// R06: a waiting message is counted under what it waits for, with the age of the oldest; what has left is not.
+/// R06: a waiting message is counted under what it waits for, with the age of the oldest one. A message that has left
+/// is not counted.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn messages_wait_for_a_reason(db: PgPool) {
     let store = Store::from(db.clone());
@@ -65,14 +66,14 @@ async fn messages_wait_for_a_reason(db: PgPool) {
         ("connected", Some(live), &*format!("held_until = {hour}"), "held", 1, 700),
         ("connected", Some(live), "held_until = now() - interval '1 hour'", "ready", 1, 150),
         ("banned", Some(live), &*format!("banned_until = {hour}"), "banned", 1, 800),
-        // what stands in the way longest is named
+        // the reason that lasts longest is reported
         ("banned", None, &*format!("held_until = {hour}"), "banned", 1, 850),
     ] {
         let account = account(&db, tenant, status, owner, change).await;
         messages(&db, tenant, account, count, oldest).await;
         assert!(["ready", "unowned", "offline", "unlinked", "held", "banned"].contains(&reason));
     }
-    account(&db, tenant, "connected", Some(live), "").await; // nothing waits there
+    account(&db, tenant, "connected", Some(live), "").await; // it has no waiting messages
     let figures = measure::cluster(store.for_all_tenants()).await.unwrap();
     let waiting = |reason| of(&figures, "waiting", "message", reason);
     assert_eq!(waiting("ready"), (5, 200));
@@ -83,7 +84,7 @@ async fn messages_wait_for_a_reason(db: PgPool) {
     assert_eq!(waiting("banned"), (2, 850));
     assert_eq!(of(&figures, "accounts", "connected", ""), (7, 0));
     assert_eq!(of(&figures, "accounts", "banned", ""), (2, 0));
-    // linked, to be online and not banned: seven connected and one not; five of them have an owner who lives
+    // eight are linked, wanted online and not banned, seven of them connected; five have a live owner
     assert_eq!(of(&figures, "wanted", "", ""), (8, 5));
     assert_eq!(of(&figures, "unowned", "", ""), (2, 0));
     assert_eq!(of(&figures, "tenants", "", ""), (1, 0));
@@ -95,7 +96,7 @@ async fn messages_wait_for_a_reason(db: PgPool) {
     }
 }
 
-/// R06: pairings without a code, ends that an owner has not made, wishes for groups.
+/// R06: pairings without a code, ends that an owner has not carried out, and requests for groups.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn other_work_waits_at_accounts(db: PgPool) {
     let store = Store::from(db.clone());
@@ -113,7 +114,7 @@ async fn other_work_waits_at_accounts(db: PgPool) {
         run(&db, change, &[account.0]).await;
     }
     account(&db, tenant, "unpaired", Some(live), &since(30)).await;
-    account(&db, tenant, "unpaired", None, &since(99)).await; // nobody has it: done
+    account(&db, tenant, "unpaired", None, &since(99)).await; // nobody owns it, so it is done
     account(&db, tenant, "connected", None, &format!("wanted = 'erased', {}", since(40))).await;
     account(&db, tenant, "connected", Some(live), "groups_wanted_at = now() - interval '50 seconds'").await;
     let figures = measure::cluster(store.for_all_tenants()).await.unwrap();
@@ -122,7 +123,8 @@ async fn other_work_waits_at_accounts(db: PgPool) {
     assert_eq!(of(&figures, "waiting", "group_sync", "ready"), (1, 50));
 }
 
-/// R06: runs that nobody has begun, without those that wait for an earlier one, and reminders that are due and have not fired.
+/// R06: runs that have not begun, except those that wait for an earlier run, and reminders that are due and have not
+/// fired.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn runs_and_reminders_wait(db: PgPool) {
     let store = Store::from(db.clone());
@@ -152,7 +154,7 @@ async fn runs_and_reminders_wait(db: PgPool) {
     assert_eq!(of(&figures, "waiting", "reminder", "ready"), (1, 12));
 }
 
-/// R06: deliveries that were never tried and those that were, of webhooks in use; and the webhooks by how their receiver does.
+/// R06: deliveries of enabled webhooks, tried and untried, and the number of webhooks by the state of their receiver.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn deliveries_wait(db: PgPool) {
     let store = Store::from(db.clone());
@@ -184,7 +186,8 @@ async fn deliveries_wait(db: PgPool) {
     }
 }
 
-/// R06: workers by their heartbeat; those that live and stay have the capacity. One that is long gone is forgotten.
+/// R06: workers by the state of their heartbeat. Live workers that do not leave have the capacity. A worker that is
+/// long gone is not counted.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn workers_are_counted_by_their_heartbeat(db: PgPool) {
     let store = Store::from(db.clone());
@@ -202,7 +205,7 @@ async fn workers_are_counted_by_their_heartbeat(db: PgPool) {
     assert_eq!(of(&figures, "capacity", "", ""), (150, 0));
 }
 
-/// R06: a claim tells how its account had become free, which is what the gap of a take-over is measured from.
+/// R06: a claim returns how its account became free. The gap of a take-over is measured from that.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_claim_tells_since_when_nobody_had_it(db: PgPool) {
     let store = Store::from(db.clone());

@@ -1,4 +1,4 @@
-//! The SQL that `docs/operate.md` gives to operators, as it stands there, on the real schema (R60).
+//! The SQL that `docs/operate.md` gives to operators, as printed there, on the real schema (R60).
 
 use std::fmt::Write as _;
 
@@ -18,7 +18,7 @@ fn blocks(heading: Option<&str>) -> Vec<String> {
     page.split("```sql\n").skip(1).map(|rest| rest.split("\n```").next().unwrap().to_owned()).collect()
 }
 
-/// As psql fills in its variables.
+/// Runs the SQL with psql's variables filled in.
 async fn run(db: &PgPool, sql: &str, tenant: TenantId) -> Result<(), sqlx::Error> {
     let mut filled = String::new();
     write!(filled, "{}", sql.replace(":'tenant'", &format!("'{tenant}'"))).unwrap();
@@ -26,7 +26,7 @@ async fn run(db: &PgPool, sql: &str, tenant: TenantId) -> Result<(), sqlx::Error
     sqlx::raw_sql(AssertSqlSafe(filled)).execute(db).await.map(drop)
 }
 
-/// R60: each block runs, also where nothing is stored yet.
+/// R60: each block runs, even if nothing is stored yet.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn each_block_runs(db: PgPool) {
     let all = blocks(None);
@@ -36,8 +36,8 @@ async fn each_block_runs(db: PgPool) {
     }
 }
 
-/// R60: what "Stop all sending" says stops it: nothing that is queued, due or begun by this tenant goes out any more, and
-/// another tenant's does.
+/// R60: "Stop all sending" stops a tenant's sending: nothing that is queued, due or running goes out any more. Another
+/// tenant's messages go out.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_is_queued_is_taken_back(db: PgPool) {
     let store = Store::from(db.clone());

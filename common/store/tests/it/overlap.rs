@@ -1,4 +1,5 @@
-//! Runs of one reminder that meet: the next one while one is in progress, two people at once, an edit beside a firing.
+//! Runs of one reminder that meet: the next one while one is in progress, two simultaneous requests, an edit during a
+//! firing.
 
 use domain::run::Status;
 use sqlx::PgPool;
@@ -15,7 +16,7 @@ async fn is_due(db: &PgPool, overlap: &str) {
     sqlx::query(due).bind(overlap).execute(db).await.unwrap();
 }
 
-/// R45, R50: with `skip` an occurrence that comes due while a run is in progress is missed: with a row that holds no texts, an
+/// R45, R50: with `skip` an occurrence that is due while a run is in progress is missed. It has a row without texts, an
 /// event and a notification, once.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_is_skipped_is_on_record(db: PgPool) {
@@ -36,7 +37,7 @@ async fn what_is_skipped_is_on_record(db: PgPool) {
     }
 }
 
-/// R45, R46, R49: with `queue` the next run waits, and begins when the one before has ended, however it did, or rests.
+/// R45, R46, R49: with `queue` the next run waits. It begins when the run before has ended in any way, or is paused.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_waits_begins_after_any_end(db: PgPool) {
     let store = Store::from(db.clone());
@@ -64,7 +65,7 @@ async fn what_waits_begins_after_any_end(db: PgPool) {
     }
 }
 
-/// R47: what waits for a run that is removed begins.
+/// R47: a run that waits for a removed run begins.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_waits_begins_after_a_run_that_is_gone(db: PgPool) {
     let store = Store::from(db.clone());
@@ -77,7 +78,7 @@ async fn what_waits_begins_after_a_run_that_is_gone(db: PgPool) {
     assert!(matches!(expand_run(store.for_all_tenants(), next).await.unwrap().quietly(), Expansion::Expanded { .. }));
 }
 
-/// R48: two people resume at once: it goes on once.
+/// R48: two people resume a run at once. It goes on once.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn two_resumes_are_one(db: PgPool) {
     let store = Store::from(db.clone());
@@ -96,8 +97,9 @@ async fn two_resumes_are_one(db: PgPool) {
     );
 }
 
-/// R44, R03: edits beside firing and expanding: nothing of an old text is left to be sent, no old run waits, each reminder has
-/// a next time, and no occurrence is lost: it has one run that was not called back, or is armed again within the next minute.
+/// R44, R03: edits during firing and expanding. Nothing of an old text is left to be sent, no old run waits, and each
+/// reminder has a next time. No occurrence is lost: it has one run that was not called back, or is armed again within
+/// the next minute.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn edits_beside_firing(db: PgPool) {
     let store = Store::from(db.clone());

@@ -1,5 +1,5 @@
-//! The pairing under way at an account: the release before keeps it in columns of `accounts`, this one in `pairings`, and while both
-//! run they say the same.
+//! The pairing of an account. The previous release stores it in columns of `accounts`, this one in `pairings`. While
+//! both run, columns and table agree.
 
 use domain::account::{Method, Status};
 use domain::id::{AccountId, TenantId};
@@ -11,14 +11,15 @@ use store::{Fence, MIGRATOR, Store, accounts, passkeys};
 
 use crate::due::{account, count};
 
-/// Accounts at which the columns say something else than the table, and pairings without an account that is `pending`.
+/// Accounts whose columns differ from the table, and pairings of accounts that are not `pending`.
 const APART: &str = "
     SELECT count(*) FROM accounts a FULL JOIN pairings p ON p.account_id = a.id
     WHERE (a.pairing_method, a.pairing_phone, a.pairing_expires_at, a.qr_text, a.qr_number, a.qr_expires_at, a.pairing_code)
         IS DISTINCT FROM (p.method, p.phone, p.window_ends_at, p.qr_text, p.qr_number, p.qr_expires_at, p.code)
        OR (a.status = 'pending') <> (p.account_id IS NOT NULL)";
 
-/// What the release before writes at each step of a pairing, and how many pairings are under way afterwards with which code.
+/// What the previous release writes at each step of a pairing, and how many pairings with which code there are
+/// afterwards.
 const STEPS_BEFORE: [(&str, &str); 10] = [
     (
         "UPDATE accounts SET status = 'pending', status_reason = NULL, wanted = 'online', generation = generation + 1,
@@ -65,7 +66,7 @@ const STEPS_BEFORE: [(&str, &str); 10] = [
     ("UPDATE accounts SET label = 'Back office'", ""),
 ];
 
-/// The pairings under way, by method and code.
+/// The pairings, by method and code.
 async fn under_way(db: &PgPool) -> String {
     let shown = "SELECT coalesce(string_agg(concat_ws(' ', method, qr_text, qr_number, code), ','), '') FROM pairings";
     sqlx::query_scalar(shown).fetch_one(db).await.unwrap()
@@ -82,7 +83,7 @@ async fn pair(db: &PgPool, of: (TenantId, AccountId), method: Method, phone: Opt
     fence(db, of.1).await
 }
 
-/// R109: each step that the release before takes in its columns is taken in the table.
+/// R109: each step that the previous release writes to its columns appears in the table.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_the_release_before_writes_is_seen(db: PgPool) {
     account(&db, "unpaired").await;
@@ -93,7 +94,7 @@ async fn what_the_release_before_writes_is_seen(db: PgPool) {
     }
 }
 
-/// R109: each step that this release takes in the table is taken in the columns, which the release before reads.
+/// R109: each step that this release writes to the table appears in the columns that the previous release reads.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_this_release_writes_is_seen(db: PgPool) {
     let store = Store::from(db.clone());
@@ -134,7 +135,7 @@ enum End {
     Unpaired,
     Parked,
     Deleted,
-    /// By a statement of the release before.
+    /// By a statement of the previous release.
     Before,
 }
 
@@ -170,7 +171,8 @@ async fn end(db: &PgPool, of: (TenantId, AccountId), fence: Fence, end: End) {
     }
 }
 
-/// R25, R109: however a pairing ends, its row goes with its codes and the passkey gate, and one that starts over begins with nothing.
+/// R25, R109: whichever way a pairing ends, its row is removed with its codes and the passkey gate. A pairing that
+/// starts again begins empty.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn nothing_of_a_pairing_outlives_it(db: PgPool) {
     let store = Store::from(db.clone());
@@ -189,7 +191,7 @@ async fn nothing_of_a_pairing_outlives_it(db: PgPool) {
         End::Before,
         End::Deleted,
     ] {
-        // the phone that is linked has an account already, where that is asked for
+        // for a duplicate, the phone is already linked with an account of the same tenant
         let tenant = if matches!(way, End::Duplicate) { of.0 } else { twin.0 };
         sqlx::query(same).bind(tenant).bind(twin.1).execute(&db).await.unwrap();
         let shown = async |method| {
@@ -215,7 +217,7 @@ async fn nothing_of_a_pairing_outlives_it(db: PgPool) {
     assert_eq!(count(&db, "SELECT count(*) FROM accounts").await, 1, "it was deleted");
 }
 
-/// R109: an account is not `pending` without a pairing, whoever writes it.
+/// R109: an account that becomes `pending` gets a pairing, whichever release writes it.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_pending_account_has_a_pairing(db: PgPool) {
     account(&db, "unpaired").await;

@@ -1,4 +1,4 @@
-//! What an account knows of its phone goes when the link ends, whichever way that is (R92).
+//! What an account stores of its phone is removed when the link ends, in whichever way (R92).
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::due::{account, count};
 const NUMBER: &str = "4917000001";
 const BY: Operator = Operator::System("test");
 
-/// An account in this state, with everything that a phone can leave in it, and a group.
+/// An account with this status, with everything that a phone can leave in it, and a group.
 async fn filled(db: &PgPool, status: &str, wanted: &str) -> ((TenantId, AccountId), Fence) {
     let of = account(db, "unpaired").await;
     sqlx::query(
@@ -60,7 +60,7 @@ enum Way {
     GivenUp,
     Duplicate,
     Parked,
-    /// By a statement of the release before.
+    /// By a statement of the previous release.
     Before(&'static str),
 }
 
@@ -97,7 +97,8 @@ fn who() -> LinkedAs {
     LinkedAs { number: NUMBER.to_owned(), jid: format!("{NUMBER}:2@s.whatsapp.net"), lid: None, push_name: None }
 }
 
-/// R92: whatever ends a link, nothing of the phone stays; and nothing is written beside an account that has none. The groups stay.
+/// R92: whatever ends a link, nothing of the phone stays, and nothing of a phone is written to an account without one.
+/// The groups stay.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn nothing_of_a_phone_that_is_gone_stays(db: PgPool) {
     for (status, wanted, way) in [
@@ -140,7 +141,7 @@ async fn nothing_of_a_phone_that_is_gone_stays(db: PgPool) {
     }
 }
 
-/// R92: the next phone is not held for the one before it.
+/// R92: the next phone is not held because of the phone before it.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_new_phone_is_not_held_for_the_old_one(db: PgPool) {
     let store = Store::from(db.clone());
@@ -153,7 +154,7 @@ async fn a_new_phone_is_not_held_for_the_old_one(db: PgPool) {
     assert_eq!((row.phone_number.as_deref(), row.held_left_s, row.banned_left_s), (Some(NUMBER), 0.0, 0.0));
 }
 
-/// R14, R92: a delete keeps the device in mind until its owner has logged it out, also while it is being linked.
+/// R14, R92: a deleted account keeps its device until its owner has logged it out, even if it is just being linked.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_delete_forgets_no_device_that_is_to_be_logged_out(db: PgPool) {
     let store = Store::from(db.clone());

@@ -1,4 +1,4 @@
-//! Runs that an edit, a delete or a person ends; what others do at the same time.
+//! Runs that an edit, a delete or a person ends, and what happens at the same time.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::due::{account, count, leave_outbox, reminder, text};
 
 const DAILY: Option<&str> = Some("FREQ=DAILY");
 
-/// A daily reminder of two texts with a run under way.
+/// A daily reminder of two texts with a run in progress.
 pub(crate) async fn under_way(db: &PgPool, of: (TenantId, AccountId), targets: usize) -> (ReminderId, RunId) {
     let store = Store::from(db.clone());
     let reminder = reminder(db, of, DAILY, 2, targets).await;
@@ -63,8 +63,8 @@ async fn targets(db: &PgPool, run: RunId) -> Vec<String> {
     sqlx::query_scalar(states).bind(run).fetch_all(db).await.unwrap()
 }
 
-/// R44: an edit ends a run under way: targets whose texts had all left are what they are, settled or not, the others are
-/// skipped, and all of it is told.
+/// R44: an edit ends a run in progress. Targets whose texts had all left keep their state, settled or not. The others
+/// are skipped, and there are events for all of it.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn an_edit_ends_a_run_under_way(db: PgPool) {
     let store = Store::from(db.clone());
@@ -86,7 +86,7 @@ async fn an_edit_ends_a_run_under_way(db: PgPool) {
     assert_eq!(count(&db, "SELECT count(*) FROM notifications WHERE kind = 'partial'").await, 1);
 }
 
-/// R44: what was called back while it was on its way, and was acknowledged all the same, was sent; its run says so.
+/// R44: a text that was called back on its way and was acknowledged nevertheless was sent. Its run says so.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn an_acknowledgement_after_the_edit_counts(db: PgPool) {
     let store = Store::from(db.clone());
@@ -109,7 +109,7 @@ async fn an_acknowledgement_after_the_edit_counts(db: PgPool) {
     assert_eq!(count(&db, "SELECT count(*) FROM events WHERE kind = 'run.changed'").await, 3);
 }
 
-/// R49: what was acknowledged after its run had paused was sent; cancel skips the others only.
+/// R49: a text that was acknowledged after its run had paused was sent. A cancel skips only the others.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_cancel_leaves_what_was_sent(db: PgPool) {
     let store = Store::from(db.clone());
@@ -123,8 +123,8 @@ async fn a_cancel_leaves_what_was_sent(db: PgPool) {
     assert_eq!(run(&db, id).await, ("partial".to_owned(), "1 of 2 sent, 1 canceled by operator".to_owned()));
 }
 
-/// R43, R44: an occurrence that fires while it is being edited is called back, and the edited one fires a minute later at
-/// most; if the old one was sent, that is all.
+/// R43, R44: an occurrence that fires while it is being edited is called back, and the edited one fires at most a
+/// minute later. If the old one was sent, nothing more fires.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn an_edit_that_lands_on_its_occurrence_loses_nothing(db: PgPool) {
     let store = Store::from(db.clone());
@@ -142,7 +142,7 @@ async fn an_edit_that_lands_on_its_occurrence_loses_nothing(db: PgPool) {
         assert_eq!(run(&db, old).await.0, if sent { "success" } else { "canceled" });
         assert_eq!(next > process::clock::now() + chrono::Duration::hours(23), sent);
         assert!(sent || is_next_minute(next), "{next}");
-        // that minute has come; or, of one that was sent, the tick that follows
+        // that minute has passed; or, for one that was sent, the next tick has
         let come = "UPDATE reminders SET next_fire_at = coalesce($2, now()) WHERE id = $1";
         let at = sent.then_some(plan.next_fire_at);
         sqlx::query(come).bind(reminder).bind(at).execute(&db).await.unwrap();
@@ -156,7 +156,7 @@ fn is_next_minute(at: DateTime<Utc>) -> bool {
     at.timestamp() % 60 == 0 && ahead > chrono::Duration::zero() && ahead <= chrono::Duration::seconds(60)
 }
 
-/// Edits a reminder as a request does: what it has done is read, the plan is checked, and written.
+/// Edits a reminder as a request does: reads what it has done, checks the plan, and writes it.
 pub(crate) async fn edit(
     db: &PgPool,
     of: (TenantId, AccountId),
@@ -189,8 +189,8 @@ async fn check(db: &PgPool, of: (TenantId, AccountId), reminder: ReminderId, pla
     Ok(())
 }
 
-/// R43, R44: an occurrence of which nothing was sent is not lost to an edit, nor to the next one; it goes when the plan does
-/// not have it, and comes back with it.
+/// R43, R44: an occurrence of which nothing was sent is not lost by one or more edits. It is removed if the plan does
+/// not have it, and comes back with a plan that has it.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn edits_lose_no_occurrence(db: PgPool) {
     let store = Store::from(db.clone());
@@ -208,7 +208,7 @@ async fn edits_lose_no_occurrence(db: PgPool) {
         assert!(moved > process::clock::now() + chrono::Duration::hours(5), "{rrule:?}: {moved}");
         let back = edit(&db, of, reminder, -later).await.unwrap();
         assert!(is_next_minute(back), "{rrule:?}: {back}");
-        // what fires in its place waits for its account half an hour, and is edited again
+        // the run in its place waits half an hour for its account, and is edited again
         for sql in [
             "UPDATE reminders SET next_fire_at = now(), start_local = start_local - interval '30 minutes' WHERE id = $1",
             "UPDATE runs SET fire_at = fire_at - interval '30 minutes' WHERE reminder_id = $1",
@@ -223,7 +223,8 @@ async fn edits_lose_no_occurrence(db: PgPool) {
     }
 }
 
-/// R43, R44: an occurrence of which a text was sent is not sent again by an edit, not even by one that was checked before.
+/// R43, R44: an occurrence of which a text was sent is not sent again by an edit, even by an edit that was checked
+/// before.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn edits_send_nothing_twice(db: PgPool) {
     let store = Store::from(db.clone());
@@ -252,7 +253,7 @@ async fn edits_send_nothing_twice(db: PgPool) {
     }
 }
 
-/// R13: a deleted account's runs are over, whatever they waited for.
+/// R13: all runs of a deleted account are over, whatever they waited for.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_deleted_account_leaves_no_run_open(db: PgPool) {
     let store = Store::from(db.clone());
@@ -280,7 +281,7 @@ async fn a_deleted_account_leaves_no_run_open(db: PgPool) {
     );
 }
 
-/// R49: with two paused runs of a reminder the end of one does not lift it; that of the other does.
+/// R49: if a reminder has two paused runs, it stays paused until both have ended.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_reminder_rests_while_a_run_of_it_does(db: PgPool) {
     let store = Store::from(db.clone());
@@ -302,8 +303,8 @@ async fn a_reminder_rests_while_a_run_of_it_does(db: PgPool) {
     }
 }
 
-/// A run that no worker can expand ends and says so; one that waits for the run before, or for a worker that may yet come, is
-/// left alone.
+/// A run that no worker can expand ends and says so. A run that waits for the run before, or for a worker that may
+/// still come, is left alone.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_run_that_nobody_can_begin_is_given_up(db: PgPool) {
     let store = Store::from(db.clone());
@@ -327,7 +328,7 @@ async fn a_run_that_nobody_can_begin_is_given_up(db: PgPool) {
     assert!(matches!(expand_run(store.for_all_tenants(), behind).await.unwrap().quietly(), Expansion::Expanded { .. }));
 }
 
-/// R46: a run of which one target is shut out and another is being sent can't be settled yet, and hides no other.
+/// R46: a run with one expired target and another that is being sent can't be settled yet, and hides no other run.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_can_not_be_settled_is_not_looked_at(db: PgPool) {
     let store = Store::from(db.clone());

@@ -1,4 +1,4 @@
-//! What a session writes, when the database takes its time or says nothing.
+//! What a session writes if the database is slow or does not answer.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use store::pairing;
 use store::session::{self, StatusChange};
 use store::{MIGRATOR, Store};
 
-/// R28: a second ban of the same kind is written like the first: whoever owns the account next waits for its end.
+/// R28: a second ban of the same kind is written like the first one. The next owner of the account waits for its end.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_longer_ban_is_written(pool: PgPool) {
     let store = Store::from(pool.clone());
@@ -28,7 +28,8 @@ async fn a_longer_ban_is_written(pool: PgPool) {
     assert_eq!(sqlx::query_scalar::<_, i64>(told).fetch_one(&pool).await.unwrap(), 1, "the status changed once");
 }
 
-/// R35: a received message whose commit takes longer than anybody waits is stored once, though it is written again.
+/// R35: a received message whose commit takes longer than the session waits is stored once, although it is written
+/// again.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_received_message_is_stored_once_by_two_calls(pool: PgPool) {
     let store = Store::from(pool.clone());
@@ -59,7 +60,7 @@ async fn a_received_message_is_stored_once_by_two_calls(pool: PgPool) {
     assert_eq!(sqlx::query_scalar::<_, i64>(stored).fetch_one(&pool).await.unwrap(), 1);
 }
 
-/// R36: a message that is blamed again, because nobody heard that it was, is blamed once.
+/// R36: a message is blamed once, even if the answer to the first call was lost.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_message_is_blamed_once(pool: PgPool) {
     let store = Store::from(pool.clone());
@@ -80,8 +81,8 @@ async fn a_message_is_blamed_once(pool: PgPool) {
     assert_eq!(outbox::blame(store.under(fence), message, 1).await.unwrap(), 2);
 }
 
-/// R71, R72: from every state in which a message can be met a receipt leads on, through each state in between, each told once;
-/// no time runs backwards, though the phone's clock does; what had ended for another reason has not any more.
+/// R71, R72: a receipt moves a message on from every state, through each state in between, with one event for each. No
+/// time runs backwards, even if the phone's clock does. A message that had failed has no reason for that any more.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_receipt_leads_on_from_every_state(pool: PgPool) {
     let store = Store::from(pool.clone());
@@ -129,7 +130,7 @@ async fn a_receipt_leads_on_from_every_state(pool: PgPool) {
     }
 }
 
-/// R25: an equal code is told once, though it is written again.
+/// R25: an equal code causes one event, although it is written again.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn an_equal_code_is_told_once(pool: PgPool) {
     let store = Store::from(pool.clone());

@@ -1,4 +1,4 @@
-//! Who lives, by one rule: claims, duties and answers ask the same (R89, R90).
+//! One rule says who is alive: claims, duties and answers use it (R89, R90).
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn silent(db: &PgPool, worker: WorkerId, seconds: f64) {
         .unwrap();
 }
 
-/// An account that says `connected` and has this owner.
+/// An account that is stored as `connected` and has this owner.
 async fn connected(db: &PgPool, owner: Option<WorkerId>) -> (TenantId, AccountId) {
     let linked = ("4917012345678", "4917012345678:3@s.whatsapp.net");
     let account =
@@ -38,8 +38,8 @@ async fn told(db: &PgPool) -> Vec<serde_json::Value> {
     sqlx::query_scalar("SELECT data FROM events ORDER BY id").fetch_all(db).await.unwrap()
 }
 
-/// R89: how long a heartbeat counts is the worker's own word: a worker with a shorter lease claims nothing from one whose longer
-/// lease lives on, and the duties agree.
+/// R89: each worker determines how long its heartbeat counts. A worker with a shorter lease claims nothing from a
+/// worker whose longer lease is still valid, and the duties agree.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn each_worker_says_how_long_its_heartbeat_counts(db: PgPool) {
     let store = Store::from(db.clone());
@@ -63,7 +63,7 @@ async fn each_worker_says_how_long_its_heartbeat_counts(db: PgPool) {
     );
 }
 
-/// R90: `connected` means that a living worker says so: everywhere at once, and told once when somebody tells it.
+/// R90: `connected` requires a live worker. This is so everywhere at once, and there is one event.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_dead_workers_account_is_not_connected(db: PgPool) {
     let store = Store::from(db.clone());
@@ -76,7 +76,7 @@ async fn a_dead_workers_account_is_not_connected(db: PgPool) {
     );
     assert_eq!(signs::read(store.for_all_tenants()).await.unwrap().connected, 1);
     silent(&db, owner, 16.0).await;
-    // nobody has told it yet, and nobody reads anything else
+    // there is no event yet, but every reader sees the change
     let shown = accounts::get(store.of(tenant), account).await.unwrap();
     assert_eq!(shown.status, Status::Disconnected);
     assert_eq!(shown.status_reason.as_deref(), Some("the worker that held its connection fell silent"));
@@ -86,7 +86,7 @@ async fn a_dead_workers_account_is_not_connected(db: PgPool) {
     let all = signs::read(store.for_all_tenants()).await.unwrap();
     assert_eq!((all.wanted, all.connected, all.workers), (1, 0, 0));
     assert!(all.worker_seen.is_some() && all.scheduler_seen.is_none());
-    // then a scheduler tells it, once
+    // then a scheduler writes the event, once
     assert_eq!(accounts::tell_lost_sessions(store.for_all_tenants(), 10).await.unwrap().quietly(), [tenant]);
     assert_eq!(accounts::tell_lost_sessions(store.for_all_tenants(), 10).await.unwrap().quietly(), []);
     let told = told(&db).await;
@@ -98,7 +98,7 @@ async fn a_dead_workers_account_is_not_connected(db: PgPool) {
     assert_eq!(row, ("disconnected".to_owned(), true));
 }
 
-/// R90: an account whose lease was given back, whose owner stopped, or whose owner's row is gone is nobody's.
+/// R90: an account has no owner if its lease was given back, its owner stopped, or its owner's row is gone.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn nobodys_account_is_not_connected(db: PgPool) {
     let store = Store::from(db.clone());
@@ -117,7 +117,7 @@ async fn nobodys_account_is_not_connected(db: PgPool) {
     );
 }
 
-/// R90: a scheduler lives while its heartbeat is fresh, and is over at once when it stops.
+/// R90: a scheduler is alive while its heartbeat is fresh, and ends at once when it stops.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn schedulers_say_that_they_live(db: PgPool) {
     let store = Store::from(db.clone());
@@ -135,7 +135,7 @@ async fn schedulers_say_that_they_live(db: PgPool) {
     assert_eq!(signs::prune_schedulers(&db, Duration::from_secs(10), 10).await.unwrap(), 2);
 }
 
-/// R89: who holds a connection stands in `pg_stat_activity`, each program by its own name.
+/// R89: `pg_stat_activity` shows the owner of each connection by the name of its program.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_connection_says_whose_it_is(db: PgPool) {
     use sqlx::ConnectOptions as _;

@@ -1,4 +1,4 @@
-//! A message goes out from the phone that it was accepted for, or not at all.
+//! A message is sent from the phone that it was accepted for, or not at all.
 
 use domain::account::{Method, Status};
 use domain::conflict::Conflict;
@@ -49,7 +49,7 @@ async fn log_out(db: &PgPool, account: AccountId) {
     session::write_statuses(store.for_all_tenants(), &[change]).await.unwrap();
 }
 
-/// The state of a message, its reason, and the kinds of events that tell of it.
+/// The state of a message, its reason, and the kinds of its events.
 async fn told(db: &PgPool, message: MessageId) -> (String, Option<String>, Vec<String>) {
     let (state, reason) =
         sqlx::query_as("SELECT state, reason FROM messages WHERE id = $1").bind(message).fetch_one(db).await.unwrap();
@@ -57,7 +57,7 @@ async fn told(db: &PgPool, message: MessageId) -> (String, Option<String>, Vec<S
     (state, reason, kinds.bind(message.to_string()).fetch_all(db).await.unwrap())
 }
 
-/// R73: an unpair ends what was queued and runs under way, and says so; nothing of it waits for the next phone.
+/// R73: an unpair ends queued messages and unfinished runs, with a reason. None of them waits for the next phone.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn an_unpair_ends_what_was_queued(db: PgPool) {
     let store = Store::from(db.clone());
@@ -75,7 +75,7 @@ async fn an_unpair_ends_what_was_queued(db: PgPool) {
     assert!(matches!(queue(&db, of).await, Err(Error::Conflict(Conflict::NotConnected { .. }))));
 }
 
-/// R73: a delete whose device is still to be logged out ends what was queued at once.
+/// R73: a delete ends queued messages at once, even if the device must still be logged out.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_delete_ends_what_was_queued(db: PgPool) {
     let store = Store::from(db.clone());
@@ -91,8 +91,8 @@ async fn a_delete_ends_what_was_queued(db: PgPool) {
     assert_eq!((&*state, reason.as_deref(), kinds.len()), ("canceled", Some("the account was deleted"), 1));
 }
 
-/// R73: what a logged out phone had queued waits for this phone: it goes out when the same one is linked again, and ends when
-/// another is. Of its run that is true for the minute until the duty strands it.
+/// R73: messages that were queued when the phone logged the device out wait for this phone. They are sent when the same
+/// phone is linked again, and end when another one is. For a run this holds until the duty ends it, about a minute.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_logout_keeps_the_queue_for_the_same_phone(db: PgPool) {
     let store = Store::from(db.clone());
@@ -132,11 +132,11 @@ async fn a_logout_keeps_the_queue_for_the_same_phone(db: PgPool) {
             assert_eq!((&*state, reason.as_deref(), &*kinds), ("canceled", why, &["message.canceled".to_owned()][..]));
             assert_eq!((waiting, &*status), (vec![meanwhile], "canceled"), "this was meant for whatever phone comes");
         }
-        accounts::unpair(store.of(of.0), of.1, Operator::System("test")).await.unwrap().quietly(); // lets go of the number
+        accounts::unpair(store.of(of.0), of.1, Operator::System("test")).await.unwrap().quietly(); // releases the number
     }
 }
 
-/// R73: an account takes messages once a phone was linked to it, and not before.
+/// R73: an account takes messages only after a phone was linked to it.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn nothing_is_queued_before_the_first_phone(db: PgPool) {
     let of = account(&db, "pending").await;
@@ -146,7 +146,7 @@ async fn nothing_is_queued_before_the_first_phone(db: PgPool) {
     queue(&db, of).await.unwrap();
 }
 
-/// R73: a reminder that rests because its run does goes on when an unpair, or another phone, ends that run.
+/// R73: a reminder that is paused because of its run goes on when an unpair or another phone ends that run.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_reminder_does_not_rest_for_a_run_that_is_gone(db: PgPool) {
     let store = Store::from(db.clone());
@@ -177,7 +177,7 @@ async fn a_reminder_does_not_rest_for_a_run_that_is_gone(db: PgPool) {
     }
 }
 
-/// R73, R29: a phone that is linked already ends nothing: the account waits for its own.
+/// R73, R29: linking a phone that another account has ends nothing: the account still waits for its own phone.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_duplicate_ends_nothing(db: PgPool) {
     let store = Store::from(db.clone());
@@ -192,7 +192,7 @@ async fn a_duplicate_ends_nothing(db: PgPool) {
     assert_eq!(told(&db, single).await.0, "queued");
 }
 
-/// R73: a send that is accepted beside an unpair is either ended by it or refused.
+/// R73: a message that is sent during an unpair is either ended by it or refused.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_send_beside_an_unpair_is_refused(db: PgPool) {
     let of = account(&db, "connected").await;
@@ -209,7 +209,8 @@ async fn a_send_beside_an_unpair_is_refused(db: PgPool) {
     assert_eq!(count(&db, "SELECT count(*) FROM messages").await, 0);
 }
 
-/// R73: what a request leaves over, since it was much, is called back by the duty, for the same reason; what may still go out is not.
+/// R73: if there is too much for one request, the duty calls back the rest with the same reason. Messages that may
+/// still be sent are left alone.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn the_duty_calls_back_what_is_left(db: PgPool) {
     let store = Store::from(db.clone());
@@ -243,14 +244,14 @@ async fn the_duty_calls_back_what_is_left(db: PgPool) {
     assert_eq!(count(&db, "SELECT count(*) FROM events WHERE kind = 'message.canceled'").await, 3);
 }
 
-/// R71: a receipt for a text that was given up reaches its run, also while that is under way.
+/// R71: a receipt for a text that was given up updates its run, even while the run is in progress.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_receipt_reaches_its_run(db: PgPool) {
     let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     let (_, run) = under_way(&db, of, 2).await;
     let fence = fence(&db, of.1).await;
-    // the first target's texts are given up, the second's wait
+    // the first target's texts are given up, the second target's texts wait
     sqlx::query("UPDATE messages SET state = 'failed', reason = 'given up', failed_at = now() WHERE run_position = 0")
         .execute(&db)
         .await

@@ -1,4 +1,4 @@
-//! The schema of the release before, with everything in it, becomes this one's, and everything goes on.
+//! The schema of the previous release, with rows of all kinds, is migrated to this one, and everything goes on.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::due::count;
 
-/// The newest migration of the release before.
+/// The newest migration of the previous release.
 const BEFORE: i64 = 20_261_128_700_001;
 const TENANT: Uuid = Uuid::from_u128(1);
 const WORKER: Uuid = Uuid::from_u128(2);
@@ -32,8 +32,8 @@ const UNPAIRED: u128 = 15;
 const LOGGED_OUT: u128 = 16;
 const TO_BE_LINKED: u128 = 17;
 
-/// Rows as the release before wrote them: accounts in every state of a pairing, messages in every state, a reminder that is due, a
-/// run under way, a webhook with an event behind its cursor.
+/// Rows as the previous release wrote them: accounts in every state of a pairing, messages in every state, a reminder
+/// that is due, a run in progress, a webhook with an event after its cursor.
 const ROWS: &str = "
     INSERT INTO tenants (id, name) VALUES (id(1), 'Acme');
     INSERT INTO workers (id, name, version, capacity, lease_s) VALUES (id(2), 'w', '1', 10, 3600);
@@ -92,7 +92,8 @@ async fn upgraded(db: &PgPool) {
     MIGRATOR.run(db).await.unwrap();
 }
 
-/// R109: pairings that were under way are there after the migration, with their codes, and each ends as it would have.
+/// R109: pairings that were under way exist after the migration, with their codes, and each ends as it would have ended
+/// before.
 #[sqlx::test(migrations = false)]
 async fn pairings_go_on_after_an_upgrade(db: PgPool) {
     let store = Store::from(db.clone());
@@ -112,7 +113,7 @@ async fn pairings_go_on_after_an_upgrade(db: PgPool) {
     let unpaired = shown(&db, UNPAIRED).await;
     assert!(unpaired.method.is_none() && unpaired.step.is_none() && unpaired.window_ends_at.is_none());
 
-    // a session goes on with its window, its codes and its end
+    // a session continues with the pairing's window, codes and end
     let row = session::load(store.under(fence(BY_CODE))).await.unwrap();
     assert_eq!((row.pairing_method, row.pairing_phone.as_deref()), (Some(Method::Code), Some("49170000012")));
     assert!(row.code_shown && (200.0..=240.0).contains(&row.window_left_s), "{}", row.window_left_s);
@@ -145,7 +146,7 @@ async fn pairings_go_on_after_an_upgrade(db: PgPool) {
     assert_eq!(count(&db, "SELECT count(*) FROM passkeys").await, 0);
 }
 
-/// R109: messages, reminders, runs and webhooks are where they were, and go on.
+/// R109: messages, reminders, runs and webhooks are unchanged, and go on.
 #[sqlx::test(migrations = false)]
 async fn everything_else_goes_on_after_an_upgrade(db: PgPool) {
     let store = Store::from(db.clone());

@@ -1,4 +1,4 @@
-//! What the scheduler rings for again, and what it brings to an end for owners that are gone.
+//! What the scheduler rings for again, and what it ends for owners that are gone.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn message(db: &PgPool, account: AccountId) {
     rows::Message { chat: "x@g.us", age_s: 10.0 }.insert(db, account).await;
 }
 
-/// R01: rows that wait are found, in pages; fresh ones and those that may not be sent are left alone.
+/// R01: waiting rows are found in pages. Fresh rows, and those that may not be sent, are left alone.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn waiting_rows_are_found_in_pages(db: PgPool) {
     let store = Store::from(db.clone());
@@ -55,7 +55,7 @@ async fn waiting_rows_are_found_in_pages(db: PgPool) {
     assert!(waiting::sends(store.for_all_tenants(), Duration::from_secs(60), None, 100).await.unwrap().is_empty());
 }
 
-/// R02: an account whose owner is gone is rung for; one with a live owner is not.
+/// R02: the scheduler rings for an account without a live owner, but not for one with a live owner.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn accounts_without_a_live_owner_are_found(db: PgPool) {
     let store = Store::from(db.clone());
@@ -77,8 +77,8 @@ async fn accounts_without_a_live_owner_are_found(db: PgPool) {
     );
 }
 
-/// R14: an account that is to go offline or to be removed is rung for until its owner lets go; a delete that nobody
-/// finishes is found.
+/// R14: the scheduler rings for an account that is to go offline or to be removed until its owner releases it. A delete
+/// that no worker finishes is found.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn unpairings_and_deletes_are_found(db: PgPool) {
     let store = Store::from(db.clone());
@@ -102,7 +102,8 @@ async fn unpairings_and_deletes_are_found(db: PgPool) {
     assert!(waiting::stuck_logouts(store.for_all_tenants(), long, long, 10).await.unwrap().is_empty());
 }
 
-/// R20: a stale pairing without a live owner is parked as `unpaired`, never deleted; whoever held it is fenced.
+/// R20: a stale pairing without a live owner ends as `unpaired`, and the account is never deleted. Its former owner is
+/// fenced.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn stale_pairings_are_parked(db: PgPool) {
     let store = Store::from(db.clone());
@@ -125,7 +126,7 @@ async fn stale_pairings_are_parked(db: PgPool) {
     assert_eq!(epoch, 1);
 }
 
-/// R20: a pairing that is begun anew while the stale one is being parked stays, whole.
+/// R20: a pairing that begins again while the stale one is being ended stays unchanged.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_pairing_that_begins_meanwhile_is_not_parked(db: PgPool) {
     let store = Store::from(db.clone());
@@ -153,7 +154,7 @@ async fn a_pairing_that_begins_meanwhile_is_not_parked(db: PgPool) {
     assert_eq!(left, ("pending".to_owned(), 0));
 }
 
-/// Old events and workers go, in small steps; what is in use stays.
+/// Old events and workers are removed in small steps. Rows in use stay.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn old_rows_are_removed_in_small_steps(db: PgPool) {
     let store = Store::from(db.clone());

@@ -1,4 +1,4 @@
-//! What an attempt's end does to a webhook and to what waits (R63).
+//! The effect of an attempt's end on a webhook and on its waiting deliveries (R63).
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use store::{MIGRATOR, Store};
 
 use crate::webhooks::{HOUR, OVER, due, happen, held, numbers, owned, take, take_all};
 
-/// R63: a receiver that was down for long gets all that waits in the statement that ends the outage; one that was not, not.
+/// R63: after a long outage of a receiver, the statement that ends the outage makes all waiting deliveries due. Without
+/// an outage it does not.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn all_that_waits_is_due_after_an_outage(db: PgPool) {
     let store = Store::from(db.clone());
@@ -38,7 +39,8 @@ async fn all_that_waits_is_due_after_an_outage(db: PgPool) {
     assert_eq!(held(&db, of).await.failures, 0);
 }
 
-/// R63, R97: what is refused holds up nobody, does not have the receiver left alone, and comes after what is new; a test comes first.
+/// R63, R97: a refused delivery delays no other, does not pause the receiver, and comes after new deliveries. A test
+/// comes first.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_is_refused_steps_aside(db: PgPool) {
     let store = Store::from(db.clone());
@@ -64,7 +66,8 @@ async fn what_is_refused_steps_aside(db: PgPool) {
     assert_eq!(held(&db, of).await.version, now.version + 2);
 }
 
-/// R63: of those that hold nobody up so many wait; the oldest beyond have failed, and say why.
+/// R63: the number of waiting deliveries that delay no other is bounded. The oldest ones beyond the bound fail with a
+/// reason.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_was_refused_is_bounded(db: PgPool) {
     let store = Store::from(db.clone());
@@ -87,7 +90,8 @@ async fn what_was_refused_is_bounded(db: PgPool) {
     assert_eq!(words, ["overflow", "overflow"]);
 }
 
-/// R63: the last delivery that fails for good takes the failures with it; one that fails beside others does not.
+/// R63: when the last waiting delivery fails for good, the webhook is not failing any more. If others wait, it still
+/// is.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_quiet_webhook_is_not_failing(db: PgPool) {
     let store = Store::from(db.clone());
@@ -103,7 +107,7 @@ async fn a_quiet_webhook_is_not_failing(db: PgPool) {
     assert_eq!((now.failures, now.failing_since), (0, None));
 }
 
-/// R63: events that grow too old before a webhook came to them are counted, once, in an event of their own.
+/// R63: events that become too old before a webhook reads them are counted, once, in an event of their own.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn dropped_events_are_told(db: PgPool) {
     let store = Store::from(db.clone());
@@ -136,7 +140,8 @@ async fn dropped_events_are_told(db: PgPool) {
     assert!(told[0]["until"].is_string());
 }
 
-/// R63: a delivery that nobody could try for days fails and says so, before it is removed; one that is tried again stays.
+/// R63: a delivery that could not be tried for days fails with a reason before it is removed. A delivery that is tried
+/// again stays.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_is_left_expires_and_is_kept(db: PgPool) {
     let store = Store::from(db.clone());

@@ -1,4 +1,4 @@
-//! Webhooks in rows: events become deliveries once, in order, and whoever owns a webhook may vanish at any moment (R63).
+//! Webhooks in rows: events become deliveries once, in order. The owner of a webhook may vanish at any moment (R63).
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const TTL: Duration = Duration::from_secs(15);
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
 const URL: &str = "https://example.com/hook";
 const PASSED_MAX: i64 = 10_000;
-/// It has failed for good.
+/// A delivery that has failed for good.
 pub(crate) const OVER: Verdict = Verdict { attempts: 12, again_in: None, holds: false };
 
 async fn worker(db: &PgPool) -> WorkerId {
@@ -48,7 +48,7 @@ pub(crate) async fn held(db: &PgPool, (tenant, webhook, worker): (TenantId, Webh
     follow::held(store.of(tenant), webhook, worker, 1_000).await.unwrap().unwrap()
 }
 
-/// Takes the next page of events, as a follower does; answers how many it read.
+/// Takes the next page of events, as a follower does. Returns how many it read.
 pub(crate) async fn take(db: &PgPool, of: (TenantId, WebhookId, WorkerId), limit: i64) -> usize {
     let store = Store::from(db.clone());
     let held = held(db, of).await;
@@ -58,10 +58,10 @@ pub(crate) async fn take(db: &PgPool, of: (TenantId, WebhookId, WorkerId), limit
     read
 }
 
-/// Takes this many events, in pages of three at most.
+/// Takes this many events, in pages of at most three.
 pub(crate) async fn take_all(db: &PgPool, of: (TenantId, WebhookId, WorkerId), events: usize) {
     let mut read = 0;
-    // events of other tests' databases may hold ours back for a moment
+    // transactions in other tests' databases may delay our events for a moment
     while read < events {
         read += take(db, of, i64::try_from(events - read).unwrap().min(3)).await;
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -77,7 +77,7 @@ pub(crate) fn numbers(due: &[Due]) -> Vec<u64> {
     due.iter().map(|due| due.happened.data["n"].as_u64().unwrap()).collect()
 }
 
-/// R63: what happens from now on becomes a delivery, once, in order, if the webhook carries its kind.
+/// R63: new events become deliveries, once, in order, if the webhook subscribes to their kind.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn events_become_deliveries(db: PgPool) {
     let of = owned(&db, &["a.b", "c.d"]).await;
@@ -94,7 +94,7 @@ async fn events_become_deliveries(db: PgPool) {
     assert_eq!((first.kind.as_str(), first.account_id, first.id.contains('-')), ("a.b", None, true));
 }
 
-/// R63: whoever took a webhook's events for another owner, or from an older cursor, has changed nothing.
+/// R63: a call that takes a webhook's events for another owner, or from an older cursor, changes nothing.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_cursor_moves_once(db: PgPool) {
     let store = Store::from(db.clone());
@@ -112,7 +112,7 @@ async fn a_cursor_moves_once(db: PgPool) {
         !follow::take(store.of(of.0), (of.1, WorkerId::new()), &now, page.events.clone(), PASSED_MAX).await.unwrap(),
         "a stranger"
     );
-    // and if code were wrong: the schema keeps an event from becoming two deliveries
+    // the schema prevents two deliveries of an event even if the code were wrong
     now.cursor = before.cursor;
     let back = "UPDATE webhooks SET cursor_txid = $1, cursor_id = $2";
     sqlx::query(back).bind(before.cursor.txid).bind(before.cursor.id).execute(&db).await.unwrap();
@@ -120,7 +120,8 @@ async fn a_cursor_moves_once(db: PgPool) {
     assert_eq!(due(&db, of).await.len(), 1);
 }
 
-/// R63: a webhook has one owner among living workers, and finds another when that one has stopped or fallen silent.
+/// R63: a webhook has one owner among the live workers. It gets another one when that owner has stopped or fallen
+/// silent.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_webhook_has_one_owner(db: PgPool) {
     let store = Store::from(db.clone());
@@ -151,7 +152,7 @@ async fn a_webhook_has_one_owner(db: PgPool) {
     assert!(follow::held(store.of(tenant), webhook, fourth, 10).await.unwrap().is_none(), "disabled: nobody moves it");
 }
 
-/// R63: workers that look at the same moment share what is free, and none is claimed twice.
+/// R63: workers that look at the same moment share the free webhooks, and none is claimed twice.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn nobody_claims_what_another_claims(db: PgPool) {
     let store = Store::from(db.clone());
@@ -175,7 +176,7 @@ async fn nobody_claims_what_another_claims(db: PgPool) {
     assert_eq!(count + rest.len(), 30);
 }
 
-/// R63: order is kept within an account through the first failures; then what failed holds nobody up.
+/// R63: order is kept within an account during the first failures. After that, a failed delivery delays no other.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn order_is_kept_within_an_account(db: PgPool) {
     let store = Store::from(db.clone());
@@ -196,14 +197,15 @@ async fn order_is_kept_within_an_account(db: PgPool) {
         assert_eq!(numbers(&now), if held_up { vec![2, 3] } else { vec![1, 2, 3, 4] }, "{attempts}");
         assert!(next.unwrap() > Duration::from_secs(3_500));
     }
-    // a late word about an attempt that was counted already counts no more
+    // a late report about an attempt that was already counted does not count again
     let late = ends::failed(store.of(of.0), (first[0].id, 0), (None, "timeout"), OVER, true).await.unwrap();
     assert_eq!(late, None);
     let now = deliveries::get(store.of(of.0), of.1, first[0].id).await.unwrap();
     assert_eq!((now.state, now.attempts, now.last_status), (State::Pending, retry::HOLDS_ATTEMPTS, Some(500)));
 }
 
-/// R63: a 2xx ends a delivery and removes its data; what has failed for good may be tried again, what was delivered not.
+/// R63: a 2xx ends a delivery and removes its data. A delivery that failed for good may be tried again; one that was
+/// delivered may not.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_delivery_ends_once(db: PgPool) {
     let store = Store::from(db.clone());
@@ -235,7 +237,8 @@ async fn a_delivery_ends_once(db: PgPool) {
     );
 }
 
-/// R63: a webhook that has failed for days is disabled, and an event says so; enabling it goes on where it stopped.
+/// R63: a webhook that has failed for days is disabled, with an event. After it is enabled, it goes on where it
+/// stopped.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_fails_for_days_is_disabled(db: PgPool) {
     let store = Store::from(db.clone());
@@ -269,7 +272,7 @@ async fn what_fails_for_days_is_disabled(db: PgPool) {
     assert_eq!(numbers(&due(&db, of).await), [0, 1], "what waited is due at once, and what happened meanwhile comes");
 }
 
-/// R63, R64: a tenant has so many webhooks and no more, however many requests come at once.
+/// R63, R64: the number of a tenant's webhooks is limited, however many requests arrive at once.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn webhooks_are_bounded(db: PgPool) {
     let store = Store::from(db.clone());

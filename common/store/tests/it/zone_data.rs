@@ -8,7 +8,7 @@ use store::reminders::refresh_zone_data;
 use store::runs::fire_due;
 use store::{MIGRATOR, Store};
 
-/// A reminder at nine in Berlin from 2090 on, planned with the given zone data and so many hours from where it belongs.
+/// A reminder at nine in Berlin from 2090 on, planned with this zone data and this many hours off its right time.
 async fn reminder(db: &PgPool, rrule: Option<&str>, version: Option<&str>, off_hours: i32) -> (TenantId, ReminderId) {
     let reminder = ReminderId::new();
     let (tenant, account) = rows::Account::of("unpaired").of_new_tenant(db).await;
@@ -34,7 +34,8 @@ async fn planned(db: &PgPool, reminder: ReminderId) -> (String, Option<String>) 
     sqlx::query_as(planned).bind(reminder).fetch_one(db).await.unwrap()
 }
 
-/// R40: what was planned with older zone data is planned anew, once, with an event that names the old and the new instant.
+/// R40: a time that was planned with older zone data is planned again, once, with an event that has the old and the new
+/// time.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn newer_zone_data_moves_what_was_planned(db: PgPool) {
     let store = Store::from(db.clone());
@@ -71,7 +72,7 @@ async fn newer_zone_data_moves_what_was_planned(db: PgPool) {
     assert_eq!(refresh_zone_data(store.for_all_tenants(), mine, 100).await.unwrap().quietly().seen, 0);
 }
 
-/// R03: several schedulers at once plan each reminder anew once, in steps.
+/// R03: several simultaneous schedulers plan each reminder again once, in steps.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn many_schedulers_move_each_once(db: PgPool) {
     let store = Store::from(db.clone());
@@ -104,7 +105,7 @@ async fn many_schedulers_move_each_once(db: PgPool) {
     assert_eq!(events, 40);
 }
 
-/// What is fired is planned with this program's zone data, exceptions and gaps heeded.
+/// A fired reminder is planned with this program's zone data, with its exceptions and gaps.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn firing_notes_whose_clocks_it_read(db: PgPool) {
     let store = Store::from(db.clone());
@@ -123,8 +124,8 @@ async fn firing_notes_whose_clocks_it_read(db: PgPool) {
     assert!(sqlx::query_scalar::<_, bool>(ahead).fetch_one(&db).await.unwrap(), "tomorrow is left out");
 }
 
-/// R03, R40: what comes due before it was planned anew, and lies an hour later by today's zone data, fires then and not twice;
-/// what lies earlier fires late.
+/// R03, R40: a reminder is due before it was planned again. If its time is an hour later by the new zone data, it fires
+/// then and not twice. If its time is earlier, it fires late.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_is_due_by_old_zone_data_fires_once(db: PgPool) {
     let store = Store::from(db.clone());

@@ -1,4 +1,4 @@
-//! The virtual people: new numbers and a new group in each run, so that the story can be told again and again.
+//! The virtual people. Each run has new numbers and a new group, so that the demo can be repeated.
 
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -6,18 +6,18 @@ use kit::Phones;
 
 use crate::show::detail;
 
-/// A virtual phone and who holds it.
+/// A virtual phone and the name of its owner.
 pub(super) struct Person {
     pub(super) name: &'static str,
     pub(super) number: String,
 }
 
 pub(crate) struct People {
-    /// Tells this run's names from those of other runs.
+    /// Distinguishes the names of this run from those of other runs.
     pub(super) tag: String,
-    /// Holds the phone that the account is linked with.
+    /// The owner of the phone that the account is linked with.
     pub(super) owner: Person,
-    /// Two are in the group with the owner; the last one is not.
+    /// The first two are in the group with the owner; the last one is not.
     pub(super) others: [Person; 3],
     pub(super) group: String,
     pub(super) group_subject: String,
@@ -25,7 +25,7 @@ pub(crate) struct People {
 
 impl People {
     pub(super) async fn invite(phones: &Phones) -> anyhow::Result<Self> {
-        // Seven digits from the seed that the standard library draws for its hash maps.
+        // seven digits from the random seed of the standard library's hash maps
         let draw = RandomState::new().hash_one(0) % 9_000_000 + 1_000_000;
         let person = |name, last: u8| Person { name, number: format!("4477{draw}{last}") };
         let owner = person("Olive", 0);

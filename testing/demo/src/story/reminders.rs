@@ -1,4 +1,4 @@
-//! Reminders: one that fires once and a daily one, both due a few seconds from now.
+//! Reminders: one that fires once and a daily one. Both are due a few seconds from now.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ async fn plan(scene: &Scene, text: &str, start: DateTime<Utc>, kind: &str) -> an
     field(&scene.api.post("/v1/reminders", reminder).await?, "id")
 }
 
-/// Exactly one run is there. Returns the reminder as it stands now.
+/// Waits until there is exactly one run. Returns the current state of the reminder.
 async fn ran(scene: &Scene, id: &str) -> anyhow::Result<Value> {
     reach("one run", LIMIT, || async {
         let runs = scene.api.get(&format!("/v1/reminders/{id}/runs")).await?;

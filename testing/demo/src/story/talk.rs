@@ -1,4 +1,4 @@
-//! Messages: into the group, to a person, read on the virtual phones, and the receipts that come back.
+//! Messages to the group and to a person, read on the virtual phones, and their receipts.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn text_to(scene: &Scene, to: &str, text: &str) -> anyhow::Result<String> 
     field(&scene.api.post(&path, json!({ "to": to, "text": text })).await?, "id")
 }
 
-/// A person's phone decrypted this text, and it came once.
+/// Waits until a person's phone has decrypted this text, and checks that it arrived once.
 pub(super) async fn received(scene: &Scene, person: &Person, text: &str) -> anyhow::Result<()> {
     let words = format!("{}'s phone decrypts it", person.name);
     let message = step(&words, async {

@@ -1,4 +1,4 @@
-//! The line between account and phone: linking by QR code, the groups that come with it, unlinking, deleting.
+//! Linking and unlinking: the QR code, the groups that come with it, unlinking, deleting.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(super) async fn pair(scene: &Scene) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The code as text and as a drawing of the same code: it may change between the two questions.
+/// The code as text and as a drawing. Both must be of the same code, which may change between the requests.
 async fn code_and_drawing(scene: &Scene) -> anyhow::Result<Result<(String, String), String>> {
     let qr = format!("/v1/accounts/{}/qr", scene.account);
     let before = scene.api.get_text(&format!("{qr}?format=text")).await?;
@@ -78,7 +78,7 @@ pub(super) async fn unpair(scene: &Scene) -> anyhow::Result<()> {
     .await?;
     step("The account's socket is closed", phone_reaches(scene, "no open socket", |phone| open_sockets(phone) == 0))
         .await?;
-    // unlinking is local: the phone lists the device until its owner removes it there
+    // unlinking happens only on this side: the phone lists the device until its owner removes it there
     let owner = &scene.people.owner;
     let words = format!("{} removes the entry that her phone still lists", owner.name);
     step(&words, async {

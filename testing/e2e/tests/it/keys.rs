@@ -1,4 +1,4 @@
-//! Changing the keys that seal credentials, while accounts are live.
+//! Changing the keys that seal credentials while accounts are live.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use worker::keys::Misfit;
 const OLD: &str = kit::CREDENTIAL_KEYS;
 const NEW: &str = "2:ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
 
-/// R04: the procedure of an operator, from the old key to the new one: the account is live all the while, every message goes
-/// out once, nothing is left under the old key, and a worker with the new key alone goes on with the session.
+/// R04: the procedure of an operator from the old key to the new one. The account is live all the time, every message
+/// goes out once, and nothing is left under the old key. A worker with only the new key continues the session.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_key_is_changed_while_the_account_is_live(pool: PgPool) {
     let (cluster, mut workers) = Cluster::start(pool, 1).await;
     let (account, _) = cluster.connected("Ada").await;
     let bob = cluster.phone("Bob").await;
-    // the new key opens everywhere before it seals anywhere
+    // every worker can open with the new key before any worker seals with it
     for order in [format!("{OLD},{NEW}"), format!("{NEW},{OLD}")] {
         let next = cluster.worker_with(&[("CREDENTIAL_KEYS", &order)]);
         workers.remove(0).stop().await;
@@ -58,8 +58,9 @@ async fn a_key_is_changed_while_the_account_is_live(pool: PgPool) {
     cluster.stop(vec![last]).await;
 }
 
-/// R04: somebody rotated before every worker had the new key. A worker that meets a record under it leaves account and
-/// credentials as they are, gives all its accounts back, and ends saying which key; one that has the key goes on.
+/// R04: an operator rotated before every worker had the new key. A worker that meets a record under it changes neither
+/// account nor credentials, gives all its accounts back, and ends with the name of the key. A worker that has the key
+/// goes on.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_worker_that_meets_an_unknown_key_stops(pool: PgPool) {
     let (cluster, mut workers) = Cluster::start(pool, 1).await;

@@ -1,4 +1,4 @@
-//! What is logged, at any level (R99).
+//! What is logged at any level (R99).
 
 use e2e::{Cluster, EVERYTHING, LINES};
 use kit::CREDENTIAL_KEYS;
@@ -6,8 +6,8 @@ use reqwest::Method;
 use serde_json::json;
 use sqlx::PgPool;
 
-/// R99: the whole log of a story at `trace` (a pairing by QR and one by code, messages to and from a person, a logout) holds no
-/// number, no QR code, no pairing code, no text and no key.
+/// R99: the whole log at `trace` of a pairing by QR, a pairing by code, messages to and from a person, and a logout
+/// contains no number, QR code, pairing code, text or key.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn nothing_of_a_story_is_in_its_log(pool: PgPool) {
     let (cluster, workers) = Cluster::start_with(pool, 0, &[("RUST_LOG", EVERYTHING)]).await;

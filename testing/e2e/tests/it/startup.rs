@@ -1,19 +1,20 @@
-//! Bad days at the start, for each of the three: they live, say what is missing, do nothing, and go on when it is mended.
+//! Problems at the start of each of the three binaries: it lives, says what is missing, does nothing, and goes on when
+//! the problem is solved.
 
 use e2e::{InProcess, Part};
 use kit::{PostgresServer, Program, Settings, Starter as _, reads, redis_prefix, redis_url, settings};
 
 const THREE: [Program; 3] = [Program::Api, Program::Worker, Program::Scheduler];
 
-/// Starts one of the three on this database, with a Redis of `REDIS_URL`.
+/// Starts one of the three on this database, with the Redis of `REDIS_URL`.
 fn start(program: Program, url: &str) -> Part {
     let stores = [("DATABASE_URL", url), ("REDIS_URL", &redis_url()), ("REDIS_PREFIX", &redis_prefix())];
     let settings = Settings::simulated().with(&stores).with(&[("WHATSAPP_URL", "ws://127.0.0.1:1/ws/chat")]);
     InProcess.start(program, program.name(), &settings).unwrap()
 }
 
-/// R06, R60: wrong password, no schema, no right on a table, read-only, a full disk: each of the three says it and waits; no
-/// worker registers, nothing is written; it is ready as soon as it is mended.
+/// R06, R60: a wrong password, no schema, no right on a table, a read-only server, a full disk: each of the three
+/// reports it and waits. No worker registers, and nothing is written. Each is ready as soon as the problem is solved.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_of_the_three_waits_and_says_for_what() {
     let server = PostgresServer::start();
@@ -54,7 +55,7 @@ async fn each_of_the_three_waits_and_says_for_what() {
             reads(part.ops, 503, says).await;
             parts.push(part);
         }
-        // as superuser, who may do everything but what the trigger keeps from everybody
+        // as the superuser, who may do everything except what the trigger forbids
         server
             .run("calls", &["DO $$ BEGIN ASSERT NOT EXISTS (SELECT FROM workers), 'a worker has registered'; END $$"])
             .await;
@@ -67,7 +68,7 @@ async fn each_of_the_three_waits_and_says_for_what() {
     }
 }
 
-/// R06: each setting that several binaries have means the same in each.
+/// R06: a setting that several binaries have means the same in each.
 #[test]
 fn a_setting_means_the_same_everywhere() {
     use clap::CommandFactory as _;
@@ -78,7 +79,7 @@ fn a_setting_means_the_same_everywhere() {
             let help = setting.arg.get_help().map(ToString::to_string).unwrap_or_default();
             let meaning = (setting.arg.get_long().unwrap_or_default().to_owned(), help);
             if setting.variable() == "OPS_LISTEN" {
-                continue; // a port of its own in each
+                continue; // each has a port of its own
             }
             let before = known.entry(setting.variable()).or_insert_with(|| meaning.clone());
             assert_eq!(*before, meaning, "{}", setting.variable());

@@ -1,4 +1,4 @@
-//! The way of events from a link to its session, and the double that tests drive.
+//! The channel of events from a link to its session, and the double that tests drive.
 
 use std::time::Duration;
 

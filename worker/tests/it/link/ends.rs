@@ -23,7 +23,7 @@ async fn a_write_after_a_claim_ends_the_link(pool: PgPool) {
     let next = house.claim(fence).await;
     let before: i64 = sqlx::query_scalar("SELECT count(*) FROM credentials").fetch_one(&house.pool).await.unwrap();
     let start = Instant::now();
-    // A new contact needs a session, which has to be stored: refused.
+    // a new contact needs a session, which would have to be stored, so it is refused
     let _ = line.link.send_text("491801@s.whatsapp.net", "F1", "late").await;
     assert_eq!(line.closed().await, CloseReason::Fenced);
     println!("fenced after {:?}", start.elapsed());
@@ -50,7 +50,7 @@ async fn logging_out_unlinks_the_device(pool: PgPool) {
     line.link.logout().await.unwrap();
     assert_eq!(line.closed().await, CloseReason::Requested);
     assert_eq!(house.get("/phones/491533").await["linked_devices"].as_array().unwrap().len(), 0);
-    // The keys are still there, and of no use.
+    // the keys still exist, but are of no use
     let mut line = house.open(fence).await;
     let reason = line.closed().await;
     assert!(matches!(reason, CloseReason::LoggedOut { .. }), "{reason:?}");
@@ -120,7 +120,7 @@ async fn a_dropped_handle_drops_the_socket(pool: PgPool) {
     assert_eq!(last.await.unwrap(), CloseReason::Requested);
 }
 
-/// R04: a record under a key that this worker was not given ends the link, and nothing is deleted.
+/// R04: a record under a key that this worker does not have ends the link, and nothing is deleted.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_unknown_key_ends_the_link(pool: PgPool) {
     let house = House::new(pool).await;
@@ -137,7 +137,7 @@ async fn an_unknown_key_ends_the_link(pool: PgPool) {
     reseal().await.unwrap();
     let all = "SELECT kind || name FROM credentials";
     let before: Vec<String> = sqlx::query_scalar(all).fetch_all(&house.pool).await.unwrap();
-    // the session with this contact is in the store alone
+    // the session with this contact is only in the store
     let _ = line.link.send_text("491801@s.whatsapp.net", "F1", "again").await;
     let reason = line.closed().await;
     assert_eq!(reason, CloseReason::UnknownKey("b".to_owned()));
@@ -159,8 +159,8 @@ async fn clear(house: &House) {
     reqwest::Client::new().delete(url).send().await.unwrap();
 }
 
-/// R108: a worker whose right has run out says nothing more, be it in the middle of a login, as after it was frozen: no socket of it
-/// is logged in, and no text leaves it.
+/// R108: a worker whose right has run out sends nothing more, even if it was frozen in the middle of a login. No socket
+/// of it is logged in, and no text leaves it.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn who_may_not_act_says_nothing(pool: PgPool) {
     let house = House::new(pool).await;

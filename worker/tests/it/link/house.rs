@@ -1,4 +1,4 @@
-//! A simulator, a database, and a worker's link side, as the tests use them.
+//! A simulator, a database, and the link side of a worker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use worker::link::whatsapp::version::WebVersion;
 use worker::link::whatsapp::{Settings, WhatsApp};
 use worker::link::{CloseReason, Connector, Delivery, Link, LinkEvent, LinkInbox, MayAct, OpenSpec, channel};
 
-/// Longest that anything here may take.
+/// The longest time for anything here.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 
-/// One simulator, one database.
+/// One simulator and one database.
 pub(super) struct House {
     pub(super) simulator: Simulator,
     pub(super) pool: PgPool,
@@ -28,7 +28,7 @@ pub(super) struct House {
     phones: Phones,
 }
 
-/// One account's link and what it says.
+/// An account's link and its events.
 pub(super) struct Line {
     pub(super) link: Arc<dyn Link>,
     pub(super) inbox: LinkInbox,
@@ -46,7 +46,7 @@ impl House {
         rows::claimed(&self.pool).await
     }
 
-    /// Another owner claims the account.
+    /// Makes another owner claim the account.
     pub(super) async fn claim(&self, fence: Fence) -> Fence {
         let epoch = sqlx::query_scalar("UPDATE leases SET epoch = epoch + 1 WHERE account_id = $1 RETURNING epoch")
             .bind(fence.account.0)
@@ -56,7 +56,7 @@ impl House {
         Fence { epoch, ..fence }
     }
 
-    /// A connector as a worker has one; each call is another worker.
+    /// A connector like a worker's. Each call is another worker.
     pub(super) fn worker(&self) -> WhatsApp {
         let keys = format!("a:{}", STANDARD.encode([7; 32]));
         let settings = Settings {
@@ -74,7 +74,7 @@ impl House {
         Line { link: self.worker().open(spec, events).await.unwrap(), inbox }
     }
 
-    /// Pairs an account with the phone of this number, and opens the link that comes after.
+    /// Pairs an account with the phone of this number, and opens the next link.
     pub(super) async fn linked(&self, number: &str) -> (Fence, Line) {
         let fence = self.account().await;
         let mut line = self.open(fence).await;
@@ -106,7 +106,7 @@ impl House {
         self.phones.fault(order).await.unwrap();
     }
 
-    /// The bubbles that a phone shows under an id, once there is one.
+    /// The bubbles that a phone shows with an id, as soon as there is one.
     pub(super) async fn bubbles(&self, number: &str, id: &str) -> Vec<Value> {
         until("the message", async || {
             let inbox = self.phones.inbox(number).await.unwrap();
@@ -118,7 +118,7 @@ impl House {
 }
 
 impl Line {
-    /// The next event that `pick` wants; inbound messages that it does not want are confirmed and passed over.
+    /// Waits for an event that `pick` accepts. Other received messages are confirmed and skipped.
     pub(super) async fn find<T>(&mut self, what: &str, pick: impl Fn(&LinkEvent) -> Option<T>) -> T {
         let look = async {
             loop {

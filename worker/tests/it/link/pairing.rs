@@ -1,4 +1,4 @@
-//! Pairing, coming back, and what is left in the store.
+//! Pairing, connecting again, and what is left in the store.
 
 use std::time::{Duration, Instant};
 

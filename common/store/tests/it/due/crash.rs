@@ -1,4 +1,4 @@
-//! Schedulers that die or fall silent while they fire.
+//! Schedulers that end or fall silent while they fire.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use store::{MIGRATOR, Store};
 use super::{account, count, reminder, text};
 use crate::locks::waiting;
 
-/// Fires once what the end of another session lets go of.
+/// Fires once, as soon as another session's end has released its locks.
 async fn fire_soon(db: &PgPool) -> Vec<Fired> {
     let store = Store::from(db.clone());
     let firing = async {
@@ -24,8 +24,8 @@ async fn fire_soon(db: &PgPool) -> Vec<Fired> {
     tokio::time::timeout(Duration::from_secs(10), firing).await.expect("the locks are held for ever")
 }
 
-/// R03: a scheduler that dies at any of its steps leaves nothing behind, and the next one fires; an occurrence that has its
-/// run already gets no second one.
+/// R03: a scheduler that dies at any of its steps leaves nothing behind, and the next one fires. An occurrence that
+/// already has its run gets no second one.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_crash_between_the_steps_loses_nothing(db: PgPool) {
     let store = Store::from(db.clone());
@@ -39,7 +39,7 @@ async fn a_crash_between_the_steps_loses_nothing(db: PgPool) {
             let store = store.clone();
             async move { fire_due(store.for_all_tenants(), 10).await }
         });
-        waiting(&db, 1).await; // it has locked the reminder, and gets no further than this table
+        waiting(&db, 1).await; // it has locked the reminder, and waits for this table
         let end = "SELECT count(*) FROM (SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                    WHERE datname = current_database() AND wait_event_type = 'Lock') AS ended";
         assert_eq!(count(&db, end).await, 1);
@@ -56,7 +56,7 @@ async fn a_crash_between_the_steps_loses_nothing(db: PgPool) {
             assert_eq!(text(&db, counted, of.0.0).await.as_deref(), Some("1"), "{table}: {counted}");
         }
 
-        // set back by hand to the occurrence that has fired: armed again, not fired again
+        // moved back by hand to the occurrence that has fired; it is armed again and does not fire again
         let back =
             "UPDATE reminders SET next_fire_at = (SELECT fire_at FROM runs WHERE reminder_id = $1) WHERE id = $1";
         sqlx::query(back).bind(reminder).execute(&db).await.unwrap();
@@ -68,8 +68,8 @@ async fn a_crash_between_the_steps_loses_nothing(db: PgPool) {
     }
 }
 
-/// R03: a scheduler that falls silent in the middle (its host is gone, or frozen) keeps its locks for a bounded time; then
-/// another one fires, and the silent one can't commit when it wakes.
+/// R03: a scheduler that falls silent in the middle (its host is gone, or frozen) keeps its locks for a bounded time.
+/// Then another one fires, and the silent one can't commit when it wakes.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_silent_scheduler_lets_go(db: PgPool) {
     let store = Store::from(db.clone());

@@ -10,8 +10,8 @@ use super::{account, count, reminder};
 
 const ERASE: &str = "UPDATE accounts SET wanted = 'erased' WHERE id = $1";
 
-/// R15, R50: while an account waits for its device to be logged out, nothing of it fires and nobody is told; schedulers do not
-/// look at it again and again. What fired just before is not sent.
+/// R15, R50: while an account waits for the logout of its device, its reminders do not fire and there are no events.
+/// Schedulers do not look at it repeatedly. A run that fired just before is not sent.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_is_being_deleted_does_not_fire(db: PgPool) {
     let store = Store::from(db.clone());

@@ -1,4 +1,4 @@
-//! Occurrences that came due while no scheduler ran, and those that come due while the run before is in progress.
+//! Occurrences that were due while no scheduler ran, or while the run before is in progress.
 
 use domain::id::ReminderId;
 use sqlx::PgPool;
@@ -8,7 +8,8 @@ use store::{MIGRATOR, Store};
 use super::{account, count, leave_outbox, reminder, text};
 
 const EVERY_FIVE_MINUTES: &str = "FREQ=MINUTELY;INTERVAL=5";
-/// Of what has come due for so long there are 37: 25 before the catch-up window of an hour, 12 within, none in the last minute.
+/// How late the schedulers are. There are 37 late occurrences: 25 before the catch-up window of an hour, 12 within it,
+/// and none in the last minute.
 const LATE_S: i32 = 3 * 3_600 + 100;
 
 async fn set(db: &PgPool, reminder: ReminderId, what: &str) {
@@ -16,8 +17,8 @@ async fn set(db: &PgPool, reminder: ReminderId, what: &str) {
     sqlx::query(sqlx::AssertSqlSafe(sql)).bind(reminder).execute(db).await.unwrap();
 }
 
-/// R45: of what came due during an outage, what fires is what the reminder's `misfire` says; of what does not, the first ten
-/// have a run `missed` each, and one event and one notification tell of all. The reminder is armed ahead.
+/// R45: the reminder's `misfire` decides which of the late occurrences after an outage fire. Of the others, the first
+/// ten have a run `missed` each, and one event and one notification report all. The reminder is armed ahead.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_came_due_during_an_outage(db: PgPool) {
     let store = Store::from(db.clone());
@@ -50,7 +51,7 @@ async fn what_came_due_during_an_outage(db: PgPool) {
     }
 }
 
-/// R45: late occurrences of one reminder are sent one after the other, the oldest first; the end of one names the next.
+/// R45: late occurrences of a reminder are sent one after the other, the oldest first. The end of one names the next.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn late_runs_wait_for_each_other(db: PgPool) {
     let store = Store::from(db.clone());
@@ -81,8 +82,8 @@ async fn late_runs_wait_for_each_other(db: PgPool) {
     }
 }
 
-/// R45: what comes due while the run before is in progress is missed, waits for its end, or goes on beside it, as the
-/// reminder says.
+/// R45: an occurrence that is due while the run before is in progress is missed, waits for its end, or runs beside it,
+/// as the reminder says.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_run_in_progress_and_the_next_occurrence(db: PgPool) {
     let store = Store::from(db.clone());

@@ -1,4 +1,4 @@
-//! Acknowledgements that come after the delivery window has closed and the run is over.
+//! Acknowledgements that arrive after the delivery window has closed and the run is over.
 
 use sqlx::PgPool;
 use store::outbox::{self, Outcome};
@@ -8,8 +8,8 @@ use store::{Fence, MIGRATOR, Store};
 use super::{account, count, leave_outbox, text};
 use crate::runs::under_way;
 
-/// R45, R46: a run that failed because its window closed with nothing sent is told truly once that turns out to be wrong: each
-/// target whose texts were all sent, and the run with them. Its reminder rests as before.
+/// R45, R46: a run failed because its window closed with nothing sent. Later acknowledgements correct it: each target
+/// whose texts were all sent, and the run with them. Its reminder stays paused.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_run_that_failed_too_early_is_corrected(db: PgPool) {
     let store = Store::from(db.clone());

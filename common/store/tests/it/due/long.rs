@@ -6,7 +6,7 @@ use store::{MIGRATOR, Store};
 
 use super::{account, reminder};
 
-/// R45: where texts are long, fewer reminders fire in one transaction; each fires.
+/// R45: if texts are long, fewer reminders fire in one transaction, but each fires.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn long_texts_fire_in_smaller_batches(db: PgPool) {
     let store = Store::from(db.clone());

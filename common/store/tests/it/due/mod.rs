@@ -18,13 +18,13 @@ mod long;
 mod progress;
 mod zones;
 
-/// A tenant with an account in the given status.
+/// A tenant with an account that has this status.
 pub(crate) async fn account(db: &PgPool, status: &str) -> (TenantId, AccountId) {
     let number = matches!(status, "connected" | "disconnected").then_some("49170000001");
     rows::Account { wanted: "online", number, ..rows::Account::of(status) }.of_new_tenant(db).await
 }
 
-/// A reminder due since `late` seconds, with two texts and the given targets.
+/// A reminder that has been due for `late` seconds, with two texts and these targets.
 pub(crate) async fn reminder(
     db: &PgPool,
     of: (TenantId, AccountId),
@@ -60,7 +60,7 @@ pub(crate) async fn leave_outbox(db: &PgPool, run: RunId, position: i32, state: 
     .unwrap();
 }
 
-/// R45: a one-off reminder fires once and ends; its run holds targets, texts and names as they were.
+/// R45: a one-off reminder fires once and ends. Its run has the targets, texts and names of that time.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_one_off_fires_and_ends(db: PgPool) {
     let store = Store::from(db.clone());
@@ -84,7 +84,7 @@ async fn a_one_off_fires_and_ends(db: PgPool) {
     assert_eq!(count(&db, "SELECT count(*) FROM events WHERE kind = 'reminder.fired'").await, 1);
 }
 
-/// R45: a recurring reminder is armed again, strictly ahead; after a pause of days it fires once, not once per day.
+/// R45: a recurring reminder is armed again for a later time. After a pause of days it fires once, not once per day.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_recurring_reminder_is_armed_again(db: PgPool) {
     let store = Store::from(db.clone());
@@ -99,7 +99,7 @@ async fn a_recurring_reminder_is_armed_again(db: PgPool) {
     assert!(next.as_secs() > 86_000 && next.as_secs() < 86_400, "{next:?}");
 }
 
-/// R03: several schedulers at once fire each occurrence once.
+/// R03: several simultaneous schedulers fire each occurrence once.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn many_schedulers_fire_each_occurrence_once(db: PgPool) {
     let store = Store::from(db.clone());
@@ -127,7 +127,7 @@ async fn many_schedulers_fire_each_occurrence_once(db: PgPool) {
     assert_eq!(count(&db, "SELECT count(DISTINCT reminder_id) FROM runs").await, 300);
 }
 
-/// A rule that can't be computed ends its reminder, not the tick: the others fire.
+/// A rule that can't be computed ends its reminder, but not the tick: the other reminders fire.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_broken_rule_never_stops_the_tick(db: PgPool) {
     let store = Store::from(db.clone());
@@ -147,7 +147,7 @@ async fn a_broken_rule_never_stops_the_tick(db: PgPool) {
     assert_eq!(count(&db, "SELECT count(*) FROM events WHERE kind = 'reminder.failed'").await, 2);
 }
 
-/// R45: a run is expanded once, in order, however often its bell rings and by however many workers.
+/// R45: a run is expanded once, in order, however often its bell rings and however many workers hear it.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_doubled_bell_expands_a_run_once(db: PgPool) {
     let store = Store::from(db.clone());
@@ -184,7 +184,7 @@ async fn a_doubled_bell_expands_a_run_once(db: PgPool) {
     assert_eq!(expand_run(store.for_all_tenants(), RunId::new()).await.unwrap().quietly(), Expansion::Gone);
 }
 
-/// R44: once a reminder was edited or deleted, a pending run of its old version never sends.
+/// R44: after a reminder was edited or deleted, a pending run of its old version never sends.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn an_old_version_never_sends(db: PgPool) {
     let store = Store::from(db.clone());
@@ -207,7 +207,7 @@ async fn an_old_version_never_sends(db: PgPool) {
     assert_eq!(count(&db, "SELECT count(*) FROM run_targets WHERE state = 'skipped' AND reason IS NOT NULL").await, 2);
 }
 
-/// R44: an edited reminder is armed under its new schedule only: the old occurrence is not fired.
+/// R44: an edited reminder is armed only under its new schedule. The old occurrence does not fire.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn an_edit_rearms(db: PgPool) {
     let store = Store::from(db.clone());
@@ -228,7 +228,7 @@ async fn an_edit_rearms(db: PgPool) {
     ));
 }
 
-/// An account that can't send fails the run with a reason; the schedule is kept.
+/// An account that can't send makes the run fail with a reason. The schedule is kept.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn an_account_that_cannot_send_fails_the_run(db: PgPool) {
     let store = Store::from(db.clone());
@@ -256,7 +256,8 @@ async fn an_account_that_cannot_send_fails_the_run(db: PgPool) {
     }
 }
 
-/// R45: targets take their state from their messages, a run its own from its targets; settling again changes nothing.
+/// R45: targets take their state from their messages, and a run takes its state from its targets. Settling again
+/// changes nothing.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_run_is_settled_once_its_messages_have_left(db: PgPool) {
     let store = Store::from(db.clone());
@@ -286,8 +287,8 @@ async fn a_run_is_settled_once_its_messages_have_left(db: PgPool) {
     assert_eq!(count(&db, "SELECT count(*) FROM events WHERE kind = 'run.changed'").await, 3);
 }
 
-/// R46: messages of a run expire when its window closes; the run is `paused` if something was sent, else `failed`; what
-/// was not sent stays pending and the reminder rests.
+/// R46: messages of a run expire when its window closes. The run is `paused` if something was sent, otherwise `failed`.
+/// What was not sent stays pending, and the reminder is paused.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_closed_window_pauses_the_run_and_its_reminder(db: PgPool) {
     let store = Store::from(db.clone());

@@ -1,4 +1,4 @@
-//! How far a run is, and the runs that nobody can send any more.
+//! The progress of a run, and runs that no worker can send any more.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use store::{MIGRATOR, Store};
 
 use super::{account, count, leave_outbox, reminder, text};
 
-/// R45: a run tells how far it is, at most once a second, however many targets are sent meanwhile; its end is told apart.
+/// R45: a run reports its progress at most once a second, however many targets are sent meanwhile. Its end is a
+/// separate event.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn progress_is_told_once_a_second(db: PgPool) {
     let store = Store::from(db.clone());
@@ -51,7 +52,8 @@ async fn progress_is_told_once_a_second(db: PgPool) {
     assert_eq!(text(&db, over, run.0).await.unwrap(), "8 of 9 sent, 1 failed");
 }
 
-/// R45: a run whose account lost its phone on the way ends and says so; what was sent by request waits for a phone.
+/// R45: a run whose account lost its phone meanwhile ends and says so. Messages that were sent by request wait for a
+/// phone.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_run_without_a_phone_ends(db: PgPool) {
     let store = Store::from(db.clone());

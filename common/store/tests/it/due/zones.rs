@@ -1,4 +1,4 @@
-//! New zone data and schedulers that sleep.
+//! New zone data and sleeping schedulers.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ async fn is_woken(wake: &mut Wake) -> bool {
     tokio::time::timeout(Duration::from_millis(500), wake.woken(Duration::ZERO)).await.is_ok()
 }
 
-/// R40: what new zone data moves may be due before whatever schedulers sleep for: they are woken, once and only then.
+/// R40: new zone data may move a reminder before the time until which schedulers sleep. They are woken, once and only
+/// then.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_is_moved_wakes_schedulers(db: PgPool) {
     let store = Store::from(db.clone());
