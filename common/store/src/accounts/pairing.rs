@@ -262,7 +262,7 @@ fn outcome(
 async fn connect(transaction: &mut PgConnection, account: AccountId, after: State, who: &LinkedAs) -> Result<()> {
     sqlx::query!(
         "UPDATE accounts SET status = $2, status_reason = NULL, wanted = $3, phone_number = $4, jid = $5, lid = $6, push_name = $7,
-            linked_at = coalesce(linked_at, now()), connected_at = now(), disconnected_at = NULL, updated_at = now()
+            linked_at = now(), connected_at = now(), disconnected_at = NULL, updated_at = now()
          WHERE id = $1",
         account.0,
         after.status.as_str(),

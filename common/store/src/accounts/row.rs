@@ -31,7 +31,7 @@ pub struct Account {
     pub lid: Option<String>,
     /// The name that the phone's owner chose.
     pub push_name: Option<String>,
-    /// When a phone was first linked. It is kept after an unpair.
+    /// When a phone was last linked. It is kept after an unpair.
     pub linked_at: Option<DateTime<Utc>>,
     /// When it was last connected.
     pub connected_at: Option<DateTime<Utc>>,

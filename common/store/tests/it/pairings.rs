@@ -94,6 +94,18 @@ async fn what_the_release_before_writes_is_seen(db: PgPool) {
     }
 }
 
+/// R109: an account says when the phone that it has was linked, also if it had another one before.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn each_link_has_a_time_of_its_own(db: PgPool) {
+    let store = Store::from(db.clone());
+    let of = account(&db, "unpaired").await;
+    sqlx::query("UPDATE accounts SET linked_at = now() - interval '1 day'").execute(&db).await.unwrap();
+    let fence = pair(&db, of, Method::Qr, None).await;
+    let (number, jid) = ("4917000001".to_owned(), "4917000001:1@s.whatsapp.net".to_owned());
+    pairing::linked(store.under(fence), &LinkedAs { number, jid, lid: None, push_name: None }).await.unwrap();
+    assert_eq!(count(&db, "SELECT count(*) FROM accounts WHERE linked_at > now() - interval '1 minute'").await, 1);
+}
+
 /// R109: each step that this release writes to the table appears in the columns that the previous release reads.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_this_release_writes_is_seen(db: PgPool) {
