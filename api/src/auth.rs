@@ -37,8 +37,7 @@ pub fn digest(key: &str) -> [u8; 32] {
 #[derive(Debug, Clone)]
 pub struct Caller {
     tenants: Tenants,
-    /// The tenant of the key.
-    pub tenant: TenantId,
+    tenant: TenantId,
     /// The key.
     pub key: ApiKeyId,
     /// The key's digest, for checking it again while a stream is open.
@@ -46,6 +45,12 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The tenant of the key.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
     /// The rows of the caller's tenant.
     #[must_use]
     pub const fn of(&self) -> Of<'_> {

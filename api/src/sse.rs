@@ -83,11 +83,11 @@ pub async fn get(
     };
     let room = context.streams.clone().try_acquire_owned();
     let room = room.map_err(|_| Problem::TooMany("This replica has no room for another stream"))?;
-    if context.bus.listeners(caller.tenant) >= STREAMS_PER_TENANT {
+    if context.bus.listeners(caller.tenant()) >= STREAMS_PER_TENANT {
         return Err(Problem::TooMany("This tenant has too many open streams"));
     }
     // subscribe before the first query, so that no event is missed in between
-    let signals = context.bus.subscribe(caller.tenant);
+    let signals = context.bus.subscribe(caller.tenant());
     let begin = match asked {
         Some((field, cursor)) => resume(&caller, field, cursor).await?,
         None => events::end(caller.of()).await?,
@@ -171,7 +171,7 @@ impl Follower {
                 return Some(vec![Ok(Event::default().event("stream.closed").data(data.to_string()))]);
             }
             let Self { caller, cursor, account, .. } = self;
-            let step = trace::receive(Destination::Events).tenant(caller.tenant);
+            let step = trace::receive(Destination::Events).tenant(caller.tenant());
             let page = events::after(caller.of(), *cursor, *account, PAGE).await;
             step.heard(&page);
             let page = match page {

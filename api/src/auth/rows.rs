@@ -1,5 +1,5 @@
-//! The api's access to the rows. Only the extractors of `auth` reach rows through it, after they have identified the
-//! caller.
+//! The api's access to the rows. The extractors of `auth` reach rows through it, after they have identified the caller. For
+//! everybody else it has only the figures of `/health`.
 
 use store::signs::{self, Signs};
 use store::{Result, Store};

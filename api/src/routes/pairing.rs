@@ -133,7 +133,7 @@ pub async fn log_out(
     caller: Caller,
     Path(account): Path<AccountId>,
 ) -> Result<Json<LoggedOut>> {
-    let mut signals = context.bus.subscribe(caller.tenant);
+    let mut signals = context.bus.subscribe(caller.tenant());
     let linked = context.announce(accounts::log_out(caller.of(), account, caller.operator()).await?);
     if !linked {
         return Ok(Json(LoggedOut { status: Status::Unpaired, confirmed: false, advice: None }));

@@ -1,4 +1,5 @@
-//! The right of a live session to write. Only this file says in SQL how a write checks it.
+//! The right of a live session to write, and the SQL that checks it. Two statements have a form of their own: the one that
+//! writes many sessions' statuses, and the end of a logout, which locks the lease row exclusively.
 //!
 //! A write of a session locks its account's lease row against a claim (`FOR SHARE`) and checks the epoch. A plain
 //! `EXISTS` is not enough: a claim could commit between the check and the write.

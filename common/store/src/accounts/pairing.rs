@@ -262,7 +262,7 @@ fn outcome(
 async fn connect(transaction: &mut PgConnection, account: AccountId, after: State, who: &LinkedAs) -> Result<()> {
     sqlx::query!(
         "UPDATE accounts SET status = $2, status_reason = NULL, wanted = $3, phone_number = $4, jid = $5, lid = $6, push_name = $7,
-            linked_at = now(), connected_at = now(), disconnected_at = NULL, updated_at = now()
+            linked_at = now(), connected_at = now(), disconnected_at = NULL, banned_until = NULL, updated_at = now()
          WHERE id = $1",
         account.0,
         after.status.as_str(),
@@ -281,14 +281,11 @@ async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linke
     let mut tx = pool.begin().await?;
     let of_others = unsent::lock_of_other_phones(&mut tx, fence.account, &who.number).await?;
     hold(&mut tx, fence).await?;
-    let row = sqlx::query!(
-        r#"SELECT tenant_id AS "tenant: TenantId", label, status AS "status: Status", wanted AS "wanted: Wanted"
-           FROM accounts WHERE id = $1"#,
-        fence.account.0
-    )
-    .fetch_optional(&mut *tx)
-    .await?
-    .ok_or(Error::Fenced)?;
+    let row =
+        sqlx::query!(r#"SELECT tenant_id AS "tenant: TenantId", label FROM accounts WHERE id = $1"#, fence.account.0)
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or(Error::Fenced)?;
     // two accounts of a tenant that link the same phone at the same time must see each other
     sqlx::query!(
         "SELECT pg_advisory_xact_lock(hashtextextended($1::text || $2, 0))",
@@ -296,6 +293,13 @@ async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linke
         who.number
     )
     .execute(&mut *tx)
+    .await?;
+    let before = sqlx::query_as!(
+        State,
+        r#"SELECT status AS "status: Status", wanted AS "wanted: Wanted" FROM accounts WHERE id = $1 FOR NO KEY UPDATE"#,
+        fence.account.0
+    )
+    .fetch_one(&mut *tx)
     .await?;
     let other = sqlx::query_as!(
         Other,
@@ -312,9 +316,8 @@ async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linke
         unsent::end(&mut tx, of, &of_others, Some(&who.number), unsent::ANOTHER_PHONE).await?;
     }
     let event = if other.is_none() { life::Event::Linked } else { life::Event::Duplicate };
-    let before = State { status: row.status, wanted: row.wanted };
     let after = decide(before, event)?.state().ok_or(Error::Fenced)?;
-    let (account_id, previous, status) = (fence.account, row.status, after.status);
+    let (account_id, previous, status) = (fence.account, before.status, after.status);
     let (outcome, told) = outcome(account_id, (previous, status), who, other.as_ref());
     match other {
         None => connect(&mut tx, account_id, after, who).await?,
