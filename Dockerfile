@@ -28,6 +28,7 @@ COPY common/schedule/Cargo.toml common/schedule/
 COPY common/store/Cargo.toml common/store/
 COPY scheduler/Cargo.toml scheduler/
 COPY simulator/Cargo.toml simulator/
+COPY testing/bench/Cargo.toml testing/bench/
 COPY testing/chaos/Cargo.toml testing/chaos/
 COPY testing/demo/Cargo.toml testing/demo/
 COPY testing/e2e/Cargo.toml testing/e2e/
@@ -54,9 +55,10 @@ COPY scheduler scheduler
 COPY worker worker
 COPY simulator simulator
 COPY testing/demo testing/demo
+COPY testing/kit testing/kit
 ARG REVISION=unknown
 ENV SWITCHBOARD_REVISION=${REVISION}
-RUN find api common testing/demo scheduler simulator worker -name '*.rs' -exec touch {} + \
+RUN find api common testing/demo testing/kit scheduler simulator worker -name '*.rs' -exec touch {} + \
  && cargo build --locked --profile "$PROFILE" $PACKAGES \
  && sh dev/images.d/collect.sh api worker scheduler simulator demo
 

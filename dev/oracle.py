@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Writes common/schedule/tests/it/oracle.txt: what python-dateutil says when random rules fire.
+"""Writes common/schedule/tests/it/oracle.txt: when random rules fire, according to python-dateutil.
 
     pip install python-dateutil==2.9.0.post0 tzdata==2026.6
     dev/oracle.py [seed [cases]] > common/schedule/tests/it/oracle.txt
 
-A line is `rule zone start after first+delta+delta… [.]`: start is wall-clock time, after and first are minutes since 1970
-in UTC, deltas are minutes, and `.` says that the rule ends there. Only dates on which no clock changes: what happens where
-one does is decided in the tests by hand. Left out is what dateutil and RFC 5545 read differently: plain and numbered days
-in one BYDAY, BYSETPOS in a first week that the start cuts, and BYWEEKNO without BYDAY (dateutil takes all days of the week, the RFC
-the start's).
+A line is `rule zone start after first+delta+delta… [.]`. The start is wall-clock time, after and first are minutes since
+1970 in UTC, deltas are minutes, and `.` means that the rule ends there. No clock changes on any of the dates; tests of
+changes are written by hand. Rules that dateutil and RFC 5545 interpret differently are left out: plain and numbered days
+in one BYDAY, BYSETPOS in a first week that the start cuts, and BYWEEKNO without BYDAY (dateutil takes all days of the
+week, the RFC only the start's).
 """
 import datetime as module
 import random
@@ -34,7 +34,7 @@ Africa/Lagos Africa/Johannesburg Pacific/Apia Pacific/Kiritimati Pacific/Chatham
 Antarctica/Troll Atlantic/Azores""".split()
 
 random.seed(SEED)
-reset_tzpath(to=[])  # the package's data, not the machine's
+reset_tzpath(to=[])  # the data of the package, not of this machine
 
 
 def chance(p):
@@ -54,7 +54,7 @@ def signed(most, count):
 
 
 def apart(minutes):
-    """Minutes that leave five between two, also across the hour."""
+    """Whether minutes are at least five apart, also across the hour."""
     return all((b - a) % 60 >= 5 for a, b in zip(minutes, minutes[1:] + minutes[:1])) if len(minutes) > 1 else True
 
 
@@ -133,7 +133,7 @@ def minutes_of(local, zone):
 
 
 def cases():
-    """One rule from one start, in some zones; none where it has no answer or clocks change."""
+    """Yields one rule with one start in some zones, unless it has no answer or clocks change."""
     start = datetime(random.randint(1998, 2036), 1, 1) + timedelta(minutes=random.randint(0, 525599))
     rule, freq = random_rule(start)
     real = freq in ("MINUTELY", "HOURLY")
@@ -141,13 +141,13 @@ def cases():
     ahead = {"MINUTELY": 30, "HOURLY": 400}.get(freq, 7000)
     after = start + (timedelta(minutes=random.randint(0, ahead * 1440)) if chance(0.6) else timedelta(minutes=-1))
     end = after + timedelta(days={"MINUTELY": 40, "HOURLY": 400}.get(freq, 4000))
-    # dateutil looks for what never comes until this year
+    # dateutil searches until this year for occurrences that never come
     module.MAXYEAR = min(end, END).year
     try:
         rows = rrulestr(rule if whole else f"{rule};UNTIL={end:%Y%m%dT%H%M%S}", dtstart=start)
         found = list(islice(rows.xafter(after, count=4), 4))
     except ValueError:
-        return  # it can't fire
+        return  # the rule never fires
     ends = len(found) < 4 and whole
     if len(found) < 4 and not ends or any(local.year >= module.MAXYEAR for local in found) or not found and chance(0.9):
         return

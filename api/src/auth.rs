@@ -1,4 +1,5 @@
-//! Who is calling. The extractors here are the only source of a tenant's id in this crate.
+//! Authentication. A handler reaches rows only through the extractors here: a [`Caller`] has the rows of its own tenant,
+//! and an [`Admin`] those of all tenants.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -9,53 +10,79 @@ use domain::id::{ApiKeyId, TenantId};
 use sha2::{Digest as _, Sha256};
 use store::api_keys::Identity;
 use store::audit::Operator;
+use store::{ForAllTenants, Of, Store, Tenants};
 
 use crate::context::Context;
 use crate::problem::{Problem, Result};
 
-/// Random bytes of a key.
+pub mod rows;
+
+/// The number of random bytes in a key.
 const SECRET_BYTES: usize = 32;
 
-/// A fresh key: `sb_a_…` for an admin, `sb_t_…` for a tenant. It is shown once; only its digest is kept.
+/// A new key: `sb_a_…` for an admin, `sb_t_…` for a tenant. It is shown once, and only its digest is stored.
 #[must_use]
 pub fn generate(tenant: Option<TenantId>) -> String {
     let role = if tenant.is_some() { 't' } else { 'a' };
     format!("sb_{role}_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; SECRET_BYTES]>()))
 }
 
-/// The digest under which a key is stored. Keys are random, so a plain SHA-256 can't be guessed back.
+/// The digest under which a key is stored. Keys are random, so a plain SHA-256 can't be reversed by guessing.
 #[must_use]
 pub fn digest(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
 
-/// Someone with a tenant's key.
-#[derive(Debug, Clone, Copy)]
+/// A caller with a tenant's key.
+#[derive(Debug, Clone)]
 pub struct Caller {
-    /// Whom the key speaks for.
-    pub tenant: TenantId,
+    tenants: Tenants,
+    tenant: TenantId,
     /// The key.
     pub key: ApiKeyId,
-    /// The key's digest, to ask again while a stream is open.
+    /// The key's digest, for checking it again while a stream is open.
     pub digest: [u8; 32],
 }
 
 impl Caller {
-    /// The caller as the audit trail names them.
+    /// The tenant of the key.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// The rows of the caller's tenant.
+    #[must_use]
+    pub const fn of(&self) -> Of<'_> {
+        self.tenants.of(self.tenant)
+    }
+
+    /// The caller in the form of the audit trail.
     #[must_use]
     pub const fn operator(&self) -> Operator {
         Operator::Key(self.key)
     }
 }
 
-/// Someone with an admin's key.
-#[derive(Debug, Clone, Copy)]
+/// A caller with an admin key.
+#[derive(Debug, Clone)]
 pub struct Admin {
+    store: Store,
     key: ApiKeyId,
 }
 
 impl Admin {
-    /// Who acts, for the audit trail.
+    /// The rows of a tenant.
+    pub const fn of(&self, tenant: TenantId) -> Of<'_> {
+        self.store.of(tenant)
+    }
+
+    /// The rows of all tenants.
+    pub const fn all(&self) -> ForAllTenants<'_> {
+        self.store.for_all_tenants()
+    }
+
+    /// The caller in the form of the audit trail.
     pub const fn operator(&self) -> Operator {
         Operator::Key(self.key)
     }
@@ -67,7 +94,7 @@ impl FromRequestParts<Context> for Caller {
     async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Self> {
         let (identity, digest) = identify(&parts.headers, context).await?;
         match identity.tenant {
-            Some(tenant) => Ok(Self { tenant, key: identity.key, digest }),
+            Some(tenant) => Ok(Self { tenants: context.rows.store.tenants(), tenant, key: identity.key, digest }),
             None => Err(Problem::Forbidden("This is a tenant's: use a key of that tenant")),
         }
     }
@@ -79,7 +106,7 @@ impl FromRequestParts<Context> for Admin {
     async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Self> {
         let (identity, _) = identify(&parts.headers, context).await?;
         match identity.tenant {
-            None => Ok(Self { key: identity.key }),
+            None => Ok(Self { store: context.rows.store.clone(), key: identity.key }),
             Some(_) => Err(Problem::Forbidden("This is for admins: use an admin key")),
         }
     }
@@ -92,7 +119,7 @@ async fn identify(headers: &HeaderMap, context: &Context) -> Result<(Identity, [
     Ok((identity, digest))
 }
 
-/// The key of a request, if it looks like one. `Authorization` goes first.
+/// The key of a request, if it has the form of one. `Authorization` takes precedence.
 pub(crate) fn presented(headers: &HeaderMap) -> Option<&str> {
     let key = match headers.get(header::AUTHORIZATION) {
         Some(value) => {

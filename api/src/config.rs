@@ -1,4 +1,4 @@
-//! What the api can be told: by flag or by variable, with a meaning and, where there is one, a default.
+//! The settings and commands of the api: flag, variable, default and meaning of each.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -9,10 +9,10 @@ use domain::id::{AccountId, ApiKeyId, TenantId};
 use process::config::{Database, Redis, Telemetry, Webhooks, Zones};
 use process::probe::Probe;
 
-/// What people, logs and traces call the binary.
+/// The name of the binary for people, logs and traces.
 pub const NAME: &str = "switchboard-api";
 
-/// The REST API of Switchboard; without a command it serves
+/// The REST API of Switchboard. Without a command it serves
 #[derive(Debug, Parser)]
 #[command(name = NAME, version)]
 pub struct Cli {
@@ -25,7 +25,7 @@ impl Cli {
     /// Reads a command line. One that names no command means `serve`.
     ///
     /// # Errors
-    /// When it is wrong, or asks for help.
+    /// If it is wrong, or asks for help.
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         process::config::read(args, "serve")
     }
@@ -36,15 +36,16 @@ impl Cli {
 pub enum Command {
     /// Serve the API (the default)
     Serve(Box<Config>),
-    /// Bring the database's schema up to date, and end; says what it did
+    /// Bring the database's schema up to date, and say what was done
     Migrate(Migrate),
-    /// Let events and streams go on after Postgres was restored or lost transactions, and end; harmless otherwise
+    /// Let events and streams continue after Postgres was restored or lost transactions; harmless at other times
     AfterRestore {
         /// Which database
         #[command(flatten)]
         database: Database,
     },
-    /// Look at everything that Switchboard rests on, and say what to do about what is wrong: 0 well (or warnings), 1 not
+    /// Check everything that Switchboard depends on, and say how to solve problems; exits with 0 (well, or warnings) or
+    /// 1
     Doctor(Doctor),
     /// Create, list and revoke keys
     Keys {
@@ -78,7 +79,7 @@ pub enum Command {
     },
     /// Show what waits: bells in Redis, rows in Postgres
     Queues(Queues),
-    /// Show what happens
+    /// Show events
     Events {
         /// What to do with events
         #[command(subcommand)]
@@ -86,12 +87,12 @@ pub enum Command {
     },
     /// Print the OpenAPI document
     Openapi,
-    /// Ask the api that runs beside this how it is, and end: 0 well, 1 not
+    /// Ask the api on this host for its health; exits with 0 (well) or 1
     Probe {
         /// What to ask
         #[command(flatten)]
         probe: Probe,
-        /// Where it serves health and metrics
+        /// The address of health and metrics
         #[command(flatten)]
         ops: Ops,
     },
@@ -103,26 +104,26 @@ pub struct Migrate {
     /// Which database
     #[command(flatten)]
     pub database: Database,
-    /// Change nothing: wait until the schema is at least this binary's, for init containers
+    /// Change nothing, but wait until the schema is at least this binary's; for init containers
     #[arg(long)]
     pub wait: bool,
-    /// Seconds that `--wait` waits, 1 to 86,400; then it ends with 1
+    /// Seconds that `--wait` waits, 1 to 86,400; after that it exits with 1
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout_s: u64,
 }
 
-/// Which database, and in which form to answer.
+/// The database, and the form of the output.
 #[derive(Debug, Args)]
 pub struct Rows {
     /// Which database
     #[command(flatten)]
     pub database: Database,
-    /// Answer in JSON, for scripts
+    /// Print JSON, for scripts
     #[arg(long)]
     pub json: bool,
 }
 
-/// The stores, and in which form to answer.
+/// The stores, and the form of the output.
 #[derive(Debug, Args)]
 pub struct Doctor {
     /// Which database
@@ -131,15 +132,15 @@ pub struct Doctor {
     /// Which Redis
     #[command(flatten)]
     pub redis: Redis,
-    /// Answer in JSON, for scripts
+    /// Print JSON, for scripts
     #[arg(long)]
     pub json: bool,
 }
 
-/// Work on keys without a key: for the first admin, and for emergencies.
+/// Commands for keys that need no key: for the first admin, and for emergencies.
 #[derive(Debug, Subcommand)]
 pub enum Keys {
-    /// Create a key; standard output is the key and nothing else, and it is shown this once
+    /// Create a key; standard output is the key and nothing else, and the key is shown only once
     Create {
         /// Which database
         #[command(flatten)]
@@ -150,7 +151,7 @@ pub enum Keys {
         /// A key that acts for this tenant
         #[arg(long)]
         tenant: Option<TenantId>,
-        /// What people call it
+        /// Its name
         #[arg(long)]
         name: String,
     },
@@ -184,16 +185,16 @@ pub enum Tenants {
         /// Which database
         #[command(flatten)]
         rows: Rows,
-        /// What people call it
+        /// Its name
         #[arg(long)]
         name: String,
     },
 }
 
-/// Rows that are shown at most.
+/// The highest number of rows to show.
 #[derive(Debug, Args)]
 pub struct Limit {
-    /// Rows that are shown at most, 1 to 100,000
+    /// The highest number of rows to show, 1 to 100,000
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=100_000))]
     pub limit: i64,
 }
@@ -201,33 +202,34 @@ pub struct Limit {
 /// Accounts.
 #[derive(Debug, Subcommand)]
 pub enum Accounts {
-    /// List accounts, those that changed last first; without numbers
+    /// List accounts, last changed first, without their numbers
     List {
         /// Which database
         #[command(flatten)]
         rows: Rows,
-        /// Of this tenant
+        /// Only of this tenant
         #[arg(long)]
         tenant: Option<TenantId>,
-        /// In this status
+        /// Only with this status
         #[arg(long, value_parser = status)]
         status: Option<Status>,
         /// How many
         #[command(flatten)]
         limit: Limit,
     },
-    /// Move an account to another worker: its owner closes the socket and gives it back, the other takes it
+    /// Move an account to another worker: its owner closes the socket and gives the account back, and the other takes
+    /// it
     Move {
         /// Which database
         #[command(flatten)]
         rows: Rows,
         /// The account's id
         account: AccountId,
-        /// The worker that is to take it: its id, or its host's name; the one with most room, if not given
+        /// The worker that takes it, by id or host name; if not given, the one with the most room
         #[arg(long)]
         to: Option<String>,
     },
-    /// Have an account given back by its worker, so that the one with most room takes it
+    /// Let an account be given back by its worker, so that the one with the most room takes it
     Release {
         /// Which database
         #[command(flatten)]
@@ -240,12 +242,12 @@ pub enum Accounts {
 /// Leases.
 #[derive(Debug, Subcommand)]
 pub enum Leases {
-    /// List the accounts that workers have, newest claims first, in Postgres and in Redis
+    /// List the accounts that workers hold, newest claims first, as in Postgres and in Redis
     List {
         /// Which stores
         #[command(flatten)]
         stores: Doctor,
-        /// Of this worker: its id, or its host's name
+        /// Only of this worker, by id or host name
         #[arg(long)]
         worker: Option<String>,
         /// How many
@@ -276,21 +278,21 @@ pub struct Queues {
 /// Events.
 #[derive(Debug, Subcommand)]
 pub enum Events {
-    /// Show the newest events, without their data, which may hold numbers and texts
+    /// Show the newest events, without their data, which may contain numbers and texts
     Tail {
         /// Which database
         #[command(flatten)]
         rows: Rows,
-        /// Of this tenant
+        /// Only of this tenant
         #[arg(long)]
         tenant: Option<TenantId>,
-        /// Of this kind, such as account.status_changed
+        /// Only of this kind, such as account.status_changed
         #[arg(long)]
         kind: Option<String>,
-        /// Go on with those that follow, until interrupted
+        /// Also show new events, until interrupted
         #[arg(long)]
         follow: bool,
-        /// With their data: numbers and texts of your tenants' messages
+        /// Also show their data, which contains numbers and texts of your tenants' messages
         #[arg(long)]
         data: bool,
         /// How many
@@ -304,18 +306,18 @@ fn status(text: &str) -> Result<Status, String> {
     Status::ALL.into_iter().find(|status| status.as_str() == text).ok_or_else(|| format!("one of {}", all.join(", ")))
 }
 
-/// How to serve.
+/// The settings of `serve`.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
-    /// Where tenants' requests are answered
+    /// Address at which tenants' requests are answered
     #[arg(long, env = "API_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
-    /// Connections of tenants at one time, live streams among them, 16 to 1,000,000; never more than half of the files that the
-    /// process may open
+    /// Connections of tenants at the same time, including live streams, 16 to 1,000,000; never more than half of the
+    /// files that the process may open
     #[arg(long, env = "API_CONNECTIONS", default_value_t = 8_192, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
     pub connections: u32,
-    /// Connections from one address, 16 to 1,000,000; behind a proxy or an ingress all come from its addresses, as
-    /// X-Forwarded-For is not believed
+    /// Connections from one address, 16 to 1,000,000. Behind a proxy or an ingress all connections come from its
+    /// addresses, because X-Forwarded-For is not trusted
     #[arg(long, env = "API_CONNECTIONS_PER_ADDRESS", default_value_t = 4_096, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
     pub connections_per_address: u32,
     /// Health and metrics
@@ -336,12 +338,13 @@ pub struct Config {
     /// Where webhooks may lead
     #[command(flatten)]
     pub webhooks: Webhooks,
-    /// Where the source of these binaries is to be had, as /health tells everybody; set it to yours if you changed them
+    /// Address of the source code of these binaries, which /health shows to everybody; set it to yours if you changed
+    /// them
     #[arg(long, env = "SOURCE_URL", default_value = env!("CARGO_PKG_REPOSITORY"), value_parser = source)]
     pub source_url: String,
 }
 
-/// A place that a browser opens.
+/// An address that a browser can open.
 fn source(text: &str) -> Result<String, String> {
     let url = text.parse::<axum::http::Uri>().map_err(|error| error.to_string())?;
     match url.scheme_str() {
@@ -353,7 +356,7 @@ fn source(text: &str) -> Result<String, String> {
 /// The port for orchestrators and Prometheus.
 #[derive(Debug, Clone, Args)]
 pub struct Ops {
-    /// Where /livez, /readyz and /metrics are served, apart from tenants
+    /// Address of /livez, /readyz and /metrics, which are not for tenants
     #[arg(id = "ops_listen", long = "ops-listen", env = "OPS_LISTEN", default_value = "0.0.0.0:9090")]
     pub listen: SocketAddr,
 }

@@ -1,4 +1,4 @@
-//! What every handler has at hand: the rows, the bells, the signals and the keys.
+//! What every handler can use: the database, bells, signals and keys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,57 +12,58 @@ use domain::webhook::address::Rules;
 use process::ops::Pulse;
 use process::telemetry::metrics::labels::{BellKind, RingOutcome};
 use process::telemetry::{metrics, trace};
-use sqlx::PgPool;
+use store::Store;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::rows::Rows;
 use crate::config::Config;
 use crate::key_cache::KeyCache;
 use crate::last_seen::LastSeen;
 
-/// Rings under way at one time; above that a row just waits for the scheduler to ring again.
+/// The highest number of rings under way at once. Beyond that, a row waits for the scheduler to ring again.
 const RINGS_LIMIT: usize = 512;
-/// A ring that takes longer is given up.
+/// How long a ring may take.
 const RING_TIMEOUT: Duration = Duration::from_millis(500);
-/// Live streams of one process.
+/// The highest number of live streams of this process.
 const STREAMS_LIMIT: usize = 4096;
 
-/// Cheap to clone; every handler gets one.
+/// What every handler gets. Cheap to clone.
 #[derive(Clone)]
 pub struct Context {
-    /// The rows.
-    pub db: PgPool,
+    /// The rows, which only the extractors of [`crate::auth`] open.
+    pub rows: Rows,
     /// The live signals.
     pub bus: Bus,
-    /// Whether Redis does what it should.
+    /// The state of Redis.
     pub redis: RedisHealth,
-    /// Who may call.
+    /// The lookup of API keys.
     pub keys: Arc<KeyCache>,
     /// How long the process has been up.
     pub pulse: Pulse,
-    /// Where webhooks may lead.
+    /// The addresses that webhooks may reach.
     pub webhooks: Arc<Rules>,
     /// When the stores last answered.
     pub seen: Arc<LastSeen>,
-    /// Where the source of these binaries is to be had.
+    /// Where the source code of these binaries is available.
     pub source_url: Arc<str>,
-    /// Room for live streams.
+    /// Permits for live streams.
     pub streams: Arc<Semaphore>,
-    /// Cancelled when the process is to stop.
+    /// Canceled when the process should stop.
     pub stop: CancellationToken,
     doorbell: Doorbell,
     rings: Arc<Semaphore>,
 }
 
 impl Context {
-    /// What the api needs, on an open pool. Redis may be away.
+    /// Connects what the API needs, on an open pool. Redis may be away.
     ///
     /// # Errors
-    /// When a URL is malformed.
-    pub fn new(config: &Config, db: PgPool, pulse: Pulse, stop: CancellationToken) -> anyhow::Result<Self> {
+    /// If a URL is malformed.
+    pub fn new(config: &Config, store: Store, pulse: Pulse, stop: CancellationToken) -> anyhow::Result<Self> {
         Ok(Self {
-            keys: Arc::new(KeyCache::new(db.clone())),
-            db,
+            keys: Arc::new(KeyCache::new(store.clone())),
+            rows: Rows::new(store),
             seen: Arc::default(),
             source_url: config.source_url.as_str().into(),
             bus: Bus::connect(&config.redis.url, &config.redis.prefix)?,
@@ -76,14 +77,15 @@ impl Context {
         })
     }
 
-    /// Signals and rings what follows a commit, beside the answer: whether it succeeds changes nothing, as the row is the truth.
+    /// Signals and rings what must follow a commit, in the background. A failure does not matter, since the row is
+    /// stored.
     pub fn announce<T>(&self, committed: Committed<T>) -> T {
         let (value, after) = committed.parts();
         self.tell(after);
         value
     }
 
-    /// The same of several steps of one transaction.
+    /// Like [`Self::announce`], for the joined results of several steps.
     pub fn tell(&self, after: After) {
         announce::signal(&self.bus, &after);
         if after.bells.is_empty() {

@@ -1,5 +1,5 @@
-//! Reading requests: bodies, paths and queries. The one place where what a client got wrong becomes words: a problem names the
-//! field, says what it may be as the OpenAPI document does, and tells nothing of how the house is built.
+//! Reads requests: bodies, paths and queries. All messages about wrong requests are made here. A problem names the
+//! field and describes the allowed values as the OpenAPI document does. It reveals nothing about the implementation.
 
 use std::time::Duration;
 
@@ -19,24 +19,24 @@ use serde_path_to_error::Segment;
 use crate::openapi::expected::{self, Schema, Step};
 use crate::problem::{Problem, Result};
 
-/// Bytes of one character of a text in JSON at most: two escapes of a surrogate pair, `\ud83d\udc4b`.
+/// The highest number of bytes of one character in JSON: two escapes of a surrogate pair, `\ud83d\udc4b`.
 const ESCAPED: usize = 12;
-/// Longest body, in bytes, where a route says nothing else.
+/// The longest body in bytes, unless a route sets another limit.
 pub const BODY_LIMIT: usize = 256 * 1024;
-/// Longest body with a text: the longest text however it is escaped, and room for the rest.
+/// The longest body with a text: the longest text in any escaped form, and room for the rest.
 pub const TEXT_BODY_LIMIT: usize = ESCAPED * MAX_TEXT + 64 * 1024;
-/// Longest body of a reminder: ten of the longest texts however they are escaped, and room for the rest.
+/// The longest body of a reminder: ten of the longest texts in any escaped form, and room for the rest.
 pub const LONG_BODY_LIMIT: usize = 10 * ESCAPED * MAX_TEXT + 256 * 1024;
-/// A body of which nothing comes for this long is given up.
+/// How long a body may send nothing before it is given up.
 const PAUSE: Duration = Duration::from_secs(10);
-/// A body comes within this time, which ends before the request's own.
+/// How long a whole body may take. This is shorter than the time limit of the request.
 const WHOLE: Duration = Duration::from_secs(25);
 
 /// The longest body of a route, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimit(pub usize);
 
-/// The operation that a request asks for: its method and its route's pattern.
+/// The operation of a request: its method and its route's pattern.
 #[derive(Debug, Clone, Default)]
 pub struct Operation {
     method: String,
@@ -54,18 +54,18 @@ impl Operation {
     }
 }
 
-/// What a body may be.
+/// A type that is read from a request's body.
 pub trait Body: Sized {
-    /// Reads it.
+    /// Parses the body.
     ///
     /// # Errors
     /// A problem that names what is wrong with it.
     fn read(body: &Read) -> Result<Self>;
 }
 
-/// A body that has arrived, and what its request says of it.
+/// A complete body, with the relevant parts of its request.
 pub struct Read {
-    /// Its bytes.
+    /// The bytes.
     pub bytes: Bytes,
     /// Whether its content type is JSON.
     is_json: bool,
@@ -78,7 +78,7 @@ pub struct Json<T>(pub T);
 /// A JSON body that may be missing.
 pub struct OptionalJson<T>(pub T);
 
-/// Whatever body there is, nobody looks at it.
+/// Ignores the body.
 pub struct NoBody;
 
 impl<T: DeserializeOwned> Body for Json<T> {
@@ -113,10 +113,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-/// The body, up to the limit of its route.
+/// Reads the body, up to the limit of its route.
 ///
 /// # Errors
-/// A problem when it is too long, too slow, compressed or cut off.
+/// A problem if it is too long, too slow, compressed or cut off.
 pub(crate) async fn read(request: Request) -> Result<Read> {
     let limit = request.extensions().get::<BodyLimit>().map_or(BODY_LIMIT, |limit| limit.0);
     let operation = Operation::of(request.method(), request.extensions());
@@ -156,13 +156,13 @@ fn is_json(content_type: &str) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// Parses a body; `schema` is what it may be.
+/// Parses a body. `schema` describes what is allowed.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8], schema: Option<Schema>) -> Result<T> {
     if bytes.is_empty() {
         return Err(Problem::Malformed("There is no body, and JSON is needed".to_owned()));
     }
     let plain: Value = serde_json::from_slice(bytes).map_err(|error| unreadable(bytes, &error))?;
-    // derived readers take a list of values for an object
+    // derived deserializers accept a list of values in place of an object
     if let Some(steps) = schema.and_then(|schema| schema.no_object(&plain)) {
         let words = at(schema, &steps).map_or_else(|| "an object".to_owned(), Schema::words);
         return Err(Problem::field(expected::shown(&steps), format_args!("must be {words}, not a list")));
@@ -183,7 +183,7 @@ fn step(segment: &Segment) -> Option<Step> {
     }
 }
 
-/// Says where a body stops being JSON, and why where that can be said.
+/// Describes where a body stops being JSON, and the reason if it is known.
 fn unreadable(bytes: &[u8], error: &serde_json::Error) -> Problem {
     let said = error.to_string();
     let why = if std::str::from_utf8(bytes).is_err() {
@@ -212,7 +212,7 @@ fn at(schema: Option<Schema>, steps: &[Step]) -> Option<Schema> {
     steps.iter().try_fold(schema?, |schema, step| schema.inner(step))
 }
 
-/// Says what is wrong at a place. Of what the reader says only the kind of fault is taken.
+/// Describes what is wrong at a place. Of the deserializer's message only the kind of error is used.
 fn invalid(schema: Option<Schema>, mut steps: Vec<Step>, said: &str) -> Problem {
     let named = |start: &str| said.strip_prefix(start)?.split('`').next().map(|name| Step::Field(name.to_owned()));
     if let Some(missing) = named("missing field `") {
@@ -249,7 +249,7 @@ fn unknown(name: &str, known: &[&str]) -> String {
     format!("is not known here{}{known_are}", did_you_mean(name, known.iter().copied()))
 }
 
-/// Ids in the path. What is no id names nothing, so it is not found.
+/// Ids in the path. A malformed id means "not found".
 pub struct Path<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
@@ -263,7 +263,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
-/// Parameters of the query.
+/// Parameters of the query string.
 pub struct Query<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
@@ -281,7 +281,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// Says what is wrong with a parameter; `said` is its name, if the reader knows it, and what it says.
+/// Describes what is wrong with a parameter. `said` is the deserializer's message, with the parameter's name if it is
+/// known.
 fn invalid_parameter(operation: &Operation, said: &str) -> Problem {
     let known = expected::parameters(&operation.method, &operation.path);
     if let Some(name) = said.split_once("unknown field `").and_then(|(_, rest)| rest.split('`').next()) {
@@ -339,7 +340,7 @@ mod tests {
         assert!(field_of(r#"{"name":"x"} tail"#).starts_with("Malformed"));
     }
 
-    /// R78: what is not JSON is told with its place and, where it can be said, its reason.
+    /// R78: a body that is not JSON is reported with the place and, if known, the reason.
     #[test]
     fn what_is_not_json_is_told_with_its_place() {
         for (bytes, why) in [

@@ -1,25 +1,24 @@
-//! API keys that were looked up a moment ago.
+//! A cache of API keys that were looked up recently.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use domain::id::ApiKeyId;
-use sqlx::PgPool;
-use store::Result;
 use store::api_keys::{self, Identity};
+use store::{Result, Store};
 
-/// A looked-up key is believed for this long. A revocation takes effect within it, and where a stream is open within this and
-/// the time between two checks of it: five seconds in all.
+/// How long a looked-up key stays valid in the cache. A revocation takes effect within this time. For an open stream,
+/// the time between two checks is added: five seconds in total.
 const CACHED_FOR: Duration = Duration::from_millis(2_500);
-/// Keys remembered at one time.
+/// The highest number of cached keys.
 const CACHE_LIMIT: usize = 10_000;
-/// `last_used_at` is kept to this precision.
+/// The precision of `last_used_at`.
 const TOUCH_EVERY: Duration = Duration::from_secs(60);
 
-/// Keys that were looked up a moment ago.
+/// Keys that were looked up recently.
 pub struct KeyCache {
-    db: PgPool,
+    store: Store,
     known: Mutex<HashMap<[u8; 32], Known>>,
 }
 
@@ -33,14 +32,14 @@ struct Known {
 impl KeyCache {
     /// An empty cache.
     #[must_use]
-    pub fn new(db: PgPool) -> Self {
-        Self { db, known: Mutex::default() }
+    pub fn new(store: Store) -> Self {
+        Self { store, known: Mutex::default() }
     }
 
-    /// Whom a key's digest speaks for; none when it is unknown or revoked.
+    /// The identity of a key by its digest; `None` if it is unknown or revoked.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database fails.
     pub async fn identify(&self, digest: &[u8; 32]) -> Result<Option<Identity>> {
         let known = self.lock().get(digest).copied();
         if let Some(known) = known
@@ -49,7 +48,7 @@ impl KeyCache {
             return Ok(Some(known.identity));
         }
         let asked_at = Instant::now();
-        let Some(identity) = api_keys::identify_of_all_tenants(&self.db, digest).await? else {
+        let Some(identity) = api_keys::identify(self.store.for_all_tenants(), digest).await? else {
             self.lock().remove(digest);
             return Ok(None);
         };
@@ -72,11 +71,11 @@ impl KeyCache {
         known.insert(digest, fresh);
     }
 
-    /// Beside the request: nobody waits for it, and it may fail.
+    /// Updates `last_used_at` in the background. It may fail.
     fn touch(&self, key: ApiKeyId) {
-        let db = self.db.clone();
+        let store = self.store.clone();
         tokio::spawn(async move {
-            if let Err(error) = api_keys::touch_of_all_tenants(&db, key).await {
+            if let Err(error) = api_keys::touch(store.for_all_tenants(), key).await {
                 tracing::debug!(%error, "the use of a key was not noted");
             }
         });

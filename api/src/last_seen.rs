@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use process::clock;
 
-/// The last answers that this replica saw; none: it has not asked yet, or there was none.
+/// The last answers that this replica saw; `None` if there was none yet.
 #[derive(Debug, Default)]
 pub struct LastSeen {
     postgres: Mutex<Option<DateTime<Utc>>>,
@@ -13,12 +13,12 @@ pub struct LastSeen {
 }
 
 impl LastSeen {
-    /// Notes whether Postgres answered just now; answers when it did last.
+    /// Records whether Postgres has just answered. Returns when it last did.
     pub fn postgres(&self, answers: bool) -> Option<DateTime<Utc>> {
         note(&self.postgres, answers)
     }
 
-    /// The same of Redis.
+    /// Records whether Redis has just answered. Returns when it last did.
     pub fn redis(&self, answers: bool) -> Option<DateTime<Utc>> {
         note(&self.redis, answers)
     }

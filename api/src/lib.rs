@@ -1,14 +1,15 @@
-//! The REST API: stateless, so that any replica may answer and be killed at any moment. Whatever it answers with 2xx is
-//! a committed row; it never talks to WhatsApp.
+//! The REST API. It is stateless, so that any replica may answer, and may be killed at any moment. Each 2xx answer to a
+//! change is backed by a committed row. It never talks to WhatsApp.
 
 use std::sync::Arc;
 
+use bells::redis_health::RedisHealth;
 use process::door::{self, Limits};
 use process::ops::{self, Pulse};
 use process::serving::Serving;
 use process::telemetry::metrics::labels::{Endpoint, Pool};
 use process::telemetry::metrics::{self, Component};
-use store::server;
+use store::{PgPool, Store, server};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +34,7 @@ pub mod wire;
 pub use config::Config;
 pub use routes::document;
 
-/// Where the api listens.
+/// The listeners of the API.
 pub struct Listeners {
     /// For tenants: the API itself.
     pub tenants: TcpListener,
@@ -41,10 +42,11 @@ pub struct Listeners {
     pub ops: TcpListener,
 }
 
-/// Serves health at once and the API as soon as it can, until `stop` is cancelled; then finishes what was begun.
+/// Serves health at once and the API as soon as possible, until `stop` is canceled. Then finishes the requests under
+/// way.
 ///
 /// # Errors
-/// When a URL is malformed or the listener fails.
+/// If a URL is malformed or the listener fails.
 pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) -> anyhow::Result<()> {
     let Listeners { tenants, ops } = listeners;
     let (address, ops_address) = (tenants.local_addr()?, ops.local_addr()?);
@@ -54,12 +56,12 @@ pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) 
         Limits { connections: config.connections as usize, per_address: config.connections_per_address as usize };
     let (tenants, meanwhile) = not_yet::serve(tenants, limits)?;
     let pools = store::startup::postgres(&mut startup, &config.database, [config.database.max_connections]).await;
-    let Some([db]) = pools else { return Ok(()) };
-    let context = context::Context::new(&config, db, serving.pulse(), stop.clone())?;
-    let pools = vec![(Pool::Rows, context.db.clone())];
+    let Some([pool]) = pools else { return Ok(()) };
+    let context = context::Context::new(&config, Store::from(pool.clone()), serving.pulse(), stop.clone())?;
+    let pools = vec![(Pool::Rows, pool.clone())];
     let mut watching = metrics::watch(Component::Api, pools.clone(), &config.redis.url)?;
     store::pings::beside(&mut watching, pools);
-    startup.up(ready_check(&context));
+    startup.up(ready_check(pool.clone(), context.redis.clone()));
     meanwhile.end().await;
     tracing::info!(%address, ops = %ops_address, "serving");
     serving.beside(context.redis.clone().tell(stop.clone()));
@@ -67,11 +69,11 @@ pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) 
     let app = routes::router(context.clone());
     door::serve(tenants, app, limits, stop).await;
     serving.end();
-    context.db.close().await;
+    pool.close().await;
     Ok(())
 }
 
-/// Shows that the runtime still schedules; liveness reads it.
+/// Shows regularly that the runtime is not blocked, for the liveness check.
 async fn beat(pulse: Pulse) {
     let mut every = tokio::time::interval(std::time::Duration::from_secs(5));
     loop {
@@ -80,13 +82,12 @@ async fn beat(pulse: Pulse) {
     }
 }
 
-/// What readiness asks: whether Postgres and Redis answer and take writes.
-fn ready_check(context: &context::Context) -> ops::ReadyCheck {
-    let (db, redis) = (context.db.clone(), context.redis.clone());
+/// The readiness check: whether Postgres and Redis answer and take writes.
+fn ready_check(pool: PgPool, redis: RedisHealth) -> ops::ReadyCheck {
     Arc::new(move || {
-        let (db, redis) = (db.clone(), redis.clone());
+        let (pool, redis) = (pool.clone(), redis.clone());
         Box::pin(async move {
-            let (rows, bells) = tokio::join!(server::healthy(&db), redis.ask());
+            let (rows, bells) = tokio::join!(server::healthy(&pool), redis.ask());
             rows.and(bells).map_err(|trouble| trouble.to_string())
         })
     })

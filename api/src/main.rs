@@ -1,4 +1,4 @@
-//! `switchboard-api`: serves tenants, or does one thing at the stores and ends.
+//! `switchboard-api`: serves tenants, or runs one command.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use process::serving::{self, Told};
 use process::shutdown::Stopping;
 use process::{ops, program};
 
-/// A stop that takes longer is cut off.
+/// The time limit for a stop.
 const STOPPING: Stopping = Stopping::Within(Duration::from_secs(25));
 
 fn main() -> Exit {

@@ -1,4 +1,4 @@
-//! What happens around every request: its id, its time limit, its trace and figures, and a net under panics.
+//! What happens around every request: its id, time limit, trace and metrics, and the handling of panics.
 
 use std::time::{Duration, Instant};
 
@@ -15,19 +15,19 @@ use uuid::Uuid;
 use crate::openapi::page::UNDOCUMENTED;
 use crate::problem::{Problem, REQUEST_ID};
 
-/// A request is answered within this time. A stream's answer is its beginning.
+/// The time limit of a request. For a stream, it covers only the beginning of the answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Carries the request's id, both ways.
+/// The request's id, in requests and answers.
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The W3C Trace Context of a caller that traces. It is taken, and not answered: no finished standard says how.
+/// The W3C Trace Context of a caller that traces. It is not returned, since no finished standard defines that.
 const TRACEPARENT: &str = "traceparent";
-/// Whether a route has no story: machines ask it every few seconds, or it is a part of a page.
+/// Whether a route is not traced, because machines call it every few seconds or it is part of a page.
 fn is_untraced(route: &str) -> bool {
     route == "/health" || UNDOCUMENTED.contains(&route)
 }
 
-/// Outermost: gives the request an id (a client's own is kept if it is short and plain), measures it, and ends it in time.
-/// Spans hold the route's pattern, never a number or a text.
+/// The outermost middleware. It gives the request an id (a client's own is kept if it is short and plain), measures it
+/// and enforces its time limit. Spans contain the route's pattern, never a phone number or a text.
 pub async fn around(request: Request, next: Next) -> Response {
     let id = request
         .headers()
@@ -71,7 +71,7 @@ fn is_plain(id: &str) -> bool {
     (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
-/// Methods are made up by clients, but a metric's labels are bounded.
+/// The method as a metric label. Clients can invent methods, but labels must be bounded.
 fn known_method(method: &str) -> &'static str {
     ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
         .into_iter()
@@ -79,7 +79,7 @@ fn known_method(method: &str) -> &'static str {
         .unwrap_or("OTHER")
 }
 
-/// What a panic in a handler is answered with.
+/// The answer when a handler panics.
 pub fn on_panic(panic: Box<dyn std::any::Any + Send>) -> Response {
     let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
     let words = words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();

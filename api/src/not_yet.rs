@@ -1,5 +1,5 @@
-//! What tenants hear while the api starts: 503 and when to come again, instead of a connection that hangs. A start that takes
-//! a moment only keeps them waiting for that moment.
+//! The answer to tenants while the API starts: 503 and when to try again, instead of a connection that hangs. If the
+//! start takes only a moment, requests just wait for it.
 
 use std::time::Duration;
 
@@ -13,28 +13,28 @@ use tokio_util::sync::CancellationToken;
 
 use crate::problem::Problem;
 
-/// A start that takes longer is spoken of.
+/// How long requests wait before they get a 503.
 const MOMENT: Duration = Duration::from_secs(3);
-/// For requests that have come already.
+/// The time for requests that have begun already.
 const LAST: Duration = Duration::from_secs(1);
 
-/// Serves that, on the same port, until it is ended.
+/// Serves that answer on the same port, until it is ended.
 pub(crate) struct Meanwhile {
     over: CancellationToken,
     serving: JoinHandle<()>,
 }
 
 impl Meanwhile {
-    /// Answers what has come already, and lets go of the port.
+    /// Answers the requests that have come already, and releases the port.
     pub(crate) async fn end(mut self) {
         self.over.cancel();
         if tokio::time::timeout(LAST, &mut self.serving).await.is_err() {
-            self.serving.abort(); // a client that has begun a request and goes on with nothing
+            self.serving.abort(); // a client may have begun a request and then sent nothing
         }
     }
 }
 
-/// Begins; answers the listener for what follows.
+/// Begins to answer. Returns the listener for the API.
 pub(crate) fn serve(listener: TcpListener, limits: Limits) -> std::io::Result<(TcpListener, Meanwhile)> {
     let listener = listener.into_std()?;
     let same = TcpListener::from_std(listener.try_clone()?)?;

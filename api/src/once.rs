@@ -1,10 +1,11 @@
-//! Requests that may be repeated. With an `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header) a POST does its work once,
-//! however often it comes: what was answered is answered again, with its status and its headers. Another request under the same
-//! key is refused (422). Problems are not kept: a request that was refused did nothing, and may be tried again.
+//! Requests that may be repeated. With an `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header), a POST does
+//! its work once, however often it is sent. A repetition gets the same answer, with the same status and headers. A
+//! different request with the same key is refused (422). Problems are not stored: a refused request did nothing and may
+//! be tried again.
 //!
-//! The request is its method, its path and its body; a JSON body is the same however its fields are ordered. Keys are a tenant's
-//! own; the operator's requests share theirs. An answer that holds a secret is kept sealed under a key that only the API key
-//! which got it can make.
+//! A request is identified by its method, path and body. The order of fields in a JSON body does not matter. Each
+//! tenant has its own keys, and the operators share theirs. An answer with a secret is stored sealed, under a key that
+//! only the API key of the first request can derive.
 
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -15,34 +16,34 @@ use domain::id::{AccountId, TenantId};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use sqlx::PgConnection;
-use store::idempotency::{self, Key, MAX_KEY};
+use store::Within;
+use store::idempotency::{self, Asker, Key, MAX_KEY};
 use store::seal::Sealer;
 
-use crate::auth;
+use crate::auth::{self, Admin, Caller};
 use crate::context::Context;
 use crate::extract::{self, Body};
 use crate::problem::{Problem, Result};
 
-/// Makes a repeated request harmless.
+/// The header that makes a repeated request harmless.
 pub static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Says that this answer was given before.
+/// The header of an answer that was given before.
 static IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// What the key that seals an answer is for.
+/// The purpose of the key that seals an answer.
 const PURPOSE: &str = "switchboard: answer";
 
 /// A request that does its work once.
 pub struct Once<B> {
-    /// What it asks for.
+    /// The parsed body.
     pub body: B,
     asked: Option<Asked>,
 }
 
-/// The key of a request, and who it came from.
+/// The key of a request, and the caller's API key.
 #[derive(Clone)]
 struct Asked {
     key: Key,
-    /// The API key, which opens what only this caller may see again.
+    /// The API key. It opens answers that only this caller may see again.
     secret: String,
 }
 
@@ -77,7 +78,8 @@ fn key_of(headers: &HeaderMap) -> Result<Option<String>> {
     }
 }
 
-/// The same for the same request only. Each part goes in with its length, so that no two requests look alike.
+/// A digest that is equal only for the same request. Each part is preceded by its length, so that different requests
+/// can't collide.
 fn digest(method: &str, path: &str, body: &[u8]) -> [u8; 32] {
     let mut digest = Sha256::new();
     part(&mut digest, b'm', method.as_bytes());
@@ -95,7 +97,7 @@ fn part(digest: &mut Sha256, kind: u8, bytes: &[u8]) {
     digest.update(bytes);
 }
 
-/// As deep as the JSON reader allows: 128 levels.
+/// Digests a JSON value. The JSON parser limits its depth to 128 levels.
 fn digest_json(digest: &mut Sha256, value: &Value) {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => part(digest, b'v', value.to_string().as_bytes()),
@@ -116,23 +118,39 @@ fn digest_json(digest: &mut Sha256, value: &Value) {
     }
 }
 
-/// What a request meets.
-pub enum Begun {
-    /// Its work is to be done, through this turn.
-    First(Turn),
-    /// It was done before, and answered so.
+/// The state of a request.
+pub enum Begun<A> {
+    /// The work must be done, through this turn.
+    First(Turn<A>),
+    /// It was done before. Holds the answer.
     Again(Response),
 }
 
 impl<B> Once<B> {
-    /// Begins: of a tenant, or without one of the operator. What the request does goes through the turn's connection, and its
-    /// checks come behind this: what was right the first time is answered again even if it would be refused by now.
+    /// Begins a request of a tenant. The work must use the turn's rows. Checks of the request must come after this call, so
+    /// that a repetition gets its answer even if the checks would now fail.
     ///
     /// # Errors
-    /// A problem: the key belongs to another request, or its answer is another API key's secret.
-    pub async fn begin(&self, context: &Context, tenant: Option<TenantId>) -> Result<Begun> {
+    /// A problem if the key belongs to another request, or if its answer contains another API key's secret.
+    pub async fn begin(&self, caller: &Caller) -> Result<Begun<TenantId>> {
+        self.met(idempotency::begin(caller.of(), self.claim()).await?)
+    }
+
+    /// As [`Once::begin`], for a request of an admin.
+    ///
+    /// # Errors
+    /// As [`Once::begin`].
+    pub async fn begin_for_admin(&self, admin: &Admin) -> Result<Begun<idempotency::Admin>> {
+        self.met(idempotency::begin_for_admin(admin.all(), self.claim()).await?)
+    }
+
+    fn claim(&self) -> Option<Key> {
+        self.asked.as_ref().map(|asked| asked.key.clone())
+    }
+
+    fn met<A>(&self, begun: idempotency::Begun<A>) -> Result<Begun<A>> {
         let asked = self.asked.clone();
-        match idempotency::begin(&context.db, tenant, asked.as_ref().map(|asked| asked.key.clone())).await? {
+        match begun {
             idempotency::Begun::First(turn) => Ok(Begun::First(Turn { turn, asked })),
             idempotency::Begun::Reused => Err(Problem::KeyReused),
             idempotency::Begun::Again(answer) => again(answer, asked.as_ref()).map(Begun::Again),
@@ -145,27 +163,36 @@ impl<B> Once<B> {
     }
 }
 
-/// The work of a request, which happens once.
-pub struct Turn {
-    turn: idempotency::Turn,
+/// The right to do the work of a request once.
+pub struct Turn<A> {
+    turn: idempotency::Turn<A>,
     asked: Option<Asked>,
 }
 
-impl Turn {
-    /// Where the work is done.
-    pub fn db(&mut self) -> &mut PgConnection {
-        self.turn.db()
+impl Turn<TenantId> {
+    /// The caller's rows, for the work.
+    pub fn of(&mut self) -> Within<'_> {
+        self.turn.of()
     }
+}
 
-    /// Writes the answer, commits, and then rings and signals.
+impl Turn<idempotency::Admin> {
+    /// A tenant's rows, for the work.
+    pub fn of(&mut self, tenant: TenantId) -> Within<'_> {
+        self.turn.of(tenant)
+    }
+}
+
+impl<A: Asker> Turn<A> {
+    /// Stores the answer, commits, and then rings and signals.
     ///
     /// # Errors
-    /// A problem when nothing was done.
+    /// A problem. Then nothing was done.
     pub async fn end(self, context: &Context, done: Done) -> Result<Response> {
         let body = match &self.asked {
             Some(asked) if done.is_secret => asked.seal(&done.body)?,
             Some(_) => done.body.clone(),
-            None => Vec::new(), // nobody asks for it again
+            None => Vec::new(), // nobody can ask for it again
         };
         let answer = idempotency::Answer {
             status: done.status.as_u16(),
@@ -204,7 +231,7 @@ fn again(answer: idempotency::Answer, asked: Option<&Asked>) -> Result<Response>
     Ok(replayed(respond(status, answer.location.as_deref(), answer.sealed, body)))
 }
 
-/// Says that an answer was given before.
+/// Marks an answer as given before.
 pub(crate) fn replayed(mut response: Response) -> Response {
     response.headers_mut().insert(IDEMPOTENCY_REPLAYED.clone(), HeaderValue::from_static("true"));
     response
@@ -221,7 +248,7 @@ fn respond(status: StatusCode, location: Option<&str>, is_secret: bool, body: Ve
     response
 }
 
-/// What was done: the answer, and what follows its commit.
+/// The result of a request: the answer, and what follows its commit.
 pub struct Done {
     status: StatusCode,
     body: Vec<u8>,
@@ -235,39 +262,39 @@ impl Done {
     /// An answer in JSON.
     ///
     /// # Errors
-    /// A fault of ours: it can't be written as JSON.
+    /// An internal error if the body can't be written as JSON.
     pub fn new(status: StatusCode, body: &impl Serialize) -> Result<Self> {
         let body = serde_json::to_vec(body).map_err(|error| Problem::internal(&error))?;
         Ok(Self { status, body, location: None, account: None, is_secret: false, after: After::default() })
     }
 
-    /// Something was made, and is found there.
+    /// The answer for an object that was created at `location`.
     ///
     /// # Errors
-    /// As [`Done::new`].
+    /// As for [`Done::new`].
     pub fn made(location: String, body: &impl Serialize) -> Result<Self> {
         Ok(Self { location: Some(location), ..Self::new(StatusCode::CREATED, body)? })
     }
 
-    /// Where what this is about is found.
+    /// Sets the URL of the object that the answer is about.
     #[must_use]
     pub fn at(self, location: String) -> Self {
         Self { location: Some(location), ..self }
     }
 
-    /// It is about this account, and is forgotten with it.
+    /// Sets the account that the answer is about. The answer is deleted with the account.
     #[must_use]
     pub fn of(self, account: impl Into<Option<AccountId>>) -> Self {
         Self { account: account.into(), ..self }
     }
 
-    /// It holds a secret, which is shown to nobody else.
+    /// Marks the body as secret, so that only the same API key can see it again.
     #[must_use]
     pub fn secret(self) -> Self {
         Self { is_secret: true, ..self }
     }
 
-    /// What follows once it is committed.
+    /// Adds what must follow the commit.
     #[must_use]
     pub fn then(self, after: After) -> Self {
         Self { after: self.after.and(after), ..self }

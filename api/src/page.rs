@@ -10,11 +10,11 @@ use uuid::Uuid;
 
 use crate::problem::{Problem, Result};
 
-/// Items of a page when the client does not say.
+/// The number of items on a page, unless the client sets it.
 const DEFAULT_LIMIT: i64 = 50;
-/// By how much the database's clock may be ahead of ours.
+/// How far the database's clock may be ahead of ours.
 const SKEW: TimeDelta = TimeDelta::minutes(5);
-/// Most items of a page.
+/// The highest number of items on a page.
 const MAX_LIMIT: i64 = 200;
 
 /// A page of a list.
@@ -30,7 +30,7 @@ pub struct Page<T> {
     pub empty: Option<String>,
 }
 
-/// How many items a client asked for.
+/// The number of items that a client asked for.
 ///
 /// # Errors
 /// A problem that names `limit`.
@@ -43,7 +43,7 @@ pub fn limit(asked: Option<i64>) -> Result<i64> {
 }
 
 impl<T> Page<T> {
-    /// A page out of one item more than it may hold, if there were that many: the surplus tells that there is more.
+    /// A page from up to `limit + 1` rows. An extra row means that there are more.
     pub fn cut<R>(mut rows: Vec<R>, limit: i64, cursor: impl Fn(&R) -> String, show: impl Fn(R) -> T) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = rows.len() > limit;
@@ -52,12 +52,12 @@ impl<T> Page<T> {
         Self { data: rows.into_iter().map(show).collect(), next_cursor, empty: None }
     }
 
-    /// A page as the store cut it.
+    /// A page from a list that the store has cut.
     pub fn of<R, C>(listed: Listed<R, C>, cursor: impl Fn(C) -> String, show: impl Fn(R) -> T) -> Self {
         Self { data: listed.rows.into_iter().map(show).collect(), next_cursor: listed.next.map(cursor), empty: None }
     }
 
-    /// Says on an empty page which of these filters were in force.
+    /// Adds to an empty page which of these filters were set.
     #[must_use]
     pub fn say_if_empty(mut self, filters: &[(&str, Option<String>)]) -> Self {
         let given = filters.iter().filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)));
@@ -69,7 +69,7 @@ impl<T> Page<T> {
     }
 }
 
-/// Checks that an instant of a client lies in the years that databases and clients can write.
+/// Checks that an instant from a client is in the years 0 to 9999, which databases and clients can write.
 ///
 /// # Errors
 /// A problem that names `field`.
@@ -89,7 +89,7 @@ pub fn time_cursor(at: DateTime<Utc>, id: Uuid) -> String {
     format!("{:x}-{}", at.timestamp_micros(), id.simple())
 }
 
-/// Reads [`time_cursor`] back.
+/// Parses a [`time_cursor`].
 ///
 /// # Errors
 /// A problem that names `cursor`.
@@ -107,11 +107,11 @@ pub fn read_time_cursor(text: Option<&str>) -> Result<Option<(DateTime<Utc>, Uui
     }
 }
 
-/// Reads a cursor that is a number back. `newest` asks for the number of the list's newest item: a greater one was never given out
-/// by this list, or by one that an older copy has taken the place of.
+/// Parses a numeric cursor. `newest` returns the number of the list's newest item. A greater number was not given out
+/// by this list, for example because the database was replaced by an older copy.
 ///
 /// # Errors
-/// A problem that names `cursor`; that the database fails.
+/// A problem that names `cursor`, or an error of the database.
 pub async fn number_cursor(
     text: Option<&str>,
     newest: impl Future<Output = store::Result<Option<i64>>>,
@@ -124,7 +124,7 @@ pub async fn number_cursor(
     }
 }
 
-/// A cursor that is a plain word; what no database can look for is refused.
+/// Checks a cursor that is a plain word. Words that no database can look up are refused.
 ///
 /// # Errors
 /// A problem that names `cursor`.

@@ -1,4 +1,4 @@
-//! Every error answer, as RFC 9457 `application/problem+json`. The one place where errors become HTTP.
+//! All error answers, as RFC 9457 `application/problem+json`. Only here errors become HTTP.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -11,11 +11,11 @@ use utoipa::ToSchema;
 mod conflict;
 pub mod table;
 
-/// How each `type` begins.
+/// The prefix of each `type`.
 const TYPE: &str = "urn:switchboard:problem:";
 
 tokio::task_local! {
-    /// The id of the request that is being answered.
+    /// The id of the current request.
     pub static REQUEST_ID: String;
 }
 
@@ -36,48 +36,48 @@ pub struct FieldError {
 /// Why a request was not done.
 #[derive(Debug, Clone, PartialEq, Eq, strum::EnumCount)]
 pub enum Problem {
-    /// The body is not what its content type says.
+    /// The body does not have the format of its content type.
     Malformed(String),
     /// Fields were not accepted.
     Invalid(Vec<FieldError>),
-    /// No key, or one that is unknown or revoked.
+    /// There is no key, or it is unknown or revoked.
     Unauthorized,
-    /// A valid key of the wrong role.
+    /// The key is valid but has the wrong role.
     Forbidden(&'static str),
-    /// There is no such thing, or it is another tenant's.
+    /// The object does not exist, or belongs to another tenant.
     NotFound,
-    /// A field names something that there is not, or that is another tenant's.
+    /// A field names an object that does not exist, or belongs to another tenant.
     NoSuch(FieldError),
     /// The path exists, but not with this method.
     MethodNotAllowed,
-    /// The thing's present state does not allow this.
+    /// The current state of the object does not allow this.
     Conflict(Conflict),
-    /// The thing was edited since the client has read it.
+    /// The object was edited after the client read it.
     Changed(String),
-    /// Events after the position that the client remembers are not kept any more.
+    /// Events after the client's position are no longer stored.
     Gone {
-        /// From here on all are.
+        /// The position after which all events are stored.
         oldest: String,
     },
     /// The idempotency key belongs to another request.
     KeyReused,
     /// There is no QR code, for this reason.
     NoCode(String),
-    /// The body is longer than its route takes: so many bytes.
+    /// The body is longer than its route allows. Holds the limit in bytes.
     TooLarge(usize),
     /// The body comes too slowly.
     SlowBody,
-    /// The body is not JSON, or not as it is.
+    /// The body is not JSON, or is encoded.
     UnsupportedMediaType(&'static str),
-    /// None of the accepted representations is offered.
+    /// None of the accepted representations is available.
     NotAcceptable(&'static str),
-    /// Too many at the same time.
+    /// Too many requests or streams at the same time.
     TooMany(&'static str),
     /// The request took too long.
     Timeout,
-    /// A store is away.
+    /// The database or Redis is away.
     Unavailable,
-    /// A fault of ours; logged where this value was made.
+    /// An internal error. It was logged where this value was created.
     Internal,
 }
 
@@ -112,24 +112,24 @@ pub struct Body {
 }
 
 impl Problem {
-    /// One field was not accepted.
+    /// A problem with one field.
     pub fn field(field: impl Into<String>, message: impl ToString) -> Self {
         Self::Invalid(vec![FieldError { field: field.into(), message: message.to_string() }])
     }
 
-    /// One field names something that there is not.
+    /// A problem with one field that names a missing object.
     pub fn no_such(field: impl Into<String>, message: impl ToString) -> Self {
         Self::NoSuch(FieldError { field: field.into(), message: message.to_string() })
     }
 
-    /// Logs a fault of ours and hides it from the client.
+    /// Logs an internal error and hides it from the client.
     pub fn internal(error: &dyn std::fmt::Display) -> Self {
         let request_id = REQUEST_ID.try_with(Clone::clone).unwrap_or_default();
         tracing::error!(%error, request_id, "a request failed");
         Self::Internal
     }
 
-    /// The table: status, slug, title.
+    /// The status, slug and title of a problem.
     const fn row(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed", "The request can't be read"),
@@ -165,13 +165,13 @@ impl Problem {
             Self::Malformed(detail) | Self::Changed(detail) | Self::NoCode(detail) => Some(detail.clone()),
             Self::Conflict(conflict) => Some(conflict.to_string()),
             Self::TooLarge(limit) => Some(format!("This route takes at most {limit} bytes")),
-            Self::SlowBody => Some("It must arrive within 25 seconds, with no pause of ten".to_owned()),
+            Self::SlowBody => Some("It must arrive within 25 seconds, without a pause of ten seconds".to_owned()),
             Self::Forbidden(detail)
             | Self::UnsupportedMediaType(detail)
             | Self::NotAcceptable(detail)
             | Self::TooMany(detail) => Some((*detail).to_owned()),
             Self::Unauthorized => Some("Send it as `Authorization: Bearer <key>` or `X-Api-Key: <key>`".to_owned()),
-            Self::Gone { oldest } => Some(format!("Go on from {oldest}, and read anew what you keep of older events")),
+            Self::Gone { oldest } => Some(format!("Continue from {oldest}, and reload what older events told you")),
             Self::Timeout | Self::Unavailable => Some("Try again in a moment".to_owned()),
             Self::Invalid(_)
             | Self::NotFound
@@ -238,7 +238,7 @@ impl IntoResponse for Problem {
             Self::Timeout | Self::Unavailable | Self::TooMany(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
             }
-            // what is left of the body is not waited for
+            // the rest of the body is not read
             Self::SlowBody | Self::TooLarge(_) => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }

@@ -1,7 +1,6 @@
-//! The QR code to scan: as an image, as text, drawn for a terminal, or with what a client needs for a countdown.
+//! The QR code of a pairing: as an image, as text, drawn for a terminal, or as JSON with its number and expiry.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use domain::account::{Method, Status, Step};
@@ -12,18 +11,17 @@ use store::accounts::{self, Pairing};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Caller;
-use crate::context::Context;
 use crate::extract::{Path, Query};
 use crate::problem::{Problem, Result};
 use crate::wire::qr::Qr;
 
-/// Pixels of a module's side.
+/// The side of a module in pixels.
 const SCALE: usize = 8;
-/// Blank modules around the code, as the standard asks for.
+/// The number of blank modules around the code, as the standard requires.
 const QUIET: usize = 4;
-/// The code's number within its pairing.
+/// The header with the code's number within its pairing.
 static QR_NUMBER: HeaderName = HeaderName::from_static("qr-number");
-/// When the code stops working.
+/// The header with the time when the code expires.
 static QR_EXPIRES_AT: HeaderName = HeaderName::from_static("qr-expires-at");
 
 /// How the code is shown.
@@ -32,7 +30,7 @@ static QR_EXPIRES_AT: HeaderName = HeaderName::from_static("qr-expires-at");
 pub enum Format {
     /// An image: `image/png`.
     Png,
-    /// What the code says: `text/plain`.
+    /// The content of the code: `text/plain`.
     Text,
     /// Drawn with half blocks, for a dark terminal: `text/plain`.
     Terminal,
@@ -45,22 +43,22 @@ pub enum Format {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Shown {
-    /// Goes before the `Accept` header; `png` if neither says.
+    /// Takes precedence over the `Accept` header. The default is `png`.
     #[param(inline)]
     format: Option<Format>,
 }
 
 /// Fetch the QR code
 ///
-/// The present one; a new one comes every 20 seconds (the first lives 60), and the live stream tells when. 404 when there
-/// is none: before the first, after the scan, or when the pairing has ended. `QR-Number` and `QR-Expires-At` tell its life.
+/// Returns the current code. A new one comes every 20 seconds (the first lasts 60 seconds), and an event reports each.
+/// The answer is 404 if there is no code: before the first, after the scan, or when the pairing has ended. `QR-Number`
+/// and `QR-Expires-At` are the number of the code and the time when it expires.
 #[utoipa::path(get, path = "/v1/accounts/{account}/qr", operation_id = "get_qr",
     tag = "Pairing", params(("account" = AccountId, Path), Shown),
     responses((status = 200, content((Vec<u8> = "image/png"), (String = "text/plain"), (Qr = "application/json"))),
         (status = 404, description = "No such account; or no code: not yet, not any more, or because the pairing is by code (`no-qr-code`, the detail says which)"),
         (status = 406)))]
 pub async fn get(
-    State(context): State<Context>,
     caller: Caller,
     Path(account): Path<AccountId>,
     Query(shown): Query<Shown>,
@@ -70,7 +68,7 @@ pub async fn get(
         Some(format) => format,
         None => negotiate(&headers)?,
     };
-    let pairing = accounts::pairing(&context.db, caller.tenant, account).await?;
+    let pairing = accounts::pairing(caller.of(), account).await?;
     let code = (pairing.qr_text.clone(), pairing.qr_number, pairing.qr_expires_at);
     let (Some(text), Some(number), Some(expires_at)) = code else {
         return Err(Problem::NoCode(why_none(&pairing)));
@@ -91,7 +89,7 @@ pub async fn get(
     Ok(response)
 }
 
-/// Why there is no code at an account that there is.
+/// Why an existing account has no code.
 fn why_none(pairing: &Pairing) -> String {
     match (pairing.status, pairing.method, pairing.step) {
         (Status::Pending, Some(Method::Code), Some(Step::Code)) => {
@@ -111,7 +109,7 @@ fn why_none(pairing: &Pairing) -> String {
     }
 }
 
-/// The first accepted form that there is; quality values are read in the order in which clients write them.
+/// The first accepted format that is available. Quality values are ignored, since clients list formats in order.
 fn negotiate(headers: &HeaderMap) -> Result<Format> {
     let Some(accept) = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()) else {
         return Ok(Format::Png);
@@ -125,7 +123,7 @@ fn negotiate(headers: &HeaderMap) -> Result<Format> {
     form.ok_or(Problem::NotAcceptable("There are image/png, text/plain and application/json"))
 }
 
-/// The modules with the blank ones around them; true is dark.
+/// The modules, with the blank ones around them. True means dark.
 fn modules(text: &str) -> Result<Vec<Vec<bool>>> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L).map_err(|error| Problem::internal(&error))?;
     let width = code.width();
@@ -145,7 +143,7 @@ fn png(text: &str) -> Result<Vec<u8>> {
     let side = rows.len() * SCALE;
     let mut pixels = Vec::with_capacity(side * side.div_ceil(8));
     for row in &rows {
-        // A module is eight pixels wide: exactly one byte.
+        // a module is eight pixels wide: exactly one byte
         let line: Vec<u8> = row.iter().map(|dark| if *dark { 0x00 } else { 0xFF }).collect();
         for _ in 0..SCALE {
             pixels.extend_from_slice(&line);
@@ -164,7 +162,8 @@ fn png(text: &str) -> Result<Vec<u8>> {
     Ok(image)
 }
 
-/// Two rows per line, light modules drawn: on a dark terminal the code stands as on paper.
+/// A drawing with two rows of modules per line. Light modules are drawn, so that the code looks right on a dark
+/// terminal.
 fn terminal(text: &str) -> Result<String> {
     let rows = modules(text)?;
     let blank = vec![false; rows.len()];

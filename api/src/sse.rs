@@ -1,5 +1,5 @@
-//! The live stream of a tenant's events (server-sent events). A signal wakes it; the rows say what happened, so nothing
-//! is missed however often the connection breaks.
+//! The live stream of a tenant's events (server-sent events). A signal only wakes it. The events are read from the
+//! database, so that none is missed, however often the connection breaks.
 
 use std::convert::Infallible;
 use std::ops::ControlFlow;
@@ -11,7 +11,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use bells::bus::Subscription;
 use domain::event::schema::AnyEvent;
-use domain::id::{AccountId, TenantId};
+use domain::id::AccountId;
 use futures::{Stream, StreamExt as _, stream};
 use process::telemetry::metrics::{self, OneMore};
 use process::telemetry::trace::{self, Destination};
@@ -26,40 +26,42 @@ use crate::context::Context;
 use crate::extract::Query;
 use crate::problem::{Problem, Result};
 
-/// Events read at one time.
+/// How many events are read at once.
 const PAGE: i64 = 100;
-/// Streams of one tenant at one replica.
+/// The highest number of streams of one tenant at this replica.
 const STREAMS_PER_TENANT: usize = 64;
-/// Rows are looked at this often when no signal comes.
+/// How often the database is queried without a signal.
 const SLOW_POLL: Duration = Duration::from_secs(10);
-/// How often a stream asks whether its key still opens this door, however busy it is; with the time for which an answer is kept
-/// ([`crate::key_cache::KeyCache`]) a revoked key is out within five seconds.
+/// How often a stream checks that its key is still valid, however busy it is. Together with the cache
+/// ([`crate::key_cache::KeyCache`]), a stream with a revoked key ends within five seconds.
 const KEY_CHECK: Duration = Duration::from_secs(2);
-/// Rows are looked at again after this when a running transaction holds newer ones back.
+/// The wait before the next query if a running transaction holds back newer events.
 const HELD_BACK: Duration = Duration::from_millis(20);
-/// A comment is sent this often when nothing happens, so that nobody in between takes the connection for dead.
+/// How often a comment is sent while there are no events, so that proxies don't close the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Names the last event that a client saw.
+/// The header with the last event that a client saw.
 static LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Which events.
+/// Which events to follow.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
     /// Only those of this account.
     account_id: Option<AccountId>,
-    /// As the header `Last-Event-ID`, for clients that can't set headers; the header goes first.
+    /// The same as the header `Last-Event-ID`, for clients that can't set headers. The header takes precedence.
     #[param(max_length = 64)]
     last_event_id: Option<String>,
 }
 
-/// Follow what happens
+/// Follow events
 ///
-/// A stream of server-sent events that begins now, or behind the event named by `Last-Event-ID`: browsers send that by
-/// themselves when they reconnect, so nothing is missed. The first event, `stream.opened`, only carries the place at
-/// which the stream begins; a last one, `stream.closed`, says in `{"reason": …}` that the key was revoked. Some events
-/// only say that there is something new, such as `session.qr`: fetch it from its own route.
+/// A stream of server-sent events. It begins now, or after the event that `Last-Event-ID` names. Browsers send that
+/// header by themselves when they reconnect, so nothing is missed.
+///
+/// The first event, `stream.opened`, contains only the position at which the stream begins. A last event,
+/// `stream.closed`, says in `{"reason": …}` that the key was revoked. Some events, such as `session.qr`, only say that
+/// there is something new: fetch it from its own route.
 #[utoipa::path(get, path = "/v1/events", operation_id = "follow_events", tag = "Events",
     params(Filter, ("Last-Event-ID" = Option<String>, Header, max_length = 64, description = "The `id` of the last event seen")),
     responses((status = 200, content_type = "text/event-stream", body = AnyEvent, description = "Each event's `data` is this object"),
@@ -81,14 +83,14 @@ pub async fn get(
     };
     let room = context.streams.clone().try_acquire_owned();
     let room = room.map_err(|_| Problem::TooMany("This replica has no room for another stream"))?;
-    if context.bus.listeners(caller.tenant) >= STREAMS_PER_TENANT {
+    if context.bus.listeners(caller.tenant()) >= STREAMS_PER_TENANT {
         return Err(Problem::TooMany("This tenant has too many open streams"));
     }
-    // Listen before looking, so that nothing falls between.
-    let signals = context.bus.subscribe(caller.tenant);
+    // subscribe before the first query, so that no event is missed in between
+    let signals = context.bus.subscribe(caller.tenant());
     let begin = match asked {
-        Some((field, cursor)) => resume(&context, caller.tenant, field, cursor).await?,
-        None => events::end(&context.db, caller.tenant).await?,
+        Some((field, cursor)) => resume(&caller, field, cursor).await?,
+        None => events::end(caller.of()).await?,
     };
     let opened = Event::default().id(begin.to_string()).event("stream.opened").data("{}");
     let stop = context.stop.clone();
@@ -111,16 +113,16 @@ pub async fn get(
     Ok(response)
 }
 
-/// A position that the client remembers, if nothing after it is lost.
-async fn resume(context: &Context, tenant: TenantId, field: &str, cursor: Cursor) -> Result<Cursor> {
-    match events::place(&context.db, tenant, cursor).await? {
+/// The position from which a client resumes, if all events after it are stored.
+async fn resume(caller: &Caller, field: &str, cursor: Cursor) -> Result<Cursor> {
+    match events::place(caller.of(), cursor).await? {
         Place::Kept => Ok(cursor),
         Place::Gone(oldest) => Err(Problem::Gone { oldest: oldest.to_string() }),
         Place::Ahead => Err(Problem::field(field, "lies in the future: no event has this id yet")),
     }
 }
 
-/// One client's place in the events.
+/// The position of one client in the events.
 struct Follower {
     context: Context,
     caller: Caller,
@@ -128,22 +130,22 @@ struct Follower {
     cursor: Cursor,
     signals: Subscription,
     pause: Pause,
-    /// It has seen all there was: what comes now has just happened, and is not caught up on.
+    /// Whether it has read all existing events. From then on the lag of new events is measured.
     live: bool,
     key_checked: Instant,
-    /// Its last word was said.
+    /// Whether the last event was sent.
     is_over: bool,
     _open: OneMore,
     _room: OwnedSemaphorePermit,
 }
 
-/// What to do before looking at the rows again.
+/// What to wait for before the next query.
 enum Pause {
-    /// Look at once: there may be another page.
+    /// Nothing: there may be another page.
     None,
-    /// Newer events are held back.
+    /// A short time: newer events are held back.
     Short,
-    /// Everything was read.
+    /// A signal: everything was read.
     UntilSignaled,
 }
 
@@ -156,8 +158,8 @@ impl Follower {
         .flatten()
     }
 
-    /// Waits for the next events. Ends with a word when the key was revoked, and without one when the database is away: the
-    /// client then comes again.
+    /// Waits for the next events. If the key was revoked, a last event says so. If the database fails, the stream ends
+    /// without one, and the client reconnects.
     async fn next_page(&mut self) -> Option<Vec<std::result::Result<Event, Infallible>>> {
         if self.is_over {
             return None;
@@ -168,9 +170,9 @@ impl Follower {
                 let data = serde_json::json!({"reason": "the key was revoked"});
                 return Some(vec![Ok(Event::default().event("stream.closed").data(data.to_string()))]);
             }
-            let Self { context, caller, cursor, account, .. } = self;
-            let step = trace::receive(Destination::Events).tenant(caller.tenant);
-            let page = events::after(&context.db, caller.tenant, *cursor, *account, PAGE).await;
+            let Self { caller, cursor, account, .. } = self;
+            let step = trace::receive(Destination::Events).tenant(caller.tenant());
+            let page = events::after(caller.of(), *cursor, *account, PAGE).await;
             step.heard(&page);
             let page = match page {
                 Ok(page) => page,
@@ -196,17 +198,17 @@ impl Follower {
         }
     }
 
-    /// Whether the key was revoked, asked when it is time to.
+    /// Whether the key was revoked. It is checked only if enough time has passed.
     async fn is_revoked(&mut self) -> bool {
         if self.key_checked.elapsed() < KEY_CHECK {
             return false;
         }
         self.key_checked = Instant::now();
-        // a database that is away for a moment is no reason to cut a stream off
+        // a database that is away for a moment is no reason to end the stream
         matches!(self.context.keys.identify(&self.caller.digest).await, Ok(None))
     }
 
-    /// Waits until the rows are to be looked at; breaks off when the key was revoked meanwhile.
+    /// Waits until the next query is due. Breaks if the key was revoked meanwhile.
     async fn wait(&mut self) -> ControlFlow<()> {
         match self.pause {
             Pause::None => {}

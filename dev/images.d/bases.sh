@@ -1,18 +1,18 @@
-# The images that ours start from: pulled where a registry answers, else made here from Debian's packages. Sourced, never run.
+# The base images: pulled if a registry answers, otherwise made here from Debian's packages. Sourced, never run.
 # shellcheck shell=bash disable=SC2154 # $cache is set by the script that sources this
 
-# What a stand-in is recognised by.
+# The label of a stand-in.
 standin_label=dev.switchboard.standin
 
-# The default of one of the Dockerfile's arguments: `base_of RUNTIME_IMAGE`.
+# The default of an argument of the Dockerfile: `base_of RUNTIME_IMAGE`.
 base_of() { sed -n "s/^ARG $1=//p" Dockerfile | head -n 1; }
 
-# The image of a service of compose.yaml: `image_of postgres`.
+# The image of a service in compose.yaml: `image_of postgres`.
 image_of() { sed -n "/^  $1:\$/,/^  [a-z-]*:\$/s/^    image: //p" compose.yaml | head -n 1; }
 
 is_standin() { [ "$(podman image inspect --format "{{index .Labels \"$standin_label\"}}" "$1" 2>/dev/null)" = yes ]; }
 
-# `need IMAGE COMMAND…`: the image from its registry (asked once), else what the command makes.
+# `need IMAGE COMMAND…`: pulls the image (the registry is asked once), or makes it with the command.
 need() {
   local image=$1
   shift
@@ -28,13 +28,13 @@ need() {
   fi
 }
 
-# `rootfs NAME VARIANT PACKAGES HOOK`: a root file system as a tar in the cache; `$1` in the hook is its folder.
+# `rootfs NAME VARIANT PACKAGES HOOK`: makes a root file system as a tar in the cache. `$1` in the hook is its folder.
 rootfs() {
   command -v mmdebstrap >/dev/null || apt_install mmdebstrap
   local tar=$cache/$1.tar
   [ -f "$tar" ] && return
   say "   making $1.tar with mmdebstrap"
-  local hook=customize # of a file system that is only extracted, nothing is ever run
+  local hook=customize # a file system that is only extracted never runs anything
   [ "$2" != extract ] || hook=extract
   nice -n 5 mmdebstrap --quiet --format=tar --variant="$2" --include="$3" "--$hook-hook=$4" bookworm "$tar.new" >"$cache/$1.log" 2>&1 || {
     tail -n 20 "$cache/$1.log" >&2
@@ -43,7 +43,7 @@ rootfs() {
   mv "$tar.new" "$tar"
 }
 
-# Rust's image: a C compiler and this machine's own toolchain, of the version that rust-toolchain.toml names.
+# Rust's image: a C compiler, and this machine's toolchain of the version in rust-toolchain.toml.
 make_rust() {
   local from
   from=$(rustc --print sysroot) || fail "rustc is missing: install Rust from https://rustup.rs"
@@ -59,7 +59,7 @@ make_rust() {
     "$cache/rust.tar" "$1" >"$cache/import.log" 2>&1 || fail "podman import: $(tail -n 1 "$cache/import.log")"
 }
 
-# Distroless' image for C programs: libc, libgcc, time zones, certificates, and the user nonroot; no shell.
+# The distroless image for C programs: libc, libgcc, time zones, certificates, and the user nonroot, without a shell.
 make_runtime() {
   # shellcheck disable=SC2016
   rootfs runtime extract libc6,libgcc-s1,tzdata,netbase '

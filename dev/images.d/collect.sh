@@ -1,13 +1,13 @@
 #!/bin/sh
-# After the build: /out/bin gets each binary stripped, /out/symbols what was stripped, /out/licenses the notices of all
-# packages that are linked into it. Run in the image build only: `collect.sh api worker`.
+# Runs after the build: /out/bin gets the stripped binaries, /out/symbols their debug symbols, and /out/licenses the
+# notices of all packages linked into them. Run in the image build only: `collect.sh api worker`.
 set -eu
 [ "$PROFILE" = dev ] && built=debug || built=$PROFILE
 mkdir -p /out/bin /out/symbols /out/licenses
 seen=$(mktemp -d)
 sources=$(echo "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/)
 
-# The licence texts of one package, or the word that it declares where it ships none. A text that stood above is named.
+# The licence texts of a package, or its declared licence if it has none. A repeated text is only named.
 notices() {
   found=no
   for text in "$1"/LICENSE* "$1"/LICENCE* "$1"/COPYING* "$1"/COPYRIGHT* "$1"/NOTICE* "$1"/license*; do

@@ -1,24 +1,24 @@
-"""Says what is wrong with a compose file, by the rules of our images. Pure: parsed YAML in, sentences out."""
+"""Checks a compose file by the rules of our images. Pure: takes parsed YAML and yields sentences."""
 import re
 
 from dockerfile import base_problem
 
 STORES = {"postgres", "redis"}
-# Services that end by themselves, or that nobody asks anything: no health to check.
+# Services that end by themselves, or that need no health check.
 NO_HEALTH = {"secrets", "migrate", "town"}
-# Services that must be root to do their work, and why.
+# Services that must run as root, and why.
 ROOT = {"secrets": "writes into new volumes, which belong to root; has no network and no capabilities"}
 
 
 def merged(base, more):
-    """compose.yaml with a second file over it, as far as our files use that: mappings are united, the rest replaced."""
+    """Merges a second file into compose.yaml, as far as our files need that: mappings are merged, all else is replaced."""
     if not isinstance(base, dict) or not isinstance(more, dict):
         return more
     return {**base, **{key: merged(base[key], value) if key in base else value for key, value in more.items()}}
 
 
 def service_problems(name, service):
-    """What is wrong with one service."""
+    """Yields the problems of one service."""
     image = service.get("image", "")
     if "build" not in service and "/switchboard-" not in image and (problem := base_problem(image)):
         yield f"{name}: {problem}"
@@ -49,7 +49,7 @@ def service_problems(name, service):
 
 
 def port_problems(name, service):
-    """What is reached from outside: no store, and nothing beyond this machine."""
+    """Yields problems with published ports: no store may have one, and none may be reachable from other machines."""
     ports = service.get("ports", [])
     if ports and name in STORES:
         yield f"{name}: a store with a published port"
@@ -58,7 +58,7 @@ def port_problems(name, service):
 
 
 def secret_problems(name, service):
-    """A secret is a file: never a value in the file that everybody reads."""
+    """Yields secrets that are given as values: a secret must be a file, since everybody can read this one."""
     environment = service.get("environment", {}) or {}
     if isinstance(environment, list):
         environment = dict(line.partition("=")[::2] for line in environment)
@@ -69,7 +69,7 @@ def secret_problems(name, service):
 
 
 def order_problems(name, service, services):
-    """Who waits for whom: for a health that is checked, or for an end."""
+    """Yields problems with the start order: a service may wait for a checked health, or for an end."""
     for other, how in (service.get("depends_on") or {}).items():
         condition = how.get("condition") if isinstance(how, dict) else None
         if other not in services:
@@ -84,7 +84,7 @@ def order_problems(name, service, services):
 
 
 def problems(compose):
-    """Everything that is wrong with a parsed compose file."""
+    """Yields all problems of a parsed compose file."""
     services = compose.get("services", {})
     for name, service in services.items():
         yield from service_problems(name, service)

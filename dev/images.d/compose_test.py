@@ -1,4 +1,4 @@
-"""compose.yaml with compose.sim.yaml, started as a newcomer starts it, with podman-compose. R06. Run by `dev/images compose`."""
+"""Starts compose.yaml with compose.sim.yaml as a new user would, with podman-compose. R06. Run by `dev/images compose`."""
 import json
 import os
 import subprocess
@@ -17,7 +17,7 @@ ONE_SHOT = {"secrets", "migrate"}
 
 
 def call(url, method="GET", body=None, key=None):
-    """The JSON or the text that an address answers."""
+    """Returns the answer of a URL, as JSON or as text."""
     headers = {"Content-Type": "application/json" if isinstance(body, dict) else "text/plain"}
     if key:
         headers["Authorization"] = f"Bearer {key}"
@@ -28,7 +28,7 @@ def call(url, method="GET", body=None, key=None):
 
 
 def until(what, ask, limit=300, tell=str):
-    """Asks until there is an answer that counts; `tell` adds to the complaint."""
+    """Calls `ask` until it returns a true value. `tell` adds details to the error."""
     end, seen = time.monotonic() + limit, None
     while time.monotonic() < end:
         try:

@@ -1,10 +1,10 @@
-"""Reads a Dockerfile and says what is wrong with it, by the rules of our images. Pure: text in, sentences out."""
+"""Checks a Dockerfile by the rules of our images. Pure: takes text and yields sentences."""
 import json
 import re
 from dataclasses import dataclass, field
 
 LABELS = ["title", "description", "source", "version", "revision", "created", "licenses"]
-# A base that has no version in its tag, and why that is borne.
+# Bases without a version in their tag, and why that is accepted.
 MOVING = {"gcr.io/distroless/cc-debian12:nonroot": "distroless has only moving tags; a release passes its digest"}
 # Images that run nothing, or that end by themselves.
 NO_HEALTH = {"symbols", "demo"}
@@ -12,7 +12,7 @@ NO_HEALTH = {"symbols", "demo"}
 
 @dataclass
 class Stage:
-    """One FROM with what follows it: (instruction, its text), the stage or image that it starts from, and its name."""
+    """One build stage: its steps as (instruction, text), the stage or image that it starts from, and its name."""
 
     base: str
     name: str
@@ -20,7 +20,7 @@ class Stage:
 
 
 def instructions(text):
-    """(INSTRUCTION, argument) for each, continued lines joined, comments left out."""
+    """Yields each (INSTRUCTION, argument). Continued lines are joined and comments left out."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     joined = re.sub(r"\\\n\s*", " ", "\n".join(lines))
     for line in joined.splitlines():
@@ -30,7 +30,7 @@ def instructions(text):
 
 
 def stages(text):
-    """All stages, and the defaults of the arguments before the first."""
+    """Returns all stages. Arguments in their bases are replaced by the defaults given before the first stage."""
     defaults, found = {}, []
     for word, rest in instructions(text):
         if word == "FROM":
@@ -46,13 +46,13 @@ def stages(text):
 
 
 def inherited(stage, by_name):
-    """The steps of a stage after those of the stages that it starts from."""
+    """Returns the steps of the stages that a stage starts from, followed by its own."""
     before = inherited(by_name[stage.base], by_name) if stage.base in by_name else []
     return before + stage.steps
 
 
 def labels(steps):
-    """The labels that steps set: short name of OCI's, value."""
+    """Returns the OCI labels that the steps set, by their short names."""
     found = {}
     for word, rest in steps:
         if word == "LABEL":
@@ -61,7 +61,7 @@ def labels(steps):
 
 
 def base_problem(base):
-    """What is wrong with the reference of a base image, if anything."""
+    """Returns the problem with the reference of a base image, or None."""
     if "@sha256:" in base or base in MOVING:
         return None
     tag = base.rpartition("/")[2].partition(":")[2]
@@ -75,7 +75,7 @@ def base_problem(base):
 
 
 def step_problems(stage):
-    """What is wrong with single steps."""
+    """Yields the problems of single steps."""
     for word, rest in stage.steps:
         if word == "ADD":
             yield f"{stage.name}: ADD; COPY says what it does"
@@ -95,7 +95,7 @@ def step_problems(stage):
 
 
 def argument_problems(stage, by_name):
-    """Arguments that a stage uses without declaring them itself: builders differ in whether those of the stage before count."""
+    """Yields arguments that a stage uses without declaring them: not all builders inherit those of the previous stage."""
     known = {name for word, rest in inherited(stage, by_name) if word == "ENV" for name in re.findall(r"(\w+)=", rest)}
     for word, rest in stage.steps:
         if word == "ARG":
@@ -106,7 +106,7 @@ def argument_problems(stage, by_name):
 
 
 def image_problems(stage, by_name):
-    """What is wrong with a stage that is given away."""
+    """Yields the problems of a stage that becomes a published image."""
     steps = inherited(stage, by_name)
     users = [rest for word, rest in steps if word == "USER"]
     if not users or users[-1].split(":")[0] in ("0", "root"):
@@ -132,7 +132,7 @@ def image_problems(stage, by_name):
 
 
 def read_json(text):
-    """The value, or None where it is no JSON."""
+    """Returns the value, or None if the text is not JSON."""
     try:
         return json.loads(text)
     except ValueError:
@@ -140,7 +140,7 @@ def read_json(text):
 
 
 def problems(text, images):
-    """Everything that is wrong with a Dockerfile whose stages `images` are given away."""
+    """Yields all problems of a Dockerfile whose stages `images` become published images."""
     found = stages(text)
     by_name = {stage.name: stage for stage in found}
     yield from (f"no target {name}" for name in images if name not in by_name)

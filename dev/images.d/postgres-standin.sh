@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the entrypoint of the official Postgres image does of what compose.yaml asks of it: for the stand-in.
+# The stand-in for the entrypoint of the official Postgres image, with the features that compose.yaml uses.
 set -eu
 if [ "$1" = postgres ] && ! [ -s "$PGDATA/PG_VERSION" ]; then
   # shellcheck disable=SC2086 # several arguments

@@ -1,4 +1,4 @@
-"""Each image started for real with podman, as the chart starts it: its user, limits, root and signals. R06.
+"""Starts each image with podman in the way of the chart, and checks its user, limits, root and signals. R06.
 
 Run by `dev/images run`, with a Postgres and a Redis on loopback whose addresses are in the environment."""
 import json
@@ -16,11 +16,11 @@ import urllib.request
 from pathlib import Path
 
 TAG = os.environ["IMAGE_TAG"]
-# Limits that this process may not raise are set, so that podman does not try to.
+# Explicit limits, so that podman does not try to raise those of this process.
 ULIMITS = ["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=4096:4096"]
 HARDENED = [*ULIMITS, "--network", "host", "--read-only", "--tmpfs", "/tmp", "--user", "65532:65532", "--cap-drop", "all",
             "--security-opt", "no-new-privileges"]
-# Of the chart: memory, and seconds of grace after SIGTERM.
+# From the chart: memory, and seconds of grace after SIGTERM.
 MEMORY = {"api": "256Mi", "worker": "512Mi", "scheduler": "128Mi", "simulator": "512Mi", "worker-simulator": "512Mi"}
 GRACE = {"api": 30, "worker": 40, "scheduler": 20, "simulator": 10, "worker-simulator": 40}
 SECRETS = "/run/switchboard"
@@ -44,7 +44,7 @@ def free_port():
 
 
 def get(url):
-    """Status and body, or (0, why)."""
+    """Returns the status and the body, or (0, error)."""
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
             return answer.status, answer.read().decode()
@@ -55,7 +55,7 @@ def get(url):
 
 
 class Container:
-    """A container of one image that serves, removed in the end."""
+    """A running container of one image."""
 
     def __init__(self, name, secrets, environment):
         self.name = name
@@ -72,7 +72,7 @@ class Container:
         return done.stdout + done.stderr
 
     def until(self, url, status, limit=90):
-        """Waits until an address answers so."""
+        """Waits until a URL answers with this status, and returns the body."""
         end, seen = time.monotonic() + limit, None
         while time.monotonic() < end:
             seen = get(url)
@@ -84,7 +84,7 @@ class Container:
         raise AssertionError(f"{self.name}: {url} answered {seen}\n{self.logs()[-3000:]}")
 
     def stop(self):
-        """SIGTERM, with the chart's grace: (seconds, exit code)."""
+        """Stops it with SIGTERM and the chart's grace period. Returns (seconds, exit code)."""
         start = time.monotonic()
         podman("stop", "--time", str(GRACE[self.name]), self.id)
         return time.monotonic() - start, self.state()["ExitCode"]
@@ -97,7 +97,7 @@ class Images(unittest.TestCase):
     """What an image is, before anything of it runs."""
 
     def files(self, name):
-        """The files under /licenses of an image, by name."""
+        """Returns the files under /licenses of an image, by name."""
         made = podman("create", *ULIMITS, image(name), "x").stdout.strip().splitlines()[-1]
         folder = tempfile.mkdtemp()
         try:
@@ -182,7 +182,7 @@ class Running(unittest.TestCase):
 
     @classmethod
     def command(cls, *args, check=True, name="api", envs=None):
-        """A command of an image's program, to its end."""
+        """Runs a command of an image's program until it ends."""
         words = [word for pair in (cls.stores if envs is None else envs).items() for word in ("--env", f"{pair[0]}={pair[1]}")]
         return podman("run", "--rm", *HARDENED, "--memory", "256m", "--volume", f"{cls.secrets}:{SECRETS}:ro", *words,
                       image(name), *args, check=check)
@@ -193,7 +193,7 @@ class Running(unittest.TestCase):
         return container
 
     def confined(self, container):
-        """What the kernel says of its first process: user, capabilities, privileges, root, memory."""
+        """Checks its first process in the kernel: user, capabilities, privileges, root, memory."""
         state = container.state()
         status = Path(f"/proc/{state['Pid']}/status").read_text()
         fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
@@ -207,7 +207,7 @@ class Running(unittest.TestCase):
         print(f"\n{container.name}: {int(fields['VmRSS'].split()[0]) / 1024:.0f} MiB of {MEMORY[container.name]}", end=" ", flush=True)
 
     def serves(self, name, environment, health):
-        """Starts one, waits until it is ready, looks at it, has its own probe asked, and stops it."""
+        """Starts a container, waits until it is ready, checks how it is confined, and runs its own probe. Returns it."""
         container = self.start(name, environment)
         container.until(health, 200)
         self.confined(container)
@@ -215,7 +215,7 @@ class Running(unittest.TestCase):
         return container
 
     def is_what_its_label_says(self, container, ops):
-        """The revision that the program was built from is the one that the image is labelled with."""
+        """Checks that the program was built from the revision in the image's label."""
         labels = json.loads(podman("image", "inspect", image(container.name)).stdout)[0]["Labels"]
         built = re.search(r'switchboard_build_info\{[^}]*revision="([^"]*)"', container.until(f"http://127.0.0.1:{ops}/metrics", 200))
         self.assertEqual(built and built[1], labels["org.opencontainers.image.revision"], container.name)

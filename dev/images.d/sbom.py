@@ -1,7 +1,8 @@
-"""Writes a bill of materials (CycloneDX 1.6, JSON) for each image that holds a program: `sbom.py DIR`.
+"""Writes a bill of materials (CycloneDX 1.6, JSON) for each image with a program: `sbom.py DIR`.
 
-What is linked comes from `cargo tree` for all programs at once, since they are built at once and so share their features;
-licences from the manifests, but where the sources say more; checksums from Cargo.lock. Two runs at one revision are equal."""
+`cargo tree` lists the linked packages for all programs at once, since they are built together and share their features.
+Licences come from the manifests, except where the sources say more. Checksums come from Cargo.lock. Two runs at the same
+revision give the same result."""
 import json
 import os
 import re
@@ -13,11 +14,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# Which programs an image holds, by their packages.
+# The programs of each image, by their packages.
 IMAGES = {"api": ["api"], "worker": ["worker"], "scheduler": ["scheduler"], "simulator": ["simulator"],
           "worker-simulator": ["worker"], "demo": ["demo", "api"]}
 PROGRAMS = ["api", "worker", "scheduler", "simulator", "demo"]
-# Where the sources say more than the manifest (docs/licence.md; dev/deny looks for others).
+# Packages whose sources say more than their manifests (docs/licence.md; dev/deny looks for others).
 LICENCES = {"wacore-libsignal": "MIT AND AGPL-3.0-only"}
 
 
@@ -26,7 +27,7 @@ def run(*command):
 
 
 def linked(features):
-    """The graph of what is linked: package (name, version) to the packages that it needs."""
+    """Returns the graph of linked packages: each (name, version) with the packages that it needs."""
     words = [word for name in PROGRAMS for word in ("-p", name)]
     text = run("cargo", "tree", "--locked", *words, *features, "-e", "normal,no-proc-macro", "--target",
                "x86_64-unknown-linux-gnu", "--prefix", "depth", "-f", " {p}")
@@ -34,7 +35,7 @@ def linked(features):
 
 
 def graph(lines):
-    """Reads `cargo tree --prefix depth`. A package whose tree stood above is followed by (*)."""
+    """Parses `cargo tree --prefix depth`. A package whose tree was listed before is marked with (*)."""
     edges, above = {}, []
     for line in lines:
         match = re.match(r"^(\d+) (\S+) v(\S+)", line)
@@ -50,7 +51,7 @@ def graph(lines):
 
 
 def closure(edges, roots):
-    """Everything that is reached from some packages, themselves included."""
+    """Returns all packages that are reachable from `roots`, including these."""
     seen, todo = set(), list(roots)
     while todo:
         package = todo.pop()
@@ -61,12 +62,12 @@ def closure(edges, roots):
 
 
 def expression(name, declared):
-    """A licence as SPDX; the slash is how old manifests say OR."""
+    """Returns a licence as an SPDX expression. Old manifests use a slash for OR."""
     return LICENCES.get(name) or re.sub(r"\s*/\s*", " OR ", declared or "NOASSERTION")
 
 
 def component(package, about, checksums):
-    """One package as CycloneDX has it."""
+    """Returns one package in the form of CycloneDX."""
     name, version = package
     own = about["source"] is None
     item = {
@@ -84,7 +85,7 @@ def component(package, about, checksums):
 
 
 def bill(image, edges, packages, checksums, version, revision, created, base):
-    """The bill of one image."""
+    """Returns the bill of materials of one image."""
     roots = [package for package in edges if package[0] in IMAGES[image] and package[1] == version]
     members = sorted(closure(edges, roots))
     components = [component(package, packages[package], checksums) for package in members]
@@ -111,7 +112,7 @@ def bill(image, edges, packages, checksums, version, revision, created, base):
 
 
 def bills():
-    """All bills, by image."""
+    """Yields each image with its bill of materials."""
     metadata = json.loads(run("cargo", "metadata", "--locked", "--all-features", "--format-version", "1"))
     packages = {(p["name"], p["version"]): p for p in metadata["packages"]}
     lock = tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]

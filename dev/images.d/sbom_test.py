@@ -1,4 +1,4 @@
-"""The bills of materials tell what is linked, and under which licences. R06. Run by `dev/images check`."""
+"""Tests that the bills of materials list the linked packages and their licences. R06. Run by `dev/images check`."""
 import unittest
 
 import sbom

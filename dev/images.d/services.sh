@@ -1,5 +1,6 @@
-# Stand-ins for the services of compose.yaml, where their images can't be pulled: Debian's own Postgres, Redis, Prometheus
-# and Alertmanager in one root file system, each with the user, folders and commands of the image it stands in for. Sourced.
+# Stand-ins for the services of compose.yaml if their images can't be pulled: Debian's Postgres, Redis, Prometheus and
+# Alertmanager in one root file system. Each has the user, folders and commands of the image that it replaces. Sourced,
+# never run.
 # shellcheck shell=bash disable=SC2154
 
 make_services_root() {
@@ -23,7 +24,7 @@ make_services_root() {
     "$cache/services.tar" localhost/switchboard-standin-services >"$cache/import.log" 2>&1 || fail "podman import: $(tail -n 1 "$cache/import.log")"
 }
 
-# `make_service LINES IMAGE`: the lines of a Dockerfile that make it look like the image.
+# `make_service LINES IMAGE`: makes an image from the stand-in. The Dockerfile LINES make it look like IMAGE.
 make_service() {
   make_services_root
   printf 'FROM localhost/switchboard-standin-services\n%b\n' "$1" |

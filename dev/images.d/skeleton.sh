@@ -1,6 +1,6 @@
 #!/bin/sh
-# Empty sources for every manifest of the workspace, as its binaries and benches are named there, so that cargo can
-# build the dependencies before it has seen a line of ours. Run in the image build only.
+# Creates empty sources for all manifests of the workspace, with the binaries and benches that they name. So cargo can
+# build the dependencies before our own sources are copied. Run in the image build only.
 set -eu
 for manifest in */Cargo.toml */*/Cargo.toml; do
   home=$(dirname "$manifest")

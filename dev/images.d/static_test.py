@@ -1,4 +1,4 @@
-"""The Dockerfile, the compose files and what they lean on, as they are parsed. R06. Run by `dev/images check`."""
+"""Tests of the Dockerfile, the compose files and the files they use, without building. R06. Run by `dev/images check`."""
 import os
 import re
 import subprocess

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Lints .github/workflows: actionlint for what GitHub would refuse, zizmor for what an attacker would like. Run by
-# `dev/images check`, which sets TOOLS.
+# Lints .github/workflows: actionlint for errors, zizmor for security problems. Run by `dev/images check`, which sets
+# TOOLS.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=dev/lib/common.sh

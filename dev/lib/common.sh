@@ -1,4 +1,4 @@
-# Small words shared by the scripts here. Sourced, never run. Written for bash 3.2 too (macOS).
+# Small helper functions for the scripts here. Sourced, never run. Must work with bash 3.2 (macOS).
 # shellcheck shell=bash disable=SC2154 # $data is set by the script that sources this
 
 say() { printf '%s\n' "$*"; }
@@ -8,10 +8,10 @@ fail() {
   exit 1
 }
 
-# A value as a single-quoted shell word.
+# Quotes a value as a single-quoted shell word.
 quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
 
-# The command line of a process, or nothing if there is none (a zombie has none either).
+# The command line of a process; nothing if there is no such process, or if it is a zombie.
 command_of() {
   if [ -d /proc/self ]; then
     { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null || true
@@ -20,10 +20,10 @@ command_of() {
   fi
 }
 
-# `send INT 123`: a signal to one process, quietly if it has gone meanwhile.
+# `send INT 123`: sends a signal to a process. A missing process is no error.
 send() { kill -s "$1" "$2" 2>/dev/null || true; }
 
-# `within SECONDS command…`: repeats the command until it succeeds.
+# `within SECONDS command…`: repeats the command until it succeeds or the time is over.
 within() {
   local deadline=$((SECONDS + $1))
   shift
@@ -35,8 +35,8 @@ within() {
 
 port_is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# `choose_port WISHED LAST`: the wished port and no other; else the last one if free; else any free one
-# below the range that the system hands out to outgoing connections.
+# `choose_port WISHED LAST`: the wished port, or an error if it is taken. Without a wish: the last port if it is free,
+# otherwise any free port below the range that the system uses for outgoing connections.
 choose_port() {
   local port tries=0
   if [ -n "$1" ]; then
@@ -59,7 +59,7 @@ choose_port() {
   fail "found no free port between 20000 and 32000"
 }
 
-# One `up` or `down` at a time per data directory; a lock left by a crash is recognised by its dead pid.
+# Locks the data directory, so that only one `up` or `down` runs at a time. A lock that a crash left has a dead pid.
 lock() {
   local holder deadline=$((SECONDS + 180))
   until mkdir "$data/lock" 2>/dev/null; do
@@ -67,7 +67,7 @@ lock() {
     case $(command_of "${holder:-0}") in
       *servers*) ;;
       *)
-        # Either left behind, or made a moment ago and without its pid yet.
+        # The lock was left behind, or was just made and has no pid yet.
         sleep 0.3
         if [ "$holder" = "$(cat "$data/lock/pid" 2>/dev/null || true)" ]; then rm -rf "$data/lock"; fi
         ;;

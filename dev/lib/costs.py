@@ -1,5 +1,5 @@
-"""What one message costs Postgres, and what one account and one process hold there, measured on real processes with virtual phones.
-`dev/restore` starts it on servers of its own."""
+"""Measures what one message costs Postgres, and what one account and one process use there, on real processes with
+virtual phones. `dev/restore` starts it on servers of its own."""
 
 import argparse
 import os
@@ -19,9 +19,9 @@ def ask(sql):
 
 
 def meter():
-    """Transactions that wrote nothing count, too; WAL is what a disk and a replica have to take."""
+    """Returns the numbers of transactions (including read-only ones) and of WAL bytes, and the time."""
     sql = "SELECT xact_commit + xact_rollback, pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint FROM pg_stat_database WHERE datname = current_database()"
-    time.sleep(1.5)  # sessions tell their counts once a second
+    time.sleep(1.5)  # sessions report their counts once a second
     return [int(value) for value in ask(sql).split()], time.monotonic()
 
 

@@ -1,4 +1,4 @@
-# Installs Postgres and Redis from the system's own packages where they are missing. Sourced, never run.
+# Installs Postgres and Redis from the system's packages if they are missing. Sourced, never run.
 # shellcheck shell=bash disable=SC2154
 
 as_root() {
@@ -11,7 +11,7 @@ as_root() {
   fi
 }
 
-# The package lists are fetched once per run, and only when something has to be installed.
+# Fetches the package lists once per run, and only if something must be installed.
 apt_install() {
   command -v apt-get >/dev/null || fail "no apt-get here; please install by hand: $*"
   if [ -z "${apt_updated:-}" ]; then

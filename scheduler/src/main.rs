@@ -1,4 +1,4 @@
-//! `switchboard-scheduler`: duties that the clock calls.
+//! `switchboard-scheduler`: runs the duties that are due by the clock.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use process::shutdown::Stopping;
 use scheduler::config::NAME;
 use scheduler::{Cli, Command, Config};
 
-/// How long a graceful stop may take: a round of a duty is a short transaction.
+/// How long a graceful stop may take. A round of a duty is a short transaction.
 const STOPPING: Stopping = Stopping::Within(Duration::from_secs(15));
 
 fn main() -> Exit {

@@ -1,4 +1,5 @@
-//! The record of every logged-in socket by device, and the proof whether two of one device were ever open at once.
+//! Records all logged-in sockets by device, and finds out whether two sockets of one device were ever open at the same
+//! time.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Mutex;
@@ -9,14 +10,14 @@ use crate::clock;
 use crate::sync::lock;
 use crate::world::address::Address;
 
-/// Sockets remembered per device; the oldest go first.
+/// How many sockets are remembered per device. The oldest are dropped first.
 const SOCKETS_MAX: usize = 10_000;
 
-/// Where a socket came from.
+/// The origin of a socket.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
     pub(crate) opened_at_us: u64,
-    /// The query of the URL that the client asked for: a test names its clients by it.
+    /// The query of the URL that the client requested. Tests identify their clients by it.
     pub(crate) via: Option<String>,
 }
 
@@ -30,16 +31,16 @@ pub(crate) struct SocketRecord {
     via: Option<String>,
 }
 
-/// A time in which two sockets of one device were logged in.
+/// A period in which two sockets of one device were logged in.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Overlap {
     first_socket_id: u64,
     second_socket_id: u64,
     began_at_us: u64,
-    /// Unset while both are still open.
+    /// `None` while both are still open.
     ended_at_us: Option<u64>,
     lasted_us: u64,
-    /// How the older socket ended; `replaced` is the server's own doing.
+    /// How the older socket ended. `replaced` means that the server ended it.
     ended_by: Option<String>,
 }
 
@@ -95,7 +96,7 @@ impl Audit {
         *lock(&self.0) = Records::default();
     }
 
-    /// The report, of all devices or of one number's.
+    /// The report of all devices, or of one number's devices.
     pub(crate) fn report(&self, number: Option<&str>) -> Vec<DeviceAudit> {
         let records = lock(&self.0);
         records
@@ -112,7 +113,7 @@ impl Audit {
     }
 }
 
-/// Every pair of sockets that were logged in at the same time. Logins are in order of time.
+/// Finds all pairs of sockets that were logged in at the same time. The sockets are ordered by login time.
 fn overlaps(sockets: &VecDeque<SocketRecord>, now_us: u64) -> Vec<Overlap> {
     let mut found = Vec::new();
     let mut open: Vec<&SocketRecord> = Vec::new();

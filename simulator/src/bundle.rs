@@ -1,4 +1,4 @@
-//! Public keys as a device uploads them and as others get them.
+//! Public keys, as uploaded by a device and as given to others.
 
 use serde::{Deserialize, Serialize};
 use wacore_binary::Node;
@@ -6,7 +6,7 @@ use wacore_binary::builder::NodeBuilder;
 
 use crate::{keys, wire};
 
-/// A public signed pre-key as uploaded.
+/// A public signed pre-key as uploaded by a device.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct SignedKey {
     pub(crate) id: u32,

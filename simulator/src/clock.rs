@@ -1,13 +1,13 @@
-//! The two clocks the wire and the reports use: unix seconds and unix microseconds.
+//! The two clocks of the simulator: unix seconds and unix microseconds.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Unix seconds, the `t` attribute of every stanza.
+/// Unix seconds, for the `t` attribute of stanzas.
 pub(crate) fn unix_s() -> u64 {
     since_epoch().as_secs()
 }
 
-/// Unix microseconds, the unit of every timestamp in the admin API.
+/// Unix microseconds, for all timestamps of the admin API.
 pub(crate) fn unix_us() -> u64 {
     u64::try_from(since_epoch().as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! What the simulator can be told when it starts.
+//! The settings of the simulator.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -8,9 +8,9 @@ use std::time::Duration;
 pub struct Config {
     /// Where to listen; port 0 takes any free port.
     pub listen: SocketAddr,
-    /// The file in which the world survives a restart; none keeps it in memory.
+    /// The file in which the world survives a restart. Without one, the world is kept in memory only.
     pub world: Option<PathBuf>,
-    /// QR references offered to a client that wants to pair.
+    /// The number of QR references that a client gets for pairing.
     pub qr_refs: usize,
     /// How often a changed world is written.
     pub save_every: Duration,

@@ -1,4 +1,4 @@
-//! One client's connection from the WebSocket upgrade to its end; a single task owns it.
+//! A client's connection from the WebSocket upgrade to its end. A single task owns it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,16 +23,16 @@ use crate::world::World;
 use crate::{clock, fault};
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
-/// A client that says nothing for so long is gone; real ones ping every 15 to 30 seconds.
+/// A client that sends nothing for this long counts as gone. Real ones ping every 15 to 30 seconds.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(180);
-/// A client that lets a write wait so long does not read any more.
+/// A client that blocks a write for this long counts as no longer reading.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(2);
 const MESSAGE_MAX: usize = 4 * 1024 * 1024;
 
 type WebSocket = WebSocketStream<TcpStream>;
 
-/// Serves one connection; all that goes wrong stays in here.
+/// Serves one connection. Its errors are handled here.
 pub(crate) async fn serve(world: Arc<World>, tcp: TcpStream) {
     let opened_at_us = clock::unix_us();
     let limits = Limits::default().max_payload_len(Some(MESSAGE_MAX));
@@ -65,7 +65,7 @@ pub(crate) async fn serve(world: Arc<World>, tcp: TcpStream) {
     lock(&world.sockets).remove(&id);
 }
 
-/// Reads the header and shakes hands; returns what is left of the stream's first bytes too.
+/// Reads the header and performs the handshake. Also returns the decoder with any bytes that follow the handshake.
 async fn shake_hands(world: &World, ws: &mut WebSocket) -> anyhow::Result<(Box<Established>, FrameDecoder)> {
     let mut frames = FrameDecoder::new();
     let first = next_binary(ws).await?;
@@ -139,7 +139,7 @@ impl Connection {
                 return ending;
             }
             let step = tokio::select! {
-                // Orders first: a socket that is to go must not take more stanzas.
+                // Orders first: a socket that is to end must not take more stanzas.
                 biased;
                 order = self.orders.recv() => self.obey(order).await,
                 () = self.wake.notified() => Ok(()),
@@ -186,7 +186,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Neither reads nor writes until the time is over or the connection is to end.
+    /// Neither reads nor writes until the time is over or the connection is told to end.
     async fn be_silent(&mut self, lasting: Option<Duration>) -> Result<(), Ending> {
         let until = lasting.map(|lasting| tokio::time::Instant::now() + lasting);
         loop {
@@ -207,7 +207,7 @@ impl Connection {
         }
     }
 
-    /// Writes what has gathered, then what waits in the device's queue, a buffer at a time.
+    /// Writes gathered stanzas, then those waiting in the device's queue, one buffer at a time.
     async fn flush(&mut self) -> Result<(), Ending> {
         loop {
             let more = self.peer.pump().map_err(|error| {
@@ -237,8 +237,8 @@ impl Connection {
     }
 }
 
-/// Says the last words, and waits for the client's answer to a close frame: a client that meets a dropped socket while it
-/// writes takes that for the reason, and does not read what was said (RFC 6455, 7.1.1).
+/// Sends the last words, and waits for the client's answer to the close frame. If the socket were dropped while the
+/// client writes, the client would report a write error and not read the last words (RFC 6455, 7.1.1).
 async fn part(ws: &mut WebSocket, last_words: Option<Bytes>, close_frame: bool) -> anyhow::Result<()> {
     let speak = async {
         if let Some(bytes) = last_words {

@@ -1,4 +1,4 @@
-//! Closing every socket at once.
+//! Closes all sockets at once.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::socket::{Command, Ending};
 use crate::sync::lock;
 use crate::world::World;
 
-/// How long sockets, and phones that still read, may take when the simulator stops.
+/// How long sockets, and phones that are still reading, may take when the simulator stops.
 pub(crate) const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Closes every socket and waits until they are gone.

@@ -1,4 +1,4 @@
-//! The faults that can be switched on: what each one is, whom it hits, how often it may, and how often it did.
+//! The faults that can be switched on: their kinds, their targets, how often they may fire, and how often they did.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,20 +9,20 @@ use serde::{Deserialize, Serialize};
 use crate::socket::{Command, Ending};
 use crate::sync::lock;
 
-/// Faults that are remembered for the report.
+/// How many faults are remembered for the report.
 const FAULTS_MAX: usize = 10_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
-    // At once, to sockets that are open.
+    // These act at once, on open sockets.
     Drop,
     Close,
     Silence,
     LogoutDevice,
     Replace,
     StreamError,
-    // From now on, to whatever comes.
+    // These act later, on whatever comes.
     Delay,
     RefuseLogins,
     TemporaryBan,
@@ -39,12 +39,12 @@ pub(crate) enum Kind {
 pub(crate) struct Target {
     pub(crate) number: Option<String>,
     pub(crate) device: Option<u16>,
-    /// Only sockets that are pairing; faults that act later find none of them.
+    /// Only sockets that are pairing. Faults that act later never match such a target.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) pairing: bool,
 }
 
-/// What a delay holds up.
+/// What a delay applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Scope {
@@ -53,14 +53,14 @@ pub(crate) enum Scope {
     Everything,
 }
 
-/// A fault as it is asked for. Fields that a kind does not know are ignored by it.
+/// A fault as requested. A kind ignores fields that it does not use.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Order {
     pub(crate) kind: Kind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<Target>,
-    /// How many sockets, logins or acks; for `qr_refs`, how many references.
+    /// How many sockets, logins or acks it applies to; for `qr_refs`, how many references are offered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) count: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,7 +124,7 @@ impl Order {
         })
     }
 
-    /// How often the fault may fire; for these two, `count` means something else.
+    /// How often the fault may fire. For these two kinds, `count` means something else.
     fn fires_max(&self) -> Option<u64> {
         match self.kind {
             Kind::QrRefs | Kind::NoQr => None,
@@ -134,7 +134,7 @@ impl Order {
 }
 
 impl Faults {
-    /// Switches a fault on. `strike` carries out those that hit open sockets, and answers how many it hit.
+    /// Switches a fault on. `strike` applies immediate faults to open sockets and returns how many it hit.
     pub(crate) fn switch_on(&self, order: Order, strike: impl FnOnce(&Order) -> u64) -> Fault {
         let seconds = order.expire_s.filter(|_| order.kind == Kind::TemporaryBan);
         let lasting = order.until_ms.map(Duration::from_millis).or(seconds.map(Duration::from_secs));
@@ -145,7 +145,7 @@ impl Faults {
             ends: lasting.map(|lasting| Instant::now() + lasting),
             order,
         };
-        // The ban of a device that is connected ends its connection too; so does nothing else that lasts.
+        // A ban of a connected device also ends its connection. No other lasting fault does.
         if fault.order.kind.is_immediate() || fault.order.kind == Kind::TemporaryBan {
             fault.fired = strike(&fault.order);
         }
@@ -158,7 +158,7 @@ impl Faults {
         fault
     }
 
-    /// The fault of this kind that hits now, if there is one; it counts as fired.
+    /// The active fault of this kind for this device, if there is one. It counts as fired.
     pub(crate) fn take(&self, kind: Kind, number: &str, device: u16) -> Option<Order> {
         self.take_if(kind, number, device, |_| true)
     }
@@ -196,7 +196,7 @@ impl Faults {
         lock(&self.all).clone()
     }
 
-    /// Switches every fault off and forgets them.
+    /// Switches all faults off and forgets them.
     pub(crate) fn clear(&self) -> usize {
         let mut all = lock(&self.all);
         self.active.store(0, Ordering::Release);
@@ -204,7 +204,7 @@ impl Faults {
     }
 }
 
-/// What a fault tells a connection that is open.
+/// The command of a fault for an open connection.
 pub(crate) fn blow(order: &Order) -> Command {
     match order.kind {
         Kind::Silence => Command::Silence(order.duration_ms.map(Duration::from_millis)),
@@ -225,7 +225,7 @@ pub(crate) fn blow(order: &Order) -> Command {
     }
 }
 
-/// The refusal that tells a client it is banned for a while.
+/// The refusal for a client that is banned for some time.
 pub(crate) fn ban(order: &Order) -> Ending {
     let code = order.code.unwrap_or(101).to_string();
     let expire = order.expire_s.unwrap_or(3_600).to_string();

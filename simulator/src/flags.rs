@@ -1,4 +1,4 @@
-//! What the simulator can be told as a program.
+//! The command line of the simulator.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -10,24 +10,24 @@ use waproto::whatsapp::{self as wa, HandshakeMessage, cert_chain::noise_certific
 
 use crate::keys;
 
-/// The bytes with which a client opens the stream, and Noise's prologue: "WA", version 6, dictionary 3.
+/// The bytes at the start of a client's stream, which are also Noise's prologue: "WA", version 6, dictionary 3.
 pub(crate) const HEADER: [u8; 4] = wacore_binary::consts::WA_CONN_HEADER;
 
-/// The server's side of the handshake: its static key, and the certificate that names it.
+/// The server's identity in the handshake: its static key, and the certificate for it.
 #[derive(Clone)]
 pub(crate) struct ServerIdentity {
     pub(crate) key: KeyPair,
     certificate: Vec<u8>,
 }
 
-/// A handshake that is done: both ciphers, and who the client says it is.
+/// A completed handshake: both ciphers, and the client's introduction.
 pub(crate) struct Established {
     pub(crate) read: NoiseCipher,
     pub(crate) write: NoiseCipher,
     pub(crate) introduction: Introduction,
 }
 
-/// What the client proved and said of itself in the handshake.
+/// What the client proved and sent in the handshake.
 pub(crate) struct Introduction {
     pub(crate) client_static: [u8; 32],
     pub(crate) payload: wa::ClientPayload,
@@ -35,7 +35,7 @@ pub(crate) struct Introduction {
 
 /// What follows the client's hello.
 pub(crate) enum Step {
-    /// IK: the client is known after its first frame. Send the reply; the stream is open.
+    /// IK: the client is known after its first frame. After the reply is sent, the stream is open.
     Done { reply: Vec<u8>, established: Box<Established> },
     /// XX: send the reply and wait for the client's finish.
     AwaitFinish { reply: Vec<u8>, pending: Box<Pending> },
@@ -121,7 +121,7 @@ impl Pending {
 }
 
 fn establish(noise: NoiseHandshake, client_static: [u8; 32], payload: &[u8]) -> anyhow::Result<Established> {
-    // `finish` names its pair from the initiator's side; we are the responder.
+    // `finish` names its pair from the initiator's side, and we are the responder
     let (read, write) = noise.finish()?;
     Ok(Established {
         read,
@@ -145,8 +145,8 @@ fn key_32(bytes: Vec<u8>) -> anyhow::Result<[u8; 32]> {
     bytes.try_into().map_err(|_| anyhow::anyhow!("static key of wrong length"))
 }
 
-/// A chain whose leaf names our key. The signatures are zeros: only WhatsApp can make true ones, so clients
-/// of the simulator must be built to skip that check.
+/// A certificate chain whose leaf contains our key. The signatures are zeros, since only WhatsApp can make valid ones.
+/// Clients of the simulator must be built to skip that check.
 fn certificate_for(server_static: &[u8; 32]) -> Vec<u8> {
     const NOT_BEFORE: u64 = 1_700_000_000;
     const NOT_AFTER: u64 = 2_500_000_000;

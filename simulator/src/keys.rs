@@ -1,4 +1,4 @@
-//! Small helpers around Curve25519 keys, randomness and base64, shared by the server and the phones.
+//! Helpers for Curve25519 keys, randomness and base64, shared by the server and the phones.
 
 use anyhow::Context;
 use base64::Engine;
@@ -7,7 +7,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use wacore::libsignal::protocol::{KeyPair, PrivateKey, PublicKey};
 
-/// A generator that may live across an `await` (the thread-local one may not).
+/// A random generator that may live across an `await`, unlike the thread-local one.
 pub(crate) fn rng() -> StdRng {
     rand::make_rng::<StdRng>()
 }
@@ -18,7 +18,7 @@ pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// A message id as a phone makes one.
+/// A message id in the form that phones use.
 pub(crate) fn message_id() -> String {
     let mut id = String::from("3EB0");
     for byte in random_bytes::<9>() {
@@ -51,12 +51,12 @@ pub(crate) fn decode64(text: &str) -> anyhow::Result<Vec<u8>> {
     BASE64_STANDARD.decode(text).context("invalid base64")
 }
 
-/// Reads a big-endian number of up to four bytes, as registration and pre-key ids are written.
+/// Reads a big-endian number of up to four bytes, the format of registration and pre-key ids.
 pub(crate) fn be_u32(bytes: &[u8]) -> u32 {
     bytes.iter().take(4).fold(0, |sum, byte| (sum << 8) | u32::from(*byte))
 }
 
-/// Writes an id in the three bytes that pre-keys use.
+/// Writes an id in three bytes, the format of pre-keys.
 pub(crate) fn id_bytes(id: u32) -> Vec<u8> {
     id.to_be_bytes()[1..].to_vec()
 }

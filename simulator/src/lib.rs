@@ -1,7 +1,7 @@
-//! A WhatsApp server and its phones, for development and tests: one port that real client libraries can pair
-//! with and talk through, and an admin API to play the people and the faults.
+//! A WhatsApp server and its phones, for development and tests. On one port, real client libraries can pair and
+//! exchange messages, and an admin API controls the phones and the faults.
 //!
-//! It knows the protocol and nothing of the programs it is used to test.
+//! It implements the protocol, and does not know the programs that it is used to test.
 
 mod admin;
 mod audit;

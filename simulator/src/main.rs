@@ -1,4 +1,4 @@
-//! The simulator as a program: flags in, one line out when it is ready, a clean stop on a signal.
+//! The simulator as a program: it prints one line when it is ready, and stops cleanly on a signal.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use simulator::flags::{Command, Flags};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Asks the admin API on this machine for its health.
+/// Checks the health of the simulator through its admin API.
 fn probe(mut at: SocketAddr) -> anyhow::Result<()> {
     if at.ip().is_unspecified() {
         at.set_ip(if at.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });

@@ -1,4 +1,4 @@
-//! The Noise transport of one connection after the handshake: 3-byte frames, one cipher per direction.
+//! The Noise transport of a connection after the handshake: 3-byte frame headers, one cipher per direction.
 
 use anyhow::Context;
 use bytes::{Bytes, BytesMut};
@@ -6,12 +6,12 @@ use wacore::framing::{FrameDecoder, encode_frame_into};
 use wacore_binary::{Node, OwnedNodeRef, marshal};
 use wacore_noise::NoiseCipher;
 
-/// What one flush may carry before it is cut into another WebSocket message.
+/// The size in bytes after which a flush is cut into another WebSocket message.
 const FLUSH_BYTES: usize = 64 * 1024;
-/// A frame a client may not exceed; bounds what one socket can make us buffer.
+/// The largest frame of a client. It limits what one socket can make us buffer.
 const MAX_BUFFERED: usize = 4 * 1024 * 1024;
 
-/// The inbound half: bytes in, stanzas out.
+/// The inbound half: turns bytes into stanzas.
 pub(crate) struct Inbound {
     cipher: NoiseCipher,
     counter: u32,
@@ -41,7 +41,7 @@ impl Inbound {
     }
 }
 
-/// The outbound half: stanzas gather in one buffer, which becomes one WebSocket message.
+/// The outbound half: stanzas are gathered in one buffer, which becomes one WebSocket message.
 pub(crate) struct Outbound {
     cipher: NoiseCipher,
     counter: u32,
@@ -67,7 +67,7 @@ impl Outbound {
         self.buffer.len() >= FLUSH_BYTES
     }
 
-    /// Everything pushed since the last call; the buffer's memory goes with it.
+    /// Takes everything that was pushed since the last call, together with the buffer's memory.
     pub(crate) fn take(&mut self) -> Option<Bytes> {
         (!self.buffer.is_empty()).then(|| std::mem::take(&mut self.buffer).freeze())
     }

@@ -1,4 +1,4 @@
-//! A connection that pairs: what its client has said, and what stands between it and the link.
+//! A connection that is pairing: its client's registration, and what stands before the link.
 
 use tokio::sync::oneshot;
 use wacore::libsignal::protocol::KeyPair;
@@ -15,11 +15,11 @@ pub(crate) struct Pairing {
     pub(crate) push_name: String,
     pub(crate) platform: String,
     pub(crate) offered: Option<(String, Link)>,
-    /// What stands between the scan and the link.
+    /// The gate between scan and link, if there is one.
     pub(crate) gate: Option<Gate>,
 }
 
-/// A linking under way: what the phone signed, and who waits to hear how it went.
+/// A link under way: what the phone signed, and the channel for the result.
 pub(crate) struct Link {
     pub(crate) number: String,
     pub(crate) device: u16,
@@ -34,11 +34,11 @@ impl std::fmt::Debug for Link {
     }
 }
 
-/// A gate in front of one client.
+/// A passkey gate in front of one client.
 pub(crate) struct Gate {
     pub(crate) number: String,
     pub(crate) challenge: [u8; 32],
-    /// With a code: the options are not sent, and asking for them is refused.
+    /// If set, the options are not sent, and a request for them is refused with this code.
     pub(crate) refusal: Option<u16>,
     pub(crate) reference: String,
     pub(crate) ephemeral: KeyPair,
@@ -46,7 +46,7 @@ pub(crate) struct Gate {
     pub(crate) client: Option<Client>,
 }
 
-/// What the client has said of itself.
+/// What the client has sent about itself.
 pub(crate) struct Client {
     pub(crate) identity: Vec<u8>,
     pub(crate) commitment: Vec<u8>,
@@ -60,7 +60,7 @@ impl std::fmt::Debug for Gate {
 }
 
 impl Pairing {
-    /// The connection ended before the link did.
+    /// Reports to a pending link that the connection has ended.
     pub(crate) fn abandon(self) {
         if let Some((_, link)) = self.offered {
             let _ = link.done.send(Err("the client went away".to_owned()));

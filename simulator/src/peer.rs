@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection, and what is on its way there.
+//! The client at the other end of a connection, and the stanzas on their way to it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,15 +19,15 @@ use crate::world::account::Account;
 use crate::world::address::Address;
 use crate::world::queue;
 
-/// What the connection is for.
+/// The purpose of the connection.
 pub(crate) enum Role {
-    /// Nothing yet: the login has not been answered.
+    /// Not known yet: the login has not been answered.
     Unknown,
     Pairing(Box<Pairing>),
     Companion(Arc<Account>, u16),
 }
 
-/// The stored stanzas that a login brings, while they are being sent.
+/// The stored stanzas that are sent after a login.
 struct Backlog {
     last_sequence: u64,
     total: usize,
@@ -39,7 +39,7 @@ pub(crate) struct Peer {
     pub(crate) socket: Socket,
     pub(crate) role: Role,
     pub(crate) out: Outbound,
-    /// Set when the connection is to end after what has been said.
+    /// Set when the connection should end after the stanzas sent so far.
     pub(crate) ending: Option<Ending>,
     origin: Origin,
     backlog: Option<Backlog>,
@@ -58,7 +58,7 @@ impl Peer {
         }
     }
 
-    /// The account and address of a companion; none before the login.
+    /// The account and address of a companion; `None` before the login.
     pub(crate) fn companion(&self) -> Option<(Arc<Account>, Address)> {
         match &self.role {
             Role::Companion(account, device) => {
@@ -69,7 +69,7 @@ impl Peer {
         }
     }
 
-    /// Counts the login and gives this socket the device's place.
+    /// Records the login, and makes this socket the current one of the device.
     pub(crate) fn log_in(&mut self, account: Arc<Account>, device: u16) {
         let address = Address::new(&account.number, device);
         self.world.audit.logged_in(&address, self.socket.id, &self.origin);
@@ -78,7 +78,7 @@ impl Peer {
         self.role = Role::Companion(account, device);
     }
 
-    /// The client is ready for stanzas: says how many are stored, and lets the queue flow.
+    /// Called when the client is ready for stanzas. Announces how many are stored, and starts to send the queue.
     pub(crate) fn activate(&mut self) {
         let Role::Companion(account, device) = &self.role else {
             return;
@@ -103,7 +103,7 @@ impl Peer {
         }
     }
 
-    /// Moves waiting stanzas into the outgoing buffer; true if there are more than fit.
+    /// Moves waiting stanzas into the outgoing buffer. Returns true if there are more than fit.
     pub(crate) fn pump(&mut self) -> anyhow::Result<bool> {
         let Role::Companion(account, device) = &self.role else {
             return Ok(false);
@@ -117,7 +117,7 @@ impl Peer {
             let next = {
                 let mut companions = lock(&account.companions);
                 let companion = companions.by_device.get_mut(&device);
-                // A socket that has been replaced gets nothing any more.
+                // a socket that was replaced gets no more stanzas
                 let own = companion.filter(|c| c.socket.as_ref().is_some_and(|s| s.id == self.socket.id));
                 own.and_then(|c| c.queue.next_for(self.socket.id))
             };
@@ -138,7 +138,7 @@ impl Peer {
         Ok(true)
     }
 
-    /// The delay that holds up this peer's traffic now, if there is one.
+    /// The delay that currently applies to this peer's traffic, if there is one.
     pub(crate) fn delay(&self, scope: Scope) -> Option<Duration> {
         let (_, address) = self.companion()?;
         let faults = &self.world.faults;
@@ -147,7 +147,7 @@ impl Peer {
         Some(Duration::from_millis(order.ms.unwrap_or(1_000)))
     }
 
-    /// Sends a node later, without holding up anything else.
+    /// Sends a node later, without delaying anything else.
     pub(crate) fn send_later(&self, node: Node, delay: Duration) {
         let socket = self.socket.clone();
         tokio::spawn(async move {
@@ -156,7 +156,7 @@ impl Peer {
         });
     }
 
-    /// Takes the connection out of the world.
+    /// Removes the connection from the world.
     pub(crate) fn leave(&mut self, reason: &str) {
         self.world.audit.closed(self.socket.id, reason);
         self.world.withdraw_offers(self.socket.id);

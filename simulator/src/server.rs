@@ -1,4 +1,4 @@
-//! The port: every connection is looked at, and is either a client's WebSocket or a request to the admin API.
+//! The port. Each connection is either a client's WebSocket or a request to the admin API.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use crate::drop_sockets::{STOP_TIMEOUT, drop_sockets};
 use crate::world::{World, persist};
 use crate::{admin, connection};
 
-/// How long a new connection may take to say what it is.
+/// How long a new connection may take until its kind is known.
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
 /// The start of every request for the clients' endpoint.
 const CHAT: &[u8] = b"GET /ws/chat";
@@ -34,7 +34,7 @@ pub async fn start(config: Config) -> anyhow::Result<Simulator> {
         TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     let addr = listener.local_addr()?;
     let world = Arc::new(persist::open(config)?);
-    // The key of a new world must survive even if nothing else happens.
+    // saves the key of a new world, even if nothing else happens
     persist::save(&world).await?;
     let (admin_sockets, requests) = mpsc::channel(ADMIN_BACKLOG);
     let router = admin::router(Arc::clone(&world));
@@ -52,17 +52,17 @@ pub async fn start(config: Config) -> anyhow::Result<Simulator> {
 }
 
 impl Simulator {
-    /// Where clients connect.
+    /// The URL for clients.
     pub fn ws_url(&self) -> String {
         format!("ws://{}/ws/chat", self.addr)
     }
 
-    /// Where the admin API begins.
+    /// The base URL of the admin API.
     pub fn admin_url(&self) -> String {
         format!("http://{}/admin", self.addr)
     }
 
-    /// Stops listening, closes every socket, and writes the world.
+    /// Stops listening, closes all sockets and saves the world.
     pub async fn stop(self) -> anyhow::Result<()> {
         for task in &self.tasks {
             task.abort();
@@ -87,7 +87,7 @@ async fn accept(world: Arc<World>, listener: TcpListener, admin: mpsc::Sender<Tc
                 tokio::spawn(sort(Arc::clone(&world), tcp, admin.clone()));
             }
             Err(error) => {
-                // Mostly "too many open files", which passes when others close.
+                // usually "too many open files", which passes when other connections close
                 tracing::warn!(%error, "cannot accept");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -95,13 +95,13 @@ async fn accept(world: Arc<World>, listener: TcpListener, admin: mpsc::Sender<Tc
     }
 }
 
-/// Looks at the first bytes without taking them, and hands the connection on.
+/// Peeks at the first bytes and passes the connection on.
 async fn sort(world: Arc<World>, tcp: TcpStream, admin: mpsc::Sender<TcpStream>) {
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
     match tokio::time::timeout(FIRST_BYTES_TIMEOUT, is_chat(&tcp)).await {
-        // Boxed, so that this task keeps only the small future while the connection lives.
+        // boxed, so that this task holds only a small future while the connection lives
         Ok(Ok(true)) => Box::pin(connection::serve(world, tcp)).await,
         Ok(Ok(false)) => {
             let _ = admin.send(tcp).await;
@@ -123,12 +123,12 @@ async fn is_chat(tcp: &TcpStream) -> io::Result<bool> {
         if seen == CHAT.len() {
             return Ok(true);
         }
-        // `peek` returns at once as long as there is a byte: give the rest time to come.
+        // `peek` returns as soon as there is one byte: wait for the rest
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
-/// The connections that turned out to be requests, as axum accepts them.
+/// The connections that are requests to the admin API, as a listener for axum.
 struct Requests {
     sockets: mpsc::Receiver<TcpStream>,
     addr: SocketAddr,
@@ -144,7 +144,7 @@ impl axum::serve::Listener for Requests {
                 let from = tcp.peer_addr().unwrap_or(self.addr);
                 (tcp, from)
             }
-            // The accepting task is gone: there will be no more.
+            // the accepting task is gone, so no more will come
             None => std::future::pending().await,
         }
     }

@@ -1,4 +1,4 @@
-//! The handle by which the rest of the simulator reaches one open connection.
+//! The handle through which the rest of the simulator reaches an open connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,10 +10,10 @@ use wacore_binary::builder::NodeBuilder;
 
 use crate::pairing::{Gate, Link};
 
-/// Commands that may wait for one connection; a connection that lets more pile up loses them.
+/// How many commands may wait for one connection. Further ones are lost.
 pub(crate) const COMMANDS_MAX: usize = 1_024;
 
-/// What a connection can be told from outside.
+/// Commands to a connection.
 #[derive(Debug)]
 pub(crate) enum Command {
     Send(Box<Node>),
@@ -28,7 +28,7 @@ pub(crate) enum Command {
 pub(crate) struct Ending {
     pub(crate) reason: String,
     pub(crate) last_words: Option<Box<Node>>,
-    /// Whether a WebSocket close frame goes out before the connection is dropped.
+    /// Whether a WebSocket close frame is sent before the connection is dropped.
     pub(crate) close_frame: bool,
 }
 
@@ -45,12 +45,12 @@ impl Socket {
         Self { id, commands, wake, pairing: Arc::default() }
     }
 
-    /// Tells the connection something; false if it is gone or far behind.
+    /// Sends a command to the connection. Returns false if the connection is gone or has too many waiting.
     pub(crate) fn tell(&self, command: Command) -> bool {
         self.commands.try_send(command).is_ok()
     }
 
-    /// Whether its client is pairing now.
+    /// Whether its client is pairing.
     pub(crate) fn is_pairing(&self) -> bool {
         self.pairing.load(Ordering::Relaxed)
     }
@@ -59,7 +59,7 @@ impl Socket {
         self.pairing.store(pairing, Ordering::Relaxed);
     }
 
-    /// Says that the device's queue has something new.
+    /// Notifies the connection that the device's queue has a new stanza.
     pub(crate) fn wake(&self) {
         self.wake.notify_one();
     }
@@ -83,14 +83,14 @@ impl Ending {
         Self::saying(format!("stream_error_{code}"), node)
     }
 
-    /// A second login of the same device took over.
+    /// The end after a second login of the same device.
     pub(crate) fn replaced() -> Self {
         let conflict = NodeBuilder::new("conflict").attr("type", "replaced").build();
         let node = NodeBuilder::new("stream:error").children([conflict]).build();
         Self::saying("replaced", node)
     }
 
-    /// The phone removed the device.
+    /// The end after the phone removed the device.
     pub(crate) fn device_removed() -> Self {
         let conflict = NodeBuilder::new("conflict").attr("type", "device_removed").build();
         let node = NodeBuilder::new("stream:error").attr("code", 401).children([conflict]).build();

@@ -1,4 +1,4 @@
-//! Counters that `/admin/stats` reports.
+//! The counters of `/admin/stats`.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::sync::lock;
 
-/// Kinds of unknown requests that are told apart.
+/// The highest number of kinds of unknown requests that are counted separately.
 const UNKNOWN_KINDS_MAX: usize = 200;
 
 #[derive(Default)]

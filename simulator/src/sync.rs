@@ -1,4 +1,4 @@
-//! Locking std mutexes: a panic elsewhere must not spread through a poisoned lock.
+//! Locks std mutexes. A panic elsewhere must not spread through a poisoned lock.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

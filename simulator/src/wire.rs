@@ -1,4 +1,4 @@
-//! Reading and building stanzas: attributes, children, and the answers that every request kind shares.
+//! Reading and building stanzas: attributes, children, and answers that all kinds of requests share.
 
 use std::borrow::Cow;
 
@@ -46,12 +46,12 @@ pub(crate) fn child_bytes<'a>(node: &'a Node, tag: &str) -> &'a [u8] {
     child(node, tag).map(bytes).unwrap_or_default()
 }
 
-/// A node that holds bytes and nothing else.
+/// A node with bytes as its content.
 pub(crate) fn leaf(tag: &'static str, bytes: impl Into<Vec<u8>>) -> Node {
     NodeBuilder::new(tag).bytes(bytes).build()
 }
 
-/// A node that holds other nodes and nothing else.
+/// A node with other nodes as its content.
 pub(crate) fn branch(tag: &'static str, nodes: impl IntoIterator<Item = Node>) -> Node {
     NodeBuilder::new(tag).children(nodes).build()
 }
@@ -60,7 +60,7 @@ pub(crate) fn empty(tag: &'static str) -> Node {
     NodeBuilder::new(tag).build()
 }
 
-/// The successful answer to an `<iq>`, from whoever was asked.
+/// The successful answer to an `<iq>`, from the address that was asked.
 pub(crate) fn result(request: &Node, nodes: impl IntoIterator<Item = Node>) -> Node {
     let nodes: Vec<Node> = nodes.into_iter().collect();
     let mut answer =
@@ -86,7 +86,7 @@ fn asked(request: &Node) -> Jid {
     jid(request, "to").unwrap_or_else(server_jid)
 }
 
-/// The ids a receipt names: its own, and those in its list.
+/// The ids in a receipt: its own, and those in its list.
 pub(crate) fn receipt_ids(receipt: &Node) -> Vec<String> {
     let mut ids = vec![string(receipt, "id")];
     if let Some(list) = child(receipt, "list") {

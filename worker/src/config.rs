@@ -1,4 +1,4 @@
-//! The worker's configuration: flag, variable, default and meaning on one line each.
+//! The settings and commands of the worker: flag, variable, default and meaning of each.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use process::probe::Probe;
 use crate::link::whatsapp::address;
 use crate::link::whatsapp::version::{MalformedVersion, WebVersion};
 
-/// What people, logs and traces call the binary.
+/// The name of the binary for people, logs and traces.
 pub const NAME: &str = "switchboard-worker";
 
 /// Holds the WhatsApp connections of the accounts that it has claimed
@@ -27,7 +27,7 @@ impl Cli {
     /// Reads a command line. One that names no command means `work`.
     ///
     /// # Errors
-    /// When it is wrong, or asks for help.
+    /// If it is wrong, or asks for help.
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let cli: Self = config::read(args, "work")?;
         if let Command::Work(config) = &cli.command
@@ -45,39 +45,39 @@ impl Cli {
 pub enum Command {
     /// Work (the default)
     Work(Box<Config>),
-    /// Look after the keys that seal credentials, and end
+    /// Manage the keys that seal credentials
     Keys {
         /// What to do with keys
         #[command(subcommand)]
         command: Keys,
     },
-    /// Look at everything that a worker rests on, and say what to do about what is wrong: 0 well (or warnings), 1 not
+    /// Check everything that a worker depends on, and say how to solve problems; exits with 0 (well, or warnings) or 1
     Doctor(Box<Doctor>),
-    /// Ask the worker that runs beside this how it is, and end: 0 well, 1 not
+    /// Ask the worker on this host for its health; exits with 0 (well) or 1
     Probe {
         /// What to ask
         #[command(flatten)]
         probe: Probe,
-        /// Where it serves health and metrics
+        /// The address of health and metrics
         #[command(flatten)]
         ops: Ops,
     },
 }
 
-/// What `doctor` looks at.
+/// What `doctor` checks.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Doctor {
     #[command(flatten)]
     pub database: config::Database,
     #[command(flatten)]
     pub redis: config::Redis,
-    /// Keys that seal credentials: `ID:BASE64_OF_32_BYTES[,ID:…]`; the first one seals, each can open
+    /// Keys that seal credentials: `ID:BASE64_OF_32_BYTES[,ID:…]`; the first one seals, and each can open
     #[arg(long, env = "CREDENTIAL_KEYS", hide_env_values = true, value_parser = credential_keys)]
     pub credential_keys: Secret,
-    /// WhatsApp's address
+    /// The address of WhatsApp
     #[arg(long, env = "WHATSAPP_URL", default_value = "wss://web.whatsapp.com/ws/chat", value_parser = whatsapp_url)]
     pub whatsapp_url: String,
-    /// Answer in JSON, for scripts
+    /// Print JSON, for scripts
     #[arg(long)]
     pub json: bool,
 }
@@ -85,7 +85,7 @@ pub struct Doctor {
 /// The port for orchestrators and Prometheus.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Ops {
-    /// Where /livez, /readyz and /metrics are served
+    /// Address of /livez, /readyz and /metrics
     #[arg(id = "ops_listen", long = "ops-listen", env = "OPS_LISTEN", default_value = "0.0.0.0:9091")]
     pub listen: SocketAddr,
 }
@@ -93,32 +93,33 @@ pub struct Ops {
 /// What to do with keys.
 #[derive(clap::Subcommand, Clone, Debug)]
 pub enum Keys {
-    /// Seal everything anew that is not sealed under the first key of CREDENTIAL_KEYS, while workers run
+    /// Seal all records that are not sealed under the first key of CREDENTIAL_KEYS under that key, while workers run
     Rotate {
         #[command(flatten)]
         stores: KeyStores,
-        /// Records that are moved in one go, 1 to 65,535
+        /// Records that are sealed in one step, 1 to 65,535
         #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..))]
         batch: u16,
     },
-    /// List the keys that records are sealed under, with their number, and whether each is configured and opens them
+    /// List the keys under which records are sealed: the number of records, and whether the key is configured and opens
+    /// them
     List {
         #[command(flatten)]
         stores: KeyStores,
     },
 }
 
-/// What work on keys needs.
+/// What the commands for keys need.
 #[derive(clap::Args, Clone, Debug)]
 pub struct KeyStores {
     #[command(flatten)]
     pub database: config::Database,
-    /// Keys that seal credentials: `ID:BASE64_OF_32_BYTES[,ID:…]`; the first one seals, each can open
+    /// Keys that seal credentials: `ID:BASE64_OF_32_BYTES[,ID:…]`; the first one seals, and each can open
     #[arg(long, env = "CREDENTIAL_KEYS", hide_env_values = true, value_parser = credential_keys)]
     pub credential_keys: Secret,
 }
 
-/// How to work.
+/// The settings of `work`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Config {
     #[command(flatten)]
@@ -134,47 +135,50 @@ pub struct Config {
     pub webhooks: config::Webhooks,
     #[command(flatten)]
     pub ops: Ops,
-    /// Keys that seal credentials: `ID:BASE64_OF_32_BYTES[,ID:…]`; the first one seals, each can open
+    /// Keys that seal credentials: `ID:BASE64_OF_32_BYTES[,ID:…]`; the first one seals, and each can open
     #[arg(long, env = "CREDENTIAL_KEYS", hide_env_values = true, value_parser = credential_keys)]
     pub credential_keys: Secret,
-    /// WhatsApp's address
+    /// The address of WhatsApp
     #[arg(long, env = "WHATSAPP_URL", default_value = "wss://web.whatsapp.com/ws/chat", value_parser = whatsapp_url)]
     pub whatsapp_url: String,
-    /// WhatsApp Web version to report, e.g. 2.3000.1023223821; without one the current version is fetched
+    /// WhatsApp Web version to report, e.g. 2.3000.1023223821; if not given, the current version is fetched
     #[arg(long, env = "WHATSAPP_VERSION", value_parser = whatsapp_version)]
     pub whatsapp_version: Option<String>,
-    /// A build for the simulator may talk to a public address
+    /// Allow a build for the simulator to connect to a public address
     #[arg(long, env = "ALLOW_PUBLIC_SIMULATOR", default_value_t = false)]
     pub allow_public_simulator: bool,
-    /// Accounts that this worker holds at most, 1 to 1,000,000
+    /// The highest number of accounts that this worker holds, 1 to 1,000,000
     #[arg(long, env = "WORKER_CAPACITY", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub capacity: u32,
-    /// What this worker was rolled out with: while workers of several releases run, those of the newest take the accounts
+    /// The release of this worker. While workers of several releases run, those of the newest release take the accounts
     #[arg(long, env = "WORKER_RELEASE", default_value = env!("CARGO_PKG_VERSION"), value_parser = config::parse::word)]
     pub release: String,
-    /// Accounts per second that the whole cluster brings back online, e.g. after an outage, 0 to 100,000; 0: as fast as it can
+    /// Accounts per second that the whole cluster brings back online, e.g. after an outage, 0 to 100,000; 0 means no
+    /// limit
     #[arg(long, env = "CONNECTS_PER_S", default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub connects_per_s: u32,
-    /// Milliseconds that a lease lives without a renewal, 1,500 to 300,000, equal on all workers: it is renewed every third of
-    /// it, so that less leaves no room for one slow answer, and a killed worker's accounts are away for as long as it
+    /// Milliseconds that a lease lives without a renewal, 1,500 to 300,000, equal on all workers. It is renewed every
+    /// third of that time, so a shorter time leaves no room for a slow answer. The accounts of a killed worker are
+    /// offline for this long
     #[arg(long, env = "LEASE_TTL_MS", default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(1_500..=300_000))]
     pub lease_ttl_ms: u64,
-    /// One-time keys that an account keeps at WhatsApp, 5 to 1,000
+    /// One-time keys that an account stores at WhatsApp, 5 to 1,000
     #[arg(long, env = "PRE_KEYS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(5..=1_000))]
     pub pre_keys: u32,
-    /// Seconds by which this process's wall clock is to be wrong, for fault campaigns
+    /// Seconds by which this process's wall clock is wrong, for fault campaigns
     #[cfg(feature = "simulator")]
     #[arg(long, env = "CLOCK_SKEW_S", default_value_t = 0, allow_negative_numbers = true, hide = true)]
     pub clock_skew_s: i64,
     /// Seconds for which an account sends nothing after WhatsApp's reach-out time-lock (463), 1 to 86,400
     #[arg(long, env = "REACHOUT_HOLD_S", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub reachout_hold_s: u64,
-    /// Seconds that a graceful stop may take, 6 to 3,600: five of them are kept for what follows the sessions' end
+    /// Seconds that a graceful stop may take, 6 to 3,600. Five of them are reserved for the work after the sessions
+    /// have ended
     #[arg(long, env = "STOP_TIMEOUT_S", default_value_t = 25, value_parser = clap::value_parser!(u64).range(6..=3_600))]
     pub stop_timeout_s: u64,
 }
 
-/// The most connections to Postgres that each part of a worker may hold; together what the process may.
+/// The most connections to Postgres that each part of a worker may hold. Together they are what the process may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shares {
     /// The heartbeat, which waits for nothing else.
@@ -186,7 +190,7 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// Divides `all`, which is four at least.
+    /// Divides `all` connections, which are at least four.
     #[must_use]
     pub const fn of(all: u32) -> Self {
         let keeping = if all < 8 { 1 } else { 2 };
@@ -196,7 +200,7 @@ impl Shares {
 }
 
 impl Config {
-    /// What each part may hold of the connections to Postgres.
+    /// The connections to Postgres that each part may hold.
     #[must_use]
     pub fn connections(&self) -> Shares {
         Shares::of(self.database.max_connections)

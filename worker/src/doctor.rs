@@ -1,9 +1,11 @@
-//! `switchboard-worker doctor`: what every process rests on, and what only workers need: the keys, and a way to WhatsApp.
+//! `switchboard-worker doctor`: checks what every process depends on, and what only workers need: the keys, and a route
+//! to WhatsApp.
 
 use std::io::Write;
 use std::time::Duration;
 
 use process::doctor::{self, Check};
+use store::Store;
 use store::seal::Sealer;
 
 use tokio::net::TcpStream;
@@ -12,13 +14,13 @@ use url::Url;
 use crate::config::Doctor;
 use crate::keys::{self, Misfit};
 
-/// A way that takes longer is none.
+/// A connection attempt that takes longer counts as failed.
 const REACH: Duration = Duration::from_secs(5);
 
-/// Looks, says what was found, and answers whether nothing has failed.
+/// Runs the checks and prints the results. Returns true if no check failed.
 ///
 /// # Errors
-/// When standard output is closed.
+/// If standard output is closed.
 pub async fn run(asked: Box<Doctor>, out: &mut (dyn Write + Send)) -> anyhow::Result<bool> {
     let mut checks = store::doctor::look(&asked.database, bells::doctor::look(&asked.redis)).await;
     checks.push(keys(&asked).await);
@@ -26,7 +28,7 @@ pub async fn run(asked: Box<Doctor>, out: &mut (dyn Write + Send)) -> anyhow::Re
     Ok(doctor::show(&checks, asked.json, out)?)
 }
 
-/// Whether each key in use is configured and opens what is sealed under it.
+/// Checks that each key in use is configured and opens what is sealed under it.
 async fn keys(asked: &Doctor) -> Check {
     const NAME: &str = "credential keys";
     let fix = "see `switchboard-worker keys list`";
@@ -35,14 +37,14 @@ async fn keys(asked: &Doctor) -> Check {
         Err(error) => return Check::failed(NAME, error.to_string(), "correct CREDENTIAL_KEYS"),
     };
     let Ok(pool) = store::connect_lazily(&asked.database.url, 1) else { return Check::skipped(NAME, "postgres") };
-    match keys::check(&pool, &sealer).await {
+    match keys::check(Store::from(pool).for_all_tenants(), &sealer).await {
         Ok(()) => Check::ok(NAME, format!("key `{}` seals; every record opens", sealer.key_id())),
         Err(error) if error.is::<Misfit>() => Check::failed(NAME, error.to_string(), fix),
         Err(_) => Check::skipped(NAME, "postgres"),
     }
 }
 
-/// Whether a connection to WhatsApp's host can be made.
+/// Checks that WhatsApp's host accepts a connection.
 async fn whatsapp(url: &str) -> Check {
     const NAME: &str = "whatsapp";
     let found = Url::parse(url).ok();

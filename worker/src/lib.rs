@@ -1,4 +1,4 @@
-//! The worker: claims accounts, holds one WhatsApp connection for each, drains their outboxes, answers bells.
+//! The worker: claims accounts, holds one WhatsApp connection for each, drains their outboxes and answers bells.
 
 pub mod config;
 pub mod context;

@@ -1,5 +1,5 @@
-//! What runs in a worker beside the start: the keeper and the sweeper of its accounts, the ear for bells, the webhooks. They begin
-//! together, and end in order.
+//! What runs in a worker after its startup: the keeper and the sweeper of its accounts, the listener for bells, and the
+//! webhooks. They start together and end in order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,19 +24,19 @@ use crate::fleet::stop::Stopped;
 use crate::fleet::supervisor::Supervisor;
 use crate::jobs::Jobs;
 
-/// For bells and requests of webhooks that are under way at the end.
+/// How long bells and webhook requests that are under way at the end may take.
 const LAST: Duration = Duration::from_secs(2);
-/// Part of the stop's time that is kept for what follows the sessions' orderly end.
+/// The part of the stop timeout that is kept for the steps after the sessions have ended.
 const RESERVE: Duration = Duration::from_secs(5);
 
-/// What runs. The leases are kept until it is dropped.
+/// The running parts. Dropping this stops the renewal of the leases.
 pub(crate) struct Parts {
     context: Arc<Context>,
     supervisor: Supervisor,
     stop: Stop,
-    /// Keeps leases alive until the last session has closed.
+    /// Cancelled when the leases need no renewal any more, which is after the last session has closed.
     inner: CancellationToken,
-    /// The last session has ended: until then its bells are heard.
+    /// Cancelled when the last session has ended. The bells of the sessions are heard until then.
     closed: CancellationToken,
     keeper: JoinHandle<()>,
     sweeper: JoinHandle<()>,
@@ -47,10 +47,10 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Begins all of it.
+    /// Starts all parts.
     ///
     /// # Errors
-    /// When there is no TLS for webhooks, or the URL of Redis is malformed.
+    /// If TLS for webhooks cannot be set up, or the URL of Redis is malformed.
     pub(crate) fn begin(
         config: &Config,
         context: Arc<Context>,
@@ -65,7 +65,7 @@ impl Parts {
         let (inner, closed) = (CancellationToken::new(), CancellationToken::new());
         let keeper = keeper::keep(Arc::clone(&context), supervisor.clone(), serving.pulse(), inner.clone());
         serving.beside(redis.tell(inner.clone()));
-        let means = Means::new(context.pool.clone(), context.bus.clone(), context.worker, sender);
+        let means = Means::new(context.store.clone(), context.bus.clone(), context.worker, sender);
         let jobs = Jobs::new(Arc::clone(&context), supervisor.clone());
         Ok(Self {
             keeper: tokio::spawn(keeper),
@@ -82,8 +82,8 @@ impl Parts {
         })
     }
 
-    /// Runs until a stop, or until there is no right or no way to go on. Answers whether a part broke: nothing ends them but a
-    /// stop, or a panic.
+    /// Runs until a stop is requested, or until the worker has no right or no way to go on. Returns true if the keeper
+    /// or the sweeper broke.
     pub(crate) async fn run(&mut self) -> bool {
         tokio::select! {
             biased;
@@ -95,15 +95,15 @@ impl Parts {
         }
     }
 
-    /// Ends all sessions, gives the accounts back, and lets the rest finish.
+    /// Ends all sessions, gives the accounts back, and lets the other parts finish.
     ///
     /// # Errors
-    /// When sockets may be open still, or sessions were cut off.
+    /// If sockets may still be open, or if sessions were cut off.
     pub(crate) async fn end(self, config: &Config) -> anyhow::Result<()> {
         self.stop.gently.cancel();
         tracing::info!(sessions = self.supervisor.claims().len(), "worker is stopping: closing sessions");
         if self.keeper.is_finished() {
-            self.supervisor.lapse(); // nobody keeps the leases any more
+            self.supervisor.lapse(); // nothing renews the leases any more
         }
         keeper::leave(&self.context).await;
         let deadline = config.stop_timeout().saturating_sub(RESERVE);
@@ -114,9 +114,9 @@ impl Parts {
         if !self.keeper.is_finished() {
             let _ = self.keeper.await;
         }
-        // a socket may be open still: nobody may take its account before our heartbeat is stale
+        // a socket may still be open: no other worker may claim its account before our heartbeat is stale
         anyhow::ensure!(stopped != Stopped::Left, "worker stopped with sessions left");
-        let told = store::workers::stopped(&self.context.pool, self.context.worker);
+        let told = store::workers::stopped(self.context.store.pool(), self.context.worker);
         if let Err(error) = store::answered(told).await {
             tracing::warn!(%error, "Postgres was not told; other workers wait until the heartbeat is stale");
         }
@@ -126,14 +126,15 @@ impl Parts {
     }
 }
 
-/// Hears the bells of this worker until a stop, and those of its sessions until the last one is closed.
+/// Listens for this worker's bells: those of the shared queues until a stop, those of its sessions until the last one
+/// is closed.
 async fn hear(context: Arc<Context>, jobs: Jobs, stop: CancellationToken, closed: CancellationToken) {
     context.doorbell.clone().listen(context.worker, Arc::new(jobs), stop, closed).await;
 }
 
-/// Looks at what a worker rests on, for the page of metrics.
+/// Watches what the worker depends on, for its metrics.
 fn watch(context: &Context, redis_url: &str) -> anyhow::Result<(Watching, Hook)> {
-    let pools = vec![(Pool::Rows, context.pool.clone()), (Pool::Keeping, context.keeping.clone())];
+    let pools = vec![(Pool::Rows, context.store.pool().clone()), (Pool::Keeping, context.keeping.pool().clone())];
     let mut watching = metrics::watch(Component::Worker, pools.clone(), redis_url).context("Redis")?;
     store::pings::beside(&mut watching, pools);
     let trust = Arc::clone(&context.trust);

@@ -15,7 +15,7 @@ use process::trouble;
 use process::trouble::postgres::Place;
 use store::seal::Sealer;
 use store::workers::Boot;
-use store::{PgPool, server};
+use store::{PgPool, Store, server};
 use tokio::net::TcpListener;
 
 use crate::config::Config;
@@ -24,13 +24,14 @@ use crate::keys;
 use crate::link::Connector;
 use crate::parts::Parts;
 
-/// Runs a worker until `stop` is cancelled; then lets every session finish and close, and gives every account back, within
-/// the stop's time, or cuts it short when told to stop at once. `listener` serves health and metrics from the first moment.
-/// Waits for Postgres and its schema before it does anything, and goes on through whatever fails afterwards.
+/// Runs a worker until `stop` is cancelled. Then every session finishes and closes, and every account is given back
+/// within the stop timeout; an order to stop at once cuts this short. `listener` serves health and metrics during the
+/// whole run. The worker does nothing before Postgres and its schema are usable; later failures do not end it.
 ///
 /// # Errors
-/// [`keys::Misfit`] when credentials are sealed under a key that it was not given, at the start or later; a malformed
-/// setting. Says at its end if sockets may be open still.
+/// [`keys::Misfit`] if credentials are sealed under a key that this worker was not given, at the start or later. Fails
+/// if a setting is malformed, if sessions were cut off or may still be open at the end, or if a part of the worker
+/// broke.
 pub async fn run(
     config: Config,
     connector: Arc<dyn Connector>,
@@ -50,12 +51,13 @@ pub async fn run(
     anyhow::ensure!(!broke, "worker stopped: what keeps its leases or looks for accounts broke");
     tracing::info!("worker stopped");
     match context.unknown_key.get() {
-        Some(key_id) => Err(keys::Misfit::unknown(&context.pool, key_id).await.into()),
+        Some(key_id) => Err(keys::Misfit::unknown(context.store.for_all_tenants(), key_id).await.into()),
         None => Ok(()),
     }
 }
 
-/// Waits until Postgres can be worked with and the keys fit it, and registers. `None`: it was told to stop.
+/// Waits until Postgres is usable and the keys fit the database, then registers the worker. Returns `None` if a stop
+/// was requested meanwhile.
 async fn started(
     startup: &mut Startup,
     config: &Config,
@@ -82,7 +84,7 @@ async fn started(
 }
 
 async fn register(pool: &PgPool, sealer: &Sealer, config: &Config, worker: WorkerId) -> anyhow::Result<()> {
-    keys::check(pool, sealer).await?;
+    keys::check(Store::from(pool.clone()).for_all_tenants(), sealer).await?;
     let name = process::host::name();
     let capacity = i32::try_from(config.capacity).unwrap_or(i32::MAX);
     let lease = config.lease_ttl();
@@ -90,7 +92,7 @@ async fn register(pool: &PgPool, sealer: &Sealer, config: &Config, worker: Worke
     Ok(store::workers::register(pool, worker, boot).await?)
 }
 
-/// What readiness asks: whether it has the right to act, and both stores answer and take writes.
+/// The readiness check: the worker has the right to act, and both stores answer and accept writes.
 fn ready_check(context: Arc<Context>, redis: RedisHealth) -> ops::ReadyCheck {
     Arc::new(move || {
         let (context, redis) = (Arc::clone(&context), redis.clone());
@@ -98,7 +100,7 @@ fn ready_check(context: Arc<Context>, redis: RedisHealth) -> ops::ReadyCheck {
             if !context.trust.holds(BootTime::now()) {
                 return Err("the right to act has run out: neither Postgres nor Redis confirms it".to_owned());
             }
-            let (rows, leases) = tokio::join!(server::healthy(&context.pool), redis.ask());
+            let (rows, leases) = tokio::join!(server::healthy(context.store.pool()), redis.ask());
             rows.and(leases).map_err(|trouble| trouble.to_string())
         })
     })

@@ -1,7 +1,8 @@
-//! Accounts: what there is, and moving one from worker to worker.
+//! Commands about accounts: listing them, and moving one from worker to worker.
 //!
-//! A move is asked for in a row and done by the workers: the owner finishes what is on its way, closes the socket and gives the
-//! account back; the heir claims it under a new epoch. So there is never more than one socket, whatever dies meanwhile.
+//! A move is requested in a row and carried out by the workers. The owner sends what it has begun, closes the socket
+//! and gives the account back. The new owner claims it under a new epoch. So there is never more than one socket,
+//! whichever process dies meanwhile.
 
 use std::io::Write;
 use std::time::Duration;
@@ -11,22 +12,22 @@ use domain::id::{AccountId, WorkerId};
 use process::clock::BootTime;
 use process::config::Database;
 use serde_json::json;
-use store::{PgPool, admin, hand_overs};
+use store::{Store, admin, hand_overs};
 
 use super::postgres::{open, plainly};
 use super::table::{instant, or_dash, show};
 use crate::config::{Accounts, Rows};
 
-/// A worker looks for such wishes every two seconds, and a session takes some seconds to end.
+/// How long to wait for a move. Workers look for requests every two seconds, and a session takes some seconds to end.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The wait between two looks.
+/// The pause between two checks.
 const PAUSE: Duration = Duration::from_millis(250);
 
 pub(super) async fn run(command: Accounts, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     match command {
         Accounts::List { rows, tenant, status, limit } => {
-            let db = open(&rows.database).await?;
-            let found = admin::accounts_of_all_tenants(&db, tenant, status, limit.limit).await;
+            let store = open(&rows.database).await?;
+            let found = admin::accounts(store.for_all_tenants(), tenant, status, limit.limit).await;
             let found = found.map_err(|error| plainly(error, &rows.database))?;
             let heads = ["ID", "TENANT", "STATUS", "WORKER", "QUEUED", "CHANGED", "LABEL", "REASON"];
             show(out, rows.json, &found, heads, |account| {
@@ -53,25 +54,25 @@ async fn hand_over(
     to: Option<&str>,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
-    let db = open(&rows.database).await?;
-    let before = owner(&db, account, &rows.database).await?;
+    let store = open(&rows.database).await?;
+    let before = owner(&store, account, &rows.database).await?;
     if !before.wanted {
         bail!("account {account} is not to be online: no worker has it (pair it first)");
     }
     let Some(from) = before.worker else {
         bail!("no worker has account {account} just now: whoever has room takes it within seconds");
     };
-    let workers = admin::workers(&db, Duration::ZERO).await;
+    let workers = admin::workers(store.pool(), Duration::ZERO).await;
     let workers = workers.map_err(|error| plainly(error, &rows.database))?;
     let heir = match to {
         Some(named) => named_worker(&workers, named)?,
         None => roomiest(&workers, from).context("no other worker is alive and has room: start one")?,
     };
-    let asked = hand_overs::ask_across_tenants(&db, account, heir).await;
+    let asked = hand_overs::ask(store.for_all_tenants(), account, heir).await;
     asked.map_err(|error| plainly(error, &rows.database))??;
     let began = BootTime::now();
     loop {
-        let now = owner(&db, account, &rows.database).await?;
+        let now = owner(&store, account, &rows.database).await?;
         let took = BootTime::now().since(began);
         match now.worker {
             Some(worker) if now.epoch != before.epoch => {
@@ -98,12 +99,12 @@ async fn hand_over(
     }
 }
 
-async fn owner(db: &PgPool, account: AccountId, database: &Database) -> anyhow::Result<admin::Owner> {
-    let found = admin::owner_across_tenants(db, account).await.map_err(|error| plainly(error, database))?;
+async fn owner(store: &Store, account: AccountId, database: &Database) -> anyhow::Result<admin::Owner> {
+    let found = admin::owner(store.for_all_tenants(), account).await.map_err(|error| plainly(error, database))?;
     found.with_context(|| format!("there is no account {account}: `accounts list` shows them"))
 }
 
-/// Pure. The live worker with this id or host.
+/// Pure. The live worker with this id or host name.
 fn named_worker(workers: &[admin::Worker], named: &str) -> anyhow::Result<WorkerId> {
     let mut found = workers.iter().filter(|worker| worker.id.to_string() == named || worker.name == named);
     let Some(worker) = found.find(|worker| worker.state == "live") else {
@@ -115,7 +116,7 @@ fn named_worker(workers: &[admin::Worker], named: &str) -> anyhow::Result<Worker
     Ok(worker.id)
 }
 
-/// Pure. The live worker, other than this one, whose share of capacity in use is smallest.
+/// Pure. The live worker with room, other than `but`, that uses the smallest share of its capacity.
 fn roomiest(workers: &[admin::Worker], but: WorkerId) -> Option<WorkerId> {
     let used = |worker: &&admin::Worker| i64::from(worker.held) * 1_000_000 / i64::from(worker.capacity.max(1));
     let with_room = workers.iter().filter(|w| w.id != but && w.state == "live" && w.held < w.capacity);

@@ -1,4 +1,4 @@
-//! What an operator runs once Postgres is back from a backup.
+//! The command for operators after Postgres was restored from a backup.
 
 use std::io::Write;
 
@@ -7,12 +7,11 @@ use store::era;
 
 use super::postgres::{open, plainly};
 
-/// Brings the schema up to date and begins a new era of events, so that no position that a client holds lies among those
-/// which are given out next.
+/// Brings the schema up to date and begins a new era of events. So no position that a client holds is given out again.
 pub(super) async fn run(database: &Database, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     store::migrate(&database.url).await.map_err(|error| plainly(error, database))?;
-    let db = open(database).await?;
-    let starts = era::begin(&db).await.map_err(|error| plainly(error, database))?;
+    let store = open(database).await?;
+    let starts = era::begin(store.pool()).await.map_err(|error| plainly(error, database))?;
     writeln!(out, "a new era of events begins at {starts}: everything may start")?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Looks at the stores and the cluster, and says what to do.
+//! Checks the stores and the cluster, and says what to do.
 
 use std::io::Write;
 

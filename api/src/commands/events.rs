@@ -1,4 +1,5 @@
-//! What happens, across tenants: kinds and ids; the data, which holds numbers and texts, only where it is asked for.
+//! Shows events across tenants, with kinds and ids. Their data may contain phone numbers and texts, so it is shown only
+//! on request.
 
 use std::io::Write;
 use std::time::Duration;
@@ -11,17 +12,17 @@ use super::postgres::{open, plainly};
 use super::table::{instant, or_dash, render};
 use crate::config::Events;
 
-/// The wait between two looks of who follows.
+/// The pause between two queries while following.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Events of one look.
+/// The highest number of events in one query.
 const BATCH: i64 = 10_000;
 
 pub(super) async fn run(command: Events, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     let Events::Tail { rows, tenant, kind, follow, data, limit } = command;
-    let db = open(&rows.database).await?;
+    let store = open(&rows.database).await?;
     let which = Which { tenant, kind: kind.as_deref(), data };
     let wrong = |error| plainly(error, &rows.database);
-    let events = admin::events_of_all_tenants(&db, which, None, limit.limit).await.map_err(wrong)?;
+    let events = admin::events(store.for_all_tenants(), which, None, limit.limit).await.map_err(wrong)?;
     let mut last = events.iter().map(|event| event.cursor).max();
     let mut looked = BootTime::now();
     write(out, rows.json, &events, true)?;
@@ -34,7 +35,7 @@ pub(super) async fn run(command: Events, out: &mut (dyn Write + Send)) -> anyhow
         let now = BootTime::now();
         let after = (last.unwrap_or(Cursor { txid: 0, id: 0 }), now.since(looked));
         looked = now;
-        let events = admin::events_of_all_tenants(&db, which, Some(after), BATCH).await.map_err(wrong)?;
+        let events = admin::events(store.for_all_tenants(), which, Some(after), BATCH).await.map_err(wrong)?;
         last = events.iter().map(|event| event.cursor).max().or(last);
         write(out, rows.json, &events, false)?;
     }

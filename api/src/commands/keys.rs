@@ -1,4 +1,4 @@
-//! Keys: for the first admin, and for emergencies.
+//! Commands about API keys, for the first admin and for emergencies.
 
 use std::io::Write;
 
@@ -18,8 +18,9 @@ pub(super) async fn run(command: Keys, out: &mut (dyn Write + Send)) -> anyhow::
     match command {
         Keys::Create { rows, admin, tenant, name } => create(&rows, (admin, tenant), &name, out).await,
         Keys::List { rows } => {
-            let db = open(&rows.database).await?;
-            let keys = api_keys::list_of_all_tenants(&db).await.map_err(|error| plainly(error, &rows.database))?;
+            let store = open(&rows.database).await?;
+            let keys =
+                api_keys::list_all(store.for_all_tenants()).await.map_err(|error| plainly(error, &rows.database))?;
             let keys: Vec<ApiKey> = keys.into_iter().map(ApiKey::from).collect();
             show(out, rows.json, &keys, ["ID", "WHOSE", "STATE", "LAST USED", "NAME"], |key| {
                 let whose = key.tenant_id.map_or_else(|| "admin".to_owned(), |tenant| format!("tenant {tenant}"));
@@ -28,8 +29,8 @@ pub(super) async fn run(command: Keys, out: &mut (dyn Write + Send)) -> anyhow::
             })
         }
         Keys::Revoke { rows, id } => {
-            let db = open(&rows.database).await?;
-            let revoked = api_keys::revoke_of_all_tenants(&db, id, COMMAND).await;
+            let store = open(&rows.database).await?;
+            let revoked = api_keys::revoke_any(store.for_all_tenants(), id, COMMAND).await;
             revoked.map_err(|error| plainly(error, &rows.database)).context("no key was revoked")?;
             if rows.json {
                 writeln!(out, "{}", json!({"id": id, "revoked": true}))?;
@@ -49,9 +50,13 @@ async fn create(
         bail!("say either --admin or --tenant");
     }
     let name = name(text, MAX_LABEL).map_err(|error| anyhow::anyhow!("--name {error}"))?;
-    let db = open(&rows.database).await?;
+    let store = open(&rows.database).await?;
     let secret = auth::generate(tenant);
-    let key = api_keys::create(&db, tenant, &name, &auth::digest(&secret), COMMAND).await;
+    let digest = auth::digest(&secret);
+    let key = match tenant {
+        Some(tenant) => api_keys::create(store.of(tenant), &name, &digest, COMMAND).await,
+        None => api_keys::create_for_admin(store.for_all_tenants(), &name, &digest, COMMAND).await,
+    };
     let key = key.map_err(|error| plainly(error, &rows.database)).context("no key was created")?;
     if rows.json {
         writeln!(out, "{}", json!({"id": key.id, "tenant_id": key.tenant_id, "name": key.name, "secret": secret}))?;

@@ -1,4 +1,4 @@
-//! Who has which account, as Postgres and Redis say it.
+//! Shows the owners of accounts, from Postgres and Redis.
 
 use std::io::Write;
 use std::time::Duration;
@@ -12,23 +12,24 @@ use super::postgres::{open, plainly};
 use super::table::{instant, or_dash, show};
 use crate::config::Leases;
 
-/// A row, with what Redis says.
+/// A lease with its state in Redis.
 #[derive(Serialize)]
 struct Row {
     #[serde(flatten)]
     lease: admin::Lease,
-    /// `held` by the same owner under the same epoch, `missing`, `other` (somebody else's), or `unknown` (Redis is away).
+    /// `held`: by the same owner under the same epoch. `missing`: there is no key. `other`: by another owner or epoch.
+    /// `unknown`: Redis is away.
     redis: &'static str,
-    /// Milliseconds until Redis forgets it.
+    /// Milliseconds until the key in Redis expires.
     redis_ttl_ms: Option<i64>,
 }
 
 pub(super) async fn run(command: Leases, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     let Leases::List { stores, worker, limit } = command;
-    let db = open(&stores.database).await?;
-    let leases = admin::leases_across_tenants(&db, worker.as_deref(), limit.limit);
+    let store = open(&stores.database).await?;
+    let leases = admin::leases(store.for_all_tenants(), worker.as_deref(), limit.limit);
     let leases = leases.await.map_err(|error| plainly(error, &stores.database))?;
-    let door = Door::connect(&stores.redis.url, &stores.redis.prefix, WorkerId::new(), Duration::ZERO)?; // a look renews nothing;
+    let door = Door::connect(&stores.redis.url, &stores.redis.prefix, WorkerId::new(), Duration::ZERO)?; // no renewals
     let accounts: Vec<_> = leases.iter().map(|lease| lease.account_id).collect();
     let keys = match door.look(&accounts).await {
         Ok(keys) => Some(keys),
@@ -61,7 +62,7 @@ pub(super) async fn run(command: Leases, out: &mut (dyn Write + Send)) -> anyhow
     })
 }
 
-/// Pure. What Redis says of a lease; outer `None`: it was not asked.
+/// Pure. The state of a lease in Redis. The outer `None` means that Redis was not asked.
 fn judge(lease: &admin::Lease, key: Option<Option<&lease::Key>>) -> (&'static str, Option<i64>) {
     match key {
         None => ("unknown", None),

@@ -1,4 +1,4 @@
-//! Brings the schema up to date, or waits until somebody has.
+//! Brings the schema up to date, or waits until another process has done so.
 
 use std::io::Write;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use store::startup;
 
 use crate::config::Migrate;
 
-/// The wait between two looks.
+/// The pause between two checks.
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(asked: Migrate, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
@@ -26,7 +26,7 @@ pub(super) async fn run(asked: Migrate, out: &mut (dyn Write + Send)) -> anyhow:
         writeln!(out, "{}", nothing_to_do(&before))?;
         return Ok(());
     }
-    // several may run at once: the migrator takes a lock, and whoever comes later finds it done
+    // several may run at once: the migrator takes a lock, and later ones find nothing to do
     let place = Place::from(&options);
     store::migrate(&asked.database.url).await.map_err(|error| match error {
         store::Error::Database(error) => anyhow::Error::from(postgres::of(&error, &place)),
@@ -44,7 +44,7 @@ async fn look(options: &PgConnectOptions) -> Result<Schema, Trouble> {
     server::schema(&mut db).await.map_err(wrong)
 }
 
-/// Waits until the schema is at least ours. Says once what it waits for.
+/// Waits until the schema is at least this program's. Says once what it waits for.
 async fn wait(options: &PgConnectOptions, limit: Duration, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     let (began, mut teller, place) = (BootTime::now(), Teller::default(), Place::from(options));
     loop {
@@ -69,7 +69,7 @@ async fn wait(options: &PgConnectOptions, limit: Duration, out: &mut (dyn Write 
     }
 }
 
-/// Pure. Where nothing was to be done.
+/// Pure. The message when there is nothing to do.
 fn nothing_to_do(schema: &Schema) -> String {
     let known = server::newest_known();
     match schema.unknown.iter().max() {
@@ -80,7 +80,7 @@ fn nothing_to_do(schema: &Schema) -> String {
     }
 }
 
-/// Pure. From where to where.
+/// Pure. The message after a migration: the versions before and after.
 fn what_was_done(before: &Schema, after: &Schema) -> String {
     let from = before.newest.map_or_else(|| "an empty database".to_owned(), |version| version.to_string());
     let to = after.newest.unwrap_or_default();

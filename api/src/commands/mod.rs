@@ -1,5 +1,5 @@
-//! What the binary does besides serving, a file each. They talk to the stores themselves and need no key: who has the
-//! database's password may do all of it.
+//! The commands of the binary besides serving, with a file each. They access the stores directly and need no API key:
+//! the database's password permits all of them.
 
 use std::io::Write;
 
@@ -19,10 +19,10 @@ mod table;
 mod tenants;
 mod workers;
 
-/// Does what was asked for. `Ok(false)`: it was done, and all is not well.
+/// Runs a command. `Ok(false)` means that it ran and found something wrong.
 ///
 /// # Errors
-/// In one line: what is wrong, and what to do.
+/// One line that says what is wrong and what to do.
 pub async fn run(command: Command, out: &mut (dyn Write + Send)) -> anyhow::Result<bool> {
     match command {
         Command::Serve(_) | Command::Probe { .. } => anyhow::bail!("this is no command of the stores"),

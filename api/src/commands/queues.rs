@@ -1,4 +1,4 @@
-//! What waits: bells in Redis, which may be lost, and rows in Postgres, which may not.
+//! Shows what waits: bells in Redis, which may be lost, and rows in Postgres, which may not.
 
 use std::io::Write;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::postgres::{open, plainly};
 use super::table::show;
 use crate::config::Queues;
 
-/// One queue, or one kind of rows.
+/// One queue, or one kind of waiting rows.
 #[derive(Serialize)]
 struct Row {
     /// `redis` or `postgres`.
@@ -24,8 +24,8 @@ struct Row {
 
 pub(super) async fn run(queues: Queues, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     let stores = queues.stores;
-    let db = open(&stores.database).await?;
-    let workers = admin::workers(&db, Duration::ZERO).await;
+    let store = open(&stores.database).await?;
+    let workers = admin::workers(store.pool(), Duration::ZERO).await;
     let workers = workers.map_err(|error| plainly(error, &stores.database))?;
     let inboxes = workers.iter().map(|worker| Queue::Inbox(worker.id));
     let queues: Vec<Queue> = [Queue::Claim, Queue::FireReminder].into_iter().chain(inboxes).collect();
@@ -46,7 +46,7 @@ pub(super) async fn run(queues: Queues, out: &mut (dyn Write + Send)) -> anyhow:
         })),
         Err(error) => eprintln!("Redis was not asked: {error}"),
     }
-    let waiting = admin::waiting_across_tenants(&db).await.map_err(|error| plainly(error, &stores.database))?;
+    let waiting = admin::waiting(store.for_all_tenants()).await.map_err(|error| plainly(error, &stores.database))?;
     rows.extend(waiting.into_iter().map(|kind| Row {
         r#where: "postgres",
         what: kind.what,

@@ -1,11 +1,11 @@
-//! Rows as a table for people, or as JSON for scripts.
+//! Prints rows as a table for people, or as JSON for scripts.
 
 use std::io::Write;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
-/// Shows rows: a table with these heads and cells, or one JSON array.
+/// Prints rows: a table with these heads and cells, or one JSON array.
 pub(super) fn show<T: Serialize, const N: usize>(
     out: &mut (dyn Write + Send),
     json: bool,
@@ -23,7 +23,7 @@ pub(super) fn show<T: Serialize, const N: usize>(
     Ok(())
 }
 
-/// Pure. Columns as wide as their widest cell.
+/// Pure. Renders a table. Each column is as wide as its widest cell.
 pub(super) fn render<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
@@ -41,12 +41,12 @@ pub(super) fn render<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> 
     text
 }
 
-/// An instant, to the second.
+/// An instant with seconds.
 pub(super) fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// What there may not be.
+/// An optional value, with `-` for `None`.
 pub(super) fn or_dash(text: Option<impl ToString>) -> String {
     text.map_or_else(|| "-".to_owned(), |text| text.to_string())
 }

@@ -1,4 +1,4 @@
-//! Tenants.
+//! Commands about tenants.
 
 use std::io::Write;
 
@@ -11,14 +11,16 @@ use super::table::{instant, show};
 use crate::config::Tenants;
 use crate::wire::tenant::Tenant;
 
-/// Tenants in one answer.
+/// The highest number of tenants in one answer.
 const LIMIT: i64 = 100_000;
 
 pub(super) async fn run(command: Tenants, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     match command {
         Tenants::List { rows } => {
-            let db = open(&rows.database).await?;
-            let found = tenants::list(&db, None, LIMIT).await.map_err(|error| plainly(error, &rows.database))?;
+            let store = open(&rows.database).await?;
+            let found = tenants::list(store.for_all_tenants(), None, LIMIT)
+                .await
+                .map_err(|error| plainly(error, &rows.database))?;
             let found: Vec<Tenant> = found.into_iter().map(Tenant::from).collect();
             show(out, rows.json, &found, ["ID", "CREATED", "NAME"], |tenant| {
                 [tenant.id.to_string(), instant(tenant.created_at), tenant.name.clone()]
@@ -26,8 +28,8 @@ pub(super) async fn run(command: Tenants, out: &mut (dyn Write + Send)) -> anyho
         }
         Tenants::Create { rows, name: text } => {
             let name = name(&text, MAX_LABEL).map_err(|error| anyhow::anyhow!("--name {error}"))?;
-            let db = open(&rows.database).await?;
-            let created = tenants::create(&db, TenantId::new(), &name, COMMAND).await;
+            let store = open(&rows.database).await?;
+            let created = tenants::create(store.of(TenantId::new()), &name, COMMAND).await;
             let tenant = created.map_err(|error| plainly(error, &rows.database))?;
             if rows.json {
                 writeln!(out, "{}", serde_json::to_string(&Tenant::from(tenant))?)?;

@@ -1,4 +1,4 @@
-//! Workers.
+//! Commands about workers.
 
 use std::io::Write;
 use std::time::Duration;
@@ -14,8 +14,8 @@ const FORGOTTEN: Duration = Duration::from_secs(3_600);
 
 pub(super) async fn run(command: Workers, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     let Workers::List { rows } = command;
-    let db = open(&rows.database).await?;
-    let workers = admin::workers(&db, FORGOTTEN).await.map_err(|error| plainly(error, &rows.database))?;
+    let store = open(&rows.database).await?;
+    let workers = admin::workers(store.pool(), FORGOTTEN).await.map_err(|error| plainly(error, &rows.database))?;
     let heads = ["ID", "HOST", "STATE", "HELD", "CAPACITY", "RELEASE", "VERSION", "STARTED", "LAST SEEN"];
     show(out, rows.json, &workers, heads, |worker| {
         [

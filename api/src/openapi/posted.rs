@@ -9,8 +9,8 @@ pub(super) struct Posted;
 
 /// An event
 ///
-/// Posted until it is answered with 2xx, for about a day; what is refused with a 4xx for some hours. It may come twice, with the
-/// same `webhook-id`.
+/// Posted until the answer is 2xx: for about a day, or for some hours if the answer is a 4xx. It may come twice, with
+/// the same `webhook-id`.
 #[utoipa::path(post, path = "event", tag = "Webhooks", request_body = AnyEvent,
     params(
         ("webhook-id" = String, Header, description = "The delivery's id, the same at each attempt"),

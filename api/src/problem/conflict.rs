@@ -1,8 +1,8 @@
-//! Pure. A conflict's title: the same for all problems of its type.
+//! Pure. The title of a conflict, the same for all problems of its type.
 
 use domain::conflict::Conflict;
 
-/// What a person reads first.
+/// The title, in words for a person.
 pub(super) const fn title(conflict: &Conflict) -> &'static str {
     match conflict {
         Conflict::NotConnected { .. } => "The account has no phone",
@@ -10,8 +10,8 @@ pub(super) const fn title(conflict: &Conflict) -> &'static str {
         Conflict::NoPasskeyDemanded => "No passkey is asked for",
         Conflict::NoCodeToCompare => "There is no code to compare",
         Conflict::IdempotencyKeyInUse => "Another request with this key is under way",
-        Conflict::AnswerOfAnotherKey => "The answer is another API key's",
-        Conflict::TooManyWebhooks { .. } => "The tenant has as many webhooks as it may have",
+        Conflict::AnswerOfAnotherKey => "The answer belongs to another API key",
+        Conflict::TooManyWebhooks { .. } => "The tenant has the maximum number of webhooks",
         Conflict::WebhookDisabled => "The webhook is disabled",
         Conflict::AlreadyDelivered => "The delivery was made already",
         Conflict::TenantHasLinkedAccounts => "The tenant has linked accounts",

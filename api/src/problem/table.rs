@@ -1,4 +1,4 @@
-//! The problems as a table for people: `docs/problems.md` is printed from it, and the OpenAPI document names their types.
+//! The table of problems. `docs/problems.md` is printed from it, and the OpenAPI document lists the types.
 
 use std::fmt::Write as _;
 
@@ -20,20 +20,20 @@ its words may change.
 | --- | --- | --- | --- |
 ";
 
-/// A type of problems.
+/// A type of problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kind {
     /// The HTTP status.
     pub status: StatusCode,
-    /// The end of its `type`.
+    /// The last part of its `type`.
     pub slug: &'static str,
     /// Its title.
     pub title: &'static str,
-    /// What a detail may say.
+    /// An example of a detail.
     pub detail: Option<String>,
 }
 
-/// All of them, by status.
+/// All types, by status.
 #[must_use]
 pub fn kinds() -> Vec<Kind> {
     let mut kinds: Vec<Kind> = Vec::new();
@@ -47,7 +47,7 @@ pub fn kinds() -> Vec<Kind> {
     kinds
 }
 
-/// The whole file.
+/// The content of `docs/problems.md`.
 #[must_use]
 pub fn markdown() -> String {
     let mut text = HEAD.to_owned();
@@ -58,13 +58,13 @@ pub fn markdown() -> String {
     text.replace("|  |", "| |")
 }
 
-/// What the OpenAPI document says of `type`.
+/// The description of `type` in the OpenAPI document.
 pub(crate) fn words() -> String {
     let names: Vec<_> = kinds().iter().map(|kind| format!("`{}` ({})", kind.slug, kind.status.as_u16())).collect();
     format!("Which problem, for programs: `{TYPE}` and one of {}.", names.join(", "))
 }
 
-/// One of each.
+/// One example of each problem.
 fn examples() -> [Problem; Problem::COUNT] {
     [
         Problem::Malformed("There is no body, and JSON is needed".to_owned()),

@@ -1,29 +1,27 @@
-//! What a tenant sees first.
+//! The dashboard: a tenant's overview.
 
 use axum::Json;
-use axum::extract::State;
 use domain::account;
 use domain::reminder::life;
 use store::dashboard;
 use store::runs;
 
 use crate::auth::Caller;
-use crate::context::Context;
 use crate::problem::Result;
 use crate::wire::dashboard::{Counts, Dashboard};
 use crate::wire::run::Run;
 
-/// How many runs are shown.
+/// The number of runs that are shown.
 const RECENT: i64 = 10;
 
 /// Read the dashboard
 ///
-/// Accounts and reminders by status, unread notifications, and the newest runs.
+/// Returns the numbers of accounts and reminders by status, the number of unread notifications, and the newest runs.
 #[utoipa::path(get, path = "/v1/dashboard", operation_id = "get_dashboard", tag = "Reminders",
     responses((status = 200, body = Dashboard)))]
-pub async fn get(State(context): State<Context>, caller: Caller) -> Result<Json<Dashboard>> {
-    let counts = dashboard::counts(&context.db, caller.tenant).await?;
-    let recent_runs = runs::list(&context.db, caller.tenant, runs::Filter::default(), RECENT).await?;
+pub async fn get(caller: Caller) -> Result<Json<Dashboard>> {
+    let counts = dashboard::counts(caller.of()).await?;
+    let recent_runs = runs::list(caller.of(), runs::Filter::default(), RECENT).await?;
     let accounts: Vec<_> = counts.accounts.iter().map(|(status, count)| (status.as_str(), *count)).collect();
     let reminders: Vec<_> = counts.reminders.iter().map(|(status, count)| (status.as_str(), *count)).collect();
     Ok(Json(Dashboard {

@@ -1,4 +1,4 @@
-//! Editing reminders: replace, change fields, and what guards both.
+//! Editing reminders: replace a reminder, change single fields, and detect concurrent edits.
 
 use axum::Json;
 use axum::extract::State;
@@ -18,10 +18,10 @@ use crate::routes::version::{expected, tag};
 use crate::routes::wish::Wish;
 use crate::wire::reminder::Reminder;
 
-/// How often a patch is made anew that others have overtaken.
+/// How many times a patch is tried if other edits come first.
 const PATCHES: usize = 10;
 
-/// Carries out an edit of a reminder as it was just read.
+/// Edits a reminder. `stored` is the reminder as it was just read.
 async fn edit(
     context: &Context,
     caller: &Caller,
@@ -29,31 +29,34 @@ async fn edit(
     wish: &Wish,
     expected: Option<i32>,
 ) -> Result<reminders::Reminder> {
-    let (db, tenant) = (&context.db, caller.tenant);
-    // an edit of what does not fire says nothing of past and future
+    // an edit that changes nothing that fires is not checked against past and future occurrences
     let plan = wish.checked(|spec| spec.check(DateTime::UNIX_EPOCH, 1));
     if let Ok(plan) = plan
         && stored.fires_as(&plan)
         && let Some(renamed) =
-            context.announce(reminders::rename(db, tenant, stored.id, &Plan { expected, ..plan }).await?)
+            context.announce(reminders::rename(caller.of(), stored.id, &Plan { expected, ..plan }).await?)
     {
         return Ok(renamed);
     }
-    let past = reminders::past(db, tenant, stored.id).await?;
+    let past = reminders::past(caller.of(), stored.id).await?;
     let plan = wish.checked(|spec| spec.check_again(&past))?;
     let updated =
-        reminders::update(db, tenant, stored.id, &Plan { expected, ..plan }).await.map_err(no_such_account)?;
+        reminders::update(caller.of(), stored.id, &Plan { expected, ..plan }).await.map_err(no_such_account)?;
     Ok(context.announce(updated))
 }
 
 /// Replace a reminder
 ///
-/// Whole, texts and targets included. An edit that leaves account, texts, targets, schedule and window as they are changes nothing of what
-/// fires: runs go on, and a reminder that rests does so still. Any other arms it anew, one that recurs with its first occurrence from now on: what was
-/// pending under the old plan never fires, and what of it was being sent ends where it is. An occurrence that had come due,
-/// of which nothing was sent yet, goes out at the next full minute as it was edited, if the new plan has it too and its
-/// window is open. What was handed over to WhatsApp by then counts as sent, and does not go out again.
-/// What `GET` answers can be sent back: what can't be set is not looked at.
+/// Replaces the whole reminder, including its texts and targets. The answer of `GET` can be sent back: fields that
+/// can't be set are ignored.
+///
+/// An edit that does not change the account, texts, targets, schedule or window has no effect on runs: they go on, and
+/// a paused reminder stays paused.
+///
+/// After any other edit the reminder is active. If it recurs, it continues with its first occurrence from now on.
+/// Pending occurrences of the old plan never fire, and runs that were being sent end where they are. An occurrence that
+/// has come due goes out as edited at the next full minute if nothing of it was sent yet, the new plan has it too, and
+/// its window is open. Texts that were handed over to WhatsApp by then count as sent and do not go out again.
 #[utoipa::path(put, path = "/v1/reminders/{reminder}", operation_id = "replace_reminder", tag = "Reminders",
     params(("reminder" = ReminderId, Path), ("If-Match" = Option<String>, Header, max_length = 64, description = "The `ETag` that was read: an edit in between is answered with 412")),
     request_body = Wish,
@@ -66,7 +69,7 @@ pub async fn update(
     extract::Json(wish): extract::Json<Wish>,
 ) -> Result<([(HeaderName, String); 1], Json<Reminder>)> {
     // Whether it is theirs goes first: a stranger learns nothing from what is wrong with the rest.
-    let stored = reminders::get(&context.db, caller.tenant, reminder).await?;
+    let stored = reminders::get(caller.of(), reminder).await?;
     let expected = expected(&headers, &stored)?;
     let updated = edit(&context, &caller, &stored, &wish, expected).await?;
     Ok((tag(&updated), Json(updated.into())))
@@ -74,9 +77,10 @@ pub async fn update(
 
 /// Change fields of a reminder
 ///
-/// A JSON merge patch (RFC 7396): fields that are given take the place of those that are there, `null` removes one, lists are replaced
-/// whole; of `recurrence` single fields can be given. `recurrence` and `rrule` take each other's place. What comes of it is checked, and
-/// armed, as if it had been sent whole. What others edit meanwhile is not lost: it is patched as it is then.
+/// Applies a JSON merge patch (RFC 7396). A given field replaces the current one, `null` removes it, and a list is
+/// replaced as a whole. Single fields of `recurrence` can be given. `recurrence` and `rrule` replace each other. The
+/// result is checked and takes effect as if it had been sent as a whole with `PUT`. Edits that others make meanwhile
+/// are not lost: without `If-Match`, the patch is applied to the newest version.
 #[utoipa::path(patch, path = "/v1/reminders/{reminder}", operation_id = "change_reminder", tag = "Reminders",
     params(("reminder" = ReminderId, Path), ("If-Match" = Option<String>, Header, max_length = 64, description = "The `ETag` that was read: an edit in between is answered with 412")),
     request_body(content = HashMap<String, Value>, description = "Some fields, spelled as when a reminder is created", content_type = "application/merge-patch+json", example = json!({"name": "Stand-up", "window_end": "18:30", "recurrence": {"times": ["08:00", "13:30"]}})),
@@ -89,11 +93,11 @@ pub async fn change(
     extract::Json(changes): extract::Json<Value>,
 ) -> Result<([(HeaderName, String); 1], Json<Reminder>)> {
     for tries in 1.. {
-        let stored = reminders::get(&context.db, caller.tenant, reminder).await?;
+        let stored = reminders::get(caller.of(), reminder).await?;
         let asked = expected(&headers, &stored)?;
         let wish = patch::wish(Reminder::from(stored.clone()), &changes)?;
         match edit(&context, &caller, &stored, &wish, Some(stored.version)).await {
-            // somebody else was quicker: what they wrote is patched
+            // another edit came first: the patch is applied to its result
             Err(Problem::Changed(_)) if asked.is_none() && tries < PATCHES => {}
             updated => {
                 let updated = updated?;

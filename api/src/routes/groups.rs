@@ -16,25 +16,24 @@ use crate::wire::group::{Group, Syncing};
 
 /// List groups
 ///
-/// As of the last sync; the account's `groups_synced_at` says when that was.
+/// The groups are those of the last sync. The account's `groups_synced_at` says when that was.
 #[utoipa::path(get, path = "/v1/accounts/{account}/groups", operation_id = "list_groups",
     tag = "Groups", params(("account" = AccountId, Path), Paging),
     responses((status = 200, body = Page<Group>)))]
 pub async fn list(
-    State(context): State<Context>,
     caller: Caller,
     Path(account): Path<AccountId>,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Group>>> {
     let limit = page::limit(paging.limit)?;
     let cursor = paging.cursor.as_deref().map(page::plain).transpose()?;
-    let rows = groups::list(&context.db, caller.tenant, account, cursor, limit + 1).await?;
+    let rows = groups::list(caller.of(), account, cursor, limit + 1).await?;
     Ok(Json(Page::cut(rows, limit, |group| group.jid.clone(), Group::from)))
 }
 
-/// Read the groups anew
+/// Sync groups
 ///
-/// They are read on every connect as well.
+/// Reads the groups from WhatsApp again. This also happens on every connect.
 #[utoipa::path(post, path = "/v1/accounts/{account}/groups/sync", operation_id = "sync_groups",
     tag = "Groups", params(("account" = AccountId, Path)),
     responses((status = 202, body = Syncing), (status = 409, description = "No phone is linked")))]
@@ -43,6 +42,6 @@ pub async fn sync(
     caller: Caller,
     Path(account): Path<AccountId>,
 ) -> Result<(StatusCode, Json<Syncing>)> {
-    context.announce(groups::want_sync(&context.db, caller.tenant, account).await?);
+    context.announce(groups::want_sync(caller.of(), account).await?);
     Ok((StatusCode::ACCEPTED, Json(Syncing { status: "syncing" })))
 }

@@ -1,4 +1,4 @@
-//! How the service is, for people and monitors. Liveness and readiness are of `process::ops`.
+//! The health of the service, for people and monitors. `process::ops` serves liveness and readiness.
 
 use axum::Json;
 use axum::extract::State;
@@ -6,16 +6,16 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use process::telemetry::metrics;
 use schedule::zone;
-use store::signs::{self, Signs};
+use store::signs::Signs;
 
 use crate::context::Context;
 use crate::wire::health::{Health, Part, Parts, Sessions, ZoneData};
 
-/// How the service is
+/// Read the health of the service
 #[utoipa::path(get, path = "/health", operation_id = "get_health", tag = "Service", security(()),
     responses((status = 200, body = Health), (status = 503, body = Health)))]
 pub async fn get(State(context): State<Context>) -> (StatusCode, Json<Health>) {
-    let (signs, redis) = tokio::join!(signs::of_all_tenants(&context.db), context.bus.is_reachable());
+    let (signs, redis) = tokio::join!(context.rows.signs(), context.bus.is_reachable());
     let signs = signs.ok();
     let parts = Parts {
         postgres: store(signs.is_some(), context.seen.postgres(signs.is_some())),
@@ -37,7 +37,7 @@ pub async fn get(State(context): State<Context>) -> (StatusCode, Json<Health>) {
     (code, Json(health))
 }
 
-/// Pure.
+/// Pure. The HTTP code and the status of the service.
 fn judge(signs: Option<&Signs>, redis: bool) -> (StatusCode, &'static str) {
     match signs {
         None => (StatusCode::SERVICE_UNAVAILABLE, "down"),

@@ -27,12 +27,12 @@ pub async fn create(
     Path(tenant): Path<TenantId>,
     request: Once<extract::Json<Name>>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, None).await? {
+    let mut turn = match request.begin_for_admin(&admin).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
     let (name, secret) = (request.body.0.checked()?, auth::generate(Some(tenant)));
-    let key = api_keys::create(turn.db(), Some(tenant), &name, &auth::digest(&secret), admin.operator()).await?;
+    let key = api_keys::create(turn.of(tenant), &name, &auth::digest(&secret), admin.operator()).await?;
     turn.end(&context, Done::new(StatusCode::CREATED, &CreatedKey::from((key, secret)))?.secret()).await
 }
 
@@ -41,27 +41,19 @@ pub async fn create(
     tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)),
     responses((status = 200, body = Page<ApiKey>)))]
-pub async fn list(
-    State(context): State<Context>,
-    _: Admin,
-    Path(tenant): Path<TenantId>,
-) -> Result<Json<Page<ApiKey>>> {
-    let keys = api_keys::list(&context.db, tenant).await?;
+pub async fn list(admin: Admin, Path(tenant): Path<TenantId>) -> Result<Json<Page<ApiKey>>> {
+    let keys = api_keys::list(admin.of(tenant)).await?;
     Ok(Json(Page { data: keys.into_iter().map(ApiKey::from).collect(), next_cursor: None, empty: None }))
 }
 
 /// Revoke a key
 ///
-/// Takes effect everywhere within five seconds. Revoking it again changes nothing.
+/// The key stops working everywhere within five seconds. Revoking it again changes nothing.
 #[utoipa::path(delete, path = "/v1/tenants/{tenant}/keys/{key}", operation_id = "revoke_key",
     tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path), ("key" = ApiKeyId, Path)),
     responses((status = 204)))]
-pub async fn revoke(
-    State(context): State<Context>,
-    admin: Admin,
-    Path((tenant, key)): Path<(TenantId, ApiKeyId)>,
-) -> Result<StatusCode> {
-    api_keys::revoke(&context.db, tenant, key, admin.operator()).await?;
+pub async fn revoke(admin: Admin, Path((tenant, key)): Path<(TenantId, ApiKeyId)>) -> Result<StatusCode> {
+    api_keys::revoke(admin.of(tenant), key, admin.operator()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -28,37 +28,37 @@ use crate::wire::message::Message;
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"to": "+4917012345678", "text": "Your table is ready."}))]
 pub struct Send {
-    /// To whom: a phone number with its country code, as people write it, or a WhatsApp id ending in `@s.whatsapp.net`, `@c.us`,
-    /// `@lid` or `@g.us` (a group).
+    /// The recipient: a phone number with its country code, as people write it, or a WhatsApp id that ends in
+    /// `@s.whatsapp.net`, `@c.us`, `@lid` or `@g.us` (a group).
     #[schema(example = "+4917012345678", min_length = 1, max_length = 64)]
     to: String,
     /// The text: up to 65,536 characters.
     #[schema(example = "Your table is ready.", min_length = 1, max_length = 65536)]
     text: String,
-    /// When it is dropped if it could not be sent by then.
+    /// When it expires if it was not sent by then.
     expires_at: Option<DateTime<Utc>>,
 }
 
-/// Which messages.
+/// Which messages to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
     /// Only those in this state.
     state: Option<MessageState>,
-    /// Items of a page: 1 to 200; 50 if not given.
+    /// The number of items on a page: 1 to 200. The default is 50.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     #[param(min_length = 1, max_length = 128)]
     cursor: Option<String>,
 }
 
 /// Send a text message
 ///
-/// Answers as soon as the message is stored safely; its state then tells how far it has come, and the live stream tells
-/// when that changes. While the account is offline it waits. With an `Idempotency-Key` the request may be repeated for
-/// 24 hours: the message is sent once.
+/// Answers as soon as the message is stored safely. Its state says how far it has come, and events report each change.
+/// While the account is offline, the message waits. With an `Idempotency-Key` the request may be repeated for 24 hours,
+/// and the message is sent only once.
 #[utoipa::path(post, path = "/v1/accounts/{account}/messages", operation_id = "send_message", tag = "Messages",
     params(("account" = AccountId, Path)), request_body = Send,
     responses((status = 202, body = Message),
@@ -69,22 +69,22 @@ pub async fn send(
     Path(account): Path<AccountId>,
     request: Once<extract::Json<Send>>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+    let mut turn = match request.begin(&caller).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
     let wish = &request.body.0;
     let to = checked(wish)?;
     let draft = Draft { to: &to, text: &wish.text, expires_at: wish.expires_at };
-    let (message, after) = messages::accept(turn.db(), caller.tenant, account, &draft).await?.parts();
+    let (message, after) = messages::accept(turn.of(), account, &draft).await?.parts();
     if let Some(key) = request.key() {
         let known = (key, &digest_of_release_before(account, &to, wish));
-        match idempotency::note_for_release_before(turn.db(), caller.tenant, known, message.id).await? {
+        match idempotency::note_for_release_before(turn.of(), known, message.id).await? {
             None => {}
             Some(Earlier::Other) => return Err(Problem::KeyReused),
             Some(Earlier::Same(message)) => {
                 drop(turn); // what it did is undone
-                let message = messages::get(&context.db, caller.tenant, message).await?;
+                let message = messages::get(caller.of(), message).await?;
                 return Ok(once::replayed((StatusCode::ACCEPTED, Json(Message::from(message))).into_response()));
             }
         }
@@ -114,7 +114,8 @@ fn checked(request: &Send) -> Result<Jid> {
     }
 }
 
-/// What the release before keeps of a request with a key; goes with the table `idempotency_keys`.
+/// The digest that the previous release stores for a request with a key. It is removed together with the table
+/// `idempotency_keys`.
 fn digest_of_release_before(account: AccountId, to: &Jid, request: &Send) -> [u8; 32] {
     let expires_at = request.expires_at.map(|at| at.timestamp_micros().to_be_bytes());
     let parts: [&[u8]; 5] = [
@@ -139,15 +140,14 @@ fn digest_of_release_before(account: AccountId, to: &Jid, request: &Send) -> [u8
     params(("account" = AccountId, Path), Filter),
     responses((status = 200, body = Page<Message>)))]
 pub async fn list(
-    State(context): State<Context>,
     caller: Caller,
     Path(account): Path<AccountId>,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<Message>>> {
     let limit = page::limit(filter.limit)?;
-    let newest = messages::newest(&context.db, caller.tenant, account);
+    let newest = messages::newest(caller.of(), account);
     let before = page::number_cursor(filter.cursor.as_deref(), newest).await?;
-    let listed = messages::list(&context.db, caller.tenant, account, filter.state, before, limit).await?;
+    let listed = messages::list(caller.of(), account, filter.state, before, limit).await?;
     Ok(Json(Page::of(listed, |seq| seq.to_string(), Message::from)))
 }
 
@@ -155,10 +155,6 @@ pub async fn list(
 #[utoipa::path(get, path = "/v1/messages/{message}", operation_id = "get_message",
     tag = "Messages", params(("message" = MessageId, Path)),
     responses((status = 200, body = Message)))]
-pub async fn get(
-    State(context): State<Context>,
-    caller: Caller,
-    Path(message): Path<MessageId>,
-) -> Result<Json<Message>> {
-    Ok(Json(messages::get(&context.db, caller.tenant, message).await?.into()))
+pub async fn get(caller: Caller, Path(message): Path<MessageId>) -> Result<Json<Message>> {
+    Ok(Json(messages::get(caller.of(), message).await?.into()))
 }

@@ -1,4 +1,4 @@
-//! The whole API on one page. Path and method of each route stand at its handler, in the words that describe it.
+//! All routes of the API. The path and method of each are in the description at its handler.
 
 use std::sync::LazyLock;
 
@@ -38,7 +38,7 @@ pub mod version;
 pub mod webhooks;
 pub mod wish;
 
-/// Made once: it is the same until the next release.
+/// Built once, because it is the same until the next release.
 static DOCUMENT: LazyLock<OpenApi> = LazyLock::new(|| openapi::finished(described().into_openapi()));
 
 /// The OpenAPI document.
@@ -106,7 +106,7 @@ fn described() -> OpenApiRouter<Context> {
         .routes(routes!(health::get))
 }
 
-/// Every route, with what surrounds them.
+/// Every route, with the middleware around them.
 pub fn router(context: Context) -> Router {
     openapi::expected::learn(document());
     let (router, _) = described().split_for_parts();

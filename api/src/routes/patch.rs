@@ -8,16 +8,16 @@ use crate::problem::{Problem, Result};
 use crate::routes::wish::Wish;
 use crate::wire::reminder::Reminder;
 
-/// What a reminder is to be, by what it is and what is to change.
+/// The fields of a reminder after these changes.
 ///
 /// # Errors
-/// When the patch is no object, or what comes of it is not what a reminder is made of.
+/// If the patch is not an object, or the result does not have the form of a reminder.
 pub fn wish(reminder: Reminder, changes: &Value) -> Result<Wish> {
     let Value::Object(changes) = changes else { return Err(Problem::field("body", "must be a JSON object")) };
     let Ok(Value::Object(mut whole)) = serde_json::to_value(reminder) else {
         return Err(Problem::internal(&"a reminder is no object"));
     };
-    // one of the two says when it recurs
+    // only one of the two says how it repeats
     for (given, other) in [("recurrence", "rrule"), ("rrule", "recurrence")] {
         if changes.contains_key(given) && !changes.contains_key(other) {
             whole.remove(other);
@@ -28,7 +28,7 @@ pub fn wish(reminder: Reminder, changes: &Value) -> Result<Wish> {
     extract::parse(&bytes, expected::body("PUT", "/v1/reminders/{reminder}"))
 }
 
-/// Merges a patch into an object, as RFC 7396 says, section 2.
+/// Merges a patch into an object (RFC 7396, section 2).
 fn merge(target: &mut Map<String, Value>, changes: &Map<String, Value>) {
     for (name, change) in changes {
         match change {

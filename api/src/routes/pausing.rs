@@ -1,4 +1,4 @@
-//! Pausing a reminder and letting it go on.
+//! Pausing and resuming a reminder.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,8 +13,8 @@ use crate::wire::reminder::Reminder;
 
 /// Pause a reminder
 ///
-/// It does not fire until it is resumed, and no run's end lifts this pause. A run that is under way goes on. Pausing twice
-/// is pausing once.
+/// The reminder does not fire until it is resumed. The end of a run does not end this pause. A run that is under way
+/// goes on. Pausing twice has the effect of pausing once.
 #[utoipa::path(post, path = "/v1/reminders/{reminder}/pause", operation_id = "pause_reminder",
     tag = "Reminders", params(("reminder" = ReminderId, Path)),
     responses((status = 200, body = Reminder), (status = 409, description = "It has ended or failed")))]
@@ -23,14 +23,15 @@ pub async fn pause(
     caller: Caller,
     Path(reminder): Path<ReminderId>,
 ) -> Result<Json<Reminder>> {
-    context.announce(reminders::pause(&context.db, caller.tenant, reminder).await?);
-    Ok(Json(reminders::get(&context.db, caller.tenant, reminder).await?.into()))
+    context.announce(reminders::pause(caller.of(), reminder).await?);
+    Ok(Json(reminders::get(caller.of(), reminder).await?.into()))
 }
 
 /// Resume a reminder
 ///
-/// It fires next at its first occurrence from now on; what passed meanwhile is not missed. One that has no occurrence left
-/// has ended. A paused run of it stays paused: resume or cancel that by itself.
+/// The reminder fires next at its first occurrence from now on. Occurrences that passed meanwhile do not count as
+/// missed. A reminder that has no occurrence left has ended. A paused run of the reminder stays paused: resume or
+/// cancel it separately.
 #[utoipa::path(post, path = "/v1/reminders/{reminder}/resume", operation_id = "resume_reminder",
     tag = "Reminders", params(("reminder" = ReminderId, Path)),
     responses((status = 200, body = Reminder), (status = 409, description = "It has ended, or its rule can't be computed")))]
@@ -39,6 +40,6 @@ pub async fn resume(
     caller: Caller,
     Path(reminder): Path<ReminderId>,
 ) -> Result<Json<Reminder>> {
-    context.announce(reminders::resume(&context.db, caller.tenant, reminder).await?);
-    Ok(Json(reminders::get(&context.db, caller.tenant, reminder).await?.into()))
+    context.announce(reminders::resume(caller.of(), reminder).await?);
+    Ok(Json(reminders::get(caller.of(), reminder).await?.into()))
 }

@@ -1,7 +1,6 @@
-//! When a reminder would fire, before there is one.
+//! The preview: when a reminder would fire.
 
 use axum::Json;
-use axum::extract::State;
 use chrono::{DateTime, Utc};
 use schedule::{Edge, OnGap, Recurrence, Spec};
 use serde::Deserialize;
@@ -9,12 +8,11 @@ use store::reminders;
 use utoipa::ToSchema;
 
 use crate::auth::Caller;
-use crate::context::Context;
 use crate::extract;
 use crate::problem::{Problem, Result};
 use crate::wire::preview::Preview;
 
-/// Most occurrences of an answer.
+/// The highest number of occurrences in an answer.
 const COUNT_MAX: usize = 50;
 
 /// The part of a reminder that says when it fires.
@@ -23,7 +21,7 @@ const COUNT_MAX: usize = 50;
 #[schema(as = PreviewWish, example = json!({"start": "2027-01-04T09:00", "timezone": "Europe/Berlin",
     "recurrence": {"kind": "weekly", "weekdays": ["mon", "thu"]}, "exdates": ["2027-01-07"], "count": 3}))]
 pub struct Wish {
-    // described at the reminder's own fields of these names
+    // described at the fields of the reminder that have the same names
     start: String,
     timezone: String,
     recurrence: Option<Recurrence>,
@@ -34,7 +32,7 @@ pub struct Wish {
     on_gap: OnGap,
     window_start: Option<Edge>,
     window_end: Option<Edge>,
-    /// How many occurrences: 1 to 50; 5 if not given.
+    /// The number of occurrences: 1 to 50. The default is 5.
     #[schema(example = 5, minimum = 1, maximum = 50)]
     count: Option<usize>,
 }
@@ -61,15 +59,11 @@ impl Wish {
 
 /// Preview a schedule
 ///
-/// The next occurrences of a reminder that does not exist yet, and what clocks do to them where they change. What would be
-/// refused when creating it is refused here with the same words.
+/// Returns the next occurrences of a reminder without creating it, and how changes of clocks affect them. A schedule
+/// that would be refused when creating the reminder is refused here with the same words.
 #[utoipa::path(post, path = "/v1/reminders/preview", operation_id = "preview_reminder",
     tag = "Reminders", request_body = Wish,
     responses((status = 200, body = Preview)))]
-pub async fn preview(
-    State(context): State<Context>,
-    _caller: Caller,
-    extract::Json(wish): extract::Json<Wish>,
-) -> Result<Json<Preview>> {
-    Ok(Json(wish.answer(reminders::now(&context.db).await?)?))
+pub async fn preview(caller: Caller, extract::Json(wish): extract::Json<Wish>) -> Result<Json<Preview>> {
+    Ok(Json(wish.answer(reminders::now(caller.of()).await?)?))
 }

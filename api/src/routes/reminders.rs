@@ -20,7 +20,7 @@ use crate::routes::version::tag;
 use crate::routes::wish::Wish;
 use crate::wire::reminder::Reminder;
 
-/// What was not found for a reminder that is to be written is its account.
+/// The problem for an error when a reminder is written. `NotFound` means that its account does not exist.
 pub fn no_such_account(error: store::Error) -> Problem {
     match error {
         store::Error::NotFound => Problem::no_such("account_id", "is not an account of yours"),
@@ -28,27 +28,27 @@ pub fn no_such_account(error: store::Error) -> Problem {
     }
 }
 
-/// Which reminders.
+/// Which reminders to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
-    /// Only those in this state.
+    /// Only those with this status.
     status: Option<Status>,
     /// Only those of this account.
     account_id: Option<AccountId>,
-    /// Items of a page: 1 to 200; 50 if not given.
+    /// The number of items on a page: 1 to 200. The default is 50.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     #[param(min_length = 1, max_length = 128)]
     cursor: Option<String>,
 }
 
 /// Create a reminder
 ///
-/// What recurs fires from now on, wherever its start lies. A start of what fires once, up to a minute ago, is taken as the next full
-/// minute; an older one is refused.
+/// A recurring reminder fires from now on, wherever its start is. The start of a reminder that fires once may be up to
+/// a minute ago: then it fires at the next full minute. An older start is refused.
 #[utoipa::path(post, path = "/v1/reminders", operation_id = "create_reminder", tag = "Reminders", request_body = Wish,
     responses((status = 201, body = Reminder), (status = 404, description = "There is no such account")))]
 pub async fn create(
@@ -56,13 +56,13 @@ pub async fn create(
     caller: Caller,
     request: Once<extract::Json<Wish>>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+    let mut turn = match request.begin(&caller).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
-    let now = reminders::now(turn.db()).await?;
+    let now = reminders::now(turn.of()).await?;
     let plan = request.body.0.checked(|spec| spec.check(now, 2))?;
-    let created = reminders::create(turn.db(), caller.tenant, &plan).await;
+    let created = reminders::create(turn.of(), &plan).await;
     let reminder = created.map_err(no_such_account)?;
     let location = format!("/v1/reminders/{}", reminder.id);
     let account = reminder.account_id;
@@ -71,18 +71,14 @@ pub async fn create(
 
 /// List reminders
 ///
-/// Oldest first. A page ends early after 4 MiB of texts. An empty one says which filter left nothing.
+/// Oldest first. A page ends early after 4 MiB of texts. An empty page names the filters that left nothing.
 #[utoipa::path(get, path = "/v1/reminders", operation_id = "list_reminders", tag = "Reminders", params(Filter),
     responses((status = 200, body = Page<Reminder>)))]
-pub async fn list(
-    State(context): State<Context>,
-    caller: Caller,
-    Query(filter): Query<Filter>,
-) -> Result<Json<Page<Reminder>>> {
+pub async fn list(caller: Caller, Query(filter): Query<Filter>) -> Result<Json<Page<Reminder>>> {
     let limit = page::limit(filter.limit)?;
     let after = page::read_time_cursor(filter.cursor.as_deref())?;
     let chosen = StoreFilter { status: filter.status, account: filter.account_id, after };
-    let listed = reminders::list(&context.db, caller.tenant, chosen, limit).await?;
+    let listed = reminders::list(caller.of(), chosen, limit).await?;
     let page = Page::of(listed, |(at, id)| page::time_cursor(at, id), Reminder::from);
     Ok(Json(page.say_if_empty(&[
         ("status", filter.status.map(|status| status.as_str().to_owned())),
@@ -92,22 +88,21 @@ pub async fn list(
 
 /// Read a reminder
 ///
-/// Its `ETag` is for `If-Match` of an edit: it changes with each.
+/// Its `ETag` is for `If-Match` of an edit. It changes with each edit.
 #[utoipa::path(get, path = "/v1/reminders/{reminder}", operation_id = "get_reminder",
     tag = "Reminders", params(("reminder" = ReminderId, Path)),
     responses((status = 200, body = Reminder, headers(("ETag" = String, description = "The version, for `If-Match`")))))]
 pub async fn get(
-    State(context): State<Context>,
     caller: Caller,
     Path(reminder): Path<ReminderId>,
 ) -> Result<([(HeaderName, String); 1], Json<Reminder>)> {
-    let reminder = reminders::get(&context.db, caller.tenant, reminder).await?;
+    let reminder = reminders::get(caller.of(), reminder).await?;
     Ok((tag(&reminder), Json(reminder.into())))
 }
 
 /// Delete a reminder
 ///
-/// What was pending never fires; the history of its runs stays readable.
+/// Pending occurrences never fire. The history of its runs stays.
 #[utoipa::path(delete, path = "/v1/reminders/{reminder}", operation_id = "delete_reminder",
     tag = "Reminders", params(("reminder" = ReminderId, Path)),
     responses((status = 204)))]
@@ -116,6 +111,6 @@ pub async fn delete(
     caller: Caller,
     Path(reminder): Path<ReminderId>,
 ) -> Result<StatusCode> {
-    context.announce(reminders::delete(&context.db, caller.tenant, reminder).await?);
+    context.announce(reminders::delete(caller.of(), reminder).await?);
     Ok(StatusCode::NO_CONTENT)
 }

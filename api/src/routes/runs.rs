@@ -1,4 +1,4 @@
-//! Runs: what became of each firing of a reminder, and what people decide about them.
+//! Runs: the result of each firing of a reminder, and what people decide about it.
 
 use axum::Json;
 use axum::extract::State;
@@ -19,12 +19,12 @@ use crate::page::{self, Page};
 use crate::problem::Result;
 use crate::wire::run::{Cleared, Run, RunWithTargets};
 
-/// Which runs.
+/// Which runs to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
-    /// Only those in this state.
+    /// Only those with this status.
     status: Option<Status>,
     /// Only those of this reminder.
     reminder_id: Option<ReminderId>,
@@ -34,35 +34,35 @@ pub struct Filter {
     since: Option<DateTime<Utc>>,
     /// Only occurrences before this instant.
     until: Option<DateTime<Utc>>,
-    /// Items of a page: 1 to 200; 50 if not given.
+    /// The number of items on a page: 1 to 200. The default is 50.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     #[param(min_length = 1, max_length = 128)]
     cursor: Option<String>,
 }
 
-/// Which runs of a reminder.
+/// Which runs of a reminder to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct OfReminder {
-    /// Only those in this state.
+    /// Only those with this status.
     status: Option<Status>,
-    /// Items of a page: 1 to 200; 50 if not given.
+    /// The number of items on a page: 1 to 200. The default is 50.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     #[param(min_length = 1, max_length = 128)]
     cursor: Option<String>,
 }
 
-/// Which runs are cleared.
+/// Which runs to clear.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct ToClear {
-    /// Only those in this state.
+    /// Only those with this status.
     status: Option<Status>,
     /// Only those of this reminder.
     reminder_id: Option<ReminderId>,
@@ -76,14 +76,10 @@ pub struct ToClear {
 
 /// List runs
 ///
-/// Newest first, those of deleted reminders included. An empty page says which filter left nothing.
+/// Newest first, including runs of deleted reminders. An empty page names the filters that left nothing.
 #[utoipa::path(get, path = "/v1/runs", operation_id = "list_runs", tag = "Reminders", params(Filter),
     responses((status = 200, body = Page<Run>)))]
-pub async fn list(
-    State(context): State<Context>,
-    caller: Caller,
-    Query(filter): Query<Filter>,
-) -> Result<Json<Page<Run>>> {
+pub async fn list(caller: Caller, Query(filter): Query<Filter>) -> Result<Json<Page<Run>>> {
     let limit = page::limit(filter.limit)?;
     let chosen = runs::Filter {
         reminder: filter.reminder_id,
@@ -93,7 +89,7 @@ pub async fn list(
         until: page::instant("until", filter.until)?,
         before: page::read_time_cursor(filter.cursor.as_deref())?,
     };
-    let rows = runs::list(&context.db, caller.tenant, chosen, limit + 1).await?;
+    let rows = runs::list(caller.of(), chosen, limit + 1).await?;
     let page = Page::cut(rows, limit, |run| page::time_cursor(run.fire_at, run.id.0), Run::from);
     Ok(Json(page.say_if_empty(&[
         ("status", filter.status.map(|status| status.to_string())),
@@ -111,7 +107,6 @@ pub async fn list(
     params(("reminder" = ReminderId, Path), OfReminder),
     responses((status = 200, body = Page<Run>)))]
 pub async fn list_of_reminder(
-    State(context): State<Context>,
     caller: Caller,
     Path(reminder): Path<ReminderId>,
     Query(filter): Query<OfReminder>,
@@ -119,29 +114,26 @@ pub async fn list_of_reminder(
     let limit = page::limit(filter.limit)?;
     let before = page::read_time_cursor(filter.cursor.as_deref())?;
     let chosen = runs::Filter { reminder: Some(reminder), status: filter.status, before, ..runs::Filter::default() };
-    runs::reminder_is_there(&context.db, caller.tenant, reminder).await?;
-    let rows = runs::list(&context.db, caller.tenant, chosen, limit + 1).await?;
+    runs::reminder_is_there(caller.of(), reminder).await?;
+    let rows = runs::list(caller.of(), chosen, limit + 1).await?;
     let page = Page::cut(rows, limit, |run| page::time_cursor(run.fire_at, run.id.0), Run::from);
     Ok(Json(page.say_if_empty(&[("status", filter.status.map(|status| status.to_string()))])))
 }
 
 /// Read a run
 ///
-/// Also after its reminder is gone.
+/// This also works after its reminder was deleted.
 #[utoipa::path(get, path = "/v1/runs/{run}", operation_id = "get_run", tag = "Reminders", params(("run" = RunId, Path)),
     responses((status = 200, body = RunWithTargets)))]
-pub async fn get(
-    State(context): State<Context>,
-    caller: Caller,
-    Path(run): Path<RunId>,
-) -> Result<Json<RunWithTargets>> {
-    Ok(Json(runs::get(&context.db, caller.tenant, run).await?.into()))
+pub async fn get(caller: Caller, Path(run): Path<RunId>) -> Result<Json<RunWithTargets>> {
+    Ok(Json(runs::get(caller.of(), run).await?.into()))
 }
 
 /// Resume a paused run
 ///
-/// What was not sent of its pending targets goes out, within today's delivery window. Allowed while the reminder is paused;
-/// when the run is over the reminder goes on from then. Resuming twice is resuming once.
+/// Sends the texts that its pending targets did not get, within today's delivery window. This is allowed while the
+/// reminder is paused. When the run has ended, the reminder goes on from then. Resuming twice has the effect of
+/// resuming once.
 #[utoipa::path(post, path = "/v1/runs/{run}/resume", operation_id = "resume_run",
     tag = "Reminders", params(("run" = RunId, Path)),
     responses((status = 202, body = RunWithTargets), (status = 409, description = "It is not paused, or can't be sent now: the detail says why")))]
@@ -151,12 +143,12 @@ pub async fn resume(
     Path(run): Path<RunId>,
     request: Once<NoBody>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+    let mut turn = match request.begin(&caller).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
-    let (_, after) = runs::resume(turn.db(), caller.tenant, run).await?.parts();
-    let found = runs::get(turn.db(), caller.tenant, run).await?;
+    let (_, after) = runs::resume(turn.of(), run).await?.parts();
+    let found = runs::get(turn.of(), run).await?;
     let account = found.0.account_id;
     let done = Done::new(StatusCode::ACCEPTED, &RunWithTargets::from(found))?.of(account);
     turn.end(&context, done.then(after)).await
@@ -164,8 +156,9 @@ pub async fn resume(
 
 /// Cancel a run
 ///
-/// One that is pending, under way or paused. What was handed over to WhatsApp stays sent; the rest is called back, and its targets are
-/// skipped. The run is `partial` then, or `canceled` if nothing had left. A recurring reminder goes on, one that was for once has ended.
+/// Cancels a run that is pending, under way or paused. Texts that were handed over to WhatsApp stay sent. The others
+/// are called back, and their targets are skipped. The run is then `partial`, or `canceled` if nothing had left. A
+/// recurring reminder goes on; one that fires once has ended.
 #[utoipa::path(post, path = "/v1/runs/{run}/cancel", operation_id = "cancel_run",
     tag = "Reminders", params(("run" = RunId, Path)),
     responses((status = 200, body = RunWithTargets), (status = 409, description = "It is over")))]
@@ -175,28 +168,24 @@ pub async fn cancel(
     Path(run): Path<RunId>,
     request: Once<NoBody>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+    let mut turn = match request.begin(&caller).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
-    let (_, after) = runs::cancel(turn.db(), caller.tenant, run).await?.parts();
-    let found = runs::get(turn.db(), caller.tenant, run).await?;
+    let (_, after) = runs::cancel(turn.of(), run).await?.parts();
+    let found = runs::get(turn.of(), run).await?;
     let account = found.0.account_id;
     let done = Done::new(StatusCode::OK, &RunWithTargets::from(found))?.of(account);
     turn.end(&context, done.then(after)).await
 }
 
-/// Clear the history
+/// Clear the history of runs
 ///
-/// Removes every run that is over and that the filters let through, those of deleted reminders included; without a filter all of them.
-/// Runs that are not over stay: cancel or finish them first.
+/// Removes every run that has ended and matches the filters, including runs of deleted reminders. Without a filter, it
+/// removes all runs that have ended. Other runs stay: cancel or finish them first.
 #[utoipa::path(delete, path = "/v1/runs", operation_id = "clear_runs", tag = "Reminders", params(ToClear),
     responses((status = 200, body = Cleared)))]
-pub async fn clear(
-    State(context): State<Context>,
-    caller: Caller,
-    Query(filter): Query<ToClear>,
-) -> Result<Json<Cleared>> {
+pub async fn clear(caller: Caller, Query(filter): Query<ToClear>) -> Result<Json<Cleared>> {
     let chosen = runs::Filter {
         reminder: filter.reminder_id,
         account: filter.account_id,
@@ -205,5 +194,5 @@ pub async fn clear(
         until: page::instant("until", filter.until)?,
         before: None,
     };
-    Ok(Json(Cleared { removed: runs::clear(&context.db, caller.tenant, chosen).await? }))
+    Ok(Json(Cleared { removed: runs::clear(caller.of(), chosen).await? }))
 }

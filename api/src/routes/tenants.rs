@@ -24,7 +24,7 @@ use crate::wire::tenant::Tenant;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Name {
-    /// What people call it: 1 to 100 characters.
+    /// The name: 1 to 100 characters.
     #[schema(example = "Acme Ltd", min_length = 1, max_length = 100)]
     pub name: String,
 }
@@ -36,15 +36,15 @@ impl Name {
     }
 }
 
-/// Which part of a list.
+/// Which page of a list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Paging {
-    /// Items of a page: 1 to 200; 50 if not given.
+    /// The number of items on a page: 1 to 200. The default is 50.
     #[param(minimum = 1, maximum = 200)]
     pub limit: Option<i64>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     #[param(min_length = 1, max_length = 128)]
     pub cursor: Option<String>,
 }
@@ -58,12 +58,12 @@ pub async fn create(
     admin: Admin,
     request: Once<extract::Json<Name>>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, None).await? {
+    let mut turn = match request.begin_for_admin(&admin).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
     let name = request.body.0.checked()?;
-    let tenant = tenants::create(turn.db(), TenantId::new(), &name, admin.operator()).await?;
+    let tenant = tenants::create(turn.of(TenantId::new()), &name, admin.operator()).await?;
     turn.end(&context, Done::made(format!("/v1/tenants/{}", tenant.id), &Tenant::from(tenant))?).await
 }
 
@@ -71,14 +71,10 @@ pub async fn create(
 #[utoipa::path(get, path = "/v1/tenants", operation_id = "list_tenants",
     tag = "Tenants", security(("admin_key" = [])), params(Paging),
     responses((status = 200, body = Page<Tenant>)))]
-pub async fn list(
-    State(context): State<Context>,
-    _: Admin,
-    Query(paging): Query<Paging>,
-) -> Result<Json<Page<Tenant>>> {
+pub async fn list(admin: Admin, Query(paging): Query<Paging>) -> Result<Json<Page<Tenant>>> {
     let limit = page::limit(paging.limit)?;
     let after = page::read_time_cursor(paging.cursor.as_deref())?;
-    let rows = tenants::list(&context.db, after, limit + 1).await?;
+    let rows = tenants::list(admin.all(), after, limit + 1).await?;
     Ok(Json(Page::cut(rows, limit, |tenant| page::time_cursor(tenant.created_at, tenant.id.0), Tenant::from)))
 }
 
@@ -87,38 +83,38 @@ pub async fn list(
     tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)),
     responses((status = 200, body = Tenant)))]
-pub async fn get(State(context): State<Context>, _: Admin, Path(tenant): Path<TenantId>) -> Result<Json<Tenant>> {
-    Ok(Json(tenants::get(&context.db, tenant).await?.into()))
+pub async fn get(admin: Admin, Path(tenant): Path<TenantId>) -> Result<Json<Tenant>> {
+    Ok(Json(tenants::get(admin.of(tenant)).await?.into()))
 }
 
-/// What to change of a tenant; what is not given stays.
+/// The changes of a tenant. Fields that are not given stay as they are.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeTenant {
-    /// Days that its messages are kept, 1 to 3,650, if that is shorter than the installation's; null: as long as that.
+    /// How many days its messages are kept, 1 to 3,650, if that is shorter than the installation's time. `null` means
+    /// the installation's time.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<i32>, example = 30, minimum = 1, maximum = 3650)]
     messages_kept_days: Option<Option<i32>>,
-    /// Days that its audit trail is kept, in the same way.
+    /// How many days its audit trail is kept, by the same rule.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<i32>, example = 90, minimum = 1, maximum = 3650)]
     audit_kept_days: Option<Option<i32>>,
 }
 
-/// Tells `null` from a field that is not given.
+/// Distinguishes `null` from a field that is not given.
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Option<i32>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
 /// Change a tenant
 ///
-/// How long its messages and its audit trail are kept.
+/// Sets how long its messages and its audit trail are kept.
 #[utoipa::path(patch, path = "/v1/tenants/{tenant}", operation_id = "change_tenant",
     tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)), request_body = ChangeTenant,
     responses((status = 200, body = Tenant)))]
 pub async fn change(
-    State(context): State<Context>,
     admin: Admin,
     Path(tenant): Path<TenantId>,
     extract::Json(request): extract::Json<ChangeTenant>,
@@ -130,36 +126,37 @@ pub async fn change(
         }
     }
     let kept = Kept { messages_days: request.messages_kept_days, audit_days: request.audit_kept_days };
-    Ok(Json(tenants::keep(&context.db, tenant, &kept, admin.operator()).await?.into()))
+    Ok(Json(tenants::keep(admin.of(tenant), &kept, admin.operator()).await?.into()))
 }
 
 /// Read a tenant's audit trail
 ///
-/// Everything that changed its accounts, keys and webhooks, and the tenant itself; also after it was deleted. Newest first.
+/// Lists every change of its accounts, keys and webhooks, and of the tenant itself. Newest first. This also works after
+/// the tenant was deleted.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/audit", operation_id = "list_tenant_audit",
     tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path), Paging),
     responses((status = 200, body = Page<AuditEntry>)))]
 pub async fn audit(
-    State(context): State<Context>,
-    _: Admin,
+    admin: Admin,
     Path(tenant): Path<TenantId>,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<AuditEntry>>> {
     let limit = page::limit(paging.limit)?;
     let before = page::read_time_cursor(paging.cursor.as_deref())?;
-    let rows = audit::list(&context.db, tenant, None, before, limit + 1).await?;
+    let rows = audit::list(admin.of(tenant), None, before, limit + 1).await?;
     Ok(Json(Page::cut(rows, limit, |entry| page::time_cursor(entry.created_at, entry.id), AuditEntry::from)))
 }
 
 /// Delete a tenant
 ///
-/// With its keys, accounts, messages and reminders; its audit trail stays. Refused while an account is linked.
+/// Deletes the tenant with its keys, accounts, messages and reminders. Its audit trail stays. The request is refused
+/// while an account is linked.
 #[utoipa::path(delete, path = "/v1/tenants/{tenant}", operation_id = "delete_tenant",
     tag = "Tenants", security(("admin_key" = [])),
     params(("tenant" = TenantId, Path)),
     responses((status = 204), (status = 409, description = "An account is still linked")))]
-pub async fn delete(State(context): State<Context>, admin: Admin, Path(tenant): Path<TenantId>) -> Result<StatusCode> {
-    tenants::delete(&context.db, tenant, admin.operator()).await?;
+pub async fn delete(admin: Admin, Path(tenant): Path<TenantId>) -> Result<StatusCode> {
+    tenants::delete(admin.of(tenant), admin.operator()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

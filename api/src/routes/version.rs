@@ -1,4 +1,4 @@
-//! Which version of a reminder an answer shows, and which one an edit is meant for.
+//! The version of a reminder: `ETag` of an answer, `If-Match` of an edit.
 
 use axum::http::{HeaderMap, HeaderName, header};
 
@@ -6,15 +6,15 @@ use store::reminders;
 
 use crate::problem::{Problem, Result};
 
-/// The `ETag` of an answer: what `If-Match` of an edit compares.
+/// The `ETag` of an answer, for `If-Match` of an edit.
 pub fn tag(reminder: &reminders::Reminder) -> [(HeaderName, String); 1] {
     [(header::ETAG, format!("\"{}\"", reminder.version))]
 }
 
-/// The version that `If-Match` asks for; none: whatever it is.
+/// The version that `If-Match` asks for; `None` if any version will do.
 ///
 /// # Errors
-/// When the reminder has another one.
+/// If the reminder has another version, or the header is malformed.
 pub fn expected(headers: &HeaderMap, reminder: &reminders::Reminder) -> Result<Option<i32>> {
     let mut tags = Vec::new();
     for value in headers.get_all(header::IF_MATCH) {

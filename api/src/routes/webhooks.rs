@@ -1,4 +1,4 @@
-//! Webhooks: where events are posted to.
+//! Webhooks: the addresses to which events are posted.
 
 use axum::Json;
 use axum::extract::State;
@@ -20,30 +20,32 @@ use crate::problem::{FieldError, Problem, Result};
 use crate::routes::tenants::Paging;
 use crate::wire::webhook::{Webhook, WebhookWithSecret};
 
-/// A webhook to be made.
+/// A webhook to be created.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWebhook {
-    /// Where to: https, on the public internet, without user and password; up to 2,048 bytes.
+    /// The address: https on the public internet, without user and password, up to 2,048 bytes. The operator may allow
+    /// http and private networks.
     #[schema(example = "https://example.com/hook", min_length = 1, max_length = 2048)]
     url: String,
-    /// Which kinds of events, up to 50; none: all.
+    /// The kinds of events, up to 50. An empty list means all kinds.
     #[serde(default)]
     #[schema(example = json!(["account.status_changed", "message.received"]), max_items = 50)]
     kinds: Vec<String>,
 }
 
-/// What is to change; what is not given stays.
+/// The changes of a webhook. Fields that are not given stay as they are.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookChange {
-    /// Where to, as when it was made.
+    /// The address, by the same rules as for a new webhook.
     #[schema(example = "https://example.com/hook", min_length = 1, max_length = 2048)]
     url: Option<String>,
-    /// Which kinds of events, up to 50; an empty list: all.
+    /// The kinds of events, up to 50. An empty list means all kinds.
     #[schema(max_items = 50)]
     kinds: Option<Vec<String>>,
-    /// Whether it is in use. Enabled again, it goes on where it stopped, as far as events are still kept.
+    /// Whether it is in use. A webhook that is enabled again goes on where it stopped, as far as events are still
+    /// stored.
     enabled: Option<bool>,
 }
 
@@ -61,11 +63,15 @@ fn checked(
 
 /// Add a webhook
 ///
-/// From now on each event of these kinds is posted to it, as the live stream shows it, signed after Standard Webhooks: at
-/// least once, in order within an account. Answer 2xx within ten seconds; anything else is tried again, ever more rarely,
-/// for about a day, what you refuse with a 4xx for some hours. After a 429, or a 503 with `Retry-After`, all waits, and no
-/// attempt is counted. While a delivery was refused, or has failed three times or more, newer ones of its account go out
-/// before it. A tenant has up to 20 webhooks.
+/// From now on each event of these kinds is posted to it, in the same form as in the live stream, and signed as in
+/// Standard Webhooks. Each event comes at least once, and in order within an account.
+///
+/// Answer with 2xx within ten seconds. After any other answer the event is posted again, at growing intervals: for
+/// about a day, or for some hours if you refused it with a 4xx. A 410 disables the webhook. After a 429, or a 503 with
+/// `Retry-After`, all deliveries wait, and no attempt is counted. While a delivery was refused or has failed three
+/// times or more, newer ones of its account go out before it.
+///
+/// A tenant has up to 20 webhooks.
 #[utoipa::path(post, path = "/v1/webhooks", operation_id = "create_webhook",
     tag = "Webhooks", request_body = NewWebhook,
     responses((status = 201, body = WebhookWithSecret)))]
@@ -74,31 +80,27 @@ pub async fn create(
     caller: Caller,
     request: Once<extract::Json<NewWebhook>>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+    let mut turn = match request.begin(&caller).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
     let wish = &request.body.0;
     let (url, kinds) = checked(Some(&wish.url), Some(&wish.kinds), &context.webhooks)?;
     let (url, kinds) = (url.unwrap_or_default(), kinds.unwrap_or_default());
-    let (webhook, secret) = webhooks::create(turn.db(), caller.tenant, &url, &kinds, caller.operator()).await?;
+    let (webhook, secret) = webhooks::create(turn.of(), &url, &kinds, caller.operator()).await?;
     let location = format!("/v1/webhooks/{}", webhook.id);
     turn.end(&context, Done::made(location, &WebhookWithSecret::from((webhook, secret)))?.secret()).await
 }
 
 /// List webhooks
 ///
-/// In the order in which they were added.
+/// Webhooks are listed in the order in which they were added.
 #[utoipa::path(get, path = "/v1/webhooks", operation_id = "list_webhooks", tag = "Webhooks", params(Paging),
     responses((status = 200, body = Page<Webhook>)))]
-pub async fn list(
-    State(context): State<Context>,
-    caller: Caller,
-    Query(paging): Query<Paging>,
-) -> Result<Json<Page<Webhook>>> {
+pub async fn list(caller: Caller, Query(paging): Query<Paging>) -> Result<Json<Page<Webhook>>> {
     let limit = page::limit(paging.limit)?;
     let after = page::read_time_cursor(paging.cursor.as_deref())?;
-    let rows = webhooks::list(&context.db, caller.tenant, after, limit + 1).await?;
+    let rows = webhooks::list(caller.of(), after, limit + 1).await?;
     Ok(Json(Page::cut(rows, limit, |row| page::time_cursor(row.created_at, row.id.0), Webhook::from)))
 }
 
@@ -106,17 +108,13 @@ pub async fn list(
 #[utoipa::path(get, path = "/v1/webhooks/{webhook}", operation_id = "get_webhook",
     tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     responses((status = 200, body = Webhook)))]
-pub async fn get(
-    State(context): State<Context>,
-    caller: Caller,
-    Path(webhook): Path<WebhookId>,
-) -> Result<Json<Webhook>> {
-    Ok(Json(webhooks::get(&context.db, caller.tenant, webhook).await?.into()))
+pub async fn get(caller: Caller, Path(webhook): Path<WebhookId>) -> Result<Json<Webhook>> {
+    Ok(Json(webhooks::get(caller.of(), webhook).await?.into()))
 }
 
 /// Change a webhook
 ///
-/// With a new `url`, or `enabled`, its failures are forgotten, and what waits is tried at once.
+/// After a new `url` or `enabled`, its failures are forgotten, and waiting deliveries are tried at once.
 #[utoipa::path(patch, path = "/v1/webhooks/{webhook}", operation_id = "change_webhook",
     tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     request_body = WebhookChange,
@@ -129,28 +127,25 @@ pub async fn change(
 ) -> Result<Json<Webhook>> {
     let (url, kinds) = checked(request.url.as_deref(), request.kinds.as_deref(), &context.webhooks)?;
     let change = Change { url, kinds, enabled: request.enabled };
-    let changed = webhooks::change(&context.db, caller.tenant, webhook, &change, caller.operator()).await?;
+    let changed = webhooks::change(caller.of(), webhook, &change, caller.operator()).await?;
     Ok(Json(context.announce(changed).into()))
 }
 
 /// Delete a webhook
 ///
-/// With its deliveries: what waits is not posted any more.
+/// Deletes the webhook with its deliveries. Waiting events are no longer posted.
 #[utoipa::path(delete, path = "/v1/webhooks/{webhook}", operation_id = "delete_webhook",
     tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     responses((status = 204)))]
-pub async fn delete(
-    State(context): State<Context>,
-    caller: Caller,
-    Path(webhook): Path<WebhookId>,
-) -> Result<StatusCode> {
-    webhooks::delete(&context.db, caller.tenant, webhook, caller.operator()).await?;
+pub async fn delete(caller: Caller, Path(webhook): Path<WebhookId>) -> Result<StatusCode> {
+    webhooks::delete(caller.of(), webhook, caller.operator()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Change a webhook's secret
 ///
-/// For 24 hours requests carry two signatures, of the new secret and of the one before, so that receivers can follow.
+/// For 24 hours requests carry two signatures, one by the new secret and one by the previous one, so that receivers can
+/// switch.
 #[utoipa::path(post, path = "/v1/webhooks/{webhook}/rotate-secret", operation_id = "rotate_webhook_secret",
     tag = "Webhooks", params(("webhook" = WebhookId, Path)),
     responses((status = 200, body = WebhookWithSecret)))]
@@ -160,10 +155,10 @@ pub async fn rotate_secret(
     Path(webhook): Path<WebhookId>,
     request: Once<NoBody>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&context, Some(caller.tenant)).await? {
+    let mut turn = match request.begin(&caller).await? {
         Begun::First(turn) => turn,
         Begun::Again(answer) => return Ok(answer),
     };
-    let (webhook, secret) = webhooks::rotate_secret(turn.db(), caller.tenant, webhook, caller.operator()).await?;
+    let (webhook, secret) = webhooks::rotate_secret(turn.of(), webhook, caller.operator()).await?;
     turn.end(&context, Done::new(StatusCode::OK, &WebhookWithSecret::from((webhook, secret)))?.secret()).await
 }

@@ -1,4 +1,4 @@
-//! What a request says that a reminder is to be, and the check of it.
+//! The reminder that a request asks for, and its check.
 
 use std::collections::HashSet;
 
@@ -15,16 +15,16 @@ use utoipa::ToSchema;
 
 use crate::problem::{FieldError, Problem, Result};
 
-/// Longest name, in characters.
+/// The longest name, in characters.
 const MAX_NAME: usize = 200;
-/// Most texts of a reminder.
+/// The highest number of texts of a reminder.
 const MAX_MESSAGES: usize = 10;
-/// Most chats of a reminder.
+/// The highest number of chats of a reminder.
 const MAX_TARGETS: usize = 500;
-/// Most bytes that the texts of one firing may have in all, each counted once for each chat.
+/// The highest number of bytes of all texts of one firing. Each text counts once for each chat.
 const MAX_FIRING: usize = 16 * 1024 * 1024;
 
-/// What a reminder is to be.
+/// The fields of a reminder that can be set.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"account_id": "0199c0de-0000-7000-8000-000000000000", "name": "Weekly stand-up",
@@ -33,55 +33,58 @@ const MAX_FIRING: usize = 16 * 1024 * 1024;
 pub struct Wish {
     /// The account that sends it.
     account_id: AccountId,
-    /// What people call it: 1 to 200 characters.
+    /// The name: 1 to 200 characters.
     #[schema(example = "Weekly stand-up", min_length = 1, max_length = 200)]
     name: String,
-    /// The texts, in order: 1 to 10, sent to each target one after the other. All of them for all targets: at most 16 MiB.
+    /// The texts: 1 to 10. Each target gets them one after the other, in this order. All texts for all targets together
+    /// may have 16 MiB.
     #[schema(example = json!(["Stand-up in ten minutes."]), min_items = 1, max_items = 10)]
     messages: Vec<String>,
-    /// The chats, in order: 1 to 500 groups or people, spelled as `to` of a message.
+    /// The chats, in order: 1 to 500 groups or people, written as `to` of a message.
     #[schema(example = json!(["120363041234567890@g.us"]), min_items = 1, max_items = 500)]
     targets: Vec<String>,
-    /// When it begins: wall-clock time in `timezone`, or an instant with an offset. What recurs may have begun long ago, and fires from
-    /// now on.
+    /// When it begins: wall-clock time in `timezone`, or an instant with an offset. A recurring reminder may have begun
+    /// long ago; it fires from now on.
     #[schema(example = "2027-01-04T09:00", min_length = 1, max_length = 64)]
     start: String,
-    /// An IANA zone.
+    /// The time zone, by its IANA name.
     #[schema(example = "Europe/Berlin", min_length = 1, max_length = 64)]
     timezone: String,
-    /// What it repeats on. Neither this nor `rrule`: it fires once.
+    /// How it repeats. Without this and without `rrule`, it fires once.
     recurrence: Option<Recurrence>,
-    /// The same as an RRULE of RFC 5545, alone or in a block whose DTSTART says what `start` and `timezone` say. MINUTELY to YEARLY,
-    /// nothing more often than every 5 minutes. Beside `recurrence` it must say the same.
+    /// How it repeats, as an RRULE of RFC 5545: alone, or in a block whose DTSTART agrees with `start` and `timezone`.
+    /// MINUTELY to YEARLY, at most every 5 minutes. If `recurrence` is given too, both must mean the same.
     #[schema(example = "FREQ=WEEKLY;BYDAY=MO,TH", max_length = 1000)]
     rrule: Option<String>,
-    /// What the rule leaves out, at most 500: dates such as `2026-12-25`, or times such as `2026-12-24T17:00`.
+    /// The exceptions from the rule, at most 500: dates such as `2026-12-25`, or times such as `2026-12-24T17:00`.
     #[serde(default)]
     #[schema(example = json!(["2027-12-27"]), max_items = 500)]
     exdates: Vec<String>,
-    /// What becomes of a time that clocks skip: `shift` fires later by the gap (02:30 at 03:30), `skip` does not fire.
+    /// What happens at a time that clocks skip: `shift` fires later by the length of the gap (02:30 at 03:30), `skip`
+    /// does not fire.
     #[serde(default)]
     on_gap: OnGap,
-    /// From when on it may send, of a day in `timezone`: an hour or a time such as `"08:30"`; midnight if not given. Goes with
-    /// `window_end`, and each time at which it fires lies between them.
+    /// The time of day in `timezone` from which on it may send: an hour, or a time such as `"08:30"`. The default is
+    /// midnight. It needs `window_end`, and each time at which the reminder fires must lie between the two.
     window_start: Option<Edge>,
-    /// Until when it may send, also what fired in time and waits for the account: an hour from 1 to 24, or a time such as
-    /// `"18:30"`. No later than `window_start`: of the next day.
+    /// The time of day until which it may send, also what fired in time and waits for the account: an hour from 0 to
+    /// 24, or a time such as `"18:30"`. If it is earlier than `window_start`, it is on the next day.
     window_end: Option<Edge>,
-    /// What becomes of occurrences that came due while nobody could fire them: `latest` fires the newest within the
-    /// catch-up window, `all` the newest ten, `skip` none that is more than a minute late. What does not fire is `missed`.
+    /// What happens to occurrences that came due while nobody could fire them: `latest` fires the newest within the
+    /// catch-up window, `all` the newest ten within it, `skip` none that is more than a minute late. The others are
+    /// `missed`.
     #[serde(default)]
     misfire: Misfire,
-    /// How late an occurrence may still fire, in seconds: 60 to 86,400; 3,600 if not given. It says nothing of sending: what
-    /// has fired while the account was offline is sent when that is online again, however much later, unless `window_end`
-    /// ends it.
+    /// How late an occurrence may still fire, in seconds: 60 to 86,400. The default is 3,600. This does not limit
+    /// sending: what has fired while the account was offline is sent when the account is online again, however late,
+    /// unless `window_end` ends it.
     #[schema(example = 3600, minimum = 60, maximum = 86400)]
     catchup_window_s: Option<i32>,
-    /// What becomes of an occurrence while the run before is in progress: `skip` misses it, `queue` lets it wait, `allow`
-    /// sends both.
+    /// What happens to an occurrence while the previous run is in progress: `skip` misses it, `queue` lets it wait,
+    /// `allow` sends both.
     #[serde(default)]
     overlap: Overlap,
-    // what an answer says beside that: it may be sent back, and is not looked at
+    // the other fields of an answer: they may be sent back, and are ignored
     #[serde(default, rename = "id")]
     #[schema(ignore)]
     _id: IgnoredAny,
@@ -109,7 +112,7 @@ pub struct Wish {
 }
 
 impl Wish {
-    /// Checks everything; `schedule` checks when it fires, for a new reminder or for one that is edited. The problem names
+    /// Checks all fields. `schedule` checks when the reminder fires, for a new or an edited one. The problem names
     /// every field that is wrong by itself.
     pub(crate) fn checked(
         &self,

@@ -1,4 +1,4 @@
-//! Accounts, as they are answered.
+//! Accounts in answers of the API.
 
 use chrono::{DateTime, Utc};
 use domain::account::{self, Action, Status, Step};
@@ -13,19 +13,19 @@ use utoipa::ToSchema;
 pub struct Account {
     /// Its id.
     pub id: AccountId,
-    /// What people call it.
+    /// Its label.
     #[schema(example = "Sales, front desk")]
     pub label: String,
-    /// What it is right now.
+    /// Its current status.
     pub status: Status,
-    /// Why it is so, where there is more to say.
+    /// The reason for the status, if there is more to say.
     pub status_reason: Option<String>,
-    /// The linked phone's digits; null while nothing is linked.
+    /// The number of the linked phone, digits only; null if no phone is linked.
     #[schema(example = "4917012345678")]
     pub phone_number: Option<String>,
-    /// The linked device's address.
+    /// The address of the linked device.
     pub jid: Option<String>,
-    /// The phone's hidden id, where WhatsApp told it.
+    /// WhatsApp's hidden id of the phone, if it is known.
     pub lid: Option<String>,
     /// The name that the phone's owner chose.
     pub push_name: Option<String>,
@@ -35,9 +35,9 @@ pub struct Account {
     pub connected_at: Option<DateTime<Utc>>,
     /// When its socket last closed.
     pub disconnected_at: Option<DateTime<Utc>>,
-    /// Until when a temporary ban lasts.
+    /// The end of a temporary ban.
     pub banned_until: Option<DateTime<Utc>>,
-    /// Until when WhatsApp holds back messages to people who never wrote; they wait meanwhile.
+    /// Until then WhatsApp lets the account write to nobody new. Its messages wait.
     pub held_until: Option<DateTime<Utc>>,
     /// When the groups were last read.
     pub groups_synced_at: Option<DateTime<Utc>>,
@@ -45,11 +45,11 @@ pub struct Account {
     pub created_at: DateTime<Utc>,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
-    /// The pairing under way, while it waits for somebody; more of it at `pairing`.
+    /// The pairing under way, while it waits for a person. `pairing` shows more of it.
     pub pairing: Option<Waiting>,
-    /// Why what is queued does not go out now, and until when; null when nothing keeps it.
+    /// Why queued messages do not go out now, and until when; null if nothing keeps them.
     pub waiting: Option<account::Wait>,
-    /// What may be done with it now; each is a button.
+    /// What may be done with it now. A client can show each action as a button.
     pub actions: &'static [Action],
 }
 
@@ -58,7 +58,7 @@ pub struct Account {
 pub struct Waiting {
     /// What must be done.
     pub step: Step,
-    /// More of it, for a person.
+    /// Advice for a person.
     pub advice: Option<String>,
 }
 
@@ -90,7 +90,7 @@ impl From<accounts::Account> for Account {
     }
 }
 
-/// A delete that goes on: the device is being logged out.
+/// A delete that is under way: the device is being logged out.
 #[derive(Serialize, ToSchema)]
 pub struct Deleting {
     /// Always `deleting`.

@@ -1,4 +1,4 @@
-//! An entry of the audit trail, as it is answered.
+//! Entries of the audit trail in answers of the API.
 
 use chrono::{DateTime, Utc};
 use domain::id::AccountId;
@@ -7,7 +7,7 @@ use store::audit;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// One step as it was noted.
+/// One change, as it was recorded.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AuditEntry {
     /// Its id.
@@ -15,13 +15,13 @@ pub struct AuditEntry {
     /// What was changed: `account`, `tenant`, `key` or `webhook`.
     #[schema(example = "account")]
     pub subject: String,
-    /// Its id; it may be gone by now.
+    /// The id of what was changed, which may be deleted by now.
     pub subject_id: Option<Uuid>,
-    /// Its label or name at that moment; a webhook has none.
+    /// Its label or name at that time; a webhook has none.
     pub subject_name: Option<String>,
-    /// The account, where it was one.
+    /// The account, if it was one.
     pub account_id: Option<AccountId>,
-    /// The account's label at that moment.
+    /// The account's label at that time.
     pub account_label: Option<String>,
     /// The acting key's id, or `system:<part>`.
     pub operator: Option<String>,
@@ -29,7 +29,7 @@ pub struct AuditEntry {
     pub action: String,
     /// How it ended.
     pub outcome: String,
-    /// When.
+    /// When it was done.
     pub created_at: DateTime<Utc>,
 }
 

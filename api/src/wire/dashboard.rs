@@ -1,4 +1,4 @@
-//! What a tenant sees first, as it is answered.
+//! The dashboard in answers of the API.
 
 use std::collections::BTreeMap;
 
@@ -7,31 +7,31 @@ use utoipa::ToSchema;
 
 use super::run::Run;
 
-/// Counts, and what ran last.
+/// Counts, and the newest runs.
 #[derive(Serialize, ToSchema)]
 pub struct Dashboard {
-    /// Accounts.
+    /// The accounts.
     pub accounts: Counts,
-    /// Reminders.
+    /// The reminders.
     pub reminders: Counts,
-    /// Notifications that nobody has read.
+    /// The number of unread notifications.
     pub unread_notifications: i64,
     /// The newest runs, at most ten.
     pub recent_runs: Vec<Run>,
 }
 
-/// How many there are, and how they stand.
+/// How many there are, in total and by status.
 #[derive(Serialize, ToSchema)]
 pub struct Counts {
-    /// All of them.
+    /// The number of all of them.
     pub total: i64,
-    /// By status; each status is there.
+    /// The number for each status. Every status is present.
     #[schema(example = json!({"active": 3, "paused": 1, "failed": 0, "ended": 12}))]
     pub by_status: BTreeMap<&'static str, i64>,
 }
 
 impl Counts {
-    /// Each status counts, also that which nothing has.
+    /// Counts by status. A status without rows counts 0.
     pub fn of(statuses: impl IntoIterator<Item = &'static str>, rows: &[(&'static str, i64)]) -> Self {
         let mut by_status: BTreeMap<&'static str, i64> = statuses.into_iter().map(|status| (status, 0)).collect();
         by_status.extend(rows.iter().copied());

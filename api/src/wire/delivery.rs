@@ -1,4 +1,4 @@
-//! Deliveries to webhooks, as they are answered.
+//! Deliveries to webhooks in answers of the API.
 
 use chrono::{DateTime, Utc};
 use domain::id::{AccountId, DeliveryId, WebhookId};
@@ -10,9 +10,9 @@ use utoipa::ToSchema;
 /// A delivery, without the event's data.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Delivery {
-    /// Its id; the receiver sees it as `webhook-id`, the same at each attempt.
+    /// Its id. The receiver gets it as `webhook-id`, the same at each attempt.
     pub id: DeliveryId,
-    /// Where to.
+    /// The webhook.
     pub webhook_id: WebhookId,
     /// The event's id; null for a test.
     #[schema(example = "7421-93")]
@@ -20,22 +20,22 @@ pub struct Delivery {
     /// The event's kind.
     #[schema(example = "account.status_changed")]
     pub kind: String,
-    /// At which account it happened, if at one.
+    /// The account of the event, if it has one.
     pub account_id: Option<AccountId>,
-    /// How far it is.
+    /// Its state.
     pub state: State,
-    /// Attempts so far, without those that met a limit of the receiver's rate.
+    /// The number of attempts so far, without those that met a rate limit of the receiver.
     pub attempts: i32,
-    /// When it is tried next, at the soonest; null when it has ended.
+    /// The earliest time of the next attempt; null if it has ended.
     pub next_attempt_at: Option<DateTime<Utc>>,
-    /// The HTTP status that the last attempt was answered with.
+    /// The HTTP status of the answer to the last attempt.
     pub last_status: Option<i32>,
-    /// Why the last attempt failed: `status`, `timeout`, `address`, `connect`, `tls` or `http`; or why it was given up:
-    /// `overflow` (too many that were refused wait) or `expired` (nobody could try it for days).
+    /// Why the last attempt failed: `status`, `timeout`, `address`, `connect`, `tls` or `http`. Or why it was given up:
+    /// `overflow` (too many refused deliveries were waiting) or `expired` (it could not be tried for days).
     pub last_error: Option<String>,
     /// When the event happened.
     pub happened_at: DateTime<Utc>,
-    /// When it ended.
+    /// When it was delivered or given up.
     pub finished_at: Option<DateTime<Utc>>,
 }
 
@@ -58,12 +58,12 @@ impl From<deliveries::Delivery> for Delivery {
     }
 }
 
-/// What a replay put on its way.
+/// The result of a replay.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Replayed {
-    /// How many deliveries.
+    /// The number of deliveries that are sent again.
     pub replayed: i64,
-    /// There is more: ask again, with a stretch from here on.
+    /// Null if there is no more. Otherwise ask again: with this as `since`, or with `failed` as before.
     pub next_since: Option<DateTime<Utc>>,
 }
 

@@ -1,4 +1,4 @@
-//! A group, as it is answered.
+//! Groups in answers of the API.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -8,16 +8,16 @@ use utoipa::ToSchema;
 /// A group.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Group {
-    /// Its address: what `to` of a message takes.
+    /// Its address, as `to` of a message accepts it.
     #[schema(example = "120363041234567890@g.us")]
     pub jid: String,
     /// Its name.
     pub subject: String,
-    /// How many take part.
+    /// The number of members.
     pub size: i32,
     /// Whether this account may write to it.
     pub can_post: bool,
-    /// When WhatsApp last told.
+    /// When it was last read from WhatsApp.
     pub synced_at: DateTime<Utc>,
 }
 
@@ -27,7 +27,7 @@ impl From<groups::Group> for Group {
     }
 }
 
-/// A sync that was asked for.
+/// A sync that was requested.
 #[derive(Serialize, ToSchema)]
 pub struct Syncing {
     /// Always `syncing`.

@@ -1,32 +1,32 @@
-//! How the service is, as it is answered.
+//! The health of the service in answers of the API.
 
 use chrono::{DateTime, Utc};
 use schedule::zone::Source;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// How the service is.
+/// The health of the service.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
-    /// `ok`; `degraded` when Redis is away (slower, nothing is lost), or no worker or no scheduler lives (what is asked for
-    /// waits); `down` when Postgres is away.
+    /// `ok`; `degraded` if Redis is unreachable (slower, but nothing is lost), or if no worker or no scheduler is alive
+    /// (requests are stored and wait); `down` if Postgres is unreachable.
     #[schema(example = "ok")]
     pub status: &'static str,
-    /// What it is made of.
+    /// The parts of the service.
     pub parts: Parts,
-    /// How many sessions there are; zeros while Postgres is away.
+    /// The number of sessions; zeros if Postgres is unreachable.
     pub sessions: Sessions,
     /// How long this replica has been up, in seconds.
     pub uptime_s: u64,
     /// The release.
     #[schema(example = "1.4.0")]
     pub version: &'static str,
-    /// The git revision that it was built from; `unknown` where the build did not say.
+    /// The git revision that it was built from; `unknown` if the build did not say.
     pub revision: &'static str,
-    /// The zone data on which this replica reads clocks.
+    /// The zone data that this replica uses.
     pub zone_data: ZoneData,
-    /// Where its source is to be had, and with it the corresponding source of the worker, which is distributed under
-    /// AGPL-3.0-only terms.
+    /// Where its source code is available. That includes the corresponding source of the worker, which is distributed
+    /// under AGPL-3.0-only terms.
     #[schema(example = "https://github.com/switchboard/switchboard")]
     pub source: String,
 }
@@ -34,27 +34,27 @@ pub struct Health {
 /// The parts of the service, each with its last sign of life.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Parts {
-    /// Where everything is kept.
+    /// The database, which stores everything.
     pub postgres: Part,
-    /// What rings, and where leases are looked up.
+    /// The job queue, and the leases.
     pub redis: Part,
-    /// What holds the sessions.
+    /// The processes that hold the sessions.
     pub workers: Part,
-    /// What fires reminders.
+    /// The processes that fire reminders.
     pub schedulers: Part,
 }
 
 /// One part.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Part {
-    /// `ok`, `down`, or `unknown` where it could not be asked.
+    /// `ok`, `down`, or `unknown` if it could not be checked.
     #[schema(example = "ok")]
     pub status: &'static str,
-    /// How many of them live; null of what is one, or could not be asked.
+    /// How many of them are alive; null for a store, or if it could not be checked.
     #[schema(example = 2)]
     pub live: Option<i64>,
-    /// The last sign of life: of a store its last answer to this replica, of the others the newest heartbeat. Null: there was
-    /// none, or it could not be asked.
+    /// The last sign of life. For a store it is the last answer to this replica, for the others the newest heartbeat.
+    /// Null if there was none, or if it could not be checked.
     pub last_seen_at: Option<DateTime<Utc>>,
 }
 
@@ -71,8 +71,8 @@ pub struct ZoneData {
 /// Sessions of all tenants together.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub struct Sessions {
-    /// Accounts that want to be online.
+    /// The number of accounts that should be online.
     pub total: i64,
-    /// Those that are.
+    /// The number of those that are online.
     pub connected: i64,
 }

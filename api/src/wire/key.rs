@@ -1,4 +1,4 @@
-//! API keys, as they are answered.
+//! API keys in answers of the API.
 
 use chrono::{DateTime, Utc};
 use domain::id::{ApiKeyId, TenantId};
@@ -10,22 +10,22 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// The installation: manages tenants and keys, and sees no tenant's data.
+    /// For the installation: it manages tenants and keys, and sees no data of a tenant.
     Admin,
-    /// One tenant.
+    /// For one tenant.
     Tenant,
 }
 
 /// A key, without its secret.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ApiKey {
-    /// Its id; what the audit trail names.
+    /// Its id, which the audit trail names.
     pub id: ApiKeyId,
-    /// Whose it is; null for an admin's.
+    /// The tenant that it acts for; null for an admin key.
     pub tenant_id: Option<TenantId>,
-    /// What it may do.
+    /// Its role.
     pub role: Role,
-    /// What people call it.
+    /// Its name.
     pub name: String,
     /// When it was created.
     pub created_at: DateTime<Utc>,
@@ -54,7 +54,7 @@ impl From<api_keys::ApiKey> for ApiKey {
 pub struct CreatedKey {
     #[serde(flatten)]
     key: ApiKey,
-    /// The key itself. It is shown this once and can't be read again.
+    /// The key itself. It is shown only once and can't be read again.
     #[schema(example = "sb_t_mHl6yV0hYkF2cWlnb3RpbG9yZW1pcHN1bWRvbG9yc2k")]
     secret: String,
 }

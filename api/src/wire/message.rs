@@ -1,4 +1,4 @@
-//! Messages, as they are answered.
+//! Messages in answers of the API.
 
 use chrono::{DateTime, Utc};
 use domain::account::{self, Wait};
@@ -21,18 +21,19 @@ pub struct Message {
     pub to: String,
     /// The text.
     pub text: String,
-    /// How far it has come.
+    /// Its state.
     pub state: State,
     /// Why it will not be sent, in words for a person.
     pub reason: Option<String>,
-    /// Its id on WhatsApp, the same at every try.
+    /// Its id on WhatsApp, the same at every attempt.
     #[schema(example = "3EB0C431C26A1916E07A9B")]
     pub whatsapp_id: String,
-    /// How often it was handed to WhatsApp. A worker that dies, or loses the account, takes with it those that nobody had answered.
+    /// How often it was handed to WhatsApp. If a worker dies or loses the account, attempts that had no answer yet are
+    /// not counted.
     pub attempts: i32,
-    /// The run of a reminder that it belongs to.
+    /// The run of a reminder that it belongs to, if any.
     pub run_id: Option<RunId>,
-    /// When it is dropped if it could not be sent by then.
+    /// When it expires if it was not sent by then.
     pub expires_at: Option<DateTime<Utc>>,
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
@@ -44,12 +45,12 @@ pub struct Message {
     pub read_at: Option<DateTime<Utc>>,
     /// When it was given up.
     pub failed_at: Option<DateTime<Utc>>,
-    /// Of a queued one: why it does not go out now, and until when; null when it is its turn or an earlier one's.
+    /// Why a queued message does not go out now, and until when. Null if nothing but earlier messages keeps it.
     pub waiting: Option<Wait>,
 }
 
 impl From<messages::Message> for Message {
-    /// A queued one waits for what its account waits for.
+    /// A queued message waits for what its account waits for.
     fn from(row: messages::Message) -> Self {
         let waits = || account::waits(row.account_status, row.banned_until, row.held_until, clock::now());
         let waiting = (row.state == State::Queued).then(waits).flatten();

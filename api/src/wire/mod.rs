@@ -1,4 +1,5 @@
-//! What the API answers: a file per noun, made from the rows of the store. A column can be renamed without changing the API.
+//! The answers of the API, made from the rows of the store, with one file per noun. So a column can be renamed without
+//! changing the API.
 
 pub mod account;
 pub mod audit;

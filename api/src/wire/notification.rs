@@ -1,4 +1,4 @@
-//! A notification, as it is answered.
+//! Notifications in answers of the API.
 
 use chrono::{DateTime, Utc};
 use domain::id::{ReminderId, RunId};
@@ -13,15 +13,15 @@ use uuid::Uuid;
 pub struct Notification {
     /// Its id.
     pub id: Uuid,
-    /// What it is about.
+    /// Its kind.
     pub kind: Kind,
-    /// The reminder, which may be gone.
+    /// The reminder, which may be deleted.
     pub reminder_id: Option<ReminderId>,
     /// What the reminder was called.
     pub reminder_name: String,
-    /// The run, which may be gone; for missed occurrences the first of them.
+    /// The run, which may be deleted. For missed occurrences, the run of the first one.
     pub run_id: Option<RunId>,
-    /// The words.
+    /// The text.
     #[schema(example = "3 of 12 groups delivered. Resume or cancel.")]
     pub body: String,
     /// When it was written.
@@ -45,9 +45,9 @@ impl From<notifications::Notification> for Notification {
     }
 }
 
-/// How many were noted as read.
+/// The result of marking all notifications as read.
 #[derive(Serialize, ToSchema)]
 pub struct Read {
-    /// Those that were not read before.
+    /// The number of those that were unread before.
     pub read: u64,
 }

@@ -1,4 +1,4 @@
-//! When a reminder would fire, as it is answered.
+//! The preview of a schedule in answers of the API.
 
 use chrono::{DateTime, FixedOffset, NaiveDateTime, Utc};
 use schedule::occurrence::{Clocks, Occurrence};
@@ -6,21 +6,21 @@ use schedule::{Accepted, Recurrence, Shown};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// When it would fire.
+/// When a reminder would fire.
 #[derive(Serialize, ToSchema)]
 pub struct Preview {
-    /// What it repeats on, in words.
+    /// How it repeats, in words.
     #[schema(example = "Every Mon, Thu")]
     pub summary: String,
-    /// The rule as it would be stored; null: it fires once, or no rule says its `times`.
+    /// The rule as it would be stored; null if it fires once, or if no rule can express its `times`.
     pub rrule: Option<String>,
-    /// What it repeats on; null when only an RRULE can say it.
+    /// How it repeats; null if only an RRULE can express it.
     pub recurrence: Option<Recurrence>,
-    /// The next occurrences, in order; fewer than asked for when there are no more, or when finding more would cost too much:
-    /// the search ends after 100,000 days, hours and occurrences that it looked at.
+    /// The next occurrences, in order. There are fewer than requested if no more exist, or if finding more would cost
+    /// too much: the search ends after looking at 100,000 days, hours and occurrences.
     pub occurrences: Vec<Firing>,
-    /// Wall-clock times before the last of them that clocks skip and at which it does not fire: `on_gap: skip` leaves them out, or `shift`
-    /// would move them behind the end of their window.
+    /// Wall-clock times before the last occurrence that clocks skip and at which it does not fire. `on_gap: skip`
+    /// leaves them out, or `shift` would move them behind the end of their window.
     #[schema(value_type = Vec<String>)]
     pub skipped: Vec<NaiveDateTime>,
 }
@@ -28,13 +28,13 @@ pub struct Preview {
 /// One occurrence.
 #[derive(Serialize, ToSchema)]
 pub struct Firing {
-    /// The instant.
+    /// The instant at which it fires.
     pub at: DateTime<Utc>,
-    /// What clocks in `timezone` show then, with their offset.
+    /// The wall-clock time in `timezone` at that instant, with its offset.
     pub local: DateTime<FixedOffset>,
-    /// What clocks did to it; null: nothing.
+    /// How a change of clocks affects it; null if none does.
     pub clocks: Option<Clocks>,
-    /// The wall-clock time that the rule names, where clocks skip it; else null.
+    /// The wall-clock time that the rule names, if clocks skip it; otherwise null.
     #[schema(value_type = Option<String>, example = "2027-03-28T02:30:00")]
     pub nominal: Option<NaiveDateTime>,
     /// When sending stops for the day; null without `window_end`.

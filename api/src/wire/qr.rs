@@ -1,16 +1,16 @@
-//! A QR code, as it is answered.
+//! QR codes in answers of the API.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// The code and its life.
+/// A QR code for pairing.
 #[derive(Serialize, ToSchema)]
 pub struct Qr {
-    /// What the code says.
+    /// The content of the code.
     pub text: String,
     /// Its number within this pairing, from 1.
     pub number: i32,
-    /// When it stops working.
+    /// When it expires.
     pub expires_at: DateTime<Utc>,
 }

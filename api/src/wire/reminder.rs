@@ -1,4 +1,4 @@
-//! A reminder, as it is answered.
+//! Reminders in answers of the API.
 
 use chrono::{DateTime, Utc};
 use domain::id::{AccountId, ReminderId};
@@ -8,50 +8,51 @@ use serde::Serialize;
 use store::reminders::{self, Status};
 use utoipa::ToSchema;
 
-/// A reminder. It can be sent back as it is, whole or changed.
+/// A reminder. It can be sent back as it is, or changed.
 #[derive(Serialize, ToSchema)]
 pub struct Reminder {
     /// Its id.
     pub id: ReminderId,
     /// The account that sends it.
     pub account_id: AccountId,
-    /// What people call it.
+    /// Its name.
     pub name: String,
-    /// How far it is.
+    /// Its status.
     pub status: Status,
     /// The texts, in order.
     pub messages: Vec<String>,
     /// The chats' addresses, in order.
     pub targets: Vec<String>,
-    /// Its start on the zone's clocks; with an offset where they show it twice and the later time is meant.
+    /// Its start, as wall-clock time of the zone. It has an offset if clocks show that time twice and the later one is
+    /// meant.
     #[schema(example = "2027-01-04T09:00:00")]
     pub start: String,
-    /// The IANA zone in which it is meant.
+    /// Its time zone, by its IANA name.
     pub timezone: String,
-    /// What it repeats on; null when only an RRULE can say it.
+    /// How it repeats; null if only an RRULE can express it.
     pub recurrence: Option<Recurrence>,
-    /// The same as an RRULE; null: it fires once, or no rule says its `times`.
+    /// How it repeats, as an RRULE; null if it fires once, or if no rule can express its `times`.
     pub rrule: Option<String>,
-    /// The same in words.
+    /// How it repeats, in words.
     #[schema(example = "Every 2 weeks on Mon, Thu until 2027-12-31")]
     pub summary: String,
-    /// What the rule leaves out.
+    /// The exceptions from the rule.
     pub exdates: Vec<String>,
-    /// What becomes of times that clocks skip.
+    /// What happens at times that clocks skip.
     pub on_gap: OnGap,
-    /// From when on it may send, of a day; null: from midnight.
+    /// The time of day from which on it may send; null means from midnight.
     pub window_start: Option<Edge>,
-    /// Until when.
+    /// The time of day until which it may send; null if there is no limit.
     pub window_end: Option<Edge>,
-    /// What becomes of late occurrences.
+    /// What happens to late occurrences.
     pub misfire: Misfire,
     /// How late an occurrence may still fire, in seconds; what has fired is sent until `window_end`, if there is one.
     pub catchup_window_s: i32,
-    /// What becomes of an occurrence while the run before is in progress.
+    /// What happens to an occurrence while the previous run is in progress.
     pub overlap: Overlap,
-    /// Raised by each edit.
+    /// Its version, which each edit raises.
     pub version: i32,
-    /// When it fires next; null when it does not.
+    /// When it fires next; null if it does not.
     pub next_fire_at: Option<DateTime<Utc>>,
     /// When it last fired.
     pub last_fired_at: Option<DateTime<Utc>>,

@@ -1,4 +1,4 @@
-//! Runs, as they are answered.
+//! Runs in answers of the API.
 
 use chrono::{DateTime, Utc};
 use domain::id::{AccountId, ReminderId, RunId};
@@ -12,29 +12,29 @@ use utoipa::ToSchema;
 pub struct Run {
     /// Its id.
     pub id: RunId,
-    /// The reminder; null once that is deleted.
+    /// The reminder; null if it was deleted.
     pub reminder_id: Option<ReminderId>,
-    /// The account; null once that is deleted.
+    /// The account; null if it was deleted.
     pub account_id: Option<AccountId>,
     /// What the reminder was called.
     pub reminder_name: String,
     /// What the account was called.
     pub account_label: String,
-    /// The occurrence, as it was computed.
+    /// The time of the occurrence, as it was computed.
     pub fire_at: DateTime<Utc>,
-    /// How far it is.
+    /// Its status.
     pub status: Status,
-    /// The same in words.
+    /// The status in words.
     pub summary: Option<String>,
-    /// How many of its targets have been sent.
+    /// The number of targets that were sent.
     pub sent: i64,
-    /// How many targets it has.
+    /// The number of all targets.
     pub total: i64,
     /// When it fired.
     pub created_at: DateTime<Utc>,
-    /// When somebody let it go on after a pause.
+    /// When it was resumed after a pause.
     pub resumed_at: Option<DateTime<Utc>>,
-    /// When it was over.
+    /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
 }
 
@@ -58,16 +58,16 @@ impl From<runs::Run> for Run {
     }
 }
 
-/// What became of one target of a run.
+/// One target of a run, with its result.
 #[derive(Serialize, ToSchema)]
 pub struct Target {
     /// The chat's address.
     pub chat: String,
-    /// How far it is.
+    /// Its state.
     pub state: TargetState,
     /// Why it was not sent, in words for a person.
     pub reason: Option<String>,
-    /// When it was over.
+    /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
 }
 
@@ -82,9 +82,9 @@ impl From<runs::Target> for Target {
 pub struct RunWithTargets {
     #[serde(flatten)]
     run: Run,
-    /// The texts as they were when it fired; none of an occurrence that was missed.
+    /// The texts as they were when it fired; none if the occurrence was missed.
     messages: Vec<String>,
-    /// What became of each target, in order.
+    /// The targets with their results, in order.
     targets: Vec<Target>,
 }
 
@@ -94,9 +94,9 @@ impl From<(runs::Run, Vec<String>, Vec<runs::Target>)> for RunWithTargets {
     }
 }
 
-/// How much history was cleared.
+/// The result of clearing the history.
 #[derive(Serialize, ToSchema)]
 pub struct Cleared {
-    /// Runs that were removed.
+    /// The number of runs that were removed.
     pub removed: u64,
 }

@@ -1,4 +1,4 @@
-//! A tenant, as it is answered.
+//! Tenants in answers of the API.
 
 use chrono::{DateTime, Utc};
 use domain::id::TenantId;
@@ -11,11 +11,11 @@ use utoipa::ToSchema;
 pub struct Tenant {
     /// Its id.
     pub id: TenantId,
-    /// What people call it.
+    /// Its name.
     pub name: String,
-    /// Days that its messages are kept; null: as long as the installation's (`MESSAGES_KEPT_DAYS`).
+    /// How many days its messages are kept; null means the installation's time (`MESSAGES_KEPT_DAYS`).
     pub messages_kept_days: Option<i32>,
-    /// Days that its audit trail is kept; null: as long as the installation's (`AUDIT_KEPT_DAYS`).
+    /// How many days its audit trail is kept; null means the installation's time (`AUDIT_KEPT_DAYS`).
     pub audit_kept_days: Option<i32>,
     /// When it was created.
     pub created_at: DateTime<Utc>,

@@ -1,4 +1,4 @@
-//! A webhook, as it is answered.
+//! Webhooks in answers of the API.
 
 use chrono::{DateTime, Utc};
 use domain::id::WebhookId;
@@ -11,25 +11,25 @@ use utoipa::ToSchema;
 pub struct Webhook {
     /// Its id.
     pub id: WebhookId,
-    /// Where events are posted to.
+    /// The address to which events are posted.
     #[schema(example = "https://example.com/hook")]
     pub url: String,
-    /// Which kinds of events; empty: all.
+    /// The kinds of events; an empty list means all kinds.
     pub kinds: Vec<String>,
     /// Whether it is in use.
     pub enabled: bool,
-    /// Why Switchboard disabled it: `failing` (no attempt has succeeded for three days) or `gone` (the receiver answered
-    /// 410); null if you did.
+    /// Why Switchboard disabled it: `failing` (no attempt has succeeded for three days) or `gone` (the receiver
+    /// answered 410). Null if it is enabled, or if you disabled it.
     pub disabled_reason: Option<String>,
-    /// Attempts that failed, or were refused, since the last that succeeded.
+    /// The number of attempts that failed or were refused since the last success.
     pub failures: i32,
-    /// Since when none has succeeded.
+    /// Since when no attempt has succeeded.
     pub failing_since: Option<DateTime<Utc>>,
-    /// Who made it: a key's id; null: not known.
+    /// The id of the key that created it; null if that is not known.
     pub created_by: Option<String>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// When it was changed last.
+    /// When it last changed.
     pub updated_at: DateTime<Utc>,
 }
 
@@ -55,7 +55,7 @@ impl From<webhooks::Webhook> for Webhook {
 pub struct WebhookWithSecret {
     #[serde(flatten)]
     webhook: Webhook,
-    /// Signs each request. It is shown this once and can't be read again.
+    /// The secret that signs each request. It is shown only once and can't be read again.
     #[schema(example = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDFB7OQLEVDsY=")]
     secret: String,
 }

@@ -136,8 +136,8 @@ async fn a_linked_account_is_logged_out_before_it_goes(db: PgPool) {
 
     let (tenant_id, account) = (tenant.tenant.unwrap(), id.parse().unwrap());
     let worker = Operator::System("worker");
-    assert!(accounts::remove(&api.db, tenant_id, account, worker, "logged out").await.unwrap());
-    assert!(!accounts::remove(&api.db, tenant_id, account, worker, "logged out").await.unwrap());
+    assert!(accounts::remove(api.store.of(tenant_id), account, worker, "logged out").await.unwrap());
+    assert!(!accounts::remove(api.store.of(tenant_id), account, worker, "logged out").await.unwrap());
     assert_eq!(api.count("SELECT count(*) FROM accounts").await, 0);
     let trail = tenant.get(&format!("/v1/audit?account_id={id}")).await.expect(200).json();
     let outcomes: Vec<_> = trail["data"].as_array().unwrap().iter().map(|entry| entry["outcome"].clone()).collect();
@@ -154,7 +154,7 @@ async fn only_a_deleted_account_is_removed(db: PgPool) {
     let tenant = api.tenant().await;
     let id = tenant.account("Sales").await;
     let removed =
-        accounts::remove(&api.db, tenant.tenant.unwrap(), id.parse().unwrap(), Operator::System("worker"), "x");
+        accounts::remove(api.store.of(tenant.tenant.unwrap()), id.parse().unwrap(), Operator::System("worker"), "x");
     assert!(!removed.await.unwrap());
     tenant.get(&format!("/v1/accounts/{id}")).await.expect(200);
 }

@@ -20,7 +20,7 @@ async fn everything_that_changes_is_in_the_trail(db: PgPool) {
     let made = admin.post("/v1/tenants", json!({"name": "Acme"})).await.expect(201).json();
     let path = format!("/v1/tenants/{}", made["id"].as_str().unwrap());
     let key = admin.post(&format!("{path}/keys"), json!({"name": "front"})).await.expect(201).json();
-    let tenant = api.client(Some(key["secret"].as_str().unwrap().to_owned()), None);
+    let tenant = api.client(key["secret"].as_str().unwrap());
     admin.patch(&path, json!({"messages_kept_days": 30})).await.expect(200);
     let hook =
         tenant.post("/v1/webhooks", json!({"url": "https://example.com/in?token=hush"})).await.expect(201).json();

@@ -6,14 +6,14 @@ use api::config::Cli;
 use bells::lease::Leases;
 use domain::event::{Event, MessageReceived};
 use domain::id::{AccountId, WorkerId};
-use kit::RedisServer;
+use kit::{RedisServer, redis_url};
 use serde_json::Value;
 use sqlx::PgPool;
 use store::events::Events;
 use store::workers::Boot;
-use store::{leases, workers};
+use store::{Store, leases, workers};
 
-use crate::test_api::{TestApi, database_url, redis_url};
+use crate::test_api::{TestApi, database_url};
 
 const TTL: std::time::Duration = std::time::Duration::from_secs(15);
 
@@ -72,6 +72,7 @@ async fn tenants_and_keys(db: PgPool) {
 /// R60, R64: accounts, workers, leases and what waits, as Postgres and Redis have them; no number is shown.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn who_has_what(db: PgPool) {
+    let store = Store::from(db.clone());
     let api = TestApi::start(db.clone()).await;
     let prefix = api.redis_prefix.clone();
     let tenant = api.tenant().await;
@@ -86,7 +87,7 @@ async fn who_has_what(db: PgPool) {
     held.acquire(&[account]).await.unwrap();
     sqlx::query("UPDATE leases SET owner = NULL").execute(&db).await.unwrap();
     sqlx::query("DELETE FROM workers WHERE name <> 'host-1'").execute(&db).await.unwrap();
-    let claimed = leases::claim_across_tenants(&db, worker, &[account], false).await.unwrap();
+    let claimed = leases::claim(store.for_all_tenants(), worker, &[account], false).await.unwrap();
     assert!(held.confirm(account, claimed[0].claimed.epoch).await.unwrap());
 
     let workers = json(&db, &prefix, "workers list").await;

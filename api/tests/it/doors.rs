@@ -53,7 +53,7 @@ async fn a_slow_body_is_told_so(db: PgPool) {
     let mut socket = TcpStream::connect(api.address).await.unwrap();
     let head = format!(
         "POST /v1/accounts HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\n{{\"label\"",
-        tenant.key.as_deref().unwrap()
+        tenant.key().unwrap()
     );
     socket.write_all(head.as_bytes()).await.unwrap();
     let said =

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::test_api::{Answer, Client, TestApi};
+use crate::test_api::{Answer, Gateway, TestApi};
 
 fn wish(account: &str) -> Value {
     json!({"account_id": account, "name": "Stand-up", "messages": ["one", "two"], "start": "2190-01-04T09:00",
@@ -18,7 +18,7 @@ fn with(mut wish: Value, changes: &Value) -> Value {
     wish
 }
 
-async fn sent(tenant: &Client, method: Method, path: &str, body: &Value, tag: &str) -> Answer {
+async fn sent(tenant: &Gateway, method: Method, path: &str, body: &Value, tag: &str) -> Answer {
     Answer::of(tenant.request(method, path).header("If-Match", tag).json(body)).await
 }
 

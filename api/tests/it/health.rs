@@ -1,8 +1,6 @@
 //! Health, readiness, liveness and metrics.
 
-use std::time::{Duration, Instant};
-
-use kit::{Line, Proxy};
+use kit::{Line, Proxy, health, reads, redis_prefix, redis_url};
 use process::config::{Database, Redis, Telemetry, Webhooks, Zones};
 use process::telemetry::metrics::REVISION;
 use serde_json::{Value, json};
@@ -11,7 +9,7 @@ use store::signs;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::test_api::{TestApi, redis_url};
+use crate::test_api::TestApi;
 
 /// R60: `/health` counts the sessions that should be and those that are; liveness and readiness are apart.
 #[sqlx::test(migrator = "store::MIGRATOR")]
@@ -77,11 +75,7 @@ async fn tenants_do_not_see_the_ops_port(db: PgPool) {
 /// R60: with Postgres cut off, or silent, the process lives, says that it is down, and is not ready; it comes back by itself.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn without_postgres_it_is_down(db: PgPool) {
-    let mut url = db.connect_options().to_url_lossy();
-    let far = (url.host_str().unwrap().to_owned(), url.port().unwrap());
-    let line = Proxy::start(tokio::net::lookup_host(far).await.unwrap().next().unwrap()).await.unwrap();
-    url.set_ip_host(line.address().ip()).unwrap();
-    url.set_port(Some(line.address().port())).unwrap();
+    let (line, url) = Proxy::before(db.connect_options().to_url_lossy().as_str()).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let ops = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -91,8 +85,8 @@ async fn without_postgres_it_is_down(db: PgPool) {
         connections_per_address: 4_096,
         listen: address,
         ops: api::config::Ops { listen: ops_address },
-        database: Database { url: url.to_string(), max_connections: 4 },
-        redis: Redis { url: redis_url(), prefix: format!("test-{}:", uuid::Uuid::new_v4().simple()) },
+        database: Database { url, max_connections: 4 },
+        redis: Redis { url: redis_url(), prefix: redis_prefix() },
         telemetry: Telemetry::default(),
         zones: Zones::default(),
         webhooks: Webhooks { allow_private: vec![], allow_http: false },
@@ -102,33 +96,16 @@ async fn without_postgres_it_is_down(db: PgPool) {
     let _stop = stop.clone().drop_guard();
     tokio::spawn(api::run(config, api::Listeners { tenants: listener, ops }, stop));
 
-    let get = async |path: &str| {
-        let address = if path == "/health" { address } else { ops_address };
-        let answer = reqwest::get(format!("http://{address}{path}")).await.unwrap();
-        (answer.status().as_u16(), answer.text().await.unwrap())
-    };
-    let until_ready = async |wanted: u16| {
-        let began = Instant::now();
-        loop {
-            assert_eq!(get("/livez").await, (200, "ok\n".to_owned()));
-            let (status, text) = get("/readyz").await;
-            if status == wanted {
-                return text;
-            }
-            assert!(began.elapsed() < Duration::from_secs(30), "still {status} {text}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    until_ready(200).await;
+    reads(ops_address, 200, "").await;
     line.set(Line::Cut);
-    let says = until_ready(503).await;
+    let says = reads(ops_address, 503, "").await;
     assert!(says.starts_with("Postgres at ") || says == "no answer within 2 s\n", "{says}");
-    let (status, health) = get("/health").await;
-    assert_eq!((status, &serde_json::from_str::<Value>(&health).unwrap()["status"]), (503, &json!("down")));
+    let (status, text) = health(address, "/health").await;
+    assert_eq!((status, &serde_json::from_str::<Value>(&text).unwrap()["status"]), (503, &json!("down")));
     line.set(Line::Through);
-    until_ready(200).await;
+    reads(ops_address, 200, "").await;
     line.set(Line::Silent);
-    until_ready(503).await;
+    reads(ops_address, 503, "").await;
     line.set(Line::Through);
-    until_ready(200).await;
+    reads(ops_address, 200, "").await;
 }

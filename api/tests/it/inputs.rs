@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::test_api::{Answer, Client, TestApi};
+use crate::test_api::{Answer, Gateway, TestApi};
 
 /// Words of Rust, of serde and of the standard library, and of what stands behind the API.
 const BANNED: &str = "expected|invalid type|invalid value|invalid length|invalid digit|unknown variant|unknown field|missing field|\
@@ -94,7 +94,7 @@ fn concrete(path: &str) -> String {
     parts.map(|part| if part.starts_with('{') { format!("/{}", Uuid::nil()) } else { format!("/{part}") }).collect()
 }
 
-async fn send(client: &Client, method: &Method, path: &str, body: Vec<u8>) -> Answer {
+async fn send(client: &Gateway, method: &Method, path: &str, body: Vec<u8>) -> Answer {
     let request = client.request(method.clone(), path).header("content-type", "application/json");
     Answer::of(request.body(body)).await
 }
@@ -355,7 +355,7 @@ async fn numbers_as_people_write_them(db: PgPool) {
     }
     let fresh = format!("/v1/accounts/{}/pair", tenant.account("B").await);
     tenant.post(&fresh, json!({"method": "code", "phone": "+44 (0)7700 900123"})).await.expect(202);
-    let kept = "SELECT count(*) FROM accounts WHERE pairing_phone = '447700900123'";
+    let kept = "SELECT count(*) FROM pairings WHERE phone = '447700900123'";
     assert_eq!(api.count(kept).await, 1);
     assert_eq!(
         tenant.post(&fresh, json!({"method": "code", "phone": "+44 7700"})).await.expect(422).fields(),

@@ -4,14 +4,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::test_api::{Answer, Client, TestApi};
+use crate::test_api::{Answer, Gateway, TestApi};
 
 fn reminder(account: &str) -> Value {
     json!({"account_id": account, "name": "R", "messages": ["x"], "targets": ["1@g.us"], "start": "2199-01-01T09:00",
         "timezone": "Europe/Berlin"})
 }
 
-async fn add_run(api: &TestApi, tenant: &Client) -> String {
+async fn add_run(api: &TestApi, tenant: &Gateway) -> String {
     sqlx::query_scalar::<_, uuid::Uuid>(
         "INSERT INTO runs (id, tenant_id, reminder_name, account_label, version, fire_at, bodies)
          VALUES (gen_random_uuid(), $1, 'r', 'a', 1, now(), '{}') RETURNING id",
@@ -23,7 +23,7 @@ async fn add_run(api: &TestApi, tenant: &Client) -> String {
     .to_string()
 }
 
-async fn add_notification(api: &TestApi, tenant: &Client) -> String {
+async fn add_notification(api: &TestApi, tenant: &Gateway) -> String {
     sqlx::query_scalar::<_, uuid::Uuid>(
         "INSERT INTO notifications (id, tenant_id, kind, reminder_name, body)
          VALUES (gen_random_uuid(), $1, 'fired', 'r', 'x') RETURNING id",

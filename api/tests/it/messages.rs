@@ -6,15 +6,15 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::test_api::{Answer, Client, TestApi};
+use crate::test_api::{Answer, Gateway, TestApi};
 
-async fn connected(api: &TestApi, tenant: &Client) -> String {
+async fn connected(api: &TestApi, tenant: &Gateway) -> String {
     let id = tenant.account("Sales").await;
     api.set_status(&id, "connected").await;
     id
 }
 
-async fn send_with_key(tenant: &Client, account: &str, key: &str, body: Value) -> Answer {
+async fn send_with_key(tenant: &Gateway, account: &str, key: &str, body: Value) -> Answer {
     let request = tenant.request(Method::POST, &format!("/v1/accounts/{account}/messages"));
     Answer::of(request.header("Idempotency-Key", key).json(&body)).await
 }

@@ -8,11 +8,11 @@ use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::test_api::{Answer, Client, TestApi};
+use crate::test_api::{Answer, Gateway, TestApi};
 
 const TARGET: &str = "120363041234567890@g.us";
 
-async fn post_as(client: &Client, path: &str, key: &str, body: Option<&Value>) -> Answer {
+async fn post_as(client: &Gateway, path: &str, key: &str, body: Option<&Value>) -> Answer {
     let request = client.request(Method::POST, path).header("Idempotency-Key", key);
     Answer::of(if let Some(body) = body { request.json(body) } else { request }).await
 }
@@ -108,20 +108,20 @@ fn changed(body: Option<Value>) -> Value {
 }
 
 /// A run whose window has closed: it can be resumed, and then canceled.
-async fn paused_run(api: &TestApi, tenant: &Client, account: &str) -> String {
+async fn paused_run(api: &TestApi, tenant: &Gateway, account: &str) -> String {
     let wish = json!({"account_id": account, "name": "R", "messages": ["x"], "targets": [TARGET, "2@g.us"], "start": "2190-01-04T09:00",
         "timezone": "UTC", "recurrence": {"kind": "daily"}, "window_end": 24});
     tenant.post("/v1/reminders", wish).await.expect(201);
     sqlx::query("UPDATE reminders SET next_fire_at = now()").execute(&api.db).await.unwrap();
-    let run = store::runs::fire_due(&api.db, 10).await.unwrap().quietly().fired[0].run;
-    store::runs::expand_run(&api.db, run).await.unwrap().quietly();
+    let run = store::runs::fire_due(api.store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run;
+    store::runs::expand_run(api.store.for_all_tenants(), run).await.unwrap().quietly();
     for sql in [
         "UPDATE messages SET state = 'sent', sent_at = now() WHERE run_id = $1 AND run_position = 1",
         "UPDATE messages SET state = 'expired', failed_at = now() WHERE run_id = $1 AND state = 'queued'",
     ] {
         sqlx::query(sql).bind(run).execute(&api.db).await.unwrap();
     }
-    store::runs::settle_runs(&api.db, &[run]).await.unwrap().quietly();
+    store::runs::settle_runs(api.store.for_all_tenants(), &[run]).await.unwrap().quietly();
     run.to_string()
 }
 
@@ -314,7 +314,7 @@ async fn a_secret_is_answered_again_and_kept_sealed(db: PgPool) {
     let again = post_as(&admin, &keys, "k", Some(&body)).await.expect(201);
     assert_eq!((again.text(), again.header("cache-control")), (made.text(), "no-store"));
     let key = made.json()["secret"].as_str().unwrap().to_owned();
-    let second = api.client(Some(key.clone()), tenant.tenant);
+    let second = api.client(&key);
     let refused = post_as(&colleague, &keys, "k", Some(&body)).await.expect(409);
     assert_eq!(refused.json()["detail"], "This was done for another API key, which alone may see the answer");
     // an answer without a secret is any key's of the tenant

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use kit::redis_url;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::test_api::{Answer, Client, TestApi, redis_url};
+use crate::test_api::{Answer, Gateway, TestApi};
 
 async fn generation(api: &TestApi, account: &str) -> (i64, i64) {
     sqlx::query_as("SELECT a.generation, l.epoch FROM accounts a JOIN leases l ON l.account_id = a.id WHERE a.id = $1")
@@ -17,7 +18,7 @@ async fn generation(api: &TestApi, account: &str) -> (i64, i64) {
         .unwrap()
 }
 
-async fn linked(api: &TestApi, tenant: &Client) -> String {
+async fn linked(api: &TestApi, tenant: &Gateway) -> String {
     let id = tenant.account("Sales").await;
     api.set_status(&id, "connected").await;
     api.add_credentials(&id).await;
@@ -35,7 +36,7 @@ async fn pairing_starts_from_every_status_but_connected(db: PgPool) {
         let started = tenant.post_empty(&format!("/v1/accounts/{id}/pair")).await.expect(202).json();
         assert_eq!((&started["status"], &started["method"]), (&json!("pending"), &json!("qr")), "{status}");
         let left = sqlx::query_scalar::<_, f64>(
-            "SELECT extract(epoch FROM pairing_expires_at - now())::float8 FROM accounts
+            "SELECT extract(epoch FROM window_ends_at - now())::float8 FROM pairings JOIN accounts ON id = account_id
              WHERE id = $1 AND wanted = 'online' AND phone_number IS NULL AND jid IS NULL",
         );
         let left = left.bind(id.parse::<Uuid>().unwrap()).fetch_one(&api.db).await.unwrap();
@@ -85,8 +86,8 @@ async fn pairing_by_code(db: PgPool) {
     }
     assert_eq!(tenant.post(&path, json!({"method": "fax"})).await.expect(422).fields(), ["method"]);
     tenant.post(&path, json!({"method": "code", "phone": "+4917012345678"})).await.expect(202);
-    assert_eq!(api.count("SELECT count(*) FROM accounts WHERE pairing_phone = '4917012345678'").await, 1);
-    sqlx::query("UPDATE accounts SET pairing_code = 'ABCD1234'").execute(&api.db).await.unwrap();
+    assert_eq!(api.count("SELECT count(*) FROM pairings WHERE phone = '4917012345678'").await, 1);
+    sqlx::query("UPDATE pairings SET code = 'ABCD1234'").execute(&api.db).await.unwrap();
     let state = tenant.get(&format!("/v1/accounts/{id}/pairing")).await.expect(200);
     assert_eq!((state.json()["code"].as_str(), state.json()["method"].as_str()), (Some("ABCD1234"), Some("code")));
     assert_eq!(state.header("cache-control"), "no-store");
@@ -94,8 +95,8 @@ async fn pairing_by_code(db: PgPool) {
 
 async fn show_qr(api: &TestApi, account: &str) {
     sqlx::query(
-        "UPDATE accounts SET qr_text = '2@secret,of,the,day', qr_number = 3, qr_expires_at = now() + interval '20 s'
-         WHERE id = $1",
+        "UPDATE pairings SET qr_text = '2@secret,of,the,day', qr_number = 3, qr_expires_at = now() + interval '20 s'
+         WHERE account_id = $1",
     )
     .bind(account.parse::<Uuid>().unwrap())
     .execute(&api.db)
@@ -132,7 +133,7 @@ async fn the_qr_code_is_served_in_four_forms(db: PgPool) {
     assert_eq!(state.json()["qr_number"], 3);
     assert!(!state.text().contains("secret"));
 
-    sqlx::query("UPDATE accounts SET qr_expires_at = now() - interval '1 s'").execute(&api.db).await.unwrap();
+    sqlx::query("UPDATE pairings SET qr_expires_at = now() - interval '1 s'").execute(&api.db).await.unwrap();
     tenant.get(&path).await.expect(404);
 }
 
@@ -280,7 +281,8 @@ async fn why_there_is_no_code_is_told(db: PgPool) {
     assert_eq!(why().await, "No code yet: the first comes within a second or two, a new one every 20");
     show_qr(&api, &id).await;
     tenant.get(&format!("/v1/accounts/{id}/qr")).await.expect(200);
-    sqlx::query("UPDATE accounts SET jid = '1:1@s.whatsapp.net', qr_text = NULL").execute(&api.db).await.unwrap();
+    sqlx::query("UPDATE accounts SET jid = '1:1@s.whatsapp.net'").execute(&api.db).await.unwrap();
+    sqlx::query("UPDATE pairings SET qr_text = NULL").execute(&api.db).await.unwrap();
     assert_eq!(why().await, "The code was scanned: the phone is being linked");
     sqlx::query("UPDATE accounts SET jid = NULL").execute(&api.db).await.unwrap();
     let by_code = json!({"method": "code", "phone": "+49 170 12345678"});

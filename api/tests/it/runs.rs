@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use store::runs;
 
-use crate::test_api::{Client, TestApi};
+use crate::test_api::{Gateway, TestApi};
 
 /// A reminder of two texts and three targets whose window is open all day where the test runs, due now.
-async fn fired(api: &TestApi, tenant: &Client, recurrence: &str) -> (String, RunId) {
+async fn fired(api: &TestApi, tenant: &Gateway, recurrence: &str) -> (String, RunId) {
     let account = tenant.account("Sales").await;
     api.set_status(&account, "connected").await;
     let wish = json!({
@@ -25,8 +25,8 @@ async fn fired(api: &TestApi, tenant: &Client, recurrence: &str) -> (String, Run
     .execute(&api.db)
     .await
     .unwrap();
-    let run = runs::fire_due(&api.db, 10).await.unwrap().quietly().fired[0].run;
-    runs::expand_run(&api.db, run).await.unwrap().quietly();
+    let run = runs::fire_due(api.store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run;
+    runs::expand_run(api.store.for_all_tenants(), run).await.unwrap().quietly();
     (id, run)
 }
 
@@ -38,7 +38,7 @@ async fn close_window(api: &TestApi, run: RunId) {
     ] {
         sqlx::query(sql).bind(run).execute(&api.db).await.unwrap();
     }
-    runs::settle_runs(&api.db, &[run]).await.unwrap().quietly();
+    runs::settle_runs(api.store.for_all_tenants(), &[run]).await.unwrap().quietly();
 }
 
 async fn send_queued(api: &TestApi, run: RunId) {
@@ -47,10 +47,10 @@ async fn send_queued(api: &TestApi, run: RunId) {
         .execute(&api.db)
         .await
         .unwrap();
-    runs::settle_runs(&api.db, &[run]).await.unwrap().quietly();
+    runs::settle_runs(api.store.for_all_tenants(), &[run]).await.unwrap().quietly();
 }
 
-async fn reminder(tenant: &Client, id: &str) -> Value {
+async fn reminder(tenant: &Gateway, id: &str) -> Value {
     tenant.get(&format!("/v1/reminders/{id}")).await.expect(200).json()
 }
 
@@ -104,16 +104,16 @@ async fn a_resumed_run_and_the_next_occurrence(db: PgPool) {
     tenant.post_empty(&format!("/v1/reminders/{id}/resume")).await.expect(200);
     tenant.post_empty(&format!("/v1/runs/{run}/resume")).await.expect(202);
     sqlx::query("UPDATE reminders SET next_fire_at = now()").execute(&api.db).await.unwrap();
-    let firing = runs::fire_due(&api.db, 10).await.unwrap().quietly();
+    let firing = runs::fire_due(api.store.for_all_tenants(), 10).await.unwrap().quietly();
     assert_eq!(firing.fired.len(), 1);
-    let expansion = runs::expand_run(&api.db, firing.fired[0].run).await.unwrap().quietly();
+    let expansion = runs::expand_run(api.store.for_all_tenants(), firing.fired[0].run).await.unwrap().quietly();
     assert!(matches!(expansion, runs::Expansion::Expanded { messages: 6, .. }), "{expansion:?}");
     sqlx::query("UPDATE messages SET state = 'expired', failed_at = now() WHERE run_id = $1 AND state = 'queued'")
         .bind(run)
         .execute(&api.db)
         .await
         .unwrap();
-    runs::settle_runs(&api.db, &[run]).await.unwrap().quietly();
+    runs::settle_runs(api.store.for_all_tenants(), &[run]).await.unwrap().quietly();
     assert_eq!(tenant.get(&format!("/v1/runs/{run}")).await.expect(200).json()["status"], "paused");
     assert_eq!(reminder(&tenant, &id).await["status"], "paused");
     tenant.post_empty(&format!("/v1/runs/{run}/resume")).await.expect(202);
@@ -193,7 +193,7 @@ async fn a_reminder_is_paused_and_resumed(db: PgPool) {
         let resumed = tenant.post_empty(&path("resume")).await.expect(200).json();
         assert_eq!(resumed["status"], "active");
     }
-    assert_eq!(runs::fire_due(&api.db, 10).await.unwrap().quietly().due, 0);
+    assert_eq!(runs::fire_due(api.store.for_all_tenants(), 10).await.unwrap().quietly().due, 0);
     assert_eq!(api.count("SELECT count(*) FROM runs WHERE status = 'missed'").await, 0);
 
     let (once, _) = fired(&api, &tenant, "none").await;
@@ -287,7 +287,7 @@ async fn notifications_are_read(db: PgPool) {
     .execute(&api.db)
     .await
     .unwrap();
-    runs::settle_runs(&api.db, &[run]).await.unwrap().quietly();
+    runs::settle_runs(api.store.for_all_tenants(), &[run]).await.unwrap().quietly();
     let list = async |query: &str| tenant.get(&format!("/v1/notifications{query}")).await.expect(200).json();
     let all = list("").await["data"].clone();
     let told: Vec<_> = [0, 1].iter().map(|n: &usize| (all[n]["kind"].clone(), all[n]["body"].clone())).collect();

@@ -6,6 +6,7 @@ use clap::CommandFactory as _;
 use kit::settings;
 use serde_json::{Value, json};
 use sqlx::ConnectOptions as _;
+use store::Store;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_switchboard-api");
 
@@ -39,11 +40,9 @@ async fn newer_zone_data_is_taken_from_a_folder(db: sqlx::PgPool) {
     std::fs::write(folder.path().join("America/Vancouver"), tokyo).unwrap();
     std::fs::write(folder.path().join("tzdata.zi"), "# version 2999a\n").unwrap();
     let key = api::auth::generate(None);
-    let tenant = uuid::Uuid::now_v7();
-    sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'Acme')").bind(tenant).execute(&db).await.unwrap();
+    let tenant = kit::rows::tenant(&db).await;
     store::api_keys::create(
-        &db,
-        Some(tenant.into()),
+        Store::from(db.clone()).of(tenant),
         "test",
         &api::auth::digest(&key),
         store::audit::Operator::System("test"),
@@ -55,7 +54,7 @@ async fn newer_zone_data_is_taken_from_a_folder(db: sqlx::PgPool) {
         .env_clear()
         .env("TZDIR", folder.path())
         .env("DATABASE_URL", db.connect_options().to_url_lossy().as_str())
-        .env("REDIS_URL", crate::test_api::redis_url())
+        .env("REDIS_URL", kit::redis_url())
         .env("API_LISTEN", format!("127.0.0.1:{port}"))
         .env("OPS_LISTEN", format!("127.0.0.1:{ops}"))
         .stdin(Stdio::null())

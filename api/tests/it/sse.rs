@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 use domain::event::{self, SessionRecovered};
 use domain::id::AccountId;
 use futures::StreamExt as _;
+use kit::redis_url;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use store::Store;
 use store::events::Events;
 
-use crate::test_api::{Client, TestApi, redis_url};
+use crate::test_api::{Gateway, TestApi};
 
 /// Reads a stream event by event.
 struct Stream {
@@ -26,7 +28,7 @@ struct Event {
 }
 
 impl Stream {
-    async fn open(client: &Client, path: &str, last_event_id: Option<&str>) -> Self {
+    async fn open(client: &Gateway, path: &str, last_event_id: Option<&str>) -> Self {
         let mut request = client.request(Method::GET, path);
         if let Some(id) = last_event_id {
             request = request.header("Last-Event-ID", id);
@@ -110,7 +112,7 @@ async fn a_reconnect_misses_nothing(db: PgPool) {
 }
 
 /// What a worker may tell of an account.
-fn recovered(tenant: &Client) -> Events {
+fn recovered(tenant: &Gateway) -> Events {
     let account_id = AccountId::new();
     let event = event::Event::SessionRecovered(SessionRecovered { account_id, restarts: 5 });
     Events::one(tenant.tenant.unwrap(), Some(account_id), &event)
@@ -191,7 +193,7 @@ async fn a_revoked_key_loses_its_busy_stream(db: PgPool) {
     let (admin, tenant) = (api.admin().await, api.tenant().await);
     let path = format!("/v1/tenants/{}/keys", tenant.tenant.unwrap());
     let other = admin.post(&path, json!({"name": "other"})).await.expect(201).json();
-    let other = api.client(Some(other["secret"].as_str().unwrap().to_owned()), None);
+    let other = api.client(other["secret"].as_str().unwrap());
     let account = tenant.account("Sales").await;
     let mut stream = Stream::open(&tenant, "/v1/events", None).await;
     stream.next().await;
@@ -222,6 +224,7 @@ async fn a_revoked_key_loses_its_busy_stream(db: PgPool) {
 /// 422 when no event has it yet.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_position_that_is_worth_nothing_is_told(db: PgPool) {
+    let store = Store::from(db.clone());
     let api = TestApi::start(db.clone()).await;
     let tenant = api.tenant().await;
     let id = tenant.account("Sales").await;
@@ -237,7 +240,7 @@ async fn a_position_that_is_worth_nothing_is_told(db: PgPool) {
         .await
         .unwrap();
     let week = Duration::from_hours(7 * 24);
-    store::events::prune(&db, week, 100).await.unwrap().quietly();
+    store::events::prune(store.for_all_tenants(), week, 100).await.unwrap().quietly();
     let path = |position: &str| format!("/v1/events?last_event_id={position}");
     let gone = tenant.get(&path(&first)).await.expect(410).json();
     assert_eq!(gone["type"], "urn:switchboard:problem:gone", "{gone}");
@@ -249,7 +252,7 @@ async fn a_position_that_is_worth_nothing_is_told(db: PgPool) {
     assert_eq!(again.next().await.id, last, "nothing from there on is missing");
     // the rest too: a stream that begins at the end can be resumed there
     sqlx::query("UPDATE events SET created_at = now() - interval '8 days'").execute(&db).await.unwrap();
-    store::events::prune(&db, week, 100).await.unwrap().quietly();
+    store::events::prune(store.for_all_tenants(), week, 100).await.unwrap().quietly();
     let end = Stream::open(&tenant, "/v1/events", None).await.next().await.id;
     assert_eq!(end, last);
     Stream::open(&tenant, &path(&end), None).await.next().await;

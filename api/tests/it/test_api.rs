@@ -1,46 +1,25 @@
 //! Starts the api in this process and talks to it as an anonymous, an admin or a tenant.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::LazyLock;
 
 use api::{Config, auth};
 use clap::Parser as _;
-use domain::id::TenantId;
-use kit::contract::{self, Contract};
-use reqwest::{Method, RequestBuilder, StatusCode};
-use serde_json::{Value, json};
+pub use kit::{Answer, Gateway};
+use kit::{redis_prefix, redis_url, until};
+use reqwest::StatusCode;
 use sqlx::PgPool;
-use store::api_keys;
+use store::{Store, api_keys};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
-
-/// What the document promises of every answer.
-static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::of(serde_json::to_value(api::document()).unwrap()));
 
 /// A running api with a database and a Redis prefix of its own. Dropping it stops it.
 pub struct TestApi {
     pub db: PgPool,
+    pub store: Store,
     pub address: SocketAddr,
     pub ops_address: SocketAddr,
     pub redis_prefix: String,
     _stop: DropGuard,
-}
-
-/// Someone who calls the api, with or without a key.
-#[derive(Clone)]
-pub struct Client {
-    http: reqwest::Client,
-    base: String,
-    pub key: Option<String>,
-    pub tenant: Option<TenantId>,
-}
-
-/// What came back.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: reqwest::header::HeaderMap,
-    pub bytes: Vec<u8>,
 }
 
 #[derive(clap::Parser)]
@@ -49,17 +28,14 @@ struct Flags {
     config: Config,
 }
 
-pub fn redis_url() -> String {
-    std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:56379".to_owned())
-}
-
 impl TestApi {
     pub async fn start(db: PgPool) -> Self {
         Self::start_with_redis(db, &redis_url()).await
     }
 
     pub async fn start_with_redis(db: PgPool, redis_url: &str) -> Self {
-        let redis_prefix = format!("test-{}:", Uuid::new_v4().simple());
+        kit::promise(|| serde_json::to_value(api::document()).unwrap());
+        let redis_prefix = redis_prefix();
         let stop = CancellationToken::new();
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -78,44 +54,37 @@ impl TestApi {
         let ops_address = ops.local_addr().unwrap();
         let listeners = api::Listeners { tenants: listener, ops };
         tokio::spawn(api::run(config.config, listeners, stop.clone()));
-        while reqwest::get(format!("http://{address}/health")).await.unwrap().status()
-            == StatusCode::SERVICE_UNAVAILABLE
-        {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await; // it starts
-        }
-        Self { db, address, ops_address, redis_prefix, _stop: stop.drop_guard() }
+        let health = format!("http://{address}/health");
+        let starts = async || reqwest::get(&health).await.unwrap().status() == StatusCode::SERVICE_UNAVAILABLE;
+        until("the api", async || (!starts().await).then_some(())).await;
+        let store = Store::from(db.clone());
+        Self { db, store, address, ops_address, redis_prefix, _stop: stop.drop_guard() }
     }
 
-    pub fn client(&self, key: Option<String>, tenant: Option<TenantId>) -> Client {
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Client { http, base: format!("http://{}", self.address), key, tenant }
+    /// Who has this key.
+    pub fn client(&self, key: &str) -> Gateway {
+        Gateway::new(&format!("http://{}", self.address), Some(key))
     }
 
     /// Who asks for health and metrics.
-    pub fn ops(&self) -> Client {
-        Client { base: format!("http://{}", self.ops_address), ..self.anonymous() }
+    pub fn ops(&self) -> Gateway {
+        Gateway::new(&format!("http://{}", self.ops_address), None)
     }
 
-    pub fn anonymous(&self) -> Client {
-        self.client(None, None)
+    pub fn anonymous(&self) -> Gateway {
+        Gateway::new(&format!("http://{}", self.address), None)
     }
 
-    pub async fn admin(&self) -> Client {
-        let key = auth::generate(None);
-        api_keys::create(&self.db, None, "test", &auth::digest(&key), store::audit::Operator::System("test"))
-            .await
-            .unwrap();
-        self.client(Some(key), None)
+    pub async fn admin(&self) -> Gateway {
+        let (key, by) = (auth::generate(None), store::audit::Operator::System("test"));
+        let all = self.store.for_all_tenants();
+        api_keys::create_for_admin(all, "test", &auth::digest(&key), by).await.unwrap();
+        self.client(&key)
     }
 
     /// A fresh tenant with a key, made through the api.
-    pub async fn tenant(&self) -> Client {
-        let admin = self.admin().await;
-        let tenant = admin.post("/v1/tenants", json!({"name": "Acme"})).await.expect(201).json();
-        let id = tenant["id"].as_str().unwrap();
-        let key = admin.post(&format!("/v1/tenants/{id}/keys"), json!({"name": "test"})).await.expect(201).json();
-        let secret = key["secret"].as_str().unwrap().to_owned();
-        self.client(Some(secret), Some(id.parse().unwrap()))
+    pub async fn tenant(&self) -> Gateway {
+        self.admin().await.tenant("Acme").await
     }
 
     /// Writes what a worker would: the account's status, with what the schema asks for beside it.
@@ -133,12 +102,12 @@ impl TestApi {
         .await
         .unwrap();
         sqlx::query(
-            "UPDATE accounts SET status = $2, wanted = CASE WHEN $2 IN ('pending', 'connected', 'disconnected') THEN 'online'
+            "WITH a AS (UPDATE accounts SET status = $2, wanted = CASE WHEN $2 IN ('pending', 'connected', 'disconnected') THEN 'online'
                  ELSE 'offline' END, phone_number = $3, jid = $4,
-                 linked_at = CASE WHEN $3 IS NULL THEN linked_at ELSE coalesce(linked_at, now()) END,
-                 pairing_method = CASE WHEN $2 = 'pending' THEN 'qr' END,
-                 pairing_expires_at = CASE WHEN $2 = 'pending' THEN now() + interval '5 minutes' END
-             WHERE id = $1",
+                 linked_at = CASE WHEN $3 IS NULL THEN linked_at ELSE coalesce(linked_at, now()) END
+             WHERE id = $1 RETURNING id, status)
+             INSERT INTO pairings (account_id, method, window_ends_at)
+             SELECT id, 'qr', now() + interval '5 minutes' FROM a WHERE status = 'pending'",
         )
         .bind(account.parse::<Uuid>().unwrap())
         .bind(status)
@@ -191,104 +160,4 @@ pub fn database_url(db: &PgPool) -> String {
 
 fn unique_number() -> String {
     format!("49{:013}", Uuid::new_v4().as_u128() % 10_000_000_000_000)
-}
-
-impl Client {
-    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.http.request(method, format!("{}{path}", self.base));
-        match &self.key {
-            Some(key) => request.bearer_auth(key),
-            None => request,
-        }
-    }
-
-    pub async fn get(&self, path: &str) -> Answer {
-        Answer::of(self.request(Method::GET, path)).await
-    }
-
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
-        Answer::of(self.request(Method::POST, path).json(&body)).await
-    }
-
-    pub async fn post_empty(&self, path: &str) -> Answer {
-        Answer::of(self.request(Method::POST, path)).await
-    }
-
-    pub async fn put(&self, path: &str, body: Value) -> Answer {
-        Answer::of(self.request(Method::PUT, path).json(&body)).await
-    }
-
-    pub async fn patch(&self, path: &str, body: Value) -> Answer {
-        Answer::of(self.request(Method::PATCH, path).json(&body)).await
-    }
-
-    pub async fn delete(&self, path: &str) -> Answer {
-        Answer::of(self.request(Method::DELETE, path)).await
-    }
-
-    /// Adds an account and answers its id.
-    pub async fn account(&self, label: &str) -> String {
-        self.post("/v1/accounts", json!({"label": label})).await.expect(201).id()
-    }
-}
-
-impl Answer {
-    /// Sends a request. Whatever comes back is held against the OpenAPI document (R77).
-    pub async fn of(request: RequestBuilder) -> Self {
-        let (http, request) = request.build_split();
-        let request = request.unwrap();
-        let (method, path) = (request.method().clone(), request.url().path().to_owned());
-        let response = http.execute(request).await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        let answer = Self { status, headers, bytes: response.bytes().await.unwrap().to_vec() };
-        let names: Vec<&str> = answer.headers.keys().map(|name| name.as_str()).collect();
-        let said = contract::Answer {
-            method: method.as_str(),
-            path: &path,
-            status: status.as_u16(),
-            content_type: answer.header("content-type"),
-            headers: &names,
-            body: &answer.bytes,
-        };
-        CONTRACT.check(said).unwrap();
-        answer
-    }
-
-    #[track_caller]
-    pub fn expect(self, status: u16) -> Self {
-        assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.bytes));
-        if status >= 400 {
-            assert_eq!(self.header("content-type"), "application/problem+json");
-            assert_eq!(self.json()["status"], status);
-        }
-        self
-    }
-
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.bytes).unwrap()
-    }
-
-    pub fn text(&self) -> String {
-        String::from_utf8(self.bytes.clone()).unwrap()
-    }
-
-    pub fn id(&self) -> String {
-        self.json()["id"].as_str().unwrap().to_owned()
-    }
-
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-
-    /// The fields that a problem names.
-    pub fn fields(&self) -> Vec<String> {
-        let body = self.json();
-        let errors = body["errors"].as_array().cloned().unwrap_or_default();
-        errors.iter().map(|error| error["field"].as_str().unwrap().to_owned()).collect()
-    }
-
-    /// The problem's type without its prefix.
-    pub fn problem(&self) -> String {
-        self.json()["type"].as_str().unwrap().trim_start_matches("urn:switchboard:problem:").to_owned()
-    }
 }

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use store::events::Events;
 
-use crate::test_api::{Client, TestApi};
+use crate::test_api::{Gateway, TestApi};
 
 const URL: &str = "https://example.com/hook";
 
-async fn webhook(client: &Client) -> Value {
+async fn webhook(client: &Gateway) -> Value {
     client.post("/v1/webhooks", json!({"url": URL})).await.expect(201).json()
 }
 

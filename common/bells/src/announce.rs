@@ -1,11 +1,12 @@
-//! What follows a commit is announced here: signals first, then bells.
+//! Announces committed changes: signals first, then bells.
 
 use domain::committed::{After, Committed};
 
 use crate::bus::Bus;
 use crate::doorbell::Doorbell;
 
-/// Signals each tenant once, and rings. A bell that does not ring costs time, no work: the row waits for the duty that rings again.
+/// Signals each tenant once, and rings the bells. A bell that fails to ring costs only time: the row waits until the
+/// scheduler's duty rings again.
 pub async fn announce<T>(bus: &Bus, doorbell: &Doorbell, committed: Committed<T>) -> T {
     let (value, after) = committed.parts();
     signal(bus, &after);
@@ -13,7 +14,7 @@ pub async fn announce<T>(bus: &Bus, doorbell: &Doorbell, committed: Committed<T>
     value
 }
 
-/// The signals alone.
+/// Sends only the signals.
 pub fn signal(bus: &Bus, after: &After) {
     let mut tenants = after.tenants.clone();
     tenants.sort_unstable();
@@ -21,7 +22,7 @@ pub fn signal(bus: &Bus, after: &After) {
     tenants.into_iter().for_each(|tenant| bus.signal(tenant));
 }
 
-/// The bells alone.
+/// Rings only the bells.
 pub async fn ring(doorbell: &Doorbell, after: After) {
     if after.bells.is_empty() {
         return;

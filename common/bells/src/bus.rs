@@ -1,5 +1,5 @@
-//! Live signals over Redis pub/sub: "something happened at this tenant". A signal carries no data and may be lost; the
-//! rows are the truth, and whoever listens reads them.
+//! Live signals over Redis pub/sub. A signal says that a tenant has news. It carries no data and may be lost: listeners
+//! read the rows, which are the truth.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
@@ -16,15 +16,16 @@ use domain::id::TenantId;
 use process::telemetry::metrics::failure;
 use process::telemetry::metrics::labels::RedisUser;
 
-/// Tenants whose signal may wait for Redis at one time; what is beyond is left to the readers' slow poll.
+/// How many tenants may have a signal waiting for Redis. Signals beyond that are dropped; the readers' slow poll finds
+/// their news.
 const PENDING_LIMIT: usize = 10_000;
-/// One exchange with Redis takes at most this long.
+/// The time limit of one exchange with Redis.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(1);
 /// The wait before the next attempt to reach Redis.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// The process's side of the signals; cheap to clone. All subscriptions share one connection to Redis, and dropping the
-/// last clone ends it.
+/// The process's access to the signals. Cheap to clone. All subscriptions share one connection to Redis, and dropping
+/// the last clone ends it.
 #[derive(Clone)]
 pub struct Bus {
     inner: Arc<Inner>,
@@ -43,23 +44,23 @@ struct Inner {
     pending_added: Notify,
 }
 
-/// One listener's view of a tenant's signals. Several signals between two looks are one.
+/// One listener's subscription to a tenant's signals. Several signals between two calls count as one.
 pub struct Subscription {
     receiver: watch::Receiver<u64>,
     _registered: Registered,
 }
 
-/// Takes the tenant off the connection when its last listener goes.
+/// Unsubscribes from the tenant's channel when its last listener is dropped.
 struct Registered {
     bus: Arc<Inner>,
     tenant: TenantId,
 }
 
 impl Bus {
-    /// Prepares the bus without reaching for Redis yet: it is allowed to be away. Call it within a tokio runtime.
+    /// Prepares the bus without connecting yet, so Redis may be unreachable. Call it within a tokio runtime.
     ///
     /// # Errors
-    /// When the URL is malformed.
+    /// If the URL is malformed.
     pub fn connect(redis_url: &str, prefix: &str) -> redis::RedisResult<Self> {
         let client = redis::Client::open(redis_url)?;
         let config = ConnectionManagerConfig::new()
@@ -82,7 +83,7 @@ impl Bus {
         Ok(Self { inner, _stops_with_the_last_clone: Arc::new(running.clone().drop_guard()), running })
     }
 
-    /// Tells every process that something happened at this tenant. Best effort: returns at once and never fails.
+    /// Tells every process that this tenant has news. Best effort: returns at once and never fails.
     pub fn signal(&self, tenant: TenantId) {
         self.inner.wake(tenant);
         {
@@ -95,7 +96,7 @@ impl Bus {
         self.inner.pending_added.notify_one();
     }
 
-    /// Listens for this tenant's signals, of this process and of every other.
+    /// Listens for this tenant's signals from every process, including this one.
     #[must_use]
     pub fn subscribe(&self, tenant: TenantId) -> Subscription {
         let receiver = lock(&self.inner.listeners).entry(tenant).or_default().subscribe();
@@ -112,7 +113,7 @@ impl Bus {
         lock(&self.inner.listeners).get(&tenant).map_or(0, watch::Sender::receiver_count)
     }
 
-    /// Whether Redis answers, asked within a second.
+    /// Whether Redis answers within a second.
     pub async fn is_reachable(&self) -> bool {
         let mut redis = self.inner.manager.clone();
         let ping = redis::cmd("PING");
@@ -122,11 +123,11 @@ impl Bus {
 }
 
 impl Subscription {
-    /// Waits for the next signal. After every (re)connection to Redis there is one, as some may have been missed.
-    /// Cancelling it loses nothing.
+    /// Waits for the next signal. Every (re)connection to Redis counts as a signal, because some may have been missed.
+    /// Safe to cancel.
     pub async fn signaled(&mut self) {
         if self.receiver.changed().await.is_err() {
-            // The bus is gone: the process is stopping, and nothing will be signaled any more.
+            // The bus is gone, so the process is stopping and no signal will come.
             std::future::pending::<()>().await;
         }
     }
@@ -135,7 +136,7 @@ impl Subscription {
 impl Drop for Registered {
     fn drop(&mut self) {
         let mut listeners = lock(&self.bus.listeners);
-        // The receiver of this very subscription is dropped before this field.
+        // The receiver of this subscription is dropped before this field.
         if listeners.get(&self.tenant).is_some_and(|sender| sender.receiver_count() == 0) {
             listeners.remove(&self.tenant);
             drop(listeners);
@@ -156,12 +157,12 @@ impl Inner {
     }
 }
 
-/// A panic elsewhere while the lock was held leaves a usable map.
+/// A panic of another thread that held the lock leaves the map usable.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether Redis did not do it; counts that.
+/// Whether the call failed. Counts a failure.
 fn failed<T>(answer: Result<redis::RedisResult<T>, Elapsed>) -> bool {
     match answer {
         Ok(Ok(_)) => return false,
@@ -171,7 +172,7 @@ fn failed<T>(answer: Result<redis::RedisResult<T>, Elapsed>) -> bool {
     true
 }
 
-/// Sends out what was signaled, each tenant once per round.
+/// Publishes the waiting signals, each tenant once per round.
 async fn publish(bus: Arc<Inner>) {
     loop {
         bus.pending_added.notified().await;
@@ -191,7 +192,7 @@ async fn publish(bus: Arc<Inner>) {
     }
 }
 
-/// Keeps the one subscribing connection alive.
+/// Keeps the subscribing connection alive.
 async fn listen(bus: Arc<Inner>) {
     loop {
         match tokio::time::timeout(REDIS_TIMEOUT, bus.client.get_async_pubsub()).await {
@@ -209,7 +210,7 @@ async fn listen(bus: Arc<Inner>) {
     }
 }
 
-/// Listens on one connection until it ends, adding and removing tenants as subscriptions come and go.
+/// Listens on one connection until it ends. Subscribes and unsubscribes tenants as listeners come and go.
 async fn follow(bus: &Inner, connection: PubSub) -> redis::RedisResult<()> {
     let (mut sink, mut messages) = connection.split();
     let mut subscribed = HashSet::new();

@@ -1,4 +1,5 @@
-//! Redis: reached, new enough, takes writes and keeps them; a lease and a signal go there and back.
+//! The checks of Redis: it can be reached, is new enough, accepts writes and keeps them, and a lease and a signal make
+//! a round trip.
 
 use std::time::Duration;
 
@@ -14,16 +15,16 @@ use process::doctor::Check;
 use process::trouble::redis::{of, server_of, silent};
 
 const NAMES: [&str; 5] = ["redis version", "redis policy", "redis memory", "redis lease", "redis signal"];
-/// The oldest version whose commands and scripts are used.
+/// The oldest version that has the commands and scripts we use.
 const OLDEST_VERSION: u32 = 6;
-/// Part of the memory that may be in use before a warning.
+/// The percentage of memory that may be in use before a warning.
 const FULL_PERCENT: u64 = 80;
-/// One exchange takes at most this long.
+/// The time limit of one exchange.
 const ASK: Duration = Duration::from_secs(3);
-/// How long the lease of the trial would live.
+/// The lifetime of the trial lease.
 const TRIAL: Duration = Duration::from_secs(5);
 
-/// Looks at Redis.
+/// Runs the checks.
 pub async fn look(redis: &Redis) -> Vec<Check> {
     let Ok(health) = RedisHealth::connect(&redis.url, &redis.prefix) else {
         return vec![Check::failed("redis", "REDIS_URL can't be read", "write redis://:password@host:6379")];
@@ -47,7 +48,7 @@ pub async fn look(redis: &Redis) -> Vec<Check> {
     checks
 }
 
-/// Pure. A field of INFO.
+/// Pure. The value of a field of INFO.
 fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
@@ -77,7 +78,7 @@ fn memory(used: Option<&str>, max: Option<&str>) -> Check {
     Check::ok("redis memory", says)
 }
 
-/// A lease on an account that does not exist is taken and given back.
+/// Takes and releases a lease on an account that does not exist.
 async fn lease(redis: &Redis) -> Check {
     const NAME: &str = "redis lease";
     let trial = async {
@@ -100,7 +101,7 @@ async fn lease(redis: &Redis) -> Check {
     }
 }
 
-/// A signal on a channel of its own is published and heard.
+/// Publishes a signal on a channel of its own and waits for it.
 async fn signal(redis: &Redis) -> Check {
     const NAME: &str = "redis signal";
     let server = server_of(&redis.url);

@@ -1,7 +1,8 @@
-//! Pure. Every key and channel that Switchboard itself has in Redis, on one page. All of them begin with the prefix, so that several
-//! installations can share a server. Scripts (`lua/`) get them as `KEYS` or `ARGV` and spell none out.
+//! Pure. Every key and channel that Switchboard itself has in Redis. All of them start with the prefix, so that several
+//! installations can share a server. Scripts (`lua/`) get them as `KEYS` or `ARGV` and never contain one.
 //!
-//! What apalis-redis keeps of a queue has names of its own behind the queue's; `core:apalis:queues:list` alone has no prefix.
+//! apalis-redis keeps its data of a queue under names that start with the queue's name. Only `core:apalis:queues:list`
+//! has no prefix.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,58 +12,59 @@ use uuid::Uuid;
 use domain::id::{AccountId, TenantId, WorkerId};
 use domain::job::{Bell, Queue};
 
-/// The keys of one installation.
+/// The key names of one installation.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisKeys {
     prefix: Arc<str>,
 }
 
-/// Beginnings of names, for a script that finds out only in Redis whom a bell is for.
+/// The prefixes of names that a script completes, because it finds out only in Redis which worker a bell is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beginnings {
-    /// Of leases, before the account.
+    /// The prefix of a lease; the account follows.
     pub lease: String,
-    /// Of channels on which rings are heard, before the worker or the queue.
+    /// The prefix of a channel of bells; the worker or the queue follows.
     pub bell: String,
-    /// Of the keys that coalesce bells, before the queue.
+    /// The prefix of a key that coalesces bells; the queue follows.
     pub rung: String,
-    /// Of queues, before their own name.
+    /// The prefix of a queue; its own name follows.
     pub queue: String,
-    /// Of an inbox's own name, before the worker.
+    /// The prefix of an inbox's own name; the worker follows.
     pub inbox: &'static str,
 }
 
-/// The layout's version, part of every queue's name: a release that lays its jobs out differently takes another, and the
-/// two never read each other's queues.
+/// The version of the job layout. It is part of every queue's name. A release with another layout takes another
+/// version, so that neither release reads the queues of the other.
 const LAYOUT: &str = "v1";
 const INBOX: &str = "inbox-";
 
 impl RedisKeys {
-    /// Those with this prefix.
+    /// The names with this prefix.
     #[must_use]
     pub fn new(prefix: &str) -> Self {
         Self { prefix: prefix.into() }
     }
 
-    /// Who may act for an account: see [`lease_value`].
+    /// The key of an account's lease. [`lease_value`] describes its value.
     #[must_use]
     pub fn lease(&self, account: AccountId) -> String {
         format!("{}{account}", self.beginnings().lease)
     }
 
-    /// Since when this Redis has kept what it was given: `<run of the server>:<ms>`.
+    /// The key that says since when this Redis has kept its data: `<run id of the server>:<ms>`.
     #[must_use]
     pub fn leases_since(&self) -> String {
         format!("{}leases_since", self.prefix)
     }
 
-    /// What a worker without leases writes to see whether Redis takes writes.
+    /// The key that a worker without leases writes to check whether Redis accepts writes.
     #[must_use]
     pub fn ping(&self, worker: WorkerId) -> String {
         format!("{}ping:{worker}", self.prefix)
     }
 
-    /// The cluster's bucket of connects: the instant, in microseconds, up to which its tokens are given away.
+    /// The key of the cluster's bucket of connects: the instant, in microseconds, up to which its tokens are given
+    /// away.
     #[must_use]
     pub fn limiter(&self) -> String {
         format!("{}limiter:connect", self.prefix)
@@ -74,7 +76,7 @@ impl RedisKeys {
         format!("{}signal:{tenant}", self.prefix)
     }
 
-    /// Whose signals a channel carries; none: it is not one.
+    /// The tenant of a channel of signals; `None` if it is not such a channel.
     #[must_use]
     pub fn tenant_of(&self, channel: &str) -> Option<TenantId> {
         channel.strip_prefix(&*self.prefix)?.strip_prefix("signal:")?.parse().ok()
@@ -86,14 +88,14 @@ impl RedisKeys {
         format!("{}{}", self.beginnings().queue, name(queue))
     }
 
-    /// Whose inbox this set of consumers belongs to; none: it is no inbox of this installation.
+    /// The worker whose inbox this set of consumers belongs to; `None` if it is not an inbox of this installation.
     #[must_use]
     pub fn inbox_of(&self, consumers: &str) -> Option<WorkerId> {
         let Beginnings { queue, inbox, .. } = self.beginnings();
         consumers.strip_prefix(&queue)?.strip_prefix(inbox)?.strip_suffix(":workers")?.parse().ok()
     }
 
-    /// The channel on which rings of a queue are heard at once.
+    /// The channel on which the bells of a queue are published.
     #[must_use]
     pub fn bell(&self, queue: Queue) -> String {
         let begins = self.beginnings().bell;
@@ -103,31 +105,31 @@ impl RedisKeys {
         }
     }
 
-    /// What coalesces equal bells of one queue: it is there while one lies in it.
+    /// The key that coalesces equal bells of one queue. It exists while such a bell lies in the queue.
     #[must_use]
     pub fn rung(&self, queue: Queue, bell: &Bell) -> String {
         format!("{}{}:{bell}", self.beginnings().rung, name(queue))
     }
 
-    /// That one of those who heard a ring has taken it.
+    /// The key by which one of the workers that heard a published bell takes it.
     #[must_use]
     pub fn taken(&self, ring: Uuid) -> String {
         format!("{}taken:{ring}", self.prefix)
     }
 
-    /// What a process writes to see whether Redis takes writes.
+    /// The key that a process writes to check whether Redis accepts writes.
     #[must_use]
     pub fn ready(&self, process: Uuid) -> String {
         format!("{}ready:{process}", self.prefix)
     }
 
-    /// The channel on which the doctor hears itself.
+    /// The channel on which the doctor publishes and listens.
     #[must_use]
     pub fn doctor(&self, trial: Uuid) -> String {
         format!("{}doctor:{trial}", self.prefix)
     }
 
-    /// The beginnings of names that a script finishes.
+    /// The prefixes of names that a script completes.
     #[must_use]
     pub fn beginnings(&self) -> Beginnings {
         let prefix = &self.prefix;
@@ -154,13 +156,13 @@ fn name(queue: Queue) -> String {
     }
 }
 
-/// What a lease holds: whose it is, and under which epoch; 0 between winning the key and winning the claim.
+/// The value of a lease: its worker and its epoch. The epoch is 0 from winning the key until winning the claim.
 #[must_use]
 pub fn lease_value(worker: WorkerId, epoch: i64) -> String {
     format!("{}{epoch}", lease_owner(worker))
 }
 
-/// The start of each value that this worker writes into a lease. `lua/ring.lua` takes what stands before the colon for the owner.
+/// The start of each lease value of this worker. `lua/ring.lua` takes the part before the colon as the owner.
 #[must_use]
 pub fn lease_owner(worker: WorkerId) -> String {
     format!("{worker}:")
@@ -170,7 +172,7 @@ pub fn lease_owner(worker: WorkerId) -> String {
 mod tests {
     use super::*;
 
-    /// R103: names are what other processes and the release before know; a change of one is a change of `LAYOUT`.
+    /// R103: other processes and the release before know these names; a change of one is a change of `LAYOUT`.
     #[test]
     fn names_stay_as_they_are() {
         let keys = RedisKeys::new("p:");
@@ -211,7 +213,7 @@ mod tests {
         assert_eq!(keys.inbox_of(&format!("{}:workers", keys.queue(Queue::Claim))), None);
     }
 
-    /// What a script puts together is what everybody else asks for.
+    /// A script builds the same names as the functions.
     #[test]
     fn beginnings_lead_to_the_same_names() {
         let keys = RedisKeys::new("p:");

@@ -1,5 +1,5 @@
-//! Leases in Redis: fast routing and fast detection of dead workers. Safety is the epoch's (`store::leases`), not theirs.
-//! What the keys hold stands at their names (`keys`).
+//! Leases in Redis: fast routing, and fast detection of dead workers. Safety comes from the epoch (`store::leases`),
+//! not from them. `keys` describes the values of the keys.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use domain::id::{AccountId, WorkerId};
 use process::telemetry::metrics::failure;
 use process::telemetry::metrics::labels::RedisUser;
 
-/// Accounts in one round trip; one Lua call of this size stalls Redis for about two milliseconds.
+/// How many accounts one round trip handles. One Lua call of this size blocks Redis for about two milliseconds.
 const BATCH: usize = 1_000;
 
-/// Redis did not answer, or not in words that we know. It never means that a lease is lost.
+/// Redis did not answer, or the answer was not understood. This never means that a lease is lost.
 #[derive(Debug, thiserror::Error)]
 #[error("leases: {0}")]
 pub struct Error(#[source] redis::RedisError);
@@ -26,34 +26,34 @@ impl From<redis::RedisError> for Error {
     }
 }
 
-/// What a renewal found.
+/// The result of a renewal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewal {
-    /// It was ours and lives on.
+    /// The lease was this worker's, and lives on.
     Held,
-    /// Nobody's: it ran out, or Redis was emptied. Postgres decides who may take it again.
+    /// There was no lease: it ran out, or Redis was emptied. Postgres decides who may claim the account.
     Missing,
-    /// Somebody else's.
+    /// The lease belongs to another worker.
     Taken,
 }
 
-/// What a worker won.
+/// The result of the first step of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Won {
-    /// The keys.
+    /// The accounts whose keys this worker won.
     pub accounts: Vec<AccountId>,
-    /// This Redis has not been itself for as long as a lease lives: it was emptied, restarted, or took over from another. A
-    /// key that is missing says nothing then: its owner may not have come to renew it yet. Only an account that was given
-    /// back may be claimed, whatever the heartbeat of its owner.
+    /// Whether this Redis is young: it was emptied, restarted, or took over from another within a lease's life. Then a
+    /// missing key proves nothing, because its owner may not have renewed it yet. Only an account that was given back
+    /// may be claimed then, however old its owner's heartbeat is.
     pub young: bool,
 }
 
-/// What an account's key holds.
+/// The content of an account's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// `<worker>:<epoch>`; none: there is no key.
+    /// `<worker>:<epoch>`; `None` if there is no key.
     pub value: Option<String>,
-    /// Milliseconds until it ends; negative without a key.
+    /// Milliseconds until it expires; negative if there is no key.
     pub ttl_ms: i64,
 }
 
@@ -67,10 +67,10 @@ pub struct Leases {
 }
 
 impl Leases {
-    /// Prepares the connection; it is made with the first use. `ttl` is how long a lease lives without a renewal.
+    /// Prepares the connection, which is opened at its first use. `ttl` is how long a lease lives without a renewal.
     ///
     /// # Errors
-    /// When the URL is malformed; Redis itself may be away.
+    /// If the URL is malformed. Redis itself may be unreachable.
     pub fn connect(url: &str, prefix: &str, worker: WorkerId, ttl: Duration) -> Result<Self, Error> {
         let config = ConnectionManagerConfig::new()
             .set_response_timeout(Some(Duration::from_secs(2)))
@@ -90,11 +90,11 @@ impl Leases {
         u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// First step of a claim: takes the key where nobody holds it (or this worker does, from a claim that went no
-    /// further). Answers those won. Nothing else has happened when it is refused.
+    /// The first step of a claim: takes the keys that nobody holds, and those that this worker holds from an unfinished
+    /// claim. Returns the won accounts. A refusal changes nothing.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub async fn acquire(&self, accounts: &[AccountId]) -> Result<Won, Error> {
         let mut all = Won { accounts: Vec::new(), young: false };
         for batch in accounts.chunks(BATCH) {
@@ -112,10 +112,11 @@ impl Leases {
         Ok(all)
     }
 
-    /// Third step of a claim: puts the epoch into the key if it is still this worker's. Refused: forget the account.
+    /// The third step of a claim: writes the epoch into the key if the key is still this worker's. Returns false if it
+    /// is not; then give up the account.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub async fn confirm(&self, account: AccountId, epoch: i64) -> Result<bool, Error> {
         let won: i64 = Script::new(include_str!("lua/confirm.lua"))
             .key(self.keys.lease(account))
@@ -127,11 +128,12 @@ impl Leases {
         Ok(won == 1)
     }
 
-    /// Renews leases in batches. A key that is missing is set again only when `restore` says that Postgres still names
-    /// this worker as the owner. With nothing to renew, Redis is asked all the same: an answer counts as a confirmation.
+    /// Renews leases in batches. A missing key is set again only if `restore` is true, which means that Postgres still
+    /// names this worker as the owner. If there is nothing to renew, Redis is asked all the same: an answer counts as a
+    /// confirmation.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub async fn renew(&self, held: &[(AccountId, i64)], restore: bool) -> Result<Vec<(AccountId, Renewal)>, Error> {
         if held.is_empty() {
             self.ping().await?;
@@ -158,10 +160,10 @@ impl Leases {
         Ok(renewals)
     }
 
-    /// Gives leases back: compare and delete, whatever the epoch. Answers how many were this worker's.
+    /// Gives leases back, whatever their epoch (compare and delete). Returns how many were this worker's.
     ///
     /// # Errors
-    /// When Redis does not answer; the leases then run out by themselves.
+    /// If Redis does not answer. The leases then expire by themselves.
     pub async fn release(&self, accounts: &[AccountId]) -> Result<i64, Error> {
         let mut gone = 0;
         for batch in accounts.chunks(BATCH) {
@@ -175,10 +177,10 @@ impl Leases {
         Ok(gone)
     }
 
-    /// Gives back leases under exactly these epochs. Answers how many there were.
+    /// Gives back leases under exactly these epochs. Returns how many there were.
     ///
     /// # Errors
-    /// When Redis does not answer; the leases then run out by themselves.
+    /// If Redis does not answer. The leases then expire by themselves.
     pub async fn release_claims(&self, claims: &[(AccountId, i64)]) -> Result<i64, Error> {
         let mut gone = 0;
         for batch in claims.chunks(BATCH) {
@@ -193,10 +195,10 @@ impl Leases {
         Ok(gone)
     }
 
-    /// What the keys of accounts hold, in order, whoever's they are. Changes nothing.
+    /// The keys of accounts, in order, whichever worker they belong to. Changes nothing.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub async fn look(&self, accounts: &[AccountId]) -> Result<Vec<Key>, Error> {
         let mut keys = Vec::with_capacity(accounts.len());
         for batch in accounts.chunks(BATCH) {
@@ -215,10 +217,10 @@ impl Leases {
         Ok(keys)
     }
 
-    /// Whether Redis answers and takes writes.
+    /// Checks that Redis answers and accepts writes.
     ///
     /// # Errors
-    /// When it does not.
+    /// If it does not.
     pub async fn ping(&self) -> Result<(), Error> {
         let _: Value = redis::cmd("SET")
             .arg(self.keys.ping(self.worker))

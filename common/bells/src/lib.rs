@@ -1,5 +1,5 @@
-//! Everything that is said through Redis: bells, leases, signals of live streams, and the limit of new connections. All of it
-//! may be lost without harm: the rows of Postgres are the truth.
+//! Everything that uses Redis: bells, leases, signals for live streams, and the limit of new connections. All of it may
+//! be lost without harm, because the rows in Postgres are the truth.
 
 pub mod announce;
 pub mod bus;

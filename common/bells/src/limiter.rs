@@ -1,7 +1,9 @@
-//! How fast the whole cluster may connect: one token bucket in Redis, `{prefix}limiter:connect`, on Redis's own clock.
+//! Limits how fast the whole cluster connects: one token bucket in Redis, `{prefix}limiter:connect`, by Redis's own
+//! clock.
 //!
-//! A token is booked, never polled for: whoever asks is told when its turn comes. Each process books a few at a time and has
-//! one booking open, so that the cluster takes turns. With Redis away each process keeps to its part of the rate by itself.
+//! A process books tokens instead of polling for them: the answer says when they may be used. Each process books a few
+//! at a time and has one booking open, so that the processes take turns. While Redis is unreachable, each process keeps
+//! to its share of the rate by itself.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -15,15 +17,17 @@ use process::clock::BootTime;
 use process::telemetry::metrics::labels::{Counted, RedisUser};
 use process::telemetry::metrics::{self, failure};
 
-/// Redis is asked this long at most; then the process counts by itself.
+/// The time limit of a query to Redis. After it, the process counts by itself.
 const ASK: Duration = Duration::from_millis(500);
 /// How long a process counts by itself before it asks Redis again.
 const ALONE: Duration = Duration::from_secs(1);
-/// One booking is worth this much of the cluster's time, so that it is the turn of others soon.
+/// How many bookings of one process make up a second of the cluster's rate. Small bookings let other processes take
+/// their turn soon.
 const BOOKINGS_PER_S: u32 = 10;
-/// What is left of a booking is void after this: those for whom it was made have given up.
+/// The rest of a booking expires after this: the sessions for which it was made have given up.
 const LEFT_OVER: Duration = Duration::from_secs(1);
-/// The bucket's time is never further ahead than this: a Redis whose clock was set back must not stop everyone.
+/// The bucket's time is never further ahead than this, so that a clock of Redis that was set back does not stop
+/// everyone.
 const AHEAD_MAX: Duration = Duration::from_secs(120);
 
 /// Redis did not answer.
@@ -38,27 +42,28 @@ impl From<redis::RedisError> for Error {
     }
 }
 
-/// Tokens of the cluster's bucket, usable together from an instant on.
+/// Booked tokens of the cluster's bucket. All of them may be used from one instant on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Booking {
     /// The instant, in microseconds of Redis's clock.
     pub at_us: u64,
-    /// From when it was booked until then.
+    /// The time from the booking until that instant.
     pub wait: Duration,
 }
 
-/// One process's door to the cluster's rate. Tokens are handed out first come, first served.
+/// One process's access to the cluster's rate. Waiting callers get tokens in the order in which they came.
 pub struct Limiter {
     connection: ConnectionManager,
     key: String,
-    /// Tokens per second, and the bucket's size; 0: no limit.
+    /// Tokens per second, which is also the size of the bucket; 0: no limit.
     rate: u32,
     peers: AtomicU32,
     waiting: AtomicU32,
     booked: Mutex<Booked>,
 }
 
-/// What this process has left of its last booking. It outlives whoever made it: nothing is lost with one who gave up.
+/// The rest of this process's last booking. It stays when the caller that made the booking gives up, so that no token
+/// is lost.
 struct Booked {
     tokens: u32,
     from: BootTime,
@@ -67,11 +72,11 @@ struct Booked {
 }
 
 impl Limiter {
-    /// Prepares the connection; it is made with the first use. `rate` is the tokens per second of the whole cluster, saved up
-    /// for one second; 0 means no limit.
+    /// Prepares the connection, which is opened at its first use. `rate` is the tokens per second of the whole cluster;
+    /// up to one second's worth is saved up. 0 means no limit.
     ///
     /// # Errors
-    /// When the URL is malformed; Redis itself may be away.
+    /// If the URL is malformed. Redis itself may be unreachable.
     pub fn connect(url: &str, prefix: &str, rate: u32) -> Result<Self, Error> {
         let config = ConnectionManagerConfig::new()
             .set_response_timeout(Some(ASK))
@@ -93,18 +98,18 @@ impl Limiter {
         })
     }
 
-    /// How many processes share the rate: what one keeps to while Redis is away.
+    /// Sets how many processes share the rate, which gives this one's share while Redis is unreachable.
     pub fn shared_by(&self, peers: u32) {
         self.peers.store(peers.max(1), Ordering::Relaxed);
     }
 
-    /// This process's part of the rate, in whole tokens per second, at least one; none: there is no limit.
+    /// This process's share of the rate, in whole tokens per second, at least one; `None` if there is no limit.
     #[must_use]
     pub fn part_per_s(&self) -> Option<u32> {
         (self.rate > 0).then(|| (self.rate / self.peers.load(Ordering::Relaxed)).max(1))
     }
 
-    /// Waits for a token and takes it. Dropped while it waits, it takes none.
+    /// Waits for a token and takes it. If the future is dropped while it waits, it takes none.
     pub async fn take(&self) {
         if self.rate == 0 {
             return;
@@ -150,10 +155,10 @@ impl Limiter {
         Duration::from_secs(1) / self.rate.max(1)
     }
 
-    /// Books tokens of the cluster's bucket.
+    /// Books tokens from the cluster's bucket.
     ///
     /// # Errors
-    /// When Redis does not answer; they may be booked all the same.
+    /// If Redis does not answer. The tokens may be booked all the same.
     pub async fn book(&self, tokens: u32) -> Result<Booking, Error> {
         let worth = self.per_token() * tokens;
         let (at_us, wait_us): (u64, u64) = Script::new(include_str!("lua/book.lua"))
@@ -170,15 +175,15 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// The same bucket for one process, while Redis is away.
+/// The same bucket for one process, while Redis is unreachable.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Bucket {
     given: Option<BootTime>,
 }
 
 impl Bucket {
-    /// Books one token at `now`, where one comes every `per_token`; answers the wait for it. A second's worth is saved up,
-    /// and one token in any case.
+    /// Books one token at `now`, at a rate of one per `per_token`. Returns how long to wait for it. A second's worth of
+    /// tokens is saved up, and at least one token.
     pub fn book(&mut self, now: BootTime, per_token: Duration) -> Duration {
         let saved = per_token.max(Duration::from_secs(1));
         let full = BootTime::at(now.since(BootTime::at(saved)));
@@ -188,7 +193,7 @@ impl Bucket {
     }
 }
 
-/// One who waits for a token.
+/// Counts one caller that waits for a token.
 struct Waiting<'a>(&'a AtomicU32);
 
 impl<'a> Waiting<'a> {

@@ -1,4 +1,4 @@
-//! Whether Redis does what it is there for: answers, takes writes, and keeps what it was given.
+//! The health of Redis: whether it answers, accepts writes, and keeps its data.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use process::clock::BootTime;
 use process::trouble::redis::{POLICY, evicts, of, server_of, silent};
 use process::trouble::{Say, Teller, Trouble};
 
-/// One question takes at most this long.
+/// The time limit of one query.
 const ASK: Duration = Duration::from_secs(1);
-/// How often it is asked while nobody else asks.
+/// How often Redis is checked by [`RedisHealth::tell`].
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Asks one Redis. Cheap to clone.
+/// Checks one Redis. Cheap to clone.
 #[derive(Clone)]
 pub struct RedisHealth {
     connection: ConnectionManager,
@@ -24,10 +24,10 @@ pub struct RedisHealth {
 }
 
 impl RedisHealth {
-    /// Prepares the connection; it is made with the first use.
+    /// Prepares the connection, which is opened at its first use.
     ///
     /// # Errors
-    /// When the URL is malformed; Redis itself may be away.
+    /// If the URL is malformed. Redis itself may be unreachable.
     pub fn connect(url: &str, prefix: &str) -> redis::RedisResult<Self> {
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(ASK))
@@ -37,10 +37,10 @@ impl RedisHealth {
         Ok(Self { connection, key: RedisKeys::new(prefix).ready(uuid::Uuid::new_v4()), server: server_of(url) })
     }
 
-    /// Whether it answers and takes writes.
+    /// Checks that Redis answers and accepts writes.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// If it does not. The error says what is wrong.
     pub async fn ask(&self) -> Result<(), Trouble> {
         let mut set = redis::cmd("SET");
         set.arg(&self.key).arg(1).arg("PX").arg(1_000);
@@ -51,10 +51,10 @@ impl RedisHealth {
         }
     }
 
-    /// Whether it keeps what it was given when its memory is full.
+    /// Checks that Redis keeps its data when its memory is full.
     ///
     /// # Errors
-    /// When it does not. One that doesn't say is believed.
+    /// If it evicts keys. A Redis that does not tell its policy passes.
     pub async fn keeps(&self) -> Result<(), Trouble> {
         let Some(info) = self.info().await else { return Ok(()) };
         let policy = info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).map(str::trim);
@@ -64,7 +64,7 @@ impl RedisHealth {
         }
     }
 
-    /// What it says of itself (INFO); none when it is away or does not tell.
+    /// The text of INFO; `None` if Redis does not answer or refuses it.
     pub async fn info(&self) -> Option<String> {
         let mut connection = self.connection.clone();
         let info = redis::cmd("INFO");
@@ -72,8 +72,8 @@ impl RedisHealth {
         asked.ok()?.ok()
     }
 
-    /// Says what is wrong with it, and when that is mended, until stopped: a line per change, and one a minute about what
-    /// somebody must mend.
+    /// Logs what is wrong with Redis, and when that is over, until stopped: one line per change, and one line a minute
+    /// while an operator must act.
     pub async fn tell(self, stop: CancellationToken) {
         stop.run_until_cancelled(self.telling()).await;
     }

@@ -1,11 +1,11 @@
-//! Pure. What must follow a commit: bells for whoever does the work, signals for whoever listens.
+//! Pure. What must follow a commit: bells for workers, and signals for listeners.
 
 use std::ops::Deref;
 
 use crate::id::TenantId;
 use crate::job::Bell;
 
-/// What a step has written, and what must follow once that is committed. It is used up by announcing it.
+/// The result of a step, and what must follow once the step is committed. Announcing it consumes it.
 #[must_use = "bells and signals follow a commit: announce it"]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed<T> {
@@ -13,52 +13,53 @@ pub struct Committed<T> {
     after: After,
 }
 
-/// What follows a commit.
+/// What must follow a commit.
 #[must_use = "bells and signals follow a commit: announce it"]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct After {
-    /// Bells to ring, each with the W3C `traceparent` of the story that it goes on with.
+    /// Bells to ring, each with the W3C `traceparent` of the trace that it continues.
     pub bells: Vec<(Bell, Option<String>)>,
-    /// Tenants that have news for their live streams and webhooks.
+    /// Tenants with new events for their live streams and webhooks.
     pub tenants: Vec<TenantId>,
 }
 
 impl<T> Committed<T> {
-    /// Nothing follows as yet.
+    /// A result after which nothing follows yet.
     pub fn new(value: T) -> Self {
         Self { value, after: After::default() }
     }
 
-    /// A bell follows.
+    /// Adds a bell.
     pub fn ring(self, bell: Bell) -> Self {
         self.ring_after(bell, None)
     }
 
-    /// A bell follows that goes on with a story.
+    /// Adds a bell that continues the trace `story`.
     pub fn ring_after(mut self, bell: Bell, story: Option<String>) -> Self {
         self.after.bells.push((bell, story));
         self
     }
 
-    /// These tenants have news.
+    /// Adds tenants with new events.
     pub fn signal(mut self, tenants: impl IntoIterator<Item = TenantId>) -> Self {
         self.after.tenants.extend(tenants);
         self
     }
 
-    /// The value, and what must follow.
+    /// Splits it into the result and what must follow.
     pub fn parts(self) -> (T, After) {
         (self.value, self.after)
     }
 
-    /// The value alone: nothing is rung and nobody is signaled. For tests, and for what is told anyway.
+    /// The result alone. No bell is rung and no tenant is signaled. For tests, and for callers that announce the same
+    /// in another way.
     pub fn quietly(self) -> T {
         self.value
     }
 }
 
 impl Committed<Vec<TenantId>> {
-    /// These tenants, who have news.
+    /// These tenants as the result, each with new events.
     pub fn news_of(tenants: Vec<TenantId>) -> Self {
         Self::new(tenants.clone()).signal(tenants)
     }
@@ -73,7 +74,7 @@ impl<T> Deref for Committed<T> {
 }
 
 impl After {
-    /// What follows both.
+    /// Joins both.
     pub fn and(mut self, other: Self) -> Self {
         self.bells.extend(other.bells);
         self.tenants.extend(other.tenants);

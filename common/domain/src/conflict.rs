@@ -1,89 +1,89 @@
-//! Pure. Why the present state of a thing does not allow what was asked: one name for programs, one sentence for people.
+//! Pure. Why a request conflicts with the current state: a stable name for programs, and a sentence for people.
 
 use crate::reminder::life;
 use crate::run;
 
-/// A refusal that another state of the thing would not get. Nothing was changed.
+/// A request that would be accepted in another state. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::EnumCount)]
 pub enum Conflict {
-    /// The account has no phone that could do this.
+    /// The account has no linked phone that could do this.
     #[error("Account not connected: {}", if *.first_pairing { "it is being paired for the first time" } else { "pair it again" })]
     NotConnected {
         /// A pairing is under way, and no phone was ever linked before.
         first_pairing: bool,
     },
-    /// The account has its phone already.
+    /// A phone is linked to the account already.
     #[error("The account is connected: unpair it first")]
     AlreadyConnected,
-    /// No passkey can be presented.
+    /// No passkey is expected.
     #[error("No passkey is asked for, or one was presented already")]
     NoPasskeyDemanded,
-    /// No code of a passkey can be confirmed.
+    /// There is no passkey code to confirm.
     #[error("There is no code to compare")]
     NoCodeToCompare,
-    /// Another request holds the idempotency key.
+    /// Another request with the same idempotency key is under way.
     #[error("Another request with this Idempotency-Key is under way")]
     IdempotencyKeyInUse,
-    /// The answer that was kept holds a secret of another API key.
+    /// The stored answer contains a secret that only another API key may see.
     #[error("This was done for another API key, which alone may see the answer")]
     AnswerOfAnotherKey,
-    /// The tenant has as many webhooks as it may have.
+    /// The tenant has the highest allowed number of webhooks.
     #[error("A tenant has at most {at_most} webhooks")]
     TooManyWebhooks {
-        /// So many.
+        /// The highest allowed number.
         at_most: i64,
     },
-    /// The webhook posts nothing.
+    /// The webhook is disabled.
     #[error("The webhook is disabled: enable it first")]
     WebhookDisabled,
-    /// The receiver has the delivery.
+    /// The receiver has already accepted the delivery.
     #[error("It was delivered already")]
     AlreadyDelivered,
-    /// The tenant can't be deleted.
+    /// The tenant has linked accounts and can't be deleted.
     #[error("The tenant still has linked accounts: unpair or delete them first")]
     TenantHasLinkedAccounts,
-    /// The run does not rest.
+    /// The run is not paused.
     #[error("The run is {0}: only a paused run can be resumed")]
     RunNotPaused(run::Status),
-    /// The run has ended.
+    /// The run has finished.
     #[error("The run is {0}: it is over, there is nothing to cancel")]
     RunOver(run::Status),
-    /// The run is all that is left of its reminder.
+    /// The run's reminder was deleted.
     #[error("Its reminder was deleted: the run can only be canceled")]
     RunWithoutReminder,
-    /// The run is all that is left of its account.
+    /// The run's account was deleted.
     #[error("Its account was deleted: the run can only be canceled")]
     RunWithoutAccount,
-    /// Nothing is sent at this time of day.
+    /// The delivery window is closed now.
     #[error("The delivery window is closed until {opens} in {zone}")]
     WindowClosed {
-        /// When it opens, on the reminder's clocks.
+        /// When it opens, in wall-clock time of `zone`.
         opens: String,
-        /// Which clocks these are.
+        /// The reminder's zone.
         zone: String,
     },
-    /// The reminder has ended or failed.
+    /// The reminder can't be paused in this state.
     #[error("The reminder is {}: there is nothing to pause", .0.as_str())]
     ReminderNotPausable(life::Status),
-    /// The reminder has nothing left to go on with.
+    /// The reminder can't be resumed: no occurrence lies ahead.
     #[error("The reminder is {}: replace it to start it anew", .0.as_str())]
     ReminderNotResumable(life::Status),
     /// The last occurrence fired while the edit was being written.
     #[error("It fired while it was being edited, and has no occurrence left")]
     ReminderFiredMeanwhile,
-    /// The texts went out a moment ago, by a reminder that is gone.
-    #[error("A reminder that was deleted since has sent this a moment ago: give a later `start`")]
+    /// A deleted reminder sent the same texts a moment ago.
+    #[error("A reminder that was deleted meanwhile sent this a moment ago: give a later `start`")]
     ReminderJustSent,
-    /// The reminder's next occurrence is not found.
+    /// The reminder's next occurrence can't be computed.
     #[error("The next occurrence can't be computed: {why}")]
     ScheduleNotComputable {
-        /// What stands in the way.
+        /// The reason.
         why: String,
     },
 }
 
 impl Conflict {
-    /// Its name, which programs may rely on.
+    /// Its stable name, on which programs may rely.
     #[must_use]
     pub const fn slug(&self) -> &'static str {
         match self {
@@ -110,7 +110,7 @@ impl Conflict {
         }
     }
 
-    /// One of each.
+    /// One example of each variant.
     #[must_use]
     pub fn examples() -> [Self; <Self as strum::EnumCount>::COUNT] {
         [

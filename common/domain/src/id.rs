@@ -1,4 +1,4 @@
-//! Typed ids: a tenant's id can't be passed where an account's is meant. All are UUIDv7, so they sort by age.
+//! Typed ids. A tenant's id can't be passed as an account's. All are UUIDv7, so they sort by age.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,7 +18,7 @@ macro_rules! id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// A fresh id.
+            /// A new id.
             #[must_use]
             #[expect(clippy::new_without_default, reason = "a fresh id is no default value")]
             pub fn new() -> Self {
@@ -61,7 +61,7 @@ macro_rules! id {
 }
 
 id! {
-    /// A customer of the gateway; everything else hangs on one.
+    /// A customer of the gateway. Everything else belongs to one.
     TenantId
 }
 id! {
@@ -85,7 +85,7 @@ id! {
     RunId
 }
 id! {
-    /// Where a tenant's events are posted to.
+    /// A webhook: an address to which a tenant's events are posted.
     WebhookId
 }
 id! {
@@ -93,6 +93,6 @@ id! {
     DeliveryId
 }
 id! {
-    /// One boot of one worker process: a restarted worker is another one.
+    /// One boot of one worker process. A worker that restarts gets a new id.
     WorkerId
 }

@@ -1,4 +1,4 @@
-//! Pure. A chat's address on WhatsApp: many spellings are accepted, one canonical form is stored.
+//! Pure. The address of a chat on WhatsApp. Many spellings are accepted, and one canonical form is stored.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,16 +7,16 @@ use serde::{Serialize, Serializer};
 
 use crate::phone;
 
-/// Most digits of a LID or of a group's id.
+/// The highest number of digits of a LID or a group id.
 const MAX_ID_DIGITS: usize = 20;
-/// Digits of the second part of an old group's id: the second at which it was made.
+/// The number of digits of the second part of an old group id: its creation time in Unix seconds.
 const MADE_AT_DIGITS: usize = 10;
-/// Fewest digits of an old group's id, its two parts together; no phone number has as many.
+/// The smallest number of digits of an old group id, both parts together. No phone number has as many.
 const OLD_GROUP_DIGITS: usize = phone::MAX_DIGITS + 1;
-/// Longest text that is looked at, in characters; anything longer is no address.
+/// The longest text that is parsed, in characters. Anything longer is no address.
 pub const MAX_LENGTH: usize = 64;
 
-/// What an address names.
+/// The kind of chat that an address names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A person, by phone number: `<digits>@s.whatsapp.net`.
@@ -37,14 +37,14 @@ impl Kind {
     }
 }
 
-/// A canonical address without a device part. Holds a person's number, so its `Debug` shows the kind alone.
+/// A canonical address without a device part. It contains a person's number, so its `Debug` shows only the kind.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Jid {
     text: String,
     kind: Kind,
 }
 
-/// Why a text is no address; the words are for the person who typed it.
+/// Why a text is not an address. The messages are for the person who typed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Nothing was given.
@@ -56,19 +56,19 @@ pub enum Error {
     /// It has no `@` and is no phone number.
     #[error("{0}")]
     Phone(#[from] phone::Error),
-    /// The part before `@s.whatsapp.net` or `@c.us` is no user.
+    /// The part before `@s.whatsapp.net` or `@c.us` is not a user.
     #[error(
         "the part before the @ must be a phone number in digits with its country code, at most with an agent and a device \
          behind it, as in 4917012345678:3"
     )]
     BadUser,
-    /// The part before `@lid` is no id.
+    /// The part before `@lid` is not an id.
     #[error("the part before @lid must be 1 to {MAX_ID_DIGITS} digits, at most with an agent and a device behind them")]
     BadLid,
-    /// The part before `@g.us` is no group id.
+    /// The part before `@g.us` is not a group id.
     #[error("the part before @g.us must be digits, or two groups of digits joined by a hyphen")]
     BadGroup,
-    /// The part behind `@` names something that can't be written to.
+    /// The part after `@` names something that can't receive messages.
     #[error("must end in @s.whatsapp.net, @c.us, @lid or @g.us, or be a phone number")]
     UnknownServer,
 }
@@ -84,13 +84,13 @@ impl Jid {
         &self.text
     }
 
-    /// What it names.
+    /// The kind of chat that it names.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// The part before the `@`: the digits of a phone number for [`Kind::Phone`].
+    /// The part before the `@`. For [`Kind::Phone`] these are the digits of the phone number.
     #[must_use]
     pub fn user(&self) -> &str {
         self.text.split('@').next().unwrap_or_default()
@@ -138,7 +138,8 @@ impl FromStr for Jid {
     }
 }
 
-/// A group of before 2021, without its `@g.us`: who made it, and when.
+/// Whether a text is the id of a group from before 2021 without its `@g.us`: the creator's number and the creation
+/// time.
 fn is_old_group(text: &str) -> bool {
     text.split_once('-').is_some_and(|(creator, made_at)| {
         is_number(creator)
@@ -148,8 +149,8 @@ fn is_old_group(text: &str) -> bool {
     })
 }
 
-/// The user of `user[.agent][:device]`: `1234.0:5` names device 5 of user 1234; a chat is with the user. None when agent or
-/// device are no numbers of that kind.
+/// The user part of `user[.agent][:device]`. `1234.0:5` is device 5 of user 1234; a chat is with the user. `None` if
+/// the agent or the device is not a number in its range.
 fn without_device(text: &str) -> Option<&str> {
     let (text, device) = text.split_once(':').map_or((text, None), |(text, device)| (text, Some(device)));
     let (user, agent) = text.split_once('.').map_or((text, None), |(user, agent)| (user, Some(agent)));
@@ -158,7 +159,8 @@ fn without_device(text: &str) -> Option<&str> {
     fits.then_some(user)
 }
 
-/// A phone number in canonical form. That it is one is for WhatsApp to say: some of its numbers follow older plans.
+/// Whether a text looks like a phone number in canonical form. WhatsApp decides whether it is one, since some of its
+/// numbers follow older numbering plans.
 fn is_number(text: &str) -> bool {
     text.len() >= phone::MIN_DIGITS && is_digits(text, phone::MAX_DIGITS) && !text.starts_with('0')
 }
@@ -212,7 +214,7 @@ mod tests {
         }
     }
 
-    /// R79: an old group's id is known without its end; two groups of digits that can be a phone number are one.
+    /// R79: an old group id is recognized without `@g.us`; two groups of digits that can be a phone number are one.
     #[test]
     fn an_old_group_needs_no_end() {
         for (given, expected) in [
@@ -229,7 +231,7 @@ mod tests {
         }
     }
 
-    /// R80: before the `@` stand a user, and at most an agent and a device, in digits.
+    /// R80: the part before the `@` consists of a user and at most an agent and a device, in digits.
     #[test]
     fn nothing_hides_before_the_at() {
         for given in [

@@ -1,7 +1,7 @@
-//! Pure. Every kind of bell on one page, the queues they ring in, and the five words that answer them.
+//! Pure. All kinds of bells, the queues they ring in, and the five possible answers.
 //!
-//! A bell carries ids only: it says "there are rows to look at", never what they hold. It may be lost, late, doubled or
-//! reordered without harm, because whoever answers it reads the rows.
+//! A bell carries ids only. It says "there are rows to look at", never what they contain. It may be lost, late, doubled
+//! or reordered without harm, because its handler reads the rows.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,34 +10,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{AccountId, RunId, WorkerId};
 
-/// How many bells may lie in one queue; above that a row just waits until a duty rings again.
+/// The highest number of bells in a queue. Beyond that, a row waits until a duty rings again.
 pub const QUEUE_LIMIT: usize = 1_000;
 
-/// How often a bell may be passed on (answered `Snooze`, `Retry` or `NotMine`) before it is left to the duty.
+/// How often a bell may be passed on (answered `Snooze`, `Retry` or `NotMine`) before it is dropped. A duty rings again
+/// later.
 pub const HOPS_MAX: u8 = 5;
 
-/// There is work at an account or a run.
+/// A notice that there is work for an account or a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Bell {
-    /// A pairing was asked for.
+    /// A pairing was requested.
     Pair {
-        /// Whose.
+        /// The account.
         account: AccountId,
     },
-    /// The account was unpaired or is to be removed.
+    /// The account was unpaired or is to be deleted.
     Unpair {
-        /// Whose.
+        /// The account.
         account: AccountId,
     },
     /// Messages are queued, or groups are to be synced.
     Send {
-        /// Whose.
+        /// The account.
         account: AccountId,
     },
     /// A run is waiting to be expanded into messages.
     FireReminder {
-        /// Which.
+        /// The run.
         run: RunId,
     },
 }
@@ -54,7 +55,7 @@ impl Bell {
         }
     }
 
-    /// The account whose owner is to answer; none: any worker may.
+    /// The account whose owner should answer; `None` if any worker may.
     #[must_use]
     pub fn account(&self) -> Option<AccountId> {
         match self {
@@ -63,7 +64,7 @@ impl Bell {
         }
     }
 
-    /// Where the bell rings, given who owns its account now.
+    /// The queue for the bell, given the current owner of its account.
     #[must_use]
     pub fn queue(&self, owner: Option<WorkerId>) -> Queue {
         match (self, owner) {
@@ -74,7 +75,7 @@ impl Bell {
     }
 }
 
-/// `send:0199…`: the kind and the id, for logs and for the key that coalesces equal bells.
+/// `send:0199…`: the kind and the id. Used in logs, and as the key that coalesces equal bells.
 impl fmt::Display for Bell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -86,12 +87,12 @@ impl fmt::Display for Bell {
     }
 }
 
-/// What lies in a queue: the bell and what tells its story.
+/// An entry of a queue: the bell and its context.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
-    /// Where to look.
+    /// The bell.
     pub bell: Bell,
-    /// The W3C `traceparent` of whoever rang, so that one trace spans request, ring and answer.
+    /// The W3C `traceparent` of the caller, so that one trace covers request, ring and answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
     /// How often it was passed on so far.
@@ -100,17 +101,17 @@ pub struct Job {
 }
 
 impl Job {
-    /// A bell as it is rung first.
+    /// A job for a bell that has not been passed on.
     #[must_use]
     pub fn new(bell: Bell, trace: Option<String>) -> Self {
         Self { bell, trace, hops: 0 }
     }
 }
 
-/// Where bells lie until they are answered.
+/// Where bells wait until they are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Queue {
-    /// For the one worker that owns the account. Dropped with the worker: its bells are disposable.
+    /// For the worker that owns the account. The queue is removed with the worker, since its bells may be lost.
     Inbox(WorkerId),
     /// For any worker with room: the account has no owner.
     Claim,
@@ -119,7 +120,7 @@ pub enum Queue {
 }
 
 impl Queue {
-    /// The queue's name without the worker in it, for logs and metrics.
+    /// The name of the queue without the worker's id, for logs and metrics.
     #[must_use]
     pub fn kind(self) -> &'static str {
         match self {
@@ -129,7 +130,7 @@ impl Queue {
         }
     }
 
-    /// Whether more than one worker answers here.
+    /// Whether more than one worker reads this queue.
     #[must_use]
     pub fn shared(self) -> bool {
         match self {
@@ -139,24 +140,24 @@ impl Queue {
     }
 }
 
-/// What a handler says about a bell. Interpreted in one place, `doorbell::answer`; attempts that matter are counted in
+/// The answer of a handler to a bell. It is interpreted only in `doorbell::answer`. Attempts that matter are counted in
 /// rows, never here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// The rows were looked at; nothing is left to do for this bell.
+    /// The rows were read, and nothing is left to do for this bell.
     Done,
-    /// Nothing to do before this has passed: ring again then.
+    /// Nothing to do before this time has passed. The bell rings again then.
     Snooze(Duration),
-    /// It did not work, for a passing reason: ring again soon, a few times; then the duty does.
+    /// It failed for a temporary reason. The bell rings again soon, a few times. After that a duty rings.
     Retry(String),
-    /// It will never work; the rows say so already. Logged, not rung again.
+    /// It will never work, and the rows say so already. It is logged and not rung again.
     GiveUp(String),
-    /// The account is another worker's, or this one has no room: pass it on.
+    /// The account belongs to another worker, or this worker has no room. The bell is passed on.
     NotMine,
 }
 
 impl Answer {
-    /// The word, for logs and metrics.
+    /// The name of the answer, for logs and metrics.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
@@ -169,14 +170,14 @@ impl Answer {
     }
 }
 
-/// What became of a ring.
+/// The result of a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rung {
-    /// It lies in the queue, and whoever listens has heard it.
+    /// The bell was added to the queue, and listeners were notified.
     Rung,
-    /// An equal bell lies there unanswered; whoever listens has heard it.
+    /// An equal bell was waiting in the queue already. Listeners were notified.
     Coalesced,
-    /// The queue is full. Whoever listens has heard it; otherwise the row waits until the duty rings again.
+    /// The queue is full. Listeners were notified; if none answers, the row waits until a duty rings again.
     Full,
 }
 
@@ -184,8 +185,8 @@ pub enum Rung {
 mod tests {
     use super::*;
 
-    /// R06: a job that an older release laid down, which knows of no trace, is answered; and one that tells its story is
-    /// read by it, which leaves out what it does not know.
+    /// R06: jobs of an older release, without a trace, are read; and an older release reads jobs with a trace, since it
+    /// ignores unknown fields.
     #[test]
     fn a_job_may_tell_its_story_or_not() {
         let account: AccountId = "0199b2f0-4f6e-7cc1-9d6a-0123456789ab".parse().unwrap();

@@ -1,5 +1,7 @@
-//! The words and rules of the house, without I/O: ids, numbers, accounts, messages, runs, events, webhooks, bells. A row of
-//! Postgres or a schema of OpenAPI is made of them where a feature asks for it.
+//! The terms and rules of the domain, without I/O: ids, phone numbers, accounts, messages, runs, events, webhooks,
+//! bells.
+//!
+//! Features add what Postgres columns (`sqlx`) and OpenAPI schemas (`openapi`) need.
 
 pub mod account;
 pub mod committed;

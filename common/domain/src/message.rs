@@ -1,13 +1,13 @@
-//! Pure. An outbound message's life, its limits, and its id on WhatsApp.
+//! Pure. An outbound message: its states, its limits, and its id on WhatsApp.
 
 use serde::{Deserialize, Serialize};
 
-/// Longest text, in characters, as WhatsApp's own clients allow.
+/// The longest text, in characters. WhatsApp's own clients have the same limit.
 pub const MAX_TEXT: usize = 65_536;
-/// Random bytes in a message id.
+/// The number of random bytes in a message id.
 pub const ID_ENTROPY: usize = 9;
 
-/// How far a message has come.
+/// The state of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -15,7 +15,7 @@ pub const ID_ENTROPY: usize = 9;
 #[cfg_attr(feature = "sqlx", sqlx(type_name = "text", rename_all = "snake_case"))]
 #[cfg_attr(feature = "openapi", schema(as = MessageState))]
 pub enum State {
-    /// Accepted; waits for its turn or for the account to be online.
+    /// Accepted. It waits for its turn, or for the account to be online.
     Queued,
     /// WhatsApp's server has acknowledged it.
     Sent,
@@ -23,7 +23,7 @@ pub enum State {
     Delivered,
     /// The recipient has read it.
     Read,
-    /// It will not be sent; `reason` says why.
+    /// It will not be sent. `reason` says why.
     Failed,
     /// It was called back before it was sent.
     Canceled,
@@ -32,11 +32,11 @@ pub enum State {
 }
 
 impl State {
-    /// Each of them.
+    /// All states.
     pub const ALL: [Self; 7] =
         [Self::Queued, Self::Sent, Self::Delivered, Self::Read, Self::Failed, Self::Canceled, Self::Expired];
 
-    /// The word that the row holds.
+    /// The value in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -60,15 +60,15 @@ pub enum TextError {
     /// Longer than [`MAX_TEXT`].
     #[error("must have at most {MAX_TEXT} characters")]
     TooLong,
-    /// Contains a NUL, which no store or phone keeps.
+    /// Contains a NUL, which neither Postgres nor a phone stores.
     #[error("must not contain NUL characters")]
     Nul,
 }
 
-/// Whether a text can be sent. It goes out exactly as given, white space included.
+/// Checks that a text can be sent. It is sent exactly as given, white space included.
 ///
 /// # Errors
-/// When it is blank, longer than [`MAX_TEXT`] characters, or contains a NUL.
+/// If it is blank, longer than [`MAX_TEXT`] characters, or contains a NUL.
 pub fn check_text(text: &str) -> Result<(), TextError> {
     if text.trim().is_empty() {
         return Err(TextError::Empty);
@@ -82,8 +82,8 @@ pub fn check_text(text: &str) -> Result<(), TextError> {
     Ok(())
 }
 
-/// A message id as WhatsApp Web makes them: `3EB0` and 18 upper-case hex digits. It is chosen when the row is written, so
-/// that a second try is the same message to whoever receives it.
+/// A message id in the form of WhatsApp Web: `3EB0` and 18 upper-case hex digits. It is chosen when the row is written,
+/// so that recipients see a second attempt as the same message.
 #[must_use]
 pub fn whatsapp_id(entropy: [u8; ID_ENTROPY]) -> String {
     format!("3EB0{}", hex::encode_upper(entropy))

@@ -1,33 +1,34 @@
-//! Pure. Phone numbers as people write them, read with the data of libphonenumber: which country codes there are, how long their
-//! numbers are, and which of them begin with a zero.
+//! Pure. Parses phone numbers as people write them. The data of libphonenumber supplies the country codes, the lengths
+//! of numbers, and which numbers begin with a zero.
 
 use rlibphonenumber::{NumberLengthType, PHONE_NUMBER_UTIL, ParseError, ValidationError};
 
-/// Fewest digits of a phone number, country code included.
+/// The smallest number of digits of a phone number, country code included.
 pub const MIN_DIGITS: usize = 5;
-/// Most digits of a phone number (E.164).
+/// The highest number of digits of a phone number (E.164).
 pub const MAX_DIGITS: usize = 15;
-/// Mexico's mobile numbers had a 1 behind the country code until 2019. WhatsApp keeps it in the addresses of older accounts.
+/// Mexican mobile numbers had a 1 after the country code until 2019. WhatsApp keeps it in the addresses of older
+/// accounts. The prefix, and the number of digits with it.
 const OLD_MEXICAN: (&str, usize) = ("521", 13);
-/// A zero that is only dialled at home, as it is printed in `+44 (0)20 …`.
+/// A zero that is dialed only within the country, as in `+44 (0)20 …`.
 const TRUNK: &str = "(0)";
 
-/// Why a text is no phone number; the words are for the person who typed it.
+/// Why a text is not a phone number. The messages are for the person who typed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Nothing was given.
     #[error("must not be empty")]
     Empty,
-    /// Something that no phone number has in it.
+    /// It contains a character that no phone number has.
     #[error("a phone number has digits only; spaces, dots, dashes, slashes, brackets and a + in front are passed over")]
     Letters,
-    /// An extension behind the number.
+    /// There is an extension after the number.
     #[error("WhatsApp knows no extensions: leave out what is behind the number")]
     Extension,
     /// A phone number in national form.
     #[error("a phone number starts with its country code, not with 0: +44 7700 900123 instead of 07700 900123")]
     LeadingZero,
-    /// The zero that is dialled at home stands behind the country code.
+    /// The zero that is dialed only within the country follows the country code.
     #[error("has a 0 behind the country code that is only dialled at home: leave it out")]
     TrunkZero,
     /// No country has this code.
@@ -39,15 +40,16 @@ pub enum Error {
     /// Too many digits.
     #[error("a phone number has at most {MAX_DIGITS} digits; a group's id ends in @g.us")]
     TooManyDigits,
-    /// Longer or shorter than the numbers of its country.
+    /// The numbers of its country have other lengths.
     #[error("does not have as many digits as phone numbers of its country")]
     Length,
 }
 
-/// The digits of a phone number in international form, country code first: `+44 (0)7700 900-123` is `447700900123`.
+/// The digits of a phone number in international form, country code first: `+44 (0)7700 900-123` becomes
+/// `447700900123`.
 ///
 /// # Errors
-/// When it can't be a phone number; whether somebody has it only WhatsApp knows.
+/// If it can't be a phone number. Only WhatsApp knows whether it is in use.
 pub fn digits(text: &str) -> Result<String, Error> {
     let text = text.trim();
     if text.is_empty() {
@@ -64,7 +66,7 @@ pub fn digits(text: &str) -> Result<String, Error> {
             if code.is_empty() {
                 return Err(Error::LeadingZero);
             }
-            // in Italy and elsewhere numbers begin with a zero, which stays
+            // in Italy and some other countries the zero belongs to the number
             let with_zero = format!("{code}0{rest}");
             checked(&with_zero).or_else(|error| match error {
                 Error::TrunkZero => checked(&format!("{code}{rest}")),
@@ -74,7 +76,7 @@ pub fn digits(text: &str) -> Result<String, Error> {
     }
 }
 
-/// The digits, without a `+` or `00` in front.
+/// The digits without a leading `+` or `00`.
 fn international(text: &str) -> Result<String, Error> {
     let digits = plain(text.trim_start_matches(is_passed_over).strip_prefix(['+', '＋']).unwrap_or(text))?;
     let digits = match digits.strip_prefix("00") {
@@ -84,7 +86,7 @@ fn international(text: &str) -> Result<String, Error> {
     if digits.starts_with('0') { Err(Error::LeadingZero) } else { Ok(digits) }
 }
 
-/// The digits of a text that has nothing else but what people write between them.
+/// The digits of a text that contains only digits and the separators that people use.
 fn plain(text: &str) -> Result<String, Error> {
     text.chars().filter(|letter| !is_passed_over(*letter)).map(|letter| digit(letter).ok_or(Error::Letters)).collect()
 }
@@ -96,7 +98,7 @@ fn is_passed_over(letter: char) -> bool {
         || matches!(letter, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{AD}') // unseen
 }
 
-/// A digit in ASCII, also of those that Arabic, Persian and full-width keyboards write.
+/// The ASCII form of a digit. Digits of Arabic, Persian and full-width keyboards are accepted as well.
 fn digit(letter: char) -> Option<char> {
     let zero = match letter {
         '0'..='9' => '0',
@@ -108,7 +110,7 @@ fn digit(letter: char) -> Option<char> {
     char::from_digit(u32::from(letter) - u32::from(zero), 10)
 }
 
-/// The digits, if a phone number may have them.
+/// Returns the digits if they can be a phone number.
 fn checked(digits: &str) -> Result<String, Error> {
     match digits.len() {
         0 => return Err(Error::Letters),
@@ -126,7 +128,7 @@ fn checked(digits: &str) -> Result<String, Error> {
         ParseError::TooLongNsn => Error::Length,
         ParseError::NotANumber(_) => Error::Letters,
     })?;
-    // what was typed stands: the library takes prefixes off that WhatsApp may keep
+    // keep the typed digits: the library removes prefixes that WhatsApp may keep
     let national = digits.strip_prefix(&number.country_code.to_string()).ok_or(Error::CountryCode)?;
     if national.starts_with('0') && !(number.italian_leading_zero() && number.is_valid()) {
         return Err(Error::TrunkZero);
@@ -178,7 +180,7 @@ mod tests {
         }
     }
 
-    /// R79: what can't be a number is refused, and why is said.
+    /// R79: a text that can't be a phone number is refused with the reason.
     #[test]
     fn what_can_not_be_a_number_is_refused() {
         for (given, expected) in [

@@ -1,12 +1,12 @@
-//! Pure. Which characters leave a mark: a name that consists of others looks empty.
+//! Pure. Whether a text is visible. A name of invisible characters looks empty.
 
-/// Whether anything of a text can be seen.
+/// Whether any character of a text is visible.
 #[must_use]
 pub fn is_visible(text: &str) -> bool {
     text.chars().any(|letter| !letter.is_whitespace() && !letter.is_control() && !is_ignorable(letter))
 }
 
-/// Unicode's `Default_Ignorable_Code_Point` (DerivedCoreProperties.txt, 16.0), and the blank pattern of Braille.
+/// Unicode's `Default_Ignorable_Code_Point` (DerivedCoreProperties.txt, 16.0), and the blank Braille pattern.
 fn is_ignorable(letter: char) -> bool {
     matches!(letter,
         '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}' | '\u{180B}'..='\u{180F}'
@@ -19,7 +19,7 @@ fn is_ignorable(letter: char) -> bool {
 mod tests {
     use super::*;
 
-    /// R78: what nobody sees is nothing.
+    /// R78: an invisible text counts as empty.
     #[test]
     fn what_nobody_sees_is_nothing() {
         for text in [

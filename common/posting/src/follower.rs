@@ -1,5 +1,6 @@
-//! Follows one webhook: turns the events behind its cursor into deliveries, and posts those whose time has come. What it
-//! knows stands in rows, so it may be killed at any moment: the next owner posts again what was not written as delivered.
+//! Follows one webhook: turns the events behind its cursor into deliveries, and posts the deliveries that are due. Its
+//! state is in rows, so it may be killed at any moment: the next owner posts again whatever was not written as
+//! delivered.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,33 +25,35 @@ use tokio_util::sync::CancellationToken;
 use super::http::Post;
 use super::means::Means;
 
-/// Events read at one time.
+/// How many events are read at once.
 const PAGE: i64 = 100;
-/// While so many deliveries wait that hold others up, events stay where they are.
+/// While this many deliveries that hold others up are waiting, no further events are read.
 const WAITING_MAX: i64 = 1_000;
-/// Deliveries that hold nobody up any more, as they were refused or have failed often: beyond, the oldest are given up.
+/// How many waiting deliveries that hold nobody up (they were refused or have failed often) are kept. Beyond that the
+/// oldest are given up.
 const PASSED_MAX: i64 = 10_000;
-/// Deliveries of one round.
+/// The most deliveries of one round.
 const BATCH: i64 = 64;
-/// Requests to one webhook at a time, each of another account.
+/// How many requests to one webhook run at the same time, each for another account.
 const LANES: usize = 4;
 /// A lane whose requests have taken this long leaves the rest to the next round.
 const LANE_MAX: Duration = Duration::from_secs(20);
-/// Rows are looked at this often when no signal comes.
+/// How often the rows are read while no signal comes.
 const SLOW_POLL: Duration = Duration::from_secs(30);
-/// Rows are looked at again after this when a running transaction holds newer events back.
+/// How soon the rows are read again while a running transaction holds back newer events.
 const HELD_BACK: Duration = Duration::from_millis(20);
-/// Past a delivery's time by this, so that the database's clock has certainly reached it.
+/// How long after a delivery's time the rows are read, so that the database's clock has certainly reached it.
 const PAST: Duration = Duration::from_millis(5);
-/// The wait after a query that failed: the first, and the longest. It grows because reads may work while writes fail, and then each
-/// round posts the same deliveries again.
+/// The first and the longest wait after a query that failed. It grows because reads may work while writes fail, and
+/// then each round posts the same deliveries again.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// A receiver that was not there is asked this often whether it is back; the longest that a recovery goes unseen.
+/// The longest wait between two probes of a receiver that was unreachable. A recovery goes unnoticed no longer than
+/// this.
 const PROBE: Duration = Duration::from_secs(4);
-/// A pause that is longer may be ended by whoever changes the webhook; signals are looked into this often.
+/// During a longer pause, signals are checked this often: a change of the webhook may end the pause.
 const LOOK_INTO: Duration = Duration::from_secs(1);
 
-/// One webhook's task.
+/// The task of one webhook.
 pub(super) struct Follower {
     means: Arc<Means>,
     tenant: TenantId,
@@ -58,26 +61,26 @@ pub(super) struct Follower {
     places: Arc<Semaphore>,
 }
 
-/// What follows a round.
+/// How long to wait after a round.
 enum Rest {
-    /// There may be more.
+    /// No wait: there may be more to do.
     None,
-    /// Nothing before this has passed, unless the webhook is changed or somebody asks for an attempt.
+    /// Nothing is due before this time has passed, unless the webhook is changed or an attempt is requested.
     Pause(Duration),
-    /// Nothing before this has passed, or something is signaled.
+    /// Nothing is due before this time has passed, unless a signal comes.
     UntilSignaled(Duration),
 }
 
-/// What is known of a receiver that does not take what it is sent.
+/// What is known about a receiver that fails to take deliveries.
 #[derive(Default)]
 struct Outage {
-    /// The webhook's version, when it was looked at.
+    /// The webhook's version when it was last read.
     version: i64,
-    /// Where to ask whether it is back; none: it is there, or it answered a question and then took nothing.
+    /// The URL to probe; `None` if the receiver is reachable, or if it answered a probe and then took nothing.
     unseen: Option<String>,
-    /// It answered a question within this outage.
+    /// Whether it answered a probe during this outage.
     tried: bool,
-    /// The next delivery that succeeds ends the outage, and takes all that waits with it.
+    /// Whether the next successful delivery ends the outage, so that all waiting deliveries go at once.
     release: bool,
 }
 
@@ -90,23 +93,23 @@ impl Outage {
     }
 }
 
-/// What became of an attempt, for those behind it.
+/// The result of an attempt, as it matters to the deliveries behind it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Went {
     Well,
-    /// The receiver answers, and won't have this one.
+    /// The receiver is reachable, but refuses this event.
     Refused,
-    /// Those behind it in its lane may go all the same.
+    /// Failed. The deliveries behind it in its lane may go.
     Badly,
-    /// Those behind it in its lane wait.
+    /// Failed. The deliveries behind it in its lane wait.
     BadlyAndHolds,
-    /// All wait: the receiver limits its rate.
+    /// The receiver limits its rate: all deliveries wait this long.
     Later(Duration),
-    /// The receiver wants no more.
+    /// The receiver wants no more events.
     Gone,
 }
 
-/// Room for one request: among the tenant's, and among all.
+/// A permit for one request: one of the tenant's permits, and one of the worker's.
 struct Room<'a> {
     place: Arc<OwnedSemaphorePermit>,
     _sending: SemaphorePermit<'a>,
@@ -118,9 +121,10 @@ impl Follower {
         Self { means, tenant, webhook, places }
     }
 
-    /// Until the webhook is not ours any more, or `stop` is cancelled; a round under way posts nothing new then.
+    /// Runs until another worker has the webhook, it is gone or disabled, or `stop` is cancelled. After `stop` a round
+    /// under way posts nothing new.
     pub(super) async fn follow(self, stop: CancellationToken) {
-        // Listen before looking, so that nothing falls between.
+        // Subscribe before reading the rows, so that no event is missed in between.
         let mut signals = self.means.bus.subscribe(self.tenant);
         let (mut again, mut outage) = (AGAIN.0, Outage::default());
         while !stop.is_cancelled() {
@@ -160,17 +164,18 @@ impl Follower {
         }
     }
 
-    /// Waits until a receiver that was not there seems to be back, and has the oldest delivery tried: with its attempts alone that
-    /// would go unseen for as long as the next of them waits. Never, where it was there, or seemed to be and was not well.
+    /// Waits until a receiver that was unreachable seems to be back, and then makes the oldest delivery due. Without
+    /// this the recovery would go unnoticed until the next attempt. Never returns if the receiver was reachable, or
+    /// seemed to be back before and then failed.
     async fn back(&self, outage: &mut Outage) {
         let Some(url) = outage.unseen.clone() else { return std::future::pending().await };
         loop {
             tokio::time::sleep(PROBE.mul_f64(0.75 + 0.25 * rand::random::<f64>())).await;
-            // deliveries go first: where there is no room, nobody is asked
+            // deliveries go first: without a free permit no probe is sent
             let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { continue };
             let Ok(_sending) = self.means.sending.try_acquire() else { continue };
             let there = self.means.sender.is_there(&url, Some(Arc::new(place))).await;
-            if there && self.ask(ends::try_one(&self.means.pool, self.tenant, self.webhook)).await.is_ok() {
+            if there && self.ask(ends::try_one(self.means.store.of(self.tenant), self.webhook)).await.is_ok() {
                 (outage.unseen, outage.tried) = (None, true);
                 return;
             }
@@ -181,7 +186,7 @@ impl Follower {
     async fn changed(&self, version: i64, signals: &mut Subscription) {
         loop {
             signals.signaled().await;
-            let now = self.ask(follow::version(&self.means.pool, self.tenant, self.webhook)).await;
+            let now = self.ask(follow::version(self.means.store.of(self.tenant), self.webhook)).await;
             if matches!(now, Ok(now) if now != Some(version)) {
                 return;
             }
@@ -189,22 +194,22 @@ impl Follower {
         }
     }
 
-    /// One question to the database, when there is room for it; a database that is silent does not keep the room.
+    /// Runs one query when there is a permit for it. A database that does not answer does not keep the permit.
     async fn ask<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
         let _rows = self.means.rows.acquire().await;
         answered(call).await
     }
 
-    /// One look at the rows and what follows from it; none: the webhook is gone, disabled or another worker's.
+    /// Reads the rows once and acts on them. Returns `None` if the webhook is gone, disabled or another worker's.
     async fn round(&self, outage: &mut Outage, stop: &CancellationToken) -> Result<Option<Rest>> {
         let Self { means, tenant, webhook, .. } = self;
-        let held = self.ask(follow::held(&means.pool, *tenant, *webhook, means.worker, WAITING_MAX)).await?;
+        let held = self.ask(follow::held(means.store.of(*tenant), *webhook, means.worker, WAITING_MAX)).await?;
         let Some(held) = held else { return Ok(None) };
         outage.looked(&held);
         let mut rest = None;
         if held.waiting < WAITING_MAX {
             let step = trace::receive(Destination::Events).tenant(*tenant).webhook(*webhook);
-            let page = self.ask(events::after(&means.pool, *tenant, held.cursor, None, PAGE)).await?;
+            let page = self.ask(events::after(means.store.of(*tenant), held.cursor, None, PAGE)).await?;
             for event in &page.events {
                 metrics::WEBHOOK_EVENT_LAG_SECONDS.observe(event.age_s);
             }
@@ -217,13 +222,13 @@ impl Follower {
             step.follows_all(page.events.iter().filter_map(|event| event.trace.as_deref()));
             let ours = (*webhook, means.worker);
             let taken = page.events.is_empty()
-                || self.ask(follow::take(&means.pool, *tenant, ours, &held, page.events, PASSED_MAX)).await?;
+                || self.ask(follow::take(means.store.of(*tenant), ours, &held, page.events, PASSED_MAX)).await?;
             if !taken {
                 return Ok(Some(Rest::None));
             }
         }
         let limit = if held.failures >= retry::DOWN_AFTER { 1 } else { BATCH };
-        let (due, next) = self.ask(follow::due(&means.pool, *tenant, *webhook, limit)).await?;
+        let (due, next) = self.ask(follow::due(means.store.of(*tenant), *webhook, limit)).await?;
         if due.is_empty() {
             let next = next.map_or(SLOW_POLL, |next| (next + PAST).min(SLOW_POLL));
             return Ok(Some(rest.unwrap_or(Rest::UntilSignaled(next))));
@@ -236,7 +241,7 @@ impl Follower {
         written.map(|()| Some(rest))
     }
 
-    /// What the ends of a round's attempts mean for the next.
+    /// What the results of a round's attempts mean for the next round.
     async fn after(&self, held: &Held, ends: &[Went]) -> Result<Rest> {
         if ends.contains(&Went::Gone) {
             self.disable(DisabledReason::Gone, Duration::ZERO).await?;
@@ -244,7 +249,7 @@ impl Follower {
         }
         let answered = ends.iter().any(|went| matches!(went, Went::Well | Went::Refused));
         let failing_for = held.failing_since.map(|since| (clock::now() - since).to_std().unwrap_or_default());
-        // one that failed just once tells of a hiccup, however long ago the last success was
+        // a delivery that failed just once shows only a short fault, however long ago the last success was
         let refused = ends.contains(&Went::Refused) && !ends.contains(&Went::Well);
         if (refused || !answered && ends.contains(&Went::Badly)) && failing_for >= Some(retry::DISABLED_AFTER) {
             self.disable(DisabledReason::Failing, retry::DISABLED_AFTER).await?;
@@ -256,18 +261,14 @@ impl Follower {
         Ok(if pause.is_zero() { Rest::None } else { Rest::Pause(pause) })
     }
 
-    /// What waited for the receiver to come back goes at once.
+    /// Makes the deliveries that waited for the receiver's return due at once.
     async fn release(&self) -> Result<()> {
-        let at_once = async {
-            let mut connection = self.means.pool.acquire().await?;
-            ends::try_at_once(&mut connection, self.tenant, self.webhook).await
-        };
-        self.ask(at_once).await
+        self.ask(ends::try_at_once(self.means.store.of(self.tenant), self.webhook)).await
     }
 
     async fn disable(&self, why: DisabledReason, failing_for: Duration) -> Result<()> {
         let reason = why.as_str();
-        let disabled = ends::disable(&self.means.pool, self.tenant, self.webhook, reason, failing_for);
+        let disabled = ends::disable(self.means.store.of(self.tenant), self.webhook, reason, failing_for);
         if self.ask(disabled).await? {
             tracing::info!(webhook = %self.webhook, reason, "a webhook was disabled");
             metrics::WEBHOOKS_DISABLED.of(why).inc();
@@ -276,8 +277,8 @@ impl Follower {
         Ok(())
     }
 
-    /// Posts what is due: lanes beside each other, each in its order. Answers what became of it, and whether all of that was
-    /// written.
+    /// Posts the deliveries that are due: the lanes in parallel, each lane in order. Returns the results, and whether
+    /// all of them were written.
     async fn post_all(&self, held: &Held, due: Vec<Due>, stop: &CancellationToken) -> (Vec<Went>, Result<()>) {
         let mut lanes: BTreeMap<_, Vec<Due>> = BTreeMap::new();
         for due in due {
@@ -290,7 +291,7 @@ impl Follower {
         (ends.concat(), written.into_iter().collect())
     }
 
-    /// Posts one after the other, until `round` is cancelled; cancels it when the others have to stop, too.
+    /// Posts one lane in order, until `round` is cancelled. Cancels it if the other lanes have to stop as well.
     async fn post_lane(&self, held: &Held, lane: Vec<Due>, round: &CancellationToken) -> (Vec<Went>, Result<()>) {
         let (mut ends, mut posting) = (Vec::new(), Duration::ZERO);
         for due in lane {
@@ -313,13 +314,14 @@ impl Follower {
         (ends, Ok(()))
     }
 
-    /// None: the worker is stopping.
+    /// Waits for the permits of one request. Returns `None` if the semaphores are closed.
     async fn room(&self) -> Option<Room<'_>> {
         let place = Arc::new(Arc::clone(&self.places).acquire_owned().await.ok()?);
         Some(Room { place, _sending: self.means.sending.acquire().await.ok()? })
     }
 
-    /// One attempt, and its end in the row; with the webhook's version then, none when somebody else was first.
+    /// Makes one attempt and writes its result. Also returns the webhook's version at that time; `None` if another
+    /// worker was first.
     async fn post(&self, held: &Held, due: Due, room: Room<'_>) -> Result<(Went, Option<i64>)> {
         let Self { means, tenant, webhook, .. } = self;
         let (id, body) = (due.id.to_string(), due.happened.to_json());
@@ -347,7 +349,7 @@ impl Follower {
         drop(room);
         let failure = match answer {
             Ok(status) => {
-                let ended = self.ask(ends::delivered(&means.pool, *tenant, due.id, status)).await?;
+                let ended = self.ask(ends::delivered(means.store.of(*tenant), due.id, status)).await?;
                 metrics::WEBHOOK_ATTEMPTS.of(AttemptOutcome::Delivered).inc();
                 if let Some((seconds, _)) = ended {
                     metrics::WEBHOOK_DELIVERY_SECONDS.observe_with_trace(seconds);
@@ -362,7 +364,7 @@ impl Follower {
         let verdict = retry::verdict(fault, due.attempts, due.age, rand::random());
         let failed = (due.id, due.attempts);
         let counts = fault != Fault::Event;
-        let version = self.ask(ends::failed(&means.pool, *tenant, failed, (status, word), verdict, counts)).await?;
+        let version = self.ask(ends::failed(means.store.of(*tenant), failed, (status, word), verdict, counts)).await?;
         let outcome = if verdict.again_in.is_some() { AttemptOutcome::Retry } else { AttemptOutcome::Failed };
         metrics::WEBHOOK_ATTEMPTS.of(outcome).inc();
         let outcome = outcome.as_str();

@@ -1,6 +1,6 @@
-//! Posts one event to one receiver. The name is looked up here, each address is judged, and the connection goes to a judged
-//! address: a name that stands for another one a moment later leads nowhere. No redirect is followed, no proxy is asked,
-//! and nothing of the answer but its status is kept.
+//! Posts one event to one receiver. The name is resolved here, each address is checked, and the connection goes to a
+//! checked address: a name that resolves to another address a moment later cannot redirect it. No redirect is followed,
+//! no proxy is used, and only the status of the answer is kept.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
@@ -24,29 +24,29 @@ use url::{Host, Position, Url};
 
 use super::lookup::Lookups;
 
-/// From the look at the name to the end of the TLS handshake.
+/// The time limit from the name lookup to the end of the TLS handshake.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
-/// From the first look at the name to the end of the answer.
+/// The time limit from the name lookup to the end of the answer.
 const WHOLE_MAX: Duration = Duration::from_secs(10);
-/// Addresses of one name that are tried.
+/// How many addresses of one name are tried.
 const ADDRESSES: usize = 3;
-/// An answer is read up to here and thrown away, so that the receiver may end in peace.
+/// How many bytes of an answer are read and discarded, so that the receiver can finish normally.
 const ANSWER_BYTES: usize = 64 * 1024;
 
 /// A request.
 #[derive(Debug)]
 pub struct Post<'a> {
-    /// Where to.
+    /// The receiver's URL.
     pub url: &'a str,
-    /// The header `webhook-id`: the same at each attempt.
+    /// The header `webhook-id`. It is the same at each attempt.
     pub id: &'a str,
     /// The header `webhook-timestamp`, in unix seconds.
     pub timestamp: i64,
     /// The header `webhook-signature`.
     pub signature: &'a str,
-    /// The JSON.
+    /// The body, as JSON.
     pub body: String,
-    /// Whose place it takes; a look at a name that hangs keeps it beyond the attempt.
+    /// The permit that the request uses. A name lookup that hangs keeps it beyond the attempt.
     pub place: Option<Arc<OwnedSemaphorePermit>>,
 }
 
@@ -55,25 +55,25 @@ pub struct Post<'a> {
 pub enum Failure {
     /// The receiver answered, but not with 2xx.
     Status(u16),
-    /// As `Status`, and it named the wait before the next attempt.
+    /// As `Status`; the answer also named the wait before the next attempt.
     Later(u16, Duration),
-    /// No answer in time.
+    /// No answer within the time limit.
     Timeout,
-    /// The name stands for no address.
+    /// The name could not be resolved.
     Name,
-    /// The URL or an address is not to be reached.
+    /// The URL or an address is forbidden.
     Address,
-    /// No connection.
+    /// The connection could not be opened.
     Connect,
-    /// No TLS, or a certificate that is not good.
+    /// The TLS handshake failed, or the certificate is not valid.
     Tls,
-    /// The connection broke, or the answer is no HTTP.
+    /// The connection broke, or the answer is not HTTP.
     Http,
 }
 
 impl Failure {
-    /// The word that the row holds. A name that stands for nothing and one that stands for an address of ours are told alike: else
-    /// a tenant could ask which names there are in our network.
+    /// The word in the row. A name that does not resolve and one that resolves to an internal address have the same
+    /// word: otherwise a tenant could find out which names exist in our network.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -105,7 +105,7 @@ impl Failure {
     }
 }
 
-/// What posts.
+/// Posts events.
 pub struct Sender {
     rules: Rules,
     tls: TlsConnector,
@@ -113,18 +113,18 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Trusts the public certificate authorities that Mozilla trusts.
+    /// Creates a sender that trusts Mozilla's public certificate authorities.
     ///
     /// # Errors
-    /// When the TLS library lacks what it should have.
+    /// If the TLS library lacks a protocol version that it should have.
     pub fn new(rules: Rules) -> anyhow::Result<Self> {
         Self::trusting(rules, RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
     }
 
-    /// Trusts these authorities.
+    /// Creates a sender that trusts these authorities.
     ///
     /// # Errors
-    /// When the TLS library lacks what it should have.
+    /// If the TLS library lacks a protocol version that it should have.
     pub fn trusting(rules: Rules, roots: RootCertStore) -> anyhow::Result<Self> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
@@ -132,10 +132,10 @@ impl Sender {
         Ok(Self { rules, tls: TlsConnector::from(Arc::new(config)), lookups: Lookups::default() })
     }
 
-    /// Posts; answers the status, which is a 2xx.
+    /// Posts an event. Returns the status, which is a 2xx.
     ///
     /// # Errors
-    /// When there was no such answer.
+    /// If there was no such answer.
     pub async fn post(&self, post: Post<'_>) -> Result<u16, Failure> {
         // the operator's rules may be stricter now than when the URL was stored
         let url = address::url(post.url, &self.rules).map_err(|_| Failure::Address)?;
@@ -151,8 +151,8 @@ impl Sender {
         }
     }
 
-    /// Whether somebody answers there who is not unwell: HEAD, without an event. A receiver may answer it with anything below 500
-    /// but 429, as most know POST alone.
+    /// Probes the receiver with HEAD, without an event. Returns true for any status below 500 except 429, because most
+    /// receivers accept only POST.
     pub async fn is_there(&self, url: &str, place: Option<Arc<OwnedSemaphorePermit>>) -> bool {
         let Ok(url) = address::url(url, &self.rules) else { return false };
         let Ok(request) = head(&url, Method::HEAD).body(Full::default()) else { return false };
@@ -185,7 +185,7 @@ impl Sender {
         answer(handshake.map_err(|_| Failure::Timeout)?.map_err(|_| Failure::Tls)?, request).await
     }
 
-    /// A connection to an address that was judged. If any address of a name is forbidden, the whole name is refused:
+    /// Opens a connection to a checked address. If any address of a name is forbidden, the whole name is refused:
     /// mixing public and private addresses suggests an attack.
     async fn connect(&self, url: &Url, place: Option<Arc<OwnedSemaphorePermit>>) -> Result<TcpStream, Failure> {
         let port = url.port_or_known_default().ok_or(Failure::Address)?;
@@ -212,7 +212,7 @@ impl Sender {
     }
 }
 
-/// What any request to a receiver begins with.
+/// The common start of requests to a receiver.
 fn head(url: &Url, method: Method) -> http::request::Builder {
     Request::builder()
         .method(method)
@@ -231,11 +231,11 @@ fn request(url: &Url, post: Post<'_>) -> http::Result<Request<Full<Bytes>>> {
         .body(Full::new(Bytes::from(post.body)))
 }
 
-/// The status, and the wait that was asked for.
+/// The status, and the wait that the answer asked for.
 type Answer = (u16, Option<Duration>);
 
-/// `Retry-After` in seconds, or as a date in any of HTTP's three forms (RFC 9110, 10.2.3 and 5.6.7); a date that has passed asks
-/// for no wait.
+/// Parses `Retry-After`: seconds, or a date in any of HTTP's three forms (RFC 9110, 10.2.3 and 5.6.7). A date in the
+/// past means no wait.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let asked = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     match asked.parse() {
@@ -264,7 +264,7 @@ where
     tokio::pin!(exchange);
     tokio::select! {
         ended = &mut exchange => ended,
-        // the connection may end before the answer was looked at
+        // the connection may end before the answer was read
         _ = connection => exchange.await,
     }
 }

@@ -1,5 +1,5 @@
-//! Moves webhooks: claims those that no living worker owns, and follows each in a task of its own. Beside the sessions,
-//! never before them: rows and connections that webhooks may use at a time are few.
+//! Delivers webhooks: claims those that no live worker owns, and follows each in a task of its own. Webhooks run beside
+//! the sessions and must not slow them down, so they use few queries and connections at a time.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,27 +20,28 @@ pub mod http;
 mod lookup;
 pub mod means;
 
-/// A webhook that is new, or whose worker is gone, is found within this.
+/// How often webhooks are claimed: new ones, and those of workers that are gone.
 const LOOK: Duration = Duration::from_secs(2);
-/// Webhooks claimed at one look: workers that start together share what is free.
+/// The most webhooks claimed at once, so that workers that start together share the free ones.
 const CLAIMS: i64 = 50;
-/// The backlog is counted at every so many looks.
+/// After how many claims the backlog is counted.
 const COUNTED_EVERY: u32 = 8;
 /// How long a stop waits for requests under way.
 const STOP_MAX: Duration = Duration::from_secs(3);
 
-/// Claims and follows until `stop` is cancelled; then lets requests under way end, and gives everything back.
+/// Claims and follows webhooks until `stop` is cancelled. Then requests under way may end, and all webhooks are given
+/// back.
 pub async fn keep(means: Arc<Means>, stop: CancellationToken) {
     let mut followers = Followers::default();
     let mut looks = 0_u32;
     loop {
-        let claim = follow::claim_across_tenants(&means.pool, means.worker, CLAIMS);
+        let claim = follow::claim(means.store.for_all_tenants(), means.worker, CLAIMS);
         match answered(claim).await {
             Ok(held) => followers.are(&held, &means, &stop),
             Err(error) => tracing::debug!(%error, "webhooks were not claimed; the next look comes"),
         }
         if looks.is_multiple_of(COUNTED_EVERY)
-            && let Ok(backlog) = answered(follow::backlog_across_tenants(&means.pool, means.worker)).await
+            && let Ok(backlog) = answered(follow::backlog(means.store.for_all_tenants(), means.worker)).await
         {
             metrics::WEBHOOK_BACKLOG.set(backlog as f64);
         }
@@ -55,7 +56,7 @@ pub async fn keep(means: Arc<Means>, stop: CancellationToken) {
     }
     metrics::WEBHOOKS_HELD.set(0.0);
     metrics::WEBHOOK_BACKLOG.set(0.0);
-    if let Err(error) = answered(follow::release_across_tenants(&means.pool, means.worker)).await {
+    if let Err(error) = answered(follow::release(means.store.for_all_tenants(), means.worker)).await {
         tracing::warn!(%error, "webhooks were not given back; others take them when this worker has stopped");
     }
 }
@@ -68,7 +69,7 @@ struct Followers {
 }
 
 impl Followers {
-    /// Starts what is new or has ended, and ends what is no longer ours.
+    /// Starts followers that are new or have ended, and ends those of webhooks that are no longer ours.
     fn are(&mut self, held: &[(TenantId, WebhookId)], means: &Arc<Means>, stop: &CancellationToken) {
         while self.tasks.try_join_next().is_some() {}
         let ours: HashSet<WebhookId> = held.iter().map(|(_, webhook)| *webhook).collect();

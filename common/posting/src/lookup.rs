@@ -1,14 +1,14 @@
-//! Looks at names. The system's own resolver blocks a thread, up to half a minute when nobody answers, and whoever waits for it
-//! may have gone long before: so the threads are counted, and not those who wait.
+//! Resolves names. The system's resolver blocks a thread, for up to half a minute if no server answers, and its caller
+//! may give up long before. So the limit counts the threads and not the callers.
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-/// Looks under way in all; a tenant has fewer requests, so one alone can't take them all.
+/// The most lookups at the same time. One tenant has fewer requests, so it cannot use all of them.
 const AT_ONCE: usize = 128;
 
-/// The looks under way.
+/// The lookups under way.
 pub(super) struct Lookups {
     room: Arc<Semaphore>,
 }
@@ -20,8 +20,8 @@ impl Default for Lookups {
 }
 
 impl Lookups {
-    /// Runs `look` on a thread of its own when there is room; `kept` is dropped with its end, and so is the room, also when
-    /// nobody waits any more. None: it panicked.
+    /// Runs `look` on a thread of its own when there is room. `kept` and the room are released when it ends, even if
+    /// the caller has gone. Returns `None` if it panicked.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         kept: impl Send + 'static,
@@ -44,11 +44,12 @@ mod tests {
 
     use super::*;
 
-    /// R63: names that nobody knows hold so many threads and no more, though those who asked went away; then others have room.
+    /// R63: lookups that hang use a limited number of threads, even after their callers have gone; then other lookups
+    /// have room.
     #[tokio::test]
     async fn looks_that_hang_are_bounded() {
         let lookups = Lookups { room: Arc::new(Semaphore::new(3)) };
-        // the gate opens when three looks and this test stand before it
+        // the gate opens when the three lookups and this test wait at it
         let (running, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Barrier::new(4)));
         for _ in 0..10 {
             let (running, gate) = (Arc::clone(&running), Arc::clone(&gate));

@@ -1,31 +1,31 @@
-//! What moves webhooks: the rows, what wakes a follower, what posts; and room for so much at a time.
+//! The shared resources of all followers: the rows, the signals, the sender, and the limits on concurrent work.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bells::bus::Bus;
 use domain::id::{TenantId, WorkerId};
-use store::PgPool;
+use store::Store;
 use tokio::sync::Semaphore;
 
 use super::http::Sender;
 
-/// Questions that all followers ask the database at the same time; the rest of the pool is the sessions'.
+/// How many database queries all followers run at the same time. The rest of the pool is for the sessions.
 const ROWS: usize = 4;
-/// Requests under way in all.
+/// How many requests run at the same time.
 const SENDING: usize = 256;
-/// Requests of one tenant under way: its slow receivers keep others waiting no longer than its own.
+/// How many requests of one tenant run at the same time, so that its slow receivers do not delay other tenants.
 const SENDING_OF_TENANT: usize = 32;
 
-/// What every follower has at hand.
+/// The shared resources of all followers.
 pub struct Means {
     /// The rows.
-    pub pool: PgPool,
-    /// What wakes a follower.
+    pub store: Store,
+    /// The signals that wake a follower.
     pub bus: Bus,
     /// This boot of this process.
     pub worker: WorkerId,
-    /// What posts.
+    /// Posts events to receivers.
     pub sender: Sender,
     pub(super) rows: Semaphore,
     pub(super) sending: Semaphore,
@@ -33,14 +33,14 @@ pub struct Means {
 }
 
 impl Means {
-    /// With room for the usual number of questions and requests.
+    /// Creates the resources with the default limits.
     #[must_use]
-    pub fn new(pool: PgPool, bus: Bus, worker: WorkerId, sender: Sender) -> Self {
+    pub fn new(store: Store, bus: Bus, worker: WorkerId, sender: Sender) -> Self {
         let (rows, sending) = (Semaphore::new(ROWS), Semaphore::new(SENDING));
-        Self { pool, bus, worker, sender, rows, sending, of_tenants: Mutex::default() }
+        Self { store, bus, worker, sender, rows, sending, of_tenants: Mutex::default() }
     }
 
-    /// The places of a tenant's requests, shared by its webhooks.
+    /// The permits for a tenant's requests, shared by its webhooks.
     pub(super) fn places(&self, tenant: TenantId) -> Arc<Semaphore> {
         let mut all = self.of_tenants.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(places) = all.get(&tenant).and_then(Weak::upgrade) {

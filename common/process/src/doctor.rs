@@ -1,5 +1,5 @@
-//! How a check of `doctor` went, and what to do about what is wrong. What is looked at stands with whom it is about: in `store`,
-//! `bells`, and the binaries.
+//! The result of a check of `doctor`, and what to do about a problem. The checks themselves are in `store`, `bells` and
+//! the binaries.
 
 use std::io::Write;
 
@@ -7,17 +7,17 @@ use serde::Serialize;
 
 use crate::trouble::Trouble;
 
-/// How a check went.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// As it should be.
+    /// All is well.
     Ok,
-    /// It works, and should be looked at.
+    /// It works, but needs attention.
     Warning,
     /// It does not work.
     Failed,
-    /// Not looked at, since what it needs failed.
+    /// Not checked, because something that it needs has failed.
     Skipped,
 }
 
@@ -32,56 +32,56 @@ impl State {
     }
 }
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What.
+    /// The name of what was checked.
     pub name: &'static str,
-    /// How it went.
+    /// The result.
     pub state: State,
     /// What was found.
     pub says: String,
-    /// What to do, where something is to be done.
+    /// What to do, if anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
 }
 
 impl Check {
-    /// As it should be.
+    /// A check that found no problem.
     #[must_use]
     pub fn ok(name: &'static str, says: impl Into<String>) -> Self {
         Self { name, state: State::Ok, says: says.into(), fix: None }
     }
 
-    /// It works, and should be looked at.
+    /// A check that found something which works, but needs attention.
     #[must_use]
     pub fn warning(name: &'static str, says: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { name, state: State::Warning, says: says.into(), fix: Some(fix.into()) }
     }
 
-    /// It does not work.
+    /// A check that failed.
     #[must_use]
     pub fn failed(name: &'static str, says: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { name, state: State::Failed, says: says.into(), fix: Some(fix.into()) }
     }
 
-    /// It does not work, and why.
+    /// A check that failed, with its reason.
     #[must_use]
     pub fn trouble(name: &'static str, trouble: Trouble) -> Self {
         Self::failed(name, trouble.what, trouble.fix)
     }
 
-    /// Not looked at.
+    /// A check that was not made, because `needs` failed.
     #[must_use]
     pub fn skipped(name: &'static str, needs: &str) -> Self {
         Self { name, state: State::Skipped, says: format!("needs {needs}"), fix: None }
     }
 }
 
-/// Shows the checks: a table with what to do, or JSON. Answers whether nothing has failed.
+/// Prints the checks: as a table with what to do, or as JSON. Returns true if none has failed.
 ///
 /// # Errors
-/// When standard output is closed.
+/// If standard output is closed.
 pub fn show(checks: &[Check], json: bool, out: &mut (dyn Write + Send)) -> std::io::Result<bool> {
     let well = !checks.iter().any(|check| check.state == State::Failed);
     if json {
@@ -93,7 +93,7 @@ pub fn show(checks: &[Check], json: bool, out: &mut (dyn Write + Send)) -> std::
     Ok(well)
 }
 
-/// Pure. For people.
+/// Pure. The table for people.
 fn render(checks: &[Check]) -> String {
     let width = checks.iter().map(|check| check.name.chars().count()).max().unwrap_or_default();
     let mut text = String::new();

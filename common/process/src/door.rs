@@ -1,6 +1,7 @@
-//! The doors of a process: HTTP/1.1 on a listener, with an end to everything that a stranger can begin. Nobody needs a key to open a
-//! connection, so connections are counted, in all and per address, and each that says nothing is closed in time. Where there is no
-//! room, the one that has waited longest for its client makes room: whoever speaks is heard, however many are silent.
+//! Serves HTTP/1.1 on a listener, with a limit for everything that a client can start. Opening a connection needs no
+//! key, so connections are counted, in total and per address, and silent ones are closed after a time. If there is no
+//! room, the connection that has waited longest for its client is closed: an active client gets in, however many others
+//! are silent.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -24,32 +25,34 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-/// A request's head comes within this time of its first byte, and the first byte within this time of the connection's start.
+/// How long a client may take for the first byte of a connection, and then for the rest of a request's head.
 pub const HEAD: Duration = Duration::from_secs(10);
-/// A connection may rest this long between two requests. Longer than the 60 s that proxies keep theirs, so that they end it.
+/// How long a connection may be idle between two requests. This is longer than the 60 s of common proxies, so that the
+/// proxy closes it.
 pub const REST: Duration = Duration::from_secs(75);
-/// How long a client may take nothing of its answer.
+/// How long a client may accept no data of its answer.
 const DEAF: Duration = Duration::from_secs(60);
-/// How long requests that are being answered may go on when the process is to stop.
+/// How long requests under way may take after the process is told to stop.
 const LAST: Duration = Duration::from_secs(15);
-/// How often a connection is looked at.
+/// How often a connection is checked.
 const LOOK: Duration = Duration::from_millis(500);
-/// The wait after an error that is not one connection's, such as too many open files.
+/// The pause after an error that is not about one connection, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How many connections there may be.
+/// The limits on the number of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// In all.
+    /// In total.
     pub connections: usize,
-    /// From one address. Behind a proxy all come from the proxy's.
+    /// From one address. Behind a proxy all connections have the proxy's address.
     pub per_address: usize,
 }
 
-/// What is enough for orchestrators and Prometheus.
+/// Enough for orchestrators and Prometheus.
 pub const OPS: Limits = Limits { connections: 256, per_address: 128 };
 
-/// Serves until `stop` is cancelled. Then what is being answered is finished; whoever has sent half a request is left alone.
+/// Serves until `stop` is cancelled. Then requests under way are answered; connections whose request is incomplete are
+/// closed.
 pub async fn serve(listener: TcpListener, app: Router, limits: Limits, stop: CancellationToken) {
     let (doors, tasks) = (Arc::new(Doors::new(limits)), TaskTracker::new());
     loop {
@@ -80,21 +83,21 @@ fn is_one_connections(error: &std::io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// What a connection is doing.
+/// The phase of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// It rests: nothing has come since the last answer.
+    /// Idle: nothing has come since the last answer.
     Rest,
-    /// The first byte of a request is waited for, or its head has begun.
+    /// Waiting for the first byte of a request, or for the rest of its head.
     Head,
-    /// A request's body has begun.
+    /// Receiving a request's body.
     Body,
-    /// A request is being answered.
+    /// Answering a request.
     Answer,
 }
 
 impl Phase {
-    /// How long it may last; what is answered has limits of its own.
+    /// How long the phase may last. Body and answer have limits of their own.
     const fn limit(self) -> Option<Duration> {
         match self {
             Self::Rest => Some(REST),
@@ -108,7 +111,7 @@ impl Phase {
 struct State {
     phase: Phase,
     since: Instant,
-    /// Since when the client takes nothing of what is sent.
+    /// Since when the client accepts no data.
     deaf_since: Option<Instant>,
 }
 
@@ -123,11 +126,11 @@ impl State {
     }
 }
 
-/// What both the connection and the doors know of it.
+/// The state of a connection, shared by the connection and its listener.
 struct Line {
     address: IpAddr,
     state: Mutex<State>,
-    /// Cancelled when it must make room.
+    /// Cancelled to close the connection and make room.
     leave: CancellationToken,
 }
 
@@ -147,7 +150,7 @@ impl Line {
         }
     }
 
-    /// Something was sent, or the client would not take it.
+    /// Records a write: either data was sent, or the client did not accept it.
     fn sent(&self, is_deaf: bool) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.deaf_since = is_deaf.then(|| state.deaf_since.unwrap_or_else(Instant::now));
@@ -167,7 +170,7 @@ struct Lines {
     by_address: HashMap<IpAddr, usize>,
 }
 
-/// A connection's place; dropped, it is free.
+/// A connection's place. Dropping it frees the place.
 struct Place {
     doors: Arc<Doors>,
     number: u64,
@@ -175,14 +178,14 @@ struct Place {
 }
 
 impl Doors {
-    /// Files that the process may open bound the connections, too: half of them are kept for the rest of it.
+    /// The limit of open files also limits the connections: half of it is kept for the rest of the process.
     fn new(mut limits: Limits) -> Self {
         let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / 2;
         limits.connections = limits.connections.min(usize::try_from(files).unwrap_or(usize::MAX));
         Self { limits, lines: Mutex::default() }
     }
 
-    /// A place for a connection; none when there is no room and nobody who could make it.
+    /// A place for a connection; `None` if there is no room and no connection can be closed for it.
     fn enter(doors: &Arc<Self>, address: SocketAddr) -> Option<Place> {
         let address = address.ip().to_canonical();
         let mut lines = doors.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -204,7 +207,8 @@ impl Doors {
 }
 
 impl Lines {
-    /// Sends the line away that has waited longest for its client, of one address if given. It counts no more.
+    /// Closes the connection that has waited longest for its client, from one address if given. It no longer counts.
+    /// Returns false if there is none.
     fn make_room(&mut self, address: Option<IpAddr>) -> bool {
         let waiting = self.open.iter().filter(|(_, line)| address.is_none_or(|address| line.address == address));
         let waiting = waiting.map(|(number, line)| (*number, line.state()));
@@ -234,7 +238,7 @@ impl Drop for Place {
     }
 }
 
-/// Serves one connection until it ends, is too slow, must make room, or the process is to stop.
+/// Serves one connection until it ends, is too slow, must make room, or the process stops.
 async fn converse(socket: TcpStream, app: Router, place: Place, stop: CancellationToken) {
     // Answers are small; waiting to fill a packet only delays them.
     if let Err(error) = socket.set_nodelay(true) {
@@ -270,7 +274,7 @@ async fn converse(socket: TcpStream, app: Router, place: Place, stop: Cancellati
             () = look => {}
         }
         let state = line.state();
-        // an answer that has just been given gets a moment to leave
+        // an answer that was just given gets a moment to be sent
         let patience = if state.phase == Phase::Answer { LAST } else { LOOK };
         if state.is_overdue() || stopped.is_some_and(|stopped| stopped.elapsed() >= patience) {
             return;
@@ -278,7 +282,7 @@ async fn converse(socket: TcpStream, app: Router, place: Place, stop: Cancellati
     }
 }
 
-/// A socket that tells when something comes.
+/// A socket that records reads and writes.
 struct Heard {
     socket: TcpStream,
     line: Arc<Line>,
@@ -329,7 +333,7 @@ impl AsyncWrite for Heard {
     }
 }
 
-/// A request's body, which tells when it has arrived.
+/// A request's body, which records when it is complete.
 struct Arriving {
     body: Incoming,
     line: Arc<Line>,
@@ -359,7 +363,7 @@ impl HttpBody for Arriving {
     }
 }
 
-/// An answer's body, which tells when it has gone, or was dropped.
+/// An answer's body, which records when it was sent or dropped.
 struct Leaving {
     body: Body,
     line: Arc<Line>,

@@ -1,33 +1,33 @@
-//! What a process exits with, each code on this page and no other; `docs/configuration.md` prints it.
+//! The exit codes of all binaries. `docs/configuration.md` prints them.
 
 use std::fmt;
 use std::process::{ExitCode, Termination};
 
-/// What a binary of ours exits with. `main` returns it.
+/// The exit code of one of our binaries. `main` returns it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// It did what it was asked for, or stopped as asked.
+    /// It did what was asked, or stopped as asked.
     Well = 0,
-    /// It failed, was cut off, or found that not all is well. It says why.
+    /// It failed, was cut off, or found a problem. It says why.
     Failed = 1,
-    /// Its command line or a variable is wrong (`EX_USAGE`). Nothing was begun.
+    /// Its command line or a variable is wrong (`EX_USAGE`). Nothing was started.
     BadSettings = 64,
-    /// Its keys don't fit what is sealed in the database (`EX_CONFIG`). Nothing was changed.
+    /// Its keys do not fit the sealed records in the database (`EX_CONFIG`). Nothing was changed.
     BadKeys = 78,
 }
 
 impl Exit {
-    /// Each of them, what is left over last.
+    /// All codes; the general failure is last.
     pub const ALL: [Self; 4] = [Self::Well, Self::BadSettings, Self::BadKeys, Self::Failed];
 
-    /// The number that the system is given.
+    /// The number for the system.
     #[must_use]
     pub const fn code(self) -> u8 {
         self as u8
     }
 
-    /// For people who see the number.
+    /// The meaning of the number, for people.
     #[must_use]
     pub const fn means(self) -> &'static str {
         match self {
@@ -40,32 +40,32 @@ impl Exit {
         }
     }
 
-    /// An error that the process exits with this for. It says what `error` says.
+    /// Wraps an error so that the process exits with this code. The error's text stays the same.
     #[must_use]
     pub fn because(self, error: anyhow::Error) -> anyhow::Error {
         Because { exit: self, error }.into()
     }
 
-    /// What a process exits with for this error: what [`Exit::because`] made of it, or else [`Exit::Failed`].
+    /// The exit code for an error: the one given by [`Exit::because`], otherwise [`Exit::Failed`].
     #[must_use]
     pub fn of(error: &anyhow::Error) -> Self {
         error.downcast_ref::<Because>().map_or(Self::Failed, |because| because.exit)
     }
 
-    /// Ends the process here and now: nothing that is under way is finished.
+    /// Exits the process immediately. Work under way is not finished.
     pub fn leave(self) -> ! {
         std::process::exit(i32::from(self.code()))
     }
 }
 
-/// It was done.
+/// Done.
 impl From<()> for Exit {
     fn from((): ()) -> Self {
         Self::Well
     }
 }
 
-/// It was done, and all is well or not.
+/// Done; true if all is well.
 impl From<bool> for Exit {
     fn from(well: bool) -> Self {
         if well { Self::Well } else { Self::Failed }
@@ -103,7 +103,7 @@ mod tests {
 
     use super::*;
 
-    /// R06: an error says the same words, whatever it makes the process exit with.
+    /// R06: an error has the same text, whatever exit code it has.
     #[test]
     fn an_error_keeps_its_words() {
         let plain = || Err::<(), _>(anyhow!("no such key")).context("at the start").unwrap_err();
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(format!("{:#}", plain()), "at the start: no such key");
     }
 
-    /// R06: the codes are those that scripts and charts go by, and no two of them are equal.
+    /// R06: scripts and charts rely on these codes, and no two of them are equal.
     #[test]
     fn the_codes_stay_what_they_are() {
         assert_eq!(Exit::ALL.map(Exit::code), [0, 64, 78, 1]);

@@ -1,6 +1,6 @@
 //! The machine, pod or container that a process runs on.
 
-/// Its name, for people; `unknown` where the system does not say.
+/// The name of the host, for people; `unknown` if the system does not say.
 #[must_use]
 pub fn name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")

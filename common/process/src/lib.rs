@@ -1,5 +1,5 @@
-//! What each process of the house needs, whatever its work: a way from the command line to the exit code, settings, clocks,
-//! health, doors, metrics, logs and traces, a start and a graceful stop.
+//! What every process needs, whatever its work: the way from the command line to the exit code, settings, clocks,
+//! health, HTTP listeners, metrics, logs and traces, startup and a graceful stop.
 
 pub mod clock;
 pub mod config;

@@ -1,7 +1,7 @@
-//! The port that orchestrators and Prometheus talk to: /livez, /readyz, /metrics.
+//! The port for orchestrators and Prometheus: /livez, /readyz, /metrics.
 //!
-//! Liveness asks whether the process's own loop moves, and nothing else: a database that is away must not restart
-//! every pod. Readiness asks whether work would succeed now.
+//! Liveness checks only whether the process's own loop moves: an unreachable database must not restart every pod.
+//! Readiness checks whether work would succeed now.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -25,10 +25,10 @@ use crate::telemetry::metrics::{self, Component, Format};
 
 /// A loop that has not moved for this long is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
-/// A readiness question is answered within this time.
+/// The time limit of a readiness check.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The pulse of a process's own loop: the loop calls [`Pulse::beat`], liveness reads it.
+/// The pulse of a process's own loop. The loop calls [`Pulse::beat`], and liveness reads it.
 #[derive(Clone)]
 pub struct Pulse(Arc<PulseInner>);
 
@@ -55,7 +55,7 @@ impl Pulse {
         self.0.last_ms.store(u64::try_from(ms).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Whether the process wants work; false while it stops.
+    /// Sets whether the process wants work. It does not while it stops.
     pub fn set_ready(&self, ready: bool) {
         self.0.ready.store(ready, Ordering::Relaxed);
     }
@@ -71,7 +71,7 @@ impl Pulse {
     }
 }
 
-/// What readiness asks: answers what is missing, in one line.
+/// The readiness check. On failure it returns what is missing, in one line.
 pub type ReadyCheck = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
 #[derive(Clone)]
@@ -81,15 +81,16 @@ struct Ops {
     ready: ReadyCheck,
 }
 
-/// Binds a port. `setting` is the name of the variable that says where.
+/// Binds a port. `setting` is the name of the variable that holds the address.
 ///
 /// # Errors
-/// When the address is taken or not ours; the text names the setting.
+/// If the address is taken or not local. The text names the setting.
 pub async fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("can't listen on {address} ({setting})"))
 }
 
-/// Serves the three routes of this binary on a port of their own, apart from tenants, until `stop` is cancelled.
+/// Serves the three routes of this binary until `stop` is cancelled. They have a port of their own, which tenants
+/// cannot reach.
 pub async fn serve(of: Component, listener: TcpListener, pulse: Pulse, ready: ReadyCheck, stop: CancellationToken) {
     metrics::start(of);
     door::serve(listener, router(Ops { of, pulse, ready }), door::OPS, stop).await;
@@ -134,13 +135,13 @@ async fn page(State(ops): State<Ops>, headers: HeaderMap) -> impl IntoResponse {
 mod tests {
     use super::*;
 
-    /// The pulse of a process that has been up for so long.
+    /// The pulse of a process that has been up for this long.
     fn up_for(up: Duration) -> Pulse {
         let started = BootTime::at(BootTime::now().since(BootTime::at(up)));
         Pulse(Arc::new(PulseInner { started, last_ms: AtomicU64::new(0), ready: AtomicBool::new(true) }))
     }
 
-    /// Serves the routes with a readiness check that answers this, or never.
+    /// Serves the routes with a readiness check that gives this answer, or never answers.
     async fn serve(pulse: &Pulse, answer: Option<Result<(), String>>) -> std::net::SocketAddr {
         let ready: ReadyCheck = Arc::new(move || {
             let answer = answer.clone();
@@ -157,7 +158,7 @@ mod tests {
         address
     }
 
-    /// Status and text of an answer.
+    /// The status and text of an answer.
     async fn get(address: std::net::SocketAddr, path: &str) -> (u16, String) {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -169,7 +170,7 @@ mod tests {
         (head.split(' ').nth(1).unwrap().parse().unwrap(), text.to_owned())
     }
 
-    /// R60: a loop that has not moved for a minute is stuck, and liveness says so; it lives again when the loop moves.
+    /// R60: a loop that has not moved for a minute is stuck and not live; it is live again when the loop moves.
     #[tokio::test]
     async fn a_loop_that_is_stuck_is_not_alive() {
         let pulse = up_for(Duration::from_secs(59));
@@ -186,7 +187,7 @@ mod tests {
         assert_eq!(get(address, "/livez").await, (200, "ok\n".to_owned()));
     }
 
-    /// R60: what is missing, or does not answer, or a stop that is under way, makes a process not ready; it is alive.
+    /// R60: a missing or silent store, or a stop under way, makes a process not ready; it is still live.
     #[tokio::test]
     async fn a_process_that_is_not_ready_is_alive() {
         for (answer, says) in [(Some(Err("no database".to_owned())), "no database\n"), (None, "no answer within 2 s\n")]

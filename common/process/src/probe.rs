@@ -1,4 +1,4 @@
-//! Asks a process that runs beside this one how it is, for the health checks of container platforms: the images hold
+//! Asks a process on the same host about its health, for the health checks of container platforms: the images contain
 //! no shell and no curl.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,9 +8,9 @@ use anyhow::{Context as _, bail, ensure};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// An answer that takes longer counts as none. Longer than readiness itself takes at most.
+/// An answer that takes longer counts as none. This is longer than the limit of readiness itself.
 const TIMEOUT: Duration = Duration::from_secs(4);
-/// Enough of an answer for its status and its words.
+/// Enough of an answer for its status and its text.
 const ANSWER_LIMIT: u64 = 4_096;
 
 /// What to ask.
@@ -26,7 +26,7 @@ impl Probe {
     /// Asks the process whose ops port listens on `listen`.
     ///
     /// # Errors
-    /// When it is not ready (or does not live), with what it says, or does not answer within four seconds.
+    /// If the process is not ready (or not live), with its text, or does not answer within four seconds.
     pub async fn ask(&self, listen: SocketAddr) -> anyhow::Result<()> {
         let path = if self.live { "/livez" } else { "/readyz" };
         let address = SocketAddr::new(reachable(listen.ip()), listen.port());
@@ -37,7 +37,7 @@ impl Probe {
     }
 }
 
-/// Where a process can be reached that listens on this address.
+/// The address at which a process that listens on this address can be reached.
 fn reachable(listen: IpAddr) -> IpAddr {
     match listen {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -46,7 +46,7 @@ fn reachable(listen: IpAddr) -> IpAddr {
     }
 }
 
-/// Status and text of an answer.
+/// The status and text of an answer.
 async fn get(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
     let mut stream =
         TcpStream::connect(address).await.with_context(|| format!("nothing listens on {address} (OPS_LISTEN)"))?;

@@ -1,4 +1,4 @@
-//! From the command line to the exit code: what `main` of each binary does, whether it serves or ends at once.
+//! From the command line to the exit code: the `main` of every binary, whether it serves or ends at once.
 
 use std::env::ArgsOs;
 
@@ -7,9 +7,9 @@ use tokio::runtime::Builder;
 use crate::config;
 use crate::exit::Exit;
 
-/// Reads the command line, does what it asks for, and answers what to exit with. What is wrong with the command line or a
-/// variable is said by [`config::report`]; what else fails, in one line with the binary's name before it, on standard error. So
-/// both are said before there are logs, too.
+/// Parses the command line, runs the command and returns the exit code. [`config::report`] reports errors of the
+/// command line or a variable. Any other error is printed to standard error in one line that starts with the binary's
+/// name. So both appear even before logging has started.
 pub fn main<C, F>(name: &str, read: impl FnOnce(ArgsOs) -> Result<C, clap::Error>, run: impl FnOnce(C) -> F) -> Exit
 where
     F: Future<Output = anyhow::Result<Exit>>,
@@ -29,7 +29,7 @@ where
         Ok(runtime) => runtime,
         Err(error) => return failed(name, &error.into()),
     };
-    // said before the runtime goes, which waits for what blocks
+    // printed before the runtime is dropped, because that waits for blocking tasks
     runtime.block_on(run(asked)).unwrap_or_else(|error| failed(name, &error))
 }
 
@@ -63,7 +63,7 @@ mod tests {
         panic!("nothing is begun")
     }
 
-    /// R06: what is wrong with the command line ends it with 64 before anything is begun; who asks for help gets it.
+    /// R06: a wrong command line ends the process with 64 before anything is started; a request for help is answered.
     #[test]
     fn nothing_is_begun_with_a_bad_command_line() {
         for wrong in [[].as_slice(), &["--number", "many"], &["--number=1", "--other"], &["word"]] {
@@ -76,7 +76,7 @@ mod tests {
         }
     }
 
-    /// R06: each end has its code.
+    /// R06: each kind of end has its code.
     #[test]
     fn each_end_has_its_code() {
         let ends = |run: fn() -> anyhow::Result<Exit>| end("test", read(&["--number=1"]), |_| async move { run() });

@@ -1,4 +1,4 @@
-//! A process that serves: what it has before its own work begins, and health from the first moment to the last.
+//! The common frame of a serving process: what it sets up before its own work, and its health from start to end.
 
 use std::net::SocketAddr;
 
@@ -14,32 +14,32 @@ use crate::startup::{Readiness, Startup};
 use crate::telemetry::metrics::Component;
 use crate::telemetry::{self, Guard};
 
-/// What each binary that serves is told alike.
+/// The settings that every serving binary has.
 pub struct Told<'a> {
-    /// How it talks about itself.
+    /// Settings of logs and traces.
     pub telemetry: &'a Telemetry,
-    /// Whose clocks it reads.
+    /// Settings of zone data.
     pub zones: &'a Zones,
-    /// Where it serves health and metrics (`OPS_LISTEN`).
+    /// The address of health and metrics (`OPS_LISTEN`).
     pub ops: SocketAddr,
-    /// How it leaves after a signal.
+    /// How the process ends after a signal.
     pub stopping: Stopping,
 }
 
-/// What each binary that serves has before it opens doors of its own. The last traces are sent when it is dropped.
+/// What every serving binary has before it opens its own ports. The last traces are sent when it is dropped.
 pub struct Ground {
     /// The port of health and metrics.
     pub ops: TcpListener,
-    /// The order to stop, which signals give.
+    /// The order to stop, given by signals.
     pub stop: Stop,
     _flushes: Guard,
 }
 
-/// Starts logs and traces under this name, chooses the zone data, listens to signals and opens the port of health. Call it once,
-/// before anything is logged.
+/// Starts logs and traces under this name, chooses the zone data, listens for signals and opens the health port. Call
+/// it once, before anything is logged.
 ///
 /// # Errors
-/// When the exporter of traces can't be built, no signal can be heard, or the port is taken.
+/// If the trace exporter cannot be built, signals cannot be handled, or the port is taken.
 pub async fn ground(name: &'static str, told: Told<'_>) -> anyhow::Result<Ground> {
     let flushes = telemetry::init(name, told.telemetry)?;
     zone::choose(told.zones.folder.as_deref());
@@ -48,7 +48,7 @@ pub async fn ground(name: &'static str, told: Told<'_>) -> anyhow::Result<Ground
     Ok(Ground { ops, stop, _flushes: flushes })
 }
 
-/// Health and metrics, and whatever else runs beside the work. All of it ends when this is dropped.
+/// Health and metrics, and other tasks that run beside the work. All of them end when this is dropped.
 pub struct Serving {
     pulse: Pulse,
     beside: JoinSet<()>,
@@ -56,7 +56,7 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Serves health and metrics at once. Nobody is ready who was told to stop.
+    /// Serves health and metrics at once. After `stop` the process is not ready.
     #[must_use]
     pub fn begin(of: Component, ops: TcpListener, stop: &CancellationToken) -> (Self, Startup) {
         let (pulse, readiness, served) = (Pulse::default(), Readiness::default(), CancellationToken::new());
@@ -67,18 +67,18 @@ impl Serving {
         (Self { pulse, beside, _served: served.drop_guard() }, startup)
     }
 
-    /// What liveness reads.
+    /// The signal of liveness.
     #[must_use]
     pub fn pulse(&self) -> Pulse {
         self.pulse.clone()
     }
 
-    /// Runs this until the end of the process. It is cut off then.
+    /// Runs a task until the end of the process, which cancels it.
     pub fn beside(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.beside.spawn(task);
     }
 
-    /// The work is done.
+    /// Ends the tasks: the work is done.
     pub fn end(self) {}
 }
 

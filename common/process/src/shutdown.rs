@@ -1,4 +1,4 @@
-//! The stop signal: SIGTERM or Ctrl-C asks for a graceful stop; a second one, or the deadline, ends the process.
+//! The stop signal. SIGTERM or Ctrl-C requests a graceful stop; a second signal, or the deadline, ends the process.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::exit::Exit;
 
-/// For the work that follows an order to stop at once.
+/// The time for the work that follows an order to stop at once.
 const AT_ONCE: Duration = Duration::from_secs(3);
 
 /// The order to stop, in two steps.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
-    /// Finish what is under way and go.
+    /// Finish the work under way and end.
     pub gently: CancellationToken,
-    /// Drop what is under way and go.
+    /// Drop the work under way and end.
     pub at_once: CancellationToken,
 }
 
@@ -25,26 +25,26 @@ impl From<CancellationToken> for Stop {
     }
 }
 
-/// How a process leaves after the first SIGTERM or SIGINT. A stop that hangs must not need a SIGKILL.
+/// How a process ends after the first SIGTERM or SIGINT. A stop that hangs must not need a SIGKILL.
 #[derive(Debug, Clone, Copy)]
 pub enum Stopping {
-    /// A second signal, or this long after the first, exits with [`Exit::Failed`].
+    /// A second signal, or this time after the first, exits with [`Exit::Failed`].
     Within(Duration),
-    /// A second signal, or this long less three seconds after the first, orders to stop at once. Three seconds later the process
-    /// exits with [`Exit::Failed`].
+    /// A second signal, or this time minus three seconds after the first, orders to stop at once. Three seconds later
+    /// the process exits with [`Exit::Failed`].
     InTwoSteps(Duration),
 }
 
-/// The order to stop, which the first SIGTERM or SIGINT gives.
+/// Returns the order to stop, which the first SIGTERM or SIGINT gives.
 ///
 /// # Errors
-/// When the process can't register signal handlers.
+/// If the process cannot register signal handlers.
 pub fn on_signal(stopping: Stopping) -> std::io::Result<Stop> {
     let mut signals = Signals::new()?;
     let stop = Stop::default();
     let told = stop.clone();
     tokio::spawn(async move {
-        // waited for outside of the macro, which skips its arguments where the level is off
+        // awaited outside of the macro, which skips its arguments if the level is disabled
         let signal = signals.next().await;
         tracing::info!("{signal}: stopping");
         told.gently.cancel();

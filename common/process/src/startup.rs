@@ -1,5 +1,5 @@
-//! The start of a process: it serves health at once, and says in one line what it waits for. What it waits for in Postgres is
-//! `store::startup`.
+//! The start of a process: it serves health at once, and logs in one line what it waits for. `store::startup` waits for
+//! Postgres.
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,12 +12,12 @@ use crate::clock::BootTime;
 use crate::ops::{Pulse, ReadyCheck};
 use crate::trouble::{Say, Teller, Trouble};
 
-/// The wait after the first try that failed; it doubles.
+/// The wait after the first failed attempt. It doubles with each further one.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
-/// The longest wait between two tries.
+/// The longest wait between two attempts.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// What readiness says: first what the start waits for, then what the process itself asks.
+/// The answer of readiness: first what the start waits for, then the process's own check.
 #[derive(Clone)]
 pub struct Readiness(Arc<RwLock<Phase>>);
 
@@ -33,12 +33,12 @@ impl Default for Readiness {
 }
 
 impl Readiness {
-    /// The start waits for this.
+    /// Sets what the start waits for.
     pub fn waits_for(&self, what: impl fmt::Display) {
         self.set(Phase::Starting(what.to_string()));
     }
 
-    /// The start is over; from now on this is asked.
+    /// The start is over. From now on this check decides.
     pub fn up(&self, check: ReadyCheck) {
         self.set(Phase::Up(check));
     }
@@ -47,7 +47,7 @@ impl Readiness {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = phase;
     }
 
-    /// As [`crate::ops::serve`] asks it.
+    /// The check for [`crate::ops::serve`].
     #[must_use]
     pub fn check(&self) -> ReadyCheck {
         let phase = Arc::clone(&self.0);
@@ -63,7 +63,7 @@ impl Readiness {
     }
 }
 
-/// A start that is under way.
+/// A start in progress.
 pub struct Startup {
     who: &'static str,
     pulse: Pulse,
@@ -75,26 +75,26 @@ pub struct Startup {
 }
 
 impl Startup {
-    /// Of `who` (`api`, `worker`, `scheduler`), until `stop` is cancelled.
+    /// The start of `who` (`api`, `worker`, `scheduler`). Cancelling `stop` ends it.
     #[must_use]
     pub fn new(who: &'static str, pulse: Pulse, readiness: Readiness, stop: CancellationToken) -> Self {
         let (began, teller) = (BootTime::now(), Teller::default());
         Self { who, pulse, readiness, stop, began, teller, pause: PAUSE_MIN }
     }
 
-    /// Who starts.
+    /// The name of the process that starts.
     #[must_use]
     pub const fn who(&self) -> &'static str {
         self.who
     }
 
-    /// What ends the waiting.
+    /// The token that ends the waiting.
     #[must_use]
     pub fn stop(&self) -> CancellationToken {
         self.stop.clone()
     }
 
-    /// Something failed that may succeed later: says so where it is worth a line, and waits. `None`: it was told to stop.
+    /// Handles a failure that may pass: logs it if that is due, and waits. Returns `None` if a stop was requested.
     pub async fn again(&mut self, trouble: &Trouble) -> Option<()> {
         self.pulse.beat();
         self.readiness.waits_for(trouble);
@@ -106,7 +106,7 @@ impl Startup {
         self.stop.run_until_cancelled(tokio::time::sleep(pause)).await
     }
 
-    /// The start is over; from now on readiness asks this.
+    /// The start is over. From now on this check decides about readiness.
     pub fn up(mut self, check: ReadyCheck) {
         let waited = BootTime::now().since(self.began);
         if self.teller.look(None, waited) == Say::Mended {

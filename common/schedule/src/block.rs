@@ -1,4 +1,5 @@
-//! Pure. A rule as people paste it: alone, behind `RRULE:`, or in a block of lines with DTSTART (RFC 5545, section 3.8.5.3).
+//! Pure. Reads a rule as people paste it: alone, after `RRULE:`, or in a block of lines with DTSTART (RFC 5545, section
+//! 3.8.5.3).
 
 use chrono::NaiveDateTime;
 
@@ -8,13 +9,14 @@ use super::rule::bad;
 use super::start::Start;
 use crate::zone::Tz;
 
-/// What a calendar writes around a rule, and says nothing about when.
+/// Lines that calendars write around a rule. They say nothing about the time and are ignored.
 const AROUND: [&str; 4] = ["BEGIN", "END", "SUMMARY", "DESCRIPTION"];
 
-/// Reads a rule, or a block with one rule whose DTSTART says what `start` and `tz` say, in the form that is stored.
+/// Reads a rule, or a block with one rule, and returns its stored form. A DTSTART in the block must agree with `start`
+/// and `tz`.
 ///
 /// # Errors
-/// When it is not accepted, or a line says something else; the error says what to leave out, and where to say it.
+/// If the rule or another line is not accepted. The message says what to leave out and where to give it instead.
 pub(super) fn accept(raw: &str, start: Start, tz: Tz) -> Result<String, Error> {
     let text = raw.replace("\r\n", "\n").replace("\\n", "\n").replace("\n ", "").replace("\n\t", "");
     let lines: Vec<&str> = text.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -39,7 +41,7 @@ pub(super) fn accept(raw: &str, start: Start, tz: Tz) -> Result<String, Error> {
     }
 }
 
-/// Checks a line beside the rule.
+/// Checks a line other than the rule.
 fn check(line: &str, start: Start, tz: Tz) -> Result<(), Error> {
     let (head, value) = line.split_once(':').unwrap_or((line, ""));
     let mut parameters = head.split(';');
@@ -69,7 +71,7 @@ fn check(line: &str, start: Start, tz: Tz) -> Result<(), Error> {
     }
 }
 
-/// Whether a DTSTART is the start: wall-clock time, or an instant in UTC.
+/// Whether the value of a DTSTART equals the start, given as wall-clock time or as an instant in UTC.
 fn says(value: &str, start: Start) -> bool {
     let read = |text: &str| NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%S").ok();
     match value.strip_suffix('Z') {

@@ -1,4 +1,5 @@
-//! Pure. Which dates a rule takes: its BY parts as a question about one date (the table of RFC 5545, section 3.3.10).
+//! Pure. Decides which dates a rule selects: its BY parts as a test of one date (the table of RFC 5545, section
+//! 3.3.10).
 
 use chrono::{Datelike as _, Days, NaiveDate};
 
@@ -8,24 +9,24 @@ use super::rule::{Freq, Rule};
 use super::steps::Steps;
 use super::weekday::Weekday;
 
-/// The parts of a rule that choose dates. An empty set chooses all.
+/// The parts of a rule that select dates. An empty set selects all dates.
 ///
-/// All are sets of bits, so that a date costs the same whatever the rule says.
+/// All sets are bit sets, so that a test of a date costs the same for every rule.
 #[derive(Debug, Clone)]
 pub(super) struct Dates {
     /// Bit 1 is January.
     months: u16,
-    /// Bit 1 is the first of a month.
+    /// Bit 1 is the first day of a month.
     month_days: u32,
-    /// Bit 1 is the last of a month.
+    /// Bit 1 is the last day of a month.
     month_days_back: u32,
     /// Bit 0 is Monday.
     weekdays: u8,
-    /// Of each weekday, Monday first.
+    /// The numbers of each weekday (`2MO`, `-1FR`), Monday first.
     numbered: [Places<1>; 7],
-    /// There are numbered days.
+    /// Whether there are numbered weekdays.
     has_numbered: bool,
-    /// Numbered days are counted within the year, not within the month.
+    /// Whether numbered weekdays are counted within the year instead of the month.
     of_year: bool,
     year_days: Places<6>,
     has_year_days: bool,
@@ -34,7 +35,7 @@ pub(super) struct Dates {
     week_start: Weekday,
 }
 
-/// Places counted from one, from the start of a period and from its end; fewer than 64 for each word.
+/// Positions in a period, counted from one, from its start and from its end. The highest position is `64 * WORDS - 1`.
 #[derive(Debug, Clone, Copy)]
 struct Places<const WORDS: usize> {
     forward: [u64; WORDS],
@@ -44,7 +45,7 @@ struct Places<const WORDS: usize> {
 impl<const WORDS: usize> Places<WORDS> {
     const NONE: Self = Self { forward: [0; WORDS], back: [0; WORDS] };
 
-    /// Of numbers that are negative from the end.
+    /// Builds the sets. A negative number counts from the end.
     fn of(numbers: impl Iterator<Item = i16>) -> Self {
         let mut places = Self::NONE;
         for number in numbers {
@@ -61,7 +62,7 @@ impl<const WORDS: usize> Places<WORDS> {
         }
     }
 
-    /// Whether they hold the place that is `forward` from the start and `back` from the end.
+    /// Whether the sets contain the position that is `forward` from the start and `back` from the end.
     fn hold(&self, forward: u32, back: u32) -> bool {
         let is_set = |words: &[u64; WORDS], place: u32| {
             words.get(place as usize / 64).is_some_and(|word| word & 1 << (place % 64) != 0)
@@ -71,7 +72,7 @@ impl<const WORDS: usize> Places<WORDS> {
 }
 
 impl Dates {
-    /// What `rule` says, and where it says nothing, what its start says.
+    /// The date parts of `rule`, completed from the start date where the rule has none.
     pub(super) fn of(rule: &Rule, start: NaiveDate) -> Self {
         let every = rule.days.iter().filter(|day| day.nth == 0);
         let mut dates = Self {
@@ -95,12 +96,12 @@ impl Dates {
         dates
     }
 
-    /// What the start says, where the rule says nothing.
+    /// Fills in the parts that the rule leaves to its start.
     fn take_from(&mut self, rule: &Rule, start: NaiveDate) {
         let says_days =
             !(rule.days.is_empty() && rule.month_days.is_empty() && rule.year_days.is_empty() && rule.weeks.is_empty());
         if says_days {
-            // weeks without days of the week: the start's day of each
+            // week numbers without weekdays: the start's weekday of each week
             if rule.days.is_empty() && rule.month_days.is_empty() && rule.year_days.is_empty() {
                 self.weekdays = 1 << start.weekday().num_days_from_monday();
             }
@@ -119,7 +120,7 @@ impl Dates {
         }
     }
 
-    /// Whether the rule takes `date`.
+    /// Whether the rule selects `date`.
     pub(super) fn take(&self, date: NaiveDate) -> bool {
         self.takes_month(date)
             && self.takes_month_day(date)
@@ -128,7 +129,7 @@ impl Dates {
             && (!self.has_weeks || self.takes_week(date))
     }
 
-    /// The first date from `from` to `last` that the rule takes; each that is looked at is a step.
+    /// The first date from `from` to `last` that the rule selects. Each date that is tested costs a step.
     pub(super) fn next(&self, from: NaiveDate, last: NaiveDate, steps: &mut Steps) -> Result<Option<NaiveDate>, Error> {
         let mut date = from;
         while date <= last && within_range(date) {
@@ -175,7 +176,7 @@ impl Dates {
         self.year_days.hold(date.ordinal(), days_of_year(date.year()) + 1 - date.ordinal())
     }
 
-    /// A week belongs to the year that holds its fourth day; its number counts from there.
+    /// A week belongs to the year that contains its fourth day, and is numbered within that year.
     fn takes_week(&self, date: NaiveDate) -> bool {
         let into_week = days_into_week(date, self.week_start);
         let fourth = if into_week <= 3 {
@@ -190,7 +191,7 @@ impl Dates {
     }
 }
 
-/// How many days `date` lies behind the first day of its week.
+/// The number of days from the first day of the week to `date`.
 pub(super) fn days_into_week(date: NaiveDate, week_start: Weekday) -> u32 {
     (date.weekday().num_days_from_monday() + 7 - week_start as u32) % 7
 }

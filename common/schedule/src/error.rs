@@ -1,14 +1,14 @@
-//! Pure. Why something was not accepted.
+//! Pure. The error for input that is not accepted.
 
 use std::fmt;
 
-/// Why something of a reminder was not accepted; shown to the tenant as it is.
+/// Why a part of a reminder was not accepted. It is shown to the tenant unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct Error {
-    /// The field as it is written in a request, such as `recurrence.weekdays`.
+    /// The field by its name in a request, such as `recurrence.weekdays`.
     pub field: &'static str,
-    /// What is wrong with it, and what would be right.
+    /// What is wrong with it and what would be right.
     pub message: String,
 }
 

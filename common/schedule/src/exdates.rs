@@ -1,4 +1,4 @@
-//! Pure. What is left out of a recurrence (EXDATE of RFC 5545, section 3.8.5.1): dates, and times of a date.
+//! Pure. The exceptions of a recurrence (EXDATE of RFC 5545, section 3.8.5.1): whole days, and single times.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,10 @@ use super::range::within_range;
 use super::start::Start;
 use crate::zone::Tz;
 
-/// Most of a reminder.
+/// The highest number of exceptions of a reminder.
 pub const EXDATES_MAX: usize = 500;
 
-/// Exceptions, on the clocks of the reminder's zone.
+/// Exceptions, in wall-clock time of the reminder's zone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exdates {
     days: BTreeSet<NaiveDate>,
@@ -20,11 +20,11 @@ pub struct Exdates {
 }
 
 impl Exdates {
-    /// Reads exceptions such as `2026-12-25`, on which nothing fires, or `2026-12-24T17:00`, an occurrence that does not; an
-    /// instant with an offset is taken as the time that it is in `tz`.
+    /// Reads exceptions. `2026-12-25` excludes a whole day, and `2026-12-24T17:00` excludes one occurrence. An instant
+    /// with an offset is converted to wall-clock time in `tz`.
     ///
     /// # Errors
-    /// When there are too many, or one is neither; the error's field is `exdates`.
+    /// If there are too many, or one has neither form. The error's field is `exdates`.
     pub fn parse(texts: &[String], tz: Tz) -> Result<Self, Error> {
         if texts.len() > EXDATES_MAX {
             return Err(Error::new("exdates", format_args!("must be at most {EXDATES_MAX}")));
@@ -44,14 +44,14 @@ impl Exdates {
         Ok(exdates)
     }
 
-    /// As they are stored: each once, dates before times.
+    /// The stored form: each exception once, days before times.
     #[must_use]
     pub fn to_texts(&self) -> Vec<String> {
         let days = self.days.iter().map(NaiveDate::to_string);
         days.chain(self.times.iter().map(|time| time.format("%Y-%m-%dT%H:%M:%S").to_string())).collect()
     }
 
-    /// Whether there is none.
+    /// Whether there are no exceptions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.days.is_empty() && self.times.is_empty()

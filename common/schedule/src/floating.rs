@@ -1,8 +1,8 @@
-//! Pure. Expands DAILY and coarser rules on a calendar without zones: periods of the frequency, the dates in each, and the
-//! times of day on each date.
+//! Pure. Expands DAILY and coarser rules on a calendar without zones: periods of the frequency, the dates in each, and
+//! the times of day on each date.
 //!
-//! The set of a period is never written out: it is its dates times its times of day, so a position in it (BYSETPOS) is
-//! found by division.
+//! The set of a period is never written out. It is the product of its dates and its times of day, so that a position in
+//! it (BYSETPOS) is found by division.
 
 use std::collections::BTreeSet;
 
@@ -16,37 +16,39 @@ use super::steps::Steps;
 use super::wall_clock::Local;
 use crate::zone::Tz;
 
-/// The occurrences of a rule from its start on, in order, in wall-clock time.
+/// The occurrences of a rule from its start on, in order and in wall-clock time.
 pub(super) struct Floating<'a> {
     rule: &'a Rule,
     dates: Dates,
     times: Vec<NaiveTime>,
     start: NaiveDateTime,
-    /// Days on which nothing fires. What is counted, or chosen by its place, is expanded on them all the same.
+    /// Days on which nothing fires. Rules with COUNT or BYSETPOS are expanded on them all the same, since these
+    /// occurrences count.
     without: &'a BTreeSet<NaiveDate>,
     /// Occurrences before this are not returned, but still count towards `COUNT`.
     from: NaiveDateTime,
-    /// How many may still come, of a counted rule.
+    /// How many occurrences may still come; `None` if the rule has no COUNT.
     left: Option<u32>,
-    /// Where what clocks skip is no occurrence, and is not counted (RFC 5545, section 3.3.10).
+    /// The zone if times that its clocks skip are no occurrences and are not counted (RFC 5545, section 3.3.10).
     skips_in: Option<Tz>,
-    /// The number of the next period, the start's is 0.
+    /// The number of the next period. The start's period is 0.
     period: i64,
-    /// The dates of the period at hand, and where in its set we are.
+    /// The dates of the current period, and the positions in its set that are still to come.
     days: Vec<NaiveDate>,
     places: Places,
 }
 
-/// What is still to come of a period's set.
+/// The positions of a period's set that are still to come.
 enum Places {
-    /// All from one place to another.
+    /// All positions of a range.
     All(std::ops::Range<usize>),
-    /// These, the last one first.
+    /// These positions, the last one first.
     Some(Vec<usize>),
 }
 
 impl<'a> Floating<'a> {
-    /// `from` may lie anywhere; an uncounted rule is expanded from there on, and an old reminder costs no more than a new.
+    /// Starts an expansion. `from` may be any time. A rule without COUNT is expanded from `from` on, so that an old
+    /// reminder costs no more than a new one.
     pub(super) fn new(
         rule: &'a Rule,
         start: NaiveDateTime,
@@ -73,7 +75,7 @@ impl<'a> Floating<'a> {
         floating
     }
 
-    /// The next occurrence; none when there is no more.
+    /// The next occurrence; `None` if there are no more.
     pub(super) fn next(&mut self, steps: &mut Steps) -> Result<Option<NaiveDateTime>, Error> {
         loop {
             while let Some(local) = self.next_of_period() {
@@ -107,7 +109,7 @@ impl<'a> Floating<'a> {
         Some(day.and_time(*self.times.get(place % self.times.len())?))
     }
 
-    /// Finds the dates of the next period; false when there is none, or it begins after the end.
+    /// Finds the dates of the next period. Returns false if there is none, or if it begins after the end of the rule.
     fn open_period(&mut self, steps: &mut Steps) -> Result<bool, Error> {
         let Some((first, last)) = self.bounds(self.period * i64::from(self.rule.interval)) else { return Ok(false) };
         if !within_range(first.max(self.start.date()))
@@ -120,7 +122,7 @@ impl<'a> Floating<'a> {
             self.skip_to_day(first, steps)?;
         } else {
             self.period += 1;
-            // without positions, dates before the first that is told don't matter
+            // without BYSETPOS, dates before the first occurrence that is returned don't matter
             let mut date = if self.rule.positions.is_empty() { first.max(self.from.date()) } else { first };
             while let Some(found) = self.dates.next(date, last, steps)? {
                 self.days.push(found);
@@ -142,7 +144,8 @@ impl<'a> Floating<'a> {
         Ok(true)
     }
 
-    /// Takes `first`, the only date of a daily rule's period; or else goes on to the first period that may have one.
+    /// Takes `first`, the only date of a daily rule's period, if the rule selects it. Otherwise skips to the first
+    /// period that may have a selected date.
     fn skip_to_day(&mut self, first: NaiveDate, steps: &mut Steps) -> Result<(), Error> {
         let last = self.rule.until.map_or(NaiveDate::MAX, |until| until.wall().date());
         match self.dates.next(first, last, steps)? {
@@ -154,12 +157,12 @@ impl<'a> Floating<'a> {
                 let interval = i64::from(self.rule.interval);
                 self.period += ((found - first).num_days() + interval - 1).div_euclid(interval);
             }
-            None => self.period = i64::from(u32::MAX), // behind all that is computed with
+            None => self.period = i64::from(u32::MAX), // beyond every date in range
         }
         Ok(())
     }
 
-    /// The first and last date of the period that lies so many days, weeks, months or years behind the start's.
+    /// The first and last date of the period that is `ahead` days, weeks, months or years after the start's.
     fn bounds(&self, ahead: i64) -> Option<(NaiveDate, NaiveDate)> {
         let start = self.start.date();
         match self.rule.freq {
@@ -185,7 +188,7 @@ impl<'a> Floating<'a> {
         }
     }
 
-    /// How many periods of the bare frequency `date` lies behind the start.
+    /// The number of periods from the start to `date`, for an interval of 1.
     fn periods_between(&self, date: NaiveDate) -> i64 {
         let start = self.start.date();
         match self.rule.freq {
@@ -204,7 +207,8 @@ fn months_of(date: NaiveDate) -> i64 {
     i64::from(date.year()) * 12 + i64::from(date.month0())
 }
 
-/// The times of a day at which the rule fires, in order: its own, or the start's but for what BYHOUR, BYMINUTE and BYSECOND say.
+/// The times of day at which the rule fires, in order: the rule's own times, or the start's time with the parts that
+/// BYHOUR, BYMINUTE and BYSECOND replace.
 fn times_of_day(rule: &Rule, start: NaiveTime) -> Vec<NaiveTime> {
     if !rule.times.is_empty() {
         return rule.times.clone();
@@ -217,7 +221,7 @@ fn times_of_day(rule: &Rule, start: NaiveTime) -> Vec<NaiveTime> {
     hours.iter().flat_map(|hour| minutes.iter().filter_map(move |minute| time(*hour, *minute))).collect()
 }
 
-/// The places in a set of `size` that BYSETPOS names, the last one first.
+/// The positions in a set of `size` that BYSETPOS selects, the last one first.
 pub(super) fn places(positions: &[i16], size: usize) -> Vec<usize> {
     let place = |position: &i16| {
         let far = usize::from(position.unsigned_abs());

@@ -1,5 +1,5 @@
-//! Pure. What a search for occurrences has found so far, in the order of instants: where clocks change, that is not always the order
-//! of times on the wall.
+//! Pure. The results of a search for occurrences, in the order of their instants. Near a change of clocks, this may
+//! differ from the order of their wall-clock times.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use super::occurrence::{Following, Occurrence};
 use super::steps::Steps;
 
-/// What a search has found so far.
+/// The results of a search so far.
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) want: usize,
@@ -18,13 +18,13 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// An occurrence behind which only later instants come.
+    /// Adds an occurrence. Every occurrence found after it is later.
     pub(super) fn push(&mut self, occurrence: Occurrence) {
         self.push_shifted(occurrence);
         self.complete = self.occurrences.range(..=occurrence.at).count() >= self.want;
     }
 
-    /// An occurrence that was shifted: what comes after it may fire before it.
+    /// Adds an occurrence that was shifted. Occurrences found after it may be earlier.
     pub(super) fn push_shifted(&mut self, occurrence: Occurrence) {
         self.occurrences.entry(occurrence.at).or_insert(occurrence);
     }

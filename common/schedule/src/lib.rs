@@ -1,5 +1,6 @@
-//! When a reminder fires: recurrences (RFC 5545), zones and their gaps, exceptions, windows, and how to say so. Pure: nothing here
-//! reads a clock or a store; zone data is what is built in, or a folder that a deployment gives.
+//! When a reminder fires: recurrences (RFC 5545), zones and their gaps, exceptions, windows, and summaries in words.
+//!
+//! Nothing here reads a clock or a store. Zone data is built in, or comes from a folder that the deployment provides.
 
 mod block;
 mod dates;

@@ -1,16 +1,16 @@
-//! Pure. Which rules are accepted: what RFC 5545 gives a meaning to (section 3.3.10), nothing more often than every five
-//! minutes, and nothing that no calendar has.
+//! Pure. Limits of the rules that are accepted: only combinations that RFC 5545 gives a meaning to (section 3.3.10),
+//! nothing more often than every five minutes, and no days that never exist.
 //!
-//! How much a rule may cost to expand is not guessed here from its parts but counted: see [`super::steps`].
+//! The cost of expanding a rule is not estimated here. It is counted: see [`super::steps`].
 
 use super::error::Error;
 use super::rule::{Freq, Rule, bad};
 
-/// The least minutes between two occurrences.
+/// The smallest number of minutes between two occurrences.
 const FLOOR: u32 = 5;
 
 impl Rule {
-    /// Holds the limits.
+    /// Checks all limits.
     pub(super) fn check(&self) -> Result<(), Error> {
         if self.count.is_some() && self.until.is_some() {
             return Err(bad("has both COUNT and UNTIL"));
@@ -23,7 +23,7 @@ impl Rule {
         self.check_days_exist()
     }
 
-    /// Nothing fires more often than every [`FLOOR`] minutes.
+    /// Checks that the rule does not fire more often than every [`FLOOR`] minutes.
     fn check_floor(&self) -> Result<(), Error> {
         if self.freq == Freq::Minutely {
             let enough = self.interval >= FLOOR;
@@ -31,7 +31,7 @@ impl Rule {
                 format_args!("INTERVAL must be at least {FLOOR} with FREQ=MINUTELY: nothing fires more often");
             return if enough { Ok(()) } else { Err(bad(message)) };
         }
-        // the last minute of an hour is followed by the first of the next
+        // compares the last minute of an hour with the first of the next hour, too
         let next = self.minutes.iter().skip(1).copied().chain(self.minutes.first().map(|first| first + 60));
         let close = self.minutes.len() > 1 && self.minutes.iter().zip(next).any(|(minute, next)| next - minute < FLOOR);
         if close {
@@ -40,7 +40,7 @@ impl Rule {
         Ok(())
     }
 
-    /// Which parts that choose days go with which frequency, and with each other.
+    /// Checks that the parts that select days go with the frequency and with each other.
     fn check_days(&self) -> Result<(), Error> {
         let yearly = self.freq == Freq::Yearly;
         if !self.month_days.is_empty() && self.freq == Freq::Weekly {
@@ -67,7 +67,7 @@ impl Rule {
         Ok(())
     }
 
-    /// Refuses what no year has, such as 30 February.
+    /// Refuses days that no year has, such as 30 February.
     fn check_days_exist(&self) -> Result<(), Error> {
         if self.months.is_empty() || self.month_days.is_empty() {
             return Ok(());

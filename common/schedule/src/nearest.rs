@@ -1,11 +1,11 @@
-//! Pure. What somebody who mistyped a name may have meant.
+//! Pure. Suggestions for a mistyped name.
 
-/// Names that are offered at most.
+/// The highest number of names that are suggested.
 const OFFERED: usize = 3;
-/// How like a name must be to be offered, from 0 to 1.
+/// How similar a name must be to be suggested, from 0 to 1.
 const LIKE: f64 = 0.75;
 
-/// The known names that are most like `given`, best first; none that is not much like it.
+/// The known names that are most similar to `given`, best first. Names below a fixed similarity are left out.
 #[must_use]
 pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let given = plain(given);
@@ -14,7 +14,7 @@ pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Vec
         .map(|name| {
             let whole = plain(name);
             let last = whole.rsplit('/').next().unwrap_or_default();
-            // `Berlin` means `Europe/Berlin`
+            // the last part is compared, too: `Berlin` means `Europe/Berlin`
             let likeness =
                 strsim::jaro_winkler(&given, &whole).max(strsim::normalized_damerau_levenshtein(&given, last));
             (likeness, name)
@@ -29,7 +29,7 @@ fn plain(name: &str) -> String {
     name.trim().to_lowercase().replace([' ', '-'], "_")
 }
 
-/// `; did you mean …?` for a message, or nothing.
+/// `; did you mean …?` to append to a message; empty if no name is similar.
 #[must_use]
 pub fn did_you_mean<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let found: Vec<_> = nearest(given, known).into_iter().map(|name| format!("`{name}`")).collect();
@@ -44,7 +44,7 @@ pub fn did_you_mean<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -
 mod tests {
     use super::*;
 
-    /// R78: a typing error is met by what was meant.
+    /// R78: a mistyped name gets the intended name as a suggestion.
     #[test]
     fn what_was_meant_is_found() {
         let zones = ["Europe/Berlin", "Europe/London", "America/New_York", "Asia/Kolkata", "UTC"];

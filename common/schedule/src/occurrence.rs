@@ -1,4 +1,4 @@
-//! Pure. When a reminder fires, and what clocks did to the time.
+//! Pure. An occurrence of a reminder, and how a change of clocks affected it.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::Serialize;
@@ -19,22 +19,22 @@ pub enum Clocks {
 /// One firing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Occurrence {
-    /// When.
+    /// When it fires.
     pub at: DateTime<Utc>,
-    /// The time on the wall that the rule names; clocks may skip it.
+    /// The wall-clock time that the rule names. Clocks may skip it.
     pub nominal: NaiveDateTime,
-    /// What clocks did to it, if anything.
+    /// How a change of clocks affected it, if it did.
     pub clocks: Option<Clocks>,
 }
 
-/// Occurrences in order, and what clocks left out among them.
+/// Occurrences in order, and the times among them that clocks skip.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Following {
     /// The occurrences.
     pub occurrences: Vec<Occurrence>,
-    /// Times that clocks skip and that do not fire, before the last of the occurrences: [`OnGap::Skip`](super::schedule::OnGap::Skip) leaves them out, or they would be
-    /// shifted behind the end of their window.
+    /// Skipped times up to the last of the occurrences that do not fire: [`OnGap::Skip`](super::schedule::OnGap::Skip)
+    /// leaves them out, or the shift would move them past the end of their window.
     pub skipped: Vec<NaiveDateTime>,
-    /// Days, hours and occurrences that were looked at; at most [`super::steps::STEPS_MAX`].
+    /// How many days, hours and occurrences were looked at; at most [`super::steps::STEPS_MAX`].
     pub steps: u32,
 }

@@ -1,4 +1,4 @@
-//! Pure. Dates that are computed with at all.
+//! Pure. The range of supported dates.
 
 use chrono::{Datelike as _, NaiveDate};
 

@@ -1,5 +1,5 @@
-//! Pure. Expands HOURLY and MINUTELY rules: hours and minutes as they pass, so that each real hour fires once when clocks
-//! change. What chooses among them (BYHOUR, BYDAY …) is asked of the clock on the wall.
+//! Pure. Expands HOURLY and MINUTELY rules. They count elapsed hours and minutes, so that each real hour fires once
+//! when clocks change. The BY parts (BYHOUR, BYDAY …) are tested against the wall-clock time.
 
 use std::collections::BTreeSet;
 
@@ -17,40 +17,40 @@ use crate::zone::Tz;
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 86_400;
-/// Steps for an hour or minute that is looked at: it costs about two dates.
+/// Steps for testing an hour or a minute. It costs about as much as two dates.
 const LOOK: u32 = 2;
 /// Days from the start of the common era to 1970.
 const EPOCH: i64 = 719_163;
 
-/// The occurrences of a rule from its start on, in order, in seconds since 1970.
+/// The occurrences of a rule from its start on, in order and in seconds since 1970.
 pub(super) struct RealTime<'a> {
     rule: &'a Rule,
     dates: Dates,
     offsets: Offsets,
-    /// Days on which nothing fires. What is counted is expanded on them all the same.
+    /// Days on which nothing fires. Rules with COUNT are expanded on them all the same, since these occurrences count.
     without: &'a BTreeSet<NaiveDate>,
     start: i64,
     /// The second of each minute.
     second: i64,
     until: Option<i64>,
-    /// How many may still come, of a counted rule.
+    /// How many occurrences may still come; `None` if the rule has no COUNT.
     left: Option<u32>,
-    /// The beginning of the start's hour or minute, and the seconds from one to the next that counts.
+    /// The beginning of the start's hour or minute, and the seconds from one interval to the next.
     origin: i64,
     step: i64,
-    /// The number of the next, the start's is 0.
+    /// The number of the next hour or minute. The start's is 0.
     number: i64,
-    /// What is still to come of the hour at hand, the last one first.
+    /// The occurrences of the current hour that are still to come, the last one first.
     ready: Vec<i64>,
-    /// The date that was asked for last, in days since 1970, and whether the rule takes it.
+    /// The date that was tested last, in days since 1970, and whether the rule selects it.
     known: Option<(i64, bool)>,
 }
 
 impl<'a> RealTime<'a> {
-    /// What an uncounted rule tells begins shortly before `after`, in seconds since 1970.
+    /// Starts an expansion. A rule without COUNT is expanded from shortly before `after`, in seconds since 1970.
     pub(super) fn new(rule: &'a Rule, (start, tz): (Start, Tz), without: &'a BTreeSet<NaiveDate>, after: i64) -> Self {
         let (first, start) = (start.at.timestamp(), start.local);
-        // with BYMINUTE, an hour is looked at as a whole
+        // with BYMINUTE, an hour is expanded as a whole
         let whole = rule.freq == Freq::Hourly && !rule.minutes.is_empty();
         let second = rule.second.unwrap_or_else(|| start.second());
         let origin = if whole {
@@ -78,7 +78,7 @@ impl<'a> RealTime<'a> {
         }
     }
 
-    /// The next occurrence; none when there is no more.
+    /// The next occurrence; `None` if there are no more.
     pub(super) fn next(&mut self, steps: &mut Steps) -> Result<Option<i64>, Error> {
         loop {
             if let Some(at) = self.ready.pop() {
@@ -104,7 +104,7 @@ impl<'a> RealTime<'a> {
         }
     }
 
-    /// Finds what fires in the hour or at the minute that begins at `at`.
+    /// Finds the occurrences of the hour or the minute that begins at `at`.
     fn look_at(&mut self, at: i64, steps: &mut Steps) -> Result<(), Error> {
         if self.rule.freq == Freq::Hourly && !self.rule.minutes.is_empty() {
             let (first, last) = (self.offsets.at(at), self.offsets.at(at + HOUR - 1));
@@ -115,7 +115,7 @@ impl<'a> RealTime<'a> {
                 self.ready
                     .extend(minutes.map(|minute| at + (i64::from(*minute) * 60 + second - into_hour).rem_euclid(HOUR)));
             } else {
-                // clocks change within this hour: look at each of its minutes
+                // clocks change within this hour: test each of its minutes
                 self.ready.extend((0..60).map(|minute| at + minute * 60 + second));
             }
             steps.take(u32::try_from(self.ready.len()).unwrap_or(u32::MAX))?;
@@ -127,7 +127,8 @@ impl<'a> RealTime<'a> {
         ready.retain(|at| self.takes(*at));
         if !self.rule.positions.is_empty() {
             let chosen = places(&self.rule.positions, ready.len());
-            // the last one first, as `ready` is: its places count from the end
+            // `chosen` has the last position first, and `ready` the last occurrence first: positions count from the end
+            // of `ready`
             let size = ready.len();
             ready = chosen.iter().filter_map(|place| ready.get(size - 1 - place).copied()).collect();
         }
@@ -136,7 +137,7 @@ impl<'a> RealTime<'a> {
         Ok(())
     }
 
-    /// Whether the clock on the wall shows a time that the rule takes.
+    /// Whether the rule selects the wall-clock time at `at`.
     fn takes(&mut self, at: i64) -> bool {
         let local = at + self.offsets.at(at);
         let hour_or_minute = |values: &[u32], value: i64| {
@@ -159,7 +160,7 @@ impl<'a> RealTime<'a> {
         }
     }
 
-    /// An instant before which nothing fires, seen from `at`, where nothing does; none: nothing comes at all.
+    /// An instant before which nothing fires, if nothing fires at `at`. `None` if nothing fires any more.
     fn nothing_before(&mut self, at: i64, steps: &mut Steps) -> Result<Option<i64>, Error> {
         let offset = self.offsets.at(at);
         let (day, second) = ((at + offset).div_euclid(DAY), (at + offset).rem_euclid(DAY));
@@ -175,7 +176,7 @@ impl<'a> RealTime<'a> {
         }
         let later = self.rule.hours.iter().map(|hour| i64::from(*hour) * HOUR).find(|begins| *begins > second);
         let ahead = at + later.unwrap_or(DAY) - second;
-        // only where clocks don't change in between
+        // valid only if clocks don't change in between
         Ok(Some(if self.offsets.at(ahead - 1) == offset { ahead } else { at }))
     }
 
@@ -184,7 +185,7 @@ impl<'a> RealTime<'a> {
     }
 }
 
-/// The date that lies so many days behind 1970.
+/// The date that is `day` days after 1970-01-01.
 fn date_of(day: i64) -> Option<NaiveDate> {
     NaiveDate::from_num_days_from_ce_opt(i32::try_from(day + EPOCH).ok()?)
 }

@@ -1,5 +1,5 @@
-//! Pure. When a reminder fires that is edited as it comes due: an occurrence of which nothing was sent goes out as
-//! edited, within a minute; one that was sent does not go out again.
+//! Pure. When a reminder fires that is edited near its due time. An occurrence of which nothing was sent fires as
+//! edited, within a minute. An occurrence that was sent does not fire again.
 
 use chrono::{DateTime, Duration, DurationRound as _, Utc};
 
@@ -7,37 +7,38 @@ use super::error::Error;
 use super::schedule::{GRACE, Schedule};
 use super::window::Window;
 
-/// A run that fires in place of an occurrence does so at most this long behind it, or behind the end of the run before: the
-/// minute of grace, and what is left of the minute at hand.
+/// A run that stands in for an occurrence fires at most this long after the occurrence, or after the end of the run
+/// before. The time is the minute of grace plus the rest of the current minute.
 const STAND_IN: Duration = Duration::seconds(120);
 
-/// What a reminder has done until it is edited.
+/// What a reminder has done up to the moment of an edit.
 #[derive(Debug, Clone)]
 pub struct Past {
-    /// The database's clock.
+    /// The current time by the database's clock.
     pub now: DateTime<Utc>,
     /// When it last fired.
     pub fired: Option<DateTime<Utc>>,
-    /// Its newest runs, the newest first; without those that were missed.
+    /// Its latest runs, newest first, without missed ones.
     pub runs: Vec<Run>,
 }
 
-/// A run of it.
+/// A run of the reminder.
 #[derive(Debug, Clone, Copy)]
 pub struct Run {
     /// The occurrence, or the minute that stands in for it.
     pub fire_at: DateTime<Utc>,
-    /// When it was over; none: an edit ends it.
+    /// When the run finished. `None`: the edit ends it.
     pub finished_at: Option<DateTime<Utc>>,
-    /// Nothing of it was handed over to WhatsApp, and an edit ends it or has ended it.
+    /// Nothing of it was handed over to WhatsApp, and the edit ends it or an earlier edit ended it.
     pub is_unsent: bool,
 }
 
 impl Past {
-    /// When an edited reminder fires first whose own first occurrence is not ahead; none: never again.
+    /// The first fire of an edited reminder whose first occurrence is not in the future; `None` if it never fires
+    /// again.
     ///
     /// # Errors
-    /// When it is not found within the budget of steps.
+    /// If it is not found within the budget of steps.
     pub fn first_fire(&self, schedule: &Schedule) -> Result<Option<DateTime<Utc>>, Error> {
         let graced = self.now - GRACE - Duration::microseconds(1);
         let since = self.fired.map_or(graced, |fired| fired.max(graced));
@@ -54,11 +55,12 @@ impl Past {
         }
     }
 
-    /// The same as an edit is written that was planned for `planned` a moment ago, before its runs were ended: they may have
-    /// fired, or sent, meanwhile.
+    /// The first fire at the moment when an edit is written. `planned` was computed shortly before the edit ended the
+    /// runs. Runs may have fired or sent since then.
     ///
     /// # Errors
-    /// When it is not found within the budget of steps.
+    /// If it is not found within the budget of steps.
+    /// If it is not found within the budget of steps.
     pub fn rearm(&self, schedule: &Schedule, planned: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Error> {
         if self.owes(schedule)? {
             let minute = next_minute(self.now);
@@ -67,11 +69,11 @@ impl Past {
         let Some(fired) = self.fired.filter(|_| planned <= next_minute(self.now)) else { return Ok(Some(planned)) };
         match schedule.next_after(fired)? {
             Some(due) if due <= planned => Ok(Some(planned)),
-            _ => schedule.next_after(self.now), // what it was planned for has fired
+            _ => schedule.next_after(self.now), // the planned occurrence has fired meanwhile
         }
     }
 
-    /// Whether nothing was sent of an occurrence that the edited schedule has as well, and it may still be sent.
+    /// Whether the edited schedule contains an occurrence of which nothing was sent and whose window is still open.
     fn owes(&self, schedule: &Schedule) -> Result<bool, Error> {
         for fired in self.called_back() {
             let due = schedule.next_after(fired - STAND_IN - Duration::seconds(1))?;
@@ -85,8 +87,8 @@ impl Past {
         Ok(false)
     }
 
-    /// The occurrences that the edit calls back: the last run, if nothing of it was sent and nothing has fired in its place yet,
-    /// and the runs in whose place that one fired.
+    /// The occurrences that the edit calls back. These are the last run's, if nothing of it was sent and nothing has
+    /// fired in its place, and those of the runs that it stood in for.
     fn called_back(&self) -> impl Iterator<Item = DateTime<Utc>> {
         let mut followed_at = self.now;
         let called_back = self.runs.iter().take_while(move |run| {

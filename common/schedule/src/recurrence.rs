@@ -1,4 +1,4 @@
-//! Pure. What a reminder repeats on: a structured spec that builds an RRULE and is read back from one, and raw RRULEs.
+//! Pure. The recurrence of a reminder: a structured form that is converted to an RRULE and back, and raw RRULEs.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -90,10 +90,10 @@ impl Default for Recurrence {
 }
 
 impl Recurrence {
-    /// The RRULE it stands for; none when it fires once.
+    /// The RRULE of this recurrence; `None` if it fires once.
     ///
     /// # Errors
-    /// When a field is out of its range or has no meaning with this kind; the error names it.
+    /// If a field is out of range or has no meaning with this kind. The error names the field.
     pub fn to_rrule(&self) -> Result<Option<String>, Error> {
         self.check()?;
         let freq = match self.kind {
@@ -132,10 +132,11 @@ impl Recurrence {
         Ok(Some(rule.to_string()))
     }
 
-    /// Its times of a day, where no rule says them: at 08:00 and 13:30 and at no other.
+    /// The times of day that an RRULE cannot express, such as 08:00 and 13:30 alone; empty if the RRULE contains the
+    /// times.
     ///
     /// # Errors
-    /// When one is no time of a day.
+    /// If one is not a time of day.
     pub fn times_beside(&self) -> Result<Vec<NaiveTime>, Error> {
         let times = self.times()?;
         Ok(if product(&times).is_some() { Vec::new() } else { times })
@@ -149,13 +150,13 @@ impl Recurrence {
         Ok(times)
     }
 
-    /// Reads back what an accepted RRULE stands for; none when no structured spec says the same.
+    /// The structured form of an accepted RRULE; `None` if no structured form says the same.
     #[must_use]
     pub fn from_rrule(rrule: Option<&str>) -> Option<Self> {
         Self::from_stored(rrule, &[])
     }
 
-    /// The same with times of a day, in minutes from midnight, that the rule does not say.
+    /// Like [`Self::from_rrule`], with times of day, in minutes from midnight, that the rule does not contain.
     #[must_use]
     pub fn from_stored(rrule: Option<&str>, times: &[i16]) -> Option<Self> {
         let Some(rrule) = rrule else { return Some(Self::default()) };
@@ -185,7 +186,7 @@ impl Recurrence {
         let own = times.iter().filter_map(|minutes| u32::try_from(*minutes).ok());
         let times = of_rule.chain(own).map(|minutes| format!("{:02}:{:02}", minutes / 60, minutes % 60)).collect();
         let spec = Self { kind, interval: rule.interval, weekdays, month_day, times, end };
-        // whatever else the rule says would be lost
+        // anything else in the rule would be lost
         let same = Rule { days: spec.days(), ..rule.bare() };
         let same = match rule.second {
             Some(0) => Rule { hours: rule.hours.clone(), minutes: rule.minutes.clone(), second: rule.second, ..same },
@@ -197,7 +198,7 @@ impl Recurrence {
         spec.check().is_ok().then_some(spec)
     }
 
-    /// Nothing fires more often than every five minutes, over midnight neither.
+    /// Checks that the times are at least five minutes apart, across midnight as well.
     fn check_times(&self) -> Result<(), Error> {
         let times = self.times()?;
         if times.len() > TIMES_MAX {
@@ -248,11 +249,11 @@ impl Recurrence {
     }
 }
 
-/// Most times of a day.
+/// The highest number of times of day.
 const TIMES_MAX: usize = 48;
 
-/// The hours and minutes whose every pair is one of these times, if these are all: what BYHOUR and BYMINUTE say. None of no
-/// times.
+/// The hours and minutes whose combinations are exactly these times, as BYHOUR and BYMINUTE express them. `None` if
+/// there are no such hours and minutes, or no times.
 fn product(times: &[NaiveTime]) -> Option<(Vec<u32>, Vec<u32>)> {
     let set =
         |part: fn(&NaiveTime) -> u32| times.iter().map(part).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
@@ -261,11 +262,11 @@ fn product(times: &[NaiveTime]) -> Option<(Vec<u32>, Vec<u32>)> {
     (distinct > 0 && hours.len() * minutes.len() == distinct).then_some((hours, minutes))
 }
 
-/// Accepts a raw RRULE and writes it in the one form that is stored: parts in order, weekdays in calendar order, UNTIL as
-/// wall-clock time in `tz`, unless it is in UTC and clocks change within a day of it.
+/// Accepts a raw RRULE and returns its stored form: parts and weekdays in a fixed order, and UNTIL as wall-clock time
+/// in `tz`. An UNTIL in UTC stays in UTC if clocks change within about a day of it.
 ///
 /// # Errors
-/// When a part is malformed, unknown, too frequent or too costly; the error's field is `rrule`.
+/// If a part is malformed, unknown or too frequent. The error's field is `rrule`.
 pub fn accept_rrule(raw: &str, tz: Tz) -> Result<String, Error> {
     let rule = Rule::parse_in(raw, tz)?;
     rule.check()?;

@@ -1,4 +1,4 @@
-//! Pure. The parts of an RRULE (RFC 5545, section 3.3.10): how they are read, and the one way they are written down.
+//! Pure. The parts of an RRULE (RFC 5545, section 3.3.10): how they are parsed and how they are written.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -11,12 +11,12 @@ use super::until::Until;
 use super::weekday::Weekday;
 use crate::zone::Tz;
 
-/// The field of a request that a raw rule stands in.
+/// The field of a request that contains a raw rule.
 pub(super) const FIELD: &str = "rrule";
-/// The longest list of a BY part.
+/// The highest number of values of a BY part.
 const VALUES_MAX: usize = 100;
 
-/// How often, from the finest to the coarsest.
+/// The frequency, from the finest to the coarsest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Freq {
     Minutely,
@@ -41,7 +41,7 @@ impl Freq {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, freq)| *freq)
     }
 
-    /// The longest interval: a year and a day of minutes or hours, and 999 of all else.
+    /// The longest interval: 366 days for minutes and hours, 999 for all others.
     fn most(self) -> u32 {
         match self {
             Self::Minutely => 366 * 24 * 60,
@@ -50,7 +50,7 @@ impl Freq {
         }
     }
 
-    /// Whether it counts hours and minutes as they pass, and not as clocks on the wall show them.
+    /// Whether it counts elapsed hours and minutes instead of wall-clock time.
     pub(super) fn is_real_time(self) -> bool {
         self <= Self::Hourly
     }
@@ -66,7 +66,7 @@ impl Display for Freq {
 /// A value of BYDAY: `MO`, `2MO` or `-1FR`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Day {
-    /// Which of the month or year, from the end when negative; 0: each.
+    /// Which one of the month or year; negative: counted from the end; 0: each.
     pub(super) nth: i8,
     pub(super) weekday: Weekday,
 }
@@ -88,7 +88,7 @@ impl Display for Day {
     }
 }
 
-/// A parsed RRULE. The lists of the BY parts hold each value once, in order; empty: the part is not there.
+/// A parsed RRULE. The list of each BY part is sorted and without duplicates; it is empty if the part is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Rule {
     pub(super) freq: Freq,
@@ -104,24 +104,24 @@ pub(super) struct Rule {
     pub(super) positions: Vec<i16>,
     pub(super) weeks: Vec<i8>,
     pub(super) year_days: Vec<i16>,
-    /// The second of each minute; none: the start's.
+    /// The second of each minute; `None`: the start's.
     pub(super) second: Option<u32>,
-    /// Times of day, in order, in place of those that BYHOUR and BYMINUTE name: no RRULE says them. Empty: none.
+    /// Sorted times of day that replace those of BYHOUR and BYMINUTE. An RRULE cannot express them. Empty: not used.
     pub(super) times: Vec<NaiveTime>,
 }
 
 impl Rule {
-    /// The longest that a counted reminder may run: counting means expanding from the start each time.
+    /// The highest COUNT. A counted rule is expanded from its start each time.
     pub(super) const COUNT_MAX: u32 = 10_000;
 
-    /// Reads a rule from outside: an UNTIL in UTC becomes wall-clock time in `tz` where that says the same.
+    /// Parses a rule of a request. An UNTIL in UTC becomes wall-clock time in `tz` if that means the same.
     pub(super) fn parse_in(text: &str, tz: Tz) -> Result<Self, Error> {
         let rule = Self::parse(text)?;
         let until = rule.until.map(|until| until.on_the_wall(tz));
         Ok(Self { until, ..rule })
     }
 
-    /// Reads a rule as it is stored.
+    /// Parses a stored rule.
     pub(super) fn parse(text: &str) -> Result<Self, Error> {
         let mut parts = split(text)?;
         let freq = parts.remove("FREQ").ok_or_else(|| bad("has no FREQ"))?;
@@ -155,7 +155,7 @@ impl Rule {
 }
 
 impl Rule {
-    /// The same without BY parts and the week's start.
+    /// A copy without the BY parts and the start of the week.
     pub(super) fn bare(&self) -> Self {
         Self {
             freq: self.freq,
@@ -177,7 +177,7 @@ impl Rule {
     }
 }
 
-/// The stored form.
+/// Writes the stored form.
 impl Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FREQ={}", self.freq)?;
@@ -221,7 +221,7 @@ pub(super) fn bad(message: impl Display) -> Error {
     Error::new(FIELD, message)
 }
 
-/// The parts by name, each of which stands there once.
+/// The parts by name. Each may occur once.
 fn split(text: &str) -> Result<BTreeMap<String, String>, Error> {
     if text.len() > 1_000 {
         return Err(bad("is longer than 1000 characters"));
@@ -243,7 +243,7 @@ fn number(name: &str, text: &str, range: RangeInclusive<u32>) -> Result<u32, Err
     number.ok_or_else(|| bad(format_args!("{name} must be {} to {}", range.start(), range.end())))
 }
 
-/// The values of a BY part: each once, in order.
+/// The values of a BY part, sorted and without duplicates.
 fn list<T: Ord>(
     parts: &mut BTreeMap<String, String>,
     name: &str,
@@ -262,7 +262,7 @@ fn list<T: Ord>(
     Ok(values)
 }
 
-/// The second of each minute: one at most, since nothing fires more than once in a minute.
+/// The second of each minute. Only one is accepted, since nothing fires more than once in a minute.
 fn second(parts: &mut BTreeMap<String, String>) -> Result<Option<u32>, Error> {
     let seconds = list(parts, "BYSECOND", |text| text.parse().ok().filter(|second| *second < 60))?;
     match seconds.as_slice() {
@@ -272,7 +272,7 @@ fn second(parts: &mut BTreeMap<String, String>) -> Result<Option<u32>, Error> {
     }
 }
 
-/// A number up to `most` on either side of zero, and not zero.
+/// A number from `-most` to `most` other than zero.
 fn signed<T: TryFrom<i64>>(text: &str, most: i64) -> Option<T> {
     let number: i64 = text.parse().ok()?;
     let fits = number != 0 && (-most..=most).contains(&number);

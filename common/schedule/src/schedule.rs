@@ -1,8 +1,8 @@
-//! Pure. When a reminder fires. DAILY and coarser rules are expanded in floating local time and mapped to instants here;
-//! HOURLY and MINUTELY rules count real time.
+//! Pure. When a reminder fires. DAILY and coarser rules are expanded in wall-clock time and mapped to instants here.
+//! HOURLY and MINUTELY rules count elapsed time.
 //!
-//! Where a wall-clock time does not exist (clocks go forward) the occurrence is shifted by the gap, so that 02:30 fires at
-//! 03:30; or it is left out, which is what RFC 5545, section 3.3.10, asks for. Where it exists twice, it fires the first time.
+//! A wall-clock time that does not exist (clocks go forward) is shifted by the gap: 02:30 fires at 03:30. Or it is left
+//! out, as RFC 5545, section 3.3.10, asks for. A time that exists twice fires the first time.
 
 use chrono::{DateTime, Days, Duration, NaiveDateTime, NaiveTime, TimeZone as _, Timelike as _, Utc};
 use serde::{Deserialize, Serialize};
@@ -20,10 +20,10 @@ use super::wall_clock::{Local, instant_of};
 use super::window::Window;
 use crate::zone::Tz;
 
-/// A first fire may lie this far in the past: whoever clicks is a little slower than the clock.
+/// A first occurrence may be this far in the past, since a person needs a moment to send the request.
 pub const GRACE: Duration = Duration::seconds(60);
 
-/// A wall-clock time may be this far from the instant it is mapped to: some islands skipped a whole day.
+/// The largest distance between a wall-clock time and the instant it is mapped to. Some islands skipped a whole day.
 const MARGIN: Days = Days::new(2);
 
 /// What becomes of an occurrence whose time clocks skip.
@@ -41,7 +41,7 @@ pub enum OnGap {
 }
 
 impl OnGap {
-    /// The word that the row holds.
+    /// The value in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -54,25 +54,25 @@ impl OnGap {
 /// A schedule as rows hold it.
 #[derive(Debug, Clone, Copy)]
 pub struct Stored<'a> {
-    /// The start on the zone's clocks.
+    /// The start in wall-clock time of the zone.
     pub start_local: NaiveDateTime,
-    /// Clocks show that twice, and the later time is meant.
+    /// Whether clocks show the start twice and the later time is meant.
     pub start_later: bool,
     /// The IANA zone.
     pub timezone: &'a str,
-    /// The rule as accepted; none: fires once.
+    /// The accepted rule; `None`: fires once.
     pub rrule: Option<&'a str>,
-    /// Minutes from midnight at which it fires, where no rule says them.
+    /// Times of day in minutes from midnight that the rule does not contain.
     pub times: &'a [i16],
     /// Exceptions as [`Exdates::to_texts`] writes them.
     pub exdates: &'a [String],
     /// What becomes of times that clocks skip.
     pub on_gap: OnGap,
-    /// Between which times of a day it may send.
+    /// The delivery window.
     pub window: Option<Window>,
 }
 
-/// All that decides when a reminder fires.
+/// Everything that decides when a reminder fires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     start: Start,
@@ -87,7 +87,7 @@ impl Schedule {
     /// Reads a stored schedule.
     ///
     /// # Errors
-    /// When the zone is not known, or the rule or an exception is not one that is accepted.
+    /// If the zone is not known, or the rule or an exception is not accepted.
     pub fn read(stored: &Stored<'_>) -> Result<Self, Error> {
         let tz = super::timezone::timezone(stored.timezone)?;
         let exdates = Exdates::parse(stored.exdates, tz)?;
@@ -100,7 +100,7 @@ impl Schedule {
     /// A schedule in a known zone; see [`Self::read`].
     ///
     /// # Errors
-    /// When the rule is not one that is accepted.
+    /// If the rule is not accepted.
     pub fn new(
         start: NaiveDateTime,
         tz: Tz,
@@ -115,37 +115,37 @@ impl Schedule {
         Ok(Self { start: Start::stored(start, tz), tz, rule, exdates, on_gap, window: None })
     }
 
-    /// The same with the instant of its start, which may be the later of two equal times.
+    /// Sets the start with its instant, which may be the later of two equal wall-clock times.
     #[must_use]
     pub fn starting(self, start: Start) -> Self {
         Self { start, ..self }
     }
 
-    /// The same at these times of a day, where there are any.
+    /// Sets the times of day of the rule. Empty: the rule's own.
     #[must_use]
     pub fn firing_at(self, times: Vec<NaiveTime>) -> Self {
         Self { rule: self.rule.map(|rule| Rule { times, ..rule }), ..self }
     }
 
-    /// The same within a window: what clocks shift out of it does not fire.
+    /// Sets the window. An occurrence that clocks shift out of it does not fire.
     #[must_use]
     pub fn within(self, window: Option<Window>) -> Self {
         Self { window, ..self }
     }
 
-    /// The first occurrence strictly later than `after`; none when there is no more.
+    /// The first occurrence strictly later than `after`; `None` if there is none.
     ///
     /// # Errors
-    /// When it is not found within the budget of steps.
+    /// If it is not found within the budget of steps.
     pub fn next_after(&self, after: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Error> {
         Ok(self.following(after, 1)?.occurrences.first().map(|occurrence| occurrence.at))
     }
 
-    /// The first `want` occurrences strictly later than `after`, each instant once; fewer when there are no more, or when
-    /// the budget of steps ends.
+    /// The first `want` occurrences strictly later than `after`, each instant once. Returns fewer if there are no more,
+    /// or if the budget of steps is used up.
     ///
     /// # Errors
-    /// When not even one is found within the budget.
+    /// If not even one is found within the budget.
     pub fn following(&self, after: DateTime<Utc>, want: usize) -> Result<Following, Error> {
         let mut steps = Steps::new();
         let mut found = Found { want, ..Found::default() };
@@ -170,7 +170,7 @@ impl Schedule {
         found: &mut Found,
         steps: &mut Steps,
     ) -> Result<(), Error> {
-        // no occurrence before this can be mapped to an instant past `after`
+        // no occurrence before this maps to an instant after `after`
         let from = after.with_timezone(&self.tz).naive_local().checked_sub_days(MARGIN).unwrap_or(self.start.local);
         let mut floating = Floating::new(rule, self.start.local, self.exdates.days(), (from, self.skips_in()));
         while !found.complete {
@@ -182,12 +182,12 @@ impl Schedule {
         Ok(())
     }
 
-    /// The zone, where what its clocks skip is left out.
+    /// The zone, if times that its clocks skip are left out.
     fn skips_in(&self) -> Option<Tz> {
         (self.on_gap == OnGap::Skip).then_some(self.tz)
     }
 
-    /// Takes an occurrence that wall clocks name; those of a schedule come in order.
+    /// Adds an occurrence given as wall-clock time. Occurrences of a rule come in order.
     fn take(&self, local: NaiveDateTime, after: DateTime<Utc>, found: &mut Found) {
         let meaning = self.tz.local(local);
         let (at, clocks) = match meaning {
@@ -206,7 +206,7 @@ impl Schedule {
         let occurrence = Occurrence { at, nominal: local, clocks };
         match clocks {
             None | Some(Clocks::FirstOfTwo) => found.push(occurrence),
-            // what comes after it on the wall may have come before it
+            // an occurrence with a later wall-clock time may be earlier
             Some(Clocks::SecondOfTwo) => found.push_shifted(occurrence),
             Some(Clocks::Shifted) if self.on_gap == OnGap::Shift && self.is_open_at(local, at) => {
                 found.push_shifted(occurrence);
@@ -215,7 +215,7 @@ impl Schedule {
         }
     }
 
-    /// Whether the window of an occurrence is still open where clocks shift it to.
+    /// Whether the window of an occurrence is still open at the instant to which clocks shift it.
     fn is_open_at(&self, nominal: NaiveDateTime, at: DateTime<Utc>) -> bool {
         self.window.is_none_or(|window| at < window.close_behind(nominal, self.tz, at))
     }
@@ -248,18 +248,18 @@ impl Schedule {
         Ok(())
     }
 
-    /// Whether an exception names it, by the time that the rule names or by the one that clocks show.
+    /// Whether an exception excludes an occurrence, by the time that the rule names or by the time that clocks show.
     fn leaves_out(&self, nominal: NaiveDateTime, at: DateTime<Utc>) -> bool {
         !self.exdates.is_empty()
             && (self.exdates.hold(nominal) || self.exdates.hold(at.with_timezone(&self.tz).naive_local()))
     }
 
-    /// The first `want` occurrences of a new reminder. One that recurs may have begun long ago: it fires from now on. Else the first of
-    /// all, up to [`GRACE`] in the past, is bumped to the next full minute.
+    /// The first `want` occurrences of a new reminder. A first occurrence up to [`GRACE`] in the past moves to the next
+    /// full minute. If a recurring reminder began earlier than that, its occurrences from now on are returned.
     ///
     /// # Errors
-    /// When there is none or none left, what fires once lies further back, or finding one, or counting to the last, costs too
-    /// much.
+    /// If there is no occurrence or none is left, if a one-time reminder lies further in the past, or if finding an
+    /// occurrence or counting to the last one costs too much.
     pub fn first(&self, now: DateTime<Utc>, want: usize) -> Result<Following, Error> {
         let before = self.start.at.min(instant_of(self.start.local, self.tz)) - Duration::seconds(1);
         let mut following = self.following(before, want + 1)?;
@@ -279,7 +279,7 @@ impl Schedule {
             let minute = now.with_second(0).and_then(|now| now.with_nanosecond(0)).unwrap_or(now);
             first.at = minute + Duration::minutes(1);
         }
-        // what comes no later than the first does now has become one with it
+        // drop those that are no later than the first is now
         let first = first.at;
         let rest = following.occurrences.split_off(1);
         following.occurrences.extend(rest.into_iter().filter(|occurrence| occurrence.at > first));
@@ -289,7 +289,8 @@ impl Schedule {
         Ok(following)
     }
 
-    /// A counted rule is expanded from its start each time: whether that is cheap to the end.
+    /// Checks that a counted rule can be expanded to its end within the budget, since each search expands it from its
+    /// start.
     fn check_count(&self) -> Result<(), Error> {
         let Some(rule) = self.rule.as_ref().filter(|rule| rule.count.is_some()) else { return Ok(()) };
         let mut steps = Steps::new();
@@ -322,17 +323,18 @@ impl Schedule {
         }
     }
 
-    /// Where an occurrence that was planned for `planned` with other zone data lies with today's; none: where it is.
+    /// The new time of an occurrence that was planned for `planned` with older zone data; `None` if it does not move.
     ///
-    /// It is the occurrence nearest to `planned` that is later than `fired`, the last that fired, so that none fires twice. A
-    /// time that still reads as the rule says stays, be it the later of two; so does a first fire in its minute of grace.
+    /// The new time is the occurrence nearest to `planned` that is later than `fired`, the last that fired, so that
+    /// none fires twice. An occurrence does not move if `planned` still shows the time that the rule names, or if it
+    /// moves by no more than [`GRACE`] (a first fire may have been moved that far).
     ///
     /// # Errors
-    /// When it is not found within the budget of steps.
+    /// If it is not found within the budget of steps.
     pub fn moved(&self, planned: DateTime<Utc>, fired: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>, Error> {
         let day_before = planned - Duration::hours(26);
         let after = fired.map_or(day_before, |fired| fired.max(day_before));
-        // every five minutes makes 312 in 26 hours; the next is there, too
+        // every five minutes gives at most 312 in 26 hours, plus the next
         let near = match self.rule {
             Some(_) => self.following(after, 314)?.occurrences,
             None => self.following(DateTime::UNIX_EPOCH, 1)?.occurrences,
@@ -345,7 +347,7 @@ impl Schedule {
     }
 }
 
-/// A time of day by its minutes from midnight.
+/// The time of day for a number of minutes from midnight.
 fn time_of(minutes: i16) -> Option<NaiveTime> {
     let minutes = u32::try_from(minutes).ok()?;
     NaiveTime::from_hms_opt(minutes / 60, minutes % 60, 0)

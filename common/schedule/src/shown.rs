@@ -1,21 +1,21 @@
-//! Pure. How a stored rule is shown: in words, as the structured form where that can say it, and as the rule itself.
+//! Pure. How a stored rule is shown: in words, in the structured form if that can express it, and as an RRULE.
 
 use super::recurrence::Recurrence;
 use super::summary;
 
-/// A stored rule as people and programs see it.
+/// A stored rule as it is shown to people and programs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shown {
-    /// In words.
+    /// The rule in words.
     pub summary: String,
-    /// The structured form; none where only an RRULE can say it.
+    /// The structured form; `None` if only an RRULE can express the rule.
     pub recurrence: Option<Recurrence>,
-    /// The RRULE; none where it fires once, or where no rule says its times of a day.
+    /// The RRULE; `None` if the reminder fires once, or if an RRULE cannot express its times of day.
     pub rrule: Option<String>,
 }
 
 impl Shown {
-    /// Of a rule, with times of a day, in minutes from midnight, that it does not say.
+    /// Shows a stored rule. `times` are times of day, in minutes from midnight, that the rule does not contain.
     #[must_use]
     pub fn of(rrule: Option<&str>, times: &[i16]) -> Self {
         Self {

@@ -1,4 +1,5 @@
-//! Pure. The part of a request that says when a reminder fires: checked as a whole, for creating one and for a preview.
+//! Pure. The part of a request that says when a reminder fires. It is checked as a whole, for new reminders, edits and
+//! previews.
 
 use chrono::{DateTime, NaiveTime, Timelike as _, Utc};
 
@@ -15,47 +16,47 @@ use super::wall_clock::instant_of;
 use super::window::{Edge, Window};
 use crate::zone::Tz;
 
-/// As it was asked for.
+/// The schedule as requested.
 #[derive(Debug, Clone, Copy)]
 pub struct Spec<'a> {
     /// Wall-clock time or an instant; see [`Start::parse`].
     pub start: &'a str,
     /// An IANA zone.
     pub timezone: &'a str,
-    /// What it repeats on; neither this nor `rrule`: it fires once.
+    /// The structured recurrence. With neither this nor `rrule`, the reminder fires once.
     pub recurrence: Option<&'a Recurrence>,
-    /// The same as an RRULE.
+    /// The recurrence as an RRULE.
     pub rrule: Option<&'a str>,
-    /// What is left out; see [`Exdates::parse`].
+    /// The exceptions; see [`Exdates::parse`].
     pub exdates: &'a [String],
     /// What becomes of times that clocks skip.
     pub on_gap: OnGap,
-    /// From when on it may send, of a day.
+    /// The beginning of the delivery window.
     pub window_start: Option<&'a Edge>,
-    /// Until when.
+    /// The end of the delivery window.
     pub window_end: Option<&'a Edge>,
 }
 
-/// What a [`Spec`] means, checked.
+/// A checked [`Spec`].
 #[derive(Debug, Clone)]
 pub struct Accepted {
-    /// Its start.
+    /// The start.
     pub start: Start,
     /// The zone.
     pub tz: Tz,
-    /// The rule in its stored form; none: it fires once.
+    /// The rule in its stored form; `None`: fires once.
     pub rrule: Option<String>,
-    /// Minutes from midnight at which it fires, where no rule says them.
+    /// Times of day in minutes from midnight that the rule does not contain.
     pub times: Vec<i16>,
     /// The exceptions in their stored form.
     pub exdates: Vec<String>,
-    /// The window.
+    /// The delivery window.
     pub window: Option<Window>,
-    /// The first occurrences, as many as were asked for; at least one.
+    /// The first occurrences, as many as requested, and at least one.
     pub following: Following,
     /// When it fires first.
     pub first_fire: DateTime<Utc>,
-    /// The occurrence that has just passed, in whose place the first full minute fires.
+    /// The occurrence that has just passed, if the next full minute fires in its place.
     pub stands_for: Option<DateTime<Utc>>,
 }
 
@@ -63,7 +64,7 @@ impl Spec<'_> {
     /// Checks everything at `now`, and finds the first `want` occurrences, at least one.
     ///
     /// # Errors
-    /// The first thing that is wrong; the error names its field.
+    /// The first thing that is wrong. The error names its field.
     pub fn check(&self, now: DateTime<Utc>, want: usize) -> Result<Accepted, Error> {
         let tz = super::timezone::timezone(self.timezone)?;
         let start = Start::parse(self.start, tz)?;
@@ -94,12 +95,13 @@ impl Spec<'_> {
         Ok(Accepted { start, tz, rrule, times, exdates: texts, window, first_fire: first.at, stands_for, following })
     }
 
-    /// Checks an edit of a reminder. One that recurs is armed with its first occurrence from now on, wherever its start
-    /// lies. An occurrence of the last minute that has not fired, or one that fired and of which nothing was sent, is taken
-    /// as the next full minute. Else one for once is checked as a new one.
+    /// Checks an edit of a reminder. If its first occurrence has passed, the next fire is found as follows. An
+    /// occurrence of the last minute that has not fired, or one that fired but of which nothing was sent, fires at the
+    /// next full minute. Otherwise a recurring reminder fires at its next occurrence, and a one-time reminder is
+    /// checked like a new one.
     ///
     /// # Errors
-    /// As [`Self::check`]; and when no occurrence is left, or what is for once has fired.
+    /// As for [`Self::check`]. Also if no occurrence is left, or if a one-time reminder has fired.
     pub fn check_again(&self, past: &Past) -> Result<Accepted, Error> {
         let accepted = self.check(DateTime::UNIX_EPOCH, 1)?;
         if accepted.first_fire > past.now {
@@ -127,7 +129,7 @@ impl Spec<'_> {
         }
     }
 
-    /// The rule as it is stored, and the times of a day that it can't say.
+    /// The rule in its stored form, and the times of day that it cannot express.
     fn rrule(&self, start: Start, tz: Tz) -> Result<(Option<String>, Vec<NaiveTime>), Error> {
         match (self.recurrence, self.rrule) {
             (Some(spec), raw) => {
@@ -139,7 +141,7 @@ impl Spec<'_> {
                 }
                 let (rrule, times) = (spec.to_rrule()?, spec.times_beside()?);
                 match raw {
-                    // what an answer gives: both, and they say the same
+                    // answers contain both forms, so a request may repeat both if they agree
                     Some(raw) if times.is_empty() && rrule.as_deref() != Some(&block::accept(raw, start, tz)?) => {
                         Err(Error::new(FIELD, "says something else than `recurrence`: give one of the two"))
                     }
@@ -154,7 +156,7 @@ impl Spec<'_> {
         }
     }
 
-    /// An error about the rule names the field in which it was given.
+    /// Changes the field of an error about the rule to the field that the request used.
     fn named(&self, error: Error) -> Error {
         match error.field {
             FIELD if self.recurrence.is_some() => Error { field: "recurrence", ..error },

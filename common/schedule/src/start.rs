@@ -1,4 +1,4 @@
-//! Pure. When a reminder begins: a time on the wall, and the instant that it means.
+//! Pure. The start of a reminder: a wall-clock time and the instant that it means.
 
 use chrono::{DateTime, Datelike as _, NaiveDateTime, SecondsFormat, Timelike as _, Utc};
 
@@ -12,23 +12,23 @@ use crate::zone::Tz;
 pub struct Start {
     /// Wall-clock time in the reminder's zone.
     pub local: NaiveDateTime,
-    /// The instant meant. Where clocks go back, an offset may name the later of two.
+    /// The instant. If clocks show the time twice, an offset in the request may select the later one.
     pub at: DateTime<Utc>,
 }
 
 impl Start {
-    /// Reads a start such as `2026-12-01T09:00`, which is wall-clock time in `tz`, or `2026-12-01T09:00:00+01:00`, an
-    /// instant. A time that clocks skip is accepted and shifted; fractions of a second are dropped.
+    /// Reads a start such as `2026-12-01T09:00`, which is wall-clock time in `tz`, or `2026-12-01T09:00:00+01:00`,
+    /// which is an instant. A time that clocks skip is accepted and shifted. Fractions of a second are dropped.
     ///
     /// # Errors
-    /// When it is neither, or lies outside 1970 to 2199; the error's field is `start`.
+    /// If it has neither form, or lies outside 1970 to 2199. The error's field is `start`.
     pub fn parse(text: &str, tz: Tz) -> Result<Self, Error> {
         let text = text.trim();
         let outside = || Error::new("start", "must lie between 1970 and 2199");
         let start = if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
             let at = instant.with_timezone(&Utc);
             let at = at.with_nanosecond(0).unwrap_or(at);
-            // far beyond it no zone's clock can be read; its own clock may show the next year or the last
+            // the local year may differ by one from the year in UTC; instants further away can't be converted
             if !(1969..=2200).contains(&at.year()) {
                 return Err(outside());
             }
@@ -47,13 +47,13 @@ impl Start {
         if within_range(start.local.date()) { Ok(start) } else { Err(outside()) }
     }
 
-    /// A start that was stored as wall-clock time.
+    /// The start for a stored wall-clock time.
     #[must_use]
     pub fn stored(local: NaiveDateTime, tz: Tz) -> Self {
         Self { local, at: instant_of(local, tz) }
     }
 
-    /// The same, where clocks show it twice and the later time may be meant.
+    /// Like [`Self::stored`]. If clocks show the time twice, `later` selects the second one.
     #[must_use]
     pub fn stored_as(local: NaiveDateTime, later: bool, tz: Tz) -> Self {
         match tz.local(local) {
@@ -62,13 +62,14 @@ impl Start {
         }
     }
 
-    /// Whether clocks show it twice and the later time is meant.
+    /// Whether clocks show the time twice and the later one is meant.
     #[must_use]
     pub fn is_later(self, tz: Tz) -> bool {
         matches!(tz.local(self.local), Local::Twice(_, second) if second == self.at)
     }
 
-    /// As it is written in answers: wall-clock time, with an offset where only that says which of two is meant.
+    /// The start as written in answers: wall-clock time, or an instant with an offset if the later of two equal times
+    /// is meant.
     #[must_use]
     pub fn text(self, tz: Tz) -> String {
         let local = self.local.format("%Y-%m-%dT%H:%M:%S");

@@ -1,13 +1,13 @@
-//! Pure. The budget of an expansion: what it costs is counted, so that no rule holds up those behind it.
+//! Pure. The budget of an expansion. Its cost is counted, so that no rule delays others for long.
 
 use super::error::Error;
 use super::rule::bad;
 
-/// Days, hours and occurrences that one expansion may look at. Enough for each day from 1970 to 2199 (84,006) and the
-/// longest count (10,000); a few milliseconds.
+/// The number of days, hours and occurrences that one expansion may look at; it takes a few milliseconds. It suffices
+/// for each day from 1970 to 2199 (84,006) plus the highest COUNT (10,000).
 pub const STEPS_MAX: u32 = 100_000;
 
-/// What is left of the budget.
+/// The rest of the budget.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Steps(u32);
 
@@ -16,7 +16,7 @@ impl Steps {
         Self(STEPS_MAX)
     }
 
-    /// Takes some.
+    /// Uses up `steps` of the budget.
     pub(super) fn take(&mut self, steps: u32) -> Result<(), Error> {
         self.0 = self.0.checked_sub(steps).ok_or_else(|| {
             bad("takes too long to expand: its parts agree too rarely, or COUNT is too high for how rarely they do")
@@ -24,7 +24,7 @@ impl Steps {
         Ok(())
     }
 
-    /// How many were taken.
+    /// The number of steps used.
     pub(super) fn taken(self) -> u32 {
         STEPS_MAX - self.0
     }

@@ -1,16 +1,16 @@
 //! Pure. A recurrence in words: "Every Mon, Wed, Fri", "Every 2 weeks until 2027-01-01", "On the second Monday of every
-//! month". What an accepted rule says is always said.
+//! month". A summary contains every part of an accepted rule.
 
 use super::rule::{Day, Freq, Rule};
 use super::words::{hours, list, months, nth, numbers, weekday};
 
-/// The words for a stored rule.
+/// The summary of a stored rule.
 #[must_use]
 pub fn of_rrule(rrule: Option<&str>) -> String {
     of_stored(rrule, &[])
 }
 
-/// The same with times of a day, in minutes from midnight, that the rule does not say.
+/// Like [`of_rrule`], with times of day, in minutes from midnight, that the rule does not contain.
 #[must_use]
 pub fn of_stored(rrule: Option<&str>, times: &[i16]) -> String {
     match rrule.map(|text| (Rule::parse(text), text)) {
@@ -31,7 +31,7 @@ fn of(rule: &Rule) -> String {
     words
 }
 
-/// What comes before its end, and its end.
+/// The summary without the end of the rule, and the end.
 fn of_parts(rule: &Rule) -> (String, String) {
     let mut words = on_which_days(rule);
     words.push_str(&at_which_times(rule));

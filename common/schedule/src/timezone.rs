@@ -1,16 +1,16 @@
-//! Pure. The name of a zone, as people give it.
+//! Pure. The name of a zone in a request.
 
 use super::error::Error;
 use super::nearest::did_you_mean;
 use super::zone::{self, Tz};
 
-/// How much of an unknown zone's name is shown again, in characters; the longest known has 32.
+/// How many characters of an unknown zone name an error repeats. The longest known name has 32.
 const ZONE_SHOWN: usize = 64;
 
 /// Parses an IANA zone name such as `Europe/Berlin`.
 ///
 /// # Errors
-/// When the zone's name is not known; names of Windows zones are not.
+/// If the name is not known. Windows zone names are not supported.
 pub fn timezone(name: &str) -> Result<Tz, Error> {
     name.parse().map_err(|_| {
         let name: String = name.chars().take(ZONE_SHOWN).collect();

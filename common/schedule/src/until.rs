@@ -1,4 +1,4 @@
-//! Pure. The end of a rule (UNTIL of RFC 5545, section 3.3.10), in the spellings that it may have.
+//! Pure. The end of a rule (UNTIL of RFC 5545, section 3.3.10) in all its forms.
 
 use std::fmt::{self, Display};
 
@@ -8,7 +8,7 @@ use super::range::within_range;
 use super::wall_clock::{is_steady, last_shown};
 use crate::zone::Tz;
 
-/// No wall clock is further from UTC than this, gaps of a whole day included.
+/// Wall clocks are never further from UTC than this, even where a zone skipped a whole day.
 const FARTHEST: Days = Days::new(2);
 
 /// The last time at which a rule may fire.
@@ -21,7 +21,8 @@ pub(super) enum Until {
 }
 
 impl Until {
-    /// Reads a date (its whole day counts), a wall-clock time, or a time in UTC; none: it is neither, or out of range.
+    /// Parses a date (the whole day counts), a wall-clock time, or a time in UTC. Returns `None` if the text has no
+    /// such form or is out of range.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let until = if let Ok(date) = NaiveDate::parse_from_str(text, "%Y%m%d") {
             Self::Wall(date.and_time(NaiveTime::from_hms_opt(23, 59, 59)?))
@@ -34,8 +35,8 @@ impl Until {
         Some(until).filter(|_| within_range(time.date()))
     }
 
-    /// The same as wall-clock time in `tz`. Where clocks change within a day of it, no wall-clock time says the same, and it
-    /// stays an instant.
+    /// Converts an instant to wall-clock time in `tz`. It stays an instant if clocks change within about a day of it,
+    /// since no wall-clock time means the same then.
     pub(super) fn on_the_wall(self, tz: Tz) -> Self {
         match self {
             Self::Utc(utc) if is_steady(utc.and_utc(), tz) => Self::Wall(tz.from_utc_datetime(&utc).naive_local()),
@@ -51,7 +52,7 @@ impl Until {
         }
     }
 
-    /// A wall-clock time of any zone behind which nothing fires; before it, [`Self::passed`] decides.
+    /// A wall-clock time in any zone after which nothing fires. Before it, [`Self::passed`] decides.
     pub(super) fn wall(self) -> NaiveDateTime {
         match self {
             Self::Wall(local) => local,
@@ -59,12 +60,12 @@ impl Until {
         }
     }
 
-    /// Whether it is over at `at`, if that is an instant.
+    /// Whether `at` is later than this end. Always false if the end is a wall-clock time.
     pub(super) fn passed(self, at: DateTime<Utc>) -> bool {
         matches!(self, Self::Utc(utc) if at > utc.and_utc())
     }
 
-    /// Whether it lies before a start.
+    /// Whether this end is before the start.
     pub(super) fn precedes(self, start: NaiveDateTime, at: DateTime<Utc>) -> bool {
         match self {
             Self::Wall(local) => local < start,
@@ -72,7 +73,7 @@ impl Until {
         }
     }
 
-    /// For a person: a whole day as its date.
+    /// For a person. A whole day is written as its date.
     pub(super) fn words(self) -> String {
         match self {
             Self::Wall(local) if Some(local.time()) == NaiveTime::from_hms_opt(23, 59, 59) => local.date().to_string(),
@@ -82,7 +83,7 @@ impl Until {
     }
 }
 
-/// As a rule writes it.
+/// Writes the form that an RRULE contains.
 impl Display for Until {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! Pure. From wall-clock time to instants and back: what becomes of a time that clocks skip, or show twice.
+//! Pure. Conversion between wall-clock time and instants, for times that clocks skip or show twice as well.
 
 use chrono::{DateTime, Duration, NaiveDateTime, TimeZone as _, Utc};
 
@@ -6,7 +6,8 @@ pub(super) use crate::zone::Local;
 use crate::zone::Tz;
 
 impl Local {
-    /// The instant: shifted by the gap where clocks skip the time (RFC 5545, section 3.3.5), the first where they show it twice.
+    /// The instant. A skipped time is shifted by the gap (RFC 5545, section 3.3.5). A time that is shown twice means
+    /// the first.
     pub(super) fn instant(self) -> DateTime<Utc> {
         match self {
             Self::Once(at) | Self::Twice(at, _) | Self::Skipped(at) => at,
@@ -14,14 +15,14 @@ impl Local {
     }
 }
 
-/// The instant of a wall-clock time: shifted by the gap where clocks skip it, the first where they repeat it.
+/// The instant of a wall-clock time. A skipped time is shifted by the gap. A time that is shown twice means the first.
 #[must_use]
 pub fn instant_of(local: NaiveDateTime, tz: Tz) -> DateTime<Utc> {
     tz.local(local).instant()
 }
 
-/// The last instant at which clocks show no more than `local`: the later one where they show it twice, the last before the
-/// gap where they skip it.
+/// The last instant at which clocks show no more than `local`. If they show it twice, this is the second time. If they
+/// skip it, this is the last second before the gap.
 pub(super) fn last_shown(local: NaiveDateTime, tz: Tz) -> DateTime<Utc> {
     match tz.local(local) {
         Local::Once(at) | Local::Twice(_, at) => at,
@@ -37,24 +38,25 @@ pub(super) fn last_shown(local: NaiveDateTime, tz: Tz) -> DateTime<Utc> {
     }
 }
 
-/// Whether no clock changes within [`AROUND`] of an instant.
+/// Whether clocks don't change within [`AROUND`] of an instant.
 pub(super) fn is_steady(at: DateTime<Utc>, tz: Tz) -> bool {
     let offset = |at: DateTime<Utc>| tz.ahead_at(at.timestamp());
     offset(at - AROUND) == offset(at) && offset(at) == offset(at + AROUND)
 }
 
-/// Longer than any change of clocks: one island skipped a day.
+/// Longer than any change of clocks. One island skipped a whole day.
 const AROUND: Duration = Duration::hours(26);
 
-/// A zone's offset at instants that mostly lie close to each other, without a search for each.
+/// A zone's offsets, with a cache for instants that are close to each other.
 #[derive(Debug, Clone)]
 pub(super) struct Offsets {
     tz: Tz,
-    /// The span that was looked up last, and its offset if clocks did not change in it.
+    /// The number of the span that was looked up last, and its offset if clocks did not change in it.
     span: Option<(i64, Option<i64>)>,
 }
 
-/// Seconds of four days; no zone changed its clocks and changed them back within as many since 1970, which a test checks.
+/// Four days in seconds. Since 1970 no zone changed its clocks and changed them back within this time. A test checks
+/// it.
 pub const SPAN: i64 = 4 * 86_400;
 
 impl Offsets {
@@ -62,7 +64,7 @@ impl Offsets {
         Self { tz, span: None }
     }
 
-    /// Seconds that wall clocks are ahead of UTC at `at`, which is in seconds since 1970.
+    /// How many seconds wall clocks are ahead of UTC at `at`, in seconds since 1970.
     pub(super) fn at(&mut self, at: i64) -> i64 {
         let number = at.div_euclid(SPAN);
         let (_, steady) = match self.span {
@@ -75,8 +77,8 @@ impl Offsets {
         steady.unwrap_or_else(|| self.look_up(at))
     }
 
-    /// When a wall-clock time is shown first, or the gap that skips it is over. `offset` is the expected offset from UTC in seconds; it is
-    /// used if it holds on both sides.
+    /// When clocks show a wall-clock time first; the end of the gap if they skip midnight. `offset` is the expected
+    /// offset from UTC in seconds; it is used if clocks do not change around the time.
     pub(super) fn first_at(&mut self, local: NaiveDateTime, offset: i64) -> i64 {
         let guess = local.and_utc().timestamp() - offset;
         let no_change = self.at(guess) == offset && self.at(guess - AROUND.num_seconds()) == offset;

@@ -21,7 +21,7 @@ impl Weekday {
     /// The week, Monday first.
     pub const ALL: [Self; 7] = [Self::Mon, Self::Tue, Self::Wed, Self::Thu, Self::Fri, Self::Sat, Self::Sun];
 
-    /// As an RRULE writes it.
+    /// The code in an RRULE.
     pub(super) fn code(self) -> &'static str {
         ["MO", "TU", "WE", "TH", "FR", "SA", "SU"][self as usize]
     }

@@ -1,4 +1,4 @@
-//! Pure. The delivery window: between which times of a day a run may send. It may cross midnight.
+//! Pure. The delivery window: the times of day between which a run may send. It may cross midnight.
 
 use chrono::{DateTime, Days, Duration, NaiveDateTime, NaiveTime, Timelike as _, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::rule::{Freq, Rule};
 use super::wall_clock::{Local, last_shown};
 use crate::zone::Tz;
 
-/// Minutes of a day.
+/// Minutes in a day.
 const DAY: u16 = 24 * 60;
 
 /// A beginning or an end of a window, as it is written in requests and answers.
@@ -25,7 +25,7 @@ pub enum Edge {
 }
 
 impl Edge {
-    /// Minutes from midnight, 0 to 1,440; none: it is no time of a day.
+    /// Minutes from midnight, 0 to 1,440; `None` if this is not a time of day.
     fn minutes(&self) -> Option<u16> {
         match self {
             Self::Hour(hour) => Some(u16::from(*hour) * 60).filter(|minutes| *minutes <= DAY),
@@ -45,7 +45,7 @@ impl Edge {
     }
 }
 
-/// From a time of the day on, until another: of the same day, or of the next where it comes no later.
+/// A window from one time of day to another. It ends on the next day if the end is no later than the beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     start: u16,
@@ -53,10 +53,11 @@ pub struct Window {
 }
 
 impl Window {
-    /// Reads a window; none when neither is given. Without a beginning it is midnight.
+    /// Parses a window; `None` if neither edge is given. A missing beginning means midnight.
     ///
     /// # Errors
-    /// When one is no time of a day, they are the same, or there is a beginning alone; the error names the field.
+    /// If an edge is not a time of day, if both are the same, or if only the beginning is given. The error names the
+    /// field.
     pub fn parse(start: Option<&Edge>, end: Option<&Edge>) -> Result<Option<Self>, Error> {
         let words = "must be an hour from 0 to 24 such as 18, or a time such as \"18:30\"";
         let start = start.map(|start| {
@@ -79,8 +80,8 @@ impl Window {
         Ok(Some(window))
     }
 
-    /// The window of a row: the hour that releases before this one write and read, and the minutes. Where these do not say the
-    /// same, such a release has written the row last.
+    /// The window of a row. `hour` is the closing hour that earlier releases read and write. `start` and `end` are
+    /// minutes from midnight. If they disagree with `hour`, an earlier release wrote the row last, and `hour` counts.
     #[must_use]
     pub fn stored(hour: Option<i16>, start: Option<i16>, end: Option<i16>) -> Option<Self> {
         let minutes = |value: i16| u16::try_from(value).ok().filter(|minutes| *minutes <= DAY);
@@ -89,26 +90,26 @@ impl Window {
         exact.filter(|window| window.hour() == hour).or_else(|| Some(Self { start: 0, end: minutes(hour)? * 60 }))
     }
 
-    /// The hour until which a release before this one sends: it knows neither minutes nor the next day.
+    /// The closing hour for earlier releases, which know neither minutes nor windows across midnight.
     #[must_use]
     pub fn hour(self) -> i16 {
         let hour = if self.crosses_midnight() { 24 } else { self.end.div_ceil(60) };
         i16::try_from(hour).unwrap_or(24)
     }
 
-    /// Minutes from midnight at which it begins.
+    /// The beginning in minutes from midnight.
     #[must_use]
     pub fn start(self) -> i16 {
         i16::try_from(self.start).unwrap_or(0)
     }
 
-    /// Minutes from midnight at which it ends.
+    /// The end in minutes from midnight.
     #[must_use]
     pub fn end(self) -> i16 {
         i16::try_from(self.end).unwrap_or(1_440)
     }
 
-    /// As it is written in answers: the beginning, unless that is midnight, and the end.
+    /// The window as written in answers: the beginning, unless it is midnight, and the end.
     #[must_use]
     pub fn edges(self) -> (Option<Edge>, Edge) {
         ((self.start > 0).then(|| Edge::of(self.start)), Edge::of(self.end))
@@ -126,12 +127,12 @@ impl Window {
         }
     }
 
-    /// Whether a time on the wall lies in it.
+    /// Whether the window contains a wall-clock time.
     fn holds(self, local: NaiveDateTime) -> bool {
         self.holds_minute(u16::try_from(local.hour() * 60 + local.minute()).unwrap_or(0))
     }
 
-    /// The time on the wall at which the window closes that holds `local`.
+    /// The wall-clock time at which the window closes that contains `local`.
     fn close_of(self, local: NaiveDateTime) -> NaiveDateTime {
         let next = self.crosses_midnight() && local.hour() * 60 + local.minute() >= u32::from(self.start);
         let midnight = local.date().and_time(NaiveTime::MIN);
@@ -139,14 +140,16 @@ impl Window {
         day + Duration::minutes(self.end.into())
     }
 
-    /// When the window of an occurrence closes, in the reminder's zone: the first moment behind it at which clocks show the end or
-    /// more. Where they show it twice, the first time; where they skip it, as they skip it.
+    /// When the window of an occurrence closes, in the reminder's zone: the first instant at which clocks show the end
+    /// or more. If they show it twice, the first time after the occurrence counts. If they skip it, the window closes
+    /// at the gap.
     #[must_use]
     pub fn closes_at(self, tz: Tz, fire_at: DateTime<Utc>) -> DateTime<Utc> {
         self.close_behind(fire_at.with_timezone(&tz).naive_local(), tz, fire_at)
     }
 
-    /// The same of an occurrence that the rule names for `nominal`: clocks may show another time, even of another day.
+    /// Like [`Self::closes_at`] for an occurrence whose rule names `nominal`. Clocks may show another time, even on
+    /// another day.
     pub(super) fn close_behind(self, nominal: NaiveDateTime, tz: Tz, fire_at: DateTime<Utc>) -> DateTime<Utc> {
         let close = self.close_of(nominal);
         match tz.local(close) {
@@ -162,28 +165,29 @@ impl Window {
         }
     }
 
-    /// Whether a run may still send. Asked before each send; without a window, always.
+    /// Whether a run may still send. It is checked before each send. Always true without a window.
     #[must_use]
     pub fn is_open(window: Option<Self>, tz: Tz, fire_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         window.is_none_or(|window| now < window.closes_at(tz, fire_at))
     }
 
-    /// Whether clocks show a time of it.
+    /// Whether clocks show a time within the window now.
     #[must_use]
     pub fn is_now(self, tz: Tz, now: DateTime<Utc>) -> bool {
         self.holds(now.with_timezone(&tz).naive_local())
     }
 
-    /// When it opens next, as clocks show it.
+    /// The time of day at which the window opens.
     #[must_use]
     pub fn opens(self) -> String {
         format!("{:02}:{:02}", self.start / 60, self.start % 60)
     }
 
-    /// Checks that each time at which the rule fires lies in it: nothing of an occurrence beside it would be sent.
+    /// Checks that the window contains each time at which the rule fires. Otherwise nothing of those occurrences would
+    /// be sent.
     ///
     /// # Errors
-    /// When one does not; the error names the field.
+    /// If it does not contain one of them. The error names the field.
     pub(super) fn check(self, start: NaiveDateTime, rule: Option<&Rule>) -> Result<(), Error> {
         let minutes = |values: &[u32], own: u32, all: u32| match values {
             [] if all > 0 => (0..all).collect(),
@@ -196,7 +200,7 @@ impl Window {
             }
             Some(rule) => {
                 let real = rule.freq.is_real_time();
-                // hours as they pass meet every minute that the clock on the wall may show
+                // elapsed hours can meet every minute that wall clocks show
                 let any_minute =
                     real && (rule.freq == Freq::Minutely || !rule.hours.is_empty() || !self.is_full_hours());
                 let hours = minutes(&rule.hours, start.hour(), if real { 24 } else { 0 });

@@ -1,13 +1,13 @@
-//! Pure. The words that summaries are made of: lists, ordinals, the names of days and months.
+//! Pure. The words of summaries: lists, ordinals, names of days and months.
 
 use super::weekday::Weekday;
 
-/// `one, two, three`.
+/// `one, two, three`
 pub(super) fn list(items: impl Iterator<Item = String>) -> String {
     items.collect::<Vec<_>>().join(", ")
 }
 
-/// Sorted numbers; three or more in a row as `9 to 17`.
+/// Sorted numbers. Three or more consecutive ones become a range: `9 to 17`.
 pub(super) fn numbers(values: &[u32]) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut rest = values;
@@ -23,12 +23,12 @@ pub(super) fn numbers(values: &[u32]) -> String {
     parts.join(", ")
 }
 
-/// `hour 9`, `the hours 9 to 17`.
+/// `hour 9` or `the hours 9 to 17`
 pub(super) fn hours(values: &[u32]) -> String {
     if values.len() == 1 { format!("hour {}", numbers(values)) } else { format!("the hours {}", numbers(values)) }
 }
 
-/// `first`, `last`, `second to last`, `20th`.
+/// `first`, `last`, `second to last`, `20th`
 pub(super) fn nth(number: i32) -> String {
     match number {
         1 => "first".to_owned(),
@@ -51,13 +51,13 @@ pub(super) fn nth(number: i32) -> String {
     }
 }
 
-/// `Mon`, or in full `Monday`.
+/// `Mon`, or `Monday` if `full`
 pub(super) fn weekday(day: Weekday, full: bool) -> &'static str {
     let name = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"][day as usize];
     if full { name } else { &name[..3] }
 }
 
-/// `January, March`.
+/// `January, March`
 pub(super) fn months(values: &[u32]) -> String {
     let names = [
         "January",

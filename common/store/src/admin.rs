@@ -1,4 +1,4 @@
-//! What an operator sees at the command line, across tenants: who has which account, what waits, what happened. Reads only.
+//! What an operator sees at the command line, across tenants: owners of accounts, waiting rows, events. Reads only.
 
 use std::time::Duration;
 
@@ -10,35 +10,37 @@ use sqlx::PgPool;
 use super::error::Result;
 use super::events::Cursor;
 use super::interval::interval;
+use super::scope::ForAllTenants;
 use domain::account::Status;
 use domain::id::{AccountId, TenantId, WorkerId};
 
 /// An account's lease.
 #[derive(Debug, Clone, Serialize)]
 pub struct Lease {
-    /// Whose.
+    /// The account.
     pub account_id: AccountId,
-    /// Of which tenant.
+    /// Its tenant.
     pub tenant_id: TenantId,
-    /// What the account is.
+    /// The status of the account.
     pub status: Status,
-    /// The boot that owns it.
+    /// The worker process that owns it.
     pub worker_id: Option<WorkerId>,
     /// The owner's host.
     pub worker: Option<String>,
-    /// Whether the owner lives.
+    /// Whether the owner is alive.
     pub alive: bool,
-    /// The fence.
+    /// The epoch of the lease.
     pub epoch: i64,
-    /// When it was claimed last.
+    /// When it was last claimed.
     pub claimed_at: Option<DateTime<Utc>>,
 }
 
-/// Leases with an owner, of one worker if given (its id, or its host's name), the newest claims first.
+/// Leases with an owner, the newest claims first. If `worker` is given (an id or a host name), only that worker's.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn leases_across_tenants(db: &PgPool, worker: Option<&str>, limit: i64) -> Result<Vec<Lease>> {
+/// If the database fails.
+pub async fn leases(all: ForAllTenants<'_>, worker: Option<&str>, limit: i64) -> Result<Vec<Lease>> {
+    let ForAllTenants { pool: db } = all;
     let leases = sqlx::query_as!(
         Lease,
         r#"
@@ -62,36 +64,37 @@ pub async fn leases_across_tenants(db: &PgPool, worker: Option<&str>, limit: i64
 pub struct Account {
     /// Its id.
     pub id: AccountId,
-    /// Of which tenant.
+    /// Its tenant.
     pub tenant_id: TenantId,
     /// The tenant's name.
     pub tenant: String,
-    /// What people call it.
+    /// The label.
     pub label: String,
-    /// What it is.
+    /// The status.
     pub status: Status,
-    /// Why it is so.
+    /// The reason for the status.
     pub reason: Option<String>,
-    /// What it should be: `online`, `offline`, `unlinked` or `erased`.
+    /// The wanted state: `online`, `offline`, `unlinked` or `erased`.
     pub wanted: String,
-    /// Who has it.
+    /// The host of its owner.
     pub worker: Option<String>,
-    /// Its messages that wait.
+    /// The number of its queued messages.
     pub queued: i64,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
 }
 
-/// Accounts, those that changed last first; of one tenant, or in one status, if given.
+/// Accounts, the most recently changed first; of one tenant or with one status, if given.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn accounts_of_all_tenants(
-    db: &PgPool,
+/// If the database fails.
+pub async fn accounts(
+    all: ForAllTenants<'_>,
     tenant: Option<TenantId>,
     status: Option<Status>,
     limit: i64,
 ) -> Result<Vec<Account>> {
+    let ForAllTenants { pool: db } = all;
     let accounts = sqlx::query_as!(
         Account,
         r#"
@@ -112,22 +115,23 @@ pub async fn accounts_of_all_tenants(
     Ok(accounts)
 }
 
-/// Who has an account, and whether it should be live.
+/// The owner of an account, and whether the account should be live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner {
-    /// The boot that owns it.
+    /// The worker process that owns it.
     pub worker: Option<WorkerId>,
-    /// The fence.
+    /// The epoch of the lease.
     pub epoch: i64,
-    /// It should be live, or removed.
+    /// Whether it should be live, unlinked or erased.
     pub wanted: bool,
 }
 
-/// Asks for an account's owner; none: there is no such account.
+/// The owner of an account; `None` if there is no such account.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn owner_across_tenants(db: &PgPool, account: AccountId) -> Result<Option<Owner>> {
+/// If the database fails.
+pub async fn owner(all: ForAllTenants<'_>, account: AccountId) -> Result<Option<Owner>> {
+    let ForAllTenants { pool: db } = all;
     let owner = sqlx::query_as!(
         Owner,
         r#"
@@ -141,22 +145,22 @@ pub async fn owner_across_tenants(db: &PgPool, account: AccountId) -> Result<Opt
     Ok(owner)
 }
 
-/// A worker's boot.
+/// A worker process.
 #[derive(Debug, Clone, Serialize)]
 pub struct Worker {
     /// Its id.
     pub id: WorkerId,
-    /// Its host.
+    /// Its host name.
     pub name: String,
     /// `live`, `leaving` or `silent`.
     pub state: String,
-    /// The release that it was rolled out with.
+    /// The release that it belongs to.
     pub release: String,
-    /// Its code's version.
+    /// The version of its code.
     pub version: String,
     /// Accounts held at its last heartbeat.
     pub held: i32,
-    /// Accounts that it holds at most.
+    /// The highest number of accounts that it holds.
     pub capacity: i32,
     /// When it started.
     pub started_at: DateTime<Utc>,
@@ -164,10 +168,10 @@ pub struct Worker {
     pub last_seen: DateTime<Utc>,
 }
 
-/// The workers that have not stopped, newest first; those that were seen within `forgotten_after` included, whether or not they live.
+/// Workers, newest first: those that are alive, and those that have not stopped and were seen within `forgotten_after`.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn workers(db: &PgPool, forgotten_after: Duration) -> Result<Vec<Worker>> {
     let workers = sqlx::query_as!(
         Worker,
@@ -184,22 +188,23 @@ pub async fn workers(db: &PgPool, forgotten_after: Duration) -> Result<Vec<Worke
     Ok(workers)
 }
 
-/// Rows of one kind that wait.
+/// Waiting rows of one kind.
 #[derive(Debug, Clone, Serialize)]
 pub struct Waiting {
     /// What waits.
     pub what: String,
-    /// How many; counted up to 100,000.
+    /// How many there are, counted up to 100,000 per kind.
     pub count: i64,
     /// How long the oldest has waited, in seconds.
     pub oldest_s: Option<f64>,
 }
 
-/// What waits for a worker, a scheduler or a receiver.
+/// The rows that wait for a worker, a scheduler or a receiver.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn waiting_across_tenants(db: &PgPool) -> Result<Vec<Waiting>> {
+/// If the database fails.
+pub async fn waiting(all: ForAllTenants<'_>) -> Result<Vec<Waiting>> {
+    let ForAllTenants { pool: db } = all;
     let waiting = sqlx::query_as!(
         Waiting,
         r#"
@@ -211,9 +216,9 @@ pub async fn waiting_across_tenants(db: &PgPool) -> Result<Vec<Waiting>> {
             UNION ALL SELECT 2, 'messages of other accounts', at FROM (
                 SELECT m.created_at AS at FROM messages m JOIN accounts a ON a.id = m.account_id
                 WHERE m.state = 'queued' AND a.status <> 'connected' LIMIT 100000) m
-            UNION ALL SELECT 3, 'pairings without a code', updated_at FROM accounts
-                WHERE status = 'pending' AND wanted = 'online' AND jid IS NULL AND qr_text IS NULL AND pairing_code IS NULL
-                  AND pairing_expires_at > now()
+            UNION ALL SELECT 3, 'pairings without a code', updated_at
+                FROM pairings p JOIN accounts a ON a.id = p.account_id
+                WHERE wanted = 'online' AND jid IS NULL AND p.qr_text IS NULL AND p.code IS NULL AND window_ends_at > now()
             UNION ALL SELECT 4, 'accounts to be removed', updated_at FROM accounts WHERE wanted = 'erased'
             UNION ALL SELECT 5, 'runs', created_at FROM (SELECT created_at FROM runs WHERE status = 'pending' LIMIT 100000) r
             UNION ALL SELECT 6, 'reminders that are due', next_fire_at FROM (
@@ -233,11 +238,12 @@ pub async fn waiting_across_tenants(db: &PgPool) -> Result<Vec<Waiting>> {
     Ok(waiting)
 }
 
-/// Accounts that should be live and have no living owner, and for how many seconds the one that waits longest was free.
+/// The number of accounts that should be live but have no living owner, and the longest time without one, in seconds.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn unowned_across_tenants(db: &PgPool) -> Result<(i64, f64)> {
+/// If the database fails.
+pub async fn unowned(all: ForAllTenants<'_>) -> Result<(i64, f64)> {
+    let ForAllTenants { pool: db } = all;
     let found = sqlx::query!(
         r#"
         SELECT count(*) AS "count!",
@@ -252,51 +258,53 @@ pub async fn unowned_across_tenants(db: &PgPool) -> Result<(i64, f64)> {
     Ok((found.count, found.longest))
 }
 
-/// What happened, with whose it is.
+/// An event with its tenant.
 #[derive(Debug, Clone, Serialize)]
 pub struct Event {
-    /// Its place.
+    /// Its position as text.
     pub id: String,
-    /// Whose.
+    /// Its tenant.
     pub tenant_id: TenantId,
-    /// At which account, if at one.
+    /// Its account, if it concerns one.
     pub account_id: Option<AccountId>,
-    /// What.
+    /// Its kind.
     pub kind: String,
-    /// When.
+    /// When it happened.
     pub created_at: DateTime<Utc>,
-    /// The rest, which may hold numbers and texts: only where it was asked for.
+    /// The data, only if requested. It may contain phone numbers and texts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
-    /// Its place.
+    /// Its position.
     #[serde(skip)]
     pub cursor: Cursor,
 }
 
-/// Which events.
+/// Filters for events.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Which<'a> {
-    /// Of one tenant.
+    /// Only of this tenant.
     pub tenant: Option<TenantId>,
-    /// Of one kind.
+    /// Only of this kind.
     pub kind: Option<&'a str>,
-    /// With their data.
+    /// Include the data.
     pub data: bool,
 }
 
-/// A transaction that takes longer may have its events stepped over by who follows all tenants.
+/// The longest transaction whose events a follower of all tenants is sure to see.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// The newest events of those that are settled, in order; with `after`, those behind that place, looked at so long ago.
+/// The newest settled events, in order. `after` is the position of the last event seen, and the time since that look;
+/// then only later events are returned.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn events_of_all_tenants(
-    db: &PgPool,
+/// If the database fails.
+pub async fn events(
+    all: ForAllTenants<'_>,
     which: Which<'_>,
     after: Option<(Cursor, Duration)>,
     limit: i64,
 ) -> Result<Vec<Event>> {
+    let ForAllTenants { pool: db } = all;
     let (cursor, elapsed) = after.unzip();
     let newer_than_s = (LONGEST + elapsed.unwrap_or_default()).as_secs_f64();
     let rows = sqlx::query!(

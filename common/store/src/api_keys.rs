@@ -1,21 +1,22 @@
-//! API keys. A secret is never stored: the row holds its SHA-256, which is enough as secrets are random.
+//! API keys. The row contains the SHA-256 of the secret, never the secret itself. A fast hash is enough, since secrets
+//! are random.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Connection as _, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool};
 
 use super::audit::{self, About, Entry, Operator};
-use super::db::Db;
 use super::error::{Error, Result};
+use super::scope::{ForAllTenants, Of, Within};
 use domain::id::{ApiKeyId, TenantId};
 
-/// A key, without its secret.
+/// A key without its secret.
 #[derive(Debug, Clone)]
 pub struct ApiKey {
-    /// Its id; what the audit trail names.
+    /// Its id, which the audit trail contains.
     pub id: ApiKeyId,
-    /// Whose it is; null for an admin's.
+    /// Its tenant; `None` for an admin key.
     pub tenant_id: Option<TenantId>,
-    /// What people call it.
+    /// The name that people gave it.
     pub name: String,
     /// When it was created.
     pub created_at: DateTime<Utc>,
@@ -25,27 +26,49 @@ pub struct ApiKey {
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
-/// Whom a valid key speaks for.
+/// The identity behind a valid key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     /// The key.
     pub key: ApiKeyId,
-    /// Its tenant; none for an admin's.
+    /// Its tenant; `None` for an admin key.
     pub tenant: Option<TenantId>,
 }
 
-/// Stores a new key: of a tenant, or without one an admin's.
+/// Stores a new key of a tenant.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such tenant.
+/// [`Error::NotFound`] if there is no such tenant.
 pub async fn create(
-    db: impl Into<Db<'_>>,
+    of: impl Into<Within<'_>>,
+    name: &str,
+    secret_hash: &[u8; 32],
+    operator: Operator,
+) -> Result<ApiKey> {
+    let (mut db, tenant) = of.into().acquire().await?;
+    insert(&mut db, Some(tenant), name, secret_hash, operator).await
+}
+
+/// Stores a new key of an admin.
+///
+/// # Errors
+/// If the database fails.
+pub async fn create_for_admin(
+    all: ForAllTenants<'_>,
+    name: &str,
+    secret_hash: &[u8; 32],
+    operator: Operator,
+) -> Result<ApiKey> {
+    insert(&mut *all.pool.acquire().await?, None, name, secret_hash, operator).await
+}
+
+async fn insert(
+    db: &mut PgConnection,
     tenant: Option<TenantId>,
     name: &str,
     secret_hash: &[u8; 32],
     operator: Operator,
 ) -> Result<ApiKey> {
-    let mut db = db.into().acquire().await?;
     let role = if tenant.is_some() { "tenant" } else { "admin" };
     let mut transaction = db.begin().await?;
     let key = sqlx::query_as!(
@@ -72,11 +95,12 @@ pub async fn create(
     Ok(key)
 }
 
-/// Whom a secret speaks for; none when it is unknown or revoked. Crosses tenants: this is where a tenant comes from.
+/// The identity behind a secret; `None` if the key is unknown or revoked. A request's tenant is determined here.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn identify_of_all_tenants(db: &PgPool, secret_hash: &[u8; 32]) -> Result<Option<Identity>> {
+/// If the database fails.
+pub async fn identify(all: ForAllTenants<'_>, secret_hash: &[u8; 32]) -> Result<Option<Identity>> {
+    let ForAllTenants { pool: db } = all;
     let identity = sqlx::query_as!(
         Identity,
         r#"
@@ -90,11 +114,12 @@ pub async fn identify_of_all_tenants(db: &PgPool, secret_hash: &[u8; 32]) -> Res
     Ok(identity)
 }
 
-/// Notes that a key was used, unless that was noted within the last minute.
+/// Updates when a key was last used, at most once a minute.
 ///
 /// # Errors
-/// When the database does not do it.
-pub async fn touch_of_all_tenants(db: &PgPool, key: ApiKeyId) -> Result<()> {
+/// If the database fails.
+pub async fn touch(all: ForAllTenants<'_>, key: ApiKeyId) -> Result<()> {
+    let ForAllTenants { pool: db } = all;
     sqlx::query!(
         "UPDATE api_keys SET last_used_at = now()
          WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')",
@@ -108,9 +133,10 @@ pub async fn touch_of_all_tenants(db: &PgPool, key: ApiKeyId) -> Result<()> {
 /// A tenant's keys, revoked ones included, oldest first; at most 1,000.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such tenant.
-pub async fn list(db: &PgPool, tenant: TenantId) -> Result<Vec<ApiKey>> {
-    super::tenants::get(db, tenant).await?;
+/// [`Error::NotFound`] if there is no such tenant.
+pub async fn list(of: Of<'_>) -> Result<Vec<ApiKey>> {
+    let Of { pool: db, tenant } = of;
+    super::tenants::get(of).await?;
     let keys = sqlx::query_as!(
         ApiKey,
         r#"
@@ -125,11 +151,12 @@ pub async fn list(db: &PgPool, tenant: TenantId) -> Result<Vec<ApiKey>> {
     Ok(keys)
 }
 
-/// Every key of the installation, oldest first; for the command line.
+/// All keys of the installation, oldest first, at most 10,000. For the command line.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn list_of_all_tenants(db: &PgPool) -> Result<Vec<ApiKey>> {
+/// If the database fails.
+pub async fn list_all(all: ForAllTenants<'_>) -> Result<Vec<ApiKey>> {
+    let ForAllTenants { pool: db } = all;
     let keys = sqlx::query_as!(
         ApiKey,
         r#"
@@ -143,23 +170,25 @@ pub async fn list_of_all_tenants(db: &PgPool) -> Result<Vec<ApiKey>> {
     Ok(keys)
 }
 
-/// Revokes a tenant's key; revoking it again changes nothing.
+/// Revokes a tenant's key. Revoking it again changes nothing.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such key.
-pub async fn revoke(db: &PgPool, tenant: TenantId, key: ApiKeyId, operator: Operator) -> Result<()> {
-    revoke_any(db, Some(tenant), key, operator).await
+/// [`Error::NotFound`] if the tenant has no such key.
+pub async fn revoke(of: Of<'_>, key: ApiKeyId, operator: Operator) -> Result<()> {
+    let Of { pool: db, tenant } = of;
+    revoke_key(db, Some(tenant), key, operator).await
 }
 
-/// Revokes any key of the installation; for the command line.
+/// Revokes any key of the installation. For the command line.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such key.
-pub async fn revoke_of_all_tenants(db: &PgPool, key: ApiKeyId, operator: Operator) -> Result<()> {
-    revoke_any(db, None, key, operator).await
+/// [`Error::NotFound`] if there is no such key.
+pub async fn revoke_any(all: ForAllTenants<'_>, key: ApiKeyId, operator: Operator) -> Result<()> {
+    let ForAllTenants { pool: db } = all;
+    revoke_key(db, None, key, operator).await
 }
 
-async fn revoke_any(db: &PgPool, of: Option<TenantId>, key: ApiKeyId, operator: Operator) -> Result<()> {
+async fn revoke_key(db: &PgPool, of: Option<TenantId>, key: ApiKeyId, operator: Operator) -> Result<()> {
     let mut transaction = db.begin().await?;
     let before = sqlx::query!(
         r#"SELECT tenant_id AS "tenant: TenantId", name, revoked_at IS NULL AS "valid!" FROM api_keys

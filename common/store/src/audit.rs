@@ -1,21 +1,22 @@
-//! The audit trail: everything that changes accounts, keys, tenants and webhooks, by whom, and how it ended. Writing it
-//! never strands the step itself. It stays when its tenant is deleted.
+//! The audit trail: every change of accounts, keys, tenants and webhooks, with the operator and the outcome. A failure
+//! to write it does not fail the change itself. Entries stay when their tenant is deleted.
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use super::error::Result;
+use super::scope::{ForAllTenants, Of};
 use domain::id::{AccountId, ApiKeyId, TenantId, WebhookId};
 
-/// Who acts.
+/// Who made a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operator {
-    /// Whoever holds this key.
+    /// The holder of this key.
     Key(ApiKeyId),
-    /// A part of the house by itself, such as `worker`.
+    /// A part of the system itself, such as `worker`.
     System(&'static str),
 }
 
@@ -28,16 +29,16 @@ impl fmt::Display for Operator {
     }
 }
 
-/// What was changed, with its name at that moment.
+/// The changed object, with its name at that time.
 #[derive(Debug, Clone, Copy)]
 pub enum About<'a> {
-    /// An account, and its label.
+    /// An account with its label.
     Account(AccountId, &'a str),
-    /// A tenant.
+    /// A tenant with its name.
     Tenant(TenantId, &'a str),
-    /// A key.
+    /// A key with its name.
     Key(ApiKeyId, &'a str),
-    /// A webhook; it has no name, and its address may hold a secret.
+    /// A webhook. It has no name, and its URL may contain a secret.
     Webhook(WebhookId),
 }
 
@@ -68,48 +69,48 @@ impl About<'_> {
     }
 }
 
-/// One step to be noted.
+/// A change to be recorded.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
-    /// Whose; none: an admin's key.
+    /// The tenant; `None` for a change of an admin key.
     pub tenant: Option<TenantId>,
-    /// What was changed.
+    /// The changed object.
     pub about: About<'a>,
-    /// Who acted.
+    /// Who made the change.
     pub operator: Operator,
-    /// What was done, such as `unpair`.
+    /// The action, such as `unpair`.
     pub action: &'a str,
-    /// How it ended, such as `ok`.
+    /// The outcome, such as `ok`.
     pub outcome: &'a str,
 }
 
-/// One step as it was noted.
+/// A recorded change.
 #[derive(Debug, Clone)]
 pub struct AuditEntry {
     /// Its id.
     pub id: Uuid,
-    /// What was changed: `account`, `tenant`, `key` or `webhook`.
+    /// The kind of the changed object: `account`, `tenant`, `key` or `webhook`.
     pub subject: String,
-    /// Its id; it may be gone by now.
+    /// The id of the object, which may no longer exist.
     pub subject_id: Option<Uuid>,
-    /// Its label or name at that moment; a webhook has none.
+    /// Its label or name at that time. A webhook has none.
     pub subject_name: Option<String>,
-    /// The account, where it was one.
+    /// The account, if the object is one.
     pub account_id: Option<AccountId>,
-    /// The account's label at that moment.
+    /// The account's label at that time.
     pub account_label: Option<String>,
-    /// The acting key's id, or `system:<part>`.
+    /// The id of the key, or `system:<part>`.
     pub operator: Option<String>,
-    /// What was done.
+    /// The action.
     pub action: String,
-    /// How it ended.
+    /// The outcome.
     pub outcome: String,
-    /// When.
+    /// When it was recorded.
     pub created_at: DateTime<Utc>,
 }
 
 impl<'a> Entry<'a> {
-    /// Something that was done to an account, and went well.
+    /// A successful change of an account.
     #[must_use]
     pub fn of_account(
         (tenant, account): (TenantId, AccountId),
@@ -120,20 +121,21 @@ impl<'a> Entry<'a> {
         Self { tenant: Some(tenant), about: About::Account(account, label), operator, action, outcome: "ok" }
     }
 
-    /// It ended otherwise.
+    /// Sets another outcome.
     #[must_use]
     pub fn ended(self, outcome: &'a str) -> Self {
         Self { outcome, ..self }
     }
 }
 
-/// Notes a step within the caller's transaction. A failure is logged and undone alone: the step goes on.
-pub async fn record(transaction: &mut PgConnection, entry: Entry<'_>) {
+/// Records a change within the caller's transaction. A failure is logged and rolled back by itself, so the transaction
+/// can go on.
+pub(crate) async fn record(transaction: &mut PgConnection, entry: Entry<'_>) {
     record_all(transaction, &[entry]).await;
 }
 
-/// The same of many.
-pub async fn record_all(transaction: &mut PgConnection, entries: &[Entry<'_>]) {
+/// Records many changes as [`record`] does.
+pub(crate) async fn record_all(transaction: &mut PgConnection, entries: &[Entry<'_>]) {
     let Some(first) = entries.first() else { return };
     if let Err(error) = insert(transaction, entries).await {
         tracing::warn!(%error, subject = first.about.subject(), id = %first.about.id(), action = first.action, steps = entries.len(), "a step could not be audited");
@@ -171,17 +173,18 @@ async fn insert(transaction: &mut PgConnection, entries: &[Entry<'_>]) -> Result
     Ok(())
 }
 
-/// A page of a tenant's trail, newest first; of one account, if given, also after the account is gone.
+/// A page of a tenant's audit trail, newest first. If `account` is given, only its entries, even after the account is
+/// deleted.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn list(
-    db: &PgPool,
-    tenant: TenantId,
+    of: Of<'_>,
     account: Option<AccountId>,
     before: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,
 ) -> Result<Vec<AuditEntry>> {
+    let Of { pool: db, tenant } = of;
     let (at, id) = before.unzip();
     let entries = sqlx::query_as!(
         AuditEntry,
@@ -204,11 +207,13 @@ pub async fn list(
     Ok(entries)
 }
 
-/// Removes up to `limit` entries of the audit trail that are older than `days` days, or than their tenant says; answers how many.
+/// Removes up to `limit` entries that are older than `days` days, or older than their tenant keeps them. Returns how
+/// many.
 ///
 /// # Errors
-/// When the database does not do it.
-pub async fn prune(db: &PgPool, days: i32, limit: i64) -> Result<u64> {
+/// If the database fails.
+pub async fn prune(all: ForAllTenants<'_>, days: i32, limit: i64) -> Result<u64> {
+    let ForAllTenants { pool: db } = all;
     let removed = sqlx::query!(
         "DELETE FROM audit WHERE id IN (
              (SELECT id FROM audit WHERE created_at < now() - make_interval(days => $1) ORDER BY created_at LIMIT $2)

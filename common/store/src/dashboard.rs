@@ -1,28 +1,27 @@
-//! What a tenant sees first: how many of what stand where.
-
-use sqlx::PgPool;
+//! The counts on a tenant's dashboard.
 
 use super::error::Result;
+use super::scope::Of;
 use domain::account;
-use domain::id::TenantId;
 use domain::reminder::life;
 
 /// Counts of one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts {
-    /// Accounts by status, where there are any.
+    /// The number of accounts by status, for statuses that occur.
     pub accounts: Vec<(account::Status, i64)>,
-    /// Reminders by status, where there are any.
+    /// The number of reminders by status, for statuses that occur.
     pub reminders: Vec<(life::Status, i64)>,
-    /// Notifications that nobody has read.
+    /// The number of unread notifications.
     pub unread: i64,
 }
 
-/// Counts.
+/// Counts a tenant's accounts, reminders and unread notifications.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn counts(db: &PgPool, tenant: TenantId) -> Result<Counts> {
+/// If the database fails.
+pub async fn counts(of: Of<'_>) -> Result<Counts> {
+    let Of { pool: db, tenant } = of;
     let accounts = sqlx::query!(
         r#"SELECT s.status AS "status!: account::Status", count(*) AS "count!"
            FROM accounts a JOIN account_states s ON s.id = a.id

@@ -1,15 +1,15 @@
-//! The era of events: from where transaction ids are counted, so that positions ([`super::events::Cursor`]) outlive the
-//! cluster in which they were given.
+//! The era of events: the number from which transaction ids are counted. It keeps positions ([`super::events::Cursor`])
+//! valid after a restore into another cluster.
 //!
-//! Events are ordered by the transaction that wrote them, webhooks and clients remember such positions, and a cluster counts
-//! its own transactions. A dump that is restored into a new cluster therefore holds events of transactions that are still to
-//! come there: they would never be settled, and what is written next would stand before them, where nobody looks any more. A
-//! new era adds to each transaction's number what puts it behind every position that was ever given. No row is rewritten, and
-//! nobody outside notices more than longer numbers.
+//! Events are ordered by the id of the transaction that wrote them, and webhooks and clients store such positions. But
+//! each cluster counts its own transactions. After a dump is restored into a new cluster, its events carry transaction
+//! ids that the cluster has not reached. They would never count as settled, and new events would sort before them,
+//! where no reader looks any more. A new era adds an offset to each transaction id, so that new positions sort after
+//! every position given out before. No row is rewritten, and clients see only longer numbers.
 //!
-//! Writers have the start of the era in the default of `events.txid`, readers in `event_era`. Both change in one transaction
-//! that holds the table alone: every event of the era before is committed by then, and a reader that sees the new start sees
-//! all of those.
+//! Writers take the start of the era from the default of `events.txid`, readers from `event_era`. Both change in one
+//! transaction that holds an exclusive lock on the table. So all events of the previous era are committed by then, and
+//! a reader that sees the new start sees all of them.
 
 use std::time::Duration;
 
@@ -17,19 +17,19 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use super::error::{Error, Result};
 
-/// One era's numbers: as many as a transaction id has without its epoch.
+/// The size of an era: as many numbers as a transaction id has without its epoch.
 const SPAN: i64 = 1 << 32;
-/// How often a table in use is tried.
+/// How often a locked table is tried.
 const TRIES: usize = 60;
 /// The wait before it is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Begins a new era if positions are stored that this cluster has yet to come to, as after a restore into another cluster.
-/// To be called before anything else is done with the database; it costs one question where nothing is to do. Several may
-/// call it at once.
+/// Begins a new era if stored positions are ahead of this cluster, as after a restore into another cluster. It must be
+/// called before anything else is done with the database. If nothing is to do, it costs one query. Several processes
+/// may call it at once.
 ///
 /// # Errors
-/// When the database does not do it: `events` was in use for a minute, or belongs to another role.
+/// If the database fails: `events` was in use for a minute, or belongs to another role.
 pub async fn keep_up(db: &PgPool) -> Result<()> {
     if places(&mut *db.acquire().await?).await?.are_reached() {
         return Ok(());
@@ -40,25 +40,25 @@ pub async fn keep_up(db: &PgPool) -> Result<()> {
     Ok(())
 }
 
-/// Begins a new era in any case, and answers where it starts. For a restore to an earlier moment, or a fail-over that lost
-/// transactions: their numbers are given out again, and clients may hold positions among them.
+/// Begins a new era in any case, and returns where it starts. For a restore to an earlier moment, or a fail-over that
+/// lost transactions: their ids are used again, and clients may hold positions with them.
 ///
 /// # Errors
-/// As [`keep_up`].
+/// As for [`keep_up`].
 pub async fn begin(db: &PgPool) -> Result<i64> {
     begin_unless(db, |_| false).await?.ok_or_else(|| Error::Corrupt("no era has begun".to_owned()))
 }
 
-/// What is known of the era in force.
+/// Positions in the current era.
 struct Places {
-    /// The highest transaction that an event or a cursor names.
+    /// The highest transaction of an event or a cursor.
     highest: i64,
-    /// The next that an event may name.
+    /// The next transaction of an event.
     next: i64,
 }
 
 impl Places {
-    /// What a cluster has committed stands below its next transaction; what does not came from elsewhere.
+    /// Whether the cluster has passed all stored positions. A higher one comes from another cluster.
     fn are_reached(&self) -> bool {
         self.highest < self.next
     }
@@ -82,7 +82,8 @@ async fn places(db: &mut PgConnection) -> Result<Places> {
     Ok(places)
 }
 
-/// A table in use is tried again, so that nobody waits behind us for more than two seconds.
+/// Begins an era unless the positions are `good`. A locked table is tried again, so that other sessions wait behind
+/// this one for at most two seconds.
 async fn begin_unless(db: &PgPool, good: impl Fn(&Places) -> bool) -> Result<Option<i64>> {
     for _ in 1..TRIES {
         match begin_once(db, &good).await {
@@ -99,7 +100,7 @@ async fn begin_once(db: &PgPool, good: impl Fn(&Places) -> bool) -> Result<Optio
     let mut transaction = db.begin().await?;
     sqlx::query!("SET LOCAL lock_timeout = '2s'").execute(&mut *transaction).await?;
     sqlx::query!("LOCK TABLE events IN ACCESS EXCLUSIVE MODE").execute(&mut *transaction).await?;
-    // a statement of its own: it sees what others did before they let go of the table
+    // a separate statement, so that it sees what others committed before they released the table
     let places = places(&mut transaction).await?;
     if good(&places) {
         return Ok(None);
@@ -114,8 +115,8 @@ async fn begin_once(db: &PgPool, good: impl Fn(&Places) -> bool) -> Result<Optio
     Ok(Some(starts))
 }
 
-/// Pure. The start of an era behind this position, and behind all that were given out by a cluster that was ahead of it by less
-/// than an era, as what happened after a dump.
+/// Pure. The start of an era above this position. It is also above all positions given out by a cluster that was ahead
+/// by less than one era, for example after the dump was taken.
 fn start_behind(highest: i64) -> Option<i64> {
     (highest / SPAN + 2).checked_mul(SPAN)
 }

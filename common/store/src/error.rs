@@ -1,36 +1,36 @@
-//! Why a store call did not do what was asked.
+//! Why a store call failed.
 
 use domain::conflict::Conflict;
 use process::telemetry::metrics::failure;
 
-/// Why a store call did not do what was asked.
+/// Why a store call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Another owner has claimed the account since (or it is gone): stop acting for it at once.
+    /// Another owner has claimed the account, or the account is gone. Stop acting for it at once.
     #[error("fenced: the account was claimed by another owner or removed")]
     Fenced,
-    /// No such row for this tenant.
+    /// The tenant has no such row.
     #[error("not found")]
     NotFound,
-    /// The row exists, but its present state does not allow this.
+    /// The row exists, but its current state does not allow this.
     #[error(transparent)]
     Conflict(#[from] Conflict),
-    /// It has been edited since it was read.
+    /// It was edited since the caller read it. Holds the current version.
     #[error("It has been edited since: its version is {0} now")]
     Changed(i32),
-    /// The connection that wrote here has ended: it may write no more.
+    /// The connection that this store belonged to has ended, so it may not write any more.
     #[error("the connection that wrote here has ended")]
     Closed,
-    /// The database did not do it.
+    /// The database failed.
     #[error("database: {0}")]
     Database(#[source] sqlx::Error),
-    /// The database was away, busy or restarting when somebody asked on our behalf.
+    /// The database was away, busy or restarting when another task asked on the caller's behalf.
     #[error("database: {0}")]
     Unavailable(String),
-    /// A record is sealed under a key that this process was not given: it is somebody else's to read, and stays as it is.
+    /// A record is sealed under a key that this process does not have. It stays unchanged.
     #[error("a record is sealed under key `{key_id}`, which is not configured")]
     UnknownKey {
-        /// The key's id.
+        /// The id of the key.
         key_id: String,
     },
     /// A stored value could not be read back.
@@ -38,7 +38,7 @@ pub enum Error {
     Corrupt(String),
 }
 
-/// Every failure of the database comes through here, once, and is counted by its kind.
+/// Every database failure is converted here, exactly once, and counted by its kind.
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         failure::count_postgres(&error);
@@ -47,13 +47,13 @@ impl From<sqlx::Error> for Error {
 }
 
 impl Error {
-    /// Postgres gave the transaction up to resolve a deadlock (SQLSTATE 40P01).
+    /// Whether Postgres aborted the transaction to resolve a deadlock (SQLSTATE 40P01).
     pub(crate) fn is_deadlock(&self) -> bool {
         matches!(self, Self::Database(sqlx::Error::Database(error)) if error.code().as_deref() == Some("40P01"))
     }
 
-    /// Whether the same call may succeed later: the database was away, busy, restarting, full or read-only. What it says of
-    /// the call itself (SQLSTATE classes 21, 22, 23, 42, 54) fails each time.
+    /// Whether the same call may succeed later: the database was away, busy, restarting, full or read-only. Errors of
+    /// the call itself (SQLSTATE classes 21, 22, 23, 42, 54) occur each time.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -78,7 +78,7 @@ impl Error {
         }
     }
 
-    /// Whether it is the values that can't be stored (SQLSTATE classes 22, 23 and 54): others may be.
+    /// Whether the given values can't be stored (SQLSTATE classes 22, 23 and 54). Other values may be.
     #[must_use]
     pub fn is_unstorable(&self) -> bool {
         matches!(self, Self::Database(sqlx::Error::Database(error)) if in_classes(&**error, &["22", "23", "54"]))

@@ -1,12 +1,54 @@
-//! The right of a live session to write.
+//! The right of a live session to write, and the SQL that checks it. Two statements have a form of their own: the one that
+//! writes many sessions' statuses, and the end of a logout, which locks the lease row exclusively.
+//!
+//! A write of a session locks its account's lease row against a claim (`FOR SHARE`) and checks the epoch. A plain
+//! `EXISTS` is not enough: a claim could commit between the check and the write.
+//!
+//! The check is text that becomes part of each statement, and not a function in SQL. Postgres can't inline a function
+//! that locks rows, so a function would cost each write an extra call.
 
 use domain::id::AccountId;
+use sqlx::PgConnection;
 
-/// The right to write for one account's live session: the account and the epoch under which it was claimed.
+use super::error::{Error, Result};
+
+/// The right to write for an account: the account, and the epoch under which it was claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fence {
-    /// Whose session.
+    /// The account.
     pub account: AccountId,
-    /// The claim's number; a later claim has a higher one.
+    /// The number of the claim. A later claim has a higher one.
     pub epoch: i64,
+}
+
+/// Makes a statement of a live session with `sqlx::query!` or a similar macro: `fenced!(query_scalar, fence, r#"…"#,
+/// arguments…)`. The text begins with a common table expression. It can read `f`, which has one row (`account_id`)
+/// while the fence holds, and none otherwise. `$1` is the account, `$2` the epoch, and the arguments begin with `$3`.
+macro_rules! fenced {
+    ($query:ident, $fence:expr, $text:literal $(, $argument:expr)* $(,)?) => {
+        sqlx::$query!(
+            "WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE), " + $text,
+            $fence.account.0,
+            $fence.epoch
+            $(, $argument)*
+        )
+    };
+}
+pub(crate) use fenced;
+
+/// Keeps claims out until the end of the transaction. For steps with several statements.
+///
+/// # Errors
+/// [`Error::Fenced`] if the account has been claimed or removed since.
+pub(crate) async fn hold(transaction: &mut PgConnection, fence: Fence) -> Result<()> {
+    let rows = fenced!(query_scalar, fence, r#"held AS (SELECT FROM f) SELECT count(*) AS "rows!" FROM held"#);
+    held(rows.fetch_one(transaction).await?)
+}
+
+/// Interprets the number of rows of `f`.
+///
+/// # Errors
+/// [`Error::Fenced`] if it is 0.
+pub(crate) fn held(rows: i64) -> Result<()> {
+    if rows == 1 { Ok(()) } else { Err(Error::Fenced) }
 }

@@ -1,44 +1,39 @@
-//! Groups of an account, as WhatsApp last told them.
+//! The groups of an account, as WhatsApp last reported them.
 
+use crate::fence::{self, fenced};
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 
 use super::error::{Error, Result};
-use super::fence::Fence;
+use super::scope::{Of, Under};
 use domain::account::Status;
 use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::event::{Event, GroupsSynced};
-use domain::id::{AccountId, TenantId};
+use domain::id::AccountId;
 use domain::job::Bell;
 
 /// A group.
 #[derive(Debug, Clone)]
 pub struct Group {
-    /// Its address: what `to` of a message takes.
+    /// Its address, which a message takes as `to`.
     pub jid: String,
     /// Its name.
     pub subject: String,
-    /// How many take part.
+    /// The number of its members.
     pub size: i32,
-    /// Whether this account may write to it.
+    /// Whether the account may write to it.
     pub can_post: bool,
-    /// When WhatsApp last told.
+    /// When WhatsApp last reported it.
     pub synced_at: DateTime<Utc>,
 }
 
-/// A page of an account's groups, in the order of their addresses.
+/// A page of an account's groups, ordered by address.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account.
-pub async fn list(
-    db: &PgPool,
-    tenant: TenantId,
-    account: AccountId,
-    after: Option<&str>,
-    limit: i64,
-) -> Result<Vec<Group>> {
-    super::accounts::get(db, tenant, account).await?;
+/// [`Error::NotFound`] if the tenant has no such account.
+pub async fn list(of: Of<'_>, account: AccountId, after: Option<&str>, limit: i64) -> Result<Vec<Group>> {
+    let Of { pool: db, tenant } = of;
+    super::accounts::get(of, account).await?;
     let groups = sqlx::query_as!(
         Group,
         r#"
@@ -56,11 +51,12 @@ pub async fn list(
     Ok(groups)
 }
 
-/// Asks for the groups to be read anew. The owner looks at the row.
+/// Requests that the groups are read again. The account's owner reads the row.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account, [`Conflict::NotConnected`] when no phone is linked.
-pub async fn want_sync(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<Committed<()>> {
+/// [`Error::NotFound`] if the tenant has no such account, [`Conflict::NotConnected`] if no phone is linked.
+pub async fn want_sync(of: Of<'_>, account: AccountId) -> Result<Committed<()>> {
+    let Of { pool: db, tenant } = of;
     let status = sqlx::query_scalar!(
         r#"
         WITH asked AS (
@@ -81,32 +77,34 @@ pub async fn want_sync(db: &PgPool, tenant: TenantId, account: AccountId) -> Res
     Err(Conflict::NotConnected { first_pairing: false }.into())
 }
 
-/// A group as WhatsApp tells it.
+/// A group as WhatsApp reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// `…@g.us`
     pub jid: String,
     /// Its name.
     pub subject: String,
-    /// Members.
+    /// The number of its members.
     pub size: i32,
-    /// Whether this account may post.
+    /// Whether the account may write to it.
     pub can_post: bool,
 }
 
-/// Replaces the account's groups by what WhatsApp just told.
+/// Replaces the account's groups by those that WhatsApp has just reported.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
-pub async fn replace(pool: &PgPool, fence: Fence, groups: &[Facts]) -> Result<()> {
+/// `Fenced` under an old epoch; otherwise if the database fails.
+pub async fn replace(under: Under<'_>, groups: &[Facts]) -> Result<()> {
+    let Under { pool, fence } = under;
     let told = Event::GroupsSynced(GroupsSynced { account_id: fence.account, groups: groups.len() });
     let jids: Vec<String> = groups.iter().map(|g| g.jid.clone()).collect();
     let subjects: Vec<String> = groups.iter().map(|g| g.subject.clone()).collect();
     let sizes: Vec<i32> = groups.iter().map(|g| g.size).collect();
     let can_post: Vec<bool> = groups.iter().map(|g| g.can_post).collect();
-    let held = sqlx::query_scalar!(
+    let held = fenced!(
+        query_scalar,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         a AS (
             UPDATE accounts SET groups_synced_at = now(), groups_wanted_at = NULL
             FROM f WHERE id = f.account_id RETURNING id, tenant_id
@@ -123,8 +121,6 @@ pub async fn replace(pool: &PgPool, fence: Fence, groups: &[Facts]) -> Result<()
         )
         SELECT count(*) AS "held!" FROM f, told
         "#,
-        fence.account.0,
-        fence.epoch,
         &jids,
         &subjects,
         &sizes,
@@ -134,5 +130,5 @@ pub async fn replace(pool: &PgPool, fence: Fence, groups: &[Facts]) -> Result<()
     )
     .fetch_one(pool)
     .await?;
-    if held == 1 { Ok(()) } else { Err(Error::Fenced) }
+    fence::held(held)
 }

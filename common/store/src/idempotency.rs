@@ -1,112 +1,167 @@
-//! Requests that may be repeated: what was answered under an `Idempotency-Key` (table `answers`). The key is claimed, the work
-//! done and the answer written in one transaction, so a request that dies before its commit leaves nothing and may be repeated,
-//! and one that dies after it is answered from the row. Two at once: the second waits for the first one's end.
+//! Requests that may be repeated: the answers stored under an `Idempotency-Key` (table `answers`). One transaction
+//! claims the key, does the work and stores the answer. So a request that dies before its commit leaves nothing and may
+//! be repeated. A request that dies after it gets the stored answer. Of two simultaneous requests, the second waits for
+//! the first to end.
 
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use super::error::{Error, Result};
+use super::scope::{ForAllTenants, Of, Within};
 use domain::conflict::Conflict;
 use domain::id::{AccountId, MessageId, TenantId};
 
-/// Longest key, in characters.
+/// The longest key, in characters.
 pub const MAX_KEY: usize = 255;
 /// How long an answer is kept at least, in hours.
 pub const KEPT_HOURS: i32 = 24;
-/// How often a claim is tried that met an answer which was removed at the same moment.
+/// How often a claim is tried if it meets an answer that is removed at the same moment.
 const TRIES: usize = 3;
 
-/// A request's `Idempotency-Key` and a digest of everything that makes it this request.
+/// A request's `Idempotency-Key`, and a digest of everything that identifies the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// As the client chose it.
+    /// The key that the client chose.
     pub key: String,
-    /// SHA-256, the same for the same request only.
+    /// A SHA-256 that is equal only for the same request.
     pub request: [u8; 32],
 }
 
-/// What a request was answered. May hold texts and numbers: no `Debug`.
+/// The stored answer to a request. It may contain texts and phone numbers, so it has no `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// The HTTP status, 200 to 299: only what was done is kept.
+    /// The HTTP status, 200 to 299. Only successful answers are kept.
     pub status: u16,
-    /// Where the thing that was made is.
+    /// The URL of the created object.
     pub location: Option<String>,
-    /// The body; sealed by the caller if it holds a secret.
+    /// The body. The caller seals it if it contains a secret.
     pub body: Vec<u8>,
-    /// Whether it is sealed.
+    /// Whether the body is sealed.
     pub sealed: bool,
 }
 
-/// What a request meets.
-pub enum Begun {
-    /// It is the first of its kind, or has no key: its work goes through this turn.
-    First(Turn),
-    /// It was answered before.
+/// The state of a request's key.
+pub enum Begun<A> {
+    /// The request is new, or has no key. Its work is done through this turn.
+    First(Turn<A>),
+    /// The request was answered before.
     Again(Answer),
-    /// Another request has this key.
+    /// A different request has used this key.
     Reused,
 }
 
-/// The right to do what a request asks for, once. Dropped without [`Turn::end`] it leaves nothing behind of a keyed request.
-pub struct Turn {
+/// Who asks: a tenant, whose keys are its own, or the operator, whose requests share one set of keys.
+pub trait Asker: Copy {
+    /// The tenant that owns the keys; `None` for the operator.
+    fn tenant(self) -> Option<TenantId>;
+}
+
+impl Asker for TenantId {
+    fn tenant(self) -> Option<TenantId> {
+        Some(self)
+    }
+}
+
+/// The operator, whose requests may be about any tenant.
+#[derive(Debug, Clone, Copy)]
+pub struct Admin(());
+
+impl Asker for Admin {
+    fn tenant(self) -> Option<TenantId> {
+        None
+    }
+}
+
+/// The right to do the work of a request once. A turn with a key that is dropped without [`Turn::end`] leaves nothing
+/// behind.
+pub struct Turn<A> {
     held: Held,
-    tenant: Option<TenantId>,
+    asker: A,
     key: Option<Key>,
 }
 
 enum Held {
-    /// No key: each step commits by itself.
+    /// Without a key: each step commits by itself.
     Alone(PoolConnection<Postgres>),
-    /// The claim, the work and the answer are one transaction.
+    /// With a key: the claim, the work and the answer are one transaction.
     Together(Transaction<'static, Postgres>),
 }
 
-/// Begins a request: of a tenant, or without one of the operator. With a key it is claimed; while another request with the same
-/// key is under way this waits for its end.
+/// Begins a request of a tenant. Claims the key, if there is one. If another request with the same key is under way, this
+/// waits for its end.
 ///
 /// # Errors
-/// [`Error::Conflict`] when the key can be neither claimed nor read, as when its tenant goes at this moment.
-pub async fn begin(db: &PgPool, tenant: Option<TenantId>, key: Option<Key>) -> Result<Begun> {
+/// [`Error::Conflict`] if the key can be neither claimed nor read, for example because its tenant is being deleted.
+pub async fn begin(of: Of<'_>, key: Option<Key>) -> Result<Begun<TenantId>> {
+    let Of { pool, tenant } = of;
+    begin_by(pool, tenant, key).await
+}
+
+/// As [`begin`], for a request of the operator.
+///
+/// # Errors
+/// As [`begin`].
+pub async fn begin_for_admin(all: ForAllTenants<'_>, key: Option<Key>) -> Result<Begun<Admin>> {
+    begin_by(all.pool, Admin(()), key).await
+}
+
+async fn begin_by<A: Asker>(db: &PgPool, asker: A, key: Option<Key>) -> Result<Begun<A>> {
     let Some(key) = key else {
         let held = Held::Alone(db.acquire().await?);
-        return Ok(Begun::First(Turn { held, tenant, key }));
+        return Ok(Begun::First(Turn { held, asker, key }));
     };
+    let tenant = asker.tenant();
     let mut transaction = db.begin().await?;
     for _ in 0..TRIES {
         if claim(&mut transaction, tenant, &key).await? {
-            return Ok(Begun::First(Turn { held: Held::Together(transaction), tenant, key: Some(key) }));
+            return Ok(Begun::First(Turn { held: Held::Together(transaction), asker, key: Some(key) }));
         }
         match find(&mut transaction, tenant, &key.key).await? {
             Some((request, _)) if request != key.request => return Ok(Begun::Reused),
             Some((_, answer)) => return Ok(Begun::Again(answer)),
-            None => {} // it was removed between the two looks
+            None => {} // it was removed between the two queries
         }
     }
     Err(Conflict::IdempotencyKeyInUse.into())
 }
 
-impl Turn {
-    /// Where the work is done: all of it, so that it commits with the answer.
-    pub fn db(&mut self) -> &mut PgConnection {
-        match &mut self.held {
-            Held::Alone(connection) => connection,
-            Held::Together(transaction) => transaction,
+impl Turn<TenantId> {
+    /// The rows of the tenant that asks. All of the work is done on them, so that it commits with the answer.
+    pub fn of(&mut self) -> Within<'_> {
+        let tenant = self.asker;
+        Within::of(self.held.connection(), tenant)
+    }
+}
+
+impl Turn<Admin> {
+    /// The rows of a tenant. All of the work is done on them, so that it commits with the answer.
+    pub fn of(&mut self, tenant: TenantId) -> Within<'_> {
+        Within::of(self.held.connection(), tenant)
+    }
+}
+
+impl Held {
+    fn connection(&mut self) -> &mut PgConnection {
+        match self {
+            Self::Alone(connection) => connection,
+            Self::Together(transaction) => transaction,
         }
     }
+}
 
-    /// Writes the answer and commits. When this returns, a repeated request gets the same, for as long as the account exists that
-    /// it is about.
+impl<A: Asker> Turn<A> {
+    /// Stores the answer and commits. From then on a repeated request gets the same answer, as long as the account
+    /// `about` exists.
     ///
     /// # Errors
-    /// When the database does not do it; nothing was done then.
+    /// If the database fails. Then nothing was done.
     pub async fn end(self, answer: &Answer, about: Option<AccountId>) -> Result<()> {
         let (Held::Together(mut transaction), Some(key)) = (self.held, self.key) else { return Ok(()) };
         sqlx::query!(
             "UPDATE answers SET status = $3, location = $4, body = $5, sealed = $6,
                  account_id = (SELECT id FROM accounts WHERE id = $7)
              WHERE tenant_id IS NOT DISTINCT FROM $1 AND key = $2",
-            self.tenant.map(|tenant| tenant.0),
+            self.asker.tenant().map(|tenant| tenant.0),
             key.key,
             i16::try_from(answer.status).unwrap_or_default(),
             answer.location,
@@ -155,25 +210,26 @@ async fn find(
     Ok(Some((row.request, Answer { status, location: row.location, body, sealed: row.sealed })))
 }
 
-/// A message that the release before accepted under a key.
+/// A message that the previous release accepted under a key.
 pub enum Earlier {
-    /// By the same request.
+    /// It was accepted for the same request.
     Same(MessageId),
-    /// By another one.
+    /// It was accepted for another request.
     Other,
 }
 
-/// Notes an accepted message as the release before does, so that neither release sends again what the other accepted; answers
-/// what that release noted before. `fingerprint` is its digest of the request. Goes with the table `idempotency_keys`.
+/// Records an accepted message in the way of the previous release, so that neither release sends again what the other
+/// accepted. Returns what the previous release recorded before. `fingerprint` is its digest of the request. This
+/// function goes when the table `idempotency_keys` does.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn note_for_release_before(
-    db: &mut PgConnection,
-    tenant: TenantId,
+    of: impl Into<Within<'_>>,
     (key, fingerprint): (&str, &[u8; 32]),
     message: MessageId,
 ) -> Result<Option<Earlier>> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let noted = sqlx::query!(
         "INSERT INTO idempotency_keys (tenant_id, key, fingerprint, resource_id) VALUES ($1, $2, $3, $4)
          ON CONFLICT DO NOTHING",
@@ -192,17 +248,18 @@ pub async fn note_for_release_before(
         tenant.0,
         key
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *db)
     .await?;
     Ok(known.map(|known| if known.fingerprint == fingerprint { Earlier::Same(known.message) } else { Earlier::Other }))
 }
 
-/// Forgets answers, and what the release before noted, after [`KEPT_HOURS`], at most `limit` of each at a time; answers how many.
-/// For the scheduler.
+/// Removes answers, and records of the previous release, that are older than [`KEPT_HOURS`], at most `limit` of each.
+/// Returns the larger of the two numbers. For the scheduler.
 ///
 /// # Errors
-/// When the database does not do it.
-pub async fn prune_of_all_tenants(db: &PgPool, limit: i64) -> Result<u64> {
+/// If the database fails.
+pub async fn prune(all: ForAllTenants<'_>, limit: i64) -> Result<u64> {
+    let ForAllTenants { pool: db } = all;
     let answers = sqlx::query!(
         "DELETE FROM answers WHERE ctid IN (
             SELECT ctid FROM answers WHERE created_at < now() - make_interval(hours => $1) ORDER BY created_at LIMIT $2)",

@@ -1,4 +1,4 @@
-//! Durations as Postgres takes them.
+//! Conversion of durations to Postgres intervals.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::error::{Error, Result};
 /// A duration as an interval.
 ///
 /// # Errors
-/// `Corrupt` when it has fractions of a microsecond or is too long.
+/// `Corrupt` if it has fractions of a microsecond or is too long.
 pub(crate) fn interval(duration: Duration) -> Result<PgInterval> {
     PgInterval::try_from(duration).map_err(|_| Error::Corrupt(format!("{duration:?} is no interval")))
 }

@@ -1,5 +1,9 @@
-//! All SQL of the house. A table is written in the folder, or the file, of its noun; the tenant's id comes first in every signature
-//! (cross-tenant ones say so by name).
+//! All SQL of the project. Each table is written in the folder or file of its noun.
+//!
+//! A process opens a [`Store`]. The first argument of a function on tenants' rows says whose rows it may touch: one tenant's
+//! ([`Of`], [`Within`]), one session's ([`Under`]), or those of all tenants ([`ForAllTenants`]). Functions that take a
+//! [`PgPool`] touch no tenant's rows. They concern the server, the schema, the settings, and the rows of workers and
+//! schedulers.
 
 pub mod accounts;
 pub mod admin;
@@ -7,7 +11,6 @@ pub mod api_keys;
 pub mod audit;
 pub mod credentials;
 pub mod dashboard;
-mod db;
 pub mod doctor;
 pub mod era;
 mod error;
@@ -27,6 +30,7 @@ mod pool;
 pub mod reminders;
 mod retry;
 pub mod runs;
+mod scope;
 pub mod seal;
 pub mod server;
 pub mod settings;
@@ -39,12 +43,12 @@ pub mod workers;
 
 pub use accounts::{pairing, passkeys, session};
 pub use credentials::keys;
-pub use db::Db;
 pub use error::{Error, Result};
 pub use fence::Fence;
 pub use leases::hand_overs;
 pub use messages::{handing, inbound, outbox, unsent};
 pub use migrate::{MIGRATOR, migrate};
 pub use pool::{ANSWER, answered, connect, connect_lazily, options, ping};
+pub use scope::{ForAllTenants, Of, Store, Tenants, Under, Within};
 pub use sqlx::PgPool;
 pub use sqlx::postgres::PgConnectOptions;

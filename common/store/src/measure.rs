@@ -1,8 +1,8 @@
-//! What the schedulers measure of the whole cluster, and what each process asks of Postgres's clock and schema. Crosses tenants by
-//! nature; answers figures, never rows.
+//! Measurements of the whole cluster by the schedulers, and checks of Postgres's clock and schema by each process. It
+//! crosses tenants and returns figures, never rows.
 //!
-//! It is asked every ten seconds by each scheduler, so what may be long is looked at in bounded parts: with 10,000 accounts and a
-//! million messages it costs about 30 ms of Postgres, and about 70 ms when messages wait at all of them.
+//! Each scheduler measures every ten seconds, so that long tables are read only in bounded parts. With 10,000 accounts
+//! and a million messages a measurement costs Postgres about 30 ms, and about 70 ms if messages wait at all accounts.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -12,39 +12,41 @@ use sqlx::PgPool;
 
 use super::error::Result;
 use super::migrate::MIGRATOR;
+use super::scope::ForAllTenants;
 use process::clock::{self, BootTime};
 
-/// A worker that has been silent for longer is forgotten.
+/// A worker that has been silent for longer is no longer counted.
 const SILENT: Duration = Duration::from_secs(600);
-/// Waiting messages that are counted.
+/// The highest number of waiting messages that are counted.
 const MESSAGES: i64 = 20_000;
-/// Accounts whose first waiting message is looked at.
+/// The highest number of accounts whose first waiting message is read.
 const ACCOUNTS: i64 = 2_500;
-/// Runs, and reminders, that are counted.
+/// The highest number of runs, and of reminders, that are counted.
 const RUNS: i64 = 10_000;
-/// Deliveries that are counted: of one webhook, and in all.
+/// The highest number of deliveries that are counted: of one webhook, and in total.
 const DELIVERIES: (i64, i64) = (1_000, 20_000);
 
 /// One figure of the cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
-    /// Which: `accounts`, `wanted`, `unowned`, `waiting`, `workers`, `capacity`, `webhooks` or `tenants`.
+    /// Its name: `accounts`, `wanted`, `unowned`, `waiting`, `workers`, `capacity`, `webhooks` or `tenants`.
     pub what: String,
-    /// Of which kind, where there are several.
+    /// The kind, if there are several.
     pub kind: String,
-    /// For which reason, where there are several.
+    /// The reason, if there are several.
     pub reason: String,
-    /// How many.
+    /// The number.
     pub count: f64,
-    /// Of `waiting`: how long the oldest has waited, in seconds. Of `wanted`: how many of them are online.
+    /// For `waiting`: how long the oldest has waited, in seconds. For `wanted`: how many of them are online.
     pub more: f64,
 }
 
-/// Measures the cluster in one round trip. A figure without a row is 0.
+/// Measures the cluster in one round trip. A missing row means 0.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn cluster(db: &PgPool) -> Result<Vec<Figure>> {
+/// If the database fails.
+pub async fn cluster(all: ForAllTenants<'_>) -> Result<Vec<Figure>> {
+    let ForAllTenants { pool: db } = all;
     let figures = sqlx::query_as!(
         Figure,
         r#"
@@ -53,15 +55,16 @@ pub async fn cluster(db: &PgPool) -> Result<Vec<Figure>> {
             SELECT id, capacity, leaving FROM workers w WHERE is_alive(w)),
         a AS MATERIALIZED (
             SELECT a.id, a.status, a.wanted, a.updated_at, a.groups_wanted_at, l.owner IS NOT NULL AS owned, w.id IS NOT NULL AS alive,
-                a.wanted = 'online' AND a.status = 'pending' AND a.pairing_expires_at > now() AND a.jid IS NULL
-                    AND a.qr_text IS NULL AND a.pairing_code IS NULL AS unshown,
+                a.wanted = 'online' AND a.jid IS NULL AND p.window_ends_at > now() AND p.qr_text IS NULL AND p.code IS NULL
+                    AS unshown,
                 CASE WHEN a.wanted <> 'online' OR a.status NOT IN ('connected', 'disconnected', 'banned') THEN 'unlinked'
                      WHEN a.status = 'banned' OR a.banned_until > now() THEN 'banned'
                      WHEN a.held_until > now() THEN 'held'
                      WHEN w.id IS NULL THEN 'unowned'
                      WHEN a.status <> 'connected' THEN 'offline'
                      ELSE 'ready' END AS reason
-            FROM accounts a LEFT JOIN leases l ON l.account_id = a.id LEFT JOIN live w ON w.id = l.owner),
+            FROM accounts a LEFT JOIN leases l ON l.account_id = a.id LEFT JOIN live w ON w.id = l.owner
+            LEFT JOIN pairings p ON p.account_id = a.id),
         -- steps from account to account in the index: those without a waiting message cost nothing
         first (account_id, created_at) AS (
             (SELECT account_id, created_at FROM messages WHERE state = 'queued' ORDER BY account_id, seq LIMIT 1)
@@ -134,10 +137,10 @@ pub async fn cluster(db: &PgPool) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// The sizes of these tables in bytes, with indexes and long values; a table that is not there has none.
+/// The sizes of these tables in bytes, with indexes and TOAST. Tables that do not exist are left out.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn table_bytes(db: &PgPool, tables: &[&str]) -> Result<Vec<(String, f64)>> {
     let tables: Vec<String> = tables.iter().map(|name| (*name).to_owned()).collect();
     let sizes = sqlx::query!(
@@ -150,12 +153,12 @@ pub async fn table_bytes(db: &PgPool, tables: &[&str]) -> Result<Vec<(String, f6
     Ok(sizes.into_iter().map(|size| (size.name, size.bytes)).collect())
 }
 
-/// By how many seconds this host's wall clock is ahead of Postgres's; good to half the round trip.
+/// How many seconds this host's wall clock is ahead of Postgres's. The error is at most half the round trip.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn clock_offset(db: &PgPool) -> Result<f64> {
-    let mut connection = db.acquire().await?; // its wait is no part of the round trip
+    let mut connection = db.acquire().await?; // outside the measured round trip
     let before = BootTime::now();
     let theirs = sqlx::query_scalar!(r#"SELECT extract(epoch FROM clock_timestamp())::float8 AS "now!""#)
         .fetch_one(&mut *connection)
@@ -168,12 +171,12 @@ fn seconds(at: DateTime<Utc>) -> f64 {
     (at - DateTime::UNIX_EPOCH).as_seconds_f64()
 }
 
-/// How many migrations of this binary the database lacks, and how many it has that this binary does not know.
+/// How many migrations of this binary the database lacks, and how many of its migrations this binary does not know.
 ///
 /// # Errors
-/// When the database does not answer, or was never migrated.
+/// If the database fails, or was never migrated.
 pub async fn schema(db: &PgPool) -> Result<(usize, usize)> {
-    // not a checked query: the table is sqlx's own, in none of our migrations
+    // not a checked query: the table belongs to sqlx and is in none of our migrations
     let theirs: Vec<i64> =
         sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(db).await?;
     let theirs: HashSet<i64> = theirs.into_iter().collect();

@@ -1,4 +1,4 @@
-//! The schema, and bringing it up to date.
+//! The schema and its migrations.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use sqlx::migrate::{MigrateError, Migrator};
 use super::error::{Error, Result};
 use super::pool::connect;
 
-/// The schema, forward only; `switchboard-api migrate` runs it.
+/// The migrations, forward only. `switchboard-api migrate` runs them.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
-/// How often a migration is tried that met a table in use.
+/// How often a migration is tried if a table is in use.
 const MIGRATION_TRIES: usize = 60;
 
 /// The wait before it is tried again.
 const MIGRATION_PAUSE: Duration = Duration::from_secs(1);
 
-/// Brings the schema up to date, while others work with it. A migration waits for a table at most for the `lock_timeout`
-/// that it sets, since everybody else waits behind it; then it is tried again.
+/// Applies missing migrations while other processes use the database. A migration waits for a table no longer than the
+/// `lock_timeout` that it sets, since all others wait behind it. Then it is tried again.
 ///
 /// # Errors
-/// When the database can't be reached, a migration fails, or it met a table in use for a minute.
+/// If the database can't be reached, a migration fails, or a table was in use for a minute.
 pub async fn migrate(url: &str) -> Result<()> {
     let mut tries = 1..MIGRATION_TRIES;
     loop {
-        let db = connect(url, 1).await?; // anew each time: a migration that failed keeps the migrator's lock
+        let db = connect(url, 1).await?; // a new pool each time: a failed migration keeps the migrator's lock
         let migrated = migrator().run(&db).await;
         db.close().await;
         match migrated {
@@ -37,7 +37,7 @@ pub async fn migrate(url: &str) -> Result<()> {
     }
 }
 
-/// As [`MIGRATOR`], on a schema that may be newer than this program: what it does not know stays as it is.
+/// Like [`MIGRATOR`], for a schema that may be newer than this program. Unknown migrations are ignored.
 fn migrator() -> Migrator {
     let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
     migrator.set_ignore_missing(true);

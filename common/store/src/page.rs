@@ -1,18 +1,18 @@
-//! Lists whose items carry texts: a page ends early where they are long, so that no answer grows without bound.
+//! Pages of lists with texts. A page ends early if its texts are long, so that the size of answers is limited.
 
-/// Bytes of texts after which a page ends, though more items were asked for. A page has one item at least.
+/// The size of texts in bytes after which a page ends, even if more items were requested. A page has at least one item.
 const TEXTS: i64 = 4 * 1024 * 1024;
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed<T, C> {
     /// The items, in order.
     pub rows: Vec<T>,
-    /// The place of the last one, if there is more behind it.
+    /// The position of the last item, if more items follow.
     pub next: Option<C>,
 }
 
-/// Pure. How many of these items, by the bytes of their texts, make a page of at most `limit`.
+/// Pure. How many of these items fit on a page of at most `limit`, by the sizes of their texts in bytes.
 pub(super) fn fit(texts: impl IntoIterator<Item = i64>, limit: i64) -> usize {
     let limit = usize::try_from(limit).unwrap_or_default();
     let mut before = 0;
@@ -24,7 +24,7 @@ pub(super) fn fit(texts: impl IntoIterator<Item = i64>, limit: i64) -> usize {
     room.count()
 }
 
-/// The last of those that fit, if there is more behind it.
+/// The last item that fits, if more items follow.
 pub(super) fn next<R>(found: &[R], fits: usize) -> Option<&R> {
     found.get(fits.checked_sub(1)?).filter(|_| found.len() > fits)
 }

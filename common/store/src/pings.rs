@@ -1,5 +1,5 @@
-//! What a process asks of Postgres every five seconds: how long an answer takes, what its clock says, and whether the schema is the
-//! one that this program knows.
+//! What a process asks Postgres every five seconds: how long an answer takes, what its clock shows, and whether the
+//! schema is the one that this program knows.
 
 use process::telemetry::metrics::labels::{Pool, SchemaGap};
 use process::telemetry::metrics::sample::{ASK, Watching, ticks};
@@ -11,7 +11,7 @@ use super::error::Result;
 use super::measure;
 use super::pool::{answered, ping};
 
-/// Asks these pools, beside what `watching` looks at. The first is asked for the clock and the schema, too.
+/// Adds these pools to what `watching` observes. The first pool is also asked for the clock and the schema.
 pub fn beside(watching: &mut Watching, pools: Vec<(Pool, PgPool)>) {
     for (place, (name, pool)) in pools.into_iter().enumerate() {
         watching.beside(look(name, pool, place == 0));
@@ -23,7 +23,7 @@ async fn look(name: Pool, pool: PgPool, more: bool) {
     loop {
         every.tick().await;
         let began = Instant::now();
-        // what fails is counted on its way out of the store
+        // the store has counted any failure already
         let pinged = tokio::time::timeout(ASK + ASK, ping(&pool)).await;
         POSTGRES_WAIT_SECONDS.of(name).observe(began.elapsed().as_secs_f64());
         if pinged.is_err() {

@@ -1,4 +1,4 @@
-//! Pools of connections, and how long their answers may take.
+//! Connection pools, and limits for their answers.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,25 +9,26 @@ use sqlx::{Connection as _, PgPool};
 
 use super::error::{Error, Result};
 
-/// Whether the database answers.
+/// Checks that the database answers.
 ///
 /// # Errors
-/// When it does not.
+/// If it does not.
 pub async fn ping(pool: &PgPool) -> Result<()> {
     Ok(pool.acquire().await?.ping().await?)
 }
 
-/// How long one call may wait for an answer; a host that died without a word would not let go for a quarter of an hour.
+/// How long one call may wait for an answer. Without this limit, a call to a host that died silently would wait for a
+/// quarter of an hour.
 pub const ANSWER: Duration = Duration::from_secs(10);
 
-/// How long a connection that is given back may take to say that it is in order.
+/// How long a returned connection may take to answer a ping.
 const RETURN: Duration = Duration::from_secs(2);
 
-/// Waits for the answer to one call at most for [`ANSWER`]. For calls that may be made again whether or not the first was
-/// carried out.
+/// Waits for the answer to one call at most for [`ANSWER`]. Only for calls that may be repeated even if the first one
+/// was executed.
 ///
 /// # Errors
-/// `Unavailable` when there is none in time; else what the call says.
+/// `Unavailable` if there is no answer in time; otherwise the error of the call.
 pub async fn answered<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
     let silent = || {
         failure::count_postgres_timeout();
@@ -36,38 +37,39 @@ pub async fn answered<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(ANSWER, call).await.unwrap_or_else(|_| Err(silent()))
 }
 
-/// How long a transaction may wait for its own client. One whose host has vanished, or was frozen, holds its locks no longer
-/// than that, and does not commit hours later by a clock that stood still.
+/// How long a transaction may wait for its own client. So a client whose host has vanished or is frozen does not hold
+/// its locks for longer, and can't commit hours later with an outdated clock.
 const IDLE_IN_TRANSACTION: &str = "30s";
 
-/// Opens the pool. `acquire` waits at most five seconds, so that an exhausted pool shows as an error and not as a hang; a
-/// connection whose far end is silent leaves the pool instead of keeping its place.
+/// Opens the pool. `acquire` waits at most five seconds, so that an exhausted pool causes an error instead of a hang. A
+/// connection whose server does not answer is removed from the pool when it is returned.
 ///
 /// # Errors
-/// When the URL is malformed or the database can't be reached.
+/// If the URL is malformed or the database can't be reached.
 pub async fn connect(url: &str, max_connections: u32) -> Result<PgPool> {
     Ok(pool(max_connections).connect_with(options(url)?).await?)
 }
 
-/// As [`connect`], with its first connection made when it is first needed.
+/// Like [`connect`], but the first connection is made when it is needed.
 ///
 /// # Errors
-/// When the URL is malformed.
+/// If the URL is malformed.
 pub fn connect_lazily(url: &str, max_connections: u32) -> Result<PgPool> {
     Ok(pool(max_connections).connect_lazy_with(options(url)?))
 }
 
-/// How each connection is made.
+/// The options of each connection.
 ///
 /// # Errors
-/// When the URL is malformed.
+/// If the URL is malformed.
 pub fn options(url: &str) -> Result<PgConnectOptions> {
     let options = PgConnectOptions::from_str(url)?;
     let options = if options.get_application_name().is_some() { options } else { options.application_name(&program()) };
     Ok(options.options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION)]))
 }
 
-/// Who holds a connection, as `pg_stat_activity` shows it: the name of the running program, at most as long as Postgres keeps.
+/// The name of the running program, which `pg_stat_activity` shows for each connection; cut to the length that Postgres
+/// keeps.
 fn program() -> String {
     let path = std::env::current_exe().unwrap_or_default();
     path.file_name().unwrap_or_default().to_string_lossy().chars().take(63).collect()
@@ -77,7 +79,7 @@ fn pool(max_connections: u32) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(Duration::from_secs(5))
-        .test_before_acquire(false) // a round trip on every call; a connection that broke shows as an error of its query
+        .test_before_acquire(false) // costs a round trip per call; a broken connection causes an error of its query
         .after_release(|connection, _| {
             Box::pin(async move {
                 let silent = || sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());

@@ -1,8 +1,8 @@
-//! Sealing of secrets at rest: AES-256-GCM with keys that can be changed while the data stays.
+//! Sealing of secrets at rest: AES-256-GCM, with keys that can be changed while the data stays.
 //!
-//! A sealed value is `version (1 byte) ‖ nonce (12) ‖ ciphertext and tag`. The key's id is kept beside it, in a column of
-//! its own, so that a change of keys can find what still needs the old one. The associated data binds a value to its
-//! place: a row copied to another account, kind or name does not open.
+//! A sealed value is `version (1 byte) ‖ nonce (12) ‖ ciphertext and tag`. The key's id is stored beside it in a column
+//! of its own, so that a change of keys can find values that still need the old key. The associated data binds a value
+//! to its place: a row that is copied to another account, kind or name can't be opened.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,26 +15,26 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// The layout described above.
+/// The version of the layout described above.
 const VERSION: u8 = 1;
 const NONCE_BYTES: usize = 12;
 const KEY_BYTES: usize = 32;
-/// Longest key id: it is a column.
+/// The longest key id, which is also the size of its column.
 const KEY_ID_CHARS: usize = 32;
-/// The id of a key that was derived.
+/// The id of a derived key.
 const DERIVED: &str = "derived";
 
-/// Seals with the current key, opens with any it knows. The keys are wiped from memory when it is dropped.
+/// Seals with the current key, and opens with any known key. Dropping it erases the keys from memory.
 pub struct Sealer {
     current: String,
     keys: BTreeMap<String, Aes256Gcm>,
 }
 
 impl Sealer {
-    /// Reads keys from `ID:BASE64_OF_32_BYTES[,ID:…]`; the first one seals.
+    /// Parses keys from `ID:BASE64_OF_32_BYTES[,ID:…]`. The first key seals.
     ///
     /// # Errors
-    /// Names what is wrong and where, and never repeats the key.
+    /// Says what is wrong and where, but never contains the key.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let mut keys = BTreeMap::new();
         let mut current = None;
@@ -56,8 +56,8 @@ impl Sealer {
         Ok(Self { current, keys })
     }
 
-    /// Seals with one key, which only who has `secret` can make: HMAC-SHA256 of `about` under it. The secret must be as hard to
-    /// guess as a key.
+    /// A sealer with one key that only the holder of `secret` can compute: HMAC-SHA256 of `about` under it. The secret
+    /// must be as hard to guess as a key.
     #[must_use]
     pub fn derived(secret: &[u8], about: &[u8]) -> Self {
         let Ok(mac) = Hmac::<Sha256>::new_from_slice(secret) else { unreachable!("HMAC takes keys of any length") };
@@ -72,13 +72,13 @@ impl Sealer {
         &self.current
     }
 
-    /// The ids of all keys that open.
+    /// The ids of all keys, each of which can open values.
     #[must_use]
     pub fn key_ids(&self) -> Vec<String> {
         self.keys.keys().cloned().collect()
     }
 
-    /// Whether there is a key of this id.
+    /// Whether there is a key with this id.
     #[must_use]
     pub fn knows(&self, key_id: &str) -> bool {
         self.keys.contains_key(key_id)
@@ -87,7 +87,7 @@ impl Sealer {
     /// Seals a value under the current key.
     ///
     /// # Errors
-    /// When the value is too long for AES-GCM (64 GiB).
+    /// If the value is too long for AES-GCM (64 GiB).
     pub fn seal(&self, plaintext: &[u8], aad: &[u8]) -> Result<Vec<u8>, OpenError> {
         let cipher = self.keys.get(&self.current).ok_or(OpenError::UnknownKey)?;
         let nonce: [u8; NONCE_BYTES] = rand::random();
@@ -104,7 +104,7 @@ impl Sealer {
     /// Opens a value that was sealed under `key_id` with the same associated data.
     ///
     /// # Errors
-    /// When the key isn't known, or the value was changed or moved.
+    /// If the key is not known, or the value was changed or moved.
     pub fn open(&self, key_id: &str, sealed: &[u8], aad: &[u8]) -> Result<Vec<u8>, OpenError> {
         let cipher = self.keys.get(key_id).ok_or(OpenError::UnknownKey)?;
         let (version, rest) = sealed.split_first().ok_or(OpenError::Form)?;
@@ -131,30 +131,30 @@ impl fmt::Debug for Sealer {
     }
 }
 
-/// What is wrong with the configured keys; never contains a key.
+/// What is wrong with the configured keys. It never contains a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// An entry without a colon, or none at all.
+    /// An entry without a colon, or no entry at all.
     #[error("sealing key {position} is not of the form ID:BASE64")]
     Form {
-        /// Which entry, counted from one.
+        /// The number of the entry, counted from one.
         position: usize,
     },
-    /// An id that can't be used.
+    /// An invalid id.
     #[error("the id of sealing key {position} must be 1 to 32 letters, digits, '-' or '_'")]
     Id {
-        /// Which entry, counted from one.
+        /// The number of the entry, counted from one.
         position: usize,
     },
-    /// A key that can't be used.
+    /// An invalid key.
     #[error("sealing key `{id}`: {problem}")]
     Key {
         /// The key's id.
         id: String,
-        /// Why not.
+        /// What is wrong with the key.
         problem: KeyProblem,
     },
-    /// The same id a second time.
+    /// An id that is used twice.
     #[error("sealing key `{id}` is given twice")]
     Twice {
         /// The id.
@@ -171,7 +171,7 @@ pub enum KeyProblem {
     /// Not 256 bits.
     #[error("32 bytes are needed, {bytes} given")]
     Length {
-        /// How many there were.
+        /// The number of bytes given.
         bytes: usize,
     },
 }
@@ -179,16 +179,16 @@ pub enum KeyProblem {
 /// Why a value was not sealed or opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// No key of that id is configured.
+    /// No key with that id is configured.
     #[error("sealed under a key that is not configured")]
     UnknownKey,
-    /// Too short, or of a later layout.
+    /// It is too short, or has another layout.
     #[error("not a sealed value of this version")]
     Form,
-    /// Changed, or moved from where it was sealed, or another key under the same id.
+    /// It was changed, moved from its place, or sealed under another key with the same id.
     #[error("does not open: changed, moved, or sealed under another key of the same id")]
     Tampered,
-    /// Longer than the cipher takes.
+    /// It is longer than the cipher allows.
     #[error("too long to seal")]
     TooLong,
 }

@@ -1,5 +1,5 @@
-//! What a Postgres is: its version, whether it takes writes, its clock, how far its schema is, what our role may do. Asked
-//! before any work is done, and by `doctor`.
+//! Facts about a Postgres server: version, writability, clock, schema, and the rights of our role. Queried at the start
+//! of a process and by `doctor`.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use process::telemetry::metrics::labels::PostgresError;
 use process::trouble::Trouble;
 use process::trouble::postgres::{self, Place};
 
-/// Opening a connection takes at most this long.
+/// The time limit for opening a connection.
 pub const CONNECT: Duration = Duration::from_secs(5);
 
-/// Readiness has two seconds for everything.
+/// The time limit for the check of readiness, which has two seconds in total.
 const HEALTHY: Duration = Duration::from_millis(1_500);
 
-/// Every table of the schema. A role that serves reads and writes them all.
-pub const TABLES: [&str; 25] = [
+/// All tables of the schema. The role of a process that serves must be able to read and write them all.
+pub const TABLES: [&str; 26] = [
     "accounts",
     "answers",
     "api_keys",
@@ -36,6 +36,7 @@ pub const TABLES: [&str; 25] = [
     "leases",
     "messages",
     "notifications",
+    "pairings",
     "passkeys",
     "reminder_messages",
     "reminder_targets",
@@ -50,42 +51,42 @@ pub const TABLES: [&str; 25] = [
     "workers",
 ];
 
-/// One connection, with a limit to the time that it takes. Unlike a pool it tells why it can't be had.
+/// Opens one connection within a time limit. Unlike a pool, this returns the reason of a failure.
 ///
 /// # Errors
-/// When it can't be had in time.
+/// If it fails or takes too long.
 pub async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     let silent = || sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
     tokio::time::timeout(CONNECT, options.connect()).await.unwrap_or_else(|_| Err(silent()))
 }
 
-/// What a server says of itself.
+/// Facts about a server.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// Its major version.
+    /// The major version.
     pub version: i32,
-    /// It takes no writes: a standby, or by a setting.
+    /// Whether it takes no writes, because it is a standby or because of a setting.
     pub read_only: bool,
-    /// Our role may use the schema that it looks for tables in.
+    /// Whether our role may use the schema in which it looks for tables.
     pub schema_usable: bool,
-    /// Connections that it has at most, for those who are no superusers.
+    /// The highest number of connections for roles that are not superusers.
     pub connections_max: i64,
-    /// Connections that clients hold.
+    /// The number of current connections.
     pub connections: i64,
     /// Whether this connection is encrypted.
     pub tls: bool,
-    /// Bytes of this database.
+    /// The size of this database in bytes.
     pub bytes: i64,
-    /// How far our wall clock is ahead of its clock; behind, if negative.
+    /// How far our wall clock is ahead of the server's; negative if it is behind.
     pub ahead: TimeDelta,
-    /// By how much that may be wrong.
+    /// The largest error of `ahead`.
     pub ahead_within: TimeDelta,
 }
 
-/// Asks for them.
+/// Queries the facts.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn facts(db: &mut PgConnection) -> Result<Facts, sqlx::Error> {
     let row = sqlx::query!(
         r#"
@@ -115,10 +116,10 @@ pub async fn facts(db: &mut PgConnection) -> Result<Facts, sqlx::Error> {
     })
 }
 
-/// How far our wall clock is ahead of the database's, and by how much that may be wrong: half of the time that asking took.
+/// How far our wall clock is ahead of the database's, and the largest error of that: half the round trip.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn clock_offset(db: &mut PgConnection) -> Result<(TimeDelta, TimeDelta), sqlx::Error> {
     let before = clock::now();
     let theirs: DateTime<Utc> =
@@ -127,21 +128,22 @@ pub async fn clock_offset(db: &mut PgConnection) -> Result<(TimeDelta, TimeDelta
     Ok((before + took / 2 - theirs, took / 2))
 }
 
-/// How far a schema is, as seen by a program that was built with [`MIGRATOR`].
+/// The state of a schema, compared with the migrations in [`MIGRATOR`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Schema {
-    /// The newest migration that was applied; none: there is no schema.
+    /// The newest applied migration; `None`: there is no schema.
     pub newest: Option<i64>,
-    /// Migrations that this program knows and the database lacks.
+    /// Migrations of this program that the database lacks.
     pub pending: Vec<i64>,
-    /// Migrations that the database has and this program does not know: it is older than the schema, and runs on it.
+    /// Migrations of the database that this program does not know. The program is older than the schema, and can run on
+    /// it.
     pub unknown: Vec<i64>,
-    /// One that has begun and not ended.
+    /// A migration that has begun and not finished.
     pub unfinished: Option<i64>,
 }
 
 impl Schema {
-    /// Whether it is at least this program's.
+    /// Whether all migrations of this program are applied.
     #[must_use]
     pub fn fits(&self) -> bool {
         self.pending.is_empty() && self.unfinished.is_none()
@@ -154,10 +156,10 @@ pub fn newest_known() -> i64 {
     MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
-/// Reads how far the schema is; changes nothing.
+/// Reads the state of the schema. Changes nothing.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn schema(db: &mut PgConnection) -> Result<Schema, sqlx::Error> {
     let table = MIGRATOR.table_name.as_ref();
     let (applied, unfinished) = match listed(db, table).await {
@@ -183,10 +185,10 @@ async fn listed(db: &mut PgConnection, table: &str) -> Result<(Vec<i64>, Option<
     Ok((applied.into_iter().map(|migration| migration.version).collect(), unfinished))
 }
 
-/// The tables that our role may not read and write.
+/// The tables that our role can't read and write.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn tables_without_rights(db: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     let tables: Vec<String> = TABLES.iter().map(ToString::to_string).collect();
     sqlx::query_scalar!(
@@ -205,10 +207,10 @@ pub async fn tables_without_rights(db: &mut PgConnection) -> Result<Vec<String>,
     .await
 }
 
-/// Writes a row and commits it: whether the database does what everything here rests on.
+/// Writes a row and commits it, which shows that the database accepts writes.
 ///
 /// # Errors
-/// When it does not.
+/// If it does not.
 pub async fn write(db: &mut PgConnection, who: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "INSERT INTO settings (name, value) VALUES ($1, 'true')
@@ -220,10 +222,10 @@ pub async fn write(db: &mut PgConnection, who: &str) -> Result<(), sqlx::Error> 
     Ok(())
 }
 
-/// Whether the database answers and takes writes, asked over a pool. For readiness.
+/// Checks over a pool that the database answers and takes writes. For readiness.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wrong.
 pub async fn healthy(pool: &PgPool) -> Result<(), Trouble> {
     let place = || Place::from(&*pool.connect_options());
     let writes = sqlx::query_scalar!(

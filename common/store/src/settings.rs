@@ -1,4 +1,4 @@
-//! SQL of `settings`: facts that the whole installation shares.
+//! SQL of `settings`: values that the whole installation shares.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -6,10 +6,10 @@ use sqlx::PgPool;
 
 use super::error::{Error, Result};
 
-/// Reads a setting that is not older than `max_age_s`.
+/// Reads a setting that is at most `max_age_s` seconds old.
 ///
 /// # Errors
-/// `Corrupt` when it can't be read as `T`; else when the database fails.
+/// `Corrupt` if it can't be read as `T`; otherwise if the database fails.
 pub async fn get<T: DeserializeOwned>(pool: &PgPool, name: &str, max_age_s: f64) -> Result<Option<T>> {
     let value = sqlx::query_scalar!(
         "SELECT value FROM settings WHERE name = $1 AND updated_at > now() - make_interval(secs => $2)",
@@ -24,7 +24,7 @@ pub async fn get<T: DeserializeOwned>(pool: &PgPool, name: &str, max_age_s: f64)
 /// Writes a setting.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn put<T: Serialize + Sync>(pool: &PgPool, name: &str, value: &T) -> Result<()> {
     let value = serde_json::to_value(value).map_err(|e| Error::Corrupt(format!("setting {name}: {e}")))?;
     sqlx::query!(

@@ -1,4 +1,4 @@
-//! Signs of life: what `/health` tells of workers, schedulers and sessions, and the heartbeat of a scheduler.
+//! Signs of life: what `/health` reports about workers, schedulers and sessions, and the heartbeat of a scheduler.
 
 use std::time::Duration;
 
@@ -7,32 +7,35 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::error::Result;
+use super::scope::ForAllTenants;
 
-/// A scheduler that has been silent for longer does not live. Its heartbeat is a duty of its own, every five seconds.
+/// A scheduler that has been silent for longer does not count as live. Its heartbeat is a duty of its own, every five
+/// seconds.
 const SCHEDULER_SILENT: Duration = Duration::from_secs(15);
 
-/// What the rows say of the processes.
+/// What the database knows about the processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signs {
-    /// Accounts that want to be online.
+    /// The number of accounts that should be online.
     pub wanted: i64,
-    /// Those that are.
+    /// The number of those that are connected.
     pub connected: i64,
-    /// Workers that live.
+    /// The number of live workers.
     pub workers: i64,
-    /// The newest heartbeat of any worker.
+    /// The latest heartbeat of any worker.
     pub worker_seen: Option<DateTime<Utc>>,
-    /// Schedulers that live.
+    /// The number of live schedulers.
     pub schedulers: i64,
-    /// The newest heartbeat of any scheduler.
+    /// The latest heartbeat of any scheduler.
     pub scheduler_seen: Option<DateTime<Utc>>,
 }
 
-/// Reads the signs of life of all.
+/// Reads the signs of life of all processes, and counts the accounts of all tenants.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn of_all_tenants(db: &PgPool) -> Result<Signs> {
+/// If the database fails.
+pub async fn read(all: ForAllTenants<'_>) -> Result<Signs> {
+    let ForAllTenants { pool: db } = all;
     let signs = sqlx::query_as!(
         Signs,
         r#"
@@ -51,10 +54,10 @@ pub async fn of_all_tenants(db: &PgPool) -> Result<Signs> {
     Ok(signs)
 }
 
-/// "This scheduler lives." Written again after whatever removed the row.
+/// Records that a scheduler is alive. Creates its row again if that was removed.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn scheduler_lives(db: &PgPool, id: Uuid, name: &str, version: &str) -> Result<()> {
     sqlx::query!(
         "INSERT INTO schedulers (id, name, version) VALUES ($1, $2, $3)
@@ -68,19 +71,19 @@ pub async fn scheduler_lives(db: &PgPool, id: Uuid, name: &str, version: &str) -
     Ok(())
 }
 
-/// "This scheduler stops."
+/// Records that a scheduler has stopped.
 ///
 /// # Errors
-/// When the database does not do it; then it counts as alive until it has been silent for long enough.
+/// If the database fails. Then the scheduler counts as live until its heartbeat is too old.
 pub async fn scheduler_stops(db: &PgPool, id: Uuid) -> Result<()> {
     sqlx::query!("UPDATE schedulers SET last_seen = now(), stopped_at = now() WHERE id = $1", id).execute(db).await?;
     Ok(())
 }
 
-/// Removes up to `limit` schedulers that have been silent for `age`; answers how many.
+/// Removes up to `limit` schedulers that have been silent for `age`. Returns how many.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn prune_schedulers(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
     let removed = sqlx::query!(
         "DELETE FROM schedulers WHERE id IN (

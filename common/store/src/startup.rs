@@ -1,15 +1,17 @@
-//! The start of a process: it serves health at once, waits for what it can't do without, and says in one line what is
-//! missing. No work is done before Postgres takes writes and its schema is at least this program's.
+//! The start of a process. It serves health at once, waits for what it can't do without, and logs in one line what is
+//! missing. No work is done before Postgres takes writes and its schema is at least that of this program.
 //!
-//! | what | what becomes of it |
+//! | condition | reaction |
 //! | --- | --- |
-//! | a setting is missing or wrong | exits with 64 before this is reached |
+//! | a setting is missing or wrong | exits with 64 before this code runs |
 //! | keys that don't fit the database | the worker exits with 78 |
-//! | Postgres can't be reached, is silent, full, read-only, out of connections; the schema is old or being changed | stays alive and unready, tries again, says it once per change |
-//! | wrong password, no right, no such database, wrong TLS, Postgres too old | the same, and says it once a minute |
-//! | the schema is newer | runs, and says so: the previous release runs on the new schema |
-//! | the clock is off | runs, and says so: nothing that must not happen twice goes by this machine's clock |
-//! | Redis away, wrong password, full, read-only, evicting | runs without it (slower, nothing is lost), says it; api and worker are not ready |
+//! | Postgres can't be reached or does not answer | stays alive but not ready, tries again, logs each change once |
+//! | Postgres is full, read-only or out of connections | the same |
+//! | the schema is old or being changed | the same |
+//! | wrong password, database or TLS, missing right, Postgres too old | the same, but logs it once a minute |
+//! | the schema is newer | runs and logs it: the previous release runs on the new schema |
+//! | the clock is off | runs and logs it: nothing that must happen only once depends on this machine's clock |
+//! | Redis is away, full, read-only, evicting or refuses us | runs slower, logs it; api and worker are not ready |
 
 use chrono::TimeDelta;
 use process::config::Database;
@@ -25,10 +27,10 @@ use super::error::Error;
 use super::pool::{ANSWER, connect_lazily};
 use super::server::{self, Facts, Schema};
 
-/// A clock that is off by more is worth a line.
+/// A clock that is off by more is logged.
 const CLOCK_OFF: TimeDelta = TimeDelta::seconds(2);
 
-/// Waits until Postgres can be worked with, and opens pools of so many connections. `None`: it was told to stop.
+/// Waits until Postgres can be used, and opens pools of these sizes. `None`: the process was told to stop.
 pub async fn postgres<const N: usize>(
     startup: &mut Startup,
     database: &Database,
@@ -50,33 +52,33 @@ pub async fn postgres<const N: usize>(
     }
 }
 
-/// A start that fails is a failure of the store as any other, though no call of the store's was made.
+/// Counts a failed start as a failure of Postgres, although no call of the store was made.
 fn count(trouble: &Trouble) {
     if let Some(kind) = PostgresError::ALL.iter().find(|kind| kind.as_str() == trouble.kind) {
         metrics::POSTGRES_ERRORS.of(*kind).inc();
     }
 }
 
-/// For alerts while a start waits.
+/// Sets the metrics of the schema, for alerts while a start waits.
 #[expect(clippy::cast_precision_loss, reason = "figures of the page")]
 fn show(schema: &Schema) {
     metrics::SCHEMA_MIGRATIONS.of(SchemaGap::Pending).set(schema.pending.len() as f64);
     metrics::SCHEMA_MIGRATIONS.of(SchemaGap::Unknown).set(schema.unknown.len() as f64);
 }
 
-/// What was found where everything that must be is.
+/// What a successful check found.
 #[derive(Debug, Clone)]
 pub struct Found {
     /// The server.
     pub facts: Facts,
     /// The schema.
     pub schema: Schema,
-    /// Where.
+    /// The address of the server.
     pub place: Place,
 }
 
 impl Found {
-    /// Says what does not keep a process from running.
+    /// Logs problems that do not keep the process from running.
     fn warn(&self) {
         if let Some(newest) = self.schema.unknown.iter().max() {
             tracing::warn!(
@@ -91,7 +93,8 @@ impl Found {
     }
 }
 
-/// Pure. What to say of a clock that is so far ahead of the database's, give or take.
+/// Pure. The message about a clock that is this far ahead of the database's, with this error; `None` if it is close
+/// enough.
 #[must_use]
 pub fn clock_off(ahead: TimeDelta, within: TimeDelta) -> Option<String> {
     if ahead.abs() - within.abs() <= CLOCK_OFF {
@@ -106,7 +109,7 @@ pub fn clock_off(ahead: TimeDelta, within: TimeDelta) -> Option<String> {
     ))
 }
 
-/// Looks whether Postgres can be worked with: reached, new enough, takes writes, has the schema, lets us.
+/// Checks that Postgres can be used: reachable, new enough, writable, with the schema and the rights.
 ///
 /// # Errors
 /// The first thing that is wrong.
@@ -140,14 +143,14 @@ pub async fn look(database: &Database, who: &str) -> Result<Found, Trouble> {
         Ok((facts, schema))
     });
     let (facts, schema) = looked.await.unwrap_or_else(|_| Err(wrong(sqlx::Error::PoolTimedOut)))?;
-    let _ = db.close().await; // whether it hears of it or not
+    let _ = db.close().await; // a failure does not matter
     Ok(Found { facts, schema, place })
 }
 
-/// Pure. Whether work may begin on this schema.
+/// Pure. Checks that work may begin on this schema.
 ///
 /// # Errors
-/// When it is older than this program's, or being changed.
+/// If it is older than this program's, or being changed.
 pub fn schema_fits(schema: &Schema, place: &Place) -> Result<(), Trouble> {
     if let Some(version) = schema.unfinished {
         return Err(postgres::unfinished_schema(version, place));
@@ -179,7 +182,7 @@ async fn open<const N: usize>(
     Ok((found, pools))
 }
 
-/// Why events can't go on in a database that came from another cluster.
+/// The trouble if a new era can't begin in a database that came from another cluster.
 fn no_era(error: Error, place: &Place) -> Trouble {
     let what = "events came from another cluster, as after a restore, and their era can't begin";
     match error {
@@ -195,7 +198,7 @@ fn no_era(error: Error, place: &Place) -> Trouble {
 mod tests {
     use super::*;
 
-    /// R60: a clock is only called off when the time that asking took can't explain it.
+    /// R60: a clock only counts as off if the time of the query can't explain the difference.
     #[test]
     fn a_clock_that_is_off_is_named_with_what_goes_by_it() {
         let s = |s: f64| TimeDelta::milliseconds((s * 1_000.0) as i64);

@@ -1,12 +1,12 @@
-//! Tenants. Only admins see this table, so these functions cross tenants by nature.
+//! Tenants, as admins see them.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use super::audit::{self, About, Entry, Operator};
-use super::db::Db;
 use super::error::{Error, Result};
+use super::scope::{ForAllTenants, Of, Within};
 use domain::conflict::Conflict;
 use domain::id::TenantId;
 
@@ -15,43 +15,45 @@ use domain::id::TenantId;
 pub struct Tenant {
     /// Its id.
     pub id: TenantId,
-    /// What people call it.
+    /// The name.
     pub name: String,
-    /// Days that its messages are kept; null: as long as the installation's (`MESSAGES_KEPT_DAYS`).
+    /// How many days its messages are kept; `None`: as long as the installation's (`MESSAGES_KEPT_DAYS`).
     pub messages_kept_days: Option<i32>,
-    /// Days that its audit trail is kept; null: as long as the installation's (`AUDIT_KEPT_DAYS`).
+    /// How many days its audit trail is kept; `None`: as long as the installation's (`AUDIT_KEPT_DAYS`).
     pub audit_kept_days: Option<i32>,
     /// When it was created.
     pub created_at: DateTime<Utc>,
 }
 
-/// What may be changed of how long a tenant's rows are kept, in days; the outer none: it stays.
+/// A change of how long a tenant's rows are kept, in days. The outer `None` means no change.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Kept {
-    /// Messages.
+    /// For messages.
     pub messages_days: Option<Option<i32>>,
-    /// The audit trail.
+    /// For the audit trail.
     pub audit_days: Option<Option<i32>>,
 }
 
-/// Creates a tenant.
+/// Creates the tenant with this id.
 ///
 /// # Errors
-/// When the database does not do it.
-pub async fn create(db: impl Into<Db<'_>>, id: TenantId, name: &str, operator: Operator) -> Result<Tenant> {
-    let mut db = db.into().acquire().await?;
+/// If the database fails.
+pub async fn create(of: impl Into<Within<'_>>, name: &str, operator: Operator) -> Result<Tenant> {
+    let (mut db, id) = of.into().acquire().await?;
     let mut transaction = db.begin().await?;
     sqlx::query!("INSERT INTO tenants (id, name) VALUES ($1, $2)", id.0, name).execute(&mut *transaction).await?;
     noted(&mut transaction, id, name, operator, "create").await;
+    let created = get(Within::of(&mut transaction, id)).await?;
     transaction.commit().await?;
-    get(&mut *db, id).await
+    Ok(created)
 }
 
-/// Changes how long a tenant's messages and audit trail are kept; none: as long as the installation's.
+/// Changes how long a tenant's messages and audit trail are kept. An inner `None` means as long as the installation's.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is none.
-pub async fn keep(db: &PgPool, id: TenantId, kept: &Kept, operator: Operator) -> Result<Tenant> {
+/// [`Error::NotFound`] if there is none.
+pub async fn keep(of: Of<'_>, kept: &Kept, operator: Operator) -> Result<Tenant> {
+    let Of { pool: db, tenant: id } = of;
     let mut transaction = db.begin().await?;
     let name = sqlx::query_scalar!(
         "UPDATE tenants SET messages_kept_days = CASE WHEN $2 THEN $3 ELSE messages_kept_days END,
@@ -67,8 +69,9 @@ pub async fn keep(db: &PgPool, id: TenantId, kept: &Kept, operator: Operator) ->
     .await?
     .ok_or(Error::NotFound)?;
     noted(&mut transaction, id, &name, operator, "change").await;
+    let changed = get(Within::of(&mut transaction, id)).await?;
     transaction.commit().await?;
-    get(db, id).await
+    Ok(changed)
 }
 
 async fn noted(transaction: &mut PgConnection, id: TenantId, name: &str, operator: Operator, action: &str) {
@@ -79,9 +82,9 @@ async fn noted(transaction: &mut PgConnection, id: TenantId, name: &str, operato
 /// One tenant.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is none.
-pub async fn get(db: impl Into<Db<'_>>, id: TenantId) -> Result<Tenant> {
-    let mut db = db.into().acquire().await?;
+/// [`Error::NotFound`] if there is none.
+pub async fn get(of: impl Into<Within<'_>>) -> Result<Tenant> {
+    let (mut db, id) = of.into().acquire().await?;
     sqlx::query_as!(
         Tenant,
         r#"SELECT id AS "id: TenantId", name, messages_kept_days, audit_kept_days, created_at FROM tenants WHERE id = $1"#,
@@ -95,8 +98,9 @@ pub async fn get(db: impl Into<Db<'_>>, id: TenantId) -> Result<Tenant> {
 /// A page of all tenants, oldest first.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn list(db: &PgPool, after: Option<(DateTime<Utc>, Uuid)>, limit: i64) -> Result<Vec<Tenant>> {
+/// If the database fails.
+pub async fn list(all: ForAllTenants<'_>, after: Option<(DateTime<Utc>, Uuid)>, limit: i64) -> Result<Vec<Tenant>> {
+    let ForAllTenants { pool: db } = all;
     let (at, id) = after.unzip();
     let tenants = sqlx::query_as!(
         Tenant,
@@ -114,12 +118,13 @@ pub async fn list(db: &PgPool, after: Option<(DateTime<Utc>, Uuid)>, limit: i64)
     Ok(tenants)
 }
 
-/// Removes a tenant with everything it has but its audit trail. Refused while a phone is linked or being unlinked: its owner would keep a
-/// linked device that nobody answers any more.
+/// Deletes a tenant with all its data except the audit trail. This is refused while a phone is linked or being
+/// unlinked, since the phone would keep a linked device that nobody serves any more.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is none, [`Error::Conflict`] when an account is still linked.
-pub async fn delete(db: &PgPool, id: TenantId, operator: Operator) -> Result<()> {
+/// [`Error::NotFound`] if there is none, [`Error::Conflict`] if an account is still linked.
+pub async fn delete(of: Of<'_>, operator: Operator) -> Result<()> {
+    let Of { pool: db, tenant: id } = of;
     let mut transaction = db.begin().await?;
     let deleted = sqlx::query_scalar!(
         r#"
@@ -134,7 +139,7 @@ pub async fn delete(db: &PgPool, id: TenantId, operator: Operator) -> Result<()>
     .await?;
     let Some(name) = deleted else {
         drop(transaction);
-        get(db, id).await?;
+        get(of).await?;
         return Err(Conflict::TenantHasLinkedAccounts.into());
     };
     noted(&mut transaction, id, &name, operator, "delete").await;

@@ -1,22 +1,24 @@
-//! Rows that wait longer than a bell takes, of all tenants: what the scheduler rings for again, in bounded pages.
+//! Rows of all tenants that have waited for longer than a bell takes. The scheduler rings for them again, in pages of
+//! limited size.
 //!
-//! Each page answers bells in the order of their ids and starts after the given one, so that a long list is walked
-//! through and its first rows don't hide the others.
+//! Each page contains bells in the order of their ids, starting after the given id. So a long list is worked through,
+//! and its first rows don't hide the others.
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::error::Result;
+use super::scope::ForAllTenants;
 use domain::id::{AccountId, RunId, TenantId, WorkerId};
 use domain::job::Bell;
 
-/// Accounts that want to be online, and whose oldest queued message or wish for groups has waited for `age`.
+/// Accounts that should be online, and whose oldest queued message or request to sync groups has waited for `age`.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn sends(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+/// If the database fails.
+pub async fn sends(all: ForAllTenants<'_>, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+    let ForAllTenants { pool: db } = all;
     let accounts = sqlx::query_scalar!(
         r#"
         SELECT a.id AS "id: AccountId" FROM accounts a
@@ -36,11 +38,12 @@ pub async fn sends(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) 
     Ok(accounts.into_iter().map(|account| Bell::Send { account }).collect())
 }
 
-/// Accounts of `worker` whose oldest queued message or wish for groups has waited for `age`, up to `limit`.
+/// Up to `limit` accounts of `worker` whose oldest queued message or request to sync groups has waited for `age`.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn sends_of(db: &PgPool, worker: WorkerId, age: Duration, limit: i64) -> Result<Vec<AccountId>> {
+/// If the database fails.
+pub async fn sends_of(all: ForAllTenants<'_>, worker: WorkerId, age: Duration, limit: i64) -> Result<Vec<AccountId>> {
+    let ForAllTenants { pool: db } = all;
     let accounts = sqlx::query_scalar!(
         r#"
         SELECT a.id AS "id: AccountId" FROM leases l JOIN accounts a ON a.id = l.account_id
@@ -59,11 +62,12 @@ pub async fn sends_of(db: &PgPool, worker: WorkerId, age: Duration, limit: i64) 
     Ok(accounts)
 }
 
-/// Accounts that want to be online, were once linked, and have had no live owner for `age`.
+/// Accounts that should be online, have been linked, and have had no live owner for `age`.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn unowned(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+/// If the database fails.
+pub async fn unowned(all: ForAllTenants<'_>, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+    let ForAllTenants { pool: db } = all;
     let accounts = sqlx::query_scalar!(
         r#"
         SELECT a.id AS "id: AccountId"
@@ -83,21 +87,23 @@ pub async fn unowned(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64
     Ok(accounts.into_iter().map(|account| Bell::Send { account }).collect())
 }
 
-/// Accounts whose pairing was asked for `age` ago, is still within its window, and has neither a code to show nor, if it
-/// has one, a live owner; and those at which an answer to WhatsApp's demand for a passkey has not been taken.
+/// Accounts with a pairing that was requested more than `age` ago, is not expired, and has no code to show or no live
+/// owner. Also accounts with an answer to WhatsApp's passkey request that no session has taken.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn pairings(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+/// If the database fails.
+pub async fn pairings(all: ForAllTenants<'_>, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+    let ForAllTenants { pool: db } = all;
     let accounts = sqlx::query_scalar!(
         r#"
         SELECT a.id AS "id: AccountId"
-        FROM accounts a LEFT JOIN leases l ON l.account_id = a.id LEFT JOIN workers w ON w.id = l.owner
-        WHERE a.wanted = 'online' AND a.id > $2 AND a.status = 'pending' AND a.pairing_expires_at > now()
+        FROM pairings p JOIN accounts a ON a.id = p.account_id
+        LEFT JOIN leases l ON l.account_id = a.id LEFT JOIN workers w ON w.id = l.owner
+        WHERE a.wanted = 'online' AND a.id > $2 AND p.window_ends_at > now()
           AND a.updated_at < now() - make_interval(secs => $1)
-          AND ((a.qr_text IS NULL AND a.pairing_code IS NULL)
-               OR EXISTS (SELECT 1 FROM passkeys p WHERE p.account_id = a.id AND p.epoch = l.epoch
-                          AND (p.credential IS NOT NULL OR p.confirmed))
+          AND ((p.qr_text IS NULL AND p.code IS NULL)
+               OR EXISTS (SELECT 1 FROM passkeys k WHERE k.account_id = a.id AND k.epoch = l.epoch
+                          AND (k.credential IS NOT NULL OR k.confirmed))
                OR is_alive(w) IS NOT TRUE)
         ORDER BY a.id LIMIT $3
         "#,
@@ -110,11 +116,12 @@ pub async fn pairings(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i6
     Ok(accounts.into_iter().map(|account| Bell::Pair { account }).collect())
 }
 
-/// Accounts that are to be offline but have an owner still, and accounts that are to be logged out or removed, for `age`.
+/// Accounts that for `age` should be offline but still have an owner, or should be logged out or deleted.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn unpairings(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+/// If the database fails.
+pub async fn unpairings(all: ForAllTenants<'_>, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+    let ForAllTenants { pool: db } = all;
     let accounts = sqlx::query_scalar!(
         r#"
         SELECT a.id AS "id: AccountId" FROM accounts a
@@ -132,11 +139,12 @@ pub async fn unpairings(db: &PgPool, age: Duration, after: Option<Uuid>, limit: 
     Ok(accounts.into_iter().map(|account| Bell::Unpair { account }).collect())
 }
 
-/// Runs that have waited for `age` to be expanded.
+/// Runs that have waited to be expanded for `age`.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn runs(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+/// If the database fails.
+pub async fn runs(all: ForAllTenants<'_>, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
+    let ForAllTenants { pool: db } = all;
     let runs = sqlx::query_scalar!(
         r#"
         SELECT id AS "id: RunId" FROM runs
@@ -152,17 +160,18 @@ pub async fn runs(db: &PgPool, age: Duration, after: Option<Uuid>, limit: i64) -
     Ok(runs.into_iter().map(|run| Bell::FireReminder { run }).collect())
 }
 
-/// Accounts whose device is to be logged out and nobody does it: for `ownerless` without a live owner, or for `age` in all. With
-/// each whether it is to be removed afterwards.
+/// Accounts whose device should be logged out but was not: for `ownerless` without a live owner, or for `age` in any
+/// case. For each, whether it should be deleted afterwards.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn stuck_logouts(
-    db: &PgPool,
+    all: ForAllTenants<'_>,
     ownerless: Duration,
     age: Duration,
     limit: i64,
 ) -> Result<Vec<(TenantId, AccountId, bool)>> {
+    let ForAllTenants { pool: db } = all;
     let accounts = sqlx::query!(
         r#"
         SELECT a.tenant_id AS "tenant: TenantId", a.id AS "account: AccountId", a.wanted = 'erased' AS "remove!"

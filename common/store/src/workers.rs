@@ -1,4 +1,4 @@
-//! SQL of `workers`: one row per boot of a worker; its heartbeat keeps its accounts from being claimed by others.
+//! SQL of `workers`: one row per worker process. Its heartbeat protects its accounts from claims of others.
 
 use std::time::Duration;
 
@@ -9,40 +9,40 @@ use super::error::{Error, Result};
 use super::leases;
 use domain::id::WorkerId;
 
-/// What a worker says of itself when it starts.
+/// What a worker registers when it starts.
 #[derive(Debug, Clone, Copy)]
 pub struct Boot<'a> {
-    /// Its host's name, for people.
+    /// The name of its host, for people.
     pub name: &'a str,
     /// The version of its code.
     pub version: &'a str,
-    /// The release that it was rolled out with.
+    /// The release that it belongs to.
     pub release: &'a str,
-    /// Accounts that it holds at most.
+    /// The highest number of accounts that it holds.
     pub capacity: i32,
-    /// How long its leases live without a renewal; its heartbeat counts for as long.
+    /// How long its leases last without a renewal. Its heartbeat counts for the same time.
     pub lease: Duration,
 }
 
-/// A worker that is alive and stays.
+/// A worker that is alive and not about to stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Live {
-    /// Its boot.
+    /// Its id.
     pub id: WorkerId,
     /// Accounts held at its last heartbeat.
     pub held: i32,
-    /// Accounts that it holds at most.
+    /// The highest number of accounts that it holds.
     pub capacity: i32,
-    /// The release that it was rolled out with; empty for workers that did not say.
+    /// The release that it belongs to; empty for workers that did not report one.
     pub release: String,
     /// When it started, by the database's clock.
     pub started_at: DateTime<Utc>,
 }
 
-/// Writes the row of a new boot. May be called again when the answer was lost.
+/// Writes the row of a new worker process. It may be called again if the answer was lost.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn register(pool: &PgPool, id: WorkerId, boot: Boot<'_>) -> Result<()> {
     sqlx::query!(
         "INSERT INTO workers (id, name, version, release, capacity, lease_s) VALUES ($1, $2, $3, $4, $5, $6)
@@ -59,10 +59,10 @@ pub async fn register(pool: &PgPool, id: WorkerId, boot: Boot<'_>) -> Result<()>
     Ok(())
 }
 
-/// "I am alive and hold so many accounts."
+/// Writes a heartbeat with the number of held accounts.
 ///
 /// # Errors
-/// `NotFound` when the row is gone or says that this worker has stopped; else when the database fails.
+/// `NotFound` if the row is gone or says that this worker has stopped; otherwise if the database fails.
 pub async fn heartbeat(pool: &PgPool, id: WorkerId, held: i32) -> Result<()> {
     let done = sqlx::query!(
         "UPDATE workers SET last_seen = now(), held = $2 WHERE id = $1 AND stopped_at IS NULL",
@@ -74,10 +74,11 @@ pub async fn heartbeat(pool: &PgPool, id: WorkerId, held: i32) -> Result<()> {
     if done.rows_affected() == 0 { Err(Error::NotFound) } else { Ok(()) }
 }
 
-/// The workers that are alive and stay, in one snapshot: some fifty short rows, cheap enough to ask before each decision.
+/// The workers that are alive and not about to stop, in one snapshot. The rows are few and short, so this can be read
+/// before each decision.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn live(pool: &PgPool) -> Result<Vec<Live>> {
     let rows = sqlx::query_as!(
         Live,
@@ -93,19 +94,20 @@ pub async fn live(pool: &PgPool) -> Result<Vec<Live>> {
     Ok(rows)
 }
 
-/// "I am about to give everything back": whoever sees an account that this worker has freed sees this, too.
+/// Records that a worker is about to give back all its accounts. A transaction that sees one of the freed accounts also
+/// sees this.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn leaving(pool: &PgPool, id: WorkerId) -> Result<()> {
     sqlx::query!("UPDATE workers SET leaving = true WHERE id = $1", id.0).execute(pool).await?;
     Ok(())
 }
 
-/// "I have closed every socket and go": whatever it still owns may be claimed at once.
+/// Records that a worker has closed every socket and stopped. Gives back all accounts that it still owns.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn stopped(pool: &PgPool, id: WorkerId) -> Result<()> {
     let mut tx = pool.begin().await?;
     sqlx::query!("UPDATE workers SET stopped_at = now() WHERE id = $1", id.0).execute(&mut *tx).await?;
@@ -114,11 +116,11 @@ pub async fn stopped(pool: &PgPool, id: WorkerId) -> Result<()> {
     Ok(())
 }
 
-/// How long a worker may take from one heartbeat to the next: a third of its lease's life, of the worker with the longest among
-/// those that lived when any was last seen; without any worker the usual five seconds.
+/// The longest time between two heartbeats of a worker: a third of the lease's life. The longest lease counts, among
+/// workers that were alive when any worker was last seen. Without workers it is five seconds.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn longest_heartbeat(db: &PgPool) -> Result<Duration> {
     let seconds = sqlx::query_scalar!(
         r#"SELECT coalesce(max(lease_s), 15) / 3 AS "seconds!" FROM workers
@@ -127,10 +129,10 @@ pub async fn longest_heartbeat(db: &PgPool) -> Result<Duration> {
     Ok(Duration::try_from_secs_f64(seconds.fetch_one(db).await?).unwrap_or_default())
 }
 
-/// Removes up to `limit` workers that have been silent for `age` and own nothing; answers how many.
+/// Removes up to `limit` workers that have been silent for `age` and own no accounts. Returns how many.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn prune(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
     let removed = sqlx::query!(
         "DELETE FROM workers WHERE id IN (

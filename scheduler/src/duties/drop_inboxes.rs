@@ -1,4 +1,4 @@
-//! Drops the inboxes of dead workers: their bells are disposable, their memory is not.
+//! Drops the inboxes of dead workers. Their bells are not needed any more, but still take memory in Redis.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! Ends messages that were not sent before their time, so that a run past its delivery window is settled; those of
-//! runs whose account has lost its phone; those that were accepted for a phone that is gone; and runs that no worker could begin.
+//! Ends work that can no longer be done: messages that expired unsent, so that a run past its delivery window is
+//! settled; messages of runs whose account has lost its phone; messages that were accepted for a phone that is gone;
+//! and runs that no worker began in time.
 
 use std::time::Duration;
 
@@ -13,15 +14,15 @@ use store::{Result, unsent};
 use crate::context::Context;
 use crate::duty::{Duty, Round};
 
-/// Longer than an acknowledgement takes that is under way.
+/// How long after its expiry a message is ended: longer than an acknowledgement that is under way takes.
 const AGE: Duration = Duration::from_secs(30);
 /// How long a run waits for its account to be paired again.
 const STRANDED: Duration = Duration::from_secs(60);
-/// How long a run waits for a worker that begins it, at least.
+/// The shortest time that a run waits for a worker to begin it.
 const UNBEGUN: Duration = Duration::from_secs(5 * 60);
-/// Messages of one statement.
+/// The most rows of one statement.
 const BATCH: i64 = 1_000;
-/// Statements of one kind in one round; the next round comes at once when that was not enough.
+/// The most statements of one kind in one round. If that is not enough, the next round follows at once.
 const BATCHES: usize = 20;
 
 /// The duty.
@@ -38,16 +39,17 @@ impl Duty for ExpireMessages {
     }
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
+        let all = context.store.for_all_tenants();
         let (mut done, mut more) = (0, false);
-        more |= repeat(context, &mut done, || messages::expire_messages(&context.db, AGE, BATCH)).await?;
-        more |= repeat(context, &mut done, || messages::strand_runs(&context.db, STRANDED, BATCH)).await?;
-        more |= repeat(context, &mut done, || unsent::call_back_left(&context.db, BATCH)).await?;
-        more |= repeat(context, &mut done, || runs::give_up_runs(&context.db, UNBEGUN, BATCH)).await?;
+        more |= repeat(context, &mut done, || messages::expire_messages(all, AGE, BATCH)).await?;
+        more |= repeat(context, &mut done, || messages::strand_runs(all, STRANDED, BATCH)).await?;
+        more |= repeat(context, &mut done, || unsent::call_back_left(all, BATCH)).await?;
+        more |= repeat(context, &mut done, || runs::give_up_runs(all, UNBEGUN, BATCH)).await?;
         Ok(Round { done, next_in: more.then_some(Duration::ZERO) })
     }
 }
 
-/// Runs a statement until it finds nothing more; answers whether it was stopped before.
+/// Repeats a statement until it finds nothing more. Returns true if the limit stopped it before.
 async fn repeat<F>(context: &Context, done: &mut usize, step: impl Fn() -> F) -> Result<bool>
 where
     F: Future<Output = Result<Committed<Vec<TenantId>>>>,

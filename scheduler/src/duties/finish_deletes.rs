@@ -1,5 +1,5 @@
-//! Ends logouts that an account's owner did not end in time: an account that was deleted is removed, another is unlinked
-//! here.
+//! Finishes logouts that an account's owner did not finish in time: removes an account that was deleted, and unlinks
+//! any other account here.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use store::{accounts, waiting};
 use crate::context::Context;
 use crate::duty::{Duty, Round};
 
-/// How long an account that nobody owns waits for an owner to log its device out.
+/// How long an account without an owner waits for one that logs its device out.
 const OWNERLESS: Duration = Duration::from_secs(60);
-/// How long an owner may take in all.
+/// The time limit for an owner.
 const AGE: Duration = Duration::from_secs(180);
-/// Accounts of one round.
+/// The most accounts of one round.
 const BATCH: i64 = 100;
 
 /// The duty.
@@ -32,14 +32,16 @@ impl Duty for FinishDeletes {
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
         let mut done = 0;
-        for (tenant, account, remove) in waiting::stuck_logouts(&context.db, OWNERLESS, AGE, BATCH).await? {
+        for (tenant, account, remove) in
+            waiting::stuck_logouts(context.store.for_all_tenants(), OWNERLESS, AGE, BATCH).await?
+        {
             let operator = Operator::System("scheduler");
             if !remove {
-                context.announce(accounts::unpair(&context.db, tenant, account, operator).await?).await;
+                context.announce(accounts::unpair(context.store.of(tenant), account, operator).await?).await;
                 done += 1;
                 continue;
             }
-            let removed = accounts::remove(&context.db, tenant, account, operator, "logout_not_confirmed").await?;
+            let removed = accounts::remove(context.store.of(tenant), account, operator, "logout_not_confirmed").await?;
             done += usize::from(removed);
         }
         Ok(Round::of(done))

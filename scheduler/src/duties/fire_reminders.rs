@@ -1,4 +1,4 @@
-//! Fires what is due: an occurrence becomes a run, once, and its reminder is armed again.
+//! Fires due reminders: an occurrence becomes a run, exactly once, and its reminder is armed again.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -9,23 +9,23 @@ use async_trait::async_trait;
 use crate::context::Context;
 use crate::duty::{Duty, Round};
 
-/// Occurrences of one transaction, at most.
+/// The most occurrences of one transaction.
 const BATCH: i64 = 500;
-/// Transactions of one round; the next round comes at once when that was not enough.
+/// The most transactions of one round. If that is not enough, the next round follows at once.
 const BATCHES: usize = 20;
-/// The longest sleep: a waking that was lost costs no more. Else it sleeps until the next occurrence is due.
+/// The longest pause, which limits the cost of a lost notification. Otherwise it ends when the next occurrence is due.
 const INTERVAL: Duration = Duration::from_secs(15);
-/// The rest after a round that failed: what is due does not wait for the interval.
+/// The pause after a round that failed: due occurrences do not wait for the interval.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// The rest when everything due is locked by another scheduler, which fires it.
+/// The pause if another scheduler has locked everything that is due, in order to fire it.
 const LOCKED: Duration = Duration::from_millis(50);
-/// Past the due time by this, so that the database's clock has certainly reached it.
+/// How long after the due time the rows are read, so that the database's clock has certainly reached it.
 const PAST: Duration = Duration::from_millis(1);
 
 /// The duty.
 pub struct FireReminders {
-    /// Occurrences of the next transaction: fewer after one that failed or took too long, so that the oldest are not tried in
-    /// vain for ever.
+    /// The number of occurrences of the next transaction. It shrinks after a transaction that failed or took too long,
+    /// so that the oldest occurrences are not tried in vain for ever.
     pub batch: AtomicI64,
 }
 
@@ -35,7 +35,7 @@ impl Default for FireReminders {
     }
 }
 
-/// Pure. How many the next transaction takes, after one of so many that was carried out, or was not.
+/// Pure. The size of the next transaction, after one of size `batch` that succeeded or did not.
 fn next_batch(batch: i64, carried_out: bool) -> i64 {
     if carried_out { (batch * 2).min(BATCH) } else { (batch / 2).max(1) }
 }
@@ -62,9 +62,10 @@ impl Duty for FireReminders {
         let mut done = 0;
         for _ in 0..BATCHES {
             let batch = self.batch.load(Ordering::Relaxed);
-            self.batch.store(next_batch(batch, false), Ordering::Relaxed); // the round may be given up at any moment
-            let firing = runs::fire_due(&context.db, batch).await?;
-            // nothing due says nothing: the server may still be busy with the batch that was given up
+            self.batch.store(next_batch(batch, false), Ordering::Relaxed); // the round may be cancelled at any moment
+            let firing = runs::fire_due(context.store.for_all_tenants(), batch).await?;
+            // finding nothing due does not count as success: the server may still be busy with the batch that was given
+            // up
             let next = if firing.due == 0 { batch } else { next_batch(batch, true) };
             self.batch.store(next, Ordering::Relaxed);
             if firing.due == 0 {
@@ -73,7 +74,7 @@ impl Duty for FireReminders {
             done += firing.due;
             context.announce(firing).await;
         }
-        let next_in = runs::next_due_in(&context.db).await?;
+        let next_in = runs::next_due_in(context.store.for_all_tenants()).await?;
         let next_in = next_in.map(|next| if done == 0 && next.is_zero() { LOCKED } else { next + PAST });
         Ok(Round { done, next_in })
     }

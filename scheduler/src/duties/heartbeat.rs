@@ -1,4 +1,4 @@
-//! Says that this scheduler lives, for `/health` and whoever asks.
+//! Records that this scheduler is alive, for `/health` and other readers.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use store::signs;
 use crate::context::Context;
 use crate::duty::{Duty, Round};
 
-/// The duty. Its first round comes with the scheduler's start.
+/// The duty. Its first round runs at the scheduler's start.
 pub struct Heartbeat;
 
 #[async_trait]
@@ -22,7 +22,7 @@ impl Duty for Heartbeat {
     }
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
-        signs::scheduler_lives(&context.db, context.boot, &context.name, env!("CARGO_PKG_VERSION")).await?;
+        signs::scheduler_lives(context.store.pool(), context.boot, &context.name, env!("CARGO_PKG_VERSION")).await?;
         Ok(Round::of(0))
     }
 }

@@ -1,5 +1,5 @@
-//! Measures what only the rows know: the accounts, what waits and for how long, the workers. Each scheduler does, as none leads,
-//! and each comes to the same figures.
+//! Measures the whole cluster from the rows: the accounts, what waits and for how long, the workers. There is no
+//! leader, so each scheduler measures, and all get the same figures.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -28,16 +28,17 @@ impl Duty for Measure {
     }
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
-        let figures = measure::cluster(&context.db).await?;
+        let figures = measure::cluster(context.store.for_all_tenants()).await?;
         show(&figures);
         let tables: Vec<&str> = Table::ALL.iter().map(|table| table.as_str()).collect();
-        let sizes: HashMap<String, f64> = measure::table_bytes(&context.db, &tables).await?.into_iter().collect();
+        let sizes: HashMap<String, f64> =
+            measure::table_bytes(context.store.pool(), &tables).await?.into_iter().collect();
         for table in Table::ALL {
             metrics::TABLE_BYTES.of(*table).set(sizes.get(table.as_str()).copied().unwrap_or(0.0));
         }
         metrics::MEASURED.of(()).set(metrics::epoch_seconds());
         for (label, queue) in [(SharedQueue::Claim, Queue::Claim), (SharedQueue::FireReminder, Queue::FireReminder)] {
-            // Redis may be away, and its errors are counted: the rows were measured all the same
+            // Redis may be unreachable, and its errors are counted: the figures from the rows are still valid
             match context.doorbell.due(queue).await {
                 Ok(due) => metrics::QUEUE_JOBS.of(label).set(due as f64),
                 Err(error) => tracing::debug!(%error, "the queues were not counted"),
@@ -47,7 +48,7 @@ impl Duty for Measure {
     }
 }
 
-/// Puts the figures onto the page. What has no row is 0 again.
+/// Sets the metrics from the figures. A metric without a figure is set to 0.
 fn show(figures: &[Figure]) {
     let of = |what: &str, kind: &str, reason: &str| {
         let found = figures.iter().find(|one| (&*one.what, &*one.kind, &*one.reason) == (what, kind, reason));

@@ -1,4 +1,4 @@
-//! Every duty on one page.
+//! The list of all duties.
 
 use std::sync::Arc;
 

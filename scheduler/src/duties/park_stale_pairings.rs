@@ -1,4 +1,4 @@
-//! Parks pairings that nobody brings to an end: `unpaired` again, never deleted.
+//! Parks pairings that were abandoned: the accounts become `unpaired` again and are never deleted.
 
 use std::time::Duration;
 use store::accounts;
@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use crate::context::Context;
 use crate::duty::{Duty, Round};
 
-/// How long a pairing is over before it counts as abandoned.
+/// How long after its end a pairing counts as abandoned.
 const AGE: Duration = Duration::from_secs(60 * 60);
-/// Accounts of one transaction.
+/// The most accounts of one transaction.
 const BATCH: i64 = 200;
 
-/// The duty. Its first round comes with the scheduler's start.
+/// The duty. Its first round runs at the scheduler's start.
 pub struct ParkStalePairings;
 
 #[async_trait]
@@ -27,7 +27,7 @@ impl Duty for ParkStalePairings {
     }
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
-        let parked = accounts::park_stale_pairings(&context.db, AGE, BATCH).await?;
+        let parked = accounts::park_stale_pairings(context.store.for_all_tenants(), AGE, BATCH).await?;
         Ok(Round::of(context.announce(parked).await.len()))
     }
 }

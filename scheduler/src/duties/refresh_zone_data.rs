@@ -1,4 +1,5 @@
-//! Plans reminders anew whose next time was computed with older zone data than this program's: once after an upgrade.
+//! Plans reminders again whose next time was computed with older zone data than this program's. This happens once after
+//! an upgrade.
 
 use std::time::Duration;
 use store::reminders;
@@ -9,12 +10,12 @@ use schedule::zone;
 use crate::context::Context;
 use crate::duty::{Duty, Round};
 
-/// Reminders of one transaction.
+/// The most reminders of one transaction.
 const BATCH: i64 = 500;
-/// Transactions of one round; the next round comes at once when that was not enough.
+/// The most transactions of one round. If that is not enough, the next round follows at once.
 const BATCHES: usize = 100;
 
-/// The duty. Its first round comes with the scheduler's start.
+/// The duty. Its first round runs at the scheduler's start.
 pub struct RefreshZoneData;
 
 #[async_trait]
@@ -30,7 +31,8 @@ impl Duty for RefreshZoneData {
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
         let mut done = 0;
         for _ in 0..BATCHES {
-            let refreshed = reminders::refresh_zone_data(&context.db, zone::data_version(), BATCH).await?;
+            let refreshed =
+                reminders::refresh_zone_data(context.store.for_all_tenants(), zone::data_version(), BATCH).await?;
             let refreshed = context.announce(refreshed).await;
             done += refreshed.moved.len();
             if i64::try_from(refreshed.seen).unwrap_or(i64::MAX) < BATCH {

@@ -4,16 +4,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::job::Bell;
-use sqlx::PgPool;
-use store::{Result, waiting};
+use store::{ForAllTenants, Result, waiting};
 use uuid::Uuid;
 
 use crate::context::Context;
 use crate::duty::{Duty, Round};
 
-/// Bells of one page.
+/// The most bells of one page.
 const PAGE: i64 = 500;
-/// Pages of one kind in one round: the queues hold no more than a thousand bells each anyway.
+/// The most pages of one kind in one round. Each queue holds at most a thousand bells anyway.
 const PAGES: usize = 20;
 
 /// The duty.
@@ -42,11 +41,11 @@ impl Duty for RingAgain {
     }
 }
 
-/// Rings for every page of one kind.
+/// Rings for every page of one kind. Returns how many bells were new.
 async fn walk<'a, F>(
     context: &'a Context,
     age: Duration,
-    page: impl Fn(&'a PgPool, Duration, Option<Uuid>, i64) -> F,
+    page: impl Fn(ForAllTenants<'a>, Duration, Option<Uuid>, i64) -> F,
 ) -> anyhow::Result<usize>
 where
     F: Future<Output = Result<Vec<Bell>>>,
@@ -54,7 +53,7 @@ where
     let mut rung = 0;
     let mut after = None;
     for _ in 0..PAGES {
-        let bells = page(&context.db, age, after, PAGE).await?;
+        let bells = page(context.store.for_all_tenants(), age, after, PAGE).await?;
         rung += context.ring(&bells).await;
         match bells.last() {
             Some(last) if i64::try_from(bells.len()).unwrap_or(i64::MAX) >= PAGE => after = Some(id_of(last)),

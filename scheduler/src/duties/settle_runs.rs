@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use crate::context::Context;
 use crate::duty::{Duty, Round};
 
-/// Runs of one transaction.
+/// The most runs of one transaction.
 const BATCH: i64 = 200;
-/// Transactions of one round; the next round comes at once when that was not enough.
+/// The most transactions of one round. If that is not enough, the next round follows at once.
 const BATCHES: usize = 20;
 
 /// The duty.
@@ -29,13 +29,13 @@ impl Duty for SettleRuns {
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
         let mut done = 0;
         for _ in 0..BATCHES {
-            let runs = runs::unsettled_runs(&context.db, BATCH).await?;
+            let runs = runs::unsettled_runs(context.store.for_all_tenants(), BATCH).await?;
             if runs.is_empty() {
                 return Ok(Round::of(done));
             }
-            let settled = context.announce(runs::settle_runs(&context.db, &runs).await?).await;
+            let settled = context.announce(runs::settle_runs(context.store.for_all_tenants(), &runs).await?).await;
             done += settled.len();
-            // what is left is locked by others, or was settled in part
+            // the rest is locked by other schedulers, or was settled in part
             if settled.is_empty() || i64::try_from(runs.len()).unwrap_or(i64::MAX) < BATCH {
                 return Ok(Round::of(done));
             }

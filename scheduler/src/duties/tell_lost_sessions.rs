@@ -1,4 +1,4 @@
-//! Tells of sessions whose worker is gone: what says `connected` and has no living owner becomes `disconnected`.
+//! Reports sessions whose worker is gone: an account that is `connected` and has no live owner becomes `disconnected`.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,22 +11,22 @@ use process::clock::BootTime;
 use crate::context::Context;
 use crate::duty::{Duty, Round};
 
-/// Accounts of one transaction.
+/// The most accounts of one transaction.
 const BATCH: usize = 500;
 
-/// After a start, or a time without Postgres, workers get one heartbeat and this to say that they live: they could not before
-/// either.
+/// After a start, or after Postgres was unreachable, workers get one heartbeat and this margin to report that they are
+/// alive, because they could not do so before.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// The duty. What was lost while no scheduler ran is told soon after the start of the next.
+/// The duty. Sessions lost while no scheduler ran are reported soon after the next scheduler starts.
 #[derive(Default)]
 pub struct TellLostSessions {
-    /// When Postgres answered first without a gap, and last.
+    /// When Postgres first answered without a gap since, and when it answered last.
     answered: Mutex<Option<(BootTime, BootTime)>>,
 }
 
 impl TellLostSessions {
-    /// Notes that Postgres answers, and says whether it has for long enough: `heartbeat` and a margin.
+    /// Records that Postgres answers. Returns whether it has answered for long enough: one heartbeat and the margin.
     fn is_settled(&self, now: BootTime, heartbeat: Duration) -> bool {
         let grace = heartbeat + MARGIN;
         let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,12 +47,12 @@ impl Duty for TellLostSessions {
     }
 
     async fn run_once(&self, context: &Context) -> anyhow::Result<Round> {
-        let heartbeat = workers::longest_heartbeat(&context.db).await?;
+        let heartbeat = workers::longest_heartbeat(context.store.pool()).await?;
         if !self.is_settled(BootTime::now(), heartbeat) {
             return Ok(Round::of(0));
         }
         let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
-        let told = accounts::tell_lost_sessions(&context.db, limit).await?;
+        let told = accounts::tell_lost_sessions(context.store.for_all_tenants(), limit).await?;
         let done = context.announce(told).await.len();
         Ok(Round { done, next_in: (done == BATCH).then_some(Duration::ZERO) })
     }
@@ -62,7 +62,8 @@ impl Duty for TellLostSessions {
 mod tests {
     use super::*;
 
-    /// R90: nothing is told right after a start, nor right after a time without Postgres: workers could not say that they live.
+    /// R90: nothing is reported right after a start or right after Postgres was unreachable, because workers could not
+    /// report that they are alive.
     #[test]
     fn workers_get_time_to_say_that_they_live() {
         let duty = TellLostSessions::default();

@@ -12,7 +12,7 @@ use scheduler::duties::{
 use scheduler::duty::Duty as _;
 use sqlx::PgPool;
 use store::runs;
-use store::{MIGRATOR, webhooks};
+use store::{MIGRATOR, Store, webhooks};
 
 use crate::house;
 
@@ -43,12 +43,9 @@ async fn fire_reminders_takes_fewer_after_a_failure(db: PgPool) {
     }
     let duty = FireReminders { batch: 4.into() };
     let unlocked = async || {
-        let began = Instant::now();
         let free = "SELECT count(*) FROM (SELECT id FROM reminders FOR UPDATE SKIP LOCKED) AS free";
-        while sqlx::query_scalar::<_, i64>(free).fetch_one(&db).await.unwrap() < 3 {
-            assert!(began.elapsed() < Duration::from_secs(10), "the batch that was given up is not rolled back");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let all = async || sqlx::query_scalar::<_, i64>(free).fetch_one(&db).await.unwrap() == 3;
+        kit::until("the batch that was given up is rolled back", async || all().await.then_some(())).await;
     };
     for fewer in [2, 1, 1] {
         unlocked().await;
@@ -70,10 +67,11 @@ async fn fire_reminders_takes_fewer_after_a_failure(db: PgPool) {
 /// R05: what nobody answered is rung for again, once per bell that lies there.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn ring_again_rings_for_waiting_rows(db: PgPool) {
+    let store = Store::from(db.clone());
     let context = house::context(&db).await;
     let of = house::account(&db).await;
     house::reminder(&db, of, -10).await;
-    let fired = runs::fire_due(&db, 10).await.unwrap().quietly().fired;
+    let fired = runs::fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired;
     sqlx::query("UPDATE accounts SET updated_at = now() - interval '1 minute'").execute(&db).await.unwrap();
     sqlx::query("UPDATE runs SET created_at = now() - interval '1 minute'").execute(&db).await.unwrap();
     let duty = RingAgain { age: Duration::from_secs(1) };
@@ -105,11 +103,12 @@ async fn refresh_zone_data_plans_anew(db: PgPool) {
 /// R45: a run whose messages have left is settled.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn settle_runs_settles(db: PgPool) {
+    let store = Store::from(db.clone());
     let context = house::context(&db).await;
     let of = house::account(&db).await;
     house::reminder(&db, of, -10).await;
-    let run: RunId = runs::fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
-    runs::expand_run(&db, run).await.unwrap().quietly();
+    let run: RunId = runs::fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run;
+    runs::expand_run(store.for_all_tenants(), run).await.unwrap().quietly();
     assert_eq!(SettleRuns.run_once(&context).await.unwrap().done, 0);
     sqlx::query("UPDATE messages SET state = 'sent', sent_at = now()").execute(&db).await.unwrap();
     assert_eq!(SettleRuns.run_once(&context).await.unwrap().done, 1);
@@ -139,12 +138,13 @@ async fn expire_messages_ends_all_that_waits(db: PgPool) {
 /// R47: runs are kept for so long after their end, and notifications after they were written; a run that is not over stays.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn prune_removes_old_history(db: PgPool) {
+    let store = Store::from(db.clone());
     let context = house::context(&db).await;
     let of = house::account(&db).await;
     for _ in 0..3 {
         house::reminder(&db, of, -10).await;
     }
-    runs::fire_due(&db, 10).await.unwrap().quietly();
+    runs::fire_due(store.for_all_tenants(), 10).await.unwrap().quietly();
     sqlx::raw_sql(
         "UPDATE runs r SET status = 'success', finished_at = now() - n.place * interval '80 days', created_at = now() - interval '200 days'
              FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM runs) n WHERE r.id = n.id AND n.place < 3;
@@ -187,7 +187,7 @@ async fn finish_deletes_removes_what_nobody_logs_out(db: PgPool) {
 async fn firing_goes_on_without_redis(db: PgPool) {
     let mut config = house::config(&house::url_of(&db).await);
     config.redis.url = "redis://127.0.0.1:1".to_owned();
-    let context = scheduler::Context::new(&config, db.clone(), process::ops::Pulse::default()).unwrap();
+    let context = scheduler::Context::new(&config, db.clone().into(), process::ops::Pulse::default()).unwrap();
     let of = house::account(&db).await;
     house::reminder(&db, of, -10).await;
     let began = Instant::now();
@@ -199,10 +199,11 @@ async fn firing_goes_on_without_redis(db: PgPool) {
 /// takes to tell that a webhook fails.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn prune_tells_what_a_webhook_lost(db: PgPool) {
+    let store = Store::from(db.clone());
     let context = house::context(&db).await;
     let (tenant, account) = house::account(&db).await;
     let (webhook, _) =
-        webhooks::create(&db, tenant, "https://example.com/", &[], store::audit::Operator::System("test"))
+        webhooks::create(store.of(tenant), "https://example.com/", &[], store::audit::Operator::System("test"))
             .await
             .unwrap();
     for _ in 0..3 {

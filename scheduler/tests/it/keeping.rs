@@ -5,6 +5,7 @@ use std::time::Duration;
 use scheduler::duties::prune::Prune;
 use scheduler::duty::Duty as _;
 use sqlx::PgPool;
+use store::Store;
 
 use crate::house;
 
@@ -102,10 +103,11 @@ async fn removing_keeps_up_with_what_comes(db: PgPool) {
 /// R96: the texts of a run that rests are kept, however old: it may be resumed.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_a_resting_run_has_to_send_is_kept(db: PgPool) {
+    let store = Store::from(db.clone());
     let context = house::context(&db).await;
     let of = house::account(&db).await;
     house::reminder(&db, of, -10).await;
-    let run = store::runs::fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
+    let run = store::runs::fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run;
     messages(&db, 1, 100, "failed").await;
     sqlx::query("UPDATE messages SET run_id = $1, run_position = 0").bind(run).execute(&db).await.unwrap();
     prune().run_once(&context).await.unwrap();
@@ -118,13 +120,14 @@ async fn what_a_resting_run_has_to_send_is_kept(db: PgPool) {
 /// R95: a webhook's old secret is erased when it signs no more.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_old_secret_is_erased(db: PgPool) {
+    let store = Store::from(db.clone());
     use store::audit::Operator;
     use store::webhooks;
     let context = house::context(&db).await;
     let (tenant, _) = house::account(&db).await;
     let by = Operator::System("test");
-    let (webhook, _) = webhooks::create(&db, tenant, "https://example.com/", &[], by).await.unwrap();
-    webhooks::rotate_secret(&db, tenant, webhook.id, by).await.unwrap();
+    let (webhook, _) = webhooks::create(store.of(tenant), "https://example.com/", &[], by).await.unwrap();
+    webhooks::rotate_secret(store.of(tenant), webhook.id, by).await.unwrap();
     prune().run_once(&context).await.unwrap();
     assert_eq!(count(&db, "webhooks WHERE previous_secret IS NOT NULL").await, 1, "both sign for a day");
     sqlx::query("UPDATE webhooks SET previous_secret_until = now() - interval '1 second'").execute(&db).await.unwrap();

@@ -1,13 +1,14 @@
 //! The whole process: two schedulers side by side.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::reminder::{Misfire, Overlap};
+use kit::until;
 use schedule::OnGap;
 use schedule::zone;
 use sqlx::PgPool;
-use store::MIGRATOR;
 use store::reminders::Plan;
+use store::{MIGRATOR, Store};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -36,15 +37,8 @@ async fn end(schedulers: Vec<JoinHandle<anyhow::Result<()>>>, stop: &Cancellatio
 }
 
 async fn until_runs(db: &PgPool, wanted: i64) {
-    let began = Instant::now();
-    loop {
-        let runs: i64 = sqlx::query_scalar("SELECT count(*) FROM runs").fetch_one(db).await.unwrap();
-        if runs >= wanted {
-            return;
-        }
-        assert!(began.elapsed() < Duration::from_secs(40), "{runs} of {wanted}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let runs = async || sqlx::query_scalar::<_, i64>("SELECT count(*) FROM runs").fetch_one(db).await.unwrap();
+    until(wanted, async || (runs().await >= wanted).then_some(())).await;
 }
 
 /// R03, R45: two thousand daily reminders of one instant, two schedulers: each has one run with its target and one event,
@@ -98,15 +92,13 @@ async fn what_is_due_at_once_fires_once(db: PgPool) {
 /// its second.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn sleeping_schedulers_are_woken(db: PgPool) {
+    let store = Store::from(db.clone());
     let stop = CancellationToken::new();
     let schedulers = two_schedulers(&db, &stop).await;
     let (tenant, account) = house::account(&db).await;
     let listening = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
-    let began = Instant::now();
-    while sqlx::query_scalar::<_, i64>(listening).fetch_one(&db).await.unwrap() < 2 {
-        assert!(began.elapsed() < Duration::from_secs(20), "they never listen");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let both = async || sqlx::query_scalar::<_, i64>(listening).fetch_one(&db).await.unwrap() >= 2;
+    until("both listen", async || both().await.then_some(())).await;
     tokio::time::sleep(Duration::from_millis(500)).await; // the look after they began to listen
     let at = process::clock::now() + Duration::from_millis(300);
     let plan = Plan {
@@ -130,7 +122,7 @@ async fn sleeping_schedulers_are_woken(db: PgPool) {
         messages: vec!["hello".to_owned()],
         targets: vec!["1203630000@g.us".to_owned()],
     };
-    store::reminders::create(&db, tenant, &plan).await.unwrap();
+    store::reminders::create(store.of(tenant), &plan).await.unwrap();
     until_runs(&db, 1).await;
     let late_ms = "SELECT (extract(epoch FROM created_at - fire_at) * 1000)::bigint FROM runs";
     let late_ms: i64 = sqlx::query_scalar(late_ms).fetch_one(&db).await.unwrap();

@@ -1,29 +1,14 @@
 //! Bad days: what a process says of a Postgres that it can't work with, that it waits, and goes on when it is mended.
 
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use kit::{PostgresServer, free_port};
+use kit::{PostgresServer, Process, Processes, Program, Settings, reads, until};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::health::get;
 use crate::house;
-
-/// Asks until it says this; it is alive all the while.
-async fn until(address: SocketAddr, status: u16, says: &str) {
-    let began = Instant::now();
-    loop {
-        assert_eq!(get(address, "/livez").await, (200, "ok\n".to_owned()));
-        let (found, text) = get(address, "/readyz").await;
-        if found == status && text.contains(says) {
-            return;
-        }
-        assert!(began.elapsed() < Duration::from_secs(40), "waited for {status} {says:?}, still {found} {text}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
 
 /// A database `calls` of a role `ada`, with the schema.
 async fn server() -> PostgresServer {
@@ -99,9 +84,9 @@ async fn a_postgres_that_can_not_be_worked_with_is_named_and_waited_for() {
     for Case { breaks, says, mends } in CASES {
         server.run(breaks.0, breaks.1).await;
         let (address, stop, running) = start(&server.url("ada", "right", "calls")).await;
-        until(address, 503, says).await;
+        reads(address, 503, says).await;
         server.run(mends.0, mends.1).await;
-        until(address, 200, "ok").await;
+        reads(address, 200, "ok").await;
         stop.cancel();
         running.await.unwrap().unwrap();
     }
@@ -114,18 +99,18 @@ async fn a_postgres_that_can_not_be_reached_is_named_and_waited_for() {
     let url = server.url("ada", "right", "calls");
     server.down();
     let (address, stop, running) = start(&url).await;
-    until(address, 503, "starting: Postgres at 127.0.0.1:").await;
-    until(address, 503, "can't be reached").await;
+    reads(address, 503, "starting: Postgres at 127.0.0.1:").await;
+    reads(address, 503, "can't be reached").await;
     server.up();
-    until(address, 200, "ok").await;
+    reads(address, 200, "ok").await;
     stop.cancel();
     running.await.unwrap().unwrap();
 
     server.lets_in("").await;
     let (address, stop, running) = start(&url).await;
-    until(address, 503, "add ?sslmode=require to DATABASE_URL, or a line to pg_hba.conf").await;
+    reads(address, 503, "add ?sslmode=require to DATABASE_URL, or a line to pg_hba.conf").await;
     server.lets_in("host calls ada 127.0.0.1/32 scram-sha-256").await;
-    until(address, 200, "ok").await;
+    reads(address, 200, "ok").await;
     stop.cancel();
     running.await.unwrap().unwrap();
 
@@ -134,7 +119,7 @@ async fn a_postgres_that_can_not_be_reached_is_named_and_waited_for() {
         ("postgres://ada@nowhere.invalid/calls".to_owned(), "there is no host `nowhere.invalid`: correct the host"),
     ] {
         let (address, stop, running) = start(&url).await;
-        until(address, 503, says).await;
+        reads(address, 503, says).await;
         stop.cancel();
         let ended = tokio::time::timeout(Duration::from_secs(10), running).await.expect("a start can be stopped");
         ended.unwrap().unwrap();
@@ -151,11 +136,11 @@ async fn an_old_schema_is_waited_for_and_a_newer_one_is_worked_on() {
     let before_the_last = store::MIGRATOR.iter().map(|migration| migration.version).rev().nth(1).unwrap();
     store::MIGRATOR.run_to(before_the_last, &pool).await.unwrap();
     let (address, stop, running) = start(&url).await;
-    until(address, 503, &format!("the schema of database `calls` is old: {before_the_last}, 1 behind")).await;
+    reads(address, 503, &format!("the schema of database `calls` is old: {before_the_last}, 1 behind")).await;
     let written: i64 = sqlx::query_scalar("SELECT count(*) FROM settings").fetch_one(&pool).await.unwrap();
     assert_eq!(written, 0, "nothing is done on a schema that is older than the program");
     store::migrate(&url).await.unwrap();
-    until(address, 200, "ok").await;
+    reads(address, 200, "ok").await;
     stop.cancel();
     running.await.unwrap().unwrap();
 
@@ -167,7 +152,7 @@ async fn an_old_schema_is_waited_for_and_a_newer_one_is_worked_on() {
     .await
     .unwrap();
     let (address, stop, running) = start(&url).await;
-    until(address, 200, "ok").await;
+    reads(address, 200, "ok").await;
     store::migrate(&url).await.expect("an older `migrate` refuses nothing");
     stop.cancel();
     running.await.unwrap().unwrap();
@@ -209,7 +194,7 @@ async fn a_certificate_that_is_not_good_is_named_and_waited_for() {
     let url = server.url("ada", "right", "calls");
     let trusting = format!("{url}?sslmode=verify-full&sslrootcert={dir}/ca.crt");
     let (address, stop, running) = start(&trusting).await;
-    until(address, 503, "shows an expired certificate").await;
+    reads(address, 503, "shows an expired certificate").await;
     let doctor = async || {
         let config = house::config(&format!("{url}?sslmode=require"));
         let checks = store::doctor::look(&config.database, bells::doctor::look(&config.redis)).await;
@@ -218,13 +203,13 @@ async fn a_certificate_that_is_not_good_is_named_and_waited_for() {
     let found = doctor().await;
     assert!(found.says.contains("it has ended") && found.fix.unwrap().starts_with("renew it"), "{}", found.says);
     shows_certificate(&server, 2).await;
-    until(address, 200, "ok").await;
+    reads(address, 200, "ok").await;
     stop.cancel();
     running.await.unwrap().unwrap();
     assert!(doctor().await.says.contains("in 1 days"), "{}", doctor().await.says);
 
     let (address, stop, running) = start(&format!("{url}?sslmode=verify-full")).await;
-    until(address, 503, "of an unknown authority").await;
+    reads(address, 503, "of an unknown authority").await;
     stop.cancel();
     running.await.unwrap().unwrap();
 }
@@ -237,47 +222,30 @@ async fn start(url: &str) -> (SocketAddr, CancellationToken, tokio::task::JoinHa
     (address, stop, running)
 }
 
-/// The real process.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// R06: the real process writes one line per change, however often it tries, and stays until it is told to stop.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_per_change_and_not_per_try() {
     let server = server().await;
     server.down();
-    let ops = SocketAddr::from(([127, 0, 0, 1], free_port()));
-    let log = server.dir().join("scheduler.log");
-    let child = Command::new(env!("CARGO_BIN_EXE_switchboard-scheduler"))
-        .env_clear()
-        .env("DATABASE_URL", server.url("ada", "right", "calls"))
-        .env("REDIS_URL", "redis://127.0.0.1:1")
-        .env("OPS_LISTEN", ops.to_string())
-        .env("LOG_FORMAT", "json")
-        .stdin(Stdio::null())
-        .stdout(std::fs::File::create(&log).unwrap())
-        .spawn()
-        .unwrap();
-    let mut process = Process(child);
-    let began = Instant::now();
-    while tokio::net::TcpStream::connect(ops).await.is_err() {
-        assert!(began.elapsed() < Duration::from_secs(20), "health is served at once");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    until(ops, 503, "can't be reached").await;
+    let settings = Settings::default().with(&[
+        ("DATABASE_URL", &server.url("ada", "right", "calls")),
+        ("REDIS_URL", "redis://127.0.0.1:1"),
+        ("LOG_FORMAT", "json"),
+        ("RUST_LOG", "info"),
+    ]);
+    let (program, dir) = (env!("CARGO_BIN_EXE_switchboard-scheduler"), server.dir());
+    let how = Processes { logs: Some(dir.to_owned()), ..Processes::of(dir) };
+    let mut process = Process::start(Program::Scheduler, program.into(), "scheduler", &settings, &how).unwrap();
+    let (ops, log) = (process.ops, dir.join("scheduler.log"));
+    until("health is served at once", async || tokio::net::TcpStream::connect(ops).await.ok()).await;
+    reads(ops, 503, "can't be reached").await;
     tokio::time::sleep(Duration::from_secs(4)).await; // some tries
     server.up();
-    until(ops, 200, "ok").await;
+    reads(ops, 200, "ok").await;
     let lines = std::fs::read_to_string(&log).unwrap();
     let count = |words: &str| lines.lines().filter(|line| line.contains(words)).count();
     assert_eq!(count("not started yet: Postgres at 127.0.0.1:") - count("is starting or stopping"), 1, "{lines}");
     assert_eq!(count("nothing is missing any more"), 1, "{lines}");
     assert!(!lines.contains("right"), "no password: {lines}");
-    assert!(process.0.try_wait().unwrap().is_none(), "it runs");
+    assert!(process.ended().is_none(), "it runs");
 }

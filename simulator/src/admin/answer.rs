@@ -1,4 +1,4 @@
-//! What handlers of the admin API share: the world, a refusal, and whom a number stands for.
+//! What the handlers of the admin API share: the world, errors, and access to phones.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use crate::world::account::Account;
 pub(super) type State = axum::extract::State<Arc<World>>;
 pub(super) type Answer<T> = Result<T, Error>;
 
-/// A refusal: the status, and why.
+/// An error: the status and the reason.
 pub(crate) struct Error(StatusCode, String);
 
 impl Error {
-    /// With a status of its own.
+    /// An error with the given status.
     pub(super) fn new(status: StatusCode, why: impl Into<String>) -> Self {
         Self(status, why.into())
     }
@@ -47,12 +47,12 @@ impl IntoResponse for Error {
     }
 }
 
-/// The phone of a number, made on first touch.
+/// The phone with this number. It is created on first use.
 pub(super) fn phone(world: &World, number: &str) -> Answer<Arc<Account>> {
     world.touch(number).ok_or_else(|| Error::unprocessable(format!("{number} is no number that can be on WhatsApp")))
 }
 
-/// The phone of a number that exists already.
+/// The phone with this number, if it exists.
 pub(super) fn existing_phone(world: &World, number: &str) -> Answer<Arc<Account>> {
     world.account(number).ok_or_else(|| Error::not_found(format!("phone {number}")))
 }

@@ -1,4 +1,4 @@
-//! Extractors whose refusals are JSON like every other answer.
+//! Extractors whose errors are JSON, like all other answers.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;

@@ -1,4 +1,4 @@
-//! `/admin/faults`: switching faults on, seeing how often they fired, switching them off.
+//! `/admin/faults`: switching faults on, listing how often they fired, switching them off.
 
 use axum::Json;
 use axum::http::StatusCode;

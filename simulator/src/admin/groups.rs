@@ -1,4 +1,4 @@
-//! `/admin/groups`: making groups and changing them.
+//! `/admin/groups`: creating and changing groups.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -64,7 +64,7 @@ fn find(world: &State, jid: &str) -> Answer<Group> {
     world.group(id).ok_or_else(|| Error::not_found(format!("group {jid}")))
 }
 
-/// Changes a group in its owner's name.
+/// Changes a group in the name of its owner.
 pub(super) async fn change(world: State, Path(jid): Path<String>, Body(change): Body<Change>) -> Answer<Json<Value>> {
     let group = find(&world, &jid)?;
     let (id, owner) = (group.id.as_str(), group.owner.as_str());

@@ -1,4 +1,4 @@
-//! What a phone shows and says: its inbox, its messages, its read receipts.
+//! A phone's inbox, messages and read receipts.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,13 @@ use crate::phone::{receipts, send as phone_send};
 use crate::sync::lock;
 use crate::world::address::Address;
 
-/// Bubbles one answer holds at most.
+/// The highest number of bubbles in one answer.
 const PAGE_MAX: usize = 100_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
-    /// Only what was decrypted after this instant, in unix microseconds.
+    /// Only messages that were decrypted after this instant, in unix microseconds.
     since: Option<u64>,
     chat: Option<String>,
     limit: Option<usize>,
@@ -76,7 +76,7 @@ pub(super) async fn send(
     Ok((StatusCode::CREATED, Json(json!({ "id": id }))))
 }
 
-/// Reads the unread messages of a chat, or those that are named.
+/// Marks messages of a chat as read: the given ones, or all unread ones.
 pub(super) async fn read(world: State, Path(number): Path<String>, Body(read): Body<Read>) -> Answer<Json<Value>> {
     let account = existing_phone(&world, &number)?;
     let mut by_sender: BTreeMap<Address, Vec<String>> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The admin API: who the phones are, what they do, what goes wrong, and what was seen.
+//! The admin API: phones, their actions, faults, and reports.
 
 mod answer;
 mod extract;

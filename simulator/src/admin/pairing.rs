@@ -1,4 +1,4 @@
-//! Linking from the phone's side: scanning a QR code, entering a code.
+//! Linking from the phone's side: scanning a QR code or entering a code.
 
 use std::sync::Arc;
 
@@ -62,8 +62,8 @@ pub(super) async fn scan_qr(world: State, Query(with): Query<ScanWith>, text: St
     Ok(linked(&account, &address).into_response())
 }
 
-/// The phone that linked a client of this name before, or a new one: so a client that was logged out and pairs
-/// again comes back to its own account.
+/// The phone that linked a client of this name before, or a new one. So a client that was logged out and pairs again
+/// gets its old account.
 fn number_for(world: &Arc<World>, push_name: &str) -> String {
     let known = world.accounts().into_iter().find(|account| {
         let companions = lock(&account.companions);
@@ -83,14 +83,15 @@ pub(super) async fn enter_code(world: State, Path(number): Path<String>, Body(bo
     Ok(linked(&account, &address).into_response())
 }
 
-/// Whether a passkey gate was put in front of the client: then linking goes on by itself once it has passed.
+/// Puts a passkey gate in front of the client if that fault is switched on, and returns whether it did. Linking then
+/// continues once the gate has been passed.
 fn gated(world: &Arc<World>, account: &Arc<Account>, socket: &Socket) -> Answer<bool> {
     let Some(order) = world.faults.take(Kind::PasskeyGate, &account.number, 0) else { return Ok(false) };
     passkey::close_gate(account, socket, &order).map_err(|error| Error::conflict(&error))?;
     Ok(true)
 }
 
-/// The phone's owner uses its passkey for these WebAuthn request options.
+/// Answers these WebAuthn request options with the passkey of the phone's owner.
 pub(super) async fn present_passkey(
     world: State,
     Path(number): Path<String>,

@@ -1,4 +1,4 @@
-//! `/admin/phones`: making phones, looking at them, unlinking their companions.
+//! `/admin/phones`: creating and listing phones, and unlinking their companions.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -80,7 +80,7 @@ fn describe(account: &Account) -> Phone {
     }
 }
 
-/// Makes a phone, or changes the settings of one that exists.
+/// Creates a phone, or changes the settings of an existing one.
 pub(super) async fn create(world: State, Body(new): Body<NewPhone>) -> Answer<(StatusCode, Json<Phone>)> {
     let status = match world.account(&new.number) {
         Some(_) => StatusCode::OK,

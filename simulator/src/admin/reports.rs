@@ -1,4 +1,4 @@
-//! What was seen: the audit of sockets, the counters, health; and the way back to an empty world.
+//! Reports: the audit of sockets, counters, health. Also resets the world.
 
 use axum::Json;
 use serde::Deserialize;
@@ -34,7 +34,7 @@ pub(super) async fn health() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// Forgets the world, but for the server's static key, and drops the sockets.
+/// Forgets the world, except the server's static key, and closes all sockets.
 pub(super) async fn reset(world: State) -> Json<Value> {
     world.forget();
     drop_sockets(&world, "reset").await;

@@ -1,4 +1,4 @@
-//! Signal for one phone: reading `<enc>` elements, and sealing messages for one device or for a group.
+//! Signal encryption of one phone: opening `<enc>` elements, and sealing messages for one device or for a group.
 
 use anyhow::{Context, bail};
 use wacore::libsignal::protocol::{
@@ -22,7 +22,7 @@ use crate::{keys, wire};
 const PADDING: u8 = 2;
 
 impl PhoneState {
-    /// Reads one `<enc>` from `sender`, which is in `group` if that is set.
+    /// Opens one `<enc>` from `sender`; in `group`, if given.
     pub(crate) async fn open(
         &mut self,
         prekeys: &PreKeys,
@@ -99,7 +99,7 @@ impl PhoneState {
         self.sessions.0.contains_key(address.as_str())
     }
 
-    /// Starts a session from a `<user>` element with a key bundle, instead of any session there was.
+    /// Starts a session from a `<user>` element with a key bundle. Replaces any existing session.
     pub(crate) async fn start_session(&mut self, with: &Address, user: Node) -> anyhow::Result<()> {
         let answer = wire::branch("iq", [wire::branch("list", [user])]);
         let none = std::collections::HashMap::new();
@@ -119,7 +119,7 @@ impl PhoneState {
         Ok(())
     }
 
-    /// Seals a message for one device with which a session exists.
+    /// Seals a message for one device, with which a session must exist.
     pub(crate) async fn seal(&mut self, message: &wa::Message, to: &Address) -> anyhow::Result<Node> {
         let sealed = message_encrypt(
             &MessageUtils::encode_and_pad(message),
@@ -135,7 +135,7 @@ impl PhoneState {
         Ok(enc(kind, sealed.serialize()))
     }
 
-    /// This phone's sender key for a group, made on first use, as a message for the members.
+    /// A message with this phone's sender key for a group, for the members. The key is created on first use.
     pub(crate) async fn sender_key(&mut self, group: &Jid, own: &Address) -> anyhow::Result<wa::Message> {
         let name = make_sender_key_name(group, &own.jid().to_protocol_address());
         let distribution =
@@ -162,7 +162,7 @@ impl PhoneState {
         Ok(enc("skmsg", sealed.serialized()))
     }
 
-    /// Throws the sender key away, so that the next message to the group makes a new one for those who stay.
+    /// Removes the sender key, so that the next message to the group makes a new one for the remaining members.
     pub(crate) fn forget_sender_key(&mut self, group: &Jid, own: &Address) {
         let name = make_sender_key_name(group, &own.jid().to_protocol_address());
         self.sender_keys.0.remove(&name);

@@ -17,13 +17,13 @@ use crate::sync::lock;
 use crate::{clock, keys, wire};
 
 const SIGNED_PREKEY_ID: u32 = 1;
-/// Prefixes that keep the two ADV signatures apart.
+/// Prefixes that distinguish the two ADV signatures.
 const ACCOUNT_SIGNATURE: [u8; 2] = [6, 0];
 const DEVICE_SIGNATURE: [u8; 2] = [6, 1];
-/// One-time keys a phone keeps open for sessions that may still begin.
+/// How many one-time keys a phone keeps for sessions that may still begin.
 const ONE_TIME_MAX: usize = 20_000;
 
-/// The long-lived keys. Cloning is cheap enough: a phone clones them once.
+/// The long-lived keys. A phone clones them only once, so the cost does not matter.
 #[derive(Clone)]
 pub(crate) struct Identity {
     pub(crate) pair: KeyPair,
@@ -33,7 +33,7 @@ pub(crate) struct Identity {
     pub(crate) signed: SignedKey,
 }
 
-/// The identity as the world file holds it.
+/// The identity in the form of the world file.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct SavedIdentity {
     #[serde(with = "crate::world::b64")]
@@ -55,7 +55,7 @@ impl Identity {
             &signed,
             &signature,
         );
-        // Registration ids have 14 bits, and 0 is none.
+        // registration ids have 14 bits, and 0 is not valid
         let registration_id = (keys::be_u32(&keys::random_bytes::<2>()) & 0x3FFF).max(1);
         let adv_raw_id = keys::be_u32(&keys::random_bytes::<4>());
         Self::assemble(pair, registration_id, adv_raw_id, record)
@@ -101,7 +101,7 @@ impl Identity {
         IdentityKeyPair::new(IdentityKey::new(self.pair.public_key), self.pair.private_key.clone())
     }
 
-    /// Signs a companion's identity key: the phone's word that the device is its own.
+    /// Signs a companion's identity key, which confirms that the device belongs to the phone.
     pub(crate) fn sign_companion(
         &self,
         companion: &[u8; 32],
@@ -124,7 +124,8 @@ impl Identity {
         })
     }
 
-    /// Seals a signed identity for the companion, with the secret both have from the QR or the code.
+    /// Authenticates a signed identity for the companion, with the secret that both have from the QR code or the
+    /// pairing code.
     pub(crate) fn seal(signed: &wa::ADVSignedDeviceIdentity, adv_secret: &[u8]) -> anyhow::Result<Vec<u8>> {
         let details = signed.encode_to_vec();
         let mut mac = CryptographicMac::new("HmacSha256", adv_secret)?;
@@ -142,7 +143,7 @@ impl Identity {
         key.verify_signature(&[&DEVICE_SIGNATURE[..], details, companion, &account].concat(), signature)
     }
 
-    /// The signed list of companions that are valid, which goes with every device list.
+    /// The signed list of valid companions, which accompanies every device list.
     pub(crate) fn key_index_list(&self, valid: &[u32], at_s: u64) -> anyhow::Result<Vec<u8>> {
         let details = wa::ADVKeyIndexList {
             raw_id: Some(self.adv_raw_id),
@@ -161,7 +162,7 @@ impl Identity {
         .encode_to_vec())
     }
 
-    /// The phone's key bundle, with a one-time key fresh from `prekeys`.
+    /// The phone's key bundle, with a new one-time key from `prekeys`.
     pub(crate) fn bundle(&self, prekeys: &PreKeys) -> anyhow::Result<Vec<Node>> {
         let (id, public) = prekeys.mint()?;
         Ok(vec![
@@ -174,8 +175,8 @@ impl Identity {
     }
 }
 
-/// The one-time keys a phone has handed out and not yet seen used. Shared with the server's side, which mints
-/// them whenever somebody asks for a bundle.
+/// The one-time keys that a phone has given out and not yet seen used. The server's side shares them, and creates one
+/// whenever a client asks for a bundle.
 #[derive(Clone, Default)]
 pub(crate) struct PreKeys(Arc<Mutex<Pool>>);
 
@@ -196,7 +197,7 @@ impl PreKeys {
     pub(crate) fn mint(&self) -> anyhow::Result<(u32, Vec<u8>)> {
         let pair = keys::generate();
         let mut pool = lock(&self.0);
-        // Ids have three bytes on the wire.
+        // ids have three bytes on the wire
         pool.last_id = pool.last_id % 0x00FF_FFFE + 1;
         let id = pool.last_id;
         pool.open.insert(id, PreKeyRecord::new(id.into(), &pair));

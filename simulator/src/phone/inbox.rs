@@ -1,10 +1,10 @@
-//! What a phone shows: one bubble per message, with how often the message arrived.
+//! The inbox of a phone: one bubble per message, with how often the message arrived.
 
 use std::collections::{HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-/// Bubbles one phone keeps; the oldest go first.
+/// How many bubbles a phone keeps. The oldest are dropped first.
 const BUBBLES_MAX: usize = 100_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +12,7 @@ const BUBBLES_MAX: usize = 100_000;
 pub(crate) enum Kind {
     Dm,
     Group,
-    /// Sent by another device of the phone's own account.
+    /// Sent by another device of the same account.
     Own,
 }
 
@@ -27,14 +27,14 @@ pub(crate) struct Bubble {
     pub(crate) times_arrived: u64,
     pub(crate) server_received_at_us: u64,
     pub(crate) decrypted_at_us: u64,
-    /// Whether this phone has said that it read the message.
+    /// Whether this phone has sent a read receipt for the message.
     pub(crate) read: bool,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     bubbles: VecDeque<Bubble>,
-    /// Sender and id of each bubble, to its place counted from the first bubble ever.
+    /// The position of each bubble by sender and id, counted from the first bubble ever.
     places: HashMap<(String, String), u64>,
     dropped: u64,
 }
@@ -48,7 +48,7 @@ impl Inbox {
         inbox
     }
 
-    /// Takes a decrypted message; true if it makes a new bubble.
+    /// Adds a decrypted message. Returns true if it makes a new bubble.
     pub(crate) fn arrived(&mut self, bubble: Bubble) -> bool {
         let key = (bubble.sender.clone(), bubble.id.clone());
         if let Some(place) = self.places.get(&key) {

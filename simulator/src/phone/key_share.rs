@@ -1,4 +1,4 @@
-//! The app-state key a phone gives to a new companion, without which the companion would wait for it.
+//! The app-state key that a phone sends to a new companion, which would otherwise wait for it.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::world::account::Account;
 use crate::world::address::Address;
 use crate::{clock, keys};
 
-/// Sends the key in a peer message, the kind that only devices of one account exchange.
+/// Sends the key in a peer message, the kind that devices of one account exchange.
 pub(crate) async fn send(world: Arc<World>, account: Arc<Account>, device: u16) -> anyhow::Result<()> {
     let to = Address::new(&account.number, device);
     let mut phone = account.phone.lock().await;

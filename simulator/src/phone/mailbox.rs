@@ -1,10 +1,10 @@
-//! A phone's incoming stanzas, in order.
+//! The stanzas that a phone has to read, in order.
 
 use std::collections::VecDeque;
 
 use wacore_binary::Node;
 
-/// Stanzas that may wait for one phone to read them.
+/// How many stanzas may wait for one phone.
 const WAITING_MAX: usize = 100_000;
 
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(crate) struct Letter {
     pub(crate) received_at_us: u64,
 }
 
-/// The mailbox is full.
+/// The error for a full mailbox.
 #[derive(Debug)]
 pub(crate) struct Full;
 
@@ -24,8 +24,8 @@ pub(crate) struct Mailbox {
 }
 
 impl Mailbox {
-    /// Puts a letter in. Answers whether nobody reads the mailbox: whoever put this in has to, until [`Mailbox::take`] gives
-    /// nothing any more.
+    /// Adds a letter. Returns true if no task is reading the mailbox. Then the caller must read it, until
+    /// [`Mailbox::take`] returns `None`.
     pub(crate) fn put(&mut self, letter: Letter) -> Result<bool, Full> {
         if self.letters.len() >= WAITING_MAX {
             return Err(Full);
@@ -34,7 +34,7 @@ impl Mailbox {
         Ok(!std::mem::replace(&mut self.being_read, true))
     }
 
-    /// The next letter; none: nobody reads the mailbox any more.
+    /// The next letter. `None` means that the mailbox is empty and counts as not being read.
     pub(crate) fn take(&mut self) -> Option<Letter> {
         let letter = self.letters.pop_front();
         if letter.is_none() {

@@ -1,4 +1,4 @@
-//! Where a message comes from.
+//! The origin of a message.
 
 use wacore_binary::{Jid, JidExt, Node};
 
@@ -6,7 +6,7 @@ use crate::wire;
 use crate::world::World;
 use crate::world::address::Address;
 
-/// Where a message comes from, as the stanza says.
+/// The origin of a message, from its stanza.
 pub(super) struct Origin {
     pub(super) sender: Address,
     pub(super) group: Option<Jid>,

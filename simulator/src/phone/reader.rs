@@ -1,4 +1,4 @@
-//! Reads a phone's mailbox, by a task that exists only while there is something in it.
+//! Reads a phone's mailbox, in a task that exists only while the mailbox is not empty.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,9 +9,9 @@ use crate::sync::lock;
 use crate::world::World;
 use crate::world::account::Account;
 
-/// Puts a stanza into the phone's mailbox and sees that somebody reads it.
+/// Puts a stanza into the phone's mailbox, and starts a reader if there is none.
 pub(crate) fn post(world: &Arc<World>, account: &Arc<Account>, letter: Letter) {
-    world.letters_waiting.fetch_add(1, Ordering::Relaxed); // before somebody can read it and count it off
+    world.letters_waiting.fetch_add(1, Ordering::Relaxed); // before a reader can count it off
     let Ok(is_idle) = lock(&account.mailbox).put(letter) else {
         world.letters_waiting.fetch_sub(1, Ordering::Relaxed);
         world.stats.dropped.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! The receipts a phone sends: delivered at once, read after its delay, or when told to.
+//! The receipts that a phone sends: delivery receipts at once, read receipts after a delay or on request.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,8 +15,8 @@ use crate::world::World;
 use crate::world::account::{Account, AutoReceipts};
 use crate::world::address::Address;
 
-/// Confirms a message as the phone's settings say. A repeated message is confirmed as delivered again, but a
-/// person reads it once.
+/// Confirms a message as the phone's settings say. A repeated message gets another delivery receipt, but only one read
+/// receipt.
 pub(super) fn automatic(
     world: &Arc<World>,
     account: &Arc<Account>,
@@ -45,7 +45,7 @@ pub(super) fn automatic(
     });
 }
 
-/// Sends a read receipt and marks the bubbles.
+/// Sends a read receipt and marks the bubbles as read.
 pub(crate) fn read(world: &Arc<World>, account: &Arc<Account>, group: Option<&Jid>, sender: &Address, ids: &[String]) {
     for bubble in lock(&account.inbox).iter_mut() {
         if bubble.sender == sender.number && ids.contains(&bubble.id) {

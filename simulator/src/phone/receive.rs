@@ -1,4 +1,4 @@
-//! What a phone does with a stanza that reaches it: read messages, show them once, confirm them.
+//! Handles a stanza that reaches a phone: decrypts messages, shows them once and confirms them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -87,7 +87,7 @@ fn show(world: &Arc<World>, account: &Arc<Account>, letter: &Letter, origin: &Or
                 read: false,
             })
         }
-        // Protocol messages and bare sender keys show nothing, but are confirmed like any other.
+        // protocol messages and bare sender keys show nothing, but are confirmed like others
         None => false,
     };
     if !own && !wire::is(&letter.stanza, "category", "peer") {
@@ -95,10 +95,10 @@ fn show(world: &Arc<World>, account: &Arc<Account>, letter: &Letter, origin: &Or
     }
 }
 
-/// The part of a message that a person sees.
+/// The visible part of a message.
 struct Visible {
     text: String,
-    /// Set on copies from the account's own devices: the chat the message went to.
+    /// The chat of the message; set only on copies from other devices of the account.
     destination: Option<Jid>,
 }
 
@@ -112,7 +112,7 @@ fn visible(message: wa::Message) -> Option<Visible> {
     Some(Visible { text: text(&message)?, destination: None })
 }
 
-/// The text of a message; media show their caption in brackets with their kind.
+/// The text of a message. Media are shown as their kind in brackets with their caption.
 fn text(message: &wa::Message) -> Option<String> {
     if let Some(text) = &message.conversation {
         return Some(text.clone());

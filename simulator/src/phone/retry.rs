@@ -1,4 +1,4 @@
-//! Retry receipts, both ways: asking a sender to encrypt again, and encrypting again when asked.
+//! Retry receipts in both directions: asking a sender to encrypt again, and encrypting again on request.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,11 +14,11 @@ use crate::world::account::Account;
 use crate::world::address::Address;
 use crate::{clock, keys, wire};
 
-/// How often a phone asks for one message.
+/// How often a phone asks again for one message.
 const ASKS_MAX: u8 = 4;
 
-/// Asks the sending device to encrypt `stanza` again. The receipt carries fresh keys, so that a sender whose
-/// session went wrong can start a new one at once.
+/// Asks the sending device to encrypt `stanza` again. The receipt contains new keys, so that a sender with a broken
+/// session can start a new one at once.
 pub(super) async fn ask(world: &Arc<World>, account: &Arc<Account>, stanza: &Node, origin: &Origin) {
     let id = wire::string(stanza, "id");
     let key = format!("{}:{}:{id}", origin.sender.number, origin.sender.device);
@@ -52,7 +52,7 @@ pub(super) async fn ask(world: &Arc<World>, account: &Arc<Account>, stanza: &Nod
     world.deliver(&origin.sender, receipt.children(children).build());
 }
 
-/// Answers a companion or another phone that could not read a message of this phone.
+/// Sends a message again to a companion or another phone that could not read it.
 pub(super) async fn resend(world: &Arc<World>, account: &Arc<Account>, receipt: &Node) -> anyhow::Result<()> {
     let from = wire::jid(receipt, "from").context("a retry from nobody")?;
     let group = from.is_group().then_some(from.clone());

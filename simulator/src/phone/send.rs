@@ -1,4 +1,4 @@
-//! Messages that a phone sends: to one account and its own companions, or to a group.
+//! Sends messages from a phone: to one account and the sender's own companions, or to a group.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,7 +19,7 @@ pub(crate) fn text_message(text: &str) -> wa::Message {
     wa::Message { conversation: Some(text.to_owned()), ..Default::default() }
 }
 
-/// The form in which a message goes to the sender's own other devices.
+/// The form of a message for the sender's own other devices.
 pub(super) fn own_copy(message: wa::Message, chat: &Jid) -> wa::Message {
     wa::Message {
         device_sent_message: buffa::MessageField::some(wa::message::DeviceSentMessage {
@@ -54,7 +54,7 @@ pub(super) fn stanza(
     message.children(encs).build()
 }
 
-/// Sends a text to an account: to its phone and companions, and a copy to the sender's own companions.
+/// Sends a text to an account: to its phone and companions, and as a copy to the sender's own companions.
 pub(crate) async fn direct(
     world: &Arc<World>,
     account: &Arc<Account>,
@@ -84,7 +84,7 @@ pub(crate) async fn direct(
     Ok(id)
 }
 
-/// Sends a text to a group this phone may post in.
+/// Sends a text to a group. The phone must be allowed to post there.
 pub(crate) async fn to_group(
     world: &Arc<World>,
     account: &Arc<Account>,
@@ -97,7 +97,7 @@ pub(crate) async fn to_group(
     let mut phone = account.phone.lock().await;
     let members = world.group_devices(group);
     let shared = phone.shared_with.get(&jid.to_string()).cloned().unwrap_or_default();
-    // Somebody who has the key has left: the next message must not be readable to them.
+    // A device that has the key has left the group, and must not be able to read the next message.
     if shared.iter().any(|address| !members.contains(address)) {
         phone.forget_sender_key(&jid, &own);
     }

@@ -1,4 +1,4 @@
-//! What one phone knows: its Signal sessions, its sender keys, and the messages it may have to send again.
+//! The state of a phone: its Signal sessions, its sender keys, and the messages that it may have to send again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -10,12 +10,12 @@ use super::stores::{Identities, SenderKeys, Sessions, SignedPreKey};
 use crate::keys;
 use crate::world::address::Address;
 
-/// Messages a phone can send again when it is asked to.
+/// How many sent messages a phone keeps in order to send them again.
 const SENT_MAX: usize = 512;
-/// Messages whose failed decryptions a phone counts.
+/// For how many messages a phone counts failed decryptions.
 const RETRIES_MAX: usize = 1_024;
 
-/// A message this phone sent.
+/// A message that this phone sent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Sent {
     pub(crate) id: String,
@@ -29,13 +29,13 @@ pub(crate) struct PhoneState {
     pub(crate) identities: Identities,
     pub(crate) signed: SignedPreKey,
     pub(crate) sender_keys: SenderKeys,
-    /// Per group, who has this phone's sender key.
+    /// The devices that have this phone's sender key, by group.
     pub(crate) shared_with: BTreeMap<String, BTreeSet<Address>>,
     sent: VecDeque<Sent>,
     retries: HashMap<String, u8>,
 }
 
-/// The state as the world file holds it; records are base64.
+/// The state in the form of the world file. Records are base64.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct SavedPhone {
     sessions: BTreeMap<String, String>,
@@ -69,7 +69,7 @@ impl PhoneState {
         self.sent.iter().find(|sent| sent.id == id).cloned()
     }
 
-    /// Counts one more failure to read `key`; tells how many there are now.
+    /// Counts another failure to read `key`. Returns how many there are.
     pub(crate) fn count_retry(&mut self, key: String) -> u8 {
         if self.retries.len() >= RETRIES_MAX {
             self.retries.clear();

@@ -1,4 +1,4 @@
-//! The five stores that the Signal library asks for, over plain maps in memory.
+//! The five stores that the Signal library needs, as maps in memory.
 
 use std::collections::HashMap;
 
@@ -32,7 +32,7 @@ impl SessionStore for Sessions {
     }
 }
 
-/// The phone's own identity, and those it has met. It trusts whom it meets, as phones do.
+/// The phone's own identity, and those that it has met. Like real phones, it trusts all of them.
 pub(crate) struct Identities {
     pub(crate) own: Identity,
     pub(crate) met: HashMap<String, IdentityKey>,
@@ -84,7 +84,7 @@ impl PreKeyStore for PreKeys {
     }
 }
 
-/// A phone has one signed pre-key for life.
+/// The signed pre-key of a phone, which it never changes.
 pub(crate) struct SignedPreKey(pub(crate) Identity);
 
 #[async_trait]

@@ -1,11 +1,11 @@
-//! What requests of all namespaces have in common.
+//! What requests of all namespaces share.
 
 use wacore_binary::{Jid, Node};
 
 use crate::peer::Peer;
 use crate::wire;
 
-/// What the simulator does not know gets an empty result, and shows in the stats.
+/// Answers an unknown request with an empty result, and counts it in the stats.
 pub(super) fn unknown(peer: &mut Peer, iq: &Node, namespace: &str) {
     let asked = wire::children(iq).first();
     let tag = asked.map_or("-", |node| node.tag.as_ref());
@@ -14,7 +14,7 @@ pub(super) fn unknown(peer: &mut Peer, iq: &Node, namespace: &str) {
     peer.send(&wire::result(iq, []));
 }
 
-/// The accounts named by `<participant jid>` children, in phone-number form.
+/// The accounts of the `<participant jid>` children, as phone numbers.
 pub(super) fn participants(peer: &Peer, node: &Node) -> Vec<(Jid, String)> {
     let named = wire::children(node).iter().filter(|n| n.tag == "participant");
     named

@@ -1,4 +1,4 @@
-//! Linking by an eight-character code: the client's hello, the phone's answer to a code, the client's key bundle.
+//! Linking by an eight-character code: the client's hello, the phone's answer, and the client's key bundle.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ const WRAPPED_KEY_LEN: usize = 80;
 const SALT_LEN: usize = 32;
 const NONCE_LEN: usize = 12;
 
-/// A `<link_code_companion_reg>` request.
+/// Handles a `<link_code_companion_reg>` request.
 pub(super) fn handle(peer: &mut Peer, iq: &Node, registration: &Node) {
     let stage = wire::string(registration, "stage");
     let answer = match stage.as_str() {
@@ -79,8 +79,8 @@ fn finish(peer: &Peer, iq: &Node, registration: &Node) -> Option<Node> {
     Some(wire::result(iq, []))
 }
 
-/// The phone enters a code: it opens the client's key with it, answers with its own, and links the client if
-/// the key bundle that comes back can be opened. A wrong code shows only there.
+/// Enters a code on the phone. The phone opens the client's key with it, answers with its own key, and links the client
+/// if the returned key bundle can be opened. Only that last step reveals a wrong code.
 pub(crate) async fn enter(world: &Arc<World>, account: &Arc<Account>, code: &str) -> anyhow::Result<Address> {
     let code: String = code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect();
     ensure!(PairCodeUtils::validate_code(&code), "a code has eight characters");
@@ -93,7 +93,7 @@ pub(crate) async fn enter(world: &Arc<World>, account: &Arc<Account>, code: &str
     };
     let ephemeral = keys::generate();
     let own_public = keys::public_bytes(&ephemeral.public_key);
-    // Deriving the key takes a tenth of a second on purpose, twice.
+    // deriving the key deliberately takes a tenth of a second, twice
     let (theirs, ours) = tokio::task::spawn_blocking(move || {
         let theirs = PairCodeUtils::decrypt_primary_ephemeral_pub(&wrapped, &code)?;
         let ours = PairCodeUtils::encrypt_ephemeral_pub(&own_public, &code);
@@ -130,7 +130,7 @@ fn primary_hello(account: &Account, reference: &[u8], wrapped: &[u8]) -> Node {
         .build()
 }
 
-/// Opens the client's bundle and derives the secret that both sides now have.
+/// Opens the client's bundle and derives the secret that both sides share then.
 fn open_bundle(
     account: &Account,
     ephemeral: &KeyPair,

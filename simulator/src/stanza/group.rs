@@ -1,4 +1,4 @@
-//! The `w:g2` namespace: asking for groups, making them, changing them.
+//! The `w:g2` namespace: querying, creating and changing groups.
 
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, JidExt, Node};
@@ -36,7 +36,7 @@ fn node(peer: &Peer, group: &Group) -> Node {
     group.node(|number| peer.world.lid_of(number))
 }
 
-/// Requests to the group server itself.
+/// Handles requests to the group server itself.
 fn about_all(peer: &Peer, request: &Node, asked: &Node, own: &str) -> Option<Node> {
     match asked.tag.as_ref() {
         "participating" => {
@@ -66,7 +66,7 @@ fn about_all(peer: &Peer, request: &Node, asked: &Node, own: &str) -> Option<Nod
     }
 }
 
-/// Requests to one group that the client is in.
+/// Handles requests to one group of which the client is a member.
 fn about_one(peer: &Peer, request: &Node, asked: &Node, own: &str, group: &Group) -> Option<Node> {
     let world = &peer.world;
     let id = group.id.as_str();
@@ -100,7 +100,7 @@ fn about_one(peer: &Peer, request: &Node, asked: &Node, own: &str, group: &Group
     })
 }
 
-/// The change, said back with a success for each participant.
+/// Repeats the change with a success for each participant.
 fn echo(asked: &Node, named: &[(Jid, String)]) -> Node {
     let participants =
         named.iter().map(|(jid, _)| NodeBuilder::new("participant").attr("jid", jid).attr("type", "200").build());

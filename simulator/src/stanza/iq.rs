@@ -1,4 +1,4 @@
-//! Requests by namespace: who answers which, and the short answers themselves.
+//! Dispatches requests by namespace, and answers the simple ones.
 
 use std::sync::atomic::Ordering;
 
@@ -84,7 +84,7 @@ fn privacy(iq: &Node) -> Node {
     wire::result(iq, [wire::branch("privacy", categories)])
 }
 
-/// Every app-state collection is empty, at version 0.
+/// Answers that each app-state collection is empty, at version 0.
 fn app_state(iq: &Node) -> Node {
     let asked = wire::child(iq, "sync").map(wire::children).unwrap_or_default();
     let collections = asked.iter().map(|collection| {

@@ -1,4 +1,4 @@
-//! The first answer on a connection: an offer to pair, success, or the reason why not.
+//! The first answer on a connection: an offer to pair, success, or a failure.
 
 use wacore_binary::builder::NodeBuilder;
 use waproto::whatsapp as wa;
@@ -12,10 +12,10 @@ use crate::socket::Ending;
 use crate::sync::lock;
 use crate::{clock, wire};
 
-/// The failure for a device that is not linked, or that shows the wrong key.
+/// The failure for a device that is not linked, or that uses the wrong key.
 const LOGGED_OUT: u16 = 401;
 
-/// Decides what the connection is for. The error is boxed because it carries a stanza.
+/// Decides what the connection is for. The error is boxed because it contains a stanza.
 pub(crate) fn admit(peer: &mut Peer, introduction: &Introduction) -> Result<(), Box<Ending>> {
     if let Some(registration) = introduction.payload.device_pairing_data.as_option() {
         let pairing = Pairing::new(introduction, registration)
@@ -74,14 +74,14 @@ fn log_in(peer: &mut Peer, payload: &wa::ClientPayload, client_static: &[u8; 32]
     Ok(())
 }
 
-/// The end of a connection whose device the client has removed itself.
+/// The end of a connection whose client has removed its own device.
 pub(super) fn removed_itself() -> Ending {
     let mut ending = Ending::device_removed();
     ending.reason = "client_logout".to_owned();
     ending
 }
 
-/// The answer to `<iq xmlns="passive">`: from `<active/>` on, stanzas flow.
+/// Answers `<iq xmlns="passive">`. After `<active/>`, stanzas are sent.
 pub(super) fn passive(peer: &mut Peer, iq: &wacore_binary::Node) {
     peer.send(&wire::result(iq, []));
     if wire::child(iq, "active").is_some() {

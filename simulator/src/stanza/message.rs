@@ -1,4 +1,4 @@
-//! Messages from companions: the server's ack, and the way to every device that is meant.
+//! Messages from companions: the server's ack, and the delivery to all recipient devices.
 
 use std::sync::atomic::Ordering;
 
@@ -11,7 +11,7 @@ use crate::sync::lock;
 use crate::world::address::Address;
 use crate::{clock, wire};
 
-/// The sender and the unchanging parts of one message on its way.
+/// The sender and the fixed parts of a message that is being delivered.
 struct Posted<'a> {
     stanza: &'a Node,
     sender: Address,
@@ -61,7 +61,7 @@ pub(super) fn handle(peer: &mut Peer, stanza: Node) {
     }
 }
 
-/// Sends the ack that the message gets; false if the message goes no further.
+/// Sends the ack for the message. Returns false if the message was refused and goes no further.
 fn acknowledge(peer: &mut Peer, stanza: &Node, sender: &Address, forbidden: Option<u16>) -> bool {
     let world = std::sync::Arc::clone(&peer.world);
     let (number, device) = (sender.number.as_str(), sender.device);
@@ -96,8 +96,8 @@ fn acknowledge(peer: &mut Peer, stanza: &Node, sender: &Address, forbidden: Opti
     refusal.is_none()
 }
 
-/// A message to an account: its devices and the sender's own others stand in `<participants>`, or the stanza is
-/// for the one device it is addressed to.
+/// Delivers a message to an account. Either `<participants>` lists its devices and the sender's other devices, or the
+/// stanza is for the single device that it is addressed to.
 fn to_devices(peer: &Peer, posted: &Posted<'_>, to: &Jid) {
     let Some(recipient) = peer.world.resolve(to) else {
         return;
@@ -116,12 +116,13 @@ fn to_devices(peer: &Peer, posted: &Posted<'_>, to: &Jid) {
     }
 }
 
-/// A message to a group: everybody gets what was sealed for all, and with it what was sealed for them alone.
+/// Delivers a message to a group. Each device gets the part that was sealed for all, together with the part that was
+/// sealed for it alone.
 fn to_group(peer: &Peer, posted: &Posted<'_>, group: &crate::world::group::Group) {
     let jid = group.jid();
     let shared = direct_encs(posted.stanza);
     let mut alone = addressed(peer, posted.stanza);
-    // A message sealed again for one device that could not read it.
+    // a message that was sealed again for one device that could not read it
     if let Some(asker) = wire::jid(posted.stanza, "participant") {
         if let Some(address) = peer.world.resolve(&asker) {
             send(peer, posted, &address, Some(&jid), None, shared);

@@ -1,4 +1,4 @@
-//! What the server does with each stanza a client sends.
+//! Handles each stanza that a client sends.
 
 mod asked;
 pub(crate) mod code;
@@ -18,7 +18,7 @@ use crate::peer::Peer;
 use crate::sync::lock;
 use crate::wire;
 
-/// Answers one stanza. An error ends the connection.
+/// Handles one stanza. An error ends the connection.
 pub(crate) fn handle(peer: &mut Peer, node: Node) -> anyhow::Result<()> {
     tracing::trace!(socket = peer.socket.id, node = %wacore::xml::DisplayableNode(&node), "in");
     match node.tag.as_ref() {
@@ -27,13 +27,13 @@ pub(crate) fn handle(peer: &mut Peer, node: Node) -> anyhow::Result<()> {
         "receipt" => receipt::handle(peer, &node),
         "ack" => receipt::acknowledged(peer, &node),
         "presence" => presence(peer, &node),
-        // Typing, session and batch notices, and what else needs no answer.
+        // typing, session and batch notices, and others that need no answer
         _ => {}
     }
     Ok(())
 }
 
-/// A companion that shows itself says its push name too.
+/// Takes the push name from the presence of a companion.
 fn presence(peer: &Peer, node: &Node) {
     let Some((account, address)) = peer.companion() else {
         return;

@@ -1,4 +1,4 @@
-//! Linking a new companion: the references for its QR code, the phone's signature, the device's countersignature.
+//! Linking a new companion: the references for its QR code, the phone's signature, and the device's countersignature.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,12 +25,12 @@ use crate::world::device::Companion;
 use crate::world::offers::Offer;
 use crate::{clock, keys, wire};
 
-/// How long the client shows the first reference, and each following one.
+/// How long the client shows the first reference, and each later one.
 const FIRST_REFERENCE: Duration = Duration::from_secs(60);
 const NEXT_REFERENCE: Duration = Duration::from_secs(20);
-/// A code scanned in the moment in which it changes still counts.
+/// How long a code may still be scanned after it has changed.
 const REFERENCE_GRACE: Duration = Duration::from_secs(10);
-/// References one connection may offer.
+/// The highest number of references of one connection.
 const REFERENCES_MAX: usize = 20;
 /// How long the client may take to countersign.
 const LINK_TIMEOUT: Duration = Duration::from_secs(20);
@@ -110,13 +110,13 @@ fn request(prefix: &str, nodes: impl IntoIterator<Item = Node>) -> Node {
         .build()
 }
 
-/// What a scanned QR code holds, once it has been found good.
+/// The content of a scanned QR code after all checks.
 pub(crate) struct Scanned {
     pub(crate) offer: Offer,
     adv_secret: Vec<u8>,
 }
 
-/// Reads a QR code and checks it against the connection that offered its reference.
+/// Parses a QR code and checks it against the connection that offered its reference.
 pub(crate) fn read_qr(world: &World, text: &str) -> anyhow::Result<Scanned> {
     let text = text.trim();
     let (reference, noise_key, identity_key) = PairUtils::parse_qr_code(text)?;
@@ -129,7 +129,7 @@ pub(crate) fn read_qr(world: &World, text: &str) -> anyhow::Result<Scanned> {
     Ok(Scanned { offer, adv_secret })
 }
 
-/// The phone links the client whose QR code it scanned.
+/// Links the client whose QR code the phone has scanned.
 pub(crate) async fn link_scanned(
     world: &Arc<World>,
     account: &Arc<Account>,
@@ -191,7 +191,7 @@ pub(crate) fn offer_link(peer: &mut Peer, link: Link) {
     peer.send(&iq);
 }
 
-/// The client's answer to one of our requests: here, to `pair-success`.
+/// Handles the client's answer to one of our requests, which is always `pair-success`.
 pub(super) fn answered(peer: &mut Peer, iq: &Node) {
     let Role::Pairing(pairing) = &mut peer.role else {
         return;
@@ -208,7 +208,7 @@ pub(super) fn answered(peer: &mut Peer, iq: &Node) {
             let address = Address::new(&link.number, link.device);
             world.link(&account, companion);
             let _ = link.done.send(Ok(address));
-            // The client comes back as the device it now is.
+            // the client reconnects as the linked device
             peer.ending = Some(Ending::stream_error(515));
         }
         Err(error) => {
@@ -230,7 +230,7 @@ fn countersigned(pairing: &Pairing, account: &Account, link: &Link, iq: &Node) -
     let signature = identity.device_signature.as_deref().unwrap_or_default();
     let phone = &account.identity;
     ensure!(phone.is_countersigned(details, &pairing.identity_key, signature), "the device's signature is wrong");
-    // Some clients leave the account's key out; those who fetch the device's keys want to see it.
+    // some clients leave out the account's key, but devices that fetch the device's keys need it
     identity.account_signature_key = Some(phone.public().to_vec());
     Ok(Companion {
         device: link.device,

@@ -1,5 +1,6 @@
-//! The passkey gate ("shortcake"): a scanned client must first present an assertion by the account's passkey, then prove by
-//! a commitment that nobody stands in between, show a code that the phone shows as well, and hand over a fresh secret.
+//! The passkey gate ("shortcake"). After the scan, the client must present an assertion by the account's passkey, and
+//! prove by a commitment that there is no attacker in between. It must then show a code that the phone shows as well,
+//! and send a new secret.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,7 @@ use crate::{clock, keys, wire};
 
 const ORIGIN: &str = "https://web.whatsapp.com";
 const RP_ID: &str = "web.whatsapp.com";
-/// A phone takes a moment before it confirms what it was sent; the client stores its new secret meanwhile.
+/// How long a phone takes to confirm. Meanwhile the client stores its new secret.
 const PHONE_TAKES: Duration = Duration::from_millis(300);
 
 /// Puts a gate in front of a client that was just scanned, or whose code was entered.
@@ -46,7 +47,7 @@ pub(crate) fn close_gate(account: &Arc<Account>, socket: &Socket, order: &Order)
     Ok(())
 }
 
-/// Tells the client that it stands before a gate.
+/// Tells the client that there is a gate.
 pub(crate) fn demand(peer: &mut Peer, gate: Gate) {
     let Role::Pairing(pairing) = &mut peer.role else { return };
     let Some(account) = peer.world.account(&gate.number) else { return };
@@ -68,7 +69,7 @@ fn notification(kind: &'static str, nodes: Vec<Node>) -> Node {
         .build()
 }
 
-/// Whether a request belongs to a gate; then it has been answered.
+/// Handles a request that belongs to a gate. Returns false if it does not belong to one.
 pub(super) fn handle(peer: &mut Peer, iq: &Node) -> bool {
     let Role::Pairing(pairing) = &mut peer.role else { return false };
     let (noise_key, identity_key) = (pairing.noise_key, pairing.identity_key);
@@ -118,7 +119,7 @@ impl Gate {
         .to_string()
     }
 
-    /// The assertion must be by the account's passkey, over our challenge.
+    /// Checks that the assertion is by the account's passkey and over our challenge.
     fn prologue(&mut self, account: &Account, prologue: &Node) -> anyhow::Result<()> {
         ensure!(wire::child_bytes(prologue, "credential_id") == credential_id(account), "another passkey");
         let assertion: Value = serde_json::from_slice(wire::child_bytes(prologue, "webauthn_assertion"))?;
@@ -139,7 +140,7 @@ impl Gate {
         Ok(())
     }
 
-    /// The phone's side of the key agreement.
+    /// The phone's part of the key agreement.
     fn introduce(&self) -> Node {
         let identity = wa::PrimaryEphemeralIdentity {
             public_key: Some(keys::public_bytes(&self.ephemeral.public_key).to_vec()),
@@ -148,7 +149,7 @@ impl Gate {
         notification("crsc_continuation", vec![wire::leaf("primary_ephemeral_identity", identity.encode_to_vec())])
     }
 
-    /// The client reveals what it committed itself to; from now on both sides show the same code.
+    /// Checks the nonce that the client reveals against its commitment. From now on both sides show the same code.
     fn reveal(&mut self, account: &Account, nonce: &[u8]) -> anyhow::Result<()> {
         let client = self.client.as_mut().context("no prologue")?;
         let nonce: [u8; 32] = nonce.try_into().context("nonce of wrong length")?;
@@ -161,7 +162,7 @@ impl Gate {
         Ok(())
     }
 
-    /// Opens the client's pairing request: the secret with which its identity is to be sealed.
+    /// Opens the client's pairing request. Returns the secret with which its identity must be sealed.
     fn open(&self, request: &[u8], noise_key: &[u8; 32], identity_key: &[u8; 32]) -> anyhow::Result<Vec<u8>> {
         let client = self.client.as_ref().filter(|c| c.revealed).context("not revealed yet")?;
         let identity = wa::CompanionEphemeralIdentity::decode_from_slice(&client.identity)?;
@@ -181,7 +182,7 @@ impl Gate {
     }
 }
 
-/// The phone links the client.
+/// Starts the linking of the client by the phone.
 fn admit(
     world: &Arc<World>,
     account: &Arc<Account>,
@@ -210,13 +211,13 @@ fn sha256(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(hash.finalize())
 }
 
-/// What a passkey signs.
+/// The bytes that a passkey signs.
 fn signed(authenticator_data: &[u8], client_data: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok([authenticator_data, &sha256(client_data)?].concat())
 }
 
-/// The owner of the phone uses its passkey: the credential for these request options, as a browser gives it. The simulator's
-/// passkeys sign with the phone's identity key; real ones have keys of their own.
+/// The credential of the phone's passkey for these request options, in the form of a browser. The simulator's passkeys
+/// sign with the phone's identity key. Real ones have keys of their own.
 pub(crate) fn present(account: &Account, options: &Value) -> anyhow::Result<Value> {
     let challenge = options["challenge"].as_str().context("no challenge")?;
     ensure!(options["rpId"] == RP_ID, "the passkey is for {RP_ID}");
@@ -224,7 +225,7 @@ pub(crate) fn present(account: &Account, options: &Value) -> anyhow::Result<Valu
     let allowed = options["allowCredentials"].as_array().is_none_or(|all| all.iter().any(|one| one["id"] == id));
     ensure!(allowed, "no passkey of this phone is allowed");
     let client = json!({ "type": "webauthn.get", "challenge": challenge, "origin": ORIGIN }).to_string();
-    // Relying party, flags (present, verified), counter.
+    // relying party, flags (present, verified), counter
     let data = [&sha256(RP_ID.as_bytes())?[..], &[0b101], &[0; 4]].concat();
     let signature = account.identity.pair.calculate_signature(&signed(&data, client.as_bytes())?, &mut keys::rng())?;
     Ok(json!({

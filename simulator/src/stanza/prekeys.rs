@@ -1,4 +1,4 @@
-//! The `encrypt` namespace: uploading keys, counting them, and handing out bundles.
+//! The `encrypt` namespace: uploading keys, counting them, and returning bundles.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::phone::key_share;
 use crate::sync::lock;
 use crate::wire;
 
-/// Bundles one request may ask for.
+/// The highest number of bundles in one request.
 const USERS_MAX: usize = 2_048;
 
 pub(super) fn handle(peer: &mut Peer, request: &Node) {

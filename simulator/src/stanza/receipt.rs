@@ -1,4 +1,4 @@
-//! Receipts and acks from companions: they empty the device's queue, and receipts go on to whom they are for.
+//! Receipts and acks from companions. They empty the device's queue, and receipts are forwarded to their recipients.
 
 use std::sync::atomic::Ordering;
 
@@ -31,7 +31,7 @@ pub(super) fn handle(peer: &mut Peer, receipt: &Node) {
     forward(peer, receipt, &own);
 }
 
-/// `<ack class="receipt|notification|message">`: the client has what we sent.
+/// Handles `<ack class="receipt|notification|message">`: the client has received what we sent.
 pub(super) fn acknowledged(peer: &mut Peer, ack: &Node) {
     let class = wire::string(ack, "class");
     let id = wire::string(ack, "id");
@@ -52,8 +52,8 @@ fn confirm(peer: &Peer, class: &str, id: &str, node: &Node, from: &str) {
     peer.world.dirty();
 }
 
-/// Passes a receipt on: a retry to the one device that is asked, others to the companions of the account that
-/// sent the message.
+/// Forwards a receipt: a retry to the device that must resend, others to the companions of the account that sent the
+/// message.
 fn forward(peer: &Peer, receipt: &Node, own: &Address) {
     let kind = wire::string(receipt, "type");
     if matches!(kind.as_str(), "peer_msg" | "sender" | "read-self" | "hist_sync" | "server-error") {

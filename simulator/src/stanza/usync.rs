@@ -1,4 +1,4 @@
-//! User queries: who is on WhatsApp, under which hidden address, with which devices.
+//! User queries: whether a number is on WhatsApp, its LID, and its devices.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::wire;
 use crate::world::World;
 use crate::world::account::Account;
 
-/// Users one query may name.
+/// The highest number of users in one query.
 const USERS_MAX: usize = 5_000;
 
 pub(super) fn handle(peer: &mut Peer, request: &Node) {
@@ -36,7 +36,7 @@ pub(super) fn handle(peer: &mut Peer, request: &Node) {
     peer.send(&wire::result(request, [answer]));
 }
 
-/// The protocols the simulator answers; others are left out of the answer, as the client allows.
+/// The protocols that the simulator answers. Others are left out of the answer, which clients allow.
 fn protocol(tag: &str) -> Option<&'static str> {
     match tag {
         "contact" => Some("contact"),

@@ -1,4 +1,4 @@
-//! An account: one number, its phone, its linked companions, and what has reached the phone.
+//! An account: one number, its phone, its linked companions, and the messages that reached the phone.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use crate::phone::inbox::Inbox;
 use crate::phone::mailbox::Mailbox;
 use crate::phone::state::PhoneState;
 
-/// How far a phone goes by itself when a message reaches it.
+/// Which receipts a phone sends by itself when a message reaches it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AutoReceipts {
@@ -32,7 +32,7 @@ pub(crate) struct Profile {
 
 pub(crate) struct Account {
     pub(crate) number: String,
-    /// The user part of the account's hidden address.
+    /// The user part of the account's LID.
     pub(crate) lid: String,
     pub(crate) identity: Identity,
     pub(crate) prekeys: PreKeys,
@@ -43,7 +43,7 @@ pub(crate) struct Account {
     pub(crate) code_pairing: Mutex<Option<CodePairing>>,
     /// The code that the phone shows at a passkey gate.
     pub(crate) passkey_code: Mutex<Option<String>>,
-    /// Numbers that asked for this account's devices, and hear when they change.
+    /// The numbers that asked for this account's devices. They are notified when the devices change.
     pub(crate) listeners: Mutex<BTreeSet<String>>,
     pub(crate) phone: tokio::sync::Mutex<PhoneState>,
 }

@@ -1,4 +1,4 @@
-//! Who a stanza is for: an account's number and one of its devices (0 is the phone).
+//! The address of a device: the account's number and the device's number (0 is the phone).
 
 use serde::{Deserialize, Serialize};
 use wacore_binary::Jid;
@@ -18,7 +18,7 @@ impl Address {
         Self::new(number, 0)
     }
 
-    /// The address in phone-number form, which is the one the simulator puts on the wire.
+    /// The address in phone-number form, which the simulator uses on the wire.
     pub(crate) fn jid(&self) -> Jid {
         Jid::pn_device(self.number.as_str(), self.device)
     }

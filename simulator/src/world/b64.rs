@@ -1,4 +1,4 @@
-//! Serde helper: byte strings as base64 in the world file.
+//! Serde helper for byte strings, which are base64 in the world file.
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 

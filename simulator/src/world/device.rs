@@ -1,4 +1,4 @@
-//! A linked companion device: its keys as the server holds them, its queue, and its socket while it has one.
+//! A linked companion device: its public keys, its queue, and its current socket.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -9,7 +9,7 @@ use super::queue::Queue;
 use crate::bundle::{SignedKey, one_time_key_node, signed_key, signed_key_node};
 use crate::{keys, socket::Socket, wire};
 
-/// One-time keys the server stores for one device.
+/// The highest number of one-time keys that the server stores for one device.
 const ONE_TIME_MAX: usize = 4_096;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,11 +32,11 @@ pub(crate) struct Companion {
     pub(crate) registration_id: u32,
     pub(crate) signed: SignedKey,
     pub(crate) one_time: VecDeque<OneTimeKey>,
-    /// The identity that the phone signed and the device countersigned; handed out with its keys.
+    /// The identity that the phone signed and the device countersigned. It is returned with the device's keys.
     #[serde(with = "super::b64")]
     pub(crate) device_identity: Vec<u8>,
     pub(crate) linked_at_s: u64,
-    /// Whether the phone has shared its app-state key with this device.
+    /// Whether the phone has sent its app-state key to this device.
     pub(crate) key_shared: bool,
     pub(crate) queue: Queue,
     #[serde(skip)]
@@ -46,17 +46,17 @@ pub(crate) struct Companion {
 /// The companions of one account.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Companions {
-    /// The highest device number ever given; numbers are not used twice.
+    /// The highest device number used so far. Numbers are not used twice.
     pub(crate) last_device: u16,
     pub(crate) sockets_ever: u64,
-    /// The names under which clients were linked, also those that are gone.
+    /// The push names of all clients that were ever linked.
     #[serde(default)]
     pub(crate) push_names: BTreeSet<String>,
     pub(crate) by_device: BTreeMap<u16, Companion>,
 }
 
 impl Companion {
-    /// Takes what `<iq xmlns="encrypt">` uploads.
+    /// Stores the keys of an `<iq xmlns="encrypt">` upload.
     pub(crate) fn upload(&mut self, upload: &Node) {
         if let Some(registration) = wire::child(upload, "registration") {
             self.registration_id = keys::be_u32(wire::bytes(registration));
@@ -77,7 +77,7 @@ impl Companion {
         }
     }
 
-    /// The key bundle another device starts a session from; uses up one one-time key.
+    /// The key bundle with which another device starts a session. It uses up a one-time key.
     pub(crate) fn bundle(&mut self) -> Vec<Node> {
         let mut nodes = vec![
             wire::leaf("registration", self.registration_id.to_be_bytes()),
@@ -92,7 +92,7 @@ impl Companion {
         nodes
     }
 
-    /// What `<digest/>` asks for: which keys the server holds, and a hash over them.
+    /// The answer to `<digest/>`: which keys the server has, and a hash of them.
     pub(crate) fn digest(&self) -> Node {
         let publics: Vec<&[u8]> = self.one_time.iter().map(|k| k.public.as_slice()).collect();
         let hash = wacore::prekeys::compute_key_bundle_digest(

@@ -1,4 +1,4 @@
-//! Telling those who talk to an account that its devices have changed, so that they encrypt for the right ones.
+//! Notifies other accounts of changes of an account's devices, so that they encrypt for the right ones.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::account::Account;
 use crate::sync::lock;
 use crate::{clock, keys, wire};
 
-/// Accounts that hear about one account's devices.
+/// The highest number of accounts that are notified about one account's devices.
 const LISTENERS_MAX: usize = 5_000;
 
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +29,7 @@ impl World {
         }
     }
 
-    /// Tells the account's own companions, and those who asked for its devices before.
+    /// Notifies the account's own companions, and the accounts that asked for its devices before.
     pub(super) fn announce_device(&self, account: &Arc<Account>, device: u16, key_index: u32, change: Change) {
         let indexes: Vec<u32> = {
             let companions = lock(&account.companions);

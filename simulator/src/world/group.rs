@@ -1,4 +1,4 @@
-//! A group: its members and their roles, and how it looks on the wire.
+//! A group: its members, their roles, and its form on the wire.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use wacore_binary::{Jid, Node};
 
 use crate::wire;
 
-/// Members one group may have.
+/// The highest number of members of a group.
 pub(crate) const MEMBERS_MAX: usize = 1_024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub(crate) struct Group {
     pub(crate) subject: String,
     pub(crate) owner: String,
     pub(crate) created_s: u64,
-    /// Only admins may post.
+    /// Whether only admins may post.
     pub(crate) announce: bool,
     pub(crate) members: BTreeMap<String, Role>,
 }
@@ -48,7 +48,7 @@ impl Group {
         }
     }
 
-    /// The `<group>` element; `lid_of` names each member's second address.
+    /// The `<group>` element. `lid_of` returns the LID of a member.
     pub(crate) fn node(&self, lid_of: impl Fn(&str) -> String) -> Node {
         let mut children: Vec<Node> = self
             .members

@@ -12,7 +12,7 @@ use crate::socket::{Command, Ending, Socket};
 use crate::sync::lock;
 
 impl World {
-    /// Keeps the number of a device that is about to be linked.
+    /// Reserves the number of a device that is about to be linked.
     pub(crate) fn reserve_device(&self, account: &Account) -> u16 {
         let mut companions = lock(&account.companions);
         companions.last_device += 1;
@@ -32,7 +32,7 @@ impl World {
         self.save_now.notify_one();
     }
 
-    /// Removes a companion. Its socket hears that, and later logins are refused.
+    /// Removes a companion. Its socket is closed with `ending`, and later logins are refused.
     pub(crate) fn unlink(&self, account: &Arc<Account>, device: u16, ending: Ending) -> bool {
         let Some(companion) = lock(&account.companions).by_device.remove(&device) else {
             return false;
@@ -47,7 +47,7 @@ impl World {
         true
     }
 
-    /// Gives the device's place to a new socket; an older socket hears that it was replaced.
+    /// Makes a socket the current one of a device. An older socket is closed as replaced.
     pub(crate) fn attach(&self, account: &Account, device: u16, socket: Socket) -> bool {
         let mut companions = lock(&account.companions);
         companions.sockets_ever += 1;
@@ -60,7 +60,7 @@ impl World {
         true
     }
 
-    /// Frees the device's place, if the socket still has it.
+    /// Clears the device's socket, if it is still this one.
     pub(crate) fn detach(&self, account: &Account, device: u16, socket: u64) {
         let mut companions = lock(&account.companions);
         if let Some(companion) = companions.by_device.get_mut(&device)
@@ -70,7 +70,7 @@ impl World {
         }
     }
 
-    /// The sockets that are logged in, by device.
+    /// The logged-in sockets, by device.
     pub(crate) fn logged_in(&self) -> Vec<(Address, Socket)> {
         let mut found = Vec::new();
         for account in self.accounts() {

@@ -1,4 +1,4 @@
-//! Groups as the world keeps them: making one, changing who is in it, who may post.
+//! Groups of the world: creating them, and changing members, roles and settings.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::group::{Group, MEMBERS_MAX, Role};
 use crate::sync::lock;
 use crate::{clock, keys, wire};
 
-/// Groups the world can hold.
+/// The highest number of groups in the world.
 const GROUPS_MAX: usize = 20_000;
 
 impl World {
@@ -30,7 +30,7 @@ impl World {
         of_number.cloned().collect()
     }
 
-    /// Makes a group and tells the companions of its members.
+    /// Creates a group and notifies the companions of its members.
     pub(crate) fn create_group(
         self: &Arc<Self>,
         subject: &str,
@@ -65,7 +65,7 @@ impl World {
         Ok(group)
     }
 
-    /// Changes a group under the lock; the closure's answer comes back with the group as it is afterwards.
+    /// Changes a group under the lock. Returns the changed group and the closure's result.
     fn change_group<T>(&self, id: &str, change: impl FnOnce(&mut Group) -> T) -> anyhow::Result<(Group, T)> {
         let mut index = lock(&self.index);
         let group = index.groups.get_mut(id).context("no such group")?;

@@ -1,6 +1,6 @@
-//! The world: every account, group, socket and pairing reference, and the routes between devices.
+//! The world: all accounts, groups, sockets and pairing references, and the routes between devices.
 //!
-//! Locks are short and never held across an `await`, except the one around a phone's Signal state.
+//! Locks are short and never held across an `await`, except the lock of a phone's Signal state.
 
 pub(crate) mod account;
 pub(crate) mod address;
@@ -36,9 +36,9 @@ use address::Address;
 use group::Group;
 use offers::Offer;
 
-/// Accounts that can come to be; a flood of lookups must not fill the memory.
+/// The highest number of accounts, so that many lookups can't fill the memory.
 const ACCOUNTS_MAX: usize = 200_000;
-/// Numbers that begin so are on WhatsApp for nobody.
+/// Numbers with this prefix are never on WhatsApp.
 const UNREGISTERED_PREFIX: &str = "000";
 
 pub(crate) struct World {
@@ -54,7 +54,7 @@ pub(crate) struct World {
     changed: AtomicBool,
     pub(crate) save_now: Notify,
     last_save: AtomicU64,
-    /// The newest save that is in the file; held while it is written.
+    /// The number of the latest save in the file. The lock is held while the file is written.
     written_save: Mutex<u64>,
 }
 
@@ -105,7 +105,7 @@ impl World {
         accounts
     }
 
-    /// The account of `number`, made on first touch; none if there cannot be one.
+    /// The account of `number`, which is created on first use. `None` if the number can't be on WhatsApp.
     pub(crate) fn touch(&self, number: &str) -> Option<Arc<Account>> {
         if let Some(account) = self.account(number) {
             return Some(account);
@@ -124,7 +124,7 @@ impl World {
         if index.accounts.len() >= ACCOUNTS_MAX {
             return None;
         }
-        // Another task may have been quicker; its phone stays.
+        // another task may have been quicker, and its phone stays
         if let Some(account) = index.accounts.get(number) {
             return Some(Arc::clone(account));
         }
@@ -137,7 +137,7 @@ impl World {
         Some(account)
     }
 
-    /// The account and device that an address names, in either of its forms.
+    /// The account and device of an address, in phone-number or LID form.
     pub(crate) fn resolve(&self, jid: &Jid) -> Option<Address> {
         match jid.server {
             Server::Pn => Some(Address::new(jid.user.as_str(), jid.device)),
@@ -154,7 +154,7 @@ impl World {
         self.touch(number).map(|account| account.lid.clone()).unwrap_or_default()
     }
 
-    /// An unused number for a phone that nobody named.
+    /// An unused number for a phone without a given number.
     pub(crate) fn free_number(&self) -> String {
         let index = lock(&self.index);
         let mut number = 4_917_000_000_000_u64 + index.accounts.len() as u64;
@@ -176,7 +176,7 @@ impl World {
         lock(&self.index).offers.retain(|_, offer| offer.socket.id != socket);
     }
 
-    /// Forgets everything but the static key; the caller drops the sockets.
+    /// Forgets everything except the static key. The caller closes the sockets.
     pub(crate) fn forget(&self) {
         *lock(&self.index) = Index::default();
         self.audit.clear();
@@ -192,8 +192,8 @@ impl Index {
         self.accounts.insert(account.number.clone(), account);
     }
 
-    /// A hidden address that depends on the number alone, so that a client which remembers it from an earlier
-    /// world still finds the same account.
+    /// A LID that depends only on the number. So a client that remembers it from an earlier world still finds the same
+    /// account.
     fn free_lid(&self, number: &str) -> String {
         const FIFTEEN_DIGITS: u64 = 100_000_000_000_000;
         let mut hash = number
@@ -209,7 +209,7 @@ impl Index {
     }
 }
 
-/// Whether a number is on WhatsApp: any plausible one is, but for the prefix kept for the opposite.
+/// Whether a number is on WhatsApp. Any plausible number is, except those with the reserved prefix.
 pub(crate) fn is_registered(number: &str) -> bool {
     let plausible = (5..=20).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit());
     plausible && !number.starts_with(UNREGISTERED_PREFIX)

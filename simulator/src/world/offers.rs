@@ -1,4 +1,4 @@
-//! Clients that can be linked now: by a QR reference, or by a code.
+//! Clients that can be linked now, by a QR reference or by a code.
 
 use std::time::Instant;
 
@@ -22,6 +22,6 @@ pub(crate) struct CodePairing {
     pub(crate) wrapped_ephemeral: Vec<u8>,
     pub(crate) socket: Socket,
     pub(crate) identity_key: [u8; 32],
-    /// Who entered the code and waits for the client's bundle.
+    /// The channel for the client's bundle, once the code has been entered.
     pub(crate) bundle: Option<oneshot::Sender<Vec<u8>>>,
 }

@@ -1,4 +1,4 @@
-//! The world file: the whole world as JSON, written to a side file and renamed into place.
+//! The world file: the whole world as JSON, written to a side file and renamed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::phone::inbox::{Bubble, Inbox};
 use crate::phone::state::{PhoneState, SavedPhone};
 use crate::sync::lock;
 
-/// The version of the file's layout; another one is refused.
+/// The version of the file's layout. Other versions are refused.
 const LAYOUT: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
@@ -40,13 +40,13 @@ struct SavedAccount {
     identity: SavedIdentity,
     prekeys: SavedPreKeys,
     phone: SavedPhone,
-    /// Companions as JSON of their own, so that they need not be cloned out of their lock.
+    /// Companions as a JSON value, so that they need not be cloned out of their lock.
     companions: serde_json::Value,
     inbox: Vec<Bubble>,
     listeners: BTreeSet<String>,
 }
 
-/// Reads the world file, or begins a new world if there is none.
+/// Reads the world file, or creates a new world if there is none.
 pub(crate) fn open(config: Config) -> anyhow::Result<World> {
     let saved = match &config.world {
         Some(path) if path.exists() => Some(read(path)?),
@@ -95,13 +95,13 @@ fn load(saved: SavedAccount) -> anyhow::Result<Account> {
     Ok(account)
 }
 
-/// Writes the world while it changes, until the task is aborted.
+/// Saves the world after changes, until the task is aborted.
 pub(crate) async fn keep_saved(world: Arc<World>) {
     loop {
         let pause = tokio::time::sleep(world.config.save_every);
         tokio::select! {
             () = pause => {}
-            // Linking is worth a write of its own, but a hundred linkings are worth one.
+            // a linking is saved at once, but many linkings are saved together
             () = world.save_now.notified() => tokio::time::sleep(Duration::from_millis(100)).await,
         }
         if world.changed.swap(false, Ordering::Relaxed)
@@ -113,12 +113,12 @@ pub(crate) async fn keep_saved(world: Arc<World>) {
     }
 }
 
-/// Writes the world file, if there is to be one.
+/// Writes the world file, if one is configured.
 pub(crate) async fn save(world: &Arc<World>) -> anyhow::Result<()> {
     let Some(path) = world.config.world.clone() else {
         return Ok(());
     };
-    // Numbered before the first look, so that of two writes under way the newer one stays.
+    // numbered before the state is read, so that the newer of two concurrent writes stays
     let number = world.last_save.fetch_add(1, Ordering::Relaxed) + 1;
     let mut accounts = Vec::new();
     for account in world.accounts() {

@@ -1,4 +1,5 @@
-//! The stanzas that wait for one companion: kept until the client confirms them, sent again on its next login.
+//! The stanzas that wait for one companion. They are kept until the client confirms them, and sent again on its next
+//! login.
 
 use std::collections::VecDeque;
 
@@ -7,7 +8,7 @@ use wacore_binary::{Node, OwnedNodeRef, marshal};
 
 use crate::wire;
 
-/// Stanzas one device may have waiting; beyond that the oldest is dropped (and counted).
+/// The highest number of stanzas that wait for one device. Beyond that, the oldest is dropped (and counted).
 const WAITING_MAX: usize = 50_000;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -19,7 +20,7 @@ pub(crate) struct Waiting {
     participant: String,
     #[serde(with = "super::b64")]
     stanza: Vec<u8>,
-    /// The socket it was last written to; a new socket gets it again.
+    /// The socket on which it was last sent. A new socket gets it again.
     #[serde(skip)]
     sent_on: Option<u64>,
 }
@@ -28,7 +29,7 @@ pub(crate) struct Waiting {
 pub(crate) struct Queue {
     next_sequence: u64,
     waiting: VecDeque<Waiting>,
-    /// Where the unsent part begins for `cursor_socket`, so that sending is not quadratic.
+    /// The sequence number of the last stanza sent on `cursor_socket`, so that sending takes linear time.
     #[serde(skip)]
     cursor: u64,
     #[serde(skip)]
@@ -36,7 +37,7 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// Adds a stanza; says whether an old one had to go.
+    /// Adds a stanza. Returns true if an old one had to be dropped.
     pub(crate) fn push(&mut self, node: &Node) -> anyhow::Result<bool> {
         let stanza = marshal(node)?;
         self.next_sequence += 1;
@@ -68,7 +69,7 @@ impl Queue {
         self.waiting.iter().filter(|w| w.class == class).count()
     }
 
-    /// The next stanza that `socket` has not been given, with its sequence number.
+    /// The next stanza that was not sent on `socket` yet, with its sequence number.
     pub(crate) fn next_for(&mut self, socket: u64) -> Option<(u64, Vec<u8>)> {
         if self.cursor_socket != socket {
             self.cursor_socket = socket;
@@ -81,7 +82,7 @@ impl Queue {
         Some((next.sequence, next.stanza.clone()))
     }
 
-    /// The client confirmed `id`: its first waiting copy that has been sent is done.
+    /// Removes the first waiting stanza with `id` that was sent, after the client has confirmed it.
     pub(crate) fn confirm(&mut self, class: &str, id: &str, sender: &str, participant: &str) -> bool {
         let of_sender = |w: &Waiting| {
             sender.is_empty() || w.from == sender && (participant.is_empty() || w.participant == participant)
@@ -89,16 +90,16 @@ impl Queue {
         let found =
             self.waiting.iter().position(|w| w.sent_on.is_some() && w.class == class && w.id == id && of_sender(w));
         let found = found.or_else(|| {
-            // A client may name the sender in another form (bare, or by LID): the id decides.
+            // a client may use another form of the sender's address (bare, or a LID), so the id decides
             self.waiting.iter().position(|w| w.sent_on.is_some() && w.class == class && w.id == id)
         });
         found.is_some_and(|index| self.waiting.remove(index).is_some())
     }
 }
 
-/// Decodes a waiting stanza, marking it as one that was stored if `offline`.
+/// Decodes a waiting stanza. With `offline`, marks it as a stored one.
 pub(crate) fn decode(stanza: Vec<u8>, offline: bool) -> anyhow::Result<Node> {
-    // The first byte says "not compressed", as on the wire.
+    // the first byte means "not compressed", as on the wire
     let bytes = wacore_binary::util::unpack_bytes(bytes::BytesMut::from(stanza.as_slice()))?;
     let mut node = OwnedNodeRef::new(bytes)?.to_owned_node();
     if offline {

@@ -1,4 +1,4 @@
-//! The routes of the world: which devices there are, how to start a session with one, how a stanza gets there.
+//! The routes of the world: the existing devices, starting a session with one, and delivering stanzas.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::phone::reader;
 use crate::sync::lock;
 use crate::{clock, wire};
 
-/// The refusal for a device that does not exist (any more).
+/// The refusal for a device that does not exist or no longer exists.
 const GONE: u16 = 406;
 
-/// When a companion has so few one-time keys left, it is asked for more.
+/// The number of remaining one-time keys at which a companion is asked for more.
 const KEYS_LOW: usize = 10;
 
 impl World {
@@ -31,7 +31,7 @@ impl World {
         devices
     }
 
-    /// Every device of every member.
+    /// All devices of all members.
     pub(crate) fn group_devices(&self, group: &Group) -> BTreeSet<Address> {
         group
             .members
@@ -41,8 +41,8 @@ impl World {
             .collect()
     }
 
-    /// A `<user>` element with the key bundle of a device, or with the error that it is gone. `asked` is the
-    /// form of the address that the asker used.
+    /// A `<user>` element with the key bundle of a device, or with an error if the device is gone. `asked` is the
+    /// address in the form that the asker used.
     pub(crate) fn bundle_user(&self, address: &Address, asked: Jid) -> Node {
         let user = NodeBuilder::new("user").attr("jid", asked).attr("t", clock::unix_s());
         match self.bundle(address) {
@@ -79,7 +79,7 @@ impl World {
         Some(bundle)
     }
 
-    /// Brings a stanza to one device: a phone reads it in a moment, a companion's waits until it is confirmed.
+    /// Delivers a stanza to one device. A phone reads it soon; a companion's stanza waits until it is confirmed.
     pub(crate) fn deliver(self: &Arc<Self>, to: &Address, stanza: Node) {
         self.deliver_received(to, stanza, clock::unix_us());
     }
@@ -99,7 +99,7 @@ impl World {
     /// Queues a stanza for every companion of an account.
     pub(crate) fn deliver_to_companions(&self, number: &str, stanza: &Node) {
         if let Some(account) = self.account(number) {
-            // The phone is device 0, so no companion is left out.
+            // the phone is device 0, so no companion is left out
             self.deliver_to_other_companions(&account, 0, stanza);
         }
     }
@@ -132,7 +132,7 @@ impl World {
         self.dirty();
     }
 
-    /// Tells the members' companions about a change in a group.
+    /// Notifies the members' companions of a change in a group.
     pub(crate) fn notify_group(self: &Arc<Self>, group: &Group, actor: &str, change: &Node) {
         for number in group.members.keys() {
             self.notify_group_member(group, actor, change, number);
@@ -151,7 +151,7 @@ impl World {
         self.deliver_to_companions(number, &notification);
     }
 
-    /// The `<devices>` element of an account: its device list, and the phone's signed word for it.
+    /// The `<devices>` element of an account: its device list, and the list of valid companions signed by the phone.
     pub(crate) fn device_list(&self, account: &Account) -> Option<Node> {
         let companions = lock(&account.companions);
         let mut devices = vec![NodeBuilder::new("device").attr("id", 0_u32).build()];

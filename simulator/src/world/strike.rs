@@ -1,4 +1,4 @@
-//! Faults that hit connections which are open.
+//! Faults that act on open connections.
 
 use super::World;
 use crate::fault::{Fault, Kind, Order, blow};
@@ -6,13 +6,13 @@ use crate::socket::Ending;
 use crate::sync::lock;
 
 impl World {
-    /// Switches a fault on. Those that hit open sockets do so now.
+    /// Switches a fault on. Immediate faults act on open sockets now.
     pub(crate) fn switch_on(&self, order: Order) -> Fault {
         self.faults.switch_on(order, |order| strike(self, order))
     }
 }
 
-/// Tells the sockets that the order is for; says how many were told.
+/// Sends the fault to the sockets it targets. Returns how many it reached.
 fn strike(world: &World, order: &Order) -> u64 {
     let most = match order.kind {
         Kind::TemporaryBan => u64::MAX,
@@ -34,7 +34,7 @@ fn strike(world: &World, order: &Order) -> u64 {
             }
         }
     }
-    // Connections that are still pairing belong to nobody: only a fault for everybody or for pairings finds them.
+    // connections that are pairing belong to no account: only a fault without target, or one for pairings, reaches them
     let pairing = order.target.as_ref().is_some_and(|target| target.pairing);
     if (order.target.is_none() || pairing) && order.kind != Kind::LogoutDevice {
         let others: Vec<_> = lock(&world.sockets).values().cloned().collect();

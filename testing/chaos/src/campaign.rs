@@ -1,4 +1,4 @@
-//! One campaign: set the stage, let things go wrong under load, mend, wait until all is calm, and look.
+//! One campaign: starts a cluster, injects faults under load, repairs them, waits until everything is done, and checks.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use crate::people::People;
 use crate::takeover::{Takeover, quantile, takeovers};
 use crate::{faults, plan};
 
-/// How long it may take until everything accepted has been delivered, once nothing goes wrong any more.
+/// How long it may take after the last fault until everything that was accepted is delivered.
 const CALM: Duration = Duration::from_secs(150);
 
-/// How large a campaign is.
+/// The size of a campaign.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scale {
     pub(crate) seed: u64,
@@ -33,7 +33,7 @@ pub(crate) struct Scale {
     pub(crate) pace: Pace,
 }
 
-/// What a campaign came to.
+/// The result of a campaign.
 pub(crate) struct Outcome {
     pub(crate) verdict: Verdict,
     pub(crate) takeovers: Vec<Takeover>,
@@ -41,7 +41,7 @@ pub(crate) struct Outcome {
     pub(crate) calm_after: Option<Duration>,
 }
 
-/// Runs one.
+/// Runs a campaign.
 pub(crate) async fn run(setup: &Setup, scale: Scale) -> anyhow::Result<Outcome> {
     let cluster = Cluster::start(setup).await?;
     cluster.journal.say(format_args!(
@@ -82,7 +82,7 @@ pub(crate) async fn run(setup: &Setup, scale: Scale) -> anyhow::Result<Outcome> 
     Ok(Outcome { verdict: check(&evidence), takeovers, ledger: evidence.ledger, calm_after })
 }
 
-/// Waits until nothing is left to do; answers how long that took, `None` when it never came to that.
+/// Waits until nothing is left to do. Returns how long that took, or `None` if it took too long.
 async fn calm(cluster: &Cluster, people: &People) -> Option<Duration> {
     let start = Instant::now();
     while start.elapsed() < CALM {
@@ -91,7 +91,7 @@ async fn calm(cluster: &Cluster, people: &People) -> Option<Duration> {
         let all = people.steady.iter().all(|p| accounts.get(&p.account).is_some_and(|row| row.status == "connected"));
         if unfinished == 0 && all {
             let took = start.elapsed();
-            // receipts and second arrivals that are still on their way
+            // receipts and repeated deliveries may still be on their way
             tokio::time::sleep(Duration::from_secs(2)).await;
             return Some(took);
         }
@@ -104,10 +104,10 @@ async fn gather(cluster: &Cluster, setup: &Setup, book: &Book) -> anyhow::Result
     let phones = cluster.phones.call(Method::GET, "/phones", None).await?;
     let mut inboxes = HashMap::new();
     for number in phones.as_array().into_iter().flatten().filter_map(|phone| phone["number"].as_str()) {
-        let inbox = cluster.phones.call(Method::GET, &format!("/phones/{number}/inbox"), None).await?;
-        inboxes.insert(number.to_owned(), serde_json::from_value(inbox)?);
+        let inbox = cluster.phones.inbox(number).await?;
+        inboxes.insert(number.to_owned(), serde_json::from_value(inbox.into())?);
     }
-    let audit = cluster.phones.call(Method::GET, "/audit", None).await?;
+    let audit = cluster.phones.audit().await?;
     let devices: Vec<Device> = serde_json::from_value(audit["devices"].clone())?;
     let ttl_us = i64::try_from(setup.lease_ttl_ms * 1_000)?;
     let ledger = book.read();
@@ -131,14 +131,14 @@ async fn gather(cluster: &Cluster, setup: &Setup, book: &Book) -> anyhow::Result
     })
 }
 
-/// The runs of a reminder that repeats, as its tenant sees them; there are fewer than a page holds.
+/// The runs of a recurring reminder, as its tenant sees them. They fit on one page.
 async fn runs(cluster: &Cluster, reminder: &str) -> anyhow::Result<Vec<Fired>> {
     let path = format!("/v1/reminders/{reminder}/runs?limit=200");
     let mut page = cluster.gateway.demand(Method::GET, &path, None, CALM).await?;
     Ok(serde_json::from_value(page["data"].take())?)
 }
 
-/// The lines that a person reads at the end; the last one is for machines, too.
+/// Prints the results. The last line is meant for programs as well.
 pub(crate) fn report(outcome: &Outcome, scale: Scale) {
     let (verdict, ledger) = (&outcome.verdict, &outcome.ledger);
     println!();

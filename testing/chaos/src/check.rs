@@ -1,5 +1,5 @@
-//! Pure. Whether the house kept its promises: what was accepted against what the phones show, what WhatsApp saw, and what
-//! the rows say.
+//! Pure. Checks whether every promise was kept: compares what was accepted with what the phones show, what WhatsApp
+//! recorded, and the rows.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use crate::journal::What;
 use crate::occurrences::reminders;
 use crate::owners::owners;
 
-/// The verdict.
+/// Makes all checks.
 pub(crate) fn check(evidence: &Evidence) -> Verdict {
     let mut verdict = Verdict::default();
     owners(evidence, &mut verdict);
@@ -23,7 +23,7 @@ pub(crate) fn check(evidence: &Evidence) -> Verdict {
     verdict
 }
 
-/// Every message accepted is shown by every reader, once.
+/// Checks that every reader shows every accepted message once.
 fn sends(evidence: &Evidence, verdict: &mut Verdict) {
     verdict.sends = u64::try_from(evidence.ledger.sent.len()).unwrap_or(u64::MAX);
     if verdict.sends == 0 {
@@ -59,7 +59,7 @@ fn sends(evidence: &Evidence, verdict: &mut Verdict) {
     }
 }
 
-/// Within a chat, messages arrive in the order in which they were accepted.
+/// Checks that the messages of a chat arrive in the order in which they were accepted.
 fn order(evidence: &Evidence, verdict: &mut Verdict) {
     let accepted: HashMap<&str, u64> = evidence.ledger.sent.iter().map(|sent| (sent.text.as_str(), sent.n)).collect();
     for (reader, inbox) in &evidence.inboxes {
@@ -77,7 +77,8 @@ fn order(evidence: &Evidence, verdict: &mut Verdict) {
     }
 }
 
-/// Steady accounts are connected as the device that they were; fickle ones are what was asked last.
+/// Checks that steady accounts are connected as the same device as before, and that fickle accounts have the status
+/// that was requested last.
 fn accounts(evidence: &Evidence, verdict: &mut Verdict) {
     for (id, device) in &evidence.steady {
         let Some(row) = evidence.accounts.get(id) else {
@@ -102,7 +103,7 @@ fn accounts(evidence: &Evidence, verdict: &mut Verdict) {
     }
 }
 
-/// What phones wrote to an account is an event, once.
+/// Checks that each message from a phone to an account is an event once.
 fn inbound(evidence: &Evidence, verdict: &mut Verdict) {
     let mut events: HashMap<&str, u64> = HashMap::new();
     for text in &evidence.received {
@@ -124,7 +125,7 @@ fn inbound(evidence: &Evidence, verdict: &mut Verdict) {
     }
 }
 
-/// What the load and the injection of faults saw go wrong themselves.
+/// Adds the failures that the load and the injection of faults noticed themselves.
 fn troubles(evidence: &Evidence, verdict: &mut Verdict) {
     let ledger = &evidence.ledger;
     let mut count = |what: &str, all: Vec<&String>| {

@@ -1,4 +1,4 @@
-//! Each promise broken once: the checker finds it, and nothing else.
+//! Breaks each promise once. The checker must find it, and nothing else.
 
 use super::*;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -24,7 +24,7 @@ fn sent(text: &str, n: u64) -> Sent {
     Sent { sender: "1".to_owned(), text: text.to_owned(), n, readers: vec!["7".to_owned()] }
 }
 
-/// A run in which everything went well.
+/// Evidence without any fault.
 fn clean() -> Evidence {
     let account = AccountRow { status: "connected".to_owned(), jid: Some("1:1".to_owned()), credentials: 3 };
     Evidence {
@@ -117,7 +117,7 @@ fn occurrences_lost_and_doubled_are_found() {
     assert_eq!(check(&evidence).occurrences_doubled, 1);
 }
 
-/// A run in which a reminder fired twice, five minutes apart.
+/// Evidence in which a reminder fired twice, five minutes apart.
 fn repeated() -> Evidence {
     let at = |n: i32| DateTime::UNIX_EPOCH + TimeDelta::minutes(5) * n;
     let mut evidence = clean();
@@ -133,7 +133,7 @@ fn fired(fire_at: DateTime<Utc>) -> Fired {
     Fired { fire_at, status: "success".to_owned(), summary: None }
 }
 
-/// What a repeated run comes to after a change: occurrences lost and doubled.
+/// Returns how many occurrences are lost and doubled after a change to [`repeated`].
 fn occurrences(change: impl FnOnce(&mut Vec<Fired>)) -> (u64, u64) {
     let mut evidence = repeated();
     change(evidence.fired.get_mut("x").unwrap());
@@ -145,7 +145,7 @@ fn occurrences(change: impl FnOnce(&mut Vec<Fired>)) -> (u64, u64) {
 fn each_occurrence_of_a_reminder_that_repeats_is_looked_for() {
     let verdict = check(&repeated());
     assert!(verdict.is_clean(), "{verdict:?}");
-    // it did not fire, and its text is shown all the same
+    // the occurrence did not fire, but its text is shown
     assert_eq!(occurrences(|fired| drop(fired.pop())), (1, 1));
     assert_eq!(occurrences(|fired| fired[0].status = "missed".to_owned()), (1, 0));
     assert_eq!(occurrences(|fired| fired[0].fire_at = fired[1].fire_at), (1, 2));
@@ -204,8 +204,8 @@ fn inbound_lost_and_doubled_are_found() {
     assert_eq!(check(&evidence).inbound_doubled, 1);
 }
 
-/// Double owners and excused overlaps of a device whose first socket was opened at 10 us by `worker-1.1`, and overlaps with
-/// one of `second` from 100 us on.
+/// Returns the numbers of double owners and of excused overlaps of a device. Its first socket was opened at 10 µs by
+/// `worker-1.1`. It overlaps with a socket of `second` from 100 µs on.
 fn owners_of(second: &str, change: impl FnOnce(&mut Device), journal: Vec<Entry>) -> (u64, usize) {
     let mut device = device(Some(second), Some(100));
     change(&mut device);
@@ -220,7 +220,7 @@ fn from_50_to_90(what: What) -> Vec<Entry> {
 const FOUND: (u64, usize) = (1, 0);
 const EXCUSED: (u64, usize) = (0, 1);
 
-/// R02: two boots at one device are a double owner, unless the first could not let go.
+/// R02: sockets of two boots on one device are a double owner, unless the first boot could not close its socket.
 #[test]
 fn a_double_owner_is_found_and_an_excuse_is_heard() {
     assert_eq!(owners_of("worker-2.1", |_| {}, vec![]), FOUND);
@@ -249,7 +249,7 @@ fn an_excuse_is_only_for_whom_it_is() {
     }
 }
 
-/// The socket of a boot that came when the fault was over has no part in it.
+/// A socket that was opened after the fault was over is not excused by it.
 #[test]
 fn a_socket_that_was_opened_later_has_no_excuse() {
     for (what, opened_us) in [

@@ -1,30 +1,30 @@
-//! Accounts that come and go: they unpair, are logged out by their phones or are made anew, and pair again.
+//! Accounts that come and go: they unpair, are logged out by their phones or are replaced by new ones, and pair again.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kit::http::Refused;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use reqwest::Method;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
-use crate::http::Refused;
 use crate::ledger::{Book, Ledger};
 use crate::pace::{PATIENCE, pause};
 use crate::people::Person;
 
-/// How long an account may take to be connected again before it is asked once more.
+/// How long an account may take to be connected before the pairing is requested again.
 const PAIRING: Duration = Duration::from_secs(45);
-/// How often it is asked.
+/// How often a pairing is requested.
 const PAIRINGS: usize = 8;
-/// How long the phone's own logout may take to be noticed.
+/// How long it may take until a logout on the phone is noticed.
 const NOTICING: Duration = Duration::from_secs(90);
-/// How often a new account is asked for while nobody answers.
+/// How often the creation of an account is tried while there is no answer.
 const MAKINGS: usize = 4;
 
-/// A status that is not what the request before had made it.
+/// A status that differs from what the request before had set.
 #[derive(Debug)]
 struct Wrong(String);
 
@@ -36,7 +36,7 @@ impl fmt::Display for Wrong {
 
 impl std::error::Error for Wrong {}
 
-/// Unpairs (or is logged out by its phone, or deleted and made anew) and pairs again, over and over.
+/// Repeatedly unpairs an account (or lets its phone log it out, or replaces it) and pairs it again.
 pub(crate) async fn churn(
     cluster: Arc<Cluster>,
     mut person: Person,
@@ -58,14 +58,14 @@ pub(crate) async fn churn(
                 book.note(|ledger| judge(ledger, &person.label, &error));
             }
         }
-        // what is begun is brought to its end, also when it is time to stop: faults are over soon
+        // a pairing that has begun is finished, even after the stop, because the faults end soon
         paired = pair(&cluster, &person, &book).await;
         book.note(|ledger| ledger.churned += 1);
     }
     book.note(|ledger| ledger.fickle.push((person.account.clone(), "connected")));
 }
 
-/// Whether the account is connected at last.
+/// Pairs the account. Returns whether it is connected.
 async fn pair(cluster: &Cluster, person: &Person, book: &Book) -> bool {
     for _ in 0..PAIRINGS {
         match cluster.gateway.pair(&cluster.phones, &person.account, &person.number, PAIRING).await {
@@ -73,7 +73,7 @@ async fn pair(cluster: &Cluster, person: &Person, book: &Book) -> bool {
             Ok(false) => {}
             Err(error) => {
                 cluster.journal.say(format_args!("{} is not paired yet: {error:#}", person.label));
-                // it was connected when it was asked, and is not any more
+                // the account was connected when the pairing was requested, but has been disconnected since
                 let crossed = error.downcast_ref::<Refused>().is_some_and(|refused| refused.status == 409);
                 if !crossed {
                     book.note(|ledger| judge(ledger, &person.label, &error));
@@ -85,7 +85,7 @@ async fn pair(cluster: &Cluster, person: &Person, book: &Book) -> bool {
     false
 }
 
-/// Pure. Writes down what kind of failure it was: only an answer that never came says nothing about the house.
+/// Pure. Records the kind of a failure. Only a missing answer proves nothing about the gateway.
 fn judge(ledger: &mut Ledger, label: &str, error: &anyhow::Error) {
     let words = format!("{label}: {error:#}");
     if error.is::<Wrong>() {
@@ -116,7 +116,7 @@ async fn log_out(cluster: &Cluster, person: &Person) -> anyhow::Result<()> {
     for device in devices.iter().filter_map(|device| device["device"].as_u64()) {
         let path = format!("/phones/{}/devices/{device}", person.number);
         match cluster.phones.call(Method::DELETE, &path, None).await {
-            // the device has left by itself meanwhile
+            // the device has unlinked itself meanwhile
             Err(error) if error.downcast_ref::<Refused>().is_some_and(|refused| refused.status == 404) => {}
             done => drop(done?),
         }
@@ -134,9 +134,9 @@ async fn log_out(cluster: &Cluster, person: &Person) -> anyhow::Result<()> {
 async fn replace(cluster: &Cluster, person: &mut Person) -> anyhow::Result<()> {
     let path = format!("/v1/accounts/{}", person.account);
     let (status, answer) = cluster.gateway.insist(Method::DELETE, &path, None, None, PATIENCE).await?;
-    // 404: an earlier try was carried out, and its answer was lost
+    // 404 means that an earlier try succeeded, but its answer was lost
     if status >= 300 && status != 404 {
-        return Err(Refused::new(status, format!("DELETE {path}: {answer}")).into());
+        return Err(Refused { status, words: format!("DELETE {path}: {answer}") }.into());
     }
     for left in (0..MAKINGS).rev() {
         match cluster.gateway.account(&person.label).await {
@@ -159,7 +159,7 @@ mod tests {
     fn only_a_missing_answer_is_left_open() {
         let mut ledger = Ledger::default();
         judge(&mut ledger, "a", &Wrong("it is pending".to_owned()).into());
-        judge(&mut ledger, "b", &Refused::new(404, "gone".to_owned()).into());
+        judge(&mut ledger, "b", &Refused { status: 404, words: "gone".to_owned() }.into());
         judge(&mut ledger, "c", &anyhow::anyhow!("nobody answered"));
         assert_eq!((ledger.wrong.len(), ledger.refused.len(), ledger.open), (1, 1, 1));
     }

@@ -1,11 +1,11 @@
-//! Pure. Claims against heartbeats: nobody takes an account from an owner who was alive.
+//! Pure. Compares claims with heartbeats: no worker may claim an account whose owner was alive.
 
 use std::collections::HashMap;
 
 use kit::witness::{Beat, LeaseChange};
 
-/// Every claim of an account whose owner before had neither given it back nor stopped, and whose last heartbeat, as far as the
-/// claim could see it, was younger than a lease lives. In words.
+/// Describes every claim of an account whose earlier owner had neither released it nor stopped, and whose last
+/// heartbeat that the claim could see was younger than a lease's life.
 pub(crate) fn stolen(changes: &[LeaseChange], beats: &[Beat], ttl_us: i64) -> Vec<String> {
     let mut before: HashMap<_, &LeaseChange> = HashMap::new();
     let mut stolen = Vec::new();
@@ -29,11 +29,13 @@ pub(crate) fn stolen(changes: &[LeaseChange], beats: &[Beat], ttl_us: i64) -> Ve
     stolen
 }
 
-/// A heartbeat is stamped by its transaction's start, and seen here by the moment at which its trigger ran.
+/// The tolerance for heartbeats: a heartbeat has the time at which its transaction started, but is recorded here with
+/// the time at which its trigger ran.
 const TOLERANCE_US: i64 = 500_000;
 
-/// A heartbeat so young may not have been committed when the claim looked. One that is alive has sent others before, each
-/// third of a lease's life; one that comes back after a lease's life at the very moment of the claim has lost its right.
+/// A heartbeat that is younger than this may not have been committed when the claim looked. A live worker has sent
+/// earlier ones, one in each third of a lease's life. A worker that comes back after a lease's life at the moment of
+/// the claim has lost its right.
 const UNSEEN_US: i64 = 1_000_000;
 
 #[cfg(test)]
@@ -55,7 +57,7 @@ mod tests {
         Beat { worker: id(worker), stopped, at_us: at_s * 1_000_000 }
     }
 
-    /// R02: a claim while the owner's heartbeat is fresh is found; after its lease's life, its stop, or a release it is none.
+    /// R02: a claim is found if the owner's heartbeat is fresh, but not after the lease's life, a stop or a release.
     #[test]
     fn a_theft_is_found() {
         let changes = [change(1, Some(1), 10), change(2, Some(2), 20)];
@@ -77,7 +79,7 @@ mod tests {
         assert!(stolen(&released, &[beat(1, false, 18)], TTL).is_empty());
     }
 
-    /// R02: an epoch never falls.
+    /// R02: an epoch never decreases.
     #[test]
     fn a_falling_epoch_is_found() {
         assert_eq!(stolen(&[change(5, None, 1), change(4, None, 2)], &[], TTL).len(), 1);

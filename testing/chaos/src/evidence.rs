@@ -1,4 +1,4 @@
-//! What was seen, and what came of it.
+//! What was observed in a campaign, and the verdict.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,7 +16,7 @@ pub(crate) struct Bubble {
     pub(crate) times_arrived: u64,
 }
 
-/// A socket that was logged in, by WhatsApp's audit.
+/// A socket that was logged in, from WhatsApp's audit.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Socket {
     pub(crate) socket_id: u64,
@@ -36,7 +36,7 @@ pub(crate) struct Overlap {
     pub(crate) ended_by: Option<String>,
 }
 
-/// A device, by WhatsApp's audit.
+/// A device, from WhatsApp's audit.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Device {
     pub(crate) number: String,
@@ -53,7 +53,7 @@ pub(crate) struct Fired {
     pub(crate) summary: Option<String>,
 }
 
-/// Everything that was seen.
+/// Everything that was observed.
 #[derive(Default)]
 pub(crate) struct Evidence {
     pub(crate) ledger: Ledger,
@@ -63,21 +63,21 @@ pub(crate) struct Evidence {
     pub(crate) journal: Vec<Entry>,
     pub(crate) messages: Vec<MessageRow>,
     pub(crate) runs: Vec<RunRow>,
-    /// What the reminders that repeat came to, by id.
+    /// The occurrences of recurring reminders that fired, by the reminder's id.
     pub(crate) fired: HashMap<String, Vec<Fired>>,
-    /// Texts of received messages, as often as there are events.
+    /// The texts of received messages, once for each event.
     pub(crate) received: Vec<String>,
     pub(crate) accounts: HashMap<String, AccountRow>,
-    /// The steady accounts' ids, with the device each was linked as at the start.
+    /// The ids of the steady accounts, each with the device that it was linked as at the start.
     pub(crate) steady: Vec<(String, Option<String>)>,
-    /// Claims that broke the rules, in words.
+    /// Descriptions of claims that broke the rules.
     pub(crate) stolen: Vec<String>,
 }
 
-/// What came of it. Every count between the first and the last two must be 0.
+/// The verdict. Except for `sends`, `excused` and `repeated`, every count must be 0.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// Messages that were accepted: a run without is no proof of anything.
+    /// The number of accepted messages. A run without any proves nothing.
     pub(crate) sends: u64,
     pub(crate) double_owner: u64,
     pub(crate) lost: u64,
@@ -89,19 +89,19 @@ pub(crate) struct Verdict {
     pub(crate) wrong_status: u64,
     pub(crate) inbound_lost: u64,
     pub(crate) inbound_doubled: u64,
-    /// Requests that were right, and refused.
+    /// Valid requests that were refused.
     pub(crate) refused: u64,
-    /// Parts of the load that broke.
+    /// Parts of the load that failed.
     pub(crate) broken: u64,
-    /// Faults of the plan that could not be carried out.
+    /// Faults of the plan that could not be injected.
     pub(crate) not_injected: u64,
     /// Processes that ended by themselves.
     pub(crate) died: u64,
     /// Overlaps with an excuse: WhatsApp could not know that the first socket was given up.
     pub(crate) excused: Vec<(u64, String)>,
-    /// Messages that arrived more than once under one id: shown once.
+    /// Messages that arrived more than once with the same id, but are shown once.
     pub(crate) repeated: u64,
-    /// What each count stands for.
+    /// A description of each finding.
     pub(crate) details: Vec<String>,
 }
 
@@ -128,7 +128,7 @@ impl Verdict {
     }
 }
 
-/// By reader and text: how many bubbles, how many arrivals.
+/// Returns how many bubbles and arrivals there are, by reader and text.
 pub(crate) fn shown(evidence: &Evidence) -> BTreeMap<(&str, &str), (u64, u64)> {
     let mut shown = BTreeMap::new();
     for (reader, inbox) in &evidence.inboxes {

@@ -1,29 +1,28 @@
-//! Carries out what the plan says.
+//! Injects the faults of the plan.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use kit::Line;
-use rustix::process::Signal;
+use kit::{Line, Signal};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::cluster::{Cluster, ready};
+use crate::cluster::Cluster;
 use crate::journal::{What, now_us};
 use crate::part::Part;
 use crate::people::Person;
 use crate::plan::{Blow, Far, Fault, Harm, Step, Whim, Who, targets};
 
-/// How long a fault is tried whose target is away because of another one.
+/// How long a fault is tried while another fault has taken its target away.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two tries.
+/// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long a strike waits for a pairing; accounts pair all the time.
+/// How long a strike waits for a pairing. Accounts pair all the time.
 const PAIRINGS: Duration = Duration::from_secs(4);
 
-/// Carries the steps out, each at its time and beside the others; returns when all of them are over. Strikes are for the
+/// Injects the faults, each at its time and beside the others. Returns when all of them are over. Strikes hit the
 /// sockets of these people.
 pub(crate) async fn carry_out(cluster: &Arc<Cluster>, people: &[&Person], steps: Vec<Step>) {
     let numbers: Arc<[String]> = people.iter().map(|person| person.number.clone()).collect();
@@ -91,14 +90,14 @@ async fn freeze(cluster: &Cluster, part: &Part, lasts: Duration) -> anyhow::Resu
     Ok(())
 }
 
-/// As an orchestrator rolls: the new one is ready before the old one is asked to stop.
+/// Rolls as an orchestrator does: the new process is ready before the old one is asked to stop.
 async fn roll(cluster: &Cluster) -> anyhow::Result<()> {
     let release = cluster.releases.fetch_add(1, Ordering::Relaxed) + 1;
     for part in cluster.workers() {
         part.set_release(release);
         let mut running = part.take().await;
         let next = part.boot()?;
-        let is_ready = ready(part).await; // one whose line is cut just then waits for it
+        let is_ready = part.ready().await; // waits longer if its connection is cut at the moment
         if let Some(old) = running.replace(next) {
             let took = old.stop(&cluster.journal).await;
             cluster.journal.say(format_args!(
@@ -134,7 +133,7 @@ async fn line(cluster: &Cluster, part: &Part, far: Far, harm: Harm, lasts: Durat
     }
 }
 
-/// Redis may be killed or paused just then: it comes back.
+/// Sends a command to Redis. If another fault has killed or paused Redis, tries until it is back.
 async fn to_redis(cluster: &Cluster, command: &redis::Cmd) -> anyhow::Result<()> {
     let start = tokio::time::Instant::now();
     loop {
@@ -168,7 +167,7 @@ fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Hits so many sockets; when all of them are away, for instance because every worker restarts, a little later.
+/// Hits this many sockets. If no socket is open, for example because every worker restarts, tries again until one is.
 async fn strike(
     cluster: &Cluster,
     numbers: &[String],
@@ -216,7 +215,7 @@ async fn strike(
     Ok(())
 }
 
-/// Hits one socket that is pairing, as soon as there is one; answers how many that were.
+/// Waits for a socket that is pairing, and hits it. Returns how many were hit: 0 if there was none in time.
 async fn at_pairing(cluster: &Cluster, order: &Value) -> anyhow::Result<u64> {
     let start = tokio::time::Instant::now();
     let order = at(order, json!({"pairing": true}));
@@ -241,7 +240,7 @@ fn at(order: &Value, target: Value) -> Value {
     order
 }
 
-/// Puts right what may still be wrong.
+/// Repairs everything that may still be broken.
 pub(crate) async fn mend(cluster: &Cluster) -> anyhow::Result<()> {
     cluster.phones.call(reqwest::Method::DELETE, "/faults", None).await?;
     for part in &cluster.parts {
@@ -257,7 +256,7 @@ pub(crate) async fn mend(cluster: &Cluster) -> anyhow::Result<()> {
         }
     }
     for who in cluster.parts.iter().map(|part| part.who).filter(|who| matches!(who, Who::Api(_))) {
-        ready(cluster.part(who)?).await?;
+        cluster.part(who)?.ready().await?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The figures of take-overs in `docs/reliability.md`, each on a cluster of its own, without other faults.
+//! The figures of take-overs in `docs/reliability.md`. Each is measured on a cluster of its own, without other faults.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,39 +9,40 @@ use rand::{RngExt as _, SeedableRng as _};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::cluster::{Cluster, Setup, ready};
+use crate::cluster::{Cluster, Setup};
 use crate::evidence::Device;
 use crate::people::{People, Person};
 use crate::plan::Who;
 use crate::takeover::{Takeover, quantile, takeovers};
 
-/// Take-overs of each kind, at the least.
+/// The minimum number of take-overs of each kind.
 const TAKEOVERS: usize = 50;
-/// Ends of workers of each kind, at the least, each at another point between two heartbeats.
+/// The minimum number of times that a worker is ended in each way. Each time is at another point between two
+/// heartbeats.
 const ENDS: usize = 10;
-/// Ends after which there should have been enough take-overs.
+/// The maximum number of times. Until then there must be enough take-overs.
 const ENDS_MAX: usize = 40;
-/// Accounts of the clusters in which workers are stopped and killed.
+/// The number of accounts in the clusters in which workers are stopped and killed.
 const ACCOUNTS: usize = 60;
-/// Accounts of the worker in the last figure.
+/// The number of accounts of the worker in the last figure.
 const MANY: usize = 1_000;
-/// Times that Redis is emptied.
+/// How often Redis is emptied.
 const EMPTIED: usize = 50;
-/// Longer than anything measured here should take.
+/// The longest time for any measurement.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// One row of the table.
+/// A row of the table.
 struct Figure {
     words: &'static str,
-    /// Times that a worker was ended, or Redis emptied.
+    /// How often a worker was ended, or Redis emptied.
     times: usize,
     values_us: Vec<u64>,
-    /// What the 99th percentile should not exceed.
+    /// The limit for the 99th percentile.
     goal: Option<Duration>,
 }
 
-/// Measures all of them and prints a table, and a last line that says which goals were met. Ends the program with status 1 if
-/// one was not.
+/// Measures all figures. Prints a table, and a last line that says which goals were met. Exits with status 1 if a goal
+/// was missed.
 pub(crate) async fn measure(setup: &Setup) -> anyhow::Result<()> {
     println!(
         "\n| take-over | ends | devices | p50 | p99 | max | goal (p99) |\n| --- | --- | --- | --- | --- | --- | --- |"
@@ -70,14 +71,14 @@ pub(crate) async fn measure(setup: &Setup) -> anyhow::Result<()> {
     };
     println!("\ngoals met: {}; missed: {}", named(true), named(false));
     if verdicts.iter().any(|(_, met)| !met) {
-        // every cluster has been stopped by now; an error would say that nothing was measured
+        // every cluster is stopped by now; an error would mean that nothing was measured
         std::process::exit(1);
     }
     Ok(())
 }
 
 impl Figure {
-    /// Prints the row; answers whether the goal was met. What has no goal meets it, and what has no values does not.
+    /// Prints the row. Returns whether the goal was met: true without a goal, and false without values.
     fn print(&self) -> bool {
         let s = |share| quantile(&self.values_us, share) as f64 / 1e6;
         let goal = self.goal.map_or_else(String::new, |goal| format!("{} s", goal.as_secs()));
@@ -98,8 +99,8 @@ fn small(setup: &Setup, workers: usize, booted: usize, lease_ttl_ms: u64) -> Set
     Setup { workers, booted, lease_ttl_ms, skew_s: 0, ..setup.clone() }
 }
 
-/// Ends workers in turn, each at a random point between two heartbeats, until enough of them have been ended and enough devices
-/// have changed hands. Answers how many were ended, and the take-overs.
+/// Ends workers in turn, each at a random time between two heartbeats, until enough of them were ended and there were
+/// enough take-overs. Returns how many were ended, and the take-overs.
 async fn ends(setup: &Setup, asked: bool, lease_ttl_ms: u64) -> anyhow::Result<(usize, Vec<Takeover>)> {
     let cluster = Cluster::start(&small(setup, 2, 2, lease_ttl_ms)).await?;
     let people = gather(&cluster, ACCOUNTS).await?;
@@ -120,7 +121,7 @@ async fn ends(setup: &Setup, asked: bool, lease_ttl_ms: u64) -> anyhow::Result<(
         ended += 1;
         all_logged_in(&cluster, &people).await?;
         *running = Some(part.boot()?);
-        ready(part).await?;
+        part.ready().await?;
         drop(running);
         let found = takeovers(&devices(&cluster).await?, &cluster.journal.entries());
         if ended >= ENDS && found.len() >= TAKEOVERS {
@@ -132,7 +133,7 @@ async fn ends(setup: &Setup, asked: bool, lease_ttl_ms: u64) -> anyhow::Result<(
     Ok((ended, found))
 }
 
-/// Empties Redis and sends at once, over and over.
+/// Repeatedly empties Redis and sends a message at once. Returns how long each message took.
 async fn emptied(setup: &Setup) -> anyhow::Result<Vec<u64>> {
     let cluster = Cluster::start(&small(setup, 2, 2, 15_000)).await?;
     let people = gather(&cluster, 4).await?;
@@ -148,8 +149,8 @@ async fn emptied(setup: &Setup) -> anyhow::Result<Vec<u64>> {
         let path = format!("/v1/accounts/{}/messages", person.account);
         cluster.gateway.demand(Method::POST, &path, Some(&json!({"to": chat.to, "text": text})), LIMIT).await?;
         loop {
-            let inbox = cluster.phones.call(Method::GET, &format!("/phones/{}/inbox", chat.to), None).await?;
-            if inbox.as_array().is_some_and(|inbox| inbox.iter().any(|bubble| bubble["text"] == text.as_str())) {
+            let inbox = cluster.phones.inbox(&chat.to).await?;
+            if inbox.iter().any(|bubble| bubble["text"] == text.as_str()) {
                 break;
             }
             ensure!(start.elapsed() < LIMIT, "a message never arrived after Redis was emptied");
@@ -161,14 +162,14 @@ async fn emptied(setup: &Setup) -> anyhow::Result<Vec<u64>> {
     Ok(took)
 }
 
-/// One worker holds all accounts; two others are up when it is killed.
+/// Kills a worker that holds all accounts while two others run. Returns how long each device took to log in again.
 async fn many(setup: &Setup) -> anyhow::Result<Vec<u64>> {
     let cluster = Cluster::start(&small(setup, 3, 1, 15_000)).await?;
     let people = gather(&cluster, MANY).await?;
     for n in [1, 2] {
         let part = cluster.part(Who::Worker(n))?;
         *part.take().await = Some(part.boot()?);
-        ready(part).await?;
+        part.ready().await?;
     }
     let part = cluster.part(Who::Worker(0))?;
     if let Some(running) = part.take().await.take() {
@@ -187,7 +188,7 @@ async fn gather(cluster: &Arc<Cluster>, accounts: usize) -> anyhow::Result<Vec<P
 }
 
 async fn devices(cluster: &Cluster) -> anyhow::Result<Vec<Device>> {
-    let audit = cluster.phones.call(Method::GET, "/audit", None).await?;
+    let audit = cluster.phones.audit().await?;
     Ok(serde_json::from_value(audit["devices"].clone())?)
 }
 

@@ -1,66 +1,43 @@
-//! The two interfaces that the campaign talks to: the gateway's API, and the phones of the simulated WhatsApp.
+//! A client of the api under faults. It decides what is tried again and what must not be.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use reqwest::{Client, Method};
+use kit::Phones;
+use kit::http::{Answer, Http, Refused};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::part::Part;
 
-/// One try; a server that is frozen or cut off must not hold the load up.
+/// The limit of one try, so that a server that is frozen or cut off does not block the load.
 const TRY: Duration = Duration::from_secs(5);
-/// One try of what must not be carried out late, after somebody has gone on: longer than any fault, so that it ends with its
-/// answer or with its server.
+/// The limit of one try of a request that must not be carried out late, after the caller has gone on. It is longer than
+/// any fault, so the try ends with its answer or with its server.
 const LONG_TRY: Duration = Duration::from_secs(60);
-/// Between two tries.
+/// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// An answer that says no.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    pub(crate) status: u16,
-    words: String,
-}
-
-impl Refused {
-    pub(crate) fn new(status: u16, words: String) -> Self {
-        Self { status, words }
-    }
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.status, self.words)
-    }
-}
-
-impl std::error::Error for Refused {}
-
-/// The gateway, behind as many apis as run.
+/// The api, through all running processes of it.
 #[derive(Clone)]
-pub(crate) struct Gateway {
-    http: Client,
-    apis: Arc<Vec<Arc<Part>>>,
-    turn: Arc<AtomicUsize>,
-    key: Arc<str>,
-}
+pub(crate) struct Gateway(Http);
 
 impl Gateway {
-    pub(crate) fn new(apis: Vec<Arc<Part>>, key: &str) -> anyhow::Result<Self> {
-        let http = Client::builder().timeout(TRY).no_proxy().build()?;
-        Ok(Self { http, apis: Arc::new(apis), turn: Arc::default(), key: Arc::from(key) })
+    /// Uses these processes in turn, each at the address of its latest boot.
+    pub(crate) fn new(apis: Vec<Arc<Part>>, key: &str) -> Self {
+        let turn = AtomicUsize::new(0);
+        let next = move || apis.get(turn.fetch_add(1, Ordering::Relaxed) % apis.len().max(1)).map(|api| api.url());
+        Self(Http::over(move || next().unwrap_or_default(), Some(key)))
     }
 
-    /// The same with another key.
+    /// The same client with another key.
     pub(crate) fn with_key(&self, key: &str) -> Self {
-        Self { key: Arc::from(key), ..self.clone() }
+        Self(self.0.with_key(key))
     }
 
-    /// One try at the next api; the answer whatever its status.
+    /// Makes one try at the next process. Returns the answer, whatever its status.
     pub(crate) async fn ask(
         &self,
         method: Method,
@@ -79,21 +56,19 @@ impl Gateway {
         body: Option<&Value>,
         once: Option<&str>,
     ) -> anyhow::Result<(u16, String)> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let api = self.apis.get(turn % self.apis.len().max(1)).context("no api")?;
-        let mut request =
-            self.http.request(method, format!("{}{path}", api.url())).bearer_auth(&self.key).timeout(limit);
+        let mut request = self.0.request(method, path).timeout(limit);
         if let Some(body) = body {
             request = request.json(body);
         }
         if let Some(once) = once {
             request = request.header("Idempotency-Key", once);
         }
-        let answer = request.send().await?;
-        Ok((answer.status().as_u16(), answer.text().await?))
+        let answer = Answer::take(request).await?;
+        Ok((answer.status.as_u16(), answer.text()))
     }
 
-    /// Tries until an api accepts; refusals (4xx) are an answer, too. `Err`: nobody answered in time, so that nobody knows.
+    /// Tries until there is an answer below 500; a refusal (4xx) is one. `Err` means that there was none in time, and
+    /// it is unknown whether the request was carried out.
     pub(crate) async fn insist(
         &self,
         method: Method,
@@ -120,7 +95,7 @@ impl Gateway {
         }
     }
 
-    /// As [`Gateway::insist`]; a refusal is an error.
+    /// As [`Gateway::insist`], but a refusal is an error.
     pub(crate) async fn demand(
         &self,
         method: Method,
@@ -130,12 +105,12 @@ impl Gateway {
     ) -> anyhow::Result<Value> {
         let (status, answer) = self.insist(method.clone(), path, body, None, limit).await?;
         if status >= 300 {
-            return Err(Refused::new(status, format!("{method} {path}: {answer}")).into());
+            return Err(Refused { status, words: format!("{method} {path}: {answer}") }.into());
         }
         Ok(answer)
     }
 
-    /// A new account; answers its id.
+    /// Creates an account and returns its id.
     pub(crate) async fn account(&self, label: &str) -> anyhow::Result<String> {
         let made =
             self.demand(Method::POST, "/v1/accounts", Some(&json!({"label": label})), Duration::from_secs(30)).await?;
@@ -148,7 +123,7 @@ impl Gateway {
         Ok(row["status"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Pairs an account with a phone, once; answers whether it was `connected` within `limit`.
+    /// Pairs an account with a phone, once. Returns whether it was `connected` within `limit`.
     pub(crate) async fn pair(
         &self,
         phones: &Phones,
@@ -163,7 +138,7 @@ impl Gateway {
             return Ok(true);
         }
         if status >= 300 {
-            return Err(Refused::new(status, format!("{path}: {answer}")).into());
+            return Err(Refused { status, words: format!("{path}: {answer}") }.into());
         }
         let mut scanned = String::new();
         while start.elapsed() < limit {
@@ -173,64 +148,17 @@ impl Gateway {
                     let qr = self.ask(Method::GET, &format!("/v1/accounts/{account}/qr?format=text"), None, None).await;
                     if let Ok((200, code)) = qr
                         && code != scanned
-                        && phones.scan(number, code.trim()).await
+                        && phones.scan(number, code.trim()).await.is_ok_and(|answer| answer.status.is_success())
                     {
                         scanned = code;
                     }
                 }
-                // it ended meanwhile; whoever asks again starts anew
+                // the pairing ended meanwhile; the caller may start a new one
                 "unpaired" | "logged_out" => return Ok(false),
                 _ => {}
             }
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
         Ok(false)
-    }
-}
-
-/// The phones, and what their server saw.
-#[derive(Clone)]
-pub(crate) struct Phones {
-    http: Client,
-    admin: Arc<str>,
-}
-
-impl Phones {
-    pub(crate) fn new(admin: &str) -> anyhow::Result<Self> {
-        let http = Client::builder().timeout(Duration::from_secs(60)).no_proxy().build()?;
-        Ok(Self { http, admin: Arc::from(admin) })
-    }
-
-    /// A call that must succeed.
-    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
-        let mut request = self.http.request(method.clone(), format!("{}{path}", self.admin));
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let answer = request.send().await?;
-        let status = answer.status();
-        let text = answer.text().await?;
-        if !status.is_success() {
-            return Err(Refused::new(status.as_u16(), format!("{method} {path}: {text}")).into());
-        }
-        Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
-    }
-
-    /// A phone scans a code; answers whether the client linked.
-    pub(crate) async fn scan(&self, number: &str, code: &str) -> bool {
-        let url = format!("{}/mock-phone/scan-qr?phone={number}", self.admin);
-        let answer = self.http.post(url).body(code.to_owned()).send().await;
-        answer.is_ok_and(|answer| answer.status().is_success())
-    }
-
-    /// A phone of this number and name.
-    pub(crate) async fn phone(&self, number: &str, name: &str) -> anyhow::Result<()> {
-        self.call(Method::POST, "/phones", Some(json!({"number": number, "name": name}))).await.map(drop)
-    }
-
-    /// Switches a fault on; answers how many sockets it hit at once.
-    pub(crate) async fn fault(&self, order: Value) -> anyhow::Result<u64> {
-        let fault = self.call(Method::POST, "/faults", Some(order)).await?;
-        Ok(fault["fired"].as_u64().unwrap_or(0))
     }
 }

@@ -1,4 +1,4 @@
-//! What was accepted, and what was refused: the side of the checker's comparison that the load writes.
+//! What was accepted and refused. The load writes it, and the checker compares it with the evidence.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 pub(crate) struct Sent {
     pub(crate) sender: String,
     pub(crate) text: String,
-    /// Place within its chat.
+    /// Its number within its chat.
     pub(crate) n: u64,
     pub(crate) readers: Vec<String>,
 }
@@ -17,23 +17,23 @@ pub(crate) struct Sent {
 /// A reminder that was answered with 2xx.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Promised {
-    /// Its name, and its text.
+    /// Its name, which is also its text.
     pub(crate) name: String,
     pub(crate) readers: Vec<String>,
 }
 
-/// A reminder that repeats, and was answered with 2xx.
+/// A recurring reminder that was answered with 2xx.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Recurring {
     pub(crate) id: String,
-    /// Its name, and its text.
+    /// Its name, which is also its text.
     pub(crate) name: String,
     pub(crate) readers: Vec<String>,
-    /// Every time at which it must fire.
+    /// All times at which it must fire.
     pub(crate) due: Vec<DateTime<Utc>>,
 }
 
-/// What was accepted, and what went wrong with it.
+/// What was accepted, and what went wrong.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Ledger {
     pub(crate) sent: Vec<Sent>,
@@ -41,31 +41,31 @@ pub(crate) struct Ledger {
     pub(crate) recurring: Vec<Recurring>,
     /// Texts that phones wrote to accounts.
     pub(crate) written: Vec<String>,
-    /// Requests of which nobody knows whether they were accepted.
+    /// The number of requests of which it is unknown whether they were accepted.
     pub(crate) open: u64,
-    /// What each fickle account should be at the end, by id.
+    /// The status that each fickle account should have at the end, by id.
     pub(crate) fickle: Vec<(String, &'static str)>,
-    /// Unpairs, logouts and pairings that were carried through.
+    /// The number of times that an account was unpaired, logged out or replaced, and paired again.
     pub(crate) churned: u64,
-    /// Statuses that were not what the request before had made them, in words.
+    /// Descriptions of statuses that differ from what the request before had set.
     pub(crate) wrong: Vec<String>,
-    /// Requests that were right and were refused, in words.
+    /// Descriptions of valid requests that were refused.
     pub(crate) refused: Vec<String>,
-    /// Parts of the load that broke, in words.
+    /// Descriptions of parts of the load that failed.
     pub(crate) broken: Vec<String>,
 }
 
-/// The ledger, shared.
+/// The shared ledger.
 #[derive(Clone, Default)]
 pub(crate) struct Book(Arc<Mutex<Ledger>>);
 
 impl Book {
-    /// Writes something down.
+    /// Changes the ledger.
     pub(crate) fn note(&self, write: impl FnOnce(&mut Ledger)) {
         write(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// What it holds now.
+    /// A copy of the current ledger.
     pub(crate) fn read(&self) -> Ledger {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

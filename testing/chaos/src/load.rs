@@ -1,10 +1,11 @@
-//! What tenants and their people do meanwhile: they write, set reminders and answer (`churn.rs`: they unpair and pair again).
-//! Whatever was accepted is written into the ledger, for the checker.
+//! The load during a campaign: tenants send messages and create reminders, and phones answer. `churn.rs` unpairs and
+//! pairs accounts. Everything that was accepted is written to the ledger for the checker.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use kit::http::Refused;
 use process::clock;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -15,21 +16,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::churn::churn;
 use crate::cluster::Cluster;
-use crate::http::Refused;
 use crate::ledger::{Book, Promised, Recurring, Sent};
 use crate::pace::{PATIENCE, pause};
 use crate::people::{People, Person};
 
-/// Reminders that repeat.
+/// The number of recurring reminders.
 const RECURRING: usize = 10;
-/// From one occurrence of theirs to the next: nothing may repeat more often.
+/// The time between two of their occurrences. No reminder may recur more often.
 const EVERY: TimeDelta = TimeDelta::minutes(5);
-/// Shorter runs have none: two occurrences must come to their end.
+/// The shortest run that has recurring reminders: two occurrences must finish in it.
 const LONG: TimeDelta = TimeDelta::minutes(12);
-/// Their last occurrence is so long before the end, or longer.
+/// The minimum time between their last occurrence and the end.
 const LAST: TimeDelta = TimeDelta::seconds(45);
 
-/// How much of it.
+/// The rates of the load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     pub(crate) sends_per_s: f64,
@@ -37,7 +37,7 @@ pub(crate) struct Pace {
     pub(crate) written_per_s: f64,
 }
 
-/// Goes on until stopped; returns when every request under way has its answer.
+/// Runs the load until it is stopped. Returns when every request has its answer.
 pub(crate) async fn go_on(
     cluster: Arc<Cluster>,
     people: Arc<People>,
@@ -113,7 +113,7 @@ async fn remind(
         let targets: Vec<&str> = person.chats.iter().map(|chat| chat.to.as_str()).collect();
         let body = json!({"name": name, "account_id": person.account, "messages": [name], "targets": targets,
                           "start": start.to_rfc3339(), "timezone": "Europe/London", "recurrence": {"kind": kind}});
-        // once: a second try after an answer that was lost would be a second reminder
+        // only one try: if an answer was lost, a second try would create a second reminder
         match cluster.gateway.ask(Method::POST, "/v1/reminders", Some(&body), None).await {
             Ok((200..=299, _)) => book.note(|ledger| {
                 let readers = person.chats.iter().flat_map(|chat| chat.readers.clone()).collect();
@@ -125,7 +125,7 @@ async fn remind(
     }
 }
 
-/// At the start of a long run, reminders that fire every five minutes until it is nearly over.
+/// At the start of a long run, creates reminders that fire every five minutes until shortly before its end.
 async fn recur(cluster: Arc<Cluster>, people: Arc<People>, book: Book, lasts: Duration, mut dice: StdRng) {
     let begun = clock::now();
     for n in 1..=RECURRING {
@@ -137,7 +137,7 @@ async fn recur(cluster: Arc<Cluster>, people: Arc<People>, book: Book, lasts: Du
         }
         let name = format!("r|again|{n}");
         let targets: Vec<&str> = person.chats.iter().map(|chat| chat.to.as_str()).collect();
-        // each occurrence is promised: none is left out because the one before is late
+        // `misfire` and `overlap` keep every occurrence, even if the one before is late
         let body = json!({"name": name, "account_id": person.account, "messages": [name], "targets": targets,
                           "start": start.to_rfc3339(), "timezone": "Europe/London", "misfire": "all", "overlap": "queue",
                           "rrule": format!("FREQ=MINUTELY;INTERVAL={};COUNT={}", EVERY.num_minutes(), due.len())});
@@ -154,7 +154,8 @@ async fn recur(cluster: Arc<Cluster>, people: Arc<People>, book: Book, lasts: Du
     }
 }
 
-/// Pure. The times at which a reminder fires that starts then and repeats until the run is nearly over; none of a short run.
+/// Pure. Returns the times at which a reminder fires that starts at `start` and recurs until shortly before the end of
+/// the run. There are none in a short run.
 fn occurrences(start: DateTime<Utc>, begun: DateTime<Utc>, lasts: Duration) -> Vec<DateTime<Utc>> {
     let lasts = TimeDelta::from_std(lasts).unwrap_or_default();
     if lasts < LONG {
@@ -164,13 +165,13 @@ fn occurrences(start: DateTime<Utc>, begun: DateTime<Utc>, lasts: Duration) -> V
     times.take_while(|at| *at <= begun + lasts - LAST).collect()
 }
 
-/// Says and writes down that somebody was refused who was in the right.
+/// Prints and records that a valid request was refused.
 fn refused(cluster: &Cluster, book: &Book, words: String) {
     cluster.journal.say(format_args!("refused: {words}"));
     book.note(|ledger| ledger.refused.push(words));
 }
 
-/// Phones write to accounts.
+/// Lets phones write to accounts.
 async fn answer(
     cluster: Arc<Cluster>,
     people: Arc<People>,
@@ -201,7 +202,7 @@ async fn answer(
 mod tests {
     use super::*;
 
-    /// A long run has two occurrences of a reminder at the least, and time for the last one; a short run has none.
+    /// A reminder of a long run has at least two occurrences, and time to finish the last one. A short run has none.
     #[test]
     fn reminders_repeat_in_long_runs() {
         let begun = DateTime::UNIX_EPOCH;

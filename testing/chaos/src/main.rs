@@ -1,5 +1,5 @@
-//! `switchboard-chaos`: a whole cluster under load while things go wrong, and a checker of what was promised. Ends with one
-//! line and status 1 if a promise was broken. Started by `make chaos`.
+//! `switchboard-chaos` runs a whole cluster under load and faults, and checks whether every promise was kept. It ends
+//! with one line, and with status 1 if a promise was broken. `make chaos` starts it.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a program for people at a terminal")]
 
 mod campaign;

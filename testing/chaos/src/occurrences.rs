@@ -1,4 +1,4 @@
-//! Pure. Whether every occurrence of a reminder that was promised fired, once, and is shown by everybody it was for.
+//! Pure. Checks that every occurrence of an accepted reminder fired once and is shown by all its readers.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,7 +6,7 @@ use kit::witness::RunRow;
 
 use crate::evidence::{Evidence, Verdict, shown};
 
-/// Reminders that fire once within the run, and those that repeat.
+/// Checks reminders that fire once, and recurring ones.
 pub(crate) fn reminders(evidence: &Evidence, verdict: &mut Verdict) {
     let mut runs: HashMap<&str, Vec<&RunRow>> = HashMap::new();
     for run in &evidence.runs {
@@ -37,7 +37,7 @@ pub(crate) fn reminders(evidence: &Evidence, verdict: &mut Verdict) {
     }
 }
 
-/// One occurrence: how often it fired, and how that ended. Answers whether it fired.
+/// Checks the runs of one occurrence. Returns whether it fired.
 fn occurrence(name: &str, fired: &[(&str, Option<&str>)], verdict: &mut Verdict) -> bool {
     match fired {
         [("success", _)] => {}
@@ -57,7 +57,7 @@ fn occurrence(name: &str, fired: &[(&str, Option<&str>)], verdict: &mut Verdict)
     !fired.is_empty()
 }
 
-/// Each reader shows the text so often, for each time that this reader is a target.
+/// Checks that each reader shows the text `times` times for each time that it is a target.
 fn readers(
     name: &str,
     readers: &[String],

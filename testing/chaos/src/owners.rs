@@ -1,16 +1,17 @@
-//! Pure. Whether a device ever had two owners, and which overlaps of its sockets have an excuse.
+//! Pure. Checks whether a device ever had two owners, and which overlaps of its sockets have an excuse.
 
 use crate::evidence::{Evidence, Overlap, Socket, Verdict};
 use crate::journal::{Entry, What, is_of};
 
-/// After a fault has ended, so long may its traces last: what was written into a line that was silent still flows.
+/// How long the effects of a fault last after its end: bytes that were written into a silent line are passed on later.
 const AFTERMATH_US: u64 = 3_000_000;
-/// A strike is carried out within this time.
+/// How long a strike takes at most.
 const STRIKE_US: u64 = 1_000_000;
-/// A boot that reconnects may be faster than WhatsApp notices the end of the socket before, by so much at the most.
+/// The longest overlap of two sockets of one boot. A boot may reconnect before WhatsApp notices the end of its earlier
+/// socket.
 const RECONNECT_US: u64 = 5_000_000;
 
-/// Two sockets of one device at the same time are a double owner, unless there is an excuse for it.
+/// Counts two simultaneous sockets of one device as a double owner, unless there is an excuse.
 pub(crate) fn owners(evidence: &Evidence, verdict: &mut Verdict) {
     for stolen in &evidence.stolen {
         verdict.double_owner += 1;
@@ -40,13 +41,13 @@ pub(crate) fn owners(evidence: &Evidence, verdict: &mut Verdict) {
     }
 }
 
-/// Who opened a socket, if that is known.
+/// The boot that opened a socket, if it is known.
 fn boot(socket: Option<&Socket>) -> Option<&str> {
     socket?.via.as_deref()
 }
 
-/// Why the second socket could be logged in while WhatsApp had the first one open: that one was given up, and WhatsApp could
-/// not know.
+/// The reason why the second socket could log in while the first was open for WhatsApp: the first was given up, but
+/// WhatsApp could not know.
 fn excuse(
     journal: &[Entry],
     number: &str,
@@ -61,7 +62,7 @@ fn excuse(
     journal.iter().find_map(|entry| {
         let covers =
             entry.from_us <= overlap.began_at_us && overlap.began_at_us <= entry.until_us.saturating_add(AFTERMATH_US);
-        // a socket that was opened after the fault has nothing of it
+        // a fault does not affect a socket that was opened after it
         let excused = |was_there_us: u64| covers && opened_us <= was_there_us;
         match &entry.what {
             What::Frozen(boot) if first_boot == Some(boot) && excused(entry.until_us) => {

@@ -1,30 +1,28 @@
-//! Who takes part: accounts with their phones, people whom they write to, groups.
+//! The participants: accounts with their phones, the people that they write to, and groups.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use futures::StreamExt as _;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
-use reqwest::Method;
-use serde_json::json;
 
 use crate::cluster::Cluster;
 
-/// Pairings at the same time while the stage is set.
+/// The number of simultaneous pairings at the start.
 const AT_ONCE: usize = 8;
-/// How long one account may take then.
+/// How long one pairing may take at the start.
 const PAIRING: Duration = Duration::from_secs(60);
-/// Members of a group, besides the account that owns it.
+/// The number of members of a group, besides the account that owns it.
 const MEMBERS: usize = 4;
 
-/// Where an account writes to.
+/// A chat of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Chat {
     /// A number or a group's address.
     pub(crate) to: String,
-    /// The numbers of those who see it.
+    /// The numbers of those who see its messages.
     pub(crate) readers: Vec<String>,
 }
 
@@ -37,16 +35,16 @@ pub(crate) struct Person {
     pub(crate) chats: Vec<Chat>,
 }
 
-/// Everybody.
+/// All participants.
 pub(crate) struct People {
-    /// They stay linked for the whole run, and write.
+    /// Accounts that stay linked for the whole run, and send.
     pub(crate) steady: Vec<Person>,
-    /// They unpair, are logged out, and pair again.
+    /// Accounts that unpair, are logged out, and pair again.
     pub(crate) fickle: Vec<Person>,
 }
 
 impl People {
-    /// Makes phones, groups and accounts, and pairs every account; at least `phones` phones.
+    /// Creates phones (at least `phones`), groups and accounts, and pairs every account.
     pub(crate) async fn gather(
         cluster: &Arc<Cluster>,
         steady: usize,
@@ -58,21 +56,17 @@ impl People {
         let accounts = steady + fickle;
         let all = phones.max(accounts + 20);
         for n in 0..all {
-            cluster.phones.phone(&number(n), &format!("Phone {n}")).await?;
+            cluster.phones.add(&number(n), &format!("Phone {n}")).await?;
         }
         let mut people = Vec::new();
         for n in 0..accounts {
             let stranger = |dice: &mut StdRng| number(dice.random_range(accounts..all));
             let (friend, members) = (stranger(dice), (0..MEMBERS).map(|_| stranger(dice)).collect::<Vec<_>>());
-            let group = json!({"subject": format!("Group {n}"), "owner": number(n), "members": members});
-            let group = cluster.phones.call(Method::POST, "/groups", Some(group)).await?;
+            let group = cluster.phones.group(&format!("Group {n}"), &number(n), &members).await?;
             let mut readers = members;
             readers.sort();
             readers.dedup();
-            let chats = vec![
-                Chat { to: friend.clone(), readers: vec![friend] },
-                Chat { to: group["jid"].as_str().context("a group without an address")?.to_owned(), readers },
-            ];
+            let chats = vec![Chat { to: friend.clone(), readers: vec![friend] }, Chat { to: group, readers }];
             people.push(Person { label: format!("Account {n}"), number: number(n), account: String::new(), chats });
         }
         let paired = futures::stream::iter(people.into_iter().map(|person| link(cluster, person))).buffered(AT_ONCE);

@@ -1,4 +1,4 @@
-//! Pure. What goes wrong, to whom and when: drawn from a seed, so that a run can be repeated.
+//! Pure. The plan of faults: what goes wrong, where and when. It is drawn from a seed, so that a run can be repeated.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,17 +7,17 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
-/// How many of each part run.
+/// The number of workers.
 pub(crate) const WORKERS: usize = 3;
-/// See [`WORKERS`].
+/// The number of apis.
 pub(crate) const APIS: usize = 2;
-/// See [`WORKERS`].
+/// The number of schedulers.
 pub(crate) const SCHEDULERS: usize = 2;
 
-/// The quiet time at the end, in which what is broken is mended.
+/// The time without new faults at the end, in which everything is repaired.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// A process of the cluster, counted from 0 among its kind.
+/// A part of the cluster, counted from 0 among its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Who {
     Api(usize),
@@ -35,7 +35,7 @@ impl fmt::Display for Who {
     }
 }
 
-/// The far end of a line.
+/// The far end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Far {
     Redis,
@@ -43,18 +43,18 @@ pub(crate) enum Far {
     WhatsApp,
 }
 
-/// What happens to a line.
+/// A fault of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Harm {
-    /// Connections are reset and refused.
+    /// Open connections are reset, and new ones are refused.
     Cut,
-    /// Half open: nothing arrives, nothing is refused.
+    /// Half open: nothing arrives, and nothing is refused.
     Silent,
-    /// Everything arrives this much later.
+    /// Everything arrives with this delay.
     Slow(Duration),
 }
 
-/// What happens to an open socket.
+/// A fault of an open socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Blow {
     Drop,
@@ -63,10 +63,11 @@ pub(crate) enum Blow {
     Silence(Duration),
 }
 
-/// What the simulated WhatsApp does wrong; numbers are how often.
+/// A fault of the simulated WhatsApp. Counts say how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Whim {
-    /// Open sockets, those of pairings under way first if `pairing`; `pick` chooses the others ([`targets`]).
+    /// A fault of open sockets. With `pairing`, sockets of pairings are hit first. `pick` chooses the others
+    /// ([`targets`]).
     Strike {
         blow: Blow,
         count: u64,
@@ -89,16 +90,16 @@ pub(crate) enum Whim {
     DoubleReceipts(u64),
 }
 
-/// Something that goes wrong.
+/// A fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// SIGKILL, and a new process after a while.
     Kill { who: Who, back_after: Duration },
-    /// SIGTERM, and a new process when it has ended.
+    /// SIGTERM, and a new process after the end of the old one.
     Restart(Who),
     /// SIGSTOP, and SIGCONT after a while.
     Freeze { who: Who, lasts: Duration },
-    /// Every worker is replaced by one of a newer release, one after the other; the new one starts first.
+    /// Every worker is replaced by one of a newer release, one after the other. The new one starts first.
     Roll,
     /// Redis is killed and comes back empty.
     RedisLost { back_after: Duration },
@@ -108,32 +109,33 @@ pub(crate) enum Fault {
     RedisPaused(Duration),
     /// Postgres is stopped ("fast") and started.
     PostgresRestart,
-    /// A line between two parts.
+    /// A fault of the connection between two parts.
     Line { who: Who, far: Far, harm: Harm, lasts: Duration },
-    /// WhatsApp.
+    /// A fault of WhatsApp.
     WhatsApp(Whim),
 }
 
-/// A fault and its time from the start of the campaign.
+/// A fault and its time after the start of the campaign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Step {
     pub(crate) at: Duration,
     pub(crate) fault: Fault,
 }
 
-/// Seconds by which a wall clock is wrong: five minutes, fast or slow.
+/// How many seconds a wall clock is wrong: five minutes, fast or slow.
 pub(crate) fn skew_s(seed: u64) -> i64 {
     if seed.is_multiple_of(2) { 300 } else { -300 }
 }
 
-/// Whom a strike is for, one after the other until it has hit often enough: all of so many, by their places.
+/// The order in which a strike tries its targets until it has hit enough: the indices below `of`, shuffled.
 pub(crate) fn targets(pick: u64, of: usize) -> Vec<usize> {
     let mut places: Vec<usize> = (0..of).collect();
     places.shuffle(&mut StdRng::seed_from_u64(pick));
     places
 }
 
-/// The schedule of a run: every kind comes before one comes again, in an order drawn anew each time.
+/// Draws the schedule of a run. Every kind of fault occurs before one occurs again, and the order is drawn anew each
+/// time.
 pub(crate) fn plan(seed: u64, lasts: Duration) -> Vec<Step> {
     let mut dice = StdRng::seed_from_u64(seed);
     let long = lasts > Duration::from_secs(300);
@@ -203,7 +205,7 @@ fn draw(kind: usize, long: bool, left: Duration, dice: &mut StdRng) -> Fault {
     }
 }
 
-/// Some of those that end sockets meet pairings under way.
+/// Some strikes that end sockets hit pairings that are under way.
 fn strike(blow: Blow, count: u64, dice: &mut StdRng) -> Fault {
     let pairing = matches!(blow, Blow::Drop | Blow::StreamError(_)) && dice.random_bool(0.4);
     Fault::WhatsApp(Whim::Strike { blow, count, pairing, pick: dice.random() })
@@ -239,7 +241,7 @@ mod tests {
 
     use super::*;
 
-    /// The same seed is the same campaign; another is another.
+    /// The same seed gives the same schedule; another seed gives another.
     #[test]
     fn a_seed_is_a_schedule() {
         let lasts = Duration::from_secs(1_200);
@@ -247,7 +249,7 @@ mod tests {
         assert_ne!(plan(7, lasts), plan(8, lasts));
     }
 
-    /// What a fault is, but for whom exactly it hits, how often and how long.
+    /// The kind of a fault, without its exact target, count and duration.
     fn kind(fault: &Fault) -> String {
         let sort = |who: &Who| match who {
             Who::Api(_) => "api",
@@ -314,7 +316,7 @@ mod tests {
         "double",
     ];
 
-    /// A long run has every kind of fault, and leaves time to mend at its end.
+    /// A long run has every kind of fault, and leaves time for repairs at its end.
     #[test]
     fn every_kind_comes() {
         let lasts = Duration::from_secs(1_200);
@@ -327,7 +329,7 @@ mod tests {
         }
     }
 
-    /// Short runs have some kinds each; together they have all.
+    /// A short run has only some kinds of faults; several short runs together have all.
     #[test]
     fn short_runs_together_have_every_kind() {
         let steps = (0..20).flat_map(|seed| plan(seed, Duration::from_secs(72)));
@@ -335,7 +337,7 @@ mod tests {
         assert_eq!(came.len(), ALL.len());
     }
 
-    /// Strikes hit different sockets, some of them of pairings; clocks are fast and slow.
+    /// Strikes hit different sockets, some of them while they pair. Clocks are fast or slow.
     #[test]
     fn targets_and_clocks_are_drawn() {
         assert_eq!(targets(1, 88), targets(1, 88));

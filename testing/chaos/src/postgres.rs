@@ -1,4 +1,4 @@
-//! The campaign's own Postgres, through `dev/servers`.
+//! The Postgres server of a campaign, started by `dev/servers`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,14 +7,14 @@ use std::process::Stdio;
 use anyhow::{Context as _, bail};
 use tokio::process::Command;
 
-/// A private Postgres, empty at the start.
+/// A private Postgres server, empty at the start.
 pub(crate) struct Postgres {
     root: PathBuf,
     data: PathBuf,
 }
 
 impl Postgres {
-    /// Starts one under `data`, without what an earlier run left there.
+    /// Starts a server under `data`, after removing what an earlier run left there.
     pub(crate) async fn start(root: PathBuf, data: PathBuf) -> anyhow::Result<Self> {
         let server = Self { root, data };
         server.script("purge").await?;
@@ -22,7 +22,7 @@ impl Postgres {
         Ok(server)
     }
 
-    /// Its URL, and its address.
+    /// Its URL and its address.
     pub(crate) fn address(&self) -> anyhow::Result<(String, SocketAddr)> {
         let text = std::fs::read_to_string(self.data.join("servers.env"))?;
         let url = text.lines().find_map(|line| line.strip_prefix("DATABASE_URL=")).context("no DATABASE_URL")?;
@@ -32,7 +32,7 @@ impl Postgres {
         Ok((url, address))
     }
 
-    /// Stops it in order, as an upgrade does, and starts it.
+    /// Stops it in order, as for an upgrade, and starts it again.
     pub(crate) async fn restart(&self) -> anyhow::Result<()> {
         self.script("down").await?;
         self.script("up").await

@@ -1,25 +1,25 @@
-//! Pure. How long devices were without a socket after the end of the worker that held them.
+//! Pure. Measures how long devices were without a socket after the end of the worker that held them.
 
 use crate::evidence::Device;
 use crate::journal::{Entry, What};
 
-/// One device's change of hands, in microseconds.
+/// The take-over of one device. Times are in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Takeover {
-    /// The worker was asked to stop; else it was killed.
+    /// Whether the worker was asked to stop. Otherwise it was killed.
     pub(crate) asked: bool,
-    /// From the end of the worker's socket to the next login of the device.
+    /// From the end of the earlier socket to the next login of the device.
     pub(crate) gap_us: u64,
     /// From the signal to the next login.
     pub(crate) since_signal_us: u64,
-    /// The number of the device's phone.
+    /// The time of the next login.
     pub(crate) came_back_at_us: u64,
 }
 
-/// A socket that ends so soon after a kill was ended by it: its proxy passes the end on.
+/// A socket that ends within this time after a kill was ended by the kill: its proxy passes the end on.
 const SOON_US: u64 = 2_000_000;
 
-/// Every device that lost its socket by the end of a worker, and logged in again.
+/// Finds every device that lost its socket when a worker ended, and logged in again.
 pub(crate) fn takeovers(devices: &[Device], journal: &[Entry]) -> Vec<Takeover> {
     let mut found = Vec::new();
     for entry in journal {
@@ -50,7 +50,7 @@ pub(crate) fn takeovers(devices: &[Device], journal: &[Entry]) -> Vec<Takeover> 
     found
 }
 
-/// The value below which this share of all lies; 0 of none.
+/// The quantile of these values at this share; 0 if there are none.
 pub(crate) fn quantile(values: &[u64], share: f64) -> u64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();

@@ -1,26 +1,21 @@
-//! The whole house on one machine: private servers, simulator, api, workers, scheduler.
+//! A whole cluster on one machine: private servers, simulator, api, workers, scheduler.
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
+use kit::http::Http;
+use kit::{Processes, Program, Settings, WHATSAPP_VERSION};
 
 use crate::children::Children;
-use crate::http::Http;
-use crate::place::{Place, free_port};
+use crate::place::{Place, listen};
 use crate::servers::{self, Servers};
-use crate::show::{detail, step, until};
+use crate::show::{detail, step};
 
-/// Every process answers its readiness check within this time.
-const READY_LIMIT: Duration = Duration::from_secs(60);
-
-/// Any version will do for the simulator; asking WhatsApp for the current one would need the Internet.
-const SIMULATED_VERSION: &str = "2.3000.1023223821";
-
-/// What runs, and how to end it.
+/// The running cluster, and how to end it.
 pub(crate) struct Cluster {
     pub(crate) place: Place,
     pub(crate) children: Children,
-    /// What was to be shown has been shown; from here on an interruption is the normal end.
+    /// Whether the demo is over. An interruption is the normal end from then on.
     pub(crate) finished: bool,
     workers: u16,
     simulated: bool,
@@ -28,7 +23,7 @@ pub(crate) struct Cluster {
     addresses: Option<Addresses>,
 }
 
-/// Where everything listens, and the key that manages tenants.
+/// All addresses, and the admin key.
 #[derive(Clone)]
 pub(crate) struct Addresses {
     pub(crate) place: Place,
@@ -37,7 +32,7 @@ pub(crate) struct Addresses {
     pub(crate) admin_key: String,
     pub(crate) simulator: String,
     pub(crate) whatsapp: String,
-    /// Name and address of each process that serves health and metrics on a port of its own.
+    /// The name and address of each process that serves health and metrics on a port of its own.
     pub(crate) ops: Vec<(String, String)>,
 }
 
@@ -54,15 +49,18 @@ impl Cluster {
         }
     }
 
-    /// Starts everything and waits until it is ready. `supervised`: this process stays and ends the others.
+    /// Starts everything and waits until it is ready. With `supervised`, this process stays and ends the others.
     pub(crate) async fn start(&mut self, supervised: bool) -> anyhow::Result<()> {
         let place = self.place.clone();
         let running = servers::are_running(&place).await?;
         self.servers_are_ours = !running;
         let servers = step("Postgres and Redis, private ones for this checkout", servers::up(&place)).await?;
 
-        let common = vec![("DATABASE_URL", servers.database_url.clone()), ("REDIS_URL", servers.redis_url.clone())];
-        step("The tables", api_command(&place, &common, &["migrate"])).await?;
+        let logs = Some(place.data.join("logs"));
+        let starter = Processes { logs, outlive: true, ..Processes::of(&place.bin) };
+        let stores = [("DATABASE_URL", &*servers.database_url), ("REDIS_URL", &*servers.redis_url)];
+        let mut cluster = kit::Cluster { starter, settings: Settings::default().with(&stores) };
+        step("The tables", cluster.command(&["migrate"])).await?;
 
         let mut at = Addresses {
             place: place.clone(),
@@ -74,11 +72,11 @@ impl Cluster {
             ops: Vec::new(),
         };
         let start = step(self.what_starts(), async {
-            self.start_processes(&common, &mut at)?;
-            self.wait_until_ready(&at).await
+            self.start_processes(&mut cluster, &mut at)?;
+            self.wait_until_ready().await
         });
         start.await?;
-        at.admin_key = step("A key that may create tenants", admin_key(&at, &common)).await?;
+        at.admin_key = step("A key that may create tenants", admin_key(&at, &cluster)).await?;
         self.children.write_pids(&place, supervised)?;
         self.addresses = Some(at);
         Ok(())
@@ -92,53 +90,35 @@ impl Cluster {
         }
     }
 
-    fn start_processes(&mut self, common: &[(&str, String)], at: &mut Addresses) -> anyhow::Result<()> {
-        let place = &self.place;
-        let mut envs = common.to_vec();
+    fn start_processes(&mut self, cluster: &mut kit::Cluster<Processes>, at: &mut Addresses) -> anyhow::Result<()> {
+        let (place, children) = (&self.place, &mut self.children);
         if self.simulated {
-            let listen = format!("127.0.0.1:{}", free_port(8090)?);
-            at.simulator = format!("http://{listen}");
-            at.whatsapp = format!("ws://{listen}/ws/chat");
-            envs.push(("WHATSAPP_URL", at.whatsapp.clone()));
-            envs.push(("WHATSAPP_VERSION", SIMULATED_VERSION.to_owned()));
             let world = place.data.join("simulator.world").display().to_string();
-            self.children.start(
-                place,
-                "simulator",
-                "switchboard-simulator",
-                &[("SIMULATOR_LISTEN", listen), ("SIMULATOR_WORLD", world)],
-            )?;
+            let more = [("SIMULATOR_LISTEN", &*listen(8090)), ("SIMULATOR_WORLD", &world)];
+            let simulator = children.start(place, cluster, Program::Simulator, "simulator", &more)?;
+            at.simulator = simulator.url();
+            at.whatsapp = format!("ws://{}/ws/chat", simulator.listen);
+            cluster.settings.set("WHATSAPP_URL", &*at.whatsapp);
+            cluster.settings.set("WHATSAPP_VERSION", WHATSAPP_VERSION);
         }
-
-        let listen = format!("127.0.0.1:{}", free_port(8080)?);
-        at.api = format!("http://{listen}");
-        envs.push(("API_LISTEN", listen));
-
-        let api = ("api".to_owned(), "switchboard-api");
-        let workers = (1..=self.workers).map(|n| (format!("worker-{n}"), "switchboard-worker"));
-        let scheduler = ("scheduler".to_owned(), "switchboard-scheduler");
-        for (name, program) in std::iter::once(api).chain(workers).chain([scheduler]) {
-            let listen = format!("127.0.0.1:{}", free_port(0)?);
-            let mut envs = envs.clone();
-            envs.push(("OPS_LISTEN", listen.clone()));
-            if program == "switchboard-worker" {
-                envs.push(("CREDENTIAL_KEYS", place.credential_keys()?)); // nobody else opens credentials
-            }
-            self.children.start(place, &name, program, &envs)?;
-            at.ops.push((name, format!("http://{listen}")));
+        let api = children.start(place, cluster, Program::Api, "api", &[("API_LISTEN", &listen(8080))])?;
+        at.api = api.url();
+        let keys = place.credential_keys()?; // no other part opens credentials
+        for n in 1..=self.workers {
+            let name = format!("worker-{n}");
+            children.start(place, cluster, Program::Worker, &name, &[("CREDENTIAL_KEYS", &keys)])?;
         }
+        children.start(place, cluster, Program::Scheduler, "scheduler", &[])?;
+        let parts = children.all().iter().filter(|process| process.name != "simulator");
+        at.ops = parts.map(|process| (process.name.clone(), process.ops_url())).collect();
         Ok(())
     }
 
-    async fn wait_until_ready(&mut self, at: &Addresses) -> anyhow::Result<()> {
-        let mut questions: Vec<_> = at.ops.iter().map(|(name, base)| (name.clone(), base.clone(), "/readyz")).collect();
-        if self.simulated {
-            questions.push(("simulator".to_owned(), at.simulator.clone(), "/admin/health"));
-        }
-        for (name, base, path) in questions {
-            let http = Http::new(&base, None)?;
-            let wanted = format!("{name} to be ready");
-            let ready = until(&wanted, READY_LIMIT, || async { Ok(http.is_ok(path).await) });
+    async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        for n in 0..self.children.all().len() {
+            let Some(process) = self.children.all().get(n) else { break };
+            let (name, program, ops) = (process.name.clone(), process.program, process.ops);
+            let ready = kit::is_ready(&name, program, ops);
             tokio::select! {
                 ready = ready => ready?,
                 died = self.one_died() => return Err(died),
@@ -161,11 +141,11 @@ impl Cluster {
         }
     }
 
-    /// The last lines of the logs that a failure most likely stands in.
+    /// Prints the last lines of the logs that most likely show the failure.
     pub(crate) fn tell_why(&mut self) {
         let dead = self.children.dead().map(|(name, _)| name);
-        let names = self.children.names();
-        for name in names.iter().filter(|name| dead.as_deref().is_none_or(|dead| dead == **name)) {
+        let names = self.children.all().iter().map(|process| process.name.as_str());
+        for name in names.filter(|name| dead.as_deref().is_none_or(|dead| dead == *name)) {
             let path = self.place.log(name);
             let text = std::fs::read(&path).unwrap_or_default();
             let text = String::from_utf8_lossy(&text);
@@ -181,32 +161,21 @@ impl Cluster {
         if self.servers_are_ours {
             servers::down(&self.place).await?;
         }
-        // Without the file nothing is running; if it was never written that is just as true.
+        // the file says what is running; it may never have been written
         let _ = std::fs::remove_file(self.place.pids());
         println!("Everything is stopped ({:.1} s).", start.elapsed().as_secs_f32());
         Ok(())
     }
 }
 
-/// The key of this data directory: made once, kept in a file that only its owner can read.
-async fn admin_key(at: &Addresses, envs: &[(&str, String)]) -> anyhow::Result<String> {
+/// The admin key of this data directory. It is created once, in a file that only its owner can read.
+async fn admin_key(at: &Addresses, cluster: &kit::Cluster<Processes>) -> anyhow::Result<String> {
     if let Some(key) = at.place.remembered("admin.key")
-        && Http::new(&at.api, Some(&key))?.is_ok("/v1/tenants").await.is_ok()
+        && Http::new(&at.api, Some(&key)).is_ok("/v1/tenants").await.is_ok()
     {
         return Ok(key);
     }
-    let key = api_command(&at.place, envs, &["keys", "create", "--admin", "--name", "this machine"]).await?;
+    let key = cluster.command(&["keys", "create", "--admin", "--name", "this machine"]).await?;
     at.place.remember("admin.key", &key)?;
     Ok(key)
-}
-
-/// Runs a command of the api's program to its end and returns what it printed.
-async fn api_command(place: &Place, envs: &[(&str, String)], args: &[&str]) -> anyhow::Result<String> {
-    let mut command = tokio::process::Command::new(place.bin.join("switchboard-api"));
-    command.args(args).envs(envs.iter().map(|(name, value)| (name, value)));
-    let done = command.stdin(std::process::Stdio::null()).kill_on_drop(true).output().await?;
-    if !done.status.success() {
-        bail!("switchboard-api {}: {}", args.join(" "), String::from_utf8_lossy(&done.stderr));
-    }
-    Ok(String::from_utf8(done.stdout)?.trim().to_owned())
 }

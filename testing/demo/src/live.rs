@@ -3,10 +3,10 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use kit::http::{Http, field};
 use serde_json::{Value, json};
 
 use crate::cluster::Addresses;
-use crate::http::{Http, field};
 use crate::show::{detail, heading, step};
 use crate::stack::tenant_key;
 use crate::story::print_addresses;
@@ -14,7 +14,7 @@ use crate::story::print_addresses;
 /// Links the account of this machine, or waits until it is connected again.
 pub(crate) async fn link(at: &Addresses) -> anyhow::Result<()> {
     let key = step("A tenant and its key", remembered_key(at)).await?;
-    let api = Http::new(&at.api, Some(&key))?;
+    let api = Http::new(&at.api, Some(&key));
     let account = step("An account", first_account(&api)).await?;
     print_addresses(at);
     heading(
@@ -34,13 +34,13 @@ pub(crate) async fn link(at: &Addresses) -> anyhow::Result<()> {
                 api.post(&format!("/v1/accounts/{account}/pair"), json!({ "method": "qr" })).await?;
             }
             "pending" => show_code(&api, &account, &mut shown).await?,
-            _ => {} // linked before, not connected yet
+            _ => {} // it was linked before and is not connected yet
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
-/// Draws the code again whenever WhatsApp hands out a new one.
+/// Draws the code if it is a new one.
 async fn show_code(api: &Http, account: &str, shown: &mut String) -> anyhow::Result<()> {
     let Some(code) = api.get_text(&format!("/v1/accounts/{account}/qr?format=text")).await? else {
         return Ok(());
@@ -58,10 +58,10 @@ async fn show_code(api: &Http, account: &str, shown: &mut String) -> anyhow::Res
     Ok(())
 }
 
-/// The tenant of this machine is made once; its key stays in the data directory.
+/// The key of this machine's tenant. The tenant is created once, and its key is kept in the data directory.
 async fn remembered_key(at: &Addresses) -> anyhow::Result<String> {
     if let Some(key) = at.place.remembered("tenant.key")
-        && Http::new(&at.api, Some(&key))?.is_ok("/v1/accounts").await.is_ok()
+        && Http::new(&at.api, Some(&key)).is_ok("/v1/accounts").await.is_ok()
     {
         return Ok(key);
     }

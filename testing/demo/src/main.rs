@@ -1,10 +1,10 @@
-//! `switchboard-demo` starts the whole house on one machine and, for `make demo`, shows its main job step by step.
+//! `switchboard-demo` starts a whole cluster on one machine. For `make demo` it shows the main use step by step.
 //!
-//! It speaks to the api and to the simulator over HTTP only, like any other program, and knows none of our crates.
+//! It uses the api and the simulator only over HTTP, like any other program. Of our crates it depends only on the test
+//! kit without its feature `stores`, which depends on none.
 
 mod children;
 mod cluster;
-mod http;
 mod live;
 mod place;
 mod servers;
@@ -84,7 +84,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// A town never ends by itself.
+/// Runs the town until a signal ends it.
 async fn live(options: TownOptions) -> anyhow::Result<ExitCode> {
     tokio::select! {
         ended = options.town.live(&options.bin) => ended.map(|()| ExitCode::SUCCESS),
@@ -95,7 +95,7 @@ async fn live(options: TownOptions) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// As shells have it for a program that Ctrl-C ended.
+/// The exit code of a program that Ctrl-C ended, as shells report it.
 const INTERRUPTED: u8 = 130;
 
 async fn run(options: Options) -> anyhow::Result<ExitCode> {
@@ -116,7 +116,7 @@ async fn run(options: Options) -> anyhow::Result<ExitCode> {
     match outcome {
         Ok(Next::Leave) => Ok(ExitCode::SUCCESS),
         Ok(Next::Stop) => cluster.stop().await.map(|()| ExitCode::SUCCESS),
-        // Before the end of what was asked for, an interruption is no success.
+        // an interruption before the demo is over is no success
         Ok(Next::Interrupted) => {
             let finished = cluster.finished;
             cluster.stop().await?;
@@ -132,7 +132,7 @@ async fn run(options: Options) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// What becomes of the processes afterwards.
+/// What happens to the processes afterwards.
 enum Next {
     Stop,
     Interrupted,

@@ -1,4 +1,4 @@
-//! The files of one installation on this machine: where things are, its key, its free ports.
+//! The files of an installation on this machine: their places, its keys, and its ports.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use tokio::process::Command;
 
-/// The checkout, its data and its programs.
+/// The folders of the checkout, the data and the binaries.
 #[derive(Clone)]
 pub(crate) struct Place {
     pub(crate) root: PathBuf,
@@ -27,7 +27,7 @@ impl Place {
         self.data.join("logs").join(format!("{name}.log"))
     }
 
-    /// One "pid name command" per line: what is running, for `make down`.
+    /// The file of running processes for `make down`, with a line "pid name command" for each.
     pub(crate) fn pids(&self) -> PathBuf {
         self.data.join("pids")
     }
@@ -38,8 +38,8 @@ impl Place {
         command
     }
 
-    /// Two sets of workers on one database would take each other's accounts, so the second is refused.
-    /// What a killed run left behind is stopped.
+    /// Fails if Switchboard already runs here, because two sets of workers on one database would take each other's
+    /// accounts. Stops processes that a killed run left behind.
     pub(crate) async fn refuse_if_in_use(&self) -> anyhow::Result<()> {
         let running = living(&self.pids());
         if running.iter().any(|name| name == "supervisor")
@@ -57,7 +57,7 @@ impl Place {
         Ok(())
     }
 
-    /// The key that seals credentials: made once per data directory, readable by its owner only.
+    /// The key that seals credentials. It is created once per data directory, in a file that only its owner can read.
     pub(crate) fn credential_keys(&self) -> anyhow::Result<String> {
         if let Some(key) = self.remembered("credential.key") {
             return Ok(key);
@@ -69,12 +69,12 @@ impl Place {
         Ok(key)
     }
 
-    /// A secret that an earlier run put into the data directory.
+    /// A secret that an earlier run wrote to the data directory.
     pub(crate) fn remembered(&self, name: &str) -> Option<String> {
         fs::read_to_string(self.data.join(name)).ok().map(|text| text.trim().to_owned())
     }
 
-    /// Keeps a secret where only its owner can read it.
+    /// Writes a secret to a file that only its owner can read.
     pub(crate) fn remember(&self, name: &str, secret: &str) -> anyhow::Result<()> {
         let path = self.data.join(name);
         let mut options = fs::OpenOptions::new();
@@ -83,7 +83,7 @@ impl Place {
     }
 }
 
-/// The names in a pids file whose processes still run what was started.
+/// The names in a file of pids whose processes still run the same command.
 pub(crate) fn living(pids: &Path) -> Vec<String> {
     let lines = fs::read_to_string(pids).unwrap_or_default();
     lines.lines().filter_map(still_runs).collect()
@@ -100,10 +100,10 @@ fn still_runs(line: &str) -> Option<String> {
     shown.starts_with(command.as_bytes()).then(|| name.to_owned())
 }
 
-/// The wished port if nobody has it, else any free one.
-pub(crate) fn free_port(wished: u16) -> anyhow::Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", wished)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)));
-    Ok(listener.context("no free port on 127.0.0.1")?.local_addr()?.port())
+/// The address to listen on: with the wished port if it is free, otherwise with another free one.
+pub(crate) fn listen(wished: u16) -> String {
+    let free = TcpListener::bind(("127.0.0.1", wished)).is_ok();
+    format!("127.0.0.1:{}", if free { wished } else { kit::free_port() })
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -1,4 +1,4 @@
-//! The private Postgres and Redis, through `dev/servers`.
+//! The private Postgres and Redis, started by `dev/servers`.
 
 use std::process::Stdio;
 
@@ -6,21 +6,21 @@ use anyhow::{Context as _, bail};
 
 use crate::place::Place;
 
-/// Where the rows and the bells are.
+/// The URLs of Postgres and Redis.
 #[derive(Clone)]
 pub(crate) struct Servers {
     pub(crate) database_url: String,
     pub(crate) redis_url: String,
 }
 
-/// True if both run already: then whoever started them also stops them.
+/// Whether both run already. Then this program does not stop them.
 pub(crate) async fn are_running(place: &Place) -> anyhow::Result<bool> {
     let status = place.script("servers").arg("status").stdout(Stdio::null()).status().await;
     Ok(status.context("running dev/servers")?.success())
 }
 
 pub(crate) async fn up(place: &Place) -> anyhow::Result<Servers> {
-    // In a process group of its own: Ctrl-C must not tear it in the middle; it takes a second or two.
+    // in a process group of its own, so that Ctrl-C does not interrupt it; it takes a second or two
     let done = place.script("servers").arg("up").process_group(0).output().await.context("running dev/servers")?;
     if !done.status.success() {
         bail!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
@@ -37,7 +37,7 @@ pub(crate) async fn down(place: &Place) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The value of `NAME='value'` in a file that a shell could read.
+/// The value of `NAME='value'` in a file in the syntax of a shell.
 fn value(text: &str, name: &str) -> anyhow::Result<String> {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
     let line = line.with_context(|| format!("servers.env lacks {name}"))?;

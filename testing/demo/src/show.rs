@@ -1,13 +1,13 @@
-//! What the person at the terminal sees: one line per step, with a mark and the time it took.
+//! The output for the person at the terminal: one line for each step, with a mark and its duration.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 const TURN: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 
-/// Runs one step. On a terminal a running clock shows that it is alive; elsewhere only the result is printed.
+/// Runs a step. A terminal shows a running clock meanwhile; other outputs show only the result.
 pub(crate) async fn step<T>(words: &str, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let terminal = std::io::stdout().is_terminal();
     let start = Instant::now();
@@ -30,7 +30,7 @@ pub(crate) async fn step<T>(words: &str, work: impl Future<Output = anyhow::Resu
     outcome.with_context(|| format!("failed at: {words}"))
 }
 
-/// A line that belongs to the step above it.
+/// Prints a line that belongs to the step above it.
 pub(crate) fn detail(words: &str) {
     for line in words.lines() {
         println!("    {line}");
@@ -46,23 +46,5 @@ fn seconds(time: Duration) -> String {
         s if s < 1.0 => format!("{} ms", time.as_millis()),
         s if s < 10.0 => format!("{s:.1} s"),
         s => format!("{s:.0} s"),
-    }
-}
-
-/// Asks again and again until there is an answer. `ask` says either what it got or what it saw instead.
-pub(crate) async fn until<T, F>(wanted: &str, limit: Duration, mut ask: impl FnMut() -> F) -> anyhow::Result<T>
-where
-    F: Future<Output = anyhow::Result<Result<T, String>>>,
-{
-    let start = Instant::now();
-    loop {
-        let seen = match ask().await? {
-            Ok(found) => return Ok(found),
-            Err(seen) => seen,
-        };
-        if start.elapsed() > limit {
-            bail!("expected {wanted} within {} s; last seen: {seen}", limit.as_secs());
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

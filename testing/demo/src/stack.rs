@@ -1,13 +1,13 @@
-//! `make stack`: everything in the background, and a file that tells other programs where it is.
+//! `make stack`: everything in the background, and a file with its addresses for other programs.
 
+use kit::http::{Http, field};
 use serde_json::json;
 
 use crate::cluster::{Addresses, Cluster};
-use crate::http::{Http, field};
 use crate::place::{Place, living};
 use crate::show::{heading, step};
 
-/// True, with the file shown, if a stack is already running here.
+/// Whether a stack is already running here. If so, prints its file.
 pub(crate) fn is_running(place: &Place) -> anyhow::Result<bool> {
     let path = place.data.join("stack.env");
     if !path.exists() || living(&place.pids()).is_empty() {
@@ -18,10 +18,11 @@ pub(crate) fn is_running(place: &Place) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Adds a tenant and writes the file.
+/// Creates a tenant and writes the file.
 pub(crate) async fn finish(cluster: &Cluster, at: &Addresses) -> anyhow::Result<()> {
     let tenant_key = step("A tenant and its key", tenant_key(at, "stack")).await?;
-    let pids: Vec<String> = cluster.children.pids().iter().map(u32::to_string).collect();
+    let pid = |process: &kit::Process| process.pid().unwrap_or_default().to_string();
+    let pids: Vec<String> = cluster.children.all().iter().map(pid).collect();
     let mut lines: Vec<(String, String)> = [
         ("API_URL", &at.api),
         ("ADMIN_KEY", &at.admin_key),
@@ -35,8 +36,8 @@ pub(crate) async fn finish(cluster: &Cluster, at: &Addresses) -> anyhow::Result<
     ]
     .map(|(name, value)| (name.to_owned(), value.clone()))
     .to_vec();
-    for (name, pid) in cluster.children.names().iter().map(|name| name.replace('-', "_")).zip(&pids) {
-        lines.push((format!("{}_PID", name.to_uppercase()), pid.clone()));
+    for process in cluster.children.all() {
+        lines.push((format!("{}_PID", process.name.replace('-', "_").to_uppercase()), pid(process)));
     }
     for (name, base) in &at.ops {
         lines.push((format!("{}_OPS_URL", name.replace('-', "_").to_uppercase()), base.clone()));
@@ -51,13 +52,13 @@ pub(crate) async fn finish(cluster: &Cluster, at: &Addresses) -> anyhow::Result<
 }
 
 pub(crate) async fn tenant_key(at: &Addresses, name: &str) -> anyhow::Result<String> {
-    let admin = Http::new(&at.api, Some(&at.admin_key))?;
+    let admin = Http::new(&at.api, Some(&at.admin_key));
     let tenant = field(&admin.post("/v1/tenants", json!({ "name": name })).await?, "id")?;
     let key = admin.post(&format!("/v1/tenants/{tenant}/keys"), json!({ "name": name })).await?;
     field(&key, "secret")
 }
 
-/// A value that a shell reads back as it is.
+/// Quotes a value for a shell.
 fn quoted(value: &str) -> String {
     format!("'{}'", value.replace('\'', "'\\''"))
 }

@@ -1,4 +1,4 @@
-//! The main job, told step by step on virtual phones. The first step that fails ends the story.
+//! The main use, shown step by step on virtual phones. It ends at the first step that fails.
 
 mod people;
 mod reminders;
@@ -6,35 +6,36 @@ mod scene;
 mod talk;
 mod wire;
 
+use kit::Phones;
+use kit::http::{Http, field};
 use serde_json::json;
 
 use crate::cluster::Addresses;
-use crate::http::{Http, field};
 use crate::show::{detail, heading, step};
 use crate::stack::tenant_key;
 use people::People;
 use scene::Scene;
 
-/// What is printed at the end for trying things out.
+/// What is printed at the end for the reader to try.
 pub(crate) struct Ready {
     tenant_key: String,
 }
 
 pub(crate) async fn tell(at: &Addresses) -> anyhow::Result<Ready> {
-    let simulator = Http::new(&at.simulator, None)?;
+    let phones = Phones::new(&format!("{}/admin", at.simulator));
     heading("Before the story: people with (virtual) phones");
-    let people = step("Four phones, and a group that three of them are in", People::invite(&simulator)).await?;
+    let people = step("Four phones, and a group that three of them are in", People::invite(&phones)).await?;
     people.introduce();
 
     heading("A tenant and its first account");
     let name = format!("Demo {}", people.tag);
     let tenant_key = step("Create a tenant and an API key", tenant_key(at, &name)).await?;
-    let api = Http::new(&at.api, Some(&tenant_key))?;
+    let api = Http::new(&at.api, Some(&tenant_key));
     let account = step("Add an account", async {
         field(&api.post("/v1/accounts", json!({ "label": "Front desk" })).await?, "id")
     })
     .await?;
-    let scene = Scene { api, simulator, account, people };
+    let scene = Scene { api, phones, account, people };
 
     heading("Link it with a phone");
     wire::pair(&scene).await?;

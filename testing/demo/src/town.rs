@@ -1,18 +1,20 @@
-//! `switchboard-demo town`: virtual people who go on using a cluster that already runs, so that its dashboards move.
+//! `switchboard-demo town`: virtual people who use a cluster that already runs, so that its dashboards show something.
 //!
-//! What fails is told and tried again: whoever breaks the cluster under a town sees both sides of it.
+//! Failures are printed and tried again. So a person who breaks the cluster sees the effect on its users as well.
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use clap::Args;
+use kit::http::{Http, field};
+use kit::{Cluster, Phones, Processes, Settings, reach};
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::http::{Http, field};
-use crate::show::{step, until};
+use crate::show::step;
 
 const READY_LIMIT: Duration = Duration::from_secs(180);
 const PAIR_LIMIT: Duration = Duration::from_secs(60);
@@ -34,7 +36,7 @@ pub(crate) struct Town {
     sends_per_s: u16,
 }
 
-/// One account, and the addresses that it writes to.
+/// An account, and the addresses that it writes to.
 struct Household {
     account: String,
     number: String,
@@ -43,46 +45,50 @@ struct Household {
 }
 
 impl Town {
-    /// Settles the town and lives on until the process is ended.
+    /// Creates the accounts, and then sends messages until the process is ended.
     pub(crate) async fn live(&self, bin: &Path) -> anyhow::Result<()> {
-        let (admin, simulator) = (Http::new(&self.api, None)?, Http::new(&self.simulator, None)?);
+        let (admin, simulator) = (Http::new(&self.api, None), Http::new(&self.simulator, None));
         step("The api and the simulator answer", async {
-            until("the api", READY_LIMIT, || async { Ok(admin.is_ok("/health").await) }).await?;
-            until("the simulator", READY_LIMIT, || async { Ok(simulator.is_ok("/admin/health").await) }).await
+            reach("the api", READY_LIMIT, || async { Ok(admin.is_ok("/health").await) }).await?;
+            reach("the simulator", READY_LIMIT, || async { Ok(simulator.is_ok("/admin/health").await) }).await
         })
         .await?;
-        let admin = Http::new(&self.api, Some(&admin_key(bin.join("switchboard-api")).await?))?;
+        // reads the variable `DATABASE_URL` of this process
+        let programs = Cluster { starter: Processes::of(bin), settings: Settings::default() };
+        let admin = programs.command(&["keys", "create", "--admin", "--name", "town"]).await?;
+        let admin = Http::new(&self.api, Some(&admin));
+        let phones = Phones::new(&format!("{}/admin", self.simulator));
         let tenant = field(&admin.post("/v1/tenants", json!({ "name": "Town" })).await?, "id")?;
         let key = admin.post(&format!("/v1/tenants/{tenant}/keys"), json!({ "name": "town" })).await?;
-        let api = Http::new(&self.api, Some(&field(&key, "secret")?))?;
+        let api = Http::new(&self.api, Some(&field(&key, "secret")?));
 
-        // New numbers in each run, from the seed that the standard library draws for its hash maps.
+        // new numbers in each run, from the random seed of the standard library's hash maps
         let draw = RandomState::new().hash_one(0);
         let mut households = Vec::new();
         for number in 0..self.accounts {
             let house = house(draw, number);
-            let household = step(&format!("Account {number} moves in"), move_in(&api, &simulator, &house)).await?;
+            let household = step(&format!("Account {number} moves in"), move_in(&api, &phones, &house)).await?;
             households.push(household);
         }
         println!("{} accounts send {} messages a second from now on", self.accounts, self.sends_per_s);
-        self.talk(&api, &simulator, &households).await
+        self.talk(&api, &phones, &households).await
     }
 
-    async fn talk(&self, api: &Http, simulator: &Http, households: &[Household]) -> anyhow::Result<()> {
+    async fn talk(&self, api: &Http, phones: &Phones, households: &[Household]) -> anyhow::Result<()> {
         let mut beat = tokio::time::interval(Duration::from_secs(1) / u32::from(self.sends_per_s));
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         for (number, household) in households.iter().cycle().enumerate() {
             beat.tick().await;
-            // Each fourth message goes to the group; after each third the friend writes back.
+            // each fourth message goes to the group; after each third one the friend answers
             let to = if number % 4 == 3 { &household.group } else { &household.friend };
             let path = format!("/v1/accounts/{}/messages", household.account);
             if let Err(error) = api.post(&path, json!({ "to": to, "text": format!("Message {number}") })).await {
                 println!("✗ not accepted: {error:#}");
             }
             if number % 3 == 2 {
-                let path = format!("/admin/phones/{}/send", household.friend);
+                let path = format!("/phones/{}/send", household.friend);
                 let answer = json!({ "to": household.number, "text": format!("Answer {number}") });
-                if let Err(error) = simulator.post(&path, answer).await {
+                if let Err(error) = phones.call(Method::POST, &path, Some(answer)).await {
                     println!("✗ not answered: {error:#}");
                 }
             }
@@ -91,30 +97,29 @@ impl Town {
     }
 }
 
-/// How the numbers of a household begin: British ones of twelve digits, of which the last is a person's.
+/// The beginning of a household's numbers: British numbers of twelve digits. The last digit is the person's.
 fn house(draw: u64, number: u16) -> String {
     format!("447{}{:04}", draw % 9_000 + 1_000, number % 10_000)
 }
 
-/// Phones, a group, a linked account, and a reminder every five minutes.
-async fn move_in(api: &Http, simulator: &Http, house: &str) -> anyhow::Result<Household> {
+/// Creates phones, a group, a linked account, and a reminder every five minutes.
+async fn move_in(api: &Http, phones: &Phones, house: &str) -> anyhow::Result<Household> {
     let (owner, friend) = (format!("{house}1"), format!("{house}2"));
     for (phone, name) in [(&owner, "Olive"), (&friend, "Ada")] {
-        simulator.post("/admin/phones", json!({ "number": phone, "name": name })).await?;
+        phones.add(phone, name).await?;
     }
-    let group = json!({ "subject": "The street", "owner": owner, "members": [friend] });
-    let group = field(&simulator.post("/admin/groups", group).await?, "jid")?;
+    let group = phones.group("The street", &owner, std::slice::from_ref(&friend)).await?;
 
     let account = field(&api.post("/v1/accounts", json!({ "label": format!("House {house}") })).await?, "id")?;
     let path = format!("/v1/accounts/{account}");
     api.post(&format!("{path}/pair"), json!({ "method": "qr" })).await?;
-    let code = until("a QR code", PAIR_LIMIT, || async {
+    let code = reach("a QR code", PAIR_LIMIT, || async {
         let code = api.get_text(&format!("{path}/qr?format=text")).await?;
         Ok(code.ok_or_else(|| "no code yet".to_owned()))
     })
     .await?;
-    simulator.post_text(&format!("/admin/mock-phone/scan-qr?phone={owner}"), &code).await?;
-    until("the account to be connected", PAIR_LIMIT, || async {
+    phones.scan(&owner, &code).await?.success()?;
+    reach("the account to be connected", PAIR_LIMIT, || async {
         let now = api.get(&path).await?;
         Ok(if now["status"] == "connected" { Ok(()) } else { Err(now.to_string()) })
     })
@@ -129,7 +134,7 @@ async fn move_in(api: &Http, simulator: &Http, house: &str) -> anyhow::Result<Ho
     Ok(Household { account, number: owner, friend, group })
 }
 
-/// A reminder to a group every five minutes, from the next one that is whole.
+/// A reminder to a group every five minutes, from the next full five minutes on.
 fn street(account: &str, group: &str, now: DateTime<Utc>) -> Value {
     let start = now.duration_trunc(TimeDelta::minutes(5)).unwrap_or(now) + TimeDelta::minutes(5);
     json!({
@@ -138,22 +143,12 @@ fn street(account: &str, group: &str, now: DateTime<Utc>) -> Value {
     })
 }
 
-/// The api's own program makes it, with the database's address that this process was given.
-async fn admin_key(program: PathBuf) -> anyhow::Result<String> {
-    let mut command = tokio::process::Command::new(&program);
-    command.args(["keys", "create", "--admin", "--name", "town"]).stdin(std::process::Stdio::null());
-    let done = command.output().await.with_context(|| format!("running {}", program.display()))?;
-    if !done.status.success() {
-        bail!("{}: {}", program.display(), String::from_utf8_lossy(&done.stderr));
-    }
-    Ok(String::from_utf8(done.stdout)?.trim().to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// R06: a reminder that begins in the past is refused, so that the town's begins at the next five minutes, whatever the day.
+    /// R06: the api refuses a reminder that begins in the past. So the town's reminder begins at the next full five
+    /// minutes, on any day.
     #[test]
     fn the_street_begins_ahead() {
         for now in ["2026-11-28T05:20:00Z", "2026-11-28T05:24:59.9Z", "2031-12-31T23:58:00Z"] {
@@ -164,7 +159,7 @@ mod tests {
         }
     }
 
-    /// The api refuses what is too long or too short for a number of its country.
+    /// The api refuses numbers that are too long or too short for their country.
     #[test]
     fn numbers_have_the_length_of_their_country() {
         for (draw, number) in [(0, 0), (u64::MAX, u16::MAX), (8_999, 9_999)] {

@@ -1,211 +1,85 @@
-//! The cluster of one test: its parts, each as its binary runs it.
+//! The cluster of one test.
 
-use std::net::SocketAddr;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::ops::Deref;
+use std::path::Path;
 
-use kit::Proxy;
-use process::config::{Database, Redis, Telemetry, Webhooks, Zones};
-use process::telemetry::Guard;
-use reqwest::StatusCode;
+use kit::{Gateway, Phones, Process, Processes, Program, Proxy, Scene, Settings, redis_prefix, redis_url, until};
 use simulator::Simulator;
 use sqlx::{ConnectOptions as _, PgPool};
-use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
-/// Long enough for a loaded machine; nothing waits so long when all is well.
-pub const DEADLINE: Duration = Duration::from_secs(40);
+use crate::in_process::{InProcess, Part};
 
-/// For credentials, where a test does not bring its own.
-const KEYS: &str = "1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
-
-/// What is logged of parts whose lines are kept: everything that `RUST_LOG` can ask for.
-pub const EVERYTHING: &str = "trace";
-/// Lines of parts that log, of all clusters of this process.
-pub static LINES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-
-/// Writes lines where a test can read them.
-struct Book;
-
-impl std::io::Write for Book {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        LINES.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A process of the cluster, on a runtime of its own, so that it can vanish as a killed process does.
-pub struct Part {
-    stop: CancellationToken,
-    task: JoinHandle<anyhow::Result<()>>,
-    runtime: Option<Runtime>,
-    /// Where its health can be asked for.
-    ops: Option<SocketAddr>,
-    /// The export of its traces.
-    _traces: Option<Guard>,
-}
-
-impl Part {
-    /// Its traces are its own as well: each of its threads has a subscriber that knows the name of the part.
-    fn start<F>(service: &'static str, telemetry: &Telemetry, stop: CancellationToken, run: F) -> Self
-    where
-        F: Future<Output = anyhow::Result<()>> + Send + 'static,
-    {
-        let told = telemetry.otlp_endpoint.is_some() || telemetry.log == EVERYTHING;
-        let traces = told.then(|| process::telemetry::dispatch_to(service, telemetry, || Book).unwrap());
-        let (subscriber, traces) = traces.unzip();
-        let mut builder = Builder::new_multi_thread();
-        if let Some(subscriber) = subscriber {
-            builder.on_thread_start(move || std::mem::forget(tracing::dispatcher::set_default(&subscriber)));
-        }
-        let runtime = builder.worker_threads(1).enable_all().build().unwrap();
-        Self { stop, task: runtime.spawn(run), runtime: Some(runtime), ops: None, _traces: traces }
-    }
-
-    /// What its ops port says at `/readyz`, `/livez` or `/metrics`.
-    pub async fn health(&self, path: &str) -> (StatusCode, String) {
-        let answer = reqwest::get(format!("http://{}{path}", self.ops.unwrap())).await.unwrap();
-        (answer.status(), answer.text().await.unwrap())
-    }
-
-    /// As SIGTERM does.
-    pub async fn stop(mut self) {
-        self.stop.cancel();
-        tokio::time::timeout(DEADLINE, &mut self.task).await.expect("it stops in time").unwrap().unwrap();
-    }
-
-    /// Waits until it ends by itself, and answers how.
-    pub async fn end(mut self) -> anyhow::Result<()> {
-        tokio::time::timeout(DEADLINE, &mut self.task).await.expect("it ends in time").unwrap()
-    }
-
-    /// As SIGKILL does: no task of it runs any more, its sockets close without a word.
-    pub fn vanish(self) {
-        drop(self);
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-/// A free port, held.
-fn listener() -> (std::net::TcpListener, SocketAddr) {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let address = listener.local_addr().unwrap();
-    (listener, address)
-}
-
-/// The cluster.
+/// The cluster. Its [`Scene`] has the calls that tests make.
 pub struct Cluster {
+    /// Its database.
     pub pool: PgPool,
+    /// Its WhatsApp.
     pub simulator: Simulator,
-    pub prefix: String,
-    pub database_url: String,
-    pub redis_url: String,
-    pub(crate) http: reqwest::Client,
-    pub(crate) api: SocketAddr,
-    pub key: String,
+    /// The api, the scheduler, and parts that a test adds.
     pub parts: Vec<Part>,
-    /// Between workers that are started from now on and the simulator, where a test cuts or silences the line.
+    /// The line between the simulator and workers that are started from now on, if a test needs to cut or silence it.
     pub line: Option<Proxy>,
-    pub(crate) numbers: AtomicU64,
-    /// Of the workers that are started from now on.
-    pub lease_ttl_ms: u64,
-    telemetry: Telemetry,
+    parted: kit::Cluster<InProcess>,
+    scene: Scene,
 }
 
-/// The lines between one worker and its stores.
+/// The connections of one worker to its stores.
 pub struct Lines {
+    /// To Postgres.
     pub postgres: Proxy,
+    /// To Redis.
     pub redis: Proxy,
 }
 
-/// A proxy to the server of this URL, and the URL through it.
-async fn through(url: &str) -> (Proxy, String) {
-    let mut url = reqwest::Url::parse(url).unwrap();
-    let (host, port) = (url.host_str().unwrap().to_owned(), url.port().unwrap());
-    let target = tokio::net::lookup_host((host, port)).await.unwrap().next().unwrap();
-    let proxy = Proxy::start(target).await.unwrap();
-    url.set_ip_host(proxy.address().ip()).unwrap();
-    url.set_port(Some(proxy.address().port())).unwrap();
-    (proxy, url.to_string())
+impl Deref for Cluster {
+    type Target = Scene;
+
+    fn deref(&self) -> &Scene {
+        &self.scene
+    }
 }
 
-fn redis_url() -> String {
-    std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned())
+/// The settings for the database of this pool and for a Redis prefix of its own.
+fn stores(pool: &PgPool) -> [(&'static str, String); 2] {
+    [("DATABASE_URL", pool.connect_options().to_url_lossy().to_string()), ("REDIS_PREFIX", redis_prefix())]
 }
 
 impl Cluster {
-    /// One api, one scheduler and `workers` workers, a tenant and its key.
+    /// Starts one api, one scheduler and `workers` workers, and creates a tenant and its key.
     pub async fn start(pool: PgPool, workers: usize) -> (Self, Vec<Part>) {
-        Self::start_on(pool, workers, redis_url()).await
+        Self::start_with(pool, workers, &[]).await
     }
 
-    /// As [`Cluster::start`], on a Redis of the test's own.
+    /// As [`Cluster::start`], on the Redis at this URL.
     pub async fn start_on(pool: PgPool, workers: usize, redis_url: String) -> (Self, Vec<Part>) {
-        Self::start_with(pool, workers, redis_url, Telemetry::default()).await
+        Self::start_with(pool, workers, &[("REDIS_URL", &redis_url)]).await
     }
 
-    /// As [`Cluster::start`], with traces as these settings say.
-    pub async fn start_traced(pool: PgPool, workers: usize, telemetry: Telemetry) -> (Self, Vec<Part>) {
-        Self::start_with(pool, workers, redis_url(), telemetry).await
-    }
-
-    async fn start_with(pool: PgPool, workers: usize, redis_url: String, telemetry: Telemetry) -> (Self, Vec<Part>) {
-        let prefix = format!("test-{}:", uuid::Uuid::new_v4().simple());
+    /// As [`Cluster::start`], with settings for all parts.
+    pub async fn start_with(pool: PgPool, workers: usize, more: &[(&str, &str)]) -> (Self, Vec<Part>) {
+        kit::promise(|| serde_json::to_value(api::document()).unwrap());
         let simulator = simulator::start(simulator::Config::default()).await.unwrap();
-        let database_url = pool.connect_options().to_url_lossy().to_string();
-        let mut cluster = Self {
-            pool,
-            simulator,
-            prefix,
-            database_url,
-            redis_url,
-            http: reqwest::Client::new(),
-            api: SocketAddr::from(([127, 0, 0, 1], 0)),
-            key: String::new(),
-            parts: Vec::new(),
-            line: None,
-            numbers: AtomicU64::new(15_550_000_001),
-            lease_ttl_ms: 3_000,
-            telemetry,
-        };
-        let api = cluster.api();
-        cluster.parts.push(api);
-        let scheduler = cluster.scheduler();
-        cluster.parts.push(scheduler);
-        let mut started = Vec::new();
-        for _ in 0..workers {
-            started.push(cluster.worker());
-        }
-        cluster.starts().await;
-        cluster.key = cluster.tenant().await;
+        let mut settings = Settings::simulated().with(&[
+            ("REDIS_URL", &redis_url()),
+            ("LEASE_TTL_MS", "3000"),
+            ("RING_AGAIN_S", "1"),
+            ("WORKER_CAPACITY", "1000"),
+            ("WORKER_RELEASE", "1"),
+            ("WEBHOOK_ALLOW_PRIVATE", "127.0.0.0/8"), // a test's receivers stand on this machine
+            ("WEBHOOK_ALLOW_HTTP", "true"),
+        ]);
+        stores(&pool).into_iter().for_each(|(name, value)| settings.set(name, value));
+        let parted = kit::Cluster { starter: InProcess, settings: settings.with(more) };
+        let scene = Scene::new(Gateway::new("", None), Phones::new(&simulator.admin_url()), 15_550_000_001);
+        let mut cluster = Self { pool, simulator, parts: Vec::new(), line: None, parted, scene };
+        cluster.start_api_and_scheduler(None);
+        let started = (0..workers).map(|_| cluster.worker()).collect();
+        cluster.answers().await;
+        cluster.scene.gateway = cluster.admin().await.tenant("Acme").await;
         (cluster, started)
     }
 
-    /// Waits while the api says that it starts.
-    async fn starts(&self) {
-        let health = format!("http://{}/health", self.api);
-        while self.http.get(&health).send().await.is_ok_and(|answer| answer.status() == StatusCode::SERVICE_UNAVAILABLE)
-        {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    /// As [`Cluster::start`], with one worker behind a [`Proxy`].
+    /// As [`Cluster::start`], with one worker that reaches the simulator through a [`Proxy`].
     pub async fn start_on_a_line(pool: PgPool) -> (Self, Vec<Part>) {
         let (mut cluster, _) = Self::start(pool, 0).await;
         let url = cluster.simulator.ws_url();
@@ -215,7 +89,75 @@ impl Cluster {
         (cluster, vec![worker])
     }
 
-    /// Where workers find WhatsApp.
+    fn start_api_and_scheduler(&mut self, key: Option<&str>) {
+        let api = self.parted.start(Program::Api, "api", &[]).unwrap();
+        self.scene.gateway = Gateway::new(&format!("http://{}", api.listen), key);
+        let scheduler = self.scheduler();
+        self.parts.extend([api, scheduler]);
+    }
+
+    /// Waits until the api answers `/health` with success.
+    async fn answers(&self) {
+        let health = self.gateway.request(reqwest::Method::GET, "/health").build().unwrap().url().to_string();
+        until("the api", async || reqwest::get(&health).await.is_ok_and(|a| a.status().is_success()).then_some(()))
+            .await;
+    }
+
+    /// Creates an admin key and returns a client with it.
+    async fn admin(&self) -> Gateway {
+        let (key, by) = (api::auth::generate(None), store::audit::Operator::System("test"));
+        let (store, digest) = (store::Store::from(self.pool.clone()), api::auth::digest(&key));
+        store::api_keys::create_for_admin(store.for_all_tenants(), "test", &digest, by).await.unwrap();
+        Gateway::new(&format!("http://{}", self.parts[0].listen), Some(&key))
+    }
+
+    /// Changes a setting for parts that are started from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.parted.settings.set(name, value);
+    }
+
+    /// The value of a setting.
+    pub fn setting(&self, name: &str) -> &str {
+        self.parted.settings.get(name).unwrap()
+    }
+
+    /// Starts one more scheduler.
+    #[must_use]
+    pub fn scheduler(&self) -> Part {
+        self.parted.start(Program::Scheduler, "scheduler", &[]).unwrap()
+    }
+
+    /// Starts one more worker.
+    #[must_use]
+    pub fn worker(&self) -> Part {
+        self.worker_with(&[])
+    }
+
+    /// Starts one more worker, with more settings.
+    #[must_use]
+    pub fn worker_with(&self, more: &[(&str, &str)]) -> Part {
+        let whatsapp = [("WHATSAPP_URL", self.whatsapp_url())];
+        let whatsapp = whatsapp.each_ref().map(|(name, value)| (*name, value.as_str()));
+        self.parted.start(Program::Worker, "worker", &[&whatsapp, more].concat()).unwrap()
+    }
+
+    /// Starts one more worker, whose connections to its stores the test can cut.
+    pub async fn worker_behind_lines(&self) -> (Part, Lines) {
+        let (postgres, database_url) = Proxy::before(self.setting("DATABASE_URL")).await.unwrap();
+        let (redis, redis_url) = Proxy::before(self.setting("REDIS_URL")).await.unwrap();
+        let part = self.worker_with(&[("DATABASE_URL", &database_url), ("REDIS_URL", &redis_url)]);
+        (part, Lines { postgres, redis })
+    }
+
+    /// Starts one more worker as a process that runs this program. Its logs are written to the folder `logs`.
+    #[must_use]
+    pub fn worker_process(&self, program: &str, logs: Option<&Path>, more: &[(&str, &str)]) -> Process {
+        let how = Processes { logs: logs.map(Path::to_owned), ..Processes::of(Path::new("")) };
+        let settings = self.parted.settings.with(&[("WHATSAPP_URL", &self.whatsapp_url())]).with(more);
+        Process::start(Program::Worker, program.into(), "worker", &settings, &how).unwrap()
+    }
+
+    /// The URL of WhatsApp for workers.
     fn whatsapp_url(&self) -> String {
         match &self.line {
             Some(line) => format!("ws://{}/ws/chat", line.address()),
@@ -223,143 +165,19 @@ impl Cluster {
         }
     }
 
-    fn database(&self) -> Database {
-        Database { url: self.database_url.clone(), max_connections: 16 }
-    }
-
-    fn redis(&self) -> Redis {
-        Redis { url: self.redis_url.clone(), prefix: self.prefix.clone() }
-    }
-
-    /// A test's receivers stand on this machine.
-    fn webhooks() -> Webhooks {
-        Webhooks { allow_private: vec!["127.0.0.0/8".parse().unwrap()], allow_http: true }
-    }
-
-    fn api(&mut self) -> Part {
-        let (tenants, address) = listener();
-        self.api = address;
-        let (ops, ops_address) = listener();
-        let config = api::Config {
-            connections: 8_192,
-            connections_per_address: 4_096,
-            listen: self.api,
-            ops: api::config::Ops { listen: ops_address },
-            database: self.database(),
-            redis: self.redis(),
-            telemetry: self.telemetry.clone(),
-            zones: Zones::default(),
-            webhooks: Self::webhooks(),
-            source_url: env!("CARGO_PKG_REPOSITORY").to_owned(),
-        };
-        let stop = CancellationToken::new();
-        let mut part = Part::start("switchboard-api", &self.telemetry, stop.clone(), async move {
-            let listeners =
-                api::Listeners { tenants: TcpListener::from_std(tenants)?, ops: TcpListener::from_std(ops)? };
-            api::run(config, listeners, stop).await
-        });
-        part.ops = Some(ops_address);
-        part
-    }
-
-    /// One more scheduler.
-    #[must_use]
-    pub fn scheduler(&self) -> Part {
-        let (listener, listen) = listener();
-        let config = scheduler::Config {
-            database: self.database(),
-            redis: self.redis(),
-            telemetry: self.telemetry.clone(),
-            zones: Zones::default(),
-            ops: scheduler::Ops { listen },
-            ring_again_s: 1,
-            events_kept_days: 7,
-            runs_kept_days: 90,
-            messages_kept_days: 90,
-            audit_kept_days: 365,
-        };
-        let stop = CancellationToken::new();
-        let mut part = Part::start("switchboard-scheduler", &self.telemetry, stop.clone(), async move {
-            scheduler::run(config, TcpListener::from_std(listener)?, stop).await
-        });
-        part.ops = Some(listen);
-        part
-    }
-
-    /// One more worker.
-    #[must_use]
-    pub fn worker(&self) -> Part {
-        self.worker_with(|_| ())
-    }
-
-    /// One more worker, with these keys for credentials.
-    #[must_use]
-    pub fn worker_with_keys(&self, credential_keys: &str) -> Part {
-        self.worker_with(|config| config.credential_keys = worker::config::Secret(credential_keys.to_owned()))
-    }
-
-    /// One more worker, rolled out with a release.
-    #[must_use]
-    pub fn worker_of(&self, release: &str) -> Part {
-        self.worker_with(|config| release.clone_into(&mut config.release))
-    }
-
-    /// One more worker, whose lines to its stores the test can cut.
-    pub async fn worker_behind_lines(&self) -> (Part, Lines) {
-        let (postgres, database_url) = through(&self.database_url).await;
-        let (redis, redis_url) = through(&self.redis_url).await;
-        let part = self.worker_with(|config| (config.database.url, config.redis.url) = (database_url, redis_url));
-        (part, Lines { postgres, redis })
-    }
-
-    /// One more worker, with something set otherwise.
-    #[must_use]
-    pub fn worker_with(&self, change: impl FnOnce(&mut worker::Config)) -> Part {
-        let (listener, listen) = listener();
-        let mut config = worker::Config {
-            database: self.database(),
-            redis: self.redis(),
-            telemetry: self.telemetry.clone(),
-            zones: Zones::default(),
-            webhooks: Self::webhooks(),
-            ops: worker::config::Ops { listen },
-            credential_keys: worker::config::Secret(KEYS.to_owned()),
-            whatsapp_url: self.whatsapp_url(),
-            whatsapp_version: Some("2.3000.1023223821".to_owned()),
-            allow_public_simulator: false,
-            capacity: 1_000,
-            release: "1".to_owned(),
-            connects_per_s: 100,
-            lease_ttl_ms: self.lease_ttl_ms,
-            pre_keys: 20,
-            stop_timeout_s: 25,
-            clock_skew_s: 0,
-            reachout_hold_s: 300,
-        };
-        change(&mut config);
-        let stop = CancellationToken::new();
-        let mut part = Part::start("switchboard-worker", &self.telemetry, stop.clone(), async move {
-            let connector = worker::link::whatsapp::from_config(&config)?;
-            worker::run(config, connector, TcpListener::from_std(listener)?, stop).await
-        });
-        part.ops = Some(listen);
-        part
-    }
-
-    /// Everything that is started from now on works with another database and an empty Redis, as after a restore; api and
-    /// scheduler are started at once. What ran must have ended.
+    /// Makes every part that is started from now on use another database and an empty Redis prefix, as after a restore.
+    /// Starts an api and a scheduler at once. The earlier parts must have ended.
     pub async fn move_to(&mut self, pool: PgPool) {
-        self.database_url = pool.connect_options().to_url_lossy().to_string();
+        stores(&pool).into_iter().for_each(|(name, value)| self.set(name, &value));
         self.pool = pool;
-        self.prefix = format!("test-{}:", uuid::Uuid::new_v4().simple());
-        let (api, scheduler) = (self.api(), self.scheduler());
-        self.parts.extend([api, scheduler]);
-        self.starts().await;
+        let key = self.gateway.key().map(str::to_owned);
+        self.start_api_and_scheduler(key.as_deref());
+        self.answers().await;
     }
 
-    /// Stops everything. Every event that was told must be as the registry says.
+    /// Stops everything. Fails if an event in the database does not match the registry of events.
     pub async fn stop(self, workers: Vec<Part>) {
-        // a test may have taken its database away by now
+        // a test may have removed its database by now
         let wrong = kit::wrong_events(&self.pool).await.unwrap_or_default();
         assert_eq!(wrong, Vec::<String>::new());
         for part in workers.into_iter().chain(self.parts) {

@@ -1,4 +1,4 @@
-//! A whole Switchboard in one process, for end-to-end tests and benchmarks: each part as its binary runs it, on a database, a
+//! A whole Switchboard in one process, for end-to-end tests. Each part runs as its binary runs it, with a database, a
 //! Redis prefix, a simulator and ports of its own.
 #![allow(
     clippy::unwrap_used,
@@ -8,6 +8,7 @@
 )]
 
 mod cluster;
-mod words;
+mod in_process;
 
-pub use cluster::{Cluster, DEADLINE, EVERYTHING, LINES, Lines, Part};
+pub use cluster::{Cluster, Lines};
+pub use in_process::{EVERYTHING, InProcess, LINES, Part};

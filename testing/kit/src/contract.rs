@@ -1,5 +1,6 @@
-//! Holds answers against an OpenAPI document (3.1, whose schemas are JSON Schema 2020-12): whether the operation names the status
-//! and the content type, the headers that tell something, and whether the body is as its schema says, with no field that the schema does not name.
+//! Compares answers with an OpenAPI document (3.1, whose schemas are JSON Schema 2020-12). The operation must describe
+//! the status, the content type and certain headers. The body must match its schema and may have no field that the
+//! schema does not name.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,17 +9,17 @@ use std::sync::Mutex;
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
-/// Headers that say something about the thing which is answered: the document names them where they come.
+/// Headers that say something about the resource. The document must describe them wherever they are sent.
 const TELLING: [&str; 3] = ["etag", "idempotency-replayed", "location"];
 
-/// A document to hold answers against.
+/// A document to compare answers with.
 pub struct Contract {
     document: Value,
-    /// Compiled schemas, by their place in the document.
+    /// Compiled schemas by their place in the document.
     compiled: Mutex<HashMap<String, Validator>>,
 }
 
-/// An answer, as far as the document speaks of it.
+/// The parts of an answer that the document describes.
 #[derive(Debug, Clone, Copy)]
 pub struct Answer<'a> {
     /// `GET`, `POST` and so on.
@@ -27,9 +28,9 @@ pub struct Answer<'a> {
     pub path: &'a str,
     /// The HTTP status.
     pub status: u16,
-    /// The content type; empty: none.
+    /// The content type; empty if there is none.
     pub content_type: &'a str,
-    /// The names of its headers, in small letters.
+    /// The names of its headers, in lower case.
     pub headers: &'a [&'a str],
     /// The body.
     pub body: &'a [u8],
@@ -45,10 +46,10 @@ impl Contract {
         Self { document, compiled: Mutex::default() }
     }
 
-    /// Whether the answer is one that the document speaks of. Paths that it does not name pass.
+    /// Checks that the document describes the answer. Paths that it does not name pass.
     ///
     /// # Errors
-    /// What is wrong, in words.
+    /// A description of what is wrong.
     pub fn check(&self, answer: Answer<'_>) -> Result<(), String> {
         let Answer { method, path, status, .. } = answer;
         let Some((pattern, item)) = self.item(path) else { return Ok(()) };
@@ -68,7 +69,7 @@ impl Contract {
         self.check_body(&place, response, answer).map_err(|wrong| format!("{place}: {wrong}"))
     }
 
-    /// The operations of a path: what is spelled out goes before what has a parameter.
+    /// The operations of a path. A pattern without parameters takes precedence over one with parameters.
     fn item(&self, path: &str) -> Option<(&str, &Value)> {
         let paths = self.document["paths"].as_object()?;
         let matching = paths.iter().filter(|(pattern, _)| is_path(pattern, path));
@@ -89,10 +90,10 @@ impl Contract {
         self.check_value(format!("{place} {essence}"), &described["schema"], &body)
     }
 
-    /// Whether a value is what the document calls `name`.
+    /// Checks that a value matches the schema called `name`.
     ///
     /// # Errors
-    /// What is wrong, in words.
+    /// A description of what is wrong.
     pub fn check_named(&self, name: &str, value: &Value) -> Result<(), String> {
         let schema = json!({"$ref": format!("#/components/schemas/{name}")});
         self.check_value(name.to_owned(), &schema, value).map_err(|wrong| format!("{name}: {wrong}"))
@@ -129,8 +130,8 @@ fn is_path(pattern: &str, path: &str) -> bool {
     }
 }
 
-/// Lets a schema name all its fields: where a value stands for itself (`is_whole`), and not as a part of another (`allOf`), what
-/// nothing names is an error.
+/// Makes fields that a schema does not name an error. This applies where a schema describes a whole value (`is_whole`),
+/// and not where it is a part of another schema (`allOf`).
 fn close(schema: &mut Value, is_whole: bool) {
     let Value::Object(fields) = schema else { return };
     for (word, inner) in fields.iter_mut() {
@@ -175,7 +176,7 @@ mod tests {
         })
     }
 
-    /// R77: a header that tells something has to be described.
+    /// R77: a header that says something about the resource must be described.
     #[test]
     fn a_header_that_is_not_described_is_found() {
         let answer = |headers| {
@@ -192,7 +193,7 @@ mod tests {
         assert!(answer(&["date", "location"]).is_err_and(|wrong| wrong.contains("`location`")));
     }
 
-    /// R77: what an answer and its description disagree in is found.
+    /// R77: a difference between an answer and its description is found.
     #[test]
     fn what_is_not_described_is_found() {
         let more = "0199c0de-0000-7000-8000-000000000000";

@@ -1,4 +1,4 @@
-//! Many reminders that come due at one instant, and what must have become of them.
+//! Many reminders that are due at the same time, and a check of their runs.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "test support: a failure is a panic")]
 
 use std::time::Duration;
@@ -15,38 +15,38 @@ async fn number(db: &PgPool, sql: &str) -> i64 {
     sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(db).await.unwrap()
 }
 
-/// Makes a database. The server must keep commit timestamps.
+/// Creates a database. The server must keep commit timestamps.
 ///
 /// # Panics
-/// When it does not, or can't.
+/// If the server does not keep them, or the database can't be created.
 pub async fn create(server: &PgPool, name: &str) {
     let setting: String = sqlx::query_scalar("SHOW track_commit_timestamp").fetch_one(server).await.unwrap();
     assert_eq!(setting, "on", "Postgres must keep commit timestamps (track_commit_timestamp)");
     run(server, &format!("CREATE DATABASE {name}")).await;
 }
 
-/// Removes a database, whoever is connected.
+/// Removes a database, even while clients are connected.
 ///
 /// # Panics
-/// When the server does not do it.
+/// If the server refuses.
 pub async fn drop(server: &PgPool, name: &str) {
     run(server, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
 }
 
-/// The time left until the instant.
+/// The time left until the reminders are due.
 ///
 /// # Panics
-/// When it has passed.
+/// If it has passed.
 pub async fn left(db: &PgPool) -> Duration {
     let until_due = "SELECT (extract(epoch FROM min(next_fire_at) - clock_timestamp()) * 1000)::bigint FROM reminders";
     Duration::from_millis(u64::try_from(number(db, until_due).await).expect("filled in time"))
 }
 
-/// Reminders of 100 accounts of 10 tenants, each with a text and a target, recurring daily on London's clocks, all due at one
-/// instant that lies far enough ahead.
+/// Creates reminders of 100 accounts of 10 tenants. Each has a text and a target and recurs daily in London's time
+/// zone. All are due at the same time, far enough ahead.
 ///
 /// # Panics
-/// When the database does not do it.
+/// If the database fails.
 pub async fn fill(db: &PgPool, size: i64) {
     for sql in [
         "INSERT INTO tenants (id, name) SELECT gen_random_uuid(), 'Bench ' || n FROM generate_series(1, 10) n",
@@ -72,11 +72,11 @@ pub async fn fill(db: &PgPool, size: i64) {
     run(db, "VACUUM (ANALYZE)").await;
 }
 
-/// Each fired exactly once and is armed once more; answers by how many seconds the
-/// rows were committed late: the median, the 99th percentile and the most, by the database's clock.
+/// Checks that each reminder fired exactly once and is armed again. Returns how many seconds late the rows were
+/// committed, by the database's clock: the median, the 99th percentile and the maximum.
 ///
 /// # Panics
-/// When one did not, or the database does not answer.
+/// If a reminder did not, or the database fails.
 pub async fn check(db: &PgPool, size: i64) -> [f64; 3] {
     for counted in [
         "SELECT count(*) FROM runs WHERE status = 'pending'",

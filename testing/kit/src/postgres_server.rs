@@ -1,4 +1,4 @@
-//! A Postgres of a test's own.
+//! A Postgres server for one test.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "test support: a failure is a panic")]
 
 use std::path::{Path, PathBuf};
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-/// The superuser's password, which it needs over TCP.
+/// The superuser's password for connections over TCP.
 pub const PASSWORD: &str = "owner-of-everything";
 
-/// A Postgres of one test's own, for tests that change its settings, its roles or who may connect, or stop it. Over TCP every
-/// role needs its password. It ends with this value.
+/// A Postgres server for tests that stop it or change its settings, its roles or who may connect. Over TCP every role
+/// needs a password. The server ends when this value is dropped.
 #[derive(Debug)]
 pub struct PostgresServer {
     bin: PathBuf,
@@ -20,10 +20,10 @@ pub struct PostgresServer {
 }
 
 impl PostgresServer {
-    /// Makes one and starts it.
+    /// Creates and starts a server.
     ///
     /// # Panics
-    /// When Postgres is not installed or does not come up.
+    /// If Postgres is not installed or does not come up.
     #[must_use]
     pub fn start() -> Self {
         let dir = tempfile::Builder::new().prefix("switchboard-pg-").tempdir_in("/var/tmp").expect("a directory");
@@ -54,16 +54,16 @@ impl PostgresServer {
         self.dir.path().join("data")
     }
 
-    /// A directory that is removed with the server, and that the server may write to.
+    /// A directory that the server may write to. It is removed with the server.
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Makes a file its own, readable by nobody else: what it demands of a key.
+    /// Gives a file to the server, readable by nobody else, as Postgres demands for a key.
     ///
     /// # Panics
-    /// When that can't be done.
+    /// If this fails.
     pub fn owns(&self, path: &Path) {
         run(Command::new("chmod").arg("600").arg(path));
         if as_root() {
@@ -71,7 +71,7 @@ impl PostgresServer {
         }
     }
 
-    /// A program of Postgres, run as the user who owns the data.
+    /// A program of Postgres, which runs as the owner of the data.
     fn program(&self, name: &str) -> Command {
         let path = self.bin.join(name);
         let mut command = if as_root() {
@@ -88,7 +88,7 @@ impl PostgresServer {
     /// Starts it.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If it does not come up.
     pub fn up(&self) {
         let (data, log) = (self.data(), self.dir.path().join("log"));
         let options =
@@ -101,12 +101,12 @@ impl PostgresServer {
         }
     }
 
-    /// Ends it at once.
+    /// Stops it at once, without a clean shutdown.
     pub fn down(&self) {
         let _ = self.program("pg_ctl").args(["stop", "-w", "-m", "immediate", "-D"]).arg(self.data()).status();
     }
 
-    /// Its address, for a role with its password and a database.
+    /// Its URL for a role with its password and a database.
     #[must_use]
     pub fn url(&self, role: &str, password: &str, database: &str) -> String {
         format!("postgres://{role}:{password}@127.0.0.1:{}/{database}", self.port)
@@ -118,10 +118,10 @@ impl PostgresServer {
         self.port
     }
 
-    /// Runs statements as its superuser, each by itself.
+    /// Runs each of these statements by itself, as the superuser.
     ///
     /// # Panics
-    /// When one fails.
+    /// If one fails.
     pub async fn run(&self, database: &str, statements: &[&str]) {
         let mut db = PgConnection::connect(&self.url("postgres", PASSWORD, database)).await.unwrap();
         for statement in statements {
@@ -130,7 +130,7 @@ impl PostgresServer {
         }
     }
 
-    /// Writes what `pg_hba.conf` says anew, and has it read.
+    /// Replaces the rules of `pg_hba.conf`, and makes the server read them.
     pub async fn lets_in(&self, lines: &str) {
         let path = self.data().join("pg_hba.conf");
         std::fs::write(path, format!("local all all trust\nhost all postgres 127.0.0.1/32 scram-sha-256\n{lines}\n"))
@@ -149,7 +149,7 @@ fn as_root() -> bool {
     rustix::process::getuid().is_root()
 }
 
-/// The newest installed.
+/// The programs of the newest installed version.
 fn bin() -> PathBuf {
     let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut versions: Vec<PathBuf> = installed.map(|version| version.path().join("bin")).collect();

@@ -1,12 +1,13 @@
-//! Files of the tree that are printed from the code.
+//! Files of the source tree that are printed from the code.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Holds such a file against what the code says; `path` is from the root. With `UPDATE` set it is written anew.
+/// Compares such a file with the text that the code prints. `path` starts at the root of the tree. If `UPDATE` is set,
+/// writes the file instead.
 ///
 /// # Panics
-/// When they differ, or the file can't be written.
+/// If they differ, or the file can't be written.
 #[expect(clippy::expect_used, clippy::disallowed_methods, reason = "for tests")]
 pub fn printed(path: &str, text: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
@@ -23,10 +24,10 @@ pub fn printed(path: &str, text: &str) {
     );
 }
 
-/// Holds `docs/cli/{name}.txt` against what the program says when it is asked for help, alone and with each of these words before.
+/// Compares `docs/cli/{name}.txt` with the help that the program prints, alone and after each of these subcommands.
 ///
 /// # Panics
-/// As [`printed`], and when the program can't be run or does not exit with 0.
+/// As [`printed`], or if the program can't be run or does not exit with 0.
 #[expect(clippy::expect_used, reason = "for tests")]
 pub fn printed_help(name: &str, program: &str, words: &[&[&str]]) {
     let asked = words.iter().map(|words| {

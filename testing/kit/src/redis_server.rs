@@ -1,10 +1,23 @@
-//! A Redis of a test's own.
+//! A Redis server for one test.
 
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A Redis of one test's own, for tests that empty, stop or restart it. It ends with this value.
+/// The URL of the Redis that tests share. Each uses a prefix of its own.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "for tests")]
+pub fn redis_url() -> String {
+    std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned())
+}
+
+/// A prefix that no other test uses.
+#[must_use]
+pub fn redis_prefix() -> String {
+    format!("test-{:032x}:", rand::random::<u128>())
+}
+
+/// A Redis server for tests that empty, stop or restart it. The server ends when this value is dropped.
 #[derive(Debug)]
 pub struct RedisServer {
     child: Child,
@@ -15,7 +28,7 @@ impl RedisServer {
     /// Starts one on a free port and waits until it answers.
     ///
     /// # Panics
-    /// When `redis-server` is not installed or does not come up.
+    /// If `redis-server` is not installed or does not come up.
     #[must_use]
     pub fn start() -> Self {
         let port = super::port::free_port();
@@ -30,7 +43,7 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Ends it at once; what it held is gone.
+    /// Stops it at once. Its data is lost.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

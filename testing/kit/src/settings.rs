@@ -1,4 +1,4 @@
-//! Every setting of a binary, walked from its command line: what is wrong with a value is found at the start.
+//! Checks every setting of a binary, as read from its command line: a wrong value is found at the start.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "test support: a failure is a panic")]
 
 use std::process::{Command as Process, Stdio};
@@ -6,26 +6,26 @@ use std::process::{Command as Process, Stdio};
 use clap::{Arg, Command};
 use process::exit::Exit;
 
-/// What no setting takes, with a word in it that no message may repeat where the setting is a secret.
+/// A value that no setting accepts. It contains a word that no error may repeat if the setting is a secret.
 const GARBAGE: &str = "\u{1}=s3cret=\u{7}";
 
-/// A setting of one command: the words of the command, and what takes the value.
+/// A setting of one command.
 #[derive(Debug, Clone)]
 pub struct Setting {
-    /// `["keys", "rotate"]`.
+    /// The words of the command, for example `["keys", "rotate"]`.
     pub command: Vec<String>,
-    /// What takes the value.
+    /// The argument that takes the value.
     pub arg: Arg,
 }
 
 impl Setting {
-    /// The variable's name.
+    /// The name of its variable.
     #[must_use]
     pub fn variable(&self) -> String {
         self.arg.get_env().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
-    /// What its help says of the least and the most, `1 to 3,600`.
+    /// The minimum and maximum that its help states, for example `1 to 3,600`.
     #[must_use]
     pub fn bounds(&self) -> Option<(i64, i64)> {
         let help = self.arg.get_help().map(ToString::to_string).unwrap_or_default();
@@ -38,7 +38,7 @@ impl Setting {
     }
 }
 
-/// Every setting that has a variable, of every command; hidden ones, which are for fault campaigns, left out.
+/// All settings of all commands that have a variable. Hidden settings, which are for fault campaigns, are left out.
 #[must_use]
 pub fn all(cli: &Command) -> Vec<Setting> {
     let mut found = Vec::new();
@@ -57,12 +57,12 @@ fn walk(command: &Command, words: &mut Vec<String>, found: &mut Vec<Setting>) {
     }
 }
 
-/// Runs the binary with each setting of each command wrong in each way: empty, garbage, below and above its bounds. It must
-/// exit with 64 and one line that names the variable, and never show a secret. A number must tell its bounds. Answers how many
-/// were tried.
+/// Runs the binary once for each setting of each command and each wrong value: empty, garbage, below the minimum, above
+/// the maximum. It must exit with 64 and one line that names the variable, and never show a secret. The help of a
+/// number must state its bounds. Returns the number of tries.
 ///
 /// # Panics
-/// When it does not.
+/// If the binary does otherwise.
 pub fn refuses_bad_values(program: &str, cli: &Command) -> usize {
     let mut tried = 0;
     for setting in all(cli) {

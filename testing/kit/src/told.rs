@@ -1,4 +1,4 @@
-//! What was told, whoever it was for.
+//! The events in the database, of all tenants.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -11,7 +11,7 @@ use domain::event::{Kind, schema};
 use domain::id::{AccountId, TenantId};
 use store::events::{Cursor, Happened, Recorded};
 
-/// What the registry promises of every event.
+/// The schemas of all events of the registry.
 static REGISTRY: LazyLock<Contract> = LazyLock::new(|| {
     let mut schemas = Vec::new();
     schema::all(&mut schemas);
@@ -19,11 +19,11 @@ static REGISTRY: LazyLock<Contract> = LazyLock::new(|| {
     Contract::of(json!({"components": {"schemas": schemas}}))
 });
 
-/// What is wrong with the events in the rows, each thing once: a kind that the registry lacks, or what its schema does not say
-///. There must be none.
+/// Checks all events in the database. Returns each difference once: a kind that the registry lacks, or data that does
+/// not match its schema. There must be none.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn wrong_events(db: &PgPool) -> sqlx::Result<Vec<String>> {
     let rows: Vec<(Option<AccountId>, String, Value, chrono::DateTime<chrono::Utc>)> =
         sqlx::query_as("SELECT account_id, kind, data, created_at FROM events").fetch_all(db).await?;
@@ -50,10 +50,10 @@ pub async fn wrong_events(db: &PgPool) -> sqlx::Result<Vec<String>> {
     Ok(wrong)
 }
 
-/// Writes an event of any kind and data, as another release may.
+/// Writes an event with any kind and data, as another release may do.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub async fn put_event(
     connection: &mut PgConnection,
     tenant: TenantId,

@@ -1,6 +1,7 @@
-//! What a fault campaign reads from Postgres afterwards, and the triggers that write down who owned what, and when.
+//! What a fault campaign reads from Postgres at its end, and the triggers that record who owned which account, and
+//! when.
 //!
-//! Queries here are not checked at compile time: they ask tables that only a campaign's database has.
+//! These queries are not checked at compile time, because they read tables that only a campaign's database has.
 
 use std::collections::HashMap;
 
@@ -8,8 +9,8 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgPool, Row as _};
 use uuid::Uuid;
 
-/// Remembers every change of an owner or epoch by the start of its transaction, which is what it could see, and every
-/// heartbeat by the clock of the moment.
+/// Records every change of an owner or epoch with the start time of its transaction, which determines what the
+/// transaction could see. Records every heartbeat with the current time.
 const INSTALL: &str = "
     CREATE TABLE witness_leases (n bigint GENERATED ALWAYS AS IDENTITY, account_id uuid, epoch bigint, owner uuid,
                                  at timestamptz DEFAULT now());
@@ -28,89 +29,89 @@ const INSTALL: &str = "
 /// A change of an account's lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseChange {
-    /// Whose.
+    /// The account.
     pub account: Uuid,
-    /// The epoch from now on.
+    /// The new epoch.
     pub epoch: i64,
-    /// The owner from now on.
+    /// The new owner.
     pub owner: Option<Uuid>,
-    /// When, in unix microseconds.
+    /// The time in Unix microseconds.
     pub at_us: i64,
 }
 
-/// A sign of life, or the end, of a worker's boot.
+/// A heartbeat of a worker process, or its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beat {
-    /// Which boot.
+    /// The worker process.
     pub worker: Uuid,
-    /// It said that it has stopped.
+    /// Whether the worker reported that it has stopped.
     pub stopped: bool,
-    /// When, in unix microseconds.
+    /// The time in Unix microseconds.
     pub at_us: i64,
 }
 
-/// What the row of an account says.
+/// The row of an account.
 #[derive(Debug, Clone)]
 pub struct AccountRow {
     /// Its status.
     pub status: String,
     /// The device's address.
     pub jid: Option<String>,
-    /// Records of credentials.
+    /// The number of stored credential records.
     pub credentials: i64,
 }
 
-/// What the row of a message says.
+/// The row of a message.
 #[derive(Debug, Clone)]
 pub struct MessageRow {
     /// Its text.
     pub body: String,
-    /// How far it is.
+    /// Its state.
     pub state: String,
-    /// Why it failed.
+    /// The reason if it failed.
     pub reason: Option<String>,
 }
 
-/// What the row of a run says.
+/// The row of a run.
 #[derive(Debug, Clone)]
 pub struct RunRow {
     /// The reminder's name.
     pub name: String,
-    /// How far it is.
+    /// Its status.
     pub status: String,
-    /// Why.
+    /// The summary.
     pub summary: Option<String>,
-    /// Seconds from its time to its row.
+    /// Seconds from the time at which it was due to the creation of the row.
     pub late_s: f64,
 }
 
-/// A view on the database of a campaign.
+/// Access to the database of a campaign.
 #[derive(Debug, Clone)]
 pub struct Witness(PgPool);
 
 type Answer<T> = Result<T, sqlx::Error>;
 
 impl Witness {
-    /// On the database at `url`.
+    /// Access to the database at `url`.
     ///
     /// # Errors
-    /// When the URL is malformed.
+    /// If the URL is malformed.
     pub fn open(url: &str) -> Answer<Self> {
         Ok(Self(sqlx::postgres::PgPoolOptions::new().max_connections(2).connect_lazy(url)?))
     }
 
-    /// Begins to write down.
+    /// Creates the tables and triggers that record.
     ///
     /// # Errors
-    /// When the database does not do it.
+    /// If the database fails.
     pub async fn install(&self) -> Answer<()> {
         sqlx::raw_sql(INSTALL).execute(&self.0).await.map(drop)
     }
 
-    /// Every change of a lease, in order.
+    /// All changes of leases, in order.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database fails.
     pub async fn lease_changes(&self) -> Answer<Vec<LeaseChange>> {
         let rows = sqlx::query("SELECT account_id, epoch, owner, at FROM witness_leases ORDER BY n")
             .fetch_all(&self.0)
@@ -127,10 +128,10 @@ impl Witness {
             .collect()
     }
 
-    /// Every sign of life, in order.
+    /// All heartbeats, in order.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database fails.
     pub async fn beats(&self) -> Answer<Vec<Beat>> {
         let rows = sqlx::query("SELECT worker, stopped, at FROM witness_beats ORDER BY n").fetch_all(&self.0).await?;
         rows.iter()
@@ -141,7 +142,7 @@ impl Witness {
     /// All accounts by id.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database fails.
     pub async fn accounts(&self) -> Answer<HashMap<String, AccountRow>> {
         let ask = "SELECT id::text, status, jid, (SELECT count(*) FROM credentials c WHERE c.account_id = a.id) FROM accounts a";
         let rows = sqlx::query(ask).fetch_all(&self.0).await?;
@@ -158,7 +159,7 @@ impl Witness {
     /// All messages, in order.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database fails.
     pub async fn messages(&self) -> Answer<Vec<MessageRow>> {
         let rows = sqlx::query("SELECT body, state, reason FROM messages ORDER BY seq").fetch_all(&self.0).await?;
         rows.iter()
@@ -169,7 +170,7 @@ impl Witness {
     /// All runs.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database fails.
     pub async fn runs(&self) -> Answer<Vec<RunRow>> {
         let ask = "SELECT reminder_name, status, summary, extract(epoch FROM created_at - fire_at)::float8 FROM runs";
         let rows = sqlx::query(ask).fetch_all(&self.0).await?;
@@ -185,19 +186,19 @@ impl Witness {
             .collect()
     }
 
-    /// The texts of all messages received, as often as there are events of them.
+    /// The texts of all received messages, once for each event.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database fails.
     pub async fn received(&self) -> Answer<Vec<String>> {
         let ask = "SELECT data ->> 'text' FROM events WHERE kind = 'message.received' AND data ->> 'text' IS NOT NULL";
         sqlx::query_scalar(ask).fetch_all(&self.0).await
     }
 
-    /// How many messages and runs have not come to an end.
+    /// The number of messages and runs that are not finished, and of reminders that are due soon or overdue.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database fails.
     pub async fn unfinished(&self) -> Answer<i64> {
         let ask = "SELECT (SELECT count(*) FROM messages WHERE state = 'queued')
                         + (SELECT count(*) FROM runs WHERE status IN ('pending', 'running'))

@@ -1,5 +1,5 @@
-//! Keeps this worker's part of the accounts: claims what is free, hands over what is too much. How many is decided by
-//! `placement`.
+//! Keeps this worker's share of the accounts: claims free accounts and hands over surplus ones. `placement` decides how
+//! many.
 
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,11 +11,11 @@ use store::answered;
 use super::placement::{AFTER_OVERFLOW, GRACE, Plan, SHED_PER_S};
 use super::supervisor::{Held, Hold, Supervisor, Waits};
 
-/// Accounts claimed in one go.
+/// The most accounts claimed at once.
 pub const CLAIM_BATCH: usize = 200;
 
 impl Supervisor {
-    /// What this worker should do, as the fleet is now, or was at `since` at the earliest.
+    /// What this worker should do, by a view of the fleet that was read after `since`, if given.
     async fn plan(&self, since: Option<BootTime>) -> store::Result<Plan> {
         let held = self.held().len();
         let plan = self.0.view.plan(&self.0.context, held, since).await?;
@@ -23,8 +23,8 @@ impl Supervisor {
         Ok(plan)
     }
 
-    /// How many accounts this worker may hold when it claims one that it heard of at `since`. Reads the fleet again if the last
-    /// look is older: the worker that freed the account may have left.
+    /// How many accounts this worker may hold when it claims one that it heard of at `since`. If it already holds that
+    /// many, the fleet is read again unless the last look is newer: the worker that freed the account may have left.
     pub(super) async fn up_to(&self, waits: Waits, since: BootTime) -> store::Result<usize> {
         let of = |plan: Plan| {
             size(match waits {
@@ -39,7 +39,7 @@ impl Supervisor {
         Ok(of(self.plan(Some(since)).await?))
     }
 
-    /// Looks for accounts that should be live and that nobody has. Answers how many were claimed.
+    /// Claims accounts that should be live and have no owner. Returns how many were claimed.
     pub async fn sweep(&self) -> usize {
         self.claim_unowned().await.unwrap_or_else(|error| {
             tracing::warn!(%error, "could not look for accounts without an owner");
@@ -47,7 +47,7 @@ impl Supervisor {
         })
     }
 
-    /// Up to this worker's share at once; beyond it only what others have left.
+    /// Claims up to this worker's share at once, and beyond it only accounts that others have left.
     async fn claim_unowned(&self) -> anyhow::Result<usize> {
         let plan = self.plan(None).await?;
         let held = self.held().len();
@@ -57,9 +57,9 @@ impl Supervisor {
         if limit == 0 {
             return Ok(0);
         }
-        let pool = &self.0.context.pool;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let found = answered(store::leases::unowned_across_tenants(pool, unowned_for, limit)).await?;
+        let found =
+            answered(store::leases::unowned(self.0.context.store.for_all_tenants(), unowned_for, limit)).await?;
         let claimed = self.claim(&found, size(up_to)).await?.len();
         if overflow && claimed > 0 {
             tracing::info!(count = claimed, target = plan.target, "took accounts that others had left");
@@ -72,7 +72,7 @@ impl Supervisor {
         self.0.overflowed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands over what is too much here and too little elsewhere, as much as may be handed over in `every`. Answers how many.
+    /// Hands over surplus accounts that other workers lack, as many as may be handed over in `every`. Returns how many.
     pub async fn shed(&self, every: Duration) -> usize {
         self.shed_surplus(every).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "could not compare the load with that of other workers");
@@ -85,17 +85,17 @@ impl Supervisor {
         if overflowed.is_some_and(|at| BootTime::now().since(at) < AFTER_OVERFLOW) {
             return Ok(0);
         }
-        // those that go already count no more
+        // accounts that are being given back already do not count
         let staying = self.held().values().filter(|hold| hold.live().is_none_or(Held::stays)).count();
         let plan = self.0.view.plan(&self.0.context, staying, None).await?;
-        // no faster than all together may connect
+        // no faster than the whole cluster may connect
         let per_s = self.0.context.limiter.part_per_s().map_or(SHED_PER_S, |part| part.min(SHED_PER_S));
         let limit = plan.shed.min(per_s * u32::try_from(every.as_secs()).unwrap_or(1).max(1));
         if limit == 0 {
             return Ok(0);
         }
         let context = &self.0.context;
-        let movable = store::leases::movable_across_tenants(&context.pool, context.worker, i64::from(limit));
+        let movable = store::leases::movable(context.store.for_all_tenants(), context.worker, i64::from(limit));
         let accounts = answered(movable).await?;
         let mut count = 0_u32;
         for account in &accounts {

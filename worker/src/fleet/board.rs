@@ -1,15 +1,15 @@
-//! The board on which sessions post their status; what comes together is written together, in one statement.
+//! The board on which sessions post status changes. Changes that arrive together are written together, in one
+//! statement.
 
 use std::collections::HashSet;
 
-use store::PgPool;
 use store::session::{self, StatusChange};
-use store::{Error, Result, answered};
+use store::{Error, Result, Store, answered};
 use tokio::sync::{mpsc, oneshot};
 
-/// Changes in one statement.
+/// The most changes in one statement.
 const BATCH: usize = 256;
-/// Changes that may wait; then whoever posts waits, too.
+/// How many changes may wait. Further sessions wait until there is room.
 const WAITING: usize = 4_096;
 
 struct Post {
@@ -17,23 +17,23 @@ struct Post {
     written: oneshot::Sender<Result<()>>,
 }
 
-/// Where status changes are posted. Cheap to clone; ends when the last clone is dropped.
+/// Where sessions post status changes. Cheap to clone; ends when the last clone is dropped.
 #[derive(Clone)]
 pub struct Board(mpsc::Sender<Post>);
 
 impl Board {
     /// Starts the writer.
     #[must_use]
-    pub fn start(pool: PgPool) -> Self {
+    pub fn start(store: Store) -> Self {
         let (posts, waiting) = mpsc::channel(WAITING);
-        tokio::spawn(write(pool, waiting));
+        tokio::spawn(write(store, waiting));
         Self(posts)
     }
 
     /// Posts a change and waits until it is written.
     ///
     /// # Errors
-    /// `Fenced` under an old epoch; else when the database fails.
+    /// `Fenced` under an old epoch; otherwise if the database fails.
     pub async fn post(&self, change: StatusChange) -> Result<()> {
         let (written, answer) = oneshot::channel();
         self.0.send(Post { change, written }).await.map_err(|_| gone())?;
@@ -45,26 +45,28 @@ fn gone() -> Error {
     Error::Corrupt("the status writer has ended".to_owned())
 }
 
-async fn write(pool: PgPool, mut waiting: mpsc::Receiver<Post>) {
+async fn write(store: Store, mut waiting: mpsc::Receiver<Post>) {
     let mut posts = Vec::with_capacity(BATCH);
     while !posts.is_empty() || waiting.recv_many(&mut posts, BATCH).await > 0 {
-        // one statement can't change a row twice: a second change of an account waits for the next round
+        // one statement cannot change a row twice: a second change of the same account waits for the next round
         let mut seen = HashSet::new();
         let (batch, later): (Vec<Post>, Vec<Post>) =
             posts.drain(..).partition(|post: &Post| seen.insert(post.change.fence.account));
         posts = later;
-        write_batch(&pool, batch).await;
+        write_batch(&store, batch).await;
     }
 }
 
-async fn write_batch(pool: &PgPool, batch: Vec<Post>) {
+async fn write_batch(store: &Store, batch: Vec<Post>) {
     let changes: Vec<StatusChange> = batch.iter().map(|post| post.change.clone()).collect();
-    match answered(session::write_statuses(pool, &changes)).await {
-        // one that can't be written must not keep the others from being written
+    match answered(session::write_statuses(store.for_all_tenants(), &changes)).await {
+        // a change that cannot be written must not block the others
         Err(error) if !error.is_transient() && batch.len() > 1 => {
             tracing::error!(%error, "a status can't be written: trying each alone");
             for post in batch {
-                let result = answered(session::write_statuses(pool, std::slice::from_ref(&post.change))).await;
+                let result =
+                    answered(session::write_statuses(store.for_all_tenants(), std::slice::from_ref(&post.change)))
+                        .await;
                 answer(vec![post], result);
             }
         }
@@ -77,7 +79,7 @@ fn answer(batch: Vec<Post>, result: Result<Vec<domain::id::AccountId>>) {
         Ok(fenced) => {
             for post in batch {
                 let result = if fenced.contains(&post.change.fence.account) { Err(Error::Fenced) } else { Ok(()) };
-                // whoever posted may have ended meanwhile
+                // the session may have ended meanwhile
                 let _ = post.written.send(result);
             }
         }

@@ -1,14 +1,15 @@
-//! Does what an operator asked for: gives single accounts back, and takes those that were given back for this worker.
+//! Carries out an operator's request: gives single accounts back, and takes accounts that were given back for this
+//! worker.
 
 use store::{answered, hand_overs};
 
 use super::supervisor::Supervisor;
 
 impl Supervisor {
-    /// One look at what is asked of this worker.
+    /// Looks once for requests to this worker, and carries them out.
     pub async fn hand_over(&self) {
         let context = &self.0.context;
-        let asked = match answered(hand_overs::of(&context.pool, context.worker)).await {
+        let asked = match answered(hand_overs::of(context.store.for_all_tenants(), context.worker)).await {
             Ok(asked) => asked,
             Err(error) => {
                 tracing::debug!(%error, "could not look for accounts to hand over");

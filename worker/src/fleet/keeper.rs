@@ -1,7 +1,9 @@
-//! Keeps the right to act: heartbeat in Postgres and leases in Redis, together, every third of the leases' life.
+//! Keeps the right to act: renews the heartbeat in Postgres and the leases in Redis together, once per third of a
+//! lease's life.
 //!
-//! Unreachable is not lost: trust goes on while either store confirms it, because a claim by another needs both. When
-//! neither does, sends stop as trust runs out (two thirds), and the sockets are closed before the leases end.
+//! A store that cannot be reached does not end the right: trust goes on while either store confirms it, because another
+//! worker needs both to claim an account. If neither does, sending stops when trust runs out (after two thirds of the
+//! lease's life), and the sockets are closed before the leases end.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -21,20 +23,20 @@ use super::balance::CLAIM_BATCH;
 use super::supervisor::Supervisor;
 use crate::context::Context;
 
-/// One question to one store, at most; a short lease has less time.
+/// The time limit of one query to one store. A short lease leaves less time.
 const ASK: Duration = Duration::from_secs(2);
-/// After a round in which neither store answered.
+/// The pause after a round in which neither store answered.
 const SOON: Duration = Duration::from_millis(500);
-/// How often accounts without an owner are looked for, and the load is compared with that of others.
+/// How often the worker looks for accounts without an owner and compares its load with that of others.
 const SWEEP: Duration = Duration::from_secs(2);
-/// With Redis away, rows that have waited for so long had a bell that did not reach us.
+/// While Redis is unreachable: rows that have waited this long had a bell that did not arrive.
 const BELL_LOST: Duration = Duration::from_secs(1);
-/// Accounts that are looked at in one round then.
+/// The most accounts with waiting rows that are looked at in one round.
 const LOOKS: i64 = 10_000;
-/// How long one look and its claims may take.
+/// How long one sweep and its claims may take.
 const SWEEP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Keeps until stopped. Ends early only when Postgres says that this boot is over: then nothing may be done under it.
+/// Renews until stopped. Ends early only if Postgres says that this boot is over: then nothing may be done under it.
 pub async fn keep(context: Arc<Context>, supervisor: Supervisor, pulse: Pulse, stop: CancellationToken) {
     tokio::select! {
         () = rounds(&context, &supervisor, &pulse, &stop) => {}
@@ -48,7 +50,7 @@ async fn rounds(context: &Context, supervisor: &Supervisor, pulse: &Pulse, stop:
     loop {
         let start = BootTime::now();
         let pause = match renew(context, supervisor, &mut last).await {
-            // from start to start: trust counts from there, too
+            // the pause counts from the start of the round, as trust does
             Round::Kept => every.saturating_sub(BootTime::now().since(start)),
             Round::Unknown => SOON,
             Round::Over => {
@@ -66,7 +68,7 @@ async fn rounds(context: &Context, supervisor: &Supervisor, pulse: &Pulse, stop:
     }
 }
 
-/// Closes every session as soon as trust is over, whatever a round waits for just then.
+/// Closes every session as soon as trust has run out, whatever the current round waits for.
 async fn watch(context: &Context, supervisor: &Supervisor) {
     let mut trusted = true;
     loop {
@@ -82,7 +84,7 @@ async fn watch(context: &Context, supervisor: &Supervisor) {
     }
 }
 
-/// Looks for accounts without an owner, and hands over what is too much, until stopped.
+/// Looks for accounts without an owner and hands over surplus ones, until stopped.
 pub async fn sweep(supervisor: Supervisor, stop: CancellationToken) {
     loop {
         let swept = tokio::time::timeout(SWEEP_TIMEOUT, supervisor.sweep()).await;
@@ -103,9 +105,9 @@ pub async fn sweep(supervisor: Supervisor, stop: CancellationToken) {
     }
 }
 
-/// Tells the others not to reckon with this worker, before it frees its first account.
+/// Tells the other workers not to count on this one, before it frees its first account.
 pub async fn leave(context: &Context) {
-    let told = tokio::time::timeout(ASK, store::workers::leaving(&context.pool, context.worker)).await;
+    let told = tokio::time::timeout(ASK, store::workers::leaving(context.store.pool(), context.worker)).await;
     if !matches!(told, Ok(Ok(()))) {
         tracing::warn!(
             "Postgres was not told that this worker leaves; others reckon with it until its heartbeat is stale"
@@ -114,19 +116,19 @@ pub async fn leave(context: &Context) {
 }
 
 enum Round {
-    /// At least one store confirmed.
+    /// At least one store confirmed the right.
     Kept,
-    /// Neither answered.
+    /// Neither store answered.
     Unknown,
-    /// Postgres says that we are over.
+    /// Postgres says that this boot is over.
     Over,
 }
 
-/// `last`: when Postgres took the last heartbeat.
+/// One round of renewals. `last`: when Postgres accepted the last heartbeat.
 async fn renew(context: &Context, supervisor: &Supervisor, last: &mut BootTime) -> Round {
     let (start, ask) = (BootTime::now(), ask(context));
     if !context.trust.holds(start) {
-        supervisor.lapse(); // a right that lapsed is not resumed: somebody may be claiming under it just now
+        supervisor.lapse(); // a lapsed right is not resumed: another worker may already be claiming
     }
     let before = supervisor.accounts();
     let claims = supervisor.claims();
@@ -157,7 +159,7 @@ async fn renew(context: &Context, supervisor: &Supervisor, last: &mut BootTime) 
     if owned.is_some() {
         context.trust.renewed(start);
         if start.since(*last) > context.leases.ttl() {
-            // others may have told meanwhile that nobody has our accounts: each session says what it is
+            // others may meanwhile have marked our accounts as owned by nobody: each session writes its status again
             supervisor.look_at_own();
         }
         *last = start;
@@ -168,7 +170,7 @@ async fn renew(context: &Context, supervisor: &Supervisor, last: &mut BootTime) 
     let redis = match renewed {
         Ok(Ok(renewals)) => {
             if owned.is_none() {
-                // Postgres can't be asked: what Redis gave to another is not ours any more
+                // Postgres does not answer: an account that Redis gave to another worker is not ours any more
                 for ((account, epoch), (_, renewal)) in mine.iter().zip(renewals) {
                     if renewal != Renewal::Held {
                         supervisor.fence(*account, *epoch);
@@ -196,8 +198,8 @@ async fn renew(context: &Context, supervisor: &Supervisor, last: &mut BootTime) 
     Round::Unknown
 }
 
-/// A session may have ended, and its lease have been given back, after Postgres had named it ours and before its key was
-/// renewed: the key would keep everybody from the account for as long as a lease lives.
+/// Releases keys that were renewed for sessions which ended during this round. Such a key would keep every worker from
+/// the account until the lease runs out.
 async fn release_revived(context: &Context, supervisor: &Supervisor, renewed: &[(AccountId, i64)], ask: Duration) {
     let claims: HashSet<(AccountId, i64)> = supervisor.claims().into_iter().collect();
     let gone: Vec<(AccountId, i64)> = renewed.iter().copied().filter(|claim| !claims.contains(claim)).collect();
@@ -206,7 +208,7 @@ async fn release_revived(context: &Context, supervisor: &Supervisor, renewed: &[
     }
 }
 
-/// Measures a question to one store, whatever is answered.
+/// Measures how long a query to one store takes, whatever the answer.
 async fn timed<T>(store: Store, question: impl Future<Output = T>) -> T {
     let began = BootTime::now();
     let answer = question.await;
@@ -214,22 +216,22 @@ async fn timed<T>(store: Store, question: impl Future<Output = T>) -> T {
     answer
 }
 
-/// One question to one store: two of them and the pause between rounds fit into the trust window.
+/// The time limit of one query: two queries and the pause between rounds fit into the trust window.
 fn ask(context: &Context) -> Duration {
     ASK.min(context.leases.ttl() / 6)
 }
 
-/// No bell reaches us without Redis: has the sessions look that have rows waiting.
+/// Without Redis no bell arrives: tells the sessions with waiting rows to look at them.
 async fn look_where_rows_wait(context: &Context, supervisor: &Supervisor) {
-    let waiting = store::waiting::sends_of(&context.keeping, context.worker, BELL_LOST, LOOKS);
+    let waiting = store::waiting::sends_of(context.keeping.for_all_tenants(), context.worker, BELL_LOST, LOOKS);
     let Ok(Ok(accounts)) = tokio::time::timeout(ask(context), waiting).await else { return };
     for account in accounts {
         supervisor.look(account);
     }
 }
 
-/// Gives back what Postgres says is ours and has no session here: a release that failed, an answer that was lost. Nobody
-/// else could ever claim it, as our heartbeat is fresh.
+/// Gives back accounts that are ours in Postgres but have no session here, because a release failed or an answer was
+/// lost. No other worker could claim them, as our heartbeat is fresh.
 async fn release_orphans(
     context: &Context,
     supervisor: &Supervisor,
@@ -246,14 +248,14 @@ async fn release_orphans(
         return;
     }
     tracing::warn!(count = orphans.len(), "accounts were ours without a session: given back");
-    let release = store::leases::release_claims_across_tenants(&context.pool, context.worker, &orphans);
+    let release = store::leases::release_claims(context.store.for_all_tenants(), context.worker, &orphans);
     if !matches!(tokio::time::timeout(ask(context), release).await, Ok(Ok(()))) {
         tracing::warn!("they could not be given back yet");
     }
 }
 
 async fn heartbeat(context: &Context, held: usize) -> store::Result<HashMap<AccountId, i64>> {
-    store::workers::heartbeat(&context.keeping, context.worker, i32::try_from(held).unwrap_or(i32::MAX)).await?;
-    let owned = store::leases::owned_by(&context.keeping, context.worker).await?;
+    store::workers::heartbeat(context.keeping.pool(), context.worker, i32::try_from(held).unwrap_or(i32::MAX)).await?;
+    let owned = store::leases::owned_by(context.keeping.for_all_tenants(), context.worker).await?;
     Ok(owned.into_iter().map(|claim| (claim.account, claim.epoch)).collect())
 }

@@ -1,7 +1,7 @@
 //! The accounts that this worker holds: how many, which, and for how long it may act for them.
 //!
-//! `view` reads what the other workers have, `placement` decides the shares, `balance` claims and gives back; `supervisor`
-//! starts and ends sessions, `keeper` keeps the right to have them, `stop` gives all of them back.
+//! `view` reads what the other workers have, `placement` computes the shares, and `balance` claims and gives back.
+//! `supervisor` starts and ends sessions, `keeper` keeps the right to act for them, and `stop` gives all of them back.
 
 pub mod balance;
 pub mod board;

@@ -1,67 +1,67 @@
-//! Pure. Which worker should hold how many accounts: how many a worker claims, and how many it hands over.
+//! Pure. How many accounts each worker should hold: how many a worker claims, and how many it hands over.
 //!
-//! Nobody leads: each worker looks at the same rows and comes to the same shares. Availability comes first: what
-//! others leave for [`GRACE`] is taken by any worker with room. For balance alone, accounts move only when a worker is more than a
-//! tenth off its share.
+//! There is no leader: each worker reads the same rows and computes the same shares. Availability comes first: any
+//! worker with room takes accounts that had no owner for [`GRACE`]. To balance the load, accounts move only when a
+//! worker is more than a tenth off its share.
 //!
-//! A *roll* is under way while workers of an older release stand beside those of the newest. Whatever the older ones free
-//! belongs to the newest ones, and to them in equal parts. So a device moves once, from the last worker of the old release that
-//! had it to the one of the new release that keeps it, and when the last old worker has gone the shares are even.
+//! A *roll* is under way while workers of an older release run beside those of the newest. Accounts that the older
+//! workers free go to the newest ones, in equal parts. So an account moves once: from its last worker of the old
+//! release to the worker of the new release that keeps it. When the last old worker has gone, the shares are even.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::id::WorkerId;
 
-/// How long accounts without an owner are left to those who have fewer.
+/// How long accounts without an owner are left to workers below their share.
 pub const GRACE: Duration = Duration::from_secs(5);
-/// Sessions that a worker hands over per second at most.
+/// The most sessions that a worker hands over per second.
 pub const SHED_PER_S: u32 = 4;
-/// After taking accounts that others had left, a worker hands over none for this long: a worker that should have taken them is not
+/// After taking orphaned accounts, a worker sheds none for this long: some worker that should have taken them is not
 /// working.
 pub const AFTER_OVERFLOW: Duration = Duration::from_secs(60);
 
-/// One worker as the others see it.
+/// One worker, as read from its row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// Its boot.
+    /// The id of its boot.
     pub id: WorkerId,
-    /// Accounts held at its last heartbeat.
+    /// How many accounts it held at its last heartbeat.
     pub held: u32,
-    /// Accounts that it holds at most.
+    /// The most accounts that it holds.
     pub capacity: u32,
-    /// What it was rolled out with.
+    /// The release that it runs.
     pub release: String,
     /// When it started.
     pub started_at: DateTime<Utc>,
 }
 
-/// The workers that are alive and stay, and what there is to hold.
+/// The workers that are alive and not leaving, and the number of accounts for them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fleet {
     /// The workers.
     pub members: Vec<Member>,
-    /// Accounts that should be live.
+    /// How many accounts should be live.
     pub wanted: u32,
 }
 
-/// What one worker should do. Limits are sizes to grow to, this many accounts held in all.
+/// What one worker should do. Limits are totals: how many accounts it may hold in all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Its part of the accounts.
+    /// Its share of the accounts.
     pub target: u32,
-    /// Grows up to here with what is free.
+    /// The limit when it claims any free account.
     pub at_once: u32,
-    /// Grows up to here with what has been free for [`GRACE`].
+    /// The limit when it claims accounts that were free for [`GRACE`].
     pub after_grace: u32,
-    /// Grows up to here with accounts for which a person waits.
+    /// The limit when it claims an account for which a person waits.
     pub urgent: u32,
-    /// Sessions to hand over.
+    /// How many sessions to hand over.
     pub shed: u32,
 }
 
 impl Fleet {
-    /// What worker `me`, which holds `held` accounts now, should do. One that the others don't see, or that leaves, does nothing.
+    /// The plan of worker `me`, which holds `held` accounts now. A worker that is not among the members does nothing.
     #[must_use]
     pub fn plan(&self, me: WorkerId, held: u32) -> Plan {
         let Some(own) = self.members.iter().find(|member| member.id == me) else { return Plan::default() };
@@ -88,8 +88,9 @@ impl Fleet {
         releases.max_by_key(|release| (first(release), *release))
     }
 
-    /// An equal part of what the older workers don't hold, for each of the newest that has room for it. While a roll has just
-    /// begun that would be too much for the few (a canary may stand alone for days): twice a fair part is the limit.
+    /// The share of each worker of the newest release: an equal part of what the older workers do not hold, within its
+    /// capacity. At the start of a roll that would be too much for the few new workers (a canary may run alone for
+    /// days), so the limit is twice a fair share.
     fn share(&self, newer: &[&Member], older: &[&Member]) -> u32 {
         let kept = older.iter().map(|member| member.held).sum::<u32>();
         let share = level(self.wanted.saturating_sub(kept), newer);
@@ -97,7 +98,7 @@ impl Fleet {
     }
 }
 
-/// The least size that holds `accounts` when every worker is filled up to it, or to its capacity.
+/// The smallest size at which all `accounts` fit, if every worker is filled up to that size or to its capacity.
 fn level(accounts: u32, workers: &[&Member]) -> u32 {
     let mut capacities: Vec<u32> = workers.iter().map(|member| member.capacity).collect();
     capacities.sort_unstable();
@@ -110,11 +111,11 @@ fn level(accounts: u32, workers: &[&Member]) -> u32 {
         left -= capacity;
         workers -= 1;
     }
-    u32::MAX // there is not enough room: each one is full
+    u32::MAX // there is not enough room: each worker is full
 }
 
-/// How many to hand over: down to the share, when that is more than a tenth away for this worker or for one that lacks
-/// accounts, and no more than the one that lacks most can take.
+/// How many to hand over: down to the share, if this worker or one that lacks accounts is more than a tenth off it, and
+/// no more than the worker that lacks most can take.
 fn shed(members: &[&Member], me: WorkerId, held: u32, share: u32) -> u32 {
     let over = held.saturating_sub(share);
     let others = members.iter().filter(|member| member.id != me);

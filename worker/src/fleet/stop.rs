@@ -1,4 +1,4 @@
-//! The end of a worker's sessions: in order and in slices, or cut off.
+//! Ends the sessions of a worker: in order and in slices, or by cutting them off.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,27 +9,27 @@ use tokio_util::sync::CancellationToken;
 use super::balance::size;
 use super::supervisor::Supervisor;
 
-/// How long sessions that were cut off get to end.
+/// How long sessions that were cut off may take to end.
 const CUTTING: Duration = Duration::from_secs(2);
-/// For the last slice of a stop: what is on its way to be acknowledged, and the socket to close.
+/// The time reserved for the last slice of a stop: to await acknowledgements and close the sockets.
 const LAST_SLICE: Duration = Duration::from_secs(13);
 
 /// How the sessions of a worker ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
-    /// Each in its order; no socket is open.
+    /// All ended in order; no socket is open.
     InOrder,
-    /// Some were cut off; no socket is open, what they had on its way goes out again with the same ids.
+    /// Some were cut off. No socket is open; their messages in flight go out again with the same ids.
     CutOff,
-    /// Some have not ended: a socket may be open still.
+    /// Some have not ended: a socket may still be open.
     Left,
 }
 
 impl Supervisor {
-    /// Stops claiming, closes every session in order, gives every account back; waits at most `deadline`, and not at all
-    /// once `at_once` is cancelled. What is left then is cut off. Sessions end in slices of `per_s` each second (0: all at
-    /// once), as fast as the cluster may connect: whose turn has not come stays online. The last slice begins
-    /// early enough to end in order; those that are not online end first and at once.
+    /// Stops claiming, closes every session in order and gives every account back. Cuts off the remaining sessions
+    /// after `deadline`, or when `at_once` is cancelled. Sessions that are not online end first and at once. The others
+    /// end in slices of at least `per_s` each second (0: all at once), so that the cluster can reconnect them as fast;
+    /// a session whose turn has not come stays online. The last slice starts early enough to end in order.
     pub async fn stop(&self, deadline: Duration, per_s: u32, at_once: &CancellationToken) -> Stopped {
         self.0.stopping.store(true, Ordering::Release);
         self.0.tasks.close();
@@ -48,7 +48,7 @@ impl Supervisor {
         if tokio::time::timeout(CUTTING, self.0.actors.wait()).await.is_err() {
             return Stopped::Left;
         }
-        // their rows are given back with this worker's own
+        // their rows are released together with this worker's own row
         let left: Vec<AccountId> = self.held().keys().copied().collect();
         let _ = tokio::time::timeout(CUTTING, self.give_up_keys(&left)).await;
         Stopped::CutOff

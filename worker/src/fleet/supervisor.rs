@@ -1,7 +1,7 @@
-//! Starts and ends the sessions of this worker: claims accounts, runs one actor each, gives them back. How many is decided
-//! by `placement`.
+//! Starts and ends the sessions of this worker: claims accounts, runs one actor for each, and gives them back.
+//! `placement` decides how many.
 //!
-//! An account is claimed only after its old actor here has ended, so that one process never runs two.
+//! An account is claimed only after its old actor here has ended, so that one process never runs two actors for it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,25 +24,25 @@ use crate::session::actor::{Actor, Orders};
 use crate::session::figures::Gap;
 use crate::session::machine::state::End;
 
-/// What waits for an account to be claimed.
+/// What needs the account to be claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waits {
-    /// A person, looking at a screen.
+    /// A person who looks at a screen.
     Person,
-    /// A message; the moments until the right worker has the account don't matter to it.
+    /// A message. A short delay until the right worker has the account does not matter.
     Message,
 }
 
-/// What became of a knock.
+/// The result of a knock, which is a bell for one account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Knock {
-    /// A session of ours looks at its rows.
+    /// A session of this worker looks at its rows.
     Heard,
-    /// It was claimed just now, and looks.
+    /// The account was claimed just now, and its session looks at the rows.
     Claimed,
-    /// Another worker has it or should have it, or this one has no room.
+    /// Another worker has it or should have it, or this worker has no room.
     NotMine,
-    /// Nothing is wanted of it.
+    /// The account needs no session.
     Nothing,
 }
 
@@ -52,19 +52,19 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Whether it was not told to go.
+    /// Whether it was not yet told to give the account back.
     pub(super) fn stays(&self) -> bool {
         !self.orders.release.is_cancelled()
     }
 }
 
-/// What this worker has to do with an account.
+/// The state of an account at this worker.
 pub(super) enum Hold {
     /// A claim is under way.
     Claiming,
     /// It has a session.
     Live(Held),
-    /// Its session has ended, and it is being given back: no claim any more, and none yet.
+    /// Its session has ended and it is being given back. Its claim is over, and it cannot be claimed here yet.
     Leaving,
 }
 
@@ -85,18 +85,18 @@ pub(super) struct Inner {
     pub(super) context: Arc<Context>,
     capacity: usize,
     pub(super) view: View,
-    /// When accounts were taken last that others had left.
+    /// When this worker last took accounts that others had left.
     pub(super) overflowed: Mutex<Option<BootTime>>,
     held: Mutex<HashMap<AccountId, Hold>>,
-    /// From the start of a session until its account is given back.
+    /// One task per session, until its account is given back.
     pub(super) tasks: TaskTracker,
-    /// From the start of a session until its socket is closed.
+    /// One task per session, until its socket is closed.
     pub(super) actors: TaskTracker,
     pub(super) stopping: AtomicBool,
 }
 
 impl Supervisor {
-    /// For at most `capacity` sessions.
+    /// Creates a supervisor of at most `capacity` sessions.
     #[must_use]
     pub fn new(context: Arc<Context>, capacity: usize) -> Self {
         metrics::LEASE_CAPACITY.set(capacity as f64);
@@ -116,13 +116,14 @@ impl Supervisor {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The claims in force.
+    /// The accounts with a live session here, and their epochs.
     #[must_use]
     pub fn claims(&self) -> Vec<(AccountId, i64)> {
         self.held().iter().filter_map(|(account, hold)| hold.live().map(|held| (*account, held.epoch))).collect()
     }
 
-    /// Tells the account's session to look at its rows; claims the account where nobody has it and this worker should.
+    /// Tells the account's session to look at its rows. Without a session here, claims the account if nobody has it and
+    /// this worker should.
     pub async fn knock(&self, account: AccountId, waits: Waits) -> Knock {
         if self.look(account) {
             return Knock::Heard;
@@ -142,22 +143,22 @@ impl Supervisor {
         }
     }
 
-    /// Why a claim was refused.
+    /// Finds out why a claim was refused.
     async fn whose(&self, account: AccountId) -> Knock {
-        match answered(store::leases::wanted_across_tenants(&self.0.context.pool, account)).await {
+        match answered(store::leases::wanted(self.0.context.store.for_all_tenants(), account)).await {
             Ok(true) => Knock::NotMine,
             Ok(false) | Err(_) => Knock::Nothing,
         }
     }
 
-    /// Has the account's session look at its rows; false when there is none.
+    /// Tells the account's session to look at its rows. Returns false if there is none.
     pub(super) fn look(&self, account: AccountId) -> bool {
         match self.held().get(&account) {
             Some(Hold::Live(held)) => {
                 held.orders.look.notify_one();
                 true
             }
-            Some(Hold::Claiming) => true, // it looks as soon as it is claimed
+            Some(Hold::Claiming) => true, // its session looks as soon as it starts
             Some(Hold::Leaving) | None => false,
         }
     }
@@ -166,27 +167,27 @@ impl Supervisor {
         self.held().values().filter_map(Hold::live).map(|held| held.orders.clone()).collect()
     }
 
-    /// The accounts that have a session here, or are being claimed.
+    /// The accounts that have a session here, are being claimed or are being given back.
     #[must_use]
     pub fn accounts(&self) -> HashSet<AccountId> {
         self.held().keys().copied().collect()
     }
 
-    /// Lets every session look at its row.
+    /// Tells every session to look at its row.
     pub(super) fn look_at_own(&self) {
         for orders in self.orders() {
             orders.look.notify_one();
         }
     }
 
-    /// Looks at every own account, and for accounts that nobody has. Answers how many were claimed.
+    /// Tells every session to look at its row, and claims accounts that nobody has. Returns how many were claimed.
     pub async fn look_at_everything(&self) -> usize {
         self.look_at_own();
         self.sweep().await
     }
 
-    /// Claims what can be claimed, until `up_to` are held: the key in Redis, then the epoch in Postgres, then the epoch into
-    /// the key; only then does a session start. Whoever is refused at any step leaves no trace.
+    /// Claims accounts until `up_to` are held: first the key in Redis, then the epoch in Postgres, then the epoch in
+    /// the key. Only then does a session start. A refusal at any step leaves no trace.
     pub(super) async fn claim(&self, accounts: &[AccountId], up_to: usize) -> anyhow::Result<Vec<AccountId>> {
         let reserved = self.reserve(accounts, up_to);
         if reserved.accounts.is_empty() || !self.0.context.trust.holds(BootTime::now()) {
@@ -208,7 +209,7 @@ impl Supervisor {
     async fn claim_reserved(&self, candidates: &[AccountId]) -> anyhow::Result<Vec<AccountId>> {
         let context = &self.0.context;
         let Won { accounts: won, young } = context.leases.acquire(candidates).await?;
-        let claim = store::leases::claim_across_tenants(&context.pool, context.worker, &won, young);
+        let claim = store::leases::claim(context.store.for_all_tenants(), context.worker, &won, young);
         let claimed = match answered(claim).await {
             Ok(claimed) => claimed,
             Err(error) => {
@@ -222,7 +223,7 @@ impl Supervisor {
         let mut started = Vec::with_capacity(claimed.len());
         for found in claimed {
             let claim = found.claimed;
-            // one that can't be confirmed is forgotten alone: the others have sessions already
+            // a claim that cannot be confirmed is given up alone: the others have sessions already
             match context.leases.confirm(claim.account, claim.epoch).await {
                 Ok(true) => {
                     self.start(Fence { account: claim.account, epoch: claim.epoch }, Gap::of(&found));
@@ -249,13 +250,13 @@ impl Supervisor {
     async fn give_up_claim(&self, claim: store::leases::Claimed) {
         let context = &self.0.context;
         let claims = [claim];
-        let release = store::leases::release_claims_across_tenants(&context.pool, context.worker, &claims);
+        let release = store::leases::release_claims(context.store.for_all_tenants(), context.worker, &claims);
         if let Err(error) = answered(release).await {
             tracing::warn!(account = %claim.account, %error, "a claim could not be given back; the keeper will");
         }
     }
 
-    /// Keeps others of this process from claiming the same accounts; leaves out those held already.
+    /// Reserves accounts so that no other task of this process claims them. Leaves out those held already.
     fn reserve(&self, accounts: &[AccountId], up_to: usize) -> Reserved {
         let mut reserved = Reserved { supervisor: self.clone(), accounts: Vec::new() };
         let mut held = self.held();
@@ -304,7 +305,7 @@ impl Supervisor {
         });
     }
 
-    /// Gives an account back after its actor has ended; its socket is closed.
+    /// Gives an account back after its actor has ended and its socket is closed.
     async fn ended(&self, fence: Fence, end: End) {
         let context = &self.0.context;
         tracing::debug!(account = %fence.account, epoch = fence.epoch, ?end, "session ended");
@@ -313,17 +314,17 @@ impl Supervisor {
             tracing::debug!(%error, "the lease runs out by itself");
         }
         let accounts = [fence.account];
-        let release = store::leases::release_across_tenants(&context.pool, context.worker, &accounts);
+        let release = store::leases::release(context.store.for_all_tenants(), context.worker, &accounts);
         if let Err(error) = answered(release).await {
             tracing::warn!(account = %fence.account, %error, "the claim could not be given back; the keeper will");
         }
         self.forget(&[fence.account]);
         let stopping = self.0.stopping.load(Ordering::Acquire);
         match end {
-            // an epoch that was raised under us by a new request (pair again): take it at once. Any other reason waits for
-            // the sweep, so that what fails each time does not fail in a tight loop.
+            // a new request (such as pairing again) raised the epoch: claim the account at once. After any other loss
+            // the sweep claims it, so that a repeated failure does not become a tight loop.
             End::Lost(loss) if !stopping => {
-                let lease = answered(store::leases::get_across_tenants(&context.pool, fence.account)).await;
+                let lease = answered(store::leases::get(context.store.for_all_tenants(), fence.account)).await;
                 let lease = lease.ok().flatten();
                 let asked_anew = loss == Loss::Fenced
                     && lease.is_some_and(|lease| lease.owner.is_none_or(|owner| owner == context.worker));
@@ -335,7 +336,7 @@ impl Supervisor {
                     let _ = Box::pin(self.claim(&[fence.account], self.0.capacity)).await;
                 }
             }
-            // somebody else may take it at once
+            // another worker may take it at once
             End::Released => {
                 if let Err(error) = context.doorbell.ring(&Bell::Send { account: fence.account }).await {
                     tracing::debug!(%error, "nobody was told that an account is free; their sweeps find it");
@@ -345,7 +346,7 @@ impl Supervisor {
         }
     }
 
-    /// Another owner has the account, or it is wanted in another way: the right to act under this epoch is gone.
+    /// Ends the right to act under this epoch: another owner has the account, or a new request changed it.
     pub fn fence(&self, account: AccountId, epoch: i64) {
         if let Some(Hold::Live(held)) = self.held().get(&account)
             && held.epoch == epoch
@@ -354,7 +355,8 @@ impl Supervisor {
         }
     }
 
-    /// Has the account's session end in order, and gives it back, if it is held under this epoch and stays so far.
+    /// Ends the account's session in order and gives it back, if it is held under this epoch and was not told to go
+    /// yet.
     pub(super) fn give_back(&self, account: AccountId, epoch: i64) -> bool {
         match self.held().get(&account) {
             Some(Hold::Live(held)) if held.epoch == epoch && held.stays() => {
@@ -365,7 +367,7 @@ impl Supervisor {
         }
     }
 
-    /// This worker's right to act has run out: it is gone for all.
+    /// Ends the right to act of every session: this worker's own right has run out.
     pub fn lapse(&self) {
         for orders in self.orders() {
             orders.right.lose(Loss::Lapsed);
@@ -373,8 +375,7 @@ impl Supervisor {
     }
 }
 
-/// Accounts that are being claimed. Whatever becomes of the claim, also when it is dropped halfway, those without a
-/// session are free again afterwards.
+/// Accounts that are being claimed. When this is dropped, even halfway, those that got no session are free again.
 struct Reserved {
     supervisor: Supervisor,
     accounts: Vec<AccountId>,

@@ -1,5 +1,5 @@
-//! The trust window: until when this worker may act on its leases without having heard of them again; and how a session
-//! hears that its own right is gone.
+//! The trust window: until when this worker may act on its leases without a renewal. Also how a session learns that its
+//! own right is lost.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -9,34 +9,34 @@ use process::clock::BootTime;
 use process::telemetry::metrics::labels::Loss;
 use tokio_util::sync::CancellationToken;
 
-/// How long a worker may act after the *start* of its last successful renewal: two thirds of the leases' life. A slow
-/// success never extends trust beyond its own start, and the clock counts the time a process was frozen.
+/// How long a worker may act after the *start* of its last successful renewal: two thirds of the lease's life. A slow
+/// renewal does not extend trust beyond that, and the clock includes the time in which the process was frozen.
 #[derive(Debug)]
 pub struct Trust {
     window: Duration,
-    /// Milliseconds since boot of the last successful renewal's start; 0: none yet.
+    /// When the last successful renewal started, in milliseconds since boot; 0: none yet.
     renewed_ms: AtomicU64,
 }
 
 impl Trust {
-    /// For leases that live for `ttl`.
+    /// Creates the window of leases that live for `ttl`.
     #[must_use]
     pub fn new(ttl: Duration) -> Self {
         Self { window: ttl * 2 / 3, renewed_ms: AtomicU64::new(0) }
     }
 
-    /// A renewal that was started at `start` has succeeded.
+    /// A renewal that started at `start` has succeeded.
     pub fn renewed(&self, start: BootTime) {
         self.renewed_ms.fetch_max(ms(start), Ordering::AcqRel);
     }
 
-    /// Whether this worker may act at `now`. Ask right before every effect.
+    /// Whether this worker may act at `now`. Check this right before every effect.
     #[must_use]
     pub fn holds(&self, now: BootTime) -> bool {
         self.left(now).is_some()
     }
 
-    /// What is left of the window; `None` when it is over.
+    /// The rest of the window; `None` if it is over.
     #[must_use]
     pub fn left(&self, now: BootTime) -> Option<Duration> {
         let renewed = self.renewed_ms.load(Ordering::Acquire);
@@ -48,7 +48,7 @@ impl Trust {
     }
 }
 
-/// One session's right to act: it is lost once, and the first cause counts.
+/// One session's right to act. It is lost once, and the first cause counts.
 #[derive(Debug, Clone, Default)]
 pub struct Right {
     gone: CancellationToken,
@@ -56,24 +56,24 @@ pub struct Right {
 }
 
 impl Right {
-    /// Tells the session that its right is gone.
+    /// Ends the right, for this cause.
     pub fn lose(&self, cause: Loss) {
         let _ = self.cause.set(cause);
         self.gone.cancel();
     }
 
-    /// Waits until it is gone.
+    /// Waits until the right is lost, and returns the cause.
     pub async fn lost(&self) -> Loss {
         self.gone.cancelled().await;
         self.cause.get().copied().unwrap_or(Loss::Lapsed)
     }
 }
 
-/// Waits for something as long as we may act. A database that does not answer must not keep a session from hearing that its
-/// right is gone.
+/// Waits for a future as long as the session may act. So a database that does not answer cannot keep a session from
+/// learning that its right is lost.
 ///
 /// # Errors
-/// Why we may not any more.
+/// The cause, if the session may not act any more.
 pub async fn while_trusted<T>(trust: &Trust, right: &Right, what: impl Future<Output = T>) -> Result<T, Loss> {
     let mut what = std::pin::pin!(what);
     loop {
@@ -82,7 +82,7 @@ pub async fn while_trusted<T>(trust: &Trust, right: &Right, what: impl Future<Ou
             biased;
             loss = right.lost() => return Err(loss),
             done = &mut what => return Ok(done),
-            () = tokio::time::sleep(left) => {} // renewed meanwhile?
+            () = tokio::time::sleep(left) => {} // it may have been renewed meanwhile
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A run is due: its targets become messages, and the account's owner is told.
+//! Handles the bell of a due run: turns its targets into messages and notifies the account's owner.
 
 use bells::announce;
 use domain::id::RunId;
@@ -8,9 +8,9 @@ use store::runs::Expansion;
 
 use crate::context::Context;
 
-/// Expands the run once, however often the bell rings.
+/// Expands the run. It is expanded only once, however often the bell rings.
 pub async fn answer(context: &Context, run: RunId) -> Answer {
-    let expanded = match runs::expand_run(&context.pool, run).await {
+    let expanded = match runs::expand_run(context.store.for_all_tenants(), run).await {
         Ok(expanded) => announce::announce(&context.bus, &context.doorbell, expanded).await,
         Err(error) => return Answer::Retry(error.to_string()),
     };

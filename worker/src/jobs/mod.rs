@@ -1,4 +1,4 @@
-//! How this worker answers bells: every kind on one page.
+//! How this worker answers each kind of bell.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// With the worker's means.
+    /// Creates the handler of one worker's bells.
     #[must_use]
     pub fn new(context: Arc<Context>, supervisor: Supervisor) -> Self {
         Self { context, supervisor }
@@ -38,7 +38,7 @@ fn answered(knock: Knock) -> Answer {
 impl Handler for Jobs {
     async fn answer(&self, job: Job) -> Answer {
         match job.bell {
-            // whatever was asked for stands in the rows: the session reads them
+            // the rows hold what was asked for; the session reads them
             Bell::Pair { account } | Bell::Unpair { account } => {
                 answered(self.supervisor.knock(account, Waits::Person).await)
             }

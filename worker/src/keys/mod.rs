@@ -1,4 +1,4 @@
-//! The keys that seal credentials: whether this worker's fit the database, and how to change them.
+//! The keys that seal credentials: whether this worker's keys fit the database, and how to change them.
 
 use std::fmt;
 use std::io::Write as _;
@@ -10,19 +10,19 @@ use process::shutdown::Stopping;
 use process::trouble::postgres::{self, Place};
 use process::{clock, shutdown};
 use store::seal::Sealer;
-use store::{PgPool, keys, server};
+use store::{ForAllTenants, Store, keys, server};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{KeyStores, Keys};
 
 pub mod rotate;
 
-/// Work on keys needs no more connections.
+/// The connections that key commands need.
 const CONNECTIONS: u32 = 2;
-/// For a batch to end that a stop finds under way.
+/// How long a batch that is under way may take to end after a stop signal.
 const STOP_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// Where sessions say that they met a record under a key that this worker was not given.
+/// Where sessions report a record under a key that this worker was not given.
 #[derive(Debug, Default)]
 pub struct UnknownKey {
     key_id: OnceLock<String>,
@@ -30,18 +30,18 @@ pub struct UnknownKey {
 }
 
 impl UnknownKey {
-    /// One was met; the first counts.
+    /// Reports such a key. The first one counts.
     pub fn met(&self, key_id: &str) {
         let _ = self.key_id.set(key_id.to_owned());
         self.met.cancel();
     }
 
-    /// Waits until one is met.
+    /// Waits until one is reported.
     pub async fn cancelled(&self) {
         self.met.cancelled().await;
     }
 
-    /// Its id.
+    /// The id of the reported key.
     #[must_use]
     pub fn get(&self) -> Option<&str> {
         self.key_id.get().map(String::as_str)
@@ -55,22 +55,22 @@ pub struct Misfit(Vec<Wrong>);
 #[derive(Debug)]
 struct Wrong {
     key_id: String,
-    /// Sealed under it; none: they could not be counted.
+    /// How many records are sealed under it; `None` if they could not be counted.
     records: Option<i64>,
-    /// A key of this id is configured, but another one.
+    /// Whether a different key is configured under this id.
     configured: bool,
 }
 
 impl Misfit {
-    /// One unknown key, met while running.
-    pub async fn unknown(pool: &PgPool, key_id: &str) -> Self {
-        Self(vec![Wrong::count(pool, key_id, false).await])
+    /// One unknown key, found while running.
+    pub async fn unknown(all: ForAllTenants<'_>, key_id: &str) -> Self {
+        Self(vec![Wrong::count(all, key_id, false).await])
     }
 }
 
 impl Wrong {
-    async fn count(pool: &PgPool, key_id: &str, configured: bool) -> Self {
-        let records = keys::count_across_tenants(pool, key_id).await.ok();
+    async fn count(all: ForAllTenants<'_>, key_id: &str, configured: bool) -> Self {
+        let records = keys::count(all, key_id).await.ok();
         Self { key_id: key_id.to_owned(), records, configured }
     }
 }
@@ -101,38 +101,38 @@ impl fmt::Display for Misfit {
 
 impl std::error::Error for Misfit {}
 
-/// Checks, before anything is claimed, that every key in use is configured and opens what is sealed under it.
+/// Checks, before anything is claimed, that every key in use is configured and opens the records sealed under it.
 ///
 /// # Errors
-/// [`Misfit`] when one is not; else when the database fails.
-pub async fn check(pool: &PgPool, sealer: &Sealer) -> anyhow::Result<()> {
+/// [`Misfit`] if a key does not; otherwise if the database fails.
+pub async fn check(all: ForAllTenants<'_>, sealer: &Sealer) -> anyhow::Result<()> {
     let mut wrong = Vec::new();
-    for key_id in keys::in_use_across_tenants(pool).await? {
+    for key_id in keys::in_use(all).await? {
         let configured = sealer.knows(&key_id);
-        if !configured || !keys::opens_across_tenants(pool, sealer, &key_id).await? {
-            wrong.push(Wrong::count(pool, &key_id, configured).await);
+        if !configured || !keys::opens(all, sealer, &key_id).await? {
+            wrong.push(Wrong::count(all, &key_id, configured).await);
         }
     }
     if wrong.is_empty() { Ok(()) } else { Err(Misfit(wrong).into()) }
 }
 
-/// Does what was asked for, and answers whether all is well.
+/// Runs the command. Returns true if all is well.
 ///
 /// # Errors
-/// When the keys are malformed, or the database fails.
+/// If the keys are malformed, or the database fails.
 pub async fn run(command: Keys) -> anyhow::Result<bool> {
     match command {
         Keys::List { stores } => {
-            let (pool, sealer) = open(&stores).await?;
-            let text = list(&pool, &sealer).await?;
+            let (store, sealer) = open(&stores).await?;
+            let text = list(store.for_all_tenants(), &sealer).await?;
             std::io::stdout().write_all(text.as_bytes())?;
             Ok(true)
         }
         Keys::Rotate { stores, batch } => {
-            let (pool, sealer) = open(&stores).await?;
+            let (store, sealer) = open(&stores).await?;
             let stop = shutdown::on_signal(Stopping::Within(STOP_TIMEOUT))?.gently;
             let mut told = clock::BootTime::now();
-            let done = rotate::rotate(&pool, &sealer, i64::from(batch), &stop, |progress| {
+            let done = rotate::rotate(store.for_all_tenants(), &sealer, i64::from(batch), &stop, |progress| {
                 let now = clock::BootTime::now();
                 if now.since(told) >= Duration::from_secs(1) {
                     told = now;
@@ -146,29 +146,29 @@ pub async fn run(command: Keys) -> anyhow::Result<bool> {
     }
 }
 
-async fn open(stores: &KeyStores) -> anyhow::Result<(PgPool, Sealer)> {
+async fn open(stores: &KeyStores) -> anyhow::Result<(Store, Sealer)> {
     let sealer = Sealer::parse(&stores.credential_keys.0).context("CREDENTIAL_KEYS")?;
     let options = store::options(&stores.database.url)?;
     let reached = server::connect(&options).await;
     reached.map_err(|error| postgres::of(&error, &Place::from(&options)))?;
-    Ok((store::connect_lazily(&stores.database.url, CONNECTIONS)?, sealer))
+    Ok((store::connect_lazily(&stores.database.url, CONNECTIONS)?.into(), sealer))
 }
 
-/// Which keys are in use, and what becomes of each: a line per key.
+/// Lists the keys in use and the configured ones, with the state of each: one line per key.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn list(pool: &PgPool, sealer: &Sealer) -> anyhow::Result<String> {
-    let mut ids = keys::in_use_across_tenants(pool).await?;
+/// If the database fails.
+pub async fn list(all: ForAllTenants<'_>, sealer: &Sealer) -> anyhow::Result<String> {
+    let mut ids = keys::in_use(all).await?;
     ids.extend(sealer.key_ids());
     ids.sort();
     ids.dedup();
     let mut text = String::new();
     for key_id in ids {
-        let records = keys::count_across_tenants(pool, &key_id).await?;
+        let records = keys::count(all, &key_id).await?;
         let state = match (sealer.knows(&key_id), key_id == sealer.key_id()) {
             (false, _) => "missing: not in CREDENTIAL_KEYS",
-            (true, _) if !keys::opens_across_tenants(pool, sealer, &key_id).await? => "wrong: another key has this id",
+            (true, _) if !keys::opens(all, sealer, &key_id).await? => "wrong: another key has this id",
             (true, true) => "seals",
             (true, false) if records == 0 => "unused: may go once every worker runs with the first key",
             (true, false) => "opens",

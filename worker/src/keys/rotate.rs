@@ -1,29 +1,30 @@
-//! Seals everything anew under the first configured key, while workers run.
+//! Reseals all records under the first configured key, while workers run.
 //!
-//! Batches by primary key, each one statement that changes a record only if it still holds what was read: a worker's own
-//! write wins, and was sealed under the worker's first key anyway. What was missed that way is looked at again. Nothing is
-//! kept besides the records themselves, so it may be stopped and started at any point.
+//! Works in batches by primary key. Each batch is one statement that changes a record only if it still holds what was
+//! read: a worker's own write wins, and that is sealed under the worker's first key. Records that were missed in this
+//! way are handled in the next pass. The only state is in the records themselves, so the rotation may be stopped and
+//! started at any point.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use domain::id::AccountId;
-use store::PgPool;
+use store::ForAllTenants;
 use store::keys::{self, Place};
 use store::seal::Sealer;
 use tokio_util::sync::CancellationToken;
 
-/// Times that all records are gone through before a worker is said to seal under an older key.
+/// How many passes over all records are made before the summary blames a worker that seals under an older key.
 const PASSES: usize = 5;
-/// Accounts that are named in a summary.
+/// How many accounts a summary names.
 const NAMED: usize = 50;
 
-/// How far it has come.
+/// The progress of a rotation.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
-    /// Records sealed anew.
+    /// Records resealed.
     pub done: u64,
-    /// Records to go, about: workers write meanwhile.
+    /// Approximate number of records to go: workers write meanwhile.
     pub left: u64,
 }
 
@@ -33,23 +34,23 @@ impl fmt::Display for Progress {
     }
 }
 
-/// What it came to.
+/// The result of a rotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// The key that seals.
     pub key_id: String,
-    /// Records sealed anew.
+    /// Records resealed.
     pub done: u64,
-    /// Records under other keys at the end, those that don't open included.
+    /// Records under other keys at the end, including those that do not open.
     pub left: u64,
-    /// Records that don't open, by account and kind.
+    /// Records that do not open, by account and kind.
     pub closed: BTreeMap<(AccountId, i16), u64>,
-    /// It was told to stop.
+    /// Whether it was told to stop.
     pub stopped: bool,
 }
 
 impl Summary {
-    /// Whether everything is sealed under the key.
+    /// Whether every record is sealed under the key.
     #[must_use]
     pub fn complete(&self) -> bool {
         self.left == 0 && self.closed.is_empty()
@@ -81,13 +82,13 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Seals all records anew that are not sealed under the sealer's first key, `batch` at a time, until none is left or `stop`
-/// is cancelled. Tells how far it has come after every batch.
+/// Reseals all records that are not sealed under the sealer's first key, `batch` at a time, until none is left or
+/// `stop` is cancelled. Calls `tell` with the progress after every batch.
 ///
 /// # Errors
-/// When the database fails; what was done until then stays done.
+/// If the database fails. Batches that were done stay done.
 pub async fn rotate(
-    pool: &PgPool,
+    all: ForAllTenants<'_>,
     sealer: &Sealer,
     batch: i64,
     stop: &CancellationToken,
@@ -95,12 +96,12 @@ pub async fn rotate(
 ) -> anyhow::Result<Summary> {
     let mut summary =
         Summary { key_id: sealer.key_id().to_owned(), done: 0, left: 0, closed: BTreeMap::new(), stopped: false };
-    let total = count_left(pool, sealer).await?;
+    let total = count_left(all, sealer).await?;
     for _ in 0..PASSES {
         summary.closed.clear();
         let mut after = Place::start();
         while !stop.is_cancelled() {
-            let moved = keys::reseal_across_tenants(pool, sealer, &after, batch).await?;
+            let moved = keys::reseal(all, sealer, &after, batch).await?;
             summary.done += moved.resealed;
             for whose in moved.closed {
                 *summary.closed.entry(whose).or_default() += 1;
@@ -110,7 +111,7 @@ pub async fn rotate(
             after = last;
         }
         summary.stopped = stop.is_cancelled();
-        summary.left = count_left(pool, sealer).await?;
+        summary.left = count_left(all, sealer).await?;
         if summary.stopped || summary.left <= summary.closed.values().sum() {
             break;
         }
@@ -118,6 +119,6 @@ pub async fn rotate(
     Ok(summary)
 }
 
-async fn count_left(pool: &PgPool, sealer: &Sealer) -> anyhow::Result<u64> {
-    Ok(keys::count_others_across_tenants(pool, sealer.key_id()).await?.unsigned_abs())
+async fn count_left(all: ForAllTenants<'_>, sealer: &Sealer) -> anyhow::Result<u64> {
+    Ok(keys::count_others(all, sealer.key_id()).await?.unsigned_abs())
 }

@@ -1,9 +1,10 @@
-//! How events travel from a link to its session: never blocking the client library, never losing an ack.
+//! How events travel from a link to its session: never blocking the client library, and never losing an
+//! acknowledgement.
 //!
-//! The queue is bounded by kind. Events that only our own doings cause (acks, pairing, the end) are always taken: there
-//! are no more of them than messages in flight. Receipts are dropped, and counted, when more than
-//! [`RECEIPT_BACKLOG`] events wait: a lost receipt leaves a message at "sent", never sends it twice. Inbound messages wait
-//! for their commit, one batch at a time, which stops the library from reading further.
+//! The limit depends on the kind of event. Events that only our own actions cause (acknowledgements, pairing, the end)
+//! are always accepted: there are no more of them than messages in flight. Receipts are dropped and counted while more
+//! than [`RECEIPT_BACKLOG`] events wait: a lost receipt leaves a message at "sent", but never sends it twice. Received
+//! messages wait for their commit, one batch at a time, which stops the library from reading further.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,10 +13,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::event::{CloseReason, LinkEvent};
 
-/// Events that may wait before receipts are dropped.
+/// How many events may wait before receipts are dropped.
 pub const RECEIPT_BACKLOG: usize = 8_192;
 
-/// Makes the channel of one session; it serves all its links, one after the other.
+/// Creates the channel of one session. It serves all links of the session, one after the other.
 #[must_use]
 pub fn channel() -> (LinkEvents, LinkInbox) {
     let (queue, waiting) = mpsc::unbounded_channel();
@@ -37,10 +38,10 @@ pub struct LinkEvents {
 }
 
 impl LinkEvents {
-    /// The sender of one link, whose events all carry `generation`.
+    /// The sender of one link. All its events carry `serial`.
     #[must_use]
-    pub fn sender(&self, generation: i64) -> LinkSender {
-        LinkSender { events: self.clone(), generation, closed: Mutex::new(false) }
+    pub fn sender(&self, serial: i64) -> LinkSender {
+        LinkSender { events: self.clone(), serial, closed: Mutex::new(false) }
     }
 }
 
@@ -52,19 +53,19 @@ pub struct LinkInbox {
 }
 
 impl LinkInbox {
-    /// The next event; `None` when every sender is gone. Safe to cancel.
+    /// Waits for the next event; `None` if every sender is gone. Safe to cancel.
     pub async fn recv(&mut self) -> Option<Delivery> {
         let next = self.waiting.recv().await;
         self.taken(next)
     }
 
-    /// The next event, if one waits.
+    /// The next event, if one is waiting.
     pub fn try_recv(&mut self) -> Option<Delivery> {
         let next = self.waiting.try_recv().ok();
         self.taken(next)
     }
 
-    /// How many receipts were dropped so far because too many events waited.
+    /// How many receipts were dropped so far.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.gauge.dropped.load(Ordering::Relaxed)
@@ -81,61 +82,61 @@ impl LinkInbox {
 /// An event on its way to the session.
 #[derive(Debug)]
 pub struct Delivery {
-    /// The pairing generation that the link was opened with.
-    pub generation: i64,
+    /// The number of the link within its session, as in [`OpenSpec::serial`](super::OpenSpec::serial).
+    pub serial: i64,
     /// What happened.
     pub event: LinkEvent,
-    /// Present with [`LinkEvent::Messages`]: to be confirmed once they are stored.
+    /// Present with [`LinkEvent::Messages`]: to be confirmed once the messages are stored.
     pub commit: Option<Commit>,
 }
 
-/// The promise that inbound messages are stored. Dropped without [`Commit::confirm`], it means "not stored": the link
-/// closes, and WhatsApp hands the messages out again on the next one.
+/// Confirms that received messages are stored. If it is dropped without [`Commit::confirm`], they count as not stored:
+/// the link closes, and WhatsApp sends them again on the next one.
 #[derive(Debug)]
 pub struct Commit(oneshot::Sender<()>);
 
 impl Commit {
-    /// They are stored: WhatsApp may forget them.
+    /// The messages are stored, so WhatsApp may forget them.
     pub fn confirm(self) {
-        // The link may have ended meanwhile; then WhatsApp hands them out again, with the same ids.
+        // The link may have ended meanwhile; then WhatsApp sends them again, with the same ids.
         let _ = self.0.send(());
     }
 }
 
-/// Emits the events of one link and sees to it that `Closed` comes last and once.
+/// Emits the events of one link. Ensures that `Closed` is the last one and comes once.
 #[derive(Debug)]
 pub struct LinkSender {
     events: LinkEvents,
-    generation: i64,
+    serial: i64,
     closed: Mutex<bool>,
 }
 
 impl LinkSender {
-    /// Emits an event; after `Closed` nothing is emitted any more.
+    /// Emits an event. After `Closed` nothing is emitted.
     pub fn emit(&self, event: LinkEvent) {
         self.put(event, None);
     }
 
-    /// Emits inbound messages and waits until the session has stored them; `false` when it did not.
+    /// Emits received messages and waits until the session has stored them. Returns false if it did not.
     pub async fn emit_and_commit(&self, event: LinkEvent) -> bool {
         let (done, stored) = oneshot::channel();
         self.put(event, Some(Commit(done)));
         stored.await.is_ok()
     }
 
-    /// Emits the end, unless it was already.
+    /// Emits the end of the link, unless that was done before.
     pub fn close(&self, reason: CloseReason) {
         self.put(LinkEvent::Closed(reason), None);
     }
 
-    /// Whether the end was emitted.
+    /// Whether the end of the link was emitted.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         *self.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn put(&self, event: LinkEvent, commit: Option<Commit>) {
-        // Held while sending: an event of another thread can't slip in behind `Closed`.
+        // The lock is held while sending, so that no event of another thread follows `Closed`.
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         if *closed {
             return;
@@ -147,7 +148,7 @@ impl LinkSender {
             return;
         }
         gauge.waiting.fetch_add(1, Ordering::Relaxed);
-        if self.events.queue.send(Delivery { generation: self.generation, event, commit }).is_err() {
+        if self.events.queue.send(Delivery { serial: self.serial, event, commit }).is_err() {
             gauge.waiting.fetch_sub(1, Ordering::Relaxed);
         }
     }

@@ -1,4 +1,4 @@
-//! What a link tells its session, as plain data.
+//! What a link reports to its session, as plain data.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,86 +6,87 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use process::telemetry::metrics::labels::LinkEnd;
 
-/// Something that happened on a link. `Debug` prints the kind alone: codes, numbers and texts stay out of logs.
+/// Something that happened on a link. `Debug` prints only the kind: codes, numbers and texts stay out of the logs.
 #[derive(Clone, PartialEq, Eq)]
 pub enum LinkEvent {
-    /// A QR code to show; the next one replaces it.
+    /// A QR code to show. The next one replaces it.
     QrCode {
-        /// The text to draw.
+        /// The text that the QR code encodes.
         code: String,
         /// How long WhatsApp accepts it.
         lifetime: Duration,
     },
     /// WhatsApp has no further QR codes for this connection. Unless a pairing code is outstanding, `Closed` follows.
     QrExhausted,
-    /// WhatsApp asks for a new pairing code: the one shown is used up.
+    /// WhatsApp asks for a new pairing code, because the one shown is used up.
     PairingCodeStale,
-    /// WhatsApp wants the phone's owner to prove themselves with a passkey: [`present_passkey`](super::Link::present_passkey).
+    /// WhatsApp asks the phone's owner for a passkey. Answer with
+    /// [`present_passkey`](super::Link::present_passkey).
     PasskeyRequired {
         /// WebAuthn request options, JSON, as WhatsApp sent them.
         options: String,
     },
-    /// WhatsApp took the passkey. The owner compares this code with the phone's:
+    /// WhatsApp accepted the passkey. The owner compares this code with the one on the phone, and confirms with
     /// [`confirm_passkey`](super::Link::confirm_passkey).
     PasskeyCode {
-        /// Eight characters and a dash.
+        /// Eight characters with a dash in the middle.
         code: String,
     },
-    /// The phone accepted this device. `Closed(RestartRequired)` follows: the next link logs in.
+    /// The phone accepted this device. `Closed(RestartRequired)` follows, and the next link logs in.
     Paired {
-        /// The phone's number, digits.
+        /// The phone number, digits only.
         number: String,
         /// The device's address.
         jid: String,
-        /// The device's address in WhatsApp's number-free addressing.
+        /// The device's LID address, which hides the phone number.
         lid: Option<String>,
-        /// What the phone calls itself: `android`, `iphone`, `smba`, …
+        /// The phone's platform in WhatsApp's words: `android`, `iphone`, `smba`, …
         platform: String,
     },
-    /// The phone tried to link this device and it did not work.
+    /// The phone tried to link this device and failed.
     PairFailed {
-        /// Why, for a person.
+        /// The reason, for a person.
         reason: String,
     },
-    /// Logged in; sends are accepted from now on.
+    /// Logged in. Messages are accepted from now on.
     Connected {
-        /// The phone's number, digits.
+        /// The phone number, digits only.
         number: String,
         /// The device's address.
         jid: String,
-        /// The device's address in WhatsApp's number-free addressing.
+        /// The device's LID address, which hides the phone number.
         lid: Option<String>,
-        /// The name that recipients see; empty when not known.
+        /// The name that recipients see; empty if not known.
         push_name: String,
     },
     /// WhatsApp's server accepted (`error` is `None`) or refused a message.
     Ack {
-        /// The message.
+        /// The id of the message.
         whatsapp_id: String,
-        /// WhatsApp's code, such as 463 (reach-out time-lock); 0 when the refusal carried no number.
+        /// WhatsApp's error code, such as 463 (reach-out time-lock); 0 if the refusal carried no number.
         error: Option<u16>,
-        /// The server's time of acceptance, when it said so.
+        /// When the server accepted it, if it said so.
         at: Option<DateTime<Utc>>,
     },
-    /// Messages of ours arrived at, or were read on, a recipient's device.
+    /// Messages of ours arrived at a recipient's device, or were read there.
     Receipt {
-        /// The messages.
+        /// The ids of the messages.
         whatsapp_ids: Vec<String>,
         /// What happened to them.
         kind: ReceiptKind,
         /// The chat they were sent to.
         chat: String,
-        /// In a group: whose receipt it is.
+        /// Whose receipt it is, in a group.
         participant: Option<String>,
         /// When, by the server's clock.
         at: DateTime<Utc>,
     },
     /// Messages received, in order of arrival. WhatsApp is told "received" only after the delivery's
-    /// [`Commit`](super::Commit) was confirmed, and hands them out again (same ids) otherwise.
+    /// [`Commit`](super::Commit) was confirmed. Otherwise it sends them again with the same ids.
     Messages(Vec<InboundMessage>),
-    /// The account joined or left a group, or a group's name or rules changed: ask for the groups again.
+    /// The account joined or left a group, or a group's name or rules changed: the groups must be read again.
     GroupsChanged,
-    /// The end of this link: always the last event, exactly once.
+    /// The end of this link. It is always the last event, and comes exactly once.
     Closed(CloseReason),
 }
 
@@ -150,7 +151,7 @@ pub enum MessageKind {
     Contact,
     /// A place.
     Location,
-    /// A reaction to another message; the text is the emoji, empty when withdrawn.
+    /// A reaction to another message. The text is the emoji, or empty if the reaction was withdrawn.
     Reaction,
     /// A poll.
     Poll,
@@ -178,28 +179,28 @@ impl MessageKind {
     }
 }
 
-/// A message received. `Debug` prints id and kind alone.
+/// A received message. `Debug` prints only the id and the kind.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InboundMessage {
     /// The chat: a phone's address, or a group's.
     pub chat: String,
-    /// Who wrote it, by phone number where WhatsApp told it.
+    /// The writer's address, by phone number if WhatsApp told it.
     pub sender: String,
-    /// The writer's number, digits, where WhatsApp told it.
+    /// The writer's phone number, digits only, if WhatsApp told it.
     pub sender_number: Option<String>,
-    /// The writer's hidden id, `…@lid`, where WhatsApp told it.
+    /// The writer's LID address (`…@lid`), if WhatsApp told it.
     pub sender_lid: Option<String>,
     /// WhatsApp's id: unique within chat and sender.
     pub whatsapp_id: String,
     /// What it carries.
     pub kind: MessageKind,
-    /// The text, caption or emoji, where there is one.
+    /// The text, caption or emoji, if there is one.
     pub text: Option<String>,
     /// When it was sent, by the server's clock.
     pub at: DateTime<Utc>,
     /// Whether the account's own phone or another of its devices wrote it.
     pub from_me: bool,
-    /// The writer's own name for themselves; empty when not told.
+    /// The name that the writer chose; empty if not told.
     pub push_name: String,
 }
 
@@ -215,38 +216,39 @@ impl fmt::Debug for InboundMessage {
 /// Why a link ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CloseReason {
-    /// WhatsApp asks for a fresh connection (515): normal after pairing. Open again at once.
+    /// WhatsApp asks for a new connection (515), as it does after pairing. Open one at once.
     RestartRequired,
     /// Another connection with the same credentials took over. Check lease and epoch before anything else.
     Replaced,
-    /// The device was unlinked, by the phone or by WhatsApp: the credentials are worthless.
+    /// The device was unlinked, by the phone or by WhatsApp. The credentials are useless now.
     LoggedOut {
-        /// Why, for a person.
+        /// The reason, for a person.
         reason: String,
     },
     /// WhatsApp banned the account for a while.
     Banned {
-        /// WhatsApp's code (101 too many strangers, 102 blocked by users, 104 same message too often, …).
+        /// WhatsApp's code (101 messages to too many strangers, 102 blocked by users, 104 the same message too often,
+        /// …).
         code: i32,
-        /// How long it lasts from now.
+        /// How long the ban lasts from now.
         expires_in: Duration,
     },
     /// The client's version is too old for WhatsApp: a newer one must be configured or fetched.
     Outdated,
     /// WhatsApp refused the login for another reason.
     Refused {
-        /// WhatsApp's code; 5xx pass by themselves, others do not.
+        /// WhatsApp's code. A 5xx is temporary, others are not.
         code: u16,
     },
-    /// The connection could not be made or was lost: network, server restart, silence.
+    /// The connection could not be made or was lost: network failure, server restart, or silence.
     Dropped(String),
     /// WhatsApp's QR codes ran out before a phone scanned one.
     PairingExpired,
     /// Our side asked for it: `close`, `logout`, `abort`, or the last handle was dropped.
     Requested,
-    /// A write found the account claimed by another owner.
+    /// A write found that another owner has claimed the account.
     Fenced,
-    /// A record of the account is sealed under this key, which this worker was not given. Nothing was changed.
+    /// A record of the account is sealed under this key, which this worker does not have. Nothing was changed.
     UnknownKey(String),
 }
 
@@ -257,7 +259,7 @@ impl CloseReason {
         self.word().as_str()
     }
 
-    /// The reason in one word, for metrics.
+    /// The reason as a metric label.
     #[must_use]
     pub fn word(&self) -> LinkEnd {
         match self {

@@ -1,20 +1,20 @@
-//! The right to speak, asked right before each frame.
+//! The right to act, checked right before each frame.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Whether the account may be spoken for just now. A process that was frozen wakes up in the middle of whatever it did: what it
-/// was about to say must not leave it when its right has run out meanwhile.
+/// Whether the worker may act for the account at this moment. A process that was frozen resumes in the middle of its
+/// work: a frame that it was about to send must not leave if its right has run out meanwhile.
 #[derive(Clone)]
 pub struct MayAct(Arc<dyn Fn() -> bool + Send + Sync>);
 
 impl MayAct {
-    /// As this says, each time.
+    /// Asks this function each time.
     pub fn when(holds: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(holds))
     }
 
-    /// Always: for whoever has no lease, as tests of a link.
+    /// Always true, for links without a lease, such as those in tests of a link.
     #[must_use]
     pub fn always() -> Self {
         Self::when(|| true)

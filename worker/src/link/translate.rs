@@ -1,4 +1,4 @@
-//! Pure. What the client library says, in our words.
+//! Pure. Translates the events and errors of the client library into our own terms.
 
 use std::time::Duration;
 
@@ -16,18 +16,18 @@ use super::{CloseReason, InboundMessage, LinkEvent, MessageKind, ReceiptKind, Se
 /// What a library event means for a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Heard {
-    /// Tell the session.
+    /// Emit this event to the session.
     Event(LinkEvent),
-    /// The login is through; the identity is the client's to tell.
+    /// The login is complete. The account's identity comes from the client.
     LoggedIn,
-    /// The library has no further QR codes; with `true` it hung up.
+    /// The library has no further QR codes.
     QrExhausted {
-        /// Whether the connection is over.
+        /// Whether the library closed the connection as well.
         over: bool,
     },
     /// Remember why the connection is about to end.
     End(CloseReason),
-    /// Of no interest.
+    /// Ignore it.
     Nothing,
 }
 
@@ -100,7 +100,7 @@ fn server_ack(ack: &ServerAck) -> Heard {
 
 fn receipt(seen: &Receipt) -> Heard {
     let kind = match seen.r#type {
-        // `inactive`: it arrived, and the recipient's WhatsApp was not in use.
+        // `inactive`: the message arrived while the recipient's WhatsApp was not in use.
         ReceiptType::Delivered | ReceiptType::Inactive => ReceiptKind::Delivered,
         ReceiptType::Read => ReceiptKind::Read,
         ReceiptType::Played => ReceiptKind::Played,
@@ -128,7 +128,8 @@ fn logged_out(out: &LoggedOut) -> &'static str {
     }
 }
 
-/// Translates a message received; `None` for what is no message of a person: protocol traffic, status, channels.
+/// Translates a received message. Returns `None` if it is not a person's message: protocol traffic, status, or
+/// channels.
 pub(super) fn inbound(received: &Received) -> Option<InboundMessage> {
     let info = &received.info;
     let source = &info.source;
@@ -158,12 +159,12 @@ pub(super) fn inbound(received: &Received) -> Option<InboundMessage> {
     })
 }
 
-/// The writer's address of one kind, whichever of the two WhatsApp told it in.
+/// The writer's address of one kind, whichever of the two address fields holds it.
 fn told(source: &MessageSource, kind: fn(&Jid) -> bool) -> Option<&Jid> {
     [Some(&source.sender), source.sender_alt.as_ref()].into_iter().flatten().find(|jid| kind(jid))
 }
 
-/// The phone-number form of an address where WhatsApp told it, without the device.
+/// The phone-number form of an address if WhatsApp told it, without the device.
 fn address(jid: &Jid, alternative: Option<&Jid>) -> String {
     let chosen = if jid.is_lid() { alternative.filter(|alt| alt.is_pn()).unwrap_or(jid) } else { jid };
     chosen.to_non_ad().to_string()
@@ -189,8 +190,8 @@ fn content(message: &wa::Message) -> (MessageKind, Option<String>) {
     (kind, message.text_content().or_else(|| message.get_caption()).map(str::to_owned))
 }
 
-/// Sorts a failed send: certainly not sent, refused for good, or unknown. The library's own texts may name numbers, so
-/// none is passed on.
+/// Classifies a failed send: certainly not sent, refused for good, or unknown. The library's own texts may contain
+/// phone numbers, so none is passed on.
 pub(super) fn send_error(error: &LibraryError) -> SendError {
     match error {
         LibraryError::NotLoggedIn

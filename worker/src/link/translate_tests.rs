@@ -1,4 +1,4 @@
-//! The translation, case by case.
+//! Tests of the translation, case by case.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -227,7 +227,7 @@ fn failed_sends_are_sorted_and_name_no_number() {
     }
 }
 
-/// A demand for a passkey is carried as it came; one that no authenticator could answer ends the pairing.
+/// A request for a passkey is passed on unchanged. One that no authenticator could answer ends the pairing.
 #[test]
 fn passkeys() {
     use wacore::types::events::{PairPasskeyConfirmation, PairPasskeyError, PairPasskeyRequest};

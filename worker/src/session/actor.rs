@@ -1,5 +1,5 @@
-//! The actor of one session: feeds the machine with what happens and carries out what it decides. The only one that
-//! touches the connection.
+//! The actor of one session: feeds the machine with events and carries out its actions. Only the actor touches the
+//! connection.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -27,12 +27,12 @@ use crate::context::Context;
 use crate::fleet::trust::{Right, while_trusted};
 use crate::link::{CloseReason, Delivery, LinkError, LinkEvent};
 
-/// Events that are gathered before they are written.
+/// How many events are gathered before they are written.
 const GATHER: usize = 256;
-/// The oldest unacknowledged message is looked at this often.
+/// How often the oldest unacknowledged message is checked.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 
-/// What others tell a session. Cheap to clone; nothing is ever lost, because nothing queues.
+/// Instructions to a session from outside. Cheap to clone. None is lost, because each is a flag and not a queued item.
 #[derive(Debug, Clone, Default)]
 pub struct Orders {
     /// There is work in the rows.
@@ -41,25 +41,25 @@ pub struct Orders {
     pub release: CancellationToken,
     /// The right to act, until it is lost.
     pub right: Right,
-    /// The session's own word: its socket serves.
+    /// Set by the session: its connection is online.
     pub online: Arc<AtomicBool>,
 }
 
-/// What an action that takes its time has come to.
+/// The result of an action that runs beside the actor.
 pub(super) enum Reported {
-    /// A connection was opened, or could not be.
+    /// The result of opening a connection.
     Opened(Opened),
-    /// Something happened.
+    /// An event for the machine.
     Event(Event),
-    /// A pairing code came.
+    /// WhatsApp's answer to the request for a pairing code.
     PairingCode(Result<String, LinkError>),
-    /// WhatsApp took what the phone's owner answered, or did not.
+    /// Whether WhatsApp accepted the passkey answer of the phone's owner.
     Passkey(Result<(), LinkError>),
-    /// The groups came over the connection with this number.
+    /// The groups, as read over the connection with this number.
     Groups(i64, Result<Vec<crate::link::Group>, LinkError>),
 }
 
-/// The waits between tries to write.
+/// The shortest and the longest wait between attempts to write.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -80,7 +80,7 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// A session under a claim that was just confirmed.
+    /// Creates a session under a claim that was just confirmed.
     #[must_use]
     pub fn new(context: Arc<Context>, fence: Fence, orders: Orders) -> Self {
         Self {
@@ -99,14 +99,14 @@ impl Actor {
         }
     }
 
-    /// Measures for how long the account was without a connection before it came here.
+    /// Sets the gap: how long the account was without a connection before this worker took it.
     #[must_use]
     pub fn after(mut self, gap: Option<Gap>) -> Self {
         self.figures.gap = gap;
         self
     }
 
-    /// Lives until the session ends. No socket of it is open afterwards.
+    /// Runs until the session ends. No socket of it is open afterwards.
     pub async fn run(mut self) -> End {
         self.look().await;
         let mut check = tokio::time::interval(CHECK_EVERY);
@@ -132,7 +132,8 @@ impl Actor {
                 }
                 () = self.orders.look.notified() => self.look().await,
                 Some(reported) = self.pending.next() => self.reported(reported).await,
-                // a connection is in our hands before we hear of it
+                // events wait until the connection is opened, so that the session holds the connection before it hears
+                // of it
                 Some(delivery) = self.connection.hear(), if !self.connection.is_opening() => self.take(delivery),
                 Some(report) = self.mail.hear() => {
                     self.queue.extend(self.mail.heard(report, self.connection.serial()));
@@ -143,7 +144,7 @@ impl Actor {
         }
     }
 
-    /// Decides and acts until nothing is left to decide. What was gathered is written before anything else is done.
+    /// Decides and acts until no event is left. Gathered results are written before each decision.
     async fn settle(&mut self) {
         loop {
             self.write_gathered().await;
@@ -177,10 +178,13 @@ impl Actor {
         }
     }
 
-    /// Reads the row under the epoch.
+    /// Reads the account's row under the epoch.
     pub(super) async fn look(&mut self) {
         match self
-            .persist("read the account", |context, fence| async move { session::load(&context.pool, fence).await })
+            .persist(
+                "read the account",
+                |context, fence| async move { session::load(context.store.under(fence)).await },
+            )
             .await
         {
             Ok(row) => {
@@ -198,7 +202,7 @@ impl Actor {
         }
     }
 
-    /// Does something with the database until it is done, or we may not act any more.
+    /// Repeats a database operation until it succeeds, fails for good, or the session may not act any more.
     pub(super) fn persist<T, F, Fut>(
         &self,
         what: &'static str,
@@ -230,7 +234,7 @@ impl Actor {
         }
     }
 
-    /// Takes what a connection tells, and what else waits with it.
+    /// Takes one event of a connection, and others that are waiting, up to a limit.
     fn take(&mut self, first: Delivery) {
         let mut next = Some(first);
         let mut taken = 0;
@@ -241,7 +245,7 @@ impl Actor {
         }
     }
 
-    fn absorb(&mut self, Delivery { generation: serial, event, commit }: Delivery) {
+    fn absorb(&mut self, Delivery { serial, event, commit }: Delivery) {
         let event = match event {
             LinkEvent::Ack { whatsapp_id, error, .. } => {
                 return self.mail.ack(&whatsapp_id, error, self.context.reachout_hold);
@@ -250,7 +254,7 @@ impl Actor {
                 return self.mail.receipt(whatsapp_ids, kind, at);
             }
             LinkEvent::Messages(messages) => return self.mail.messages(messages, commit),
-            _ if serial != self.connection.serial() => return, // the life of a connection that was given up
+            _ if serial != self.connection.serial() => return, // an event of a connection that was given up
             LinkEvent::QrExhausted => return,
             LinkEvent::GroupsChanged => Event::GroupsChanged,
             LinkEvent::QrCode { code, lifetime } => Event::Code { code, lifetime },
@@ -272,7 +276,7 @@ impl Actor {
         self.queue.push_back(event);
     }
 
-    /// Writes what was gathered. A right that is gone is gone; a passing failure is tried again while we may act.
+    /// Writes the gathered results. A transient failure is retried as long as the session may act.
     async fn write_gathered(&mut self) {
         if self.mail.is_written() {
             return;
@@ -307,7 +311,7 @@ impl Actor {
         self.queue.push_back(Event::Lost(loss));
     }
 
-    /// Wakes the tenant's live streams: events were written.
+    /// Notifies the tenant's live streams that events were written.
     pub(super) fn tell(&self) {
         if let Some(row) = &self.row {
             self.context.bus.signal(row.tenant);
@@ -325,7 +329,7 @@ impl Actor {
     }
 }
 
-/// Sleeps until an instant of the boot clock; for ever without one.
+/// Sleeps until an instant of the boot clock, or for ever if there is none.
 async fn until(at: Option<BootTime>) {
     match at {
         Some(at) => tokio::time::sleep(at.since(BootTime::now())).await,

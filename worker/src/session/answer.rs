@@ -1,33 +1,33 @@
-//! Pure. What WhatsApp's answer to a message means for that message and those behind it.
+//! Pure. Interprets WhatsApp's answer to a message.
 //!
-//! This stands beside the machine: the answer means the same in every state of a session, and leads to no other one.
+//! This is not part of the machine, because the answer means the same in every state of a session and changes none.
 
 use std::time::Duration;
 
 use process::telemetry::metrics::labels::FailReason;
 
-/// How long an account pauses after the server said that it could not take a message.
+/// How long an account pauses after the server could not take a message.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What becomes of a message that was answered.
+/// The result for a message that was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// WhatsApp's server has it.
+    /// WhatsApp's server accepted it.
     Left,
-    /// The reach-out time-lock: the row waits, and with it all behind it, for as long as the worker was told to hold an account.
+    /// The reach-out time-lock: this message and all behind it wait for the configured hold time.
     Held,
-    /// A passing fault of the server: the row waits this long, and with it all behind it.
+    /// A temporary fault of the server: this message and all behind it wait this long.
     Paused(Duration),
-    /// It never goes out.
+    /// The message failed for good.
     Refused {
-        /// In one word.
+        /// The reason as a metric label.
         why: FailReason,
-        /// In words for a person.
+        /// The reason for a person.
         words: String,
     },
 }
 
-/// What this answer means: none is an acknowledgement, else it is WhatsApp's code.
+/// Interprets an answer. `None` is an acknowledgement; otherwise `error` is WhatsApp's error code.
 #[must_use]
 pub fn verdict(error: Option<u16>) -> Verdict {
     let Some(code) = error else { return Verdict::Left };

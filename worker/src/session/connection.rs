@@ -1,4 +1,4 @@
-//! The connection of a session: one at a time, and the way by which it speaks.
+//! The connection of a session. There is at most one at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use super::machine::event::Event;
 use crate::context::Context;
 use crate::link::{CloseReason, Delivery, Link, LinkError, LinkEvents, LinkInbox, MayAct, OpenSpec, channel};
 
-/// How long a turn at the limiter is good for.
+/// How long a turn from the limiter stays valid.
 const TURN: Duration = Duration::from_secs(1);
 
-/// What came of opening a connection.
+/// The result of opening a connection.
 pub(super) type Opened = Result<Arc<dyn Link>, LinkError>;
 
 pub(super) struct Connection {
     link: Option<Arc<dyn Link>>,
-    /// One is being opened.
+    /// Whether a connection is being opened.
     opening: bool,
-    /// Cancelled where that one is given up before its turn.
+    /// Cancelled if the opening connection is given up before its turn.
     turn: CancellationToken,
-    /// The number of the one that is there, or came last.
+    /// The number of the current or latest connection.
     serial: i64,
     events: LinkEvents,
     inbox: LinkInbox,
@@ -35,7 +35,7 @@ impl Connection {
         Self { link: None, opening: false, turn: CancellationToken::new(), serial: 0, events, inbox }
     }
 
-    /// The open one.
+    /// The open connection.
     pub(super) fn link(&self) -> Option<Arc<dyn Link>> {
         self.link.clone()
     }
@@ -48,7 +48,7 @@ impl Connection {
         self.opening
     }
 
-    /// Drops the one before, and begins another one; the future's end goes to [`Self::opened`].
+    /// Drops the old connection and starts to open a new one. The future's result goes to [`Self::opened`].
     pub(super) fn open(
         &mut self,
         context: Arc<Context>,
@@ -64,7 +64,7 @@ impl Connection {
         self.turn = CancellationToken::new();
         let trust = Arc::clone(&context.trust);
         let may_act = MayAct::when(move || trust.holds(BootTime::now()));
-        let spec = OpenSpec { fence, generation: self.serial, label, may_act };
+        let spec = OpenSpec { fence, serial: self.serial, label, may_act };
         let (events, given_up) = (self.events.clone(), self.turn.clone());
         async move {
             let turn = async {
@@ -74,7 +74,8 @@ impl Connection {
                     }
                     let taken = BootTime::now();
                     let turn = context.opening.acquire().await;
-                    // whoever waited here after their turn at the limiter would come together with those whose turn it is
+                    // a session that waited here too long queues again, so that it does not connect together with later
+                    // turns
                     if !queue || BootTime::now().since(taken) < TURN {
                         return turn;
                     }
@@ -88,7 +89,7 @@ impl Connection {
         }
     }
 
-    /// Takes what came of opening; answers what the machine is to know of it.
+    /// Takes the result of opening. Returns the event for the machine.
     pub(super) fn opened(&mut self, opened: Opened, fence: Fence) -> Event {
         self.opening = false;
         let error = match opened {
@@ -96,7 +97,7 @@ impl Connection {
                 self.link = Some(link);
                 return Event::Opened;
             }
-            // given up before its turn
+            // the connection was given up before its turn
             Err(LinkError::NotConnected) if self.turn.is_cancelled() => return Event::Closed(CloseReason::Requested),
             Err(error) => error,
         };
@@ -111,22 +112,23 @@ impl Connection {
         })
     }
 
-    /// Closes in order. Answers what the machine is to know where nothing else will tell it: nothing is open, so that is done.
+    /// Closes in order. Returns an event for the machine if nothing is open; otherwise the connection's last event
+    /// follows.
     pub(super) fn close(&self) -> Option<Event> {
         let Some(link) = self.link() else { return self.give_up_turn() };
-        // begins at once, whatever the actor writes meanwhile; the connection's last event says that it is done
+        // starts at once, whatever the actor writes meanwhile; the connection's last event reports the end
         tokio::spawn(async move { link.close().await });
         None
     }
 
-    /// Drops it, and has it store nothing. Answers as [`Self::close`].
+    /// Drops the connection, which then stores nothing more. Returns as [`Self::close`].
     pub(super) fn abort(&self) -> Option<Event> {
         let Some(link) = &self.link else { return self.give_up_turn() };
         link.abort();
         None
     }
 
-    /// What waits for its turn is over at once; what is past it is there in a moment, and the machine is told.
+    /// Ends a connection that waits for its turn. If its turn has come, it opens in a moment and the machine is told.
     fn give_up_turn(&self) -> Option<Event> {
         if !self.opening {
             return Some(Event::Closed(CloseReason::Requested));
@@ -135,17 +137,17 @@ impl Connection {
         None
     }
 
-    /// It said that it has ended.
+    /// The connection reported its end.
     pub(super) fn ended(&mut self) {
         self.link = None;
     }
 
-    /// The next that a connection says.
+    /// Waits for the next event of a connection.
     pub(super) async fn hear(&mut self) -> Option<Delivery> {
         self.inbox.recv().await
     }
 
-    /// What waits to be heard.
+    /// The next event, if one is waiting.
     pub(super) fn waiting(&mut self) -> Option<Delivery> {
         self.inbox.try_recv()
     }

@@ -1,4 +1,4 @@
-//! What a session tells the metrics: where it is, how its account came here, how its pairing goes, what its messages take.
+//! The metrics of a session: its state, the gap before it, its pairing, and the times of its messages.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::in_flight::Flying;
 use super::machine::restart::UNSTABLE;
 use super::machine::state::{Purpose, State};
 
-/// Since when a linked account has had no socket, and why.
+/// Since when a linked account has had no connection, and why.
 #[derive(Debug, Clone, Copy)]
 pub struct Gap {
     cause: GapCause,
@@ -24,7 +24,7 @@ pub struct Gap {
 }
 
 impl Gap {
-    /// What a claim found; none where nobody knows.
+    /// The gap that a claim found; `None` if it is not known.
     #[must_use]
     pub fn of(claim: &Claim) -> Option<Self> {
         let free = Duration::try_from_secs_f64(claim.free_s?).unwrap_or_default();
@@ -33,11 +33,11 @@ impl Gap {
     }
 }
 
-/// The figures of one session.
+/// The metrics of one session.
 #[derive(Debug)]
 pub(super) struct Figures {
     counted: Held,
-    /// Until the first login, or something else that explains why there was none.
+    /// Set until the first login, or until the lack of one has another explanation.
     pub(super) gap: Option<Gap>,
     asked: Option<BootTime>,
     shown: bool,
@@ -45,12 +45,12 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    /// Of a session that begins.
+    /// For a session that begins.
     pub(super) fn begin() -> Self {
         Self { counted: Held::begins(SessionState::Fresh), gap: None, asked: None, shown: false, scanned: None }
     }
 
-    /// The row was read. What an owner before us has shown was counted by that one.
+    /// The row was read. If an earlier owner has shown a code, that owner counted the pairing as started.
     pub(super) fn looked(&mut self, row: &SessionRow) {
         if self.asked.is_none() && row.status == Status::Pending && !row.registered {
             let gone = f64::from(PAIRING_WINDOW_S) - row.window_left_s;
@@ -60,7 +60,7 @@ impl Figures {
         }
     }
 
-    /// The machine went on.
+    /// The machine made a step.
     pub(super) fn stepped(&mut self, before: Option<SessionState>, state: &State) {
         self.counted.moved(state.word());
         self.counted.is_unstable(state.restarts() >= UNSTABLE);
@@ -71,7 +71,7 @@ impl Figures {
                     metrics::PAIRINGS.of(PairingStep::Started).inc();
                 }
             }
-            // a ban, which nobody here could have shortened; every other wait has tries
+            // `tries: 0` is a ban, which no worker could have shortened; every other wait has tries
             State::Backoff { tries: 0, .. } | State::Linking { .. } => self.gap = None,
             State::Opening { purpose: Purpose::FirstLogin | Purpose::LogOut { .. }, .. } => self.gap = None,
             State::Online { .. } => {
@@ -84,7 +84,7 @@ impl Figures {
         }
     }
 
-    /// A code stands in the row.
+    /// A code was written to the row.
     pub(super) fn code_shown(&mut self) {
         if std::mem::replace(&mut self.shown, true) {
             return;
@@ -95,7 +95,7 @@ impl Figures {
         }
     }
 
-    /// A phone said yes.
+    /// A phone accepted the device.
     pub(super) fn scanned(&mut self) {
         metrics::PAIRINGS.of(PairingStep::Scanned).inc();
         self.scanned = Some(BootTime::now());
@@ -115,7 +115,8 @@ impl Figures {
     }
 }
 
-/// WhatsApp's server has a message.
+/// WhatsApp's server accepted a message. `straight`: nothing delayed it, as
+/// [`InFlight::is_straight`](super::in_flight::InFlight::is_straight) decides.
 pub(super) fn acknowledged(message: &Flying, straight: bool) {
     let now = BootTime::now();
     let path = if straight { MessagePath::Straight } else { MessagePath::Waited };
@@ -126,7 +127,7 @@ pub(super) fn acknowledged(message: &Flying, straight: bool) {
     stages.of(MessageStage::Server).observe_with_trace(now.since(message.since).as_secs_f64());
 }
 
-/// A message's end is written: sent, or failed for a reason.
+/// The end of a message was written: sent, or failed for a reason.
 pub(super) fn left(failed: Option<FailReason>) {
     match failed {
         None => metrics::MESSAGES.of(MessageOutcome::Sent).inc(),

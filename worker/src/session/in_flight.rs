@@ -1,6 +1,8 @@
-//! What was handed to WhatsApp and is not written as sent yet: shared by the sender, which adds, and the actor, which removes.
+//! The messages that were handed to WhatsApp and are not yet written as sent. The sender adds them and the actor
+//! removes them.
 //!
-//! An answered message stays here until its row says so: otherwise the sender could read the row, still queued, once more.
+//! An answered message stays here until its row is updated: otherwise the sender could read the row, which is still
+//! queued, again.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,25 +14,25 @@ use process::telemetry::trace::Step;
 
 use super::machine::event::Unanswered;
 
-/// Logins of a session that are remembered: messages of an older one have left, or wait for something else.
+/// How many logins of a session are remembered. Messages from before them have left, or wait for another reason.
 const LOGINS: usize = 16;
 
-/// One message on its way.
+/// One message in flight.
 #[derive(Debug, Clone)]
 pub struct Flying {
-    /// Its row.
+    /// The id of its row.
     pub id: MessageId,
-    /// The chat: its next message waits for this one.
+    /// The chat. Its next message waits for this one.
     pub chat: String,
-    /// How often it was handed over, this time included.
+    /// How often the message was handed over, including this time.
     pub attempts: i32,
     /// When it was accepted.
     pub accepted: BootTime,
     /// When it was handed over.
     pub since: BootTime,
-    /// WhatsApp has answered; the row is about to be written.
+    /// WhatsApp has answered, and the row is about to be updated.
     pub answered: bool,
-    /// The step of its story that ends with the row.
+    /// The trace step that ends when the row is updated.
     pub step: Step,
 }
 
@@ -38,7 +40,7 @@ pub struct Flying {
 struct Inner {
     flying: HashMap<String, Flying>,
     held_until: Option<BootTime>,
-    /// When the session was logged in, the latest last; open where it is now.
+    /// The periods in which the session was logged in, the latest last. The last one has no end while it is logged in.
     online: VecDeque<(BootTime, Option<BootTime>)>,
 }
 
@@ -58,7 +60,7 @@ impl Inner {
     }
 }
 
-/// The messages of one session by their WhatsApp id, bounded by the sender's window; and until when nothing is to be sent.
+/// The messages of one session by their WhatsApp id, limited by the sender's window; and until when nothing is sent.
 #[derive(Debug, Default)]
 pub struct InFlight(Mutex<Inner>);
 
@@ -67,12 +69,13 @@ impl InFlight {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It is about to be handed over.
+    /// Adds a message that is about to be handed over.
     pub fn put(&self, whatsapp_id: &str, flying: Flying) {
         self.inner().flying.insert(whatsapp_id.to_owned(), flying);
     }
 
-    /// WhatsApp has answered; `None` when it was answered before, or is not ours. It stays until [`InFlight::forget`].
+    /// Marks a message as answered. Returns `None` if it was answered before or is not in flight. It stays here until
+    /// [`InFlight::forget`].
     pub fn answered(&self, whatsapp_id: &str) -> Option<Flying> {
         let mut inner = self.inner();
         let flying = inner.flying.get_mut(whatsapp_id).filter(|flying| !flying.answered)?;
@@ -80,12 +83,12 @@ impl InFlight {
         Some(flying.clone())
     }
 
-    /// Its row has been written, or it did not go out: the row alone speaks for it again.
+    /// Removes a message whose row was updated, or which was not handed over.
     pub fn forget(&self, id: MessageId) {
         self.inner().flying.retain(|_, flying| flying.id != id);
     }
 
-    /// The chats to which a message is on its way: one each.
+    /// The chats that have a message in flight.
     #[must_use]
     pub fn busy(&self) -> Vec<String> {
         self.inner().flying.values().map(|flying| flying.chat.clone()).collect()
@@ -107,14 +110,14 @@ impl InFlight {
         Some(inner.facts(flying, now))
     }
 
-    /// Whether nothing is on its way and nothing answered is left to be written.
+    /// Whether nothing is in flight and no answered message is left to be written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.inner().flying.is_empty()
     }
 
-    /// The connection is gone: what was not answered goes out again with the same ids. Answers how often each of those was
-    /// handed over by now.
+    /// The connection is gone: removes what was not answered, so that it is sent again with the same ids. Returns how
+    /// often each of those messages was handed over.
     #[must_use]
     pub fn clear(&self) -> Vec<(MessageId, i32)> {
         let mut unanswered = Vec::new();
@@ -128,13 +131,13 @@ impl InFlight {
         unanswered
     }
 
-    /// Nothing is to be sent before this instant; an earlier one changes nothing.
+    /// Nothing is sent before this instant. An instant before the current one changes nothing.
     pub fn hold(&self, until: BootTime) {
         let mut inner = self.inner();
         inner.held_until = Some(inner.held_until.map_or(until, |before| before.max(until)));
     }
 
-    /// The session is logged in, or is no more.
+    /// The session logged in, or is not logged in any more.
     pub fn is_online(&self, online: bool, now: BootTime) {
         let mut inner = self.inner();
         if !online {
@@ -149,8 +152,8 @@ impl InFlight {
         }
     }
 
-    /// Whether nothing stood between a message and the socket: this session was logged in when it was accepted, and no hold
-    /// has reached beyond that.
+    /// Whether nothing delayed a message: the session was logged in when the message was accepted, and no hold reached
+    /// beyond that moment.
     #[must_use]
     pub fn is_straight(&self, accepted: BootTime) -> bool {
         let inner = self.inner();
@@ -160,7 +163,7 @@ impl InFlight {
         inner.held_until.is_none_or(|until| until <= accepted) && inner.online.iter().any(online)
     }
 
-    /// How long nothing is to be sent, if so.
+    /// For how long nothing is to be sent; `None` if there is no hold.
     #[must_use]
     pub fn held(&self, now: BootTime) -> Option<Duration> {
         self.inner().held_until.map(|until| until.since(now)).filter(|left| !left.is_zero())
@@ -175,8 +178,8 @@ mod tests {
         BootTime::at(Duration::from_secs(seconds))
     }
 
-    /// R06: a message went straight when its session was logged in at its acceptance, then or on an earlier connection, and no
-    /// hold reached beyond that.
+    /// R06: a message went straight if its session was logged in when it was accepted, on this or an earlier
+    /// connection, and no hold reached beyond that.
     #[test]
     fn a_message_goes_straight_or_waits() {
         let in_flight = InFlight::default();

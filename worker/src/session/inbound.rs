@@ -1,4 +1,4 @@
-//! What a connection brings besides its own life: acknowledgements, receipts, messages. Collected, then written together.
+//! What a connection brings: acknowledgements, receipts and messages. They are collected and then written together.
 
 use bells::announce;
 use std::sync::Arc;
@@ -18,20 +18,21 @@ use super::in_flight::{Flying, InFlight};
 use crate::context::Context;
 use crate::link::{Commit, InboundMessage, ReceiptKind};
 
-/// Longest WhatsApp id that is kept; real ones have 32 characters at most, but the sender chooses them.
+/// The longest WhatsApp id that is kept. Real ones have at most 32 characters, but the sender chooses them.
 const ID_MAX: usize = 128;
 
-/// A text as Postgres can hold it: without U+0000, which anyone can put into an encrypted message or a group's name.
+/// Makes a text storable in Postgres: replaces U+0000, which anyone can put into an encrypted message or a group's
+/// name.
 #[must_use]
 pub fn storable(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
-/// What a batch of events adds up to.
+/// The results of a batch of events, to be written together.
 #[derive(Default)]
 pub struct Gathered {
     outcomes: Vec<(Outcome, Option<FailReason>)>,
-    /// How often messages were handed over that were not acknowledged: they go out again, or failed.
+    /// How often messages were handed over that will be sent again or have failed.
     attempts: Vec<(MessageId, i32)>,
     receipts: Vec<Receipt>,
     messages: Vec<Inbound>,
@@ -40,10 +41,10 @@ pub struct Gathered {
 }
 
 impl Gathered {
-    /// WhatsApp's answer to a message of ours.
-    /// `hold` is how long the account is held after the reach-out time-lock (463), before it tries again.
+    /// WhatsApp's answer to a message of ours. `hold` is how long the account sends nothing after the reach-out
+    /// time-lock (463).
     pub fn ack(&mut self, in_flight: &InFlight, whatsapp_id: &str, error: Option<u16>, hold: Duration) {
-        // an answer to something that we did not send, or sent before this connection: the row is sent again
+        // an answer to a message that is not in flight on this connection is ignored: its row is sent again
         let Some(flying) = in_flight.answered(whatsapp_id) else { return };
         if let Some(code) = error {
             flying.step.fails(&code);
@@ -63,39 +64,39 @@ impl Gathered {
         }
     }
 
-    /// The connection is gone: what it took and never answered goes out again.
+    /// The connection is gone: its unanswered messages are sent again.
     pub fn unanswered(&mut self, in_flight: &InFlight) {
         self.attempts.extend(in_flight.clear());
     }
 
-    /// The client refused a message before it went out: that was no hand-over.
+    /// The client refused a message before it went out, which does not count as a hand-over.
     pub fn refused(&mut self, in_flight: &InFlight, whatsapp_id: &str, reason: String) {
         if let Some(flying) = in_flight.answered(whatsapp_id) {
             self.failed(flying.id, flying.attempts - 1, FailReason::Client, reason);
         }
     }
 
-    /// It ended connection after connection, and nothing ever said what became of it.
+    /// Fails a message that ended one connection after another and was never confirmed.
     pub fn given_up(&mut self, id: MessageId, attempts: i32, blamed: i32) {
         let reason = format!("given up after {blamed} tries: WhatsApp never confirmed it, though it may have arrived");
         self.failed(id, attempts, FailReason::Unconfirmed, reason);
     }
 
     fn failed(&mut self, id: MessageId, attempts: i32, why: FailReason, words: String) {
-        // also where the row has ended otherwise meanwhile
+        // attempts are counted even if the row has ended in another way meanwhile
         self.attempts.push((id, attempts));
         self.outcomes.push((Outcome { id, attempts, failure: Some(words) }, Some(why)));
     }
 
-    /// WhatsApp's server has it.
+    /// WhatsApp's server accepted the message.
     fn left(&mut self, in_flight: &InFlight, flying: &Flying) {
         flying.step.within(|| figures::acknowledged(flying, in_flight.is_straight(flying.accepted)));
         flying.step.event("acknowledged");
         self.outcomes.push((Outcome { id: flying.id, attempts: flying.attempts, failure: None }, None));
     }
 
-    /// A recipient's phone has it, or showed it. Where the server's answer is still to come, this is one: it is lost, or late.
-    /// Answers whether it was one.
+    /// A recipient's phone received or showed messages. If the server's acknowledgement of one is still missing, the
+    /// receipt serves as that. Returns true if this acknowledged a message.
     pub fn receipt(
         &mut self,
         in_flight: &InFlight,
@@ -115,7 +116,7 @@ impl Gathered {
         self.outcomes.len() > before
     }
 
-    /// Messages came in; the commit tells WhatsApp that they are stored.
+    /// Messages were received. The commit tells WhatsApp that they are stored.
     pub fn messages(&mut self, messages: Vec<InboundMessage>, commit: Option<Commit>) {
         self.messages.extend(messages.into_iter().map(|m| Inbound {
             chat: storable(m.chat),
@@ -143,15 +144,15 @@ impl Gathered {
             && self.hold.is_none()
     }
 
-    /// Stores received messages. One that can't be stored is left out, alone: it would fail each time, and nothing else of
-    /// this account would be written any more.
+    /// Stores received messages. A message that cannot be stored is left out: it would fail each time, and nothing else
+    /// of this account could be written.
     async fn store_messages(&self, context: &Context, fence: Fence) -> Result<()> {
-        match inbound::received(&context.pool, fence, &self.messages).await {
+        match inbound::received(context.store.under(fence), &self.messages).await {
             Err(error) if error.is_unstorable() => {}
             written => return written,
         }
         for message in &self.messages {
-            match inbound::received(&context.pool, fence, std::slice::from_ref(message)).await {
+            match inbound::received(context.store.under(fence), std::slice::from_ref(message)).await {
                 Err(error) if error.is_unstorable() => {
                     tracing::error!(account = %fence.account, %error, "a received message can't be stored: left out");
                 }
@@ -161,11 +162,11 @@ impl Gathered {
         Ok(())
     }
 
-    /// Writes everything, each kind in one statement, in the order in which it must be seen. What was written is taken
-    /// out, so that a second call after an error writes the rest.
+    /// Writes everything, each kind in one statement, in the order in which it must become visible. What was written is
+    /// removed here, so that a second call after an error writes the rest.
     ///
     /// # Errors
-    /// `Fenced` under an old epoch; else when the database fails.
+    /// `Fenced` under an old epoch; otherwise if the database fails.
     pub async fn write(&mut self, context: &Arc<Context>, fence: Fence, in_flight: &InFlight) -> Result<()> {
         if !self.messages.is_empty() {
             self.store_messages(context, fence).await?;
@@ -176,7 +177,7 @@ impl Gathered {
         }
         if !self.outcomes.is_empty() {
             let outcomes: Vec<Outcome> = self.outcomes.iter().map(|(outcome, _)| outcome.clone()).collect();
-            let runs = outbox::finish(&context.pool, fence, &outcomes).await?;
+            let runs = outbox::finish(context.store.under(fence), &outcomes).await?;
             for (outcome, why) in self.outcomes.drain(..) {
                 in_flight.forget(outcome.id);
                 figures::left(why);
@@ -186,28 +187,28 @@ impl Gathered {
             }
         }
         if !self.attempts.is_empty() {
-            outbox::count_attempts(&context.pool, fence, &self.attempts).await?;
+            outbox::count_attempts(context.store.under(fence), &self.attempts).await?;
             // only now may the sender read the rows again
             self.attempts.drain(..).for_each(|(id, _)| in_flight.forget(id));
         }
         if !self.receipts.is_empty() {
-            let runs = outbox::receipts(&context.pool, fence, &self.receipts).await?;
+            let runs = outbox::receipts(context.store.under(fence), &self.receipts).await?;
             self.receipts.clear();
             if !runs.is_empty() {
                 settle(context, &runs).await;
             }
         }
         if let Some(hold) = self.hold {
-            store::session::hold(&context.pool, fence, hold.as_secs_f64()).await?;
+            store::session::hold(context.store.under(fence), hold.as_secs_f64()).await?;
             self.hold = None;
         }
         Ok(())
     }
 }
 
-/// Settles runs whose messages have left, and rings for those that waited for them.
+/// Settles runs whose messages have left, and rings for the runs that waited for them.
 async fn settle(context: &Context, runs: &[RunId]) {
-    let settled = match runs::settle_runs(&context.pool, runs).await {
+    let settled = match runs::settle_runs(context.store.for_all_tenants(), runs).await {
         Ok(settled) => settled,
         Err(error) => {
             tracing::warn!(%error, "runs could not be settled; the scheduler will");

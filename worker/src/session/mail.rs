@@ -1,4 +1,4 @@
-//! The mail of a session: its sender, what is on its way, and what has come back and is not written yet.
+//! The mail of a session: its sender, the messages in flight, and the results that are not written yet.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl Mail {
         Self { in_flight, bell, reports_in, reports_out, sender: None, gathered: Gathered::default() }
     }
 
-    /// Hands over what waits in the rows by this connection, until [`Self::stop`].
+    /// Starts a sender on this connection. It hands over the queued messages until [`Self::stop`].
     pub(super) fn start(&mut self, context: Arc<Context>, fence: Fence, link: Arc<dyn Link>, serial: i64) {
         let stop = CancellationToken::new();
         let sender = Sender {
@@ -62,7 +62,7 @@ impl Mail {
         self.sender = Some(stop);
     }
 
-    /// Hands over nothing more. What is on its way may still be answered.
+    /// Stops handing over messages. Those in flight may still be answered.
     pub(super) fn stop(&mut self) {
         if let Some(stop) = self.sender.take() {
             stop.cancel();
@@ -73,17 +73,18 @@ impl Mail {
         self.sender.is_some()
     }
 
-    /// There may be something to send.
+    /// Wakes the sender: there may be something to send.
     pub(super) fn ring(&self) {
         self.bell.notify_one();
     }
 
-    /// The next that a sender says.
+    /// Waits for the next report of a sender.
     pub(super) async fn hear(&mut self) -> Option<Report> {
         self.reports_in.recv().await
     }
 
-    /// Takes what a sender said; `serial` is the connection that is there. Answers what the machine is to know.
+    /// Takes a report of a sender. `serial` is the number of the current connection. Returns the event for the machine,
+    /// if any.
     pub(super) fn heard(&mut self, report: Report, serial: i64) -> Option<Event> {
         match report {
             Report::Refused { whatsapp_id, reason } => self.gathered.refused(&self.in_flight, &whatsapp_id, reason),
@@ -96,68 +97,68 @@ impl Mail {
         None
     }
 
-    /// The message that has waited longest for an answer, for the machine to judge.
+    /// The message that has waited longest for an answer, as an event for the machine.
     pub(super) fn oldest(&self) -> Option<Event> {
         self.in_flight.oldest(BootTime::now()).map(Event::Waits)
     }
 
-    /// Whether nothing is on its way, and all that was is written.
+    /// Whether nothing is in flight and everything that was is written.
     pub(super) fn is_idle(&self) -> bool {
         self.in_flight.is_empty()
     }
 
-    /// The session is logged in from now on, or not any more.
+    /// The session logged in, or is not logged in any more.
     pub(super) fn is_online(&self, online: bool) {
         self.in_flight.is_online(online, BootTime::now());
     }
 
-    /// Nothing is to be sent for so long.
+    /// Nothing is sent for this long.
     pub(super) fn hold(&self, left: Duration) {
         self.in_flight.hold(BootTime::now() + left);
     }
 
-    /// WhatsApp's answer to a message of ours; `hold` as for [`Gathered::ack`].
+    /// WhatsApp's answer to a message of ours; `hold` as in [`Gathered::ack`].
     pub(super) fn ack(&mut self, whatsapp_id: &str, error: Option<u16>, hold: Duration) {
         self.gathered.ack(&self.in_flight, whatsapp_id, error, hold);
         self.ring();
     }
 
-    /// A recipient's phone has messages, or showed them.
+    /// A recipient's phone received or showed messages.
     pub(super) fn receipt(&mut self, whatsapp_ids: Vec<String>, kind: ReceiptKind, at: DateTime<Utc>) {
         if self.gathered.receipt(&self.in_flight, whatsapp_ids, kind, at) {
             self.ring();
         }
     }
 
-    /// Messages came in; the commit tells WhatsApp that they are stored.
+    /// Messages were received. The commit tells WhatsApp that they are stored.
     pub(super) fn messages(&mut self, messages: Vec<InboundMessage>, commit: Option<Commit>) {
         self.gathered.messages(messages, commit);
     }
 
-    /// The connection is gone: what it took and never answered goes out again.
+    /// The connection is gone: its unanswered messages are sent again.
     pub(super) fn unanswered(&mut self) {
         self.gathered.unanswered(&self.in_flight);
     }
 
-    /// It was to blame too often: it fails.
+    /// Fails a message that was to blame too often.
     pub(super) fn give_up(&mut self, message: MessageId, attempts: i32, times: i32) {
         self.gathered.given_up(message, attempts, times);
     }
 
-    /// Whether all that has come back is written.
+    /// Whether all gathered results are written.
     pub(super) fn is_written(&self) -> bool {
         self.gathered.is_empty()
     }
 
-    /// Writes what has come back, as [`Gathered::write`].
+    /// Writes the gathered results, as [`Gathered::write`].
     ///
     /// # Errors
-    /// `Fenced` under an old epoch; else when the database fails.
+    /// `Fenced` under an old epoch; otherwise if the database fails.
     pub(super) async fn write(&mut self, context: &Arc<Context>, fence: Fence) -> store::Result<()> {
         self.gathered.write(context, fence, &self.in_flight).await
     }
 
-    /// What has come back stays unwritten: the next owner sends again, with the same ids.
+    /// Discards the gathered results. The next owner sends the messages again, with the same ids.
     pub(super) fn forget(&mut self) {
         self.gathered = Gathered::default();
     }

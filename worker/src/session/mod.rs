@@ -1,6 +1,6 @@
 //! A session: the live connection of one account that this worker holds.
 //!
-//! `machine` decides, `actor` carries out. Which accounts this worker holds is decided in `fleet`.
+//! `machine` decides and `actor` carries out. `fleet` decides which accounts this worker holds.
 
 pub mod actor;
 pub mod answer;

@@ -1,9 +1,10 @@
 //! The sender of one session: drains the account's queued rows in order while the session is online.
 //!
-//! Order is kept within a chat: the next message to it goes out when the one before is written as sent. Different chats do
-//! not wait for each other. It never marks a row: a message counts as sent on the server's acknowledgement only, which the actor receives. What
-//! is not acknowledged goes out again, with the same WhatsApp id, on the next connection. That a text of a run is handed over is
-//! written first: a row that an edit has called back since it was read stays here.
+//! Order is kept within a chat: the next message to it goes out when the one before is written as sent. Different chats
+//! do not wait for each other. The sender never marks a message as sent; the actor does that on the server's
+//! acknowledgement. A message that is not acknowledged goes out again on the next connection, with the same WhatsApp
+//! id. Before a text of a run is handed over, that is written to its row: a text that an edit has called back since it
+//! was read is not sent.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,57 +22,58 @@ use super::in_flight::{Flying, InFlight};
 use crate::context::Context;
 use crate::link::{Link, SendError};
 
-/// Messages that may be unacknowledged at the same time.
+/// How many messages may be unacknowledged at the same time.
 const WINDOW: usize = 64;
-/// The rows are looked at this often when nobody rings.
+/// How often the rows are read if nothing wakes the sender.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// Texts of runs that are marked together, and then handed over one by one: an edit meanwhile takes all of them for sent.
+/// How many texts of runs are marked together before they are handed over one by one. An edit in between treats all of
+/// them as sent.
 const MARKED: usize = 8;
-/// Rows that were read longer ago are read again before any more is sent: an edit may have called them back.
+/// Rows that were read longer ago are read again before more is sent: an edit may have called them back.
 const FRESH: Duration = Duration::from_millis(100);
-/// After a look that found messages whose time had just passed.
+/// How soon the rows are read again after a look that found only expired messages.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// After a failed look at the rows.
+/// How soon the rows are read again after an error.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// A connection that says for so long that it is none, and does not end, is not to be trusted.
+/// A connection that reports "not connected" for this long without ending is stale.
 const UNCONNECTED: Duration = Duration::from_secs(3);
 
-/// What the sender tells the actor.
+/// A report from the sender to the actor.
 #[derive(Debug)]
 pub enum Report {
     /// WhatsApp or the client refused this message for good.
     Refused {
         /// Its WhatsApp id.
         whatsapp_id: String,
-        /// Why, for a person.
+        /// The reason, for a person.
         reason: String,
     },
-    /// Nobody knows whether a message went out: the connection is not to be trusted any more.
+    /// It is unknown whether a message went out: the connection cannot be trusted any more.
     Stale {
-        /// The connection.
+        /// The number of the connection.
         serial: i64,
-        /// The message; none when it is not about one: the connection takes none, or the sender itself broke.
+        /// The message; `None` if the connection takes no messages at all, or if the sender itself broke.
         message: Option<MessageId>,
     },
-    /// The sender has ended: nothing is handed over by it any more.
+    /// The sender has ended and hands over nothing more.
     Over,
 }
 
 /// What the sender works with.
 pub struct Sender {
-    /// The worker's means.
+    /// The worker's shared resources.
     pub context: Arc<Context>,
-    /// Whose messages, and the right to hand them over.
+    /// The account, and the right to act for it.
     pub fence: Fence,
     /// The connection.
     pub link: Arc<dyn Link>,
     /// The connection's number within the session.
     pub serial: i64,
-    /// What is on its way.
+    /// The messages in flight.
     pub in_flight: Arc<InFlight>,
-    /// "Look at the rows."
+    /// Wakes the sender to look at the rows.
     pub bell: Arc<Notify>,
-    /// To the actor.
+    /// Reports to the actor.
     pub reports: mpsc::UnboundedSender<Report>,
     /// Cancelled when the session is not online any more.
     pub stop: CancellationToken,
@@ -80,15 +82,15 @@ pub struct Sender {
 enum Drained {
     /// Nothing is left to send now.
     All,
-    /// Look again after this.
+    /// Look again after this time.
     Again(Duration),
-    /// The connection takes nothing: it is about to end, or ought to be.
+    /// The connection takes nothing: it is about to end, or should be ended.
     Unconnected,
     /// The connection is of no more use.
     Gone,
 }
 
-/// Whether a message's time has passed, by the time that was left when it was read.
+/// Whether a message has expired, by the time that was left when it was read.
 fn is_over(row: &Waiting, read_at: BootTime) -> bool {
     let left = row.expires_in_s.map(|left| Duration::try_from_secs_f64(left).unwrap_or_default());
     left.is_some_and(|left| BootTime::now().since(read_at) >= left)
@@ -122,17 +124,18 @@ impl Sender {
 
     async fn drain(&self) -> Drained {
         loop {
-            // read before the rows: a message that is put off meanwhile must not be overtaken by the next of its chat
+            // read before the rows: a message that is put off meanwhile must not be overtaken by the next one of its
+            // chat
             let busy = self.in_flight.busy();
             let room = WINDOW.saturating_sub(busy.len());
             if room == 0 {
-                return Drained::All; // the next acknowledgement rings
+                return Drained::All; // the next acknowledgement wakes the sender
             }
             let limit = i64::try_from(room).unwrap_or(1);
             let read_at = BootTime::now();
             let account = self.fence.account;
             let step = trace::receive(Destination::Outbox).account(account);
-            let rows = match answered(outbox::waiting(&self.context.pool, account, &busy, limit)).await {
+            let rows = match answered(outbox::waiting(self.context.store.under(self.fence), &busy, limit)).await {
                 Ok(rows) => rows,
                 Err(error) => {
                     step.heard(&Err::<(), _>(&error));
@@ -144,7 +147,7 @@ impl Sender {
                 return Drained::All;
             }
             step.batch(rows.len()).follows_all(rows.iter().filter_map(|row| row.trace.as_deref()));
-            // the next of each chat; whose delivery window closed since it was read is not found by the next look
+            // only the first of each chat; the next look does not find rows whose delivery window has closed since
             let mut taken = HashSet::new();
             let mut rows: Vec<_> =
                 rows.into_iter().filter(|row| !is_over(row, read_at) && taken.insert(row.chat.clone())).collect();
@@ -188,7 +191,7 @@ impl Sender {
         }
     }
 
-    /// Why nothing may be handed over now, if so.
+    /// Why nothing may be handed over now; `None` if it may.
     fn hindered(&self) -> Option<Drained> {
         let now = BootTime::now();
         if !self.context.trust.holds(now) {
@@ -197,8 +200,8 @@ impl Sender {
         self.in_flight.held(now).map(Drained::Again)
     }
 
-    /// Marks texts of runs as handed over, since they are about to be, and leaves out those that were called back. Answers
-    /// which of them never were before.
+    /// Marks texts of runs as handed over, because they are about to be, and removes those that were called back.
+    /// Returns those that were marked for the first time.
     async fn mark(&self, rows: &mut Vec<Waiting>) -> Result<HashSet<MessageId>, Drained> {
         let of_runs: Vec<MessageId> = rows.iter().filter(|row| row.run.is_some()).map(|row| row.id).collect();
         if of_runs.is_empty() {
@@ -207,7 +210,7 @@ impl Sender {
         if let Some(hindered) = self.hindered() {
             return Err(hindered);
         }
-        match answered(handing::mark(&self.context.pool, self.fence, &of_runs)).await {
+        match answered(handing::mark(self.context.store.under(self.fence), &of_runs)).await {
             Ok(marked) => {
                 rows.retain(|row| row.run.is_none() || marked.iter().any(|marked| marked.id == row.id));
                 Ok(marked.into_iter().filter(|marked| marked.first).map(|marked| marked.id).collect())
@@ -224,13 +227,14 @@ impl Sender {
             return;
         }
         let left: Vec<MessageId> = left.into_iter().collect();
-        if let Err(error) = answered(handing::unmark(&self.context.pool, self.fence, &left)).await {
+        if let Err(error) = answered(handing::unmark(self.context.store.under(self.fence), &left)).await {
             // they count as handed over, and go out when they can
             tracing::debug!(account = %self.fence.account, %error, "what was not sent stays marked");
         }
     }
 
-    /// Sends one row, which was accepted then. Answers whether it may have left, and what ends the drain.
+    /// Sends one row. `accepted`: when its message was accepted. Returns whether it may have left, and what ends the
+    /// drain.
     async fn send(&self, row: Waiting, accepted: BootTime) -> (bool, Option<Drained>) {
         if let Some(hindered) = self.hindered() {
             return (false, Some(hindered));
@@ -248,7 +252,7 @@ impl Sender {
             step: step.clone(),
         };
         self.in_flight.put(&row.whatsapp_id, flying);
-        // asked after it was put: whoever stops the sender and then finds nothing on its way can rely on that
+        // checked after `put`: an actor that stops the sender and then finds nothing in flight can rely on that
         if self.stop.is_cancelled() {
             self.in_flight.forget(row.id);
             return (false, Some(Drained::Gone));
@@ -264,7 +268,7 @@ impl Sender {
                 (false, Some(Drained::Unconnected))
             }
             Err(SendError::Rejected(reason)) => {
-                // it stays among those on their way until the actor has written it, so that it is not read again
+                // it stays in flight until the actor has written the failure, so that it is not read again
                 let _ = self.reports.send(Report::Refused { whatsapp_id: row.whatsapp_id, reason });
                 (true, None)
             }

@@ -1,5 +1,5 @@
-//! WhatsApp's passkey gate, between a scan and its link: how it is told what the phone's owner must do, and how what they did is
-//! handed on.
+//! WhatsApp's passkey gate, between a scan and the link: tells what the phone's owner must do, and passes on their
+//! answer.
 
 use store::passkeys;
 
@@ -19,21 +19,21 @@ impl Actor {
             let wanted = wanted.clone();
             async move {
                 match wanted {
-                    Passkey::Present(options) => passkeys::demand(&context.pool, fence, &options, PRESENT).await,
-                    Passkey::Compare(code) => passkeys::show_code(&context.pool, fence, &code, COMPARE).await,
+                    Passkey::Present(options) => passkeys::demand(context.store.under(fence), &options, PRESENT).await,
+                    Passkey::Compare(code) => passkeys::show_code(context.store.under(fence), &code, COMPARE).await,
                 }
             }
         })
         .await;
     }
 
-    /// Takes what the owner answered out of the row and hands it to WhatsApp.
+    /// Takes the owner's answer out of the row and sends it to WhatsApp.
     pub(super) async fn answer_passkey(&mut self) {
         let Some(link) = self.connection.link() else { return };
         let taken = self
             .persist("take the passkey's answer", |context, fence| async move {
-                let credential = passkeys::take_credential(&context.pool, fence).await?;
-                Ok((credential, passkeys::take_confirmation(&context.pool, fence).await?))
+                let credential = passkeys::take_credential(context.store.under(fence)).await?;
+                Ok((credential, passkeys::take_confirmation(context.store.under(fence)).await?))
             })
             .await;
         match taken {

@@ -1,4 +1,4 @@
-//! How the actor carries out each action. What takes its time runs beside the actor and reports back.
+//! How the actor carries out each action. Slow work runs beside the actor and reports back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl Actor {
                 let for_s = lifetime.as_secs_f64();
                 let shown = self.write("show a code", |context, fence| {
                     let code = code.clone();
-                    async move { pairing::show_qr(&context.pool, fence, &code, number, for_s).await }
+                    async move { pairing::show_qr(context.store.under(fence), &code, number, for_s).await }
                 });
                 if shown.await {
                     self.figures.code_shown();
@@ -41,7 +41,7 @@ impl Actor {
             Action::Accept { jid } => {
                 let noted = self.write("note the phone's yes", |context, fence| {
                     let jid = jid.clone();
-                    async move { pairing::accepted(&context.pool, fence, &jid).await }
+                    async move { pairing::accepted(context.store.under(fence), &jid).await }
                 });
                 if noted.await {
                     self.figures.scanned();
@@ -53,7 +53,7 @@ impl Actor {
             Action::Status { status, reason, banned_for } => self.status(status, reason, banned_for).await,
             Action::Scrub => {
                 self.write("delete credentials", |context, fence| async move {
-                    credentials::scrub(&context.pool, fence).await
+                    credentials::scrub(context.store.under(fence)).await
                 })
                 .await;
             }
@@ -70,13 +70,13 @@ impl Actor {
                 tracing::warn!(account = %self.fence.account, restarts, reason, "an account is restarted again and again");
                 self.write("tell that it is unstable", |context, fence| {
                     let reason = reason.clone();
-                    async move { session::unstable(&context.pool, fence, restarts, &reason).await }
+                    async move { session::unstable(context.store.under(fence), restarts, &reason).await }
                 })
                 .await;
             }
             Action::Recovered { restarts } => {
                 self.write("tell that it is steady again", |context, fence| async move {
-                    session::recovered(&context.pool, fence, restarts).await
+                    session::recovered(context.store.under(fence), restarts).await
                 })
                 .await;
             }
@@ -88,14 +88,15 @@ impl Actor {
         tracing::info!(account = %self.fence.account, reason, "pairing ended without a link");
         let written = self.write("end the pairing", |context, fence| {
             let reason = reason.clone();
-            async move { pairing::give_up(&context.pool, fence, &reason).await }
+            async move { pairing::give_up(context.store.under(fence), &reason).await }
         });
         if written.await {
             metrics::PAIRINGS.of(step).inc();
         }
     }
 
-    /// Writes something and tells the live streams; a right that is gone becomes an event. Whether it was written.
+    /// Writes something and notifies the live streams. If the right to act is lost, queues an event. Returns whether it
+    /// was written.
     pub(super) async fn write<F, Fut>(&mut self, what: &'static str, attempt: F) -> bool
     where
         F: Fn(Arc<crate::context::Context>, store::Fence) -> Fut,
@@ -115,7 +116,7 @@ impl Actor {
 
     fn open(&mut self, queue: bool) {
         let Some(label) = self.row.as_ref().map(|row| row.label.clone()) else { return };
-        self.mail.unanswered(); // where the one before never said that it ended
+        self.mail.unanswered(); // in case the connection before never reported its end
         let opening = self.connection.open(Arc::clone(&self.context), self.fence, label, queue);
         self.pending.push(Box::pin(async move { Reported::Opened(opening.await) }));
     }
@@ -145,7 +146,7 @@ impl Actor {
             Ok(code) => {
                 let shown = self.write("show the pairing code", |context, fence| {
                     let code = code.clone();
-                    async move { pairing::show_code(&context.pool, fence, &code).await }
+                    async move { pairing::show_code(context.store.under(fence), &code).await }
                 });
                 if shown.await {
                     self.figures.code_shown();
@@ -165,7 +166,7 @@ impl Actor {
         let linked = self
             .persist("link the account", |context, fence| {
                 let who = who.clone();
-                async move { pairing::linked(&context.pool, fence, &who).await }
+                async move { pairing::linked(context.store.under(fence), &who).await }
             })
             .await;
         match linked {
@@ -197,22 +198,22 @@ impl Actor {
         .await;
     }
 
-    /// The account is wanted `erased`, so removing it needs no fence: whoever does it does the same.
+    /// Removes the account. It is wanted `erased`, so this needs no fence: any worker would do the same.
     async fn remove(&mut self) {
         let Some(tenant) = self.row.as_ref().map(|row| row.tenant) else { return };
         let by = Operator::System("worker");
         let removing = self.persist("remove the account", |context, fence| async move {
-            accounts::remove(&context.pool, tenant, fence.account, by, "removed").await
+            accounts::remove(context.store.of(tenant), fence.account, by, "removed").await
         });
-        let _ = removing.await; // where the right was lost meanwhile, the next owner does it
+        let _ = removing.await; // if the right is lost meanwhile, the next owner removes it
         self.tell();
     }
 
-    /// The device was logged out, or that was given up: the account is unlinked here, and stays.
+    /// Unlinks the account here after its device was logged out or the logout was given up. The account stays.
     async fn unlink(&mut self, confirmed: bool) {
         let Some(tenant) = self.row.as_ref().map(|row| row.tenant) else { return };
         self.write("unlink the account", |context, fence| async move {
-            accounts::unlinked(&context.pool, tenant, fence, confirmed).await
+            accounts::unlinked(context.store.of(tenant), fence, confirmed).await
         })
         .await;
     }
@@ -223,7 +224,7 @@ impl Actor {
         self.pending.push(Box::pin(async move { Reported::Groups(serial, link.groups().await) }));
     }
 
-    /// Writes what was read. What an older connection has read is left: the one in its place reads them itself.
+    /// Writes the groups. Those read over an older connection are ignored, because the current one reads them itself.
     pub(super) async fn groups(&mut self, serial: i64, groups: Result<Vec<Group>, LinkError>) {
         if serial != self.connection.serial() {
             return;
@@ -247,7 +248,7 @@ impl Actor {
             .collect();
         self.write("write the groups", |context, fence| {
             let groups = groups.clone();
-            async move { groups::replace(&context.pool, fence, &groups).await }
+            async move { groups::replace(context.store.under(fence), &groups).await }
         })
         .await;
     }

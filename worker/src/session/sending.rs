@@ -1,4 +1,4 @@
-//! How the actor starts its sender, and writes what is decided of a message without an answer.
+//! How the actor starts its sender, and writes decisions about unanswered messages.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use super::machine::event::Event;
 impl Actor {
     pub(super) async fn blame(&mut self, message: MessageId, attempts: i32) {
         let blamed = self.persist("read how often a message was to blame", move |context, fence| async move {
-            outbox::blamed(&context.pool, fence.account, message).await
+            outbox::blamed(context.store.under(fence), message).await
         });
         let before = match blamed.await {
             Ok(before) => before,
             Err(loss) => return self.queue.push_back(Event::Lost(loss)),
         };
         let blamed = self.persist("blame a message", move |context, fence| async move {
-            outbox::blame(&context.pool, fence, message, before).await
+            outbox::blame(context.store.under(fence), message, before).await
         });
         self.queue.push_back(match blamed.await {
             Ok(times) => Event::Blamed { message, attempts, times },

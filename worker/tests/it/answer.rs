@@ -1,11 +1,11 @@
-//! What WhatsApp's answer to a message means.
+//! The meaning of WhatsApp's answers to a message.
 
 use std::time::Duration;
 
 use process::telemetry::metrics::labels::FailReason;
 use worker::session::answer::{Verdict, verdict};
 
-/// R36: each answer has its consequence; whatever is not known is a refusal that names its code.
+/// R36: each answer has its consequence. An unknown answer is a refusal that names its code.
 #[test]
 fn every_answer_has_its_consequence() {
     let refused = |why, words: &str| Verdict::Refused { why, words: words.to_owned() };

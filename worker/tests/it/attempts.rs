@@ -1,11 +1,12 @@
-//! What `attempts` of a message says.
+//! The `attempts` of a message.
 
 use domain::id::MessageId;
+use kit::until;
 use sqlx::PgPool;
 use worker::link::{CloseReason, LinkEvent, SendError};
 use worker::session::machine::state::End;
 
-use crate::house::{House, OnItsWay, ack, sent, until};
+use crate::house::{House, OnItsWay, ack, sent};
 
 async fn has_attempts(house: &House, message: MessageId, count: i32) {
     until("its attempts", async || (house.attempts(message).await == count).then_some(())).await;
@@ -15,7 +16,7 @@ fn refused(id: MessageId, error: u16) -> LinkEvent {
     LinkEvent::Ack { whatsapp_id: id.to_string(), error: Some(error), at: None }
 }
 
-/// R72: `attempts` counts every hand-over, however it ended: refused for a while, a connection that went without an answer, a
+/// R72: `attempts` counts every hand-over, however it ended: refused for a while, no answer on the connection, a
 /// session that was given back, an acknowledgement.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn every_hand_over_is_counted(pool: PgPool) {
@@ -49,7 +50,7 @@ async fn every_hand_over_is_counted(pool: PgPool) {
     assert_eq!(session.await.unwrap(), End::Released);
 }
 
-/// R72: a hand-over that WhatsApp refused for good is one, and the last.
+/// R72: a hand-over that WhatsApp refused for good counts, and is the last one.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_refusal_for_good_is_a_hand_over(pool: PgPool) {
     let house = House::new(pool).await;
@@ -62,7 +63,7 @@ async fn a_refusal_for_good_is_a_hand_over(pool: PgPool) {
     assert_eq!(house.attempts(message).await, 1);
 }
 
-/// R72: what the client refused never reached WhatsApp.
+/// R72: a message that the client refused never reached WhatsApp, so it does not count.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_the_client_refuses_is_no_hand_over(pool: PgPool) {
     let house = House::new(pool).await;
@@ -78,7 +79,7 @@ async fn what_the_client_refuses_is_no_hand_over(pool: PgPool) {
     assert_eq!(session.await.unwrap(), End::Released);
 }
 
-/// R72: a hand-over counts that WhatsApp refused after the message had been called back.
+/// R72: a hand-over counts even if WhatsApp refused it after the message had been called back.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_refusal_of_what_was_called_back_counts(pool: PgPool) {
     let house = House::new(pool).await;

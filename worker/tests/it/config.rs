@@ -12,7 +12,7 @@ fn read(args: &[&str]) -> Result<Command, clap::Error> {
 /// 32 bytes.
 const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
-/// Every flag is declared once, and what must be given must be given.
+/// The command line is declared correctly, and required arguments are required.
 #[test]
 fn the_command_line_is_sound() {
     Cli::command().debug_assert();
@@ -33,7 +33,7 @@ fn debug_output_holds_no_secret() {
     assert!(!shown.contains("hunter2") && !shown.contains(KEY), "{shown}");
 }
 
-/// Without a command it works, as ever; `keys` needs no more than the rows and the keys.
+/// Without a command the binary works, as it always did. `keys` needs only the database and the keys.
 #[test]
 fn a_command_looks_after_keys() {
     let keys = format!("--credential-keys=1:{KEY}");
@@ -47,7 +47,7 @@ fn a_command_looks_after_keys() {
     assert!(read(&["keys", "rotate", "--batch=0", stores[0], stores[1]]).is_err());
 }
 
-/// R89: what a worker may hold of Postgres's connections is what the setting says, in all.
+/// R89: a worker's connections to Postgres are in total what the setting says.
 #[test]
 fn connections_are_shared_out() {
     for (all, keeping, credentials, rows) in [(4, 1, 1, 2), (7, 1, 3, 3), (8, 2, 3, 3), (16, 2, 7, 7), (33, 2, 15, 16)]

@@ -1,30 +1,31 @@
-//! A worker without its jobs: rows and leases are real, links are driven by the test.
+//! A worker without its jobs. Rows and leases are real, and the test drives the links.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::fake::{FakeConnector, FakeLink};
 use async_trait::async_trait;
 use bells::bus::Bus;
 use bells::doorbell::Doorbell;
 use bells::lease::Leases;
 use bells::limiter::Limiter;
 use domain::id::{AccountId, MessageId, WorkerId};
+use kit::{redis_prefix, redis_url, rows, until};
 use process::clock::BootTime;
 use sqlx::PgPool;
-use store::Fence;
 use store::workers::Boot;
+use store::{Fence, Store};
 use worker::context::Context;
 use worker::fleet::board::Board;
 use worker::fleet::trust::Trust;
-use worker::link::fake::{FakeConnector, FakeLink};
 use worker::link::{Connector, Link, LinkError, LinkEvent, LinkEvents, OpenSpec};
 use worker::session::actor::{Actor, Orders};
 use worker::session::machine::state::End;
 
-/// Longest that anything here may take.
+/// The longest time for anything here.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Links that the test drives, and the way by which they speak: a link that was given up may speak still.
+/// Links that the test drives, and their channels of events. A link that was given up may still send events.
 #[derive(Default)]
 pub(crate) struct Switch {
     pub(crate) links: Arc<FakeConnector>,
@@ -51,20 +52,20 @@ impl House {
     }
 
     pub(crate) async fn with_leases_of(ttl: Duration, pool: PgPool) -> Self {
-        let url = std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
-        let prefix = format!("test-{}:", uuid::Uuid::new_v4().simple());
+        let (url, prefix) = (redis_url(), redis_prefix());
         let worker = WorkerId::new();
         let boot = Boot { name: "test", version: "0", release: "1", capacity: 1_000, lease: ttl };
         store::workers::register(&pool, worker, boot).await.unwrap();
+        let store = Store::from(pool.clone());
         let switch = Arc::new(Switch::default());
         let context = Arc::new(Context {
             worker,
-            pool: pool.clone(),
-            keeping: pool.clone(),
+            store: store.clone(),
+            keeping: store.clone(),
             leases: Leases::connect(&url, &prefix, worker, ttl).unwrap(),
             doorbell: Doorbell::connect(&url, &prefix).unwrap(),
             bus: Bus::connect(&url, &prefix).unwrap(),
-            board: Board::start(pool.clone()),
+            board: Board::start(store),
             trust: Arc::new(Trust::new(ttl)),
             reachout_hold: Duration::from_secs(7),
             connector: Arc::clone(&switch) as Arc<dyn Connector>,
@@ -76,29 +77,19 @@ impl House {
         Self { pool, switch, context }
     }
 
-    /// An account that was linked before and should be online; nobody owns it.
+    /// An account that was linked before and should be online, without an owner.
     pub(crate) async fn account(&self, number: u64) -> AccountId {
-        let (tenant, account) = (uuid::Uuid::now_v7(), AccountId::new());
-        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
-            "INSERT INTO tenants (id, name) VALUES ('{tenant}', 't');
-             INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number, jid)
-             VALUES ('{account}', '{tenant}', 'Ada', 'disconnected', 'online', '{number}', '{number}:1@s.whatsapp.net');
-             INSERT INTO credentials (account_id, kind, name, key_id, sealed) VALUES ('{account}', 1, '', 'a', '');
-             INSERT INTO leases (account_id, epoch) VALUES ('{account}', 1)"
-        )))
-        .execute(&self.pool)
-        .await
-        .unwrap();
+        let (number, jid) = (number.to_string(), format!("{number}:1@s.whatsapp.net"));
+        let linked =
+            rows::Account { number: Some(&number), jid: Some(&jid), epoch: 1, ..rows::Account::of("disconnected") };
+        let (_, account) = rows::Account { label: "Ada", ..linked }.of_new_tenant(&self.pool).await;
+        let device = "INSERT INTO credentials (account_id, kind, name, key_id, sealed) VALUES ($1, 1, '', 'a', '')";
+        sqlx::query(device).bind(account).execute(&self.pool).await.unwrap();
         account
     }
 
     pub(crate) async fn message(&self, account: AccountId, chat: u64) -> MessageId {
-        let id = MessageId::new();
-        let row = "INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id)
-                   SELECT $1, tenant_id, id, $3, 'hello', $4 FROM accounts WHERE id = $2";
-        let chat = format!("{chat}@s.whatsapp.net");
-        sqlx::query(row).bind(id.0).bind(account.0).bind(chat).bind(id.to_string()).execute(&self.pool).await.unwrap();
-        id
+        rows::Message { chat: &format!("{chat}@s.whatsapp.net"), age_s: 0.0 }.insert(&self.pool, account).await
     }
 
     pub(crate) async fn state(&self, message: MessageId) -> (String, Option<String>) {
@@ -111,14 +102,14 @@ impl House {
         sqlx::query_scalar(row).bind(message.0).fetch_one(&self.pool).await.unwrap()
     }
 
-    /// Starts a session alone, as under a claim of epoch 1.
+    /// Starts a single session, under a claim of epoch 1.
     pub(crate) fn session(&self, account: AccountId) -> (Orders, tokio::task::JoinHandle<End>) {
         let orders = Orders::default();
         let actor = Actor::new(Arc::clone(&self.context), Fence { account, epoch: 1 }, orders.clone());
         (orders, tokio::spawn(actor.run()))
     }
 
-    /// A session with one message on its way.
+    /// A session with one unanswered message.
     pub(crate) async fn on_its_way(&self) -> OnItsWay {
         let account = self.account(15_550_001).await;
         let message = self.message(account, 15_559_999).await;
@@ -128,7 +119,7 @@ impl House {
         OnItsWay { account, message, orders, session, link }
     }
 
-    /// The link with this running number, logged in.
+    /// Returns the link with this number after logging it in.
     pub(crate) async fn online(&self, nth: usize) -> Arc<FakeLink> {
         let link = until("a link", async || self.switch.links.links().get(nth).cloned()).await;
         link.emit(LinkEvent::Connected {
@@ -141,24 +132,13 @@ impl House {
     }
 }
 
-/// A session that is online, with one message handed over and not answered.
+/// A session that is online, with one message that was handed over and not answered.
 pub(crate) struct OnItsWay {
     pub(crate) account: AccountId,
     pub(crate) message: MessageId,
     pub(crate) orders: Orders,
     pub(crate) session: tokio::task::JoinHandle<End>,
     pub(crate) link: Arc<FakeLink>,
-}
-
-pub(crate) async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(answer) = ask().await {
-            return answer;
-        }
-        assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 pub(crate) async fn sent(link: &FakeLink, count: usize) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! The keys that seal credentials: the start check, rotation and the list, also as the real process.
+//! The keys that seal credentials: the check at the start, rotation and the list, partly with the real process.
 
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -6,10 +6,11 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::id::AccountId;
+use kit::rows;
 use sqlx::ConnectOptions as _;
 use store::credentials::{CredentialStore, Record};
 use store::seal::Sealer;
-use store::{Fence, PgPool};
+use store::{Fence, PgPool, Store};
 use tokio_util::sync::CancellationToken;
 use worker::keys::rotate::rotate;
 use worker::keys::{Misfit, check, list};
@@ -25,19 +26,16 @@ fn sealer(keys: &[(&str, u8)]) -> Arc<Sealer> {
 
 /// A connected account with this many records under a key.
 async fn account(pool: &PgPool, key: (&str, u8), records: usize) -> AccountId {
-    let (tenant, account) = (uuid::Uuid::now_v7(), AccountId::new());
-    sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'tenant')").bind(tenant).execute(pool).await.unwrap();
-    let row = "INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number, jid)
-               VALUES ($1, $2, 'account', 'connected', 'online', '15550001', '15550001:3@s.whatsapp.net')";
-    sqlx::query(row).bind(account.0).bind(tenant).execute(pool).await.unwrap();
-    sqlx::query("INSERT INTO leases (account_id, epoch) VALUES ($1, 1)").bind(account.0).execute(pool).await.unwrap();
-    let store = CredentialStore::new(pool.clone(), sealer(&[key]), Fence { account, epoch: 1 });
+    let linked = rows::Account { number: Some("15550001"), epoch: 1, ..rows::Account::of("connected") };
+    let (_, account) = rows::Account { jid: Some("15550001:3@s.whatsapp.net"), ..linked }.of_new_tenant(pool).await;
+    let store = Store::from(pool.clone());
+    let credentials = CredentialStore::new(store.under(Fence { account, epoch: 1 }), sealer(&[key]));
     let records = (0..records).map(|n| Record::new(format!("record {n}"), "content")).collect();
-    store.put_many(2, records).await.unwrap();
+    credentials.put_many(2, records).await.unwrap();
     account
 }
 
-/// All that a worker could have touched, as one text.
+/// Everything that a worker could have changed, as one text.
 async fn everything(pool: &PgPool) -> String {
     let sql = "SELECT (SELECT string_agg(c::text, ';' ORDER BY c::text) FROM credentials c) || '|'
                    || (SELECT string_agg(a::text, ';' ORDER BY a::text) FROM accounts a) || '|'
@@ -47,17 +45,18 @@ async fn everything(pool: &PgPool) -> String {
 }
 
 async fn misfit(pool: &PgPool, keys: &[(&str, u8)]) -> String {
-    let error = check(pool, &sealer(keys)).await.unwrap_err();
+    let error = check(Store::from(pool.clone()).for_all_tenants(), &sealer(keys)).await.unwrap_err();
     assert!(error.is::<Misfit>(), "{error:#}");
     error.to_string()
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn keys_that_do_not_fit_are_named(pool: PgPool) {
-    check(&pool, &sealer(&[("a", 1)])).await.unwrap();
+    let store = Store::from(pool.clone());
+    check(store.for_all_tenants(), &sealer(&[("a", 1)])).await.unwrap();
     account(&pool, ("a", 1), 3).await;
     account(&pool, ("b", 2), 1).await;
-    check(&pool, &sealer(&[("c", 3), ("b", 2), ("a", 1)])).await.unwrap();
+    check(store.for_all_tenants(), &sealer(&[("c", 3), ("b", 2), ("a", 1)])).await.unwrap();
     let missing = misfit(&pool, &[("b", 2)]).await;
     assert!(missing.contains("3 records are sealed under key `a`, which is not configured"), "{missing}");
     assert!(!missing.contains("`b`"), "{missing}");
@@ -67,7 +66,7 @@ async fn keys_that_do_not_fit_are_named(pool: PgPool) {
         "{wrong}"
     );
     assert_eq!(
-        list(&pool, &sealer(&[("c", 3), ("b", 9), ("d", 4)])).await.unwrap(),
+        list(store.for_all_tenants(), &sealer(&[("c", 3), ("b", 9), ("d", 4)])).await.unwrap(),
         "a  3 records  missing: not in CREDENTIAL_KEYS\n\
          b  1 records  wrong: another key has this id\n\
          c  0 records  seals\n\
@@ -77,19 +76,20 @@ async fn keys_that_do_not_fit_are_named(pool: PgPool) {
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn rotation_is_resumed_and_ends(pool: PgPool) {
+    let store = Store::from(pool.clone());
     account(&pool, ("a", 1), 25).await;
     let lost = account(&pool, ("lost", 9), 2).await;
     let keys = sealer(&[("b", 2), ("a", 1)]);
     // stopped after the first batch
     let stop = CancellationToken::new();
-    let first = rotate(&pool, &keys, 10, &stop, |_| stop.cancel()).await.unwrap();
+    let first = rotate(store.for_all_tenants(), &keys, 10, &stop, |_| stop.cancel()).await.unwrap();
     assert!(first.stopped && !first.complete());
     assert_eq!((first.done, first.left), (10, 17));
     assert!(first.to_string().ends_with("stopped; run it again to go on"), "{first}");
-    // and taken up again
+    // and continued
     let mut told = Vec::new();
     let stop = CancellationToken::new();
-    let second = rotate(&pool, &keys, 10, &stop, |progress| told.push(progress.done)).await.unwrap();
+    let second = rotate(store.for_all_tenants(), &keys, 10, &stop, |progress| told.push(progress.done)).await.unwrap();
     assert_eq!((second.done, second.left), (15, 2));
     assert!(told.is_sorted() && told.last() == Some(&15));
     assert!(!second.complete());
@@ -99,16 +99,16 @@ async fn rotation_is_resumed_and_ends(pool: PgPool) {
             "15 records sealed anew under key `b`, 2 left\n2 records do not open (key missing, or damaged):\n  account {lost}, kind 2: 2"
         )
     );
-    // and with the key that was missing
+    // and with the missing key
     let all = sealer(&[("b", 2), ("a", 1), ("lost", 9)]);
-    let third = rotate(&pool, &all, 10, &stop, |_| ()).await.unwrap();
+    let third = rotate(store.for_all_tenants(), &all, 10, &stop, |_| ()).await.unwrap();
     assert_eq!((third.done, third.complete()), (2, true));
-    let fourth = rotate(&pool, &all, 10, &stop, |_| ()).await.unwrap();
+    let fourth = rotate(store.for_all_tenants(), &all, 10, &stop, |_| ()).await.unwrap();
     assert_eq!((fourth.done, fourth.complete()), (0, true));
-    check(&pool, &sealer(&[("b", 2)])).await.unwrap();
+    check(store.for_all_tenants(), &sealer(&[("b", 2)])).await.unwrap();
 }
 
-/// The real process.
+/// Runs the real process.
 async fn process(pool: &PgPool, keys: &str, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard-worker"));
     command
@@ -123,8 +123,8 @@ async fn process(pool: &PgPool, keys: &str, args: &[&str]) -> Output {
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
-/// R04: a worker that was not given a key that is in use exits with 78 and says which, before it registers or touches
-/// anything; so does one that was given another key under the same id.
+/// R04: a worker without a key that is in use exits with 78 and names the key, before it registers or changes anything.
+/// A worker with another key under the same id does the same.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_worker_with_wrong_keys_does_not_start(pool: PgPool) {
     account(&pool, ("a", 1), 2).await;
@@ -139,7 +139,7 @@ async fn a_worker_with_wrong_keys_does_not_start(pool: PgPool) {
     assert_eq!(everything(&pool).await, before);
 }
 
-/// The commands, their words and how they end.
+/// The commands, their output and their exit codes.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_commands_on_keys(pool: PgPool) {
     account(&pool, ("a", 1), 3).await;

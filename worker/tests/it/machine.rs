@@ -1,5 +1,6 @@
-//! The session machine: the rules by name. Beside it: the whole table (`table`), its drawing (`chart`), what holds for any sequence of events
-//! (`properties`), how a link begins (`opening`), passes the passkey gate (`gate`), serves (`sending`) and ends (`leaving`), and the earlier systems' races (`races`).
+//! The session machine: its rules by name. The other files have the whole table (`table`), its drawing (`chart`), what
+//! holds for any sequence of events (`properties`), how a link begins (`opening`), passes the passkey gate (`gate`),
+//! serves (`sending`) and ends (`leaving`), and the races of the earlier systems (`races`).
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ mod table;
 
 use cases::*;
 
-/// R11: a pending account without credentials opens to pair, within what is left of the window.
+/// R11: a pending account without credentials opens to pair, within the rest of the window.
 #[test]
 fn pairing_opens_with_the_window_that_is_left() {
     let (state, actions) = decide(State::Fresh, Event::Row(facts(Status::Pending, false)), NOW);
@@ -35,7 +36,7 @@ fn pairing_opens_with_the_window_that_is_left() {
     assert_eq!(state.wakes_at(), Some(NOW + WINDOW));
 }
 
-/// R25: codes are numbered and shown as they come; the window ends the pairing, however many are left.
+/// R25: codes are numbered and shown as they arrive. The window ends the pairing, even if codes are left.
 #[test]
 fn codes_are_shown_until_the_window_closes() {
     let code = |code: &str| Event::Code { code: code.into(), lifetime: Duration::from_secs(20) };
@@ -49,7 +50,7 @@ fn codes_are_shown_until_the_window_closes() {
     assert_eq!((state, actions), (State::Ended(End::Settled), vec![]));
 }
 
-/// R25: codes that ran out end the pairing like the window does.
+/// R25: the end of the codes ends the pairing as the window does.
 #[test]
 fn codes_that_run_out_end_the_pairing() {
     let (state, actions) = decide(pairing(), Event::Closed(CloseReason::PairingExpired), NOW);
@@ -57,7 +58,7 @@ fn codes_that_run_out_end_the_pairing() {
     assert!(matches!(actions.as_slice(), [Action::GiveUp { .. }]));
 }
 
-/// R31: a pairing by code asks for one code, once the server listens.
+/// R31: a pairing by code requests one code, after the server listens.
 #[test]
 fn pairing_by_code_asks_once() {
     let purpose = Purpose::Pair(attempt(Some("15550001")));
@@ -68,7 +69,8 @@ fn pairing_by_code_asks_once() {
     assert_eq!(actions, []);
 }
 
-/// R26: the close after a scan is a step: open again at once; the next login makes it connected.
+/// R26: the close after a scan is a normal step: the session opens again at once, and the next login makes it
+/// connected.
 #[test]
 fn the_close_after_a_scan_reopens_at_once() {
     let (state, actions) = decide(pairing(), Event::Accepted { jid: "j".into() }, NOW);
@@ -80,7 +82,7 @@ fn the_close_after_a_scan_reopens_at_once() {
     assert_eq!((state, actions), (State::Linking { tries: 0 }, vec![Action::Link(who())]));
 }
 
-/// R26: a second, stale close after the scan is a failed try, never a timeout, and writes no status.
+/// R26: a second, stale close after the scan is a failed try and never a timeout, and writes no status.
 #[test]
 fn a_stale_close_after_the_scan_is_no_timeout() {
     let (state, actions) = decide(opening(Purpose::FirstLogin), Event::Closed(dropped()), NOW);
@@ -88,7 +90,7 @@ fn a_stale_close_after_the_scan_is_no_timeout() {
     assert!(!writes(&actions));
 }
 
-/// R18: before a phone accepted, no close opens again by itself but the one by which WhatsApp asks for it.
+/// R18: before a phone has accepted, a session opens again by itself only after a close by which WhatsApp asks for it.
 #[test]
 fn a_first_pairing_that_closes_never_loops() {
     for reason in every_reason().into_iter().filter(|reason| *reason != CloseReason::RestartRequired) {
@@ -100,8 +102,8 @@ fn a_first_pairing_that_closes_never_loops() {
     }
 }
 
-/// R12, R17 (the earlier system's race): unpair writes the status; the socket's own close, arriving later, writes nothing and
-/// reconnects nothing.
+/// R12, R17 (a race of the earlier system): unpair writes the status. The socket's own close arrives later; it writes
+/// nothing and opens nothing.
 #[test]
 fn unpair_is_not_overwritten_by_the_sockets_close() {
     let unpaired = Event::Row(Facts { wanted: Wanted::Offline, ..facts(Status::Unpaired, false) });
@@ -114,7 +116,7 @@ fn unpair_is_not_overwritten_by_the_sockets_close() {
     }
 }
 
-/// R17: an internal recovery still says `disconnected` and reconnects.
+/// R17: a lost connection still writes `disconnected` and opens again.
 #[test]
 fn a_lost_connection_says_disconnected_and_reconnects() {
     let (state, actions) = decide(online(), Event::Closed(dropped()), NOW);
@@ -132,7 +134,7 @@ fn a_lost_connection_says_disconnected_and_reconnects() {
     assert_eq!(actions, [QUEUE]);
 }
 
-/// R02: `replaced` is never answered with a reconnect before lease and epoch were checked again.
+/// R02: after `replaced` the session opens again only after it has checked lease and epoch.
 #[test]
 fn replaced_checks_the_right_to_act_first() {
     let (state, actions) = decide(online(), Event::Closed(CloseReason::Replaced), NOW);
@@ -144,7 +146,8 @@ fn replaced_checks_the_right_to_act_first() {
     assert!(matches!(after, State::Backoff { .. }) && !opens(&actions));
 }
 
-/// R90: a session whose account was told to be disconnected, since its worker could not say that it lives, says that it is not.
+/// R90: the account of a session was set to `disconnected` because its worker's heartbeat was late. The session writes
+/// `connected` again.
 #[test]
 fn an_open_session_says_so_again() {
     let row = |status| Event::Row(facts(status, true));
@@ -155,7 +158,7 @@ fn an_open_session_says_so_again() {
     assert_eq!(decide(online(), row(Status::Connected), NOW).1, [Action::Drain]);
 }
 
-/// R61: a released session asks nothing more: it ends, closes, or first finishes what is bounded.
+/// R61: a released session requests nothing more. It ends, closes, or first finishes what has a bounded duration.
 #[test]
 fn release_closes_and_ends() {
     for state in every_state() {
@@ -174,7 +177,7 @@ fn release_closes_and_ends() {
     }
 }
 
-/// R61: a session that is given back waits for what is on its way, for three seconds at most; then it closes, and only
+/// R61: a session that is given back waits at most three seconds for outstanding messages. Then it closes, and only
 /// then the account is given back.
 #[test]
 fn a_released_session_finishes_its_sends_first() {
@@ -190,7 +193,7 @@ fn a_released_session_finishes_its_sends_first() {
     assert_eq!((state, actions), (closing(End::Lost(Loss::Fenced)), vec![Action::Abort]));
 }
 
-/// R62: no state waits for ever: each that waits for somebody else has an instant at which it does something.
+/// R62: no state waits for ever. Each state that waits for something outside has a time at which it acts.
 #[test]
 fn every_wait_has_an_end() {
     for state in every_state() {
@@ -200,7 +203,7 @@ fn every_wait_has_an_end() {
                 assert_eq!(decide(opened.clone(), Event::Tick, NOW).0, opened, "acts before its time");
                 assert_ne!(decide(opened.clone(), Event::Tick, at).0, opened, "waits for ever");
             }
-            // steady, over, or waiting for the database alone, which ends with the right to act
+            // steady, over, or waiting only for the database, which ends with the right to act
             None => assert!(
                 matches!(
                     opened,
@@ -216,7 +219,7 @@ fn every_wait_has_an_end() {
     }
 }
 
-/// R62: a connection that never logs in is closed and made anew; a pairing that never shows a code ends.
+/// R62: a connection that never logs in is closed and opened anew. A pairing that never shows a code ends.
 #[test]
 fn a_connection_that_gets_nowhere_is_given_up() {
     let late = |purpose| {
@@ -236,7 +239,8 @@ fn a_connection_that_gets_nowhere_is_given_up() {
     assert_eq!((state, actions), (opening(Purpose::FirstLogin), vec![OPEN]));
 }
 
-/// R62: a session that connects and drops at once waits longer each time, says so, and tells at 5, 10, 20, 40 restarts.
+/// R62: a session that connects and drops at once waits longer each time, gives the reason, and reports at 5, 10, 20
+/// and 40 restarts.
 #[test]
 fn a_flapping_session_backs_off_and_is_told() {
     let (mut state, mut now, mut told, mut waits) = (online(), NOW, vec![], vec![]);
@@ -264,7 +268,7 @@ fn a_flapping_session_backs_off_and_is_told() {
     assert_eq!(told, [5, 10, 20, 40]);
 }
 
-/// R62: a minute online ends the row of restarts, and an unstable account is told to have recovered.
+/// R62: a minute online resets the count of restarts, and an unstable account is reported as recovered.
 #[test]
 fn a_steady_minute_starts_from_zero() {
     for (tries, told) in [(4, vec![]), (7, vec![Action::Recovered { restarts: 7 }])] {
@@ -273,13 +277,13 @@ fn a_steady_minute_starts_from_zero() {
         let (steady, actions) = decide(state.clone(), Event::Tick, NOW + STEADY);
         assert_eq!(steady, State::Online { since: NOW, tries: 0, groups: Groups::Known });
         assert_eq!(actions.into_iter().skip(1).collect::<Vec<_>>(), told);
-        // also where the close comes before the timer
+        // even if the close comes before the timer
         let (state, _) = decide(state, Event::Closed(dropped()), NOW + STEADY);
         assert!(matches!(state, State::Backoff { tries: 1, .. }), "{state:?}");
     }
 }
 
-/// R62: two owners outside of our cluster that kick each other out do so ever more slowly.
+/// R62: two owners outside of our cluster that replace each other do so more and more slowly.
 #[test]
 fn being_replaced_again_and_again_backs_off() {
     let flapping = State::Online { since: NOW, tries: 6, groups: Groups::Known };
@@ -288,7 +292,8 @@ fn being_replaced_again_and_again_backs_off() {
     assert_eq!(state, State::Backoff { until: later(60), purpose: Purpose::Resume, tries: 7 });
 }
 
-/// R28: the whole table: no pair of state and event opens a connection while one may be open, or acts when it is over.
+/// R28: the whole table: no pair of state and event opens a connection while another may be open, or acts after the
+/// end.
 #[test]
 fn every_pair_of_state_and_event() {
     for state in every_state() {
@@ -310,7 +315,7 @@ fn every_pair_of_state_and_event() {
     }
 }
 
-/// A session whose stored credentials turn out to be no link is not left waiting: each purpose has its end.
+/// A session whose stored credentials turn out not to be linked does not wait for ever: it ends, whatever it was for.
 #[test]
 fn a_code_where_a_login_was_expected_ends_the_session() {
     let code = || Event::Code { code: "a".into(), lifetime: Duration::from_secs(60) };
@@ -323,14 +328,15 @@ fn a_code_where_a_login_was_expected_ends_the_session() {
     assert_eq!(state, closing(End::Removed));
 }
 
-/// Waiting grows and ends at a minute.
+/// The backoff grows up to a minute.
 #[test]
 fn backoff_grows_to_a_minute() {
     let waits: Vec<u64> = (0..10).map(|tries| backoff(tries).as_secs()).collect();
     assert_eq!(waits, [0, 1, 2, 5, 10, 20, 40, 60, 60, 60]);
 }
 
-/// R62: a connection that gives no acknowledgement is given up and opened again, later each time: never a storm of logins.
+/// R62: a connection without acknowledgements is given up and opened again, later each time, so that there is never a
+/// storm of logins.
 #[test]
 fn a_stale_connection_backs_off() {
     for (tries, seconds) in [(0, 1), (1, 2), (4, 20), (98, 60)] {
@@ -344,7 +350,7 @@ fn a_stale_connection_backs_off() {
     }
 }
 
-/// R29: a first login that was interrupted (replaced, banned) still asks the duplicate guard.
+/// R29: an interrupted first login (replaced, banned) is still checked for a duplicate.
 #[test]
 fn an_interrupted_first_login_still_asks_the_duplicate_guard() {
     let unlinked = |status| Event::Row(Facts { linked: false, ..facts(status, true) });
@@ -354,8 +360,8 @@ fn an_interrupted_first_login_still_asks_the_duplicate_guard() {
     assert!(matches!(state, State::Opening { purpose: Purpose::FirstLogin, .. }));
 }
 
-/// R04: a record under a key that the worker was not given says nothing about the account: nothing is written or deleted,
-/// and the account is given back for a worker that has the key. What was ordered before stands.
+/// R04: a record under a key that the worker does not have says nothing about the account. Nothing is written or
+/// deleted, and the account is given back for a worker that has the key. Earlier orders stay in force.
 #[test]
 fn an_unknown_key_changes_nothing() {
     for state in every_state() {

@@ -4,6 +4,7 @@
 mod answer;
 mod attempts;
 mod config;
+mod fake;
 mod house;
 mod keys;
 mod link;

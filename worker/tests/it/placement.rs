@@ -1,4 +1,4 @@
-//! Placement's rules by name, and a simulation of large fleets that live by them.
+//! The rules of placement by name, and a simulation of large fleets.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use domain::id::WorkerId;
 use uuid::Uuid;
 use worker::fleet::placement::{AFTER_OVERFLOW, Fleet, GRACE, Member, Plan, SHED_PER_S};
 
-/// A worker looks this often, in seconds.
+/// How often a worker looks, in seconds.
 const ROUND_S: u64 = 2;
-/// It tells the others how many it holds every so many rounds.
+/// After how many rounds it tells the others how many accounts it holds.
 const HEARTBEAT: usize = 3;
 
 fn id(n: usize) -> WorkerId {
@@ -33,14 +33,14 @@ fn whoever_is_not_in_the_fleet_does_nothing() {
     assert_eq!(Fleet::default().plan(id(2), 0), Plan::default());
 }
 
-/// Below its share a worker claims at once, above it only what others have left.
+/// Below its share a worker claims at once. Above it, a worker claims only accounts that have been free for a while.
 #[test]
 fn a_fair_share_is_claimed_at_once_and_the_rest_after_a_grace() {
     let plan = fleet(10, vec![member(1, 0, "1"), member(2, 0, "1"), member(3, 0, "1")]).plan(id(1), 0);
     assert_eq!(plan, Plan { target: 4, at_once: 4, after_grace: 5_000, urgent: 5_000, shed: 0 });
 }
 
-/// What small workers can't hold is shared by the others.
+/// The others share what small workers can't hold.
 #[test]
 fn the_overflow_of_small_workers_goes_to_the_others() {
     let mut small = member(1, 0, "1");
@@ -50,23 +50,23 @@ fn the_overflow_of_small_workers_goes_to_the_others() {
     assert_eq!(fleet.plan(id(2), 0).target, 495);
 }
 
-/// Too many accounts for all: every worker is filled, none beyond its capacity.
+/// If there are too many accounts, every worker is filled up to its capacity.
 #[test]
 fn a_target_never_exceeds_the_capacity() {
     let plan = fleet(100_000, vec![member(1, 5_000, "1"), member(2, 5_000, "1")]).plan(id(1), 5_000);
     assert_eq!((plan.target, plan.after_grace, plan.shed), (5_000, 5_000, 0));
 }
 
-/// Nobody sheds for less than a tenth, and nobody sheds what no other worker lacks.
+/// A worker sheds nothing for a difference of less than a tenth, and nothing that no other worker lacks.
 #[test]
 fn small_differences_are_left_alone() {
     assert_eq!(fleet(200, vec![member(1, 109, "1"), member(2, 91, "1")]).plan(id(1), 109).shed, 0);
     assert_eq!(fleet(200, vec![member(1, 120, "1"), member(2, 80, "1")]).plan(id(1), 120).shed, 20);
-    // the others are as full: these accounts only seem to be too many
+    // the others are as full, so these accounts are not too many
     assert_eq!(fleet(200, vec![member(1, 120, "1"), member(2, 100, "1")]).plan(id(1), 120).shed, 0);
 }
 
-/// A worker that joined lacks all its share, though each of the others has hardly too many.
+/// A worker that joined lacks its whole share, although each of the others has only a few too many.
 #[test]
 fn a_newcomer_is_given_its_share_by_many_who_have_few_too_many() {
     let mut members: Vec<Member> = (1..=50).map(|n| member(n, 2_000, "1")).collect();
@@ -74,7 +74,7 @@ fn a_newcomer_is_given_its_share_by_many_who_have_few_too_many() {
     assert_eq!(fleet(100_000, members).plan(id(7), 2_000).shed, 39);
 }
 
-/// While a roll is under way older workers leave what is free to the newest, and nobody sheds.
+/// During a rolling release older workers leave free accounts to the newest ones, and no worker sheds.
 #[test]
 fn during_a_roll_the_newest_release_is_preferred() {
     let fleet = fleet(12, vec![member(1, 4, "1"), member(2, 4, "1"), member(3, 0, "2")]);
@@ -85,7 +85,8 @@ fn during_a_roll_the_newest_release_is_preferred() {
     assert_eq!(fleet.plan(id(3), 9).shed, 0);
 }
 
-/// The newest release is the one whose first worker started last, whatever its name and whoever was restarted since.
+/// The newest release is the one whose first worker started last, whatever its name, and whichever workers were
+/// restarted since.
 #[test]
 fn a_restarted_old_worker_does_not_make_its_release_the_newest() {
     let fleet = fleet(12, vec![member(1, 4, "9"), member(5, 0, "10"), member(7, 0, "9")]);
@@ -118,11 +119,11 @@ struct Worker {
     stuck: bool,
 }
 
-/// Many workers and accounts, in rounds of two seconds. Each worker sees its own load as it is, and that of others as it was
+/// Many workers and accounts, in rounds of two seconds. Each worker sees its own current load, and the loads of others
 /// at their last heartbeat.
 struct World {
     workers: Vec<Worker>,
-    /// With the second since when it is free.
+    /// The free accounts, each with the second since when it is free.
     free: Vec<(usize, u64)>,
     moves: Vec<u32>,
     round: usize,
@@ -131,7 +132,7 @@ struct World {
 }
 
 impl World {
-    /// `accounts` shared by `workers` of the first release; nothing has moved yet.
+    /// `accounts` shared by `workers` of the first release, before anything has moved.
     fn settled(workers: usize, accounts: usize) -> Self {
         let free = (0..accounts).map(|account| (account, 0)).collect();
         let mut world = Self {
@@ -167,7 +168,7 @@ impl World {
         self.round as u64 * ROUND_S
     }
 
-    /// Its accounts are free: it has stopped, or its heartbeat is stale.
+    /// Frees its accounts: it has stopped, or its heartbeat is stale.
     fn lose(&mut self, n: usize) -> Vec<usize> {
         let lost = self.workers.remove(n).accounts;
         let now = self.now();
@@ -179,7 +180,7 @@ impl World {
         self.workers.iter().position(|worker| worker.member.release == release).unwrap()
     }
 
-    /// One look of every worker, in another order each time. Answers whether an account went anywhere.
+    /// A round of every worker, in another order each time. Returns whether an account moved.
     fn round(&mut self) -> bool {
         self.round += 1;
         for (n, worker) in self.workers.iter_mut().enumerate() {
@@ -239,7 +240,7 @@ impl World {
         claimed
     }
 
-    /// Lives until nothing moves for a minute; answers the rounds until the last move.
+    /// Runs until nothing has moved for a minute. Returns the rounds until the last move.
     fn until_quiet(&mut self) -> usize {
         let (start, mut last) = (self.round, self.round);
         while self.round - last < 30 {
@@ -260,7 +261,7 @@ impl World {
         self.moves.iter().map(|moves| *moves as usize).sum()
     }
 
-    /// No load is more than a tenth off the fair one.
+    /// Checks that no load is more than a tenth off the fair one.
     fn assert_balanced(&self) {
         let fair = self.moves.len().div_ceil(self.workers.len());
         for load in self.loads() {
@@ -268,7 +269,8 @@ impl World {
         }
     }
 
-    /// A rolling release: `at_once` new workers come up, then as many old ones stop one after the other, until none is old.
+    /// A rolling release: `at_once` new workers start, and then as many old ones stop one after the other, until no old
+    /// one is left.
     fn roll_with_surge(&mut self, at_once: usize) {
         let mut old = self.workers.len();
         while old > 0 {
@@ -287,7 +289,7 @@ impl World {
     }
 }
 
-/// A worker joins fifty: it is given its share, by about N/51 moves, and then nothing moves any more.
+/// A worker joins fifty others. It gets its share with about N/51 moves, and then nothing moves any more.
 #[test]
 fn a_joining_worker_costs_its_share_of_moves() {
     let mut world = World::settled(50, 100_000);
@@ -300,7 +302,7 @@ fn a_joining_worker_costs_its_share_of_moves() {
     world.assert_balanced();
 }
 
-/// A worker crashes: its accounts move once each, and no other.
+/// A worker crashes. Its accounts move once each, and no others move.
 #[test]
 fn a_crash_moves_only_the_accounts_of_the_dead() {
     let mut world = World::settled(50, 100_000);
@@ -312,7 +314,7 @@ fn a_crash_moves_only_the_accounts_of_the_dead() {
     world.assert_balanced();
 }
 
-/// Workers come and go in turn, by tens: loads stay even, and each change costs what it must.
+/// Tens of workers come and go. Loads stay even, and each change costs only the necessary moves.
 #[test]
 fn growing_and_shrinking_never_oscillates() {
     let mut world = World::settled(50, 100_000);
@@ -332,8 +334,8 @@ fn growing_and_shrinking_never_oscillates() {
     assert_eq!(world.moved(), lost);
 }
 
-/// A rolling release with a surge, of three workers and of fifty, one by one and a quarter at a time: every account moves
-/// exactly once, loads end even, and nothing moves afterwards.
+/// A rolling release with a surge, of three and of fifty workers, one by one and a quarter at a time. Every account
+/// moves exactly once, the loads are even at the end, and nothing moves afterwards.
 #[test]
 fn a_roll_with_surge_moves_every_account_exactly_once() {
     for (workers, accounts, surge) in
@@ -347,8 +349,8 @@ fn a_roll_with_surge_moves_every_account_exactly_once() {
     }
 }
 
-/// Without a surge there is room only where old workers are: they take what is free before the first new worker is up.
-/// Everything has an owner all the time, and loads end even.
+/// Without a surge only old workers have room, so they take free accounts before the first new worker is up. Every
+/// account has an owner all the time, and the loads are even at the end.
 #[test]
 fn a_roll_without_surge_is_available_and_ends_even() {
     for (workers, accounts) in [(3, 6_000), (50, 100_000)] {
@@ -357,7 +359,7 @@ fn a_roll_without_surge_is_available_and_ends_even() {
             let oldest = world.oldest_of("1");
             world.lose(oldest);
             for _ in 0..5 {
-                world.round(); // the grace may be needed
+                world.round(); // the grace period may be needed
             }
             assert!(world.free.is_empty());
             world.join("2");
@@ -368,7 +370,7 @@ fn a_roll_without_surge_is_available_and_ends_even() {
     }
 }
 
-/// The new release has no room (it is misconfigured): after the grace the old workers take what is free.
+/// The new release has no room (it is misconfigured). After the grace period the old workers take what is free.
 #[test]
 fn old_workers_take_what_the_new_ones_cannot() {
     let mut world = World::settled(10, 20_000);
@@ -380,7 +382,7 @@ fn old_workers_take_what_the_new_ones_cannot() {
     assert_eq!(world.workers.last().unwrap().accounts.len(), 100);
 }
 
-/// A worker that is alive and takes nothing: the others take what it leaves, and don't hand it over again and again.
+/// A worker is alive and takes nothing. The others take what it leaves, and don't hand it over repeatedly.
 #[test]
 fn a_worker_that_takes_nothing_does_not_keep_accounts_moving() {
     let mut world = World::settled(10, 10_000);
@@ -389,7 +391,7 @@ fn a_worker_that_takes_nothing_does_not_keep_accounts_moving() {
     for _ in 0..150 {
         world.round(); // five minutes
     }
-    let per_pause = 10 * (SHED_PER_S as usize) * 8; // until the first come back, and the grace is over
+    let per_pause = 10 * (SHED_PER_S as usize) * 8; // until the first come back and the grace period is over
     assert!(world.moved() <= 6 * per_pause, "{}", world.moved());
     assert!(world.free.len() < per_pause);
 }

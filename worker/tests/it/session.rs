@@ -1,24 +1,25 @@
-//! One session against rows and a link that the test drives.
+//! One session with real rows, and a link that the test drives.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::fake::Call;
+use kit::until;
 use process::clock::BootTime;
 use process::telemetry::metrics::labels::Loss;
 use sqlx::PgPool;
 use store::Fence;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use worker::link::fake::Call;
 use worker::link::{
     CloseReason, Connector as _, InboundMessage, LinkEvent, MessageKind, OpenSpec, ReceiptKind, SendError, channel,
 };
 use worker::session::machine::state::End;
 use worker::session::outbox::Sender;
 
-use crate::house::{House, OnItsWay, ack, sent, until};
+use crate::house::{House, OnItsWay, ack, sent};
 
-/// R61: a session that is given back sends nothing new, waits for the acknowledgement of what is on its way, writes it, and
+/// R61: a session that is given back sends nothing new. It waits for outstanding acknowledgements, writes them, and
 /// only then closes.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_release_waits_for_what_is_on_its_way(pool: PgPool) {
@@ -27,7 +28,7 @@ async fn a_release_waits_for_what_is_on_its_way(pool: PgPool) {
     orders.release.cancel();
     let second = house.message(account, 15_558_888).await;
     orders.look.notify_one();
-    // the look is answered by a statement after this one; the session has heard of both by then
+    // the statement that answers the look comes after this one; the session knows both by then
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!link.calls().contains(&Call::Close), "closed with a message on its way");
     link.emit(ack(&message.to_string()));
@@ -38,7 +39,8 @@ async fn a_release_waits_for_what_is_on_its_way(pool: PgPool) {
     assert_eq!(link.calls().last(), Some(&Call::Close));
 }
 
-/// R61: the wait is bounded: without an acknowledgement the account is given back after three seconds, the row still queued.
+/// R61: the wait is bounded. Without an acknowledgement the account is given back after three seconds, and the row is
+/// still queued.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_release_does_not_wait_for_ever(pool: PgPool) {
     let house = House::new(pool).await;
@@ -51,7 +53,7 @@ async fn a_release_does_not_wait_for_ever(pool: PgPool) {
     assert_eq!(house.state(message).await.0, "queued");
 }
 
-/// R27: what a connection that was given up still says changes nothing, and its acknowledgements count all the same.
+/// R27: events of a connection that was given up change nothing, but its acknowledgements count.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_older_connection_is_not_heard(pool: PgPool) {
     let house = House::new(pool).await;
@@ -79,7 +81,8 @@ async fn an_older_connection_is_not_heard(pool: PgPool) {
     assert_eq!(session.await.unwrap(), End::Released);
 }
 
-/// R02: an epoch that was raised meanwhile: the session's next write finds it, the connection is dropped, nothing is written.
+/// R02: the epoch was raised meanwhile. The session's next write finds that, the connection is dropped, and nothing is
+/// written.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_raised_epoch_ends_the_session(pool: PgPool) {
     let house = House::new(pool).await;
@@ -91,8 +94,8 @@ async fn a_raised_epoch_ends_the_session(pool: PgPool) {
     assert_eq!(link.calls().last(), Some(&Call::Abort));
 }
 
-/// R36: a message that ends each connection without an outcome is given up after its fifth try, and says that it may have
-/// arrived; the one behind it goes out.
+/// R36: a message that ends each connection without an answer is given up after its fifth try, and says that it may
+/// have arrived. The next message is sent.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_message_that_never_has_an_outcome_does_not_block_its_account(pool: PgPool) {
     let house = House::new(pool).await;
@@ -121,7 +124,7 @@ async fn a_message_that_never_has_an_outcome_does_not_block_its_account(pool: Pg
     assert_eq!(session.await.unwrap(), End::Released);
 }
 
-/// R36: a dead connection is no message's fault: where several wait for an answer, none is blamed.
+/// R36: a dead connection is not the fault of a message. If several wait for an answer, none is blamed.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_dead_connection_blames_no_message(pool: PgPool) {
     let house = House::new(pool).await;
@@ -132,7 +135,7 @@ async fn a_dead_connection_blames_no_message(pool: PgPool) {
     let (orders, session) = house.session(account);
     let link = house.online(0).await;
     sent(&link, 3).await;
-    // no acknowledgement comes: the connection is given up, and all three go out again
+    // no acknowledgement arrives, so the connection is given up and all three are sent again
     let again = house.online(1).await;
     sent(&again, 3).await;
     let blamed: i64 = sqlx::query_scalar("SELECT sum(blamed) FROM messages").fetch_one(&house.pool).await.unwrap();
@@ -141,7 +144,8 @@ async fn a_dead_connection_blames_no_message(pool: PgPool) {
     assert_eq!(session.await.unwrap(), End::Lost(Loss::Lapsed));
 }
 
-/// R93: what Postgres will never take gives the account back, and is not mistaken for another owner.
+/// R93: a value that Postgres will never accept makes the session give the account back. It is not mistaken for another
+/// owner.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_can_not_be_written_ends_the_session(pool: PgPool) {
     let house = House::new(pool).await;
@@ -151,7 +155,7 @@ async fn what_can_not_be_written_ends_the_session(pool: PgPool) {
     assert_eq!(session.await.unwrap(), End::Lost(Loss::Unwritable));
 }
 
-/// R36: the reach-out time-lock (463) holds the account for as long as the worker was told to; nothing fails.
+/// R36: the reach-out time-lock (463) holds the account for the configured time. No message fails.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_hold_lasts_as_long_as_configured(pool: PgPool) {
     let house = House::new(pool).await;
@@ -169,7 +173,8 @@ async fn the_hold_lasts_as_long_as_configured(pool: PgPool) {
     assert_eq!(session.await.unwrap(), End::Lost(Loss::Lapsed));
 }
 
-/// R02: after the end of trust nothing is sent, whatever rings: the session ends, and the row waits for its next owner.
+/// R02: after the end of trust nothing is sent, whatever bells ring. The session ends, and the row waits for its next
+/// owner.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn nothing_is_sent_after_the_end_of_trust(pool: PgPool) {
     let house = House::with_leases_of(Duration::from_secs(6), pool).await;
@@ -188,8 +193,8 @@ async fn nothing_is_sent_after_the_end_of_trust(pool: PgPool) {
     assert_eq!(house.state(second).await.0, "queued");
 }
 
-/// R02: the sender itself asks before each send, whatever else holds a session back: nothing goes out while the right to act
-/// is not certain.
+/// R02: the sender itself checks the right to act before each send, independently of the session. Nothing is sent while
+/// the right is uncertain.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_sender_asks_for_trust(pool: PgPool) {
     let house = House::with_leases_of(Duration::from_secs(3), pool).await;
@@ -197,7 +202,7 @@ async fn the_sender_asks_for_trust(pool: PgPool) {
     house.message(account, 15_559_999).await;
     let (events, _inbox) = channel();
     let fence = Fence { account, epoch: 1 };
-    let spec = OpenSpec { fence, generation: 1, label: "Ada".into(), may_act: worker::link::MayAct::always() };
+    let spec = OpenSpec { fence, serial: 1, label: "Ada".into(), may_act: worker::link::MayAct::always() };
     let link = house.switch.open(spec, events).await.unwrap();
     let fake = house.switch.links.last().unwrap();
     until("the end of trust", async || (!house.context.trust.holds(BootTime::now())).then_some(())).await;
@@ -207,7 +212,7 @@ async fn the_sender_asks_for_trust(pool: PgPool) {
         Sender { context, fence, link, serial: 1, in_flight: Arc::default(), bell, reports, stop: stop.clone() };
     sender.bell.notify_one();
     let sending = tokio::spawn(sender.run());
-    tokio::time::sleep(Duration::from_millis(1_500)).await; // it has looked, and looked again
+    tokio::time::sleep(Duration::from_millis(1_500)).await; // it has looked several times by then
     assert_eq!(fake.sent().len(), 0);
     house.context.trust.renewed(BootTime::now());
     sent(&fake, 1).await;
@@ -215,7 +220,7 @@ async fn the_sender_asks_for_trust(pool: PgPool) {
     sending.await.unwrap();
 }
 
-/// R62: a connection that stays open and takes no messages is given up, and the message goes out on the next one.
+/// R62: a connection that stays open but takes no messages is given up, and the message is sent on the next one.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_connection_that_takes_nothing_is_given_up(pool: PgPool) {
     let house = House::new(pool).await;
@@ -235,7 +240,7 @@ async fn a_connection_that_takes_nothing_is_given_up(pool: PgPool) {
     assert_eq!(session.await.unwrap(), End::Released);
 }
 
-/// A received message that the database refuses is left out alone: those that came with it are stored.
+/// Only the received message that the database refuses is left out. The others of its batch are stored.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_message_that_cannot_be_stored_is_left_out_alone(pool: PgPool) {
     let refused = "ALTER TABLE events ADD CHECK (data ->> 'text' IS DISTINCT FROM 'two')";
@@ -268,7 +273,7 @@ async fn a_message_that_cannot_be_stored_is_left_out_alone(pool: PgPool) {
     assert_eq!(session.await.unwrap(), End::Released);
 }
 
-/// R36: a chat with a long queue does not hold up another.
+/// R36: a long queue in one chat does not delay another chat.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_long_queue_to_one_chat_does_not_hold_up_another(pool: PgPool) {
     let house = House::new(pool).await;
@@ -285,7 +290,7 @@ async fn a_long_queue_to_one_chat_does_not_hold_up_another(pool: PgPool) {
     assert_eq!(session.await.unwrap(), End::Lost(Loss::Lapsed));
 }
 
-/// R36: a message that WhatsApp puts off while the send after it takes its time is not overtaken by the next of its chat.
+/// R36: WhatsApp puts a message off while the next send is slow. The next message of its chat does not overtake it.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_message_that_is_put_off_is_not_overtaken(pool: PgPool) {
     let house = House::new(pool).await;
@@ -309,8 +314,8 @@ async fn a_message_that_is_put_off_is_not_overtaken(pool: PgPool) {
     assert_eq!(session.await.unwrap(), End::Lost(Loss::Lapsed));
 }
 
-/// R71: a receipt says that WhatsApp has the message: where the acknowledgement was lost the next one of the chat goes at once,
-/// on the same connection, and the message was sent, delivered and read.
+/// R71: a receipt proves that WhatsApp has the message. If the acknowledgement was lost, the next message of the chat
+/// is sent at once on the same connection. The message is sent, delivered and read.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_receipt_is_an_answer(pool: PgPool) {
     let house = House::new(pool).await;
@@ -332,7 +337,7 @@ async fn a_receipt_is_an_answer(pool: PgPool) {
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert_eq!(house.switch.links.links().len(), 1, "no connection was made anew");
     until("it is read", async || (house.state(first).await.0 == "read").then_some(())).await;
-    link.emit(ack(&first.to_string())); // late: it changes nothing
+    link.emit(ack(&first.to_string())); // late, so it changes nothing
     link.emit(ack(&second.to_string()));
     until("the second is sent", async || (house.state(second).await.0 == "sent").then_some(())).await;
     assert_eq!(house.state(first).await.0, "read");
@@ -340,7 +345,7 @@ async fn a_receipt_is_an_answer(pool: PgPool) {
     assert_eq!(session.await.unwrap(), End::Lost(Loss::Lapsed));
 }
 
-/// R44: rows that were read before an edit called them back, and are not sent yet, are not sent.
+/// R44: rows that were read before an edit called them back, and that are not sent yet, are not sent.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_is_called_back_while_others_are_sent_stays_here(pool: PgPool) {
     let house = House::new(pool).await;
@@ -372,7 +377,7 @@ async fn what_is_called_back_while_others_are_sent_stays_here(pool: PgPool) {
     assert_eq!(session.await.unwrap(), End::Released);
 }
 
-/// R35: the groups are read at the login, and again each time that WhatsApp says that one has changed.
+/// R35: the groups are read at the login, and again each time that WhatsApp reports a change.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn groups_that_change_are_read_again(pool: PgPool) {
     let house = House::new(pool).await;

@@ -1,4 +1,4 @@
-//! What the binary says of settings that are missing or wrong.
+//! The output of the binary for missing or wrong settings.
 
 use std::process::{Command, Stdio};
 
@@ -7,14 +7,15 @@ use kit::settings;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_switchboard-worker");
 
-/// R06: each setting of each command, empty, garbage, below and above its bounds: exit 64, one line with its name, no secret.
+/// R06: each setting of each command with an empty value, garbage, and values below and above its bounds: exit 64, one
+/// line with its name, no secret.
 #[test]
 fn bad_values_are_refused_by_name() {
     let tried = settings::refuses_bad_values(PROGRAM, &worker::Cli::command());
     assert!(tried > 20, "{tried}");
 }
 
-/// R06: a secret that is missing is named with the ways to give it.
+/// R06: a missing secret is named with the ways to set it.
 #[test]
 fn a_missing_secret_is_named() {
     let done = Command::new(PROGRAM).env_clear().stdin(Stdio::null()).output().unwrap();

@@ -1,4 +1,4 @@
-//! What a worker says of a machine whose clock is wrong.
+//! The log of a worker on a machine whose clock is wrong.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::{ConnectOptions as _, PgPool};
 
-/// R60: a clock that is off is said in one line, with what goes by it, and keeps nobody from working.
+/// R60: a wrong clock is reported in one line, with what depends on it, and does not stop the work.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_wrong_clock_is_said(pool: PgPool) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_switchboard-worker"))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::id::WorkerId;
+use kit::until;
 use process::clock::BootTime;
 use process::ops::Pulse;
 use sqlx::PgPool;
@@ -13,9 +14,9 @@ use worker::fleet::keeper;
 use worker::fleet::stop::Stopped;
 use worker::fleet::supervisor::{Knock, Supervisor, Waits};
 
-use crate::house::{DEADLINE, House, sent, until};
+use crate::house::{DEADLINE, House, sent};
 
-/// Two hundred sessions under one supervisor, each with a message on its way.
+/// Two hundred sessions under one supervisor, each with an unanswered message.
 async fn busy(house: &House) -> Supervisor {
     for number in 0..200 {
         let account = house.account(15_550_000 + number).await;
@@ -34,7 +35,7 @@ async fn owned(house: &House) -> i64 {
     sqlx::query_scalar("SELECT count(*) FROM leases WHERE owner IS NOT NULL").fetch_one(&house.pool).await.unwrap()
 }
 
-/// R61: a worker's sessions finish side by side: two hundred that wait three seconds each are done in a few.
+/// R61: a worker's sessions finish in parallel: two hundred that wait three seconds each are done in a few seconds.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn many_sessions_stop_side_by_side(pool: PgPool) {
     let house = House::new(pool).await;
@@ -46,7 +47,7 @@ async fn many_sessions_stop_side_by_side(pool: PgPool) {
     assert!(house.switch.links.links().iter().all(|link| link.is_over()));
 }
 
-/// R61: an order to stop at once, or the end of the stop's time, cuts every link off and gives every account back.
+/// R61: an order to stop at once, or the end of the stop's time, cuts every link and gives every account back.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_stop_that_is_cut_short_gives_everything_back(pool: PgPool) {
     let house = House::new(pool).await;
@@ -59,8 +60,8 @@ async fn a_stop_that_is_cut_short_gives_everything_back(pool: PgPool) {
     assert!(house.switch.links.links().iter().all(|link| link.is_over()));
 }
 
-/// R02: a process that was frozen for longer than its trust ends its sessions before it renews, though both stores would
-/// confirm them: a claim that began before its heartbeat may be under way. Then it claims anew.
+/// R02: a process that was frozen for longer than its trust ends its sessions before it renews, although both stores
+/// would confirm them, because a claim that began before its heartbeat may be under way. Then it claims again.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_right_that_has_lapsed_is_not_resumed(pool: PgPool) {
     let house = House::with_leases_of(Duration::from_secs(3), pool).await;
@@ -83,8 +84,9 @@ async fn a_right_that_has_lapsed_is_not_resumed(pool: PgPool) {
     keeper.await.unwrap();
 }
 
-/// R61: what a worker that leaves has freed is taken at the first knock, and what others than the fleet's last count knew of
-/// within about a second: neither waits for the next look at the fleet or the next count.
+/// R61: accounts that a leaving worker has freed are claimed at the first request. Accounts that are missing in the
+/// latest count of the fleet are claimed within about a second. Neither waits for the next look at the fleet or the
+/// next count.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_knock_is_not_refused_for_an_old_view_of_the_fleet(pool: PgPool) {
     let house = House::with_leases_of(Duration::from_mins(10), pool.clone()).await; // counts every 200 s
@@ -105,7 +107,8 @@ async fn a_knock_is_not_refused_for_an_old_view_of_the_fleet(pool: PgPool) {
     supervisor.stop(DEADLINE, 0, &CancellationToken::new()).await;
 }
 
-/// R61: a stop gives sessions back as fast as others may connect: whose turn has not come stays online, and is heard.
+/// R61: a stop gives sessions back only as fast as others may connect. A session whose turn has not come stays online,
+/// and its bells are heard.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_stop_gives_back_what_others_can_take(pool: PgPool) {
     let house = House::new(pool).await;

@@ -1,4 +1,4 @@
-//! The trust window's rules, by name.
+//! The rules of the trust window, by name.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn at(seconds: u64) -> BootTime {
     BootTime::at(Duration::from_secs(seconds))
 }
 
-/// R02: nobody acts before the first renewal.
+/// R02: no worker acts before the first renewal.
 #[test]
 fn no_trust_before_the_first_renewal() {
     assert!(!Trust::new(TTL).holds(at(1)));
@@ -27,7 +27,7 @@ fn trust_ends_after_two_thirds_of_the_lease() {
     assert_eq!(trust.left(at(104)), Some(Duration::from_secs(6)));
 }
 
-/// R02: a renewal that took long counts from when it was asked for, not from when it was answered.
+/// R02: a slow renewal counts from its request, not from its answer.
 #[test]
 fn slow_renewal_does_not_extend_the_trust_window() {
     let trust = Trust::new(TTL);
@@ -35,7 +35,7 @@ fn slow_renewal_does_not_extend_the_trust_window() {
     assert!(!trust.holds(at(111)));
 }
 
-/// R02: answers that overtake each other never shorten trust.
+/// R02: answers in the wrong order never shorten trust.
 #[test]
 fn an_older_renewal_never_takes_trust_back() {
     let trust = Trust::new(TTL);

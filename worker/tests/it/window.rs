@@ -1,38 +1,32 @@
-//! The delivery window of a run, between the rows and a link that the test drives.
+//! The delivery window of a run, with real rows and a link that the test drives.
 
 use std::time::Duration;
 
 use domain::id::{AccountId, ReminderId, RunId, TenantId};
+use kit::{rows, until};
 use sqlx::PgPool;
 use store::messages;
 use store::{reminders, runs};
 use worker::session::machine::state::End;
 
-use crate::house::{House, ack, sent, until};
+use crate::house::{House, ack, sent};
 
-/// A run of one text to three groups, its messages queued; the window of its reminder is open all day.
+/// A run of one text to three groups, with queued messages. Its reminder's window is open all day.
 async fn run(house: &House, account: AccountId) -> (TenantId, ReminderId, RunId) {
-    let reminder = ReminderId::new();
-    let tenant: TenantId = sqlx::query_scalar(
-        "WITH r AS (
-             INSERT INTO reminders (id, tenant_id, account_id, name, timezone, start_local, rrule, window_end, next_fire_at)
-             SELECT $1, tenant_id, id, 'Stand-up', 'UTC', at AT TIME ZONE 'UTC', 'FREQ=DAILY', 24, at
-             FROM accounts, date_trunc('second', now()) AS at WHERE accounts.id = $2),
-         m AS (
-             INSERT INTO reminder_messages (tenant_id, reminder_id, position, body)
-             SELECT tenant_id, $1, 0, 'hello' FROM accounts WHERE id = $2),
-         t AS (
-             INSERT INTO reminder_targets (tenant_id, reminder_id, position, chat)
-             SELECT tenant_id, $1, n, n || '@g.us' FROM accounts, generate_series(1, 3) n WHERE id = $2)
-         SELECT tenant_id FROM accounts WHERE id = $2",
-    )
-    .bind(reminder)
-    .bind(account)
-    .fetch_one(&house.pool)
-    .await
-    .unwrap();
-    let run = runs::fire_due(&house.pool, 10).await.unwrap().quietly().fired[0].run;
-    let expansion = runs::expand_run(&house.pool, run).await.unwrap().quietly();
+    let targets = (1..=3).map(|n| format!("{n}@g.us")).collect();
+    let daily = rows::Reminder {
+        rrule: Some("FREQ=DAILY"),
+        due_s: 0.0,
+        whole: true,
+        window_end: Some(24),
+        texts: &["hello"],
+        targets,
+    };
+    let reminder = daily.insert(&house.pool, account).await;
+    let tenant = "SELECT tenant_id FROM accounts WHERE id = $1";
+    let tenant: TenantId = sqlx::query_scalar(tenant).bind(account).fetch_one(&house.pool).await.unwrap();
+    let run = runs::fire_due(house.context.store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run;
+    let expansion = runs::expand_run(house.context.store.for_all_tenants(), run).await.unwrap().quietly();
     assert!(matches!(expansion, runs::Expansion::Expanded { messages: 3, .. }), "{expansion:?}");
     (tenant, reminder, run)
 }
@@ -41,9 +35,9 @@ async fn said(house: &House, sql: &str, id: uuid::Uuid) -> String {
     sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).bind(id).fetch_one(&house.pool).await.unwrap()
 }
 
-/// R46, R48: the window is asked before each send: it closes while the first is being handed over, and the second, which was
-/// read with it, does not go out. The run rests with its counts. Resumed, the session sends the other two, each once and
-/// under the id that it had; what had expired is not counted again.
+/// R46, R48: the window is checked before each send. It closes while the first message is being handed over, and the
+/// second, which was read together with it, is not sent. The run is paused with its counts. After a resume the session
+/// sends the other two, each once and with its former id. What had expired is not counted again.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_window_closes_between_two_sends(pool: PgPool) {
     let house = House::new(pool).await;
@@ -69,11 +63,11 @@ async fn the_window_closes_between_two_sends(pool: PgPool) {
     })
     .await;
     orders.look.notify_one();
-    tokio::time::sleep(Duration::from_millis(300)).await; // some looks at the rows
+    tokio::time::sleep(Duration::from_millis(300)).await; // time for several looks at the rows
     assert_eq!(link.sent(), first, "sent after the window had closed");
 
-    messages::expire_messages(&house.pool, Duration::ZERO, 10).await.unwrap().quietly();
-    runs::settle_runs(&house.pool, &[run]).await.unwrap().quietly();
+    messages::expire_messages(house.context.store.for_all_tenants(), Duration::ZERO, 10).await.unwrap().quietly();
+    runs::settle_runs(house.context.store.for_all_tenants(), &[run]).await.unwrap().quietly();
     let so = "SELECT status || ': ' || coalesce(summary, '') FROM runs WHERE id = $1";
     assert_eq!(said(&house, so, run.0).await, "paused: 1 of 3 sent, 2 pending");
     let targets = "SELECT string_agg(state, ',' ORDER BY position) FROM run_targets WHERE run_id = $1";
@@ -82,7 +76,7 @@ async fn the_window_closes_between_two_sends(pool: PgPool) {
 
     let ids = "SELECT string_agg(whatsapp_id, ',' ORDER BY seq) FROM messages WHERE run_id = $1";
     let had = said(&house, ids, run.0).await;
-    runs::resume(&house.pool, tenant, run).await.unwrap().quietly();
+    runs::resume(house.context.store.of(tenant), run).await.unwrap().quietly();
     orders.look.notify_one();
     let all = sent(&link, 3).await;
     assert_eq!(all.join(","), had, "each once, in order");
@@ -90,7 +84,7 @@ async fn the_window_closes_between_two_sends(pool: PgPool) {
         link.emit(ack(id));
     }
     until("the end of the run", async || {
-        runs::settle_runs(&house.pool, &[run]).await.unwrap().quietly();
+        runs::settle_runs(house.context.store.for_all_tenants(), &[run]).await.unwrap().quietly();
         (said(&house, so, run.0).await == "success: 3 of 3 sent").then_some(())
     })
     .await;
@@ -100,8 +94,8 @@ async fn the_window_closes_between_two_sends(pool: PgPool) {
     assert_eq!(link.sent().len(), 3);
 }
 
-/// R83: what is about to be handed over is marked before, so that who deletes the reminder meanwhile takes it for sent; what was called
-/// back since it was read does not go out. The marks of what did not leave are taken back.
+/// R83: a message is marked before it is handed over, so that a delete of the reminder meanwhile counts it as sent. A
+/// message that was called back since it was read is not sent. The marks of messages that did not leave are removed.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_is_handed_over_is_marked_before(pool: PgPool) {
     let house = House::new(pool).await;
@@ -113,7 +107,7 @@ async fn what_is_handed_over_is_marked_before(pool: PgPool) {
     house.online(0).await;
     let marked = "SELECT string_agg((handed_at IS NOT NULL)::text, ',' ORDER BY seq) FROM messages WHERE run_id = $1";
     until("the marks", async || (said(&house, marked, run.0).await == "true,true,true").then_some(())).await;
-    reminders::delete(&house.pool, tenant, reminder).await.unwrap().quietly();
+    reminders::delete(house.context.store.of(tenant), reminder).await.unwrap().quietly();
     let so = "SELECT status || ': ' || summary FROM runs WHERE id = $1";
     assert_eq!(said(&house, so, run.0).await, "success: 3 of 3 sent", "all of them are on their way");
     go.notify_one();

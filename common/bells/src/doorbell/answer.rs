@@ -1,4 +1,4 @@
-//! Answering one bell: the handler is bounded and caught, and its word is interpreted here and nowhere else.
+//! Answers one bell: limits the handler's time, catches its panics, and interprets its answer.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -17,24 +17,24 @@ use domain::id::WorkerId;
 use domain::job::{Answer, HOPS_MAX, Job, Queue};
 use process::telemetry::trace::{self, Destination, Step};
 
-/// Bells answered at the same time from channels; above that their jobs wait in the queue.
+/// How many published bells are answered at the same time. The jobs of further ones wait in the queue.
 const AT_ONCE: usize = 512;
-/// Bells waiting to be passed on; above that they are left to the duty.
+/// How many bells may wait to be rung again. Further ones are left to the scheduler's duty.
 const WAITING: usize = 1_000;
-/// A longer snooze is left to the duty.
+/// A longer snooze is left to the scheduler's duty.
 const SNOOZE_MAX: Duration = Duration::from_secs(60);
-/// How long a bell that nobody here may answer waits before it is passed on.
+/// How long a bell that this worker may not answer waits before it is passed on.
 const PASS_ON: Duration = Duration::from_millis(250);
-/// The first wait after a failure; it doubles with each.
+/// The first wait after a failure. It doubles with each further one.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// One worker's listening.
+/// The listening side of one worker.
 pub(super) struct Answering {
     pub(super) bell: Doorbell,
     pub(super) handler: Arc<dyn Handler>,
     pub(super) worker: WorkerId,
     stop: CancellationToken,
-    /// Never cancelled before `stop`.
+    /// Not cancelled before `stop`.
     pub(super) last: CancellationToken,
     pub(super) tasks: TaskTracker,
     pub(super) at_once: Arc<Semaphore>,
@@ -61,14 +61,14 @@ impl Answering {
         }
     }
 
-    /// Until when a queue is heard.
+    /// The token that ends the listening to a queue.
     pub(super) fn stop_of(&self, queue: Queue) -> &CancellationToken {
         if queue.shared() { &self.stop } else { &self.last }
     }
 
-    /// Answers a job of a queue.
+    /// Answers a job from a queue.
     pub(super) async fn queued(&self, queue: Queue, job: Job) {
-        // before the handler reads the rows: a ring from now on is a new job, so nothing committed later is overlooked
+        // before the handler reads the rows: a ring from now on creates a new job, so nothing committed later is missed
         let mut connection = self.bell.consuming.clone();
         let released = redis::cmd("DEL").arg(self.bell.keys.rung(queue, &job.bell)).exec_async(&mut connection).await;
         if let Err(error) = released {
@@ -78,12 +78,12 @@ impl Answering {
         self.interpret(job, answer);
     }
 
-    /// Answers a published bell. Its job lies in the queue as well, so nothing is passed on from here.
+    /// Answers a published bell. The queue holds its job as well, so nothing is passed on from here.
     pub(super) async fn published(&self, job: Job) {
         self.respond(&job, Path::Channel).await;
     }
 
-    /// Has the handler look at everything, caught as any answer is.
+    /// Tells the handler to look at everything, and catches its panics.
     pub(super) async fn look_at_everything(&self) {
         let looked = AssertUnwindSafe(self.handler.look_at_everything()).catch_unwind().await;
         if let Err(panic) = looked {
@@ -129,7 +129,8 @@ impl Answering {
         }
     }
 
-    /// Rings again after a while, wherever the bell belongs then. What this forgets, the duty rings.
+    /// Rings again after a while, wherever the bell belongs by then. A bell that is dropped here is rung by the
+    /// scheduler's duty.
     fn ring_later(&self, mut job: Job, wait: Duration) {
         let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() else { return };
         if job.hops >= HOPS_MAX {
@@ -139,7 +140,7 @@ impl Answering {
         job.hops += 1;
         let (bell, last) = (self.bell.clone(), self.last.clone());
         self.tasks.spawn(async move {
-            // at the end the bell is passed on at once: another worker may be there
+            // after a stop the bell is passed on at once, because another worker may take it
             let _ = tokio::time::timeout(wait, last.cancelled()).await;
             if let Err(error) = bell.ring_jobs(std::slice::from_ref(&job)).await {
                 tracing::debug!(%error, bell = %job.bell, "not passed on: left to the duty");

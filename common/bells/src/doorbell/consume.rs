@@ -1,4 +1,5 @@
-//! One queue's consumer, and its supervisor: apalis ends a worker on any hiccup of Redis, so it is started anew.
+//! The consumer of one queue, and its supervisor. apalis ends a worker on any error of Redis, so the supervisor starts
+//! another.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,23 +15,23 @@ use super::paced::{Line, Paced};
 use super::{Noted, tidy};
 use domain::job::{Job, Queue};
 
-/// Bells of one queue answered at the same time.
+/// How many bells of one queue are answered at the same time.
 const AT_ONCE: usize = 64;
-/// The waits between a consumer's end and its next start.
+/// The shortest and the longest wait between a consumer's end and the next start.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// A consumer that lived this long starts the backoff from its beginning.
+/// After a consumer that lived this long, the wait starts from the shortest again.
 const HEALTHY: Duration = Duration::from_secs(30);
 /// How long a graceful stop may take.
 const STOPPING: Duration = Duration::from_secs(5);
 
-/// Consumes a queue until told to stop, over as many consumers as it takes.
+/// Consumes a queue until told to stop, with as many consumers, one after another, as that takes.
 pub(super) async fn supervise(answering: Arc<Answering>, queue: Queue) {
     let mut backoff = BACKOFF.0;
     for start in 1.. {
         let began = Instant::now();
         answering.handler.noted(&Noted::Consuming { queue, start });
         if start > 1 && !queue.shared() {
-            // what emptied or restarted Redis took bells with it; while it is away nothing is to be heard
+            // an emptied or restarted Redis has lost bells; while it is unreachable there is nothing to catch up on yet
             let answering = Arc::clone(&answering);
             answering.tasks.clone().spawn(async move {
                 if answering.bell.ping().await {
@@ -56,7 +57,7 @@ pub(super) async fn supervise(answering: Arc<Answering>, queue: Queue) {
     }
 }
 
-/// Runs one apalis worker. Its name is new with each start, as a name can't come back within its heartbeat's threshold.
+/// Runs one apalis worker. Each start has a new name, because apalis refuses a name until its heartbeat has expired.
 async fn consume(answering: &Arc<Answering>, queue: Queue, start: u32) -> Result<(), String> {
     let name = format!("{}-{start}", answering.worker);
     let bell = &answering.bell;
@@ -70,7 +71,7 @@ async fn consume(answering: &Arc<Answering>, queue: Queue, start: u32) -> Result
         .build(move |payload: Value| {
             let answers = Arc::clone(&answers);
             async move {
-                // a task of its own: it outlives a backend that ends, and its panic stays its own
+                // a separate task: it outlives a backend that ends, and a panic in it does not end the consumer
                 if let Err(error) = tokio::spawn(async move { answer(&answers, queue, payload).await }).await {
                     tracing::error!(queue = queue.kind(), %error, "answering a bell broke: left to the duty");
                 }
@@ -94,7 +95,8 @@ async fn consume(answering: &Arc<Answering>, queue: Queue, start: u32) -> Result
     ended
 }
 
-/// Always succeeds: what failed is said in rows, and apalis's own attempts (25 of them, whatever was asked) stay unused.
+/// Never fails: failures are recorded in rows, and apalis's own attempts (always 25, whatever was configured) stay
+/// unused.
 async fn answer(answering: &Answering, queue: Queue, payload: Value) {
     match serde_json::from_value::<Job>(payload) {
         Ok(job) => answering.queued(queue, job).await,

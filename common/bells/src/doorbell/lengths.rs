@@ -1,13 +1,13 @@
-//! How many bells lie in queues: for operators.
+//! How many bells lie in the queues, for operators.
 
 use super::{Doorbell, Result};
 use domain::job::Queue;
 
 impl Doorbell {
-    /// How many jobs wait in each of these queues, in order: those that are due, and those that are due later.
+    /// How many jobs lie in each of these queues, in order: both those that are due and those that are due later.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub async fn lengths(&self, queues: &[Queue]) -> Result<Vec<i64>> {
         if queues.is_empty() {
             return Ok(Vec::new());

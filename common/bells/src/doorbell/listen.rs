@@ -1,4 +1,4 @@
-//! The listening side of one worker: three queues, three channels, and the broom.
+//! The listening side of one worker: three queues, three channels, and the removal of finished jobs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use domain::job::Queue;
 const FINISHING: Duration = Duration::from_secs(5);
 
 impl Doorbell {
-    /// Answers the bells of `worker`: its share of the shared queues until `stop` is cancelled, those of its own inbox until
-    /// `last` is. Never fails: what breaks is started anew, and [`Handler::noted`] hears of it.
+    /// Answers the bells of `worker`: its share of the shared queues until `stop` is cancelled, and those of its own
+    /// inbox until `last` is cancelled. Never fails: whatever breaks is started again, and [`Handler::noted`] is told.
     ///
-    /// Cancel `stop` as soon as the process is asked to end: others take what is new. Cancel `last` when it owns nothing any
-    /// more: what is under way ends within a few seconds, and the inbox is dropped.
+    /// Cancel `stop` as soon as the process is asked to end: other workers take new bells. Cancel `last` when the
+    /// worker owns nothing any more: answers under way end within a few seconds, and the inbox is dropped.
     pub async fn listen(
         &self,
         worker: WorkerId,

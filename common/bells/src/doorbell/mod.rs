@@ -1,8 +1,10 @@
-//! Doorbells over apalis-redis, the only place that names it: a ring wakes whoever can do the work, the rows say what it is.
+//! Doorbells over apalis-redis, which only this module uses. A ring wakes a worker that can do the work; the rows say
+//! what the work is.
 //!
-//! Ringing looks up the account's owner, puts a job of ids only into the owner's inbox (no owner: `claim`) and publishes to
-//! the owner's channel. The publish wakes the session in under a millisecond; the job catches what the publish missed; the
-//! scheduler's duty rings again for what both missed. Nothing here is needed for safety: every bell may be lost or doubled.
+//! Ringing looks up the account's owner, puts a job that contains only ids into the owner's inbox (without an owner:
+//! into `claim`), and publishes to the owner's channel. The publish wakes the session in under a millisecond. The job
+//! covers a missed publish, and the scheduler's duty rings again for rows that both missed. Safety does not depend on
+//! any of this: every bell may be lost or doubled.
 
 use std::time::Duration;
 
@@ -22,19 +24,19 @@ mod ring;
 mod subscribe;
 mod tidy;
 
-/// Why a bell could not be rung. The row is committed anyway: the scheduler's duty rings again.
+/// Why a bell could not be rung. The row is committed anyway, and the scheduler's duty rings again.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Redis did not answer within the budget.
+    /// Redis did not answer within the time limit.
     #[error("redis did not answer within {0:?}")]
     Timeout(Duration),
-    /// Redis refused.
+    /// Redis returned an error.
     #[error("redis: {0}")]
     Redis(#[source] redis::RedisError),
-    /// The queue refused.
+    /// apalis-redis returned an error.
     #[error("queue: {0}")]
     Queue(#[from] apalis_redis::Error),
-    /// A bell could not be written down.
+    /// A bell could not be serialized.
     #[error("bell: {0}")]
     Encoding(#[from] serde_json::Error),
 }
@@ -57,7 +59,7 @@ impl From<redis::RedisError> for Error {
 }
 
 impl Error {
-    /// Redis did not answer within this time.
+    /// Redis did not answer within this time. Counts the failure.
     fn timeout(after: Duration) -> Self {
         failure::count_redis_timeout(RedisUser::Doorbell);
         Self::Timeout(after)
@@ -67,73 +69,73 @@ impl Error {
 /// The result of a ring.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Who answers bells: the worker.
+/// Answers bells. The worker implements it.
 #[async_trait::async_trait]
 pub trait Handler: Send + Sync + 'static {
-    /// Looks at the rows that the bell points at, and does what they ask for. May be called twice for one bell, and at
-    /// the same time. Ends within [`Timing::handling`], or is ended.
+    /// Looks at the rows that the bell points at, and does the work. May be called twice for one bell, even at the same
+    /// time. Is cancelled after [`Timing::handling`].
     async fn answer(&self, job: Job) -> Answer;
 
-    /// Looks at all own accounts: bells may have been missed. Called on every (re)subscription.
+    /// Looks at all accounts of this worker, because bells may have been missed. Called on every (re)subscription.
     async fn look_at_everything(&self);
 
-    /// Takes note of what happened, for metrics and tests.
+    /// Reports what happened, for metrics and tests.
     fn noted(&self, _what: &Noted) {}
 }
 
-/// What happened at the listening side.
+/// Something that happened on the listening side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Noted {
     /// A bell was answered.
     Answered {
-        /// Which.
+        /// The bell.
         bell: Bell,
         /// How it was heard.
         path: Path,
-        /// What the handler said.
+        /// The handler's answer.
         answer: Answer,
         /// How long the handler took.
         took: Duration,
     },
-    /// A queue is consumed (again).
+    /// A consumer of a queue has started.
     Consuming {
-        /// Which.
+        /// The queue.
         queue: Queue,
-        /// Counts from 1 in each process; above 1: the one before has ended.
+        /// Counts from 1 in each process. Above 1, the consumer before has ended.
         start: u32,
     },
-    /// A consumer has ended and is about to be started anew.
+    /// A consumer has ended, and another is about to be started.
     ConsumerEnded {
-        /// Of which queue.
+        /// The queue.
         queue: Queue,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The channels are heard (again).
+    /// The channels were subscribed.
     Subscribed {
         /// Counts from 1 in each process.
         start: u32,
     },
-    /// The channels were lost and are about to be subscribed anew.
+    /// The subscription was lost, and is about to be renewed.
     Unsubscribed {
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// A published bell was not answered, as too many were being answered; its job will be.
+    /// A published bell was not answered because too many were being answered. Its job in the queue will be.
     Overrun,
 }
 
 /// How a bell was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
-    /// As a job of a queue.
+    /// As a job from a queue.
     Queue,
-    /// As a message of a channel.
+    /// As a message from a channel.
     Channel,
 }
 
 impl Path {
-    /// The word, for metrics.
+    /// The name, for metrics.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -143,18 +145,18 @@ impl Path {
     }
 }
 
-/// How long things may take.
+/// The durations of the doorbell.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
-    /// How long a ring may take in all before it is given up (the row is committed; a duty rings again).
+    /// How long a ring may take in all. After that it fails (the row is committed, and a duty rings again).
     pub ring: Duration,
-    /// How often a queue is looked at when nothing is heard.
+    /// How often a queue is looked at while no bell is heard.
     pub poll: Duration,
     /// How long a handler may take for one bell.
     pub handling: Duration,
-    /// How long a bell coalesces with an equal one that nobody answers.
+    /// How long a bell that nobody answers coalesces with equal ones.
     pub coalesce: Duration,
-    /// How often finished jobs are cleared away.
+    /// How often finished jobs are removed.
     pub tidy: Duration,
 }
 
@@ -187,10 +189,10 @@ impl std::fmt::Debug for Doorbell {
 }
 
 impl Doorbell {
-    /// Prepares the connections; they are opened with first use, so that a start does not wait for Redis.
+    /// Prepares the connections. They are opened at their first use, so that a start does not wait for Redis.
     ///
     /// # Errors
-    /// When the URL is malformed.
+    /// If the URL is malformed.
     pub fn connect(redis_url: &str, prefix: &str) -> Result<Self> {
         Self::with_timing(redis_url, prefix, Timing::default())
     }
@@ -198,10 +200,10 @@ impl Doorbell {
     /// As [`Doorbell::connect`], with other durations.
     ///
     /// # Errors
-    /// When the URL is malformed.
+    /// If the URL is malformed.
     pub fn with_timing(redis_url: &str, prefix: &str, timing: Timing) -> Result<Self> {
         let client = redis::Client::open(redis_url)?;
-        // the default response timeout of 500 ms would end consumers on any hiccup
+        // the default response timeout of 500 ms would end consumers on any short delay
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(Duration::from_secs(2)))
             .set_response_timeout(Some(Duration::from_secs(5)))
@@ -219,22 +221,22 @@ impl Doorbell {
     fn config(&self, queue: Queue) -> apalis_redis::Config {
         apalis_redis::Config::default()
             .queue(self.keys.queue(queue))
-            .batch_size(1) // more, and a slow handler lets a living consumer be taken for dead: everything runs twice
+            .batch_size(1) // with more, a slow handler makes a live consumer look dead, and everything runs twice
             .lock_tasks(false) // locking makes a backlog quadratic
             .persist_results(true) // acknowledging depends on it
             .emit_events(false)
-            .idempotency_ttl(Some(Duration::from_secs(60))) // none is sent as 0, which deletes the key at once
+            .idempotency_ttl(Some(Duration::from_secs(60))) // without a value, 0 is sent, which deletes the key at once
             .heartbeat_interval(Duration::from_secs(5))
             .missed_heartbeats(3)
     }
 
-    /// Whether Redis answers the consumers.
+    /// Whether Redis answers on the consumers' connection.
     async fn ping(&self) -> bool {
         let mut connection = self.consuming.clone();
         redis::cmd("PING").exec_async(&mut connection).await.is_ok()
     }
 
-    /// The same durations again, for callers that report or wait.
+    /// The durations, for callers that report or wait.
     #[must_use]
     pub fn timing(&self) -> Timing {
         self.timing

@@ -1,8 +1,8 @@
-//! A queue that is asked no more often than is told.
+//! Limits how often a queue is polled.
 //!
-//! apalis asks its backend whenever its task wakes. Its own strategies of polling do not hold it back: their answer is thrown
-//! away (apalis-core 1.0.0, `PollWith::poll_next`). An answered bell wakes the task again and again, so that without a pace
-//! Redis would be asked thousands of times a second after each.
+//! apalis polls its backend whenever its task wakes. Its own polling strategies do not limit this, because their result
+//! is ignored (apalis-core 1.0.0, `PollWith::poll_next`). An answered bell wakes the task repeatedly, so that without a
+//! limit Redis would be queried thousands of times a second after each bell.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use redis::aio::{ConnectionLike, ConnectionManager};
 use redis::{Cmd, Pipeline, RedisFuture, Value};
 use tokio::time::{Instant, MissedTickBehavior};
 
-/// How many questions of one consumer Redis has not answered yet.
+/// How many queries of one consumer are waiting for Redis.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Open(Arc<AtomicUsize>);
 
@@ -24,7 +24,7 @@ impl Open {
         self.0.load(Ordering::Acquire) > 0
     }
 
-    /// One more, until the answer comes or nobody waits for it any more.
+    /// Counts one more query, until it is answered or dropped.
     fn one(&self) -> Asked {
         self.0.fetch_add(1, Ordering::AcqRel);
         Asked(self.clone())
@@ -39,7 +39,7 @@ impl Drop for Asked {
     }
 }
 
-/// A connection of one consumer, whose open questions are counted.
+/// The connection of one consumer. Counts its open queries.
 #[derive(Clone)]
 pub(super) struct Line {
     connection: ConnectionManager,
@@ -85,17 +85,17 @@ impl ConnectionLike for Line {
     }
 }
 
-/// A backend that looks for the next task when it has just found one, or when it is time to; never in between.
+/// A backend that looks for the next task only right after it found one, or when the next tick is due.
 pub(super) struct Paced<B> {
     backend: B,
     open: Open,
     ticks: tokio::time::Interval,
-    /// It is time to look, or a look is under way.
+    /// Whether a look is due or under way.
     looking: bool,
 }
 
 impl<B> Paced<B> {
-    /// Looks every `pace` while it finds nothing.
+    /// Creates a backend that looks every `pace` while it finds nothing.
     pub(super) fn new(backend: B, open: Open, pace: Duration) -> Self {
         let mut ticks = tokio::time::interval_at(Instant::now() + pace, pace);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -125,7 +125,7 @@ impl<B: Backend> Backend for Paced<B> {
                 // there may be more
                 Poll::Ready(task) => return Poll::Ready(task),
                 Poll::Pending if self.open.any() => return Poll::Pending,
-                // it found nothing: the next tick is waited for, and what fell due meanwhile is this look
+                // it found nothing: wait for the next tick; ticks that fell due during this look are skipped
                 Poll::Pending => {
                     self.looking = false;
                     self.ticks.reset();

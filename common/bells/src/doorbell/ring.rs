@@ -1,4 +1,5 @@
-//! Ringing: one script looks up owners, coalesces, counts what lies in the queues and publishes; then the jobs are pushed.
+//! Ringing: one script looks up owners, coalesces bells, counts the jobs in the queues and publishes. Then the jobs are
+//! pushed.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -16,12 +17,13 @@ use process::telemetry::metrics;
 use process::telemetry::metrics::labels::{BellKind, RingOutcome};
 use process::telemetry::trace::{self, Step};
 
-/// A script handles at most this many bells: Redis does nothing else meanwhile.
+/// The most bells of one script call: Redis does nothing else meanwhile.
 const BATCH: usize = 200;
 
 static RING: LazyLock<redis::Script> = LazyLock::new(|| redis::Script::new(include_str!("../lua/ring.lua")));
 
-/// What is published: the job, and a number so that of all who hear it on a shared channel one takes it.
+/// The published message: the job, and a unique id, so that of all workers that hear it on a shared channel only one
+/// takes it.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Published {
     pub(super) ring: Uuid,
@@ -29,24 +31,24 @@ pub(super) struct Published {
 }
 
 impl Doorbell {
-    /// Rings. The row that the bell points at must be committed before.
+    /// Rings a bell. The row that the bell points at must be committed before.
     ///
     /// # Errors
-    /// When Redis does not do it within [`super::Timing::ring`]; the row then waits for the duty.
+    /// If Redis does not complete it within [`super::Timing::ring`]. The row then waits for the duty.
     pub async fn ring(&self, bell: &Bell) -> Result<Rung> {
         let outcomes = self.ring_many(std::slice::from_ref(bell)).await?;
         Ok(outcomes.first().copied().unwrap_or(Rung::Full))
     }
 
-    /// Rings many bells, in a few round trips; answers one outcome per bell, in order.
+    /// Rings many bells, in a few round trips. Returns one outcome per bell, in order.
     ///
     /// # Errors
-    /// As [`Doorbell::ring`]; some of the bells may have rung then.
+    /// As [`Doorbell::ring`]. Some of the bells may have rung.
     pub async fn ring_many(&self, bells: &[Bell]) -> Result<Vec<Rung>> {
         self.ring_steps(bells.iter().map(|bell| (*bell, step(bell, None)))).await
     }
 
-    /// As [`Doorbell::ring_many`], each bell going on with the story whose W3C `traceparent` is given, if there is one.
+    /// As [`Doorbell::ring_many`], with the W3C `traceparent` of the trace that each bell continues, if there is one.
     ///
     /// # Errors
     /// As [`Doorbell::ring_many`].
@@ -67,7 +69,7 @@ impl Doorbell {
         rung
     }
 
-    /// Rings jobs that may have been passed on before.
+    /// Rings jobs, including those that are being passed on.
     pub(super) async fn ring_jobs(&self, jobs: &[Job]) -> Result<Vec<Rung>> {
         let mut outcomes = Vec::with_capacity(jobs.len());
         for batch in jobs.chunks(BATCH) {
@@ -94,7 +96,7 @@ impl Doorbell {
         Ok(placed.into_iter().map(|(rung, _)| rung).collect())
     }
 
-    /// Runs the script: what becomes of each bell, and where it belongs.
+    /// Runs the script. Returns the outcome of each bell, and the queue it belongs to.
     async fn place(&self, jobs: &[Job]) -> Result<Vec<(Rung, Queue)>> {
         let names = apalis_redis::Config::default().queue("");
         let mut call = RING.prepare_invoke();
@@ -138,7 +140,7 @@ fn step(bell: &Bell, after: Option<&str>) -> Step {
     about(trace::ring(bell.kind(), after), bell)
 }
 
-/// Whom a bell is for.
+/// Records the account or run of a bell in a trace step.
 pub(super) fn about(step: Step, bell: &Bell) -> Step {
     match bell {
         Bell::Pair { account } | Bell::Unpair { account } | Bell::Send { account } => step.account(*account),

@@ -1,4 +1,4 @@
-//! Hearing published bells at once. Best effort: what is missed here lies in the queue.
+//! Hears published bells at once. This is best effort: the queue holds the job of every bell that is missed here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use domain::job::{Job, Queue};
 
 /// How long Redis may take to subscribe, or to answer a ping.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often a silent connection is asked whether it still lives.
+/// How often a silent connection is pinged.
 const PING: Duration = Duration::from_secs(5);
-/// The waits between a lost subscription and the next.
+/// The shortest and the longest wait between a lost subscription and the next.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// For how long one worker's taking of a published bell is remembered.
+/// How long Redis remembers that a worker has taken a published bell, in milliseconds.
 const TAKEN_MS: u64 = 5_000;
 
-/// Hears the worker's channels until told to stop, over as many subscriptions as it takes.
+/// Hears the worker's channels until told to stop, with as many subscriptions, one after another, as that takes.
 pub(super) async fn hear(answering: Arc<Answering>) {
     let mut backoff = BACKOFF.0;
     let mut start = 0;
@@ -63,7 +63,7 @@ async fn hear_once(answering: &Arc<Answering>, start: &mut u32) -> Result<()> {
     }
 }
 
-/// Answers in a task of its own, unless too many are being answered.
+/// Answers a bell in a task of its own, unless too many are being answered.
 fn receive(answering: &Arc<Answering>, payload: &[u8], shared: bool) {
     if shared && answering.stop_of(Queue::Claim).is_cancelled() {
         return; // others take it
@@ -87,7 +87,8 @@ fn receive(answering: &Arc<Answering>, payload: &[u8], shared: bool) {
     });
 }
 
-/// Of all workers that hear a shared channel, the first takes the bell. Unsure: not taken, its job lies in the queue.
+/// Takes a bell that every worker on a shared channel hears: the first one gets it. On an error it is not taken,
+/// because its job lies in the queue.
 async fn takes(answering: &Answering, published: &Published) -> bool {
     let key = answering.bell.keys.taken(published.ring);
     let options = redis::SetOptions::default()

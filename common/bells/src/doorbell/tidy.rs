@@ -1,4 +1,4 @@
-//! Clearing away: apalis-redis keeps every finished job for ever, and the inboxes of dead workers.
+//! Removes what apalis-redis keeps for ever: finished jobs, and the inboxes of dead workers.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -9,20 +9,21 @@ use super::answer::Answering;
 use super::{Doorbell, Result};
 use domain::job::Queue;
 
-/// Jobs cleared away by one run of the script: Redis does nothing else meanwhile.
+/// The most jobs that one call of the script removes: Redis does nothing else meanwhile.
 const BATCH: usize = 500;
-/// Runs of the script in one round.
+/// How many calls of the script one round makes for each set of jobs.
 const ROUNDS: usize = 40;
-/// A queue whose consumers have been silent for this long has none. Far above a lease's life: nobody rings there any more.
+/// A queue whose consumers have been silent for this long counts as dead. This is far above a lease's life, so nobody
+/// rings there any more.
 const DEAD_AFTER: Duration = Duration::from_secs(120);
-/// Where apalis-redis notes every queue that ever had a consumer.
+/// The set in which apalis-redis records every queue that ever had a consumer.
 const QUEUES: &str = "core:apalis:queues:list";
 
 static CLEAR: LazyLock<redis::Script> = LazyLock::new(|| redis::Script::new(include_str!("../lua/clear_finished.lua")));
 
 static DROP: LazyLock<redis::Script> = LazyLock::new(|| redis::Script::new(include_str!("../lua/drop_queue.lua")));
 
-/// Clears finished jobs away until told to stop.
+/// Removes finished jobs until told to stop.
 pub(super) async fn keep_tidy(answering: Arc<Answering>) {
     let queues = [Queue::Inbox(answering.worker), Queue::Claim, Queue::FireReminder];
     let bell = &answering.bell;
@@ -35,7 +36,7 @@ pub(super) async fn keep_tidy(answering: Arc<Answering>) {
     }
 }
 
-/// Removes what apalis keeps of a consumer that has ended; the jobs it had in hand are found by the others' heartbeats.
+/// Removes the data of a consumer that has ended. The heartbeats of other consumers recover the jobs it had in hand.
 pub(super) async fn forget_consumer(bell: &Doorbell, queue: Queue, name: &str) {
     let key = format!("{}:metadata:{name}", bell.config(queue).workers_set());
     let mut connection = bell.consuming.clone();
@@ -44,10 +45,10 @@ pub(super) async fn forget_consumer(bell: &Doorbell, queue: Queue, name: &str) {
 }
 
 impl Doorbell {
-    /// Clears finished jobs of one queue away, in small steps; answers how many.
+    /// Removes finished jobs of one queue, in small steps. Returns how many.
     ///
     /// # Errors
-    /// When Redis does not do it.
+    /// If Redis fails.
     pub async fn clear_finished(&self, queue: Queue) -> Result<usize> {
         let config = self.config(queue);
         let mut cleared = 0;
@@ -65,10 +66,10 @@ impl Doorbell {
         Ok(cleared)
     }
 
-    /// How many bells lie unanswered in a queue.
+    /// How many unanswered bells lie in a queue.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// If Redis does not answer.
     pub async fn due(&self, queue: Queue) -> Result<usize> {
         let config = self.config(queue);
         let (active, scheduled): (usize, usize) = redis::pipe()
@@ -79,10 +80,11 @@ impl Doorbell {
         Ok(active + scheduled)
     }
 
-    /// Drops the inboxes of workers that have been dead for minutes; answers how many. A duty of the scheduler.
+    /// Drops the inboxes of workers that have been dead for minutes. Returns how many. The scheduler calls this as a
+    /// duty.
     ///
     /// # Errors
-    /// When Redis does not do it.
+    /// If Redis fails.
     pub async fn drop_dead_inboxes(&self) -> Result<usize> {
         let mut connection = self.consuming.clone();
         let (seconds, _): (i64, i64) = redis::cmd("TIME").query_async(&mut connection).await?;
@@ -105,7 +107,8 @@ impl Doorbell {
         Ok(dropped)
     }
 
-    /// Drops a queue whose newest consumer was last seen before the given second.
+    /// Drops a queue whose newest consumer was last seen before the given second. Returns false if the queue is still
+    /// alive.
     pub(super) async fn drop_queue(&self, queue: Queue, dead_before: i64) -> Result<bool> {
         let config = self.config(queue);
         loop {

@@ -1,5 +1,6 @@
--- Takes leases that nobody holds, or that this worker holds. KEYS: since when this Redis keeps what it was given, then the leases.
--- ARGV: the start of this worker's values, milliseconds of life. Answers whether Redis is young, and the places of those won.
+-- Takes leases that nobody holds, or that this worker holds. KEYS: the key that says since when this Redis has kept its
+-- data, then the leases. ARGV: the start of this worker's values, the lifetime in milliseconds. Returns whether Redis
+-- is young, and the places of the leases won, counted from 1.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local server = redis.pcall('INFO', 'server')

@@ -1,6 +1,6 @@
--- Books tokens. KEYS: the instant up to which the tokens of the bucket are given away; that of a full one lies a second back.
--- ARGV: what the tokens are worth, and how far ahead the instant may lie, in microseconds.
--- Answers from when on they may be used, and how long that is from now, in microseconds.
+-- Books tokens. KEYS: the instant up to which the tokens of the bucket are given away; for a full bucket it lies one
+-- second in the past. ARGV: what the tokens are worth, and how far ahead the instant may lie, both in microseconds.
+-- Returns from when on the tokens may be used, and how long that is from now, both in microseconds.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local given = tonumber(redis.call('GET', KEYS[1]) or '0')

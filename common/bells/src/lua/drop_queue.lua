@@ -1,6 +1,7 @@
--- Drops a queue that nobody consumes. KEYS: the zset of its consumers, the hash of payloads, then its other keys.
--- ARGV: how the jobs' own hashes begin, how the consumers' jobs in hand begin, the list of queues, the second before which a
--- consumer is dead, how many jobs. Answers 1 when the queue is gone, 0 when it lives, 2 when there is more to do.
+-- Drops a queue that nobody consumes. KEYS: the zset of its consumers, the hash of payloads, then its other keys. ARGV:
+-- the prefix of the jobs' own hashes, the prefix of the consumers' jobs in hand, the list of queues, the second before
+-- which a consumer counts as dead, how many jobs at most. Returns 1 if the queue is gone, 0 if it is alive, 2 if there
+-- is more to do.
 local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')
 if last[2] and tonumber(last[2]) > tonumber(ARGV[4]) then return 0 end
 local left = tonumber(ARGV[5])

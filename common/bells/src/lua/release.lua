@@ -1,4 +1,5 @@
--- Gives leases back whatever their epoch. KEYS: the leases. ARGV: the start of this worker's values. Answers how many there were.
+-- Gives leases back, whatever their epoch. KEYS: the leases. ARGV: the start of this worker's values. Returns how many
+-- there were.
 local gone = 0
 for _, key in ipairs(KEYS) do
     local held = redis.call('GET', key)

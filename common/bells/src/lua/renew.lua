@@ -1,5 +1,5 @@
--- Renews leases. KEYS: the leases. ARGV: milliseconds of life, 1 when one that is missing is set again, then what each holds.
--- Answers of each: 0 held, 1 missing, 2 another holds it.
+-- Renews leases. KEYS: the leases. ARGV: the lifetime in milliseconds, 1 if a missing lease is to be set again, then
+-- the value of each lease. Returns for each: 0 held, 1 missing, 2 held by another worker.
 local found = {}
 for i, key in ipairs(KEYS) do
     local held = redis.call('GET', key)

@@ -1,7 +1,8 @@
--- Rings bells: looks up who owns their accounts, publishes, and says which of them go into a queue.
--- ARGV: how leases, channels of bells, keys of what was rung, queues and inboxes begin; how the list and the set of due jobs of a queue
--- end; milliseconds for which equal bells are one; most jobs of a queue. Then of each bell: its name, its account or nothing, its
--- shared queue, what to publish. Answers of each: what became of it, and the owner or nothing.
+-- Rings bells: looks up who owns their accounts, publishes them, and decides which of them go into a queue. ARGV: the
+-- prefixes of leases, channels of bells, keys of rung bells, queues and inboxes; the suffixes of a queue's list and set
+-- of due jobs; for how many milliseconds equal bells coalesce; the most jobs of a queue. Then for each bell: its name,
+-- its account or nothing, its shared queue, the message to publish. Returns for each bell its outcome, and its owner or
+-- nothing.
 local lease_, bell_, rung_, queue_, inbox_ = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local active, scheduled = ARGV[6], ARGV[7]
 local coalesce_ms, limit = ARGV[8], tonumber(ARGV[9])

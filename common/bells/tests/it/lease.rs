@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bells::lease::{Leases, Renewal, Won};
 use domain::id::{AccountId, WorkerId};
-use kit::RedisServer;
+use kit::{RedisServer, redis_prefix, redis_url};
 
 /// Longer than any test, so that nothing runs out by itself; where it shall, the test says its own.
 const TTL: Duration = Duration::from_secs(60);
@@ -17,11 +17,11 @@ struct Workers {
 
 impl Workers {
     fn new() -> Self {
-        Self::on(std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned()))
+        Self::on(redis_url())
     }
 
     fn on(url: String) -> Self {
-        Self { url, prefix: format!("test-{}:", uuid::Uuid::new_v4().simple()) }
+        Self { url, prefix: redis_prefix() }
     }
 
     fn worker(&self) -> (WorkerId, Leases) {

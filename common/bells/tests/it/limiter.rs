@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bells::limiter::{Bucket, Limiter};
-use kit::RedisServer;
+use kit::{RedisServer, redis_prefix, redis_url};
 use process::clock::BootTime;
 use tokio::task::JoinSet;
 
 fn redis() -> (String, String) {
-    let url = std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
-    (url, format!("test-{}:", uuid::Uuid::new_v4().simple()))
+    (redis_url(), redis_prefix())
 }
 
 /// Two processes that book as fast as they can: no window of the bucket's time holds more than its size and rate allow. The

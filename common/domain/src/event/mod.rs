@@ -1,5 +1,5 @@
-//! Pure. The registry of events: every kind on one page, with what it says and its data. What is written, what webhooks may
-//! name, the OpenAPI document and `docs/events.md` all come from here.
+//! Pure. The registry of events: every kind on one page, with its description and its data. The events that are
+//! written, the kinds that webhooks may name, the OpenAPI document and `docs/events.md` all come from here.
 
 mod payload;
 #[cfg(feature = "openapi")]
@@ -37,23 +37,23 @@ macro_rules! registry {
             }
         }
 
-        /// What kind of event.
+        /// The kind of an event.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Kind {
             $($(#[doc = $doc])+ $name,)+
         }
 
         impl Kind {
-            /// Each of them, in the order of the alphabet.
+            /// All kinds, in alphabetical order.
             pub const ALL: &[Self] = &[$(Self::$name),+];
 
-            /// The word that rows, webhooks and streams have.
+            /// Its name in rows, webhooks and streams.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $kind,)+ }
             }
 
-            /// What it says, for people.
+            /// Its description, for people.
             #[must_use]
             pub fn about(self) -> &'static str {
                 match self { $(Self::$name => concat!($($doc),+).trim(),)+ }
@@ -63,12 +63,12 @@ macro_rules! registry {
 
         #[cfg(feature = "openapi")]
         impl Kind {
-            /// The name of its data's schema.
+            /// The name of the schema of its data.
             fn payload_name(self) -> String {
                 match self { $(Self::$name => <$payload as utoipa::ToSchema>::name().into_owned(),)+ }
             }
 
-            /// Its data's schema, and those that it refers to.
+            /// The schema of its data, and those that it refers to.
             fn payload_schemas(self, schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
                 match self {
                     $(Self::$name => {
@@ -84,7 +84,7 @@ macro_rules! registry {
 registry! {
     /// An account was deleted.
     AccountDeleted(AccountDeleted) = "account.deleted";
-    /// WhatsApp lets the account write to nobody new for a while: its messages wait, none fails.
+    /// WhatsApp lets the account write to nobody new for a while. Its messages wait, and none fails.
     AccountHeld(AccountHeld) = "account.held";
     /// An account's status changed.
     AccountStatusChanged(AccountStatusChanged) = "account.status_changed";
@@ -94,60 +94,61 @@ registry! {
     MessageCanceled(MessageChanged) = "message.canceled";
     /// A message reached a device of its recipient; in a group, of the first member.
     MessageDelivered(MessageChanged) = "message.delivered";
-    /// A message was not sent before its time was over.
+    /// A message expired before it was sent.
     MessageExpired(MessageChanged) = "message.expired";
     /// A message will not be sent.
     MessageFailed(MessageChanged) = "message.failed";
     /// A recipient has read a message; in a group, the first member.
     MessageRead(MessageChanged) = "message.read";
-    /// Somebody wrote to the account, or the account itself wrote from another device. Each message is told once.
+    /// Somebody wrote to the account, or the account itself wrote from another device. Each message is reported once.
     MessageReceived(MessageReceived) = "message.received";
     /// WhatsApp's server has acknowledged a message.
     MessageSent(MessageChanged) = "message.sent";
-    /// A reminder can't go on: when it fires next can't be computed.
+    /// A reminder can't go on, because its next occurrence can't be computed.
     ReminderFailed(ReminderFailed) = "reminder.failed";
-    /// An occurrence of a reminder has come, and has a run.
+    /// An occurrence of a reminder came due, and has a run.
     ReminderFired(ReminderFired) = "reminder.fired";
     /// Occurrences of a reminder were not sent.
     ReminderMissed(ReminderMissed) = "reminder.missed";
-    /// A reminder rests until it is resumed: its tenant paused it, or its delivery window closed on a run.
+    /// A reminder is paused until it is resumed: its tenant paused it, or the delivery window of a run closed.
     ReminderPaused(ReminderPaused) = "reminder.paused";
     /// New data about a time zone changed when a reminder fires next.
     ReminderRescheduled(ReminderRescheduled) = "reminder.rescheduled";
     /// A reminder goes on after a pause.
     ReminderResumed(ReminderResumed) = "reminder.resumed";
-    /// A run is over, rests, goes on, or was corrected.
+    /// A run has ended, was paused, goes on, or was corrected.
     RunChanged(RunChanged) = "run.changed";
-    /// A run goes on; told at most once a second and run.
+    /// A run makes progress. Reported at most once per second and run.
     RunProgress(RunProgress) = "run.progress";
-    /// A phone has accepted the account's device; its first connection follows.
+    /// A phone has accepted the account's device. Its first connection follows.
     SessionAccepted(AccountOnly) = "session.accepted";
     /// A pairing has ended with a link: the account is connected.
     SessionConnected(SessionConnected) = "session.connected";
-    /// A pairing has ended without a link: the phone is linked to another account of the tenant already.
+    /// A pairing has ended without a link: the phone is already linked to another account of the tenant.
     SessionDuplicate(SessionDuplicate) = "session.duplicate";
-    /// There is a new code to pair with. The event carries no code: `GET /v1/accounts/{account}/pairing` does.
+    /// There is a new code to pair with. The event does not contain it: `GET /v1/accounts/{account}/pairing` does.
     SessionPairingCode(AccountOnly) = "session.pairing_code";
-    /// There is a code that the phone shows as well. The event carries no code: `GET /v1/accounts/{account}/pairing` does.
+    /// There is a code to compare with the phone's. The event does not contain it: `GET /v1/accounts/{account}/pairing`
+    /// does.
     SessionPasskeyCode(AccountOnly) = "session.passkey_code";
     /// WhatsApp asks for a passkey of the phone's owner before it links the device.
     SessionPasskeyRequired(SessionPasskeyRequired) = "session.passkey_required";
-    /// There is a new QR code. The event carries no code: `GET /v1/accounts/{account}/qr` does.
+    /// There is a new QR code. The event does not contain it: `GET /v1/accounts/{account}/qr` does.
     SessionQr(SessionQr) = "session.qr";
-    /// The account is steady after restarts in a row.
+    /// The account's connection is stable again after restarts in a row.
     SessionRecovered(SessionRecovered) = "session.recovered";
-    /// A pairing has ended without a link: codes or window ran out, or WhatsApp refused it; the reason says which.
+    /// A pairing has ended without a link. The reason says why: out of codes, out of time, or refused by WhatsApp.
     SessionTimeout(SessionTimeout) = "session.timeout";
-    /// The account's connection was restarted again and again; told at 5, 10, 20 restarts in a row, and so on.
+    /// The account's connection was restarted often. Reported at 5, 10, 20 restarts in a row, and so on.
     SessionUnstable(SessionUnstable) = "session.unstable";
-    /// A webhook was disabled, since its receiver was gone or failed for days.
+    /// A webhook was disabled, because its receiver was gone or failed for days.
     WebhookDisabled(WebhookDisabled) = "webhook.disabled";
-    /// Events became too old before a webhook came to them; it will not get them.
+    /// Events became too old before a webhook had read them. The webhook will not get them.
     WebhookEventsDropped(WebhookEventsDropped) = "webhook.events_dropped";
 }
 
 impl Kind {
-    /// Reads the word.
+    /// Parses the name of a kind.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.as_str() == word)

@@ -1,4 +1,4 @@
-//! Pure. What the events carry. Each field is always there: null says that there is nothing to say.
+//! Pure. The data of the events. Each field is always present; null means that there is nothing to say.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -11,27 +11,27 @@ use crate::{account, message, reminder, run};
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AccountDeleted {
-    /// Which.
+    /// The account.
     pub account_id: AccountId,
-    /// What it was called.
+    /// Its label.
     pub label: String,
 }
 
-/// An account's messages wait.
+/// The messages of an account wait.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AccountHeld {
-    /// Which account.
+    /// The account.
     pub account_id: AccountId,
-    /// Until when.
+    /// Until when they wait.
     pub held_until: DateTime<Utc>,
 }
 
-/// Something that is fetched from the account.
+/// The data of an event that only names the account.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AccountOnly {
-    /// Which account.
+    /// The account.
     pub account_id: AccountId,
 }
 
@@ -39,13 +39,13 @@ pub struct AccountOnly {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AccountStatusChanged {
-    /// Which account.
+    /// The account.
     pub account_id: AccountId,
-    /// What it is now.
+    /// The status now.
     pub status: account::Status,
-    /// What it was before.
+    /// The status before.
     pub previous: account::Status,
-    /// Why, for a person.
+    /// The reason, for a person.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub reason: Option<String>,
 }
@@ -54,9 +54,9 @@ pub struct AccountStatusChanged {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GroupsSynced {
-    /// Which account.
+    /// The account.
     pub account_id: AccountId,
-    /// How many groups it is in.
+    /// The number of groups that it is in.
     pub groups: usize,
 }
 
@@ -64,47 +64,47 @@ pub struct GroupsSynced {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MessageChanged {
-    /// Which account sends it.
+    /// The account that sends it.
     pub account_id: AccountId,
-    /// Which message.
+    /// The message.
     pub message_id: MessageId,
     /// Its state.
     pub state: message::State,
-    /// Why it is not sent, for a person; null where it was sent.
+    /// Why it is not sent, for a person; null if it was sent.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub reason: Option<String>,
 }
 
-/// A message that somebody wrote.
+/// A message that somebody wrote to the account, or that the account wrote from another device.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MessageReceived {
-    /// Which account received it.
+    /// The account that received it.
     pub account_id: AccountId,
     /// The chat's JID.
     pub chat: String,
     /// The writer's JID.
     pub sender: String,
-    /// The writer's own name for themselves, where WhatsApp tells it.
+    /// The name that the writer has chosen, if WhatsApp tells it.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub sender_name: Option<String>,
-    /// The writer's number, digits, where WhatsApp tells it.
+    /// The writer's number, digits only, if WhatsApp tells it.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub sender_number: Option<String>,
-    /// The writer's hidden id, `…@lid`, where WhatsApp tells it.
+    /// The writer's hidden id, `…@lid`, if WhatsApp tells it.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub sender_lid: Option<String>,
     /// WhatsApp's id of the message.
     pub whatsapp_id: String,
-    /// Its text, where it has one.
+    /// Its text, if it has one.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub text: Option<String>,
-    /// What it is: `text`, `image` and so on.
+    /// Its type: `text`, `image` and so on.
     #[serde(rename = "type")]
     pub kind: String,
     /// When it was sent.
     pub at: DateTime<Utc>,
-    /// The account itself sent it, from another device.
+    /// True if the account itself sent it, from another device.
     pub from_me: bool,
 }
 
@@ -112,9 +112,9 @@ pub struct MessageReceived {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReminderFailed {
-    /// Which.
+    /// The reminder.
     pub reminder_id: ReminderId,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
@@ -122,11 +122,11 @@ pub struct ReminderFailed {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReminderFired {
-    /// Which.
+    /// The reminder.
     pub reminder_id: ReminderId,
     /// The occurrence's run.
     pub run_id: RunId,
-    /// When it was planned for.
+    /// The time for which it was planned.
     pub fire_at: DateTime<Utc>,
 }
 
@@ -134,30 +134,30 @@ pub struct ReminderFired {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReminderMissed {
-    /// Which.
+    /// The reminder.
     pub reminder_id: ReminderId,
     /// The run of the first occurrence that was missed.
     pub run_id: RunId,
-    /// When that was planned for.
+    /// The time for which that occurrence was planned.
     pub fire_at: DateTime<Utc>,
-    /// How many were missed, as far as they were counted.
+    /// The number of missed occurrences, as far as they were counted.
     pub count: usize,
-    /// There were more than were counted.
+    /// True if there were more than were counted.
     pub more: bool,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// A reminder rests.
+/// A reminder was paused.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReminderPaused {
-    /// Which.
+    /// The reminder.
     pub reminder_id: ReminderId,
-    /// The run on which the delivery window closed; null where the tenant paused it.
+    /// The run whose delivery window closed; null if the tenant paused the reminder.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub run_id: Option<RunId>,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
@@ -165,25 +165,25 @@ pub struct ReminderPaused {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReminderRescheduled {
-    /// Which.
+    /// The reminder.
     pub reminder_id: ReminderId,
-    /// When it was planned for.
+    /// The time for which it was planned.
     pub previous: DateTime<Utc>,
-    /// When it fires now.
+    /// The time at which it fires now.
     pub next_fire_at: DateTime<Utc>,
-    /// The version of the data about time zones.
+    /// The version of the zone data.
     pub zone_data: String,
 }
 
-/// A reminder goes on.
+/// A reminder goes on after a pause.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReminderResumed {
-    /// Which.
+    /// The reminder.
     pub reminder_id: ReminderId,
     /// Its status now.
     pub status: reminder::life::Status,
-    /// When it fires next; null where nothing is left.
+    /// When it fires next; null if no occurrence is left.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub next_fire_at: Option<DateTime<Utc>>,
 }
@@ -192,37 +192,37 @@ pub struct ReminderResumed {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RunChanged {
-    /// Which.
+    /// The run.
     pub run_id: RunId,
-    /// Whose occurrence it is; null where the reminder is gone.
+    /// The reminder; null if it was deleted.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub reminder_id: Option<ReminderId>,
     /// Its status now.
     pub status: run::Status,
-    /// How it went, for a person.
+    /// The result, for a person.
     pub summary: String,
-    /// Targets that were sent everything.
+    /// The number of targets that were sent all texts.
     pub sent: usize,
-    /// Targets in all.
+    /// The number of all targets.
     pub total: usize,
 }
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RunProgress {
-    /// Which.
+    /// The run.
     pub run_id: RunId,
-    /// Whose occurrence it is; null where the reminder is gone.
+    /// The reminder; null if it was deleted.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub reminder_id: Option<ReminderId>,
-    /// Targets that were sent everything.
+    /// The number of targets that were sent all texts.
     pub sent: usize,
-    /// Targets that were not, or not everything.
+    /// The number of targets that were sent no texts, or not all.
     pub failed: usize,
-    /// Targets that were left out.
+    /// The number of targets that were skipped.
     pub skipped: usize,
-    /// Targets in all.
+    /// The number of all targets.
     pub total: usize,
 }
 
@@ -230,21 +230,21 @@ pub struct RunProgress {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SessionConnected {
-    /// Which account.
+    /// The account.
     pub account_id: AccountId,
     /// The account's status now.
     pub status: account::Status,
     /// The account's status before.
     pub previous: account::Status,
-    /// The phone's number, digits.
+    /// The phone's number, digits only.
     pub phone_number: String,
 }
 
-/// A phone is linked to another account already.
+/// The phone is already linked to another account.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SessionDuplicate {
-    /// Which account.
+    /// The account.
     pub account_id: AccountId,
     /// The account's status now.
     pub status: account::Status,
@@ -252,7 +252,7 @@ pub struct SessionDuplicate {
     pub previous: account::Status,
     /// The label of the account that the phone is linked to.
     pub duplicate_of: String,
-    /// That account.
+    /// The id of that account.
     pub duplicate_of_id: AccountId,
 }
 
@@ -260,7 +260,7 @@ pub struct SessionDuplicate {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SessionPasskeyRequired {
-    /// Which account.
+    /// The account.
     pub account_id: AccountId,
     /// What the phone's owner has to do.
     pub advice: String,
@@ -270,21 +270,21 @@ pub struct SessionPasskeyRequired {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SessionQr {
-    /// Which account.
+    /// The account.
     pub account_id: AccountId,
-    /// How many codes this pairing has shown.
+    /// The number of codes that this pairing has shown.
     pub number: i32,
-    /// How long the code lives.
+    /// When the code expires.
     pub expires_at: DateTime<Utc>,
 }
 
-/// An account is steady again.
+/// An account's connection is stable again.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SessionRecovered {
-    /// Which account.
+    /// The account.
     pub account_id: AccountId,
-    /// How often its connection was restarted before, in a row.
+    /// How many times in a row its connection was restarted before.
     pub restarts: u32,
 }
 
@@ -292,23 +292,23 @@ pub struct SessionRecovered {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SessionTimeout {
-    /// Which account.
+    /// The account.
     pub account_id: AccountId,
     /// The account's status now.
     pub status: account::Status,
     /// The account's status before.
     pub previous: account::Status,
-    /// Why, for a person.
+    /// The reason, for a person.
     pub reason: String,
 }
 
-/// An account is not steady.
+/// An account's connection is not stable.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SessionUnstable {
-    /// Which account.
+    /// The account.
     pub account_id: AccountId,
-    /// How often its connection was restarted, in a row.
+    /// How many times in a row its connection was restarted.
     pub restarts: u32,
     /// Why it was restarted the last time, for a person.
     pub reason: String,
@@ -318,9 +318,9 @@ pub struct SessionUnstable {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WebhookDisabled {
-    /// Which.
+    /// The webhook.
     pub webhook_id: WebhookId,
-    /// `gone` (the receiver answered 410) or `failing` (for days).
+    /// `gone` (the receiver answered 410) or `failing` (no success for days).
     pub reason: String,
 }
 
@@ -328,16 +328,16 @@ pub struct WebhookDisabled {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WebhookEventsDropped {
-    /// Which.
+    /// The webhook.
     pub webhook_id: WebhookId,
-    /// How many.
+    /// The number of those events.
     pub count: i64,
     /// When the newest of them happened.
     pub until: DateTime<Utc>,
 }
 
 impl RunChanged {
-    /// A run that stands so, with so many of its targets sent.
+    /// The data for a run with this status and these numbers of targets.
     #[must_use]
     pub fn of(
         run_id: RunId,

@@ -1,4 +1,5 @@
-//! Pure. What streams and webhooks deliver, as schemas for the OpenAPI document: one for each kind, and the choice among them.
+//! Pure. The OpenAPI schemas of the events that streams and webhooks deliver: one for each kind, and the choice among
+//! them.
 
 use std::borrow::Cow;
 
@@ -28,25 +29,25 @@ impl ToSchema for AnyEvent {
     }
 }
 
-/// A test that a webhook was sent on request.
+/// A test that was sent to a webhook on request.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "a schema")]
 pub struct WebhookTest {
-    /// The delivery's id; the same in each attempt.
+    /// The delivery's id, the same at each attempt.
     id: uuid::Uuid,
     /// Always `webhook.test`.
     #[schema(pattern = "^webhook\\.test$")]
     kind: String,
-    /// Null: it happened at no account.
+    /// Always null, because a test belongs to no account.
     #[schema(required)]
     account_id: Option<AccountId>,
-    /// Which webhook.
+    /// The data of the test.
     data: WebhookTestData,
-    /// When it was asked for.
+    /// When it was requested.
     created_at: chrono::DateTime<chrono::Utc>,
 }
 
-/// What a test carries.
+/// The data of a test.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "a schema")]
 pub struct WebhookTestData {
@@ -62,12 +63,12 @@ impl Kind {
     }
 }
 
-/// Any event: which schema it has, its `kind` says.
+/// The schema of any event. `kind` selects the schema.
 #[must_use]
 fn any() -> RefOr<Schema> {
     let mapping = Kind::ALL.iter().map(|kind| (kind.as_str(), reference(&kind.schema_name())));
     let choices = OneOfBuilder::new()
-        .description(Some("What happened. Its `kind` says what it carries; leave alone a kind that you do not know."))
+        .description(Some("An event. Its `kind` says which data it has. Ignore kinds that you do not know."))
         .discriminator(Some(Discriminator::with_mapping("kind", mapping)));
     let choices =
         Kind::ALL.iter().fold(choices, |choices, kind| choices.item(Ref::from_schema_name(kind.schema_name())));
@@ -86,20 +87,20 @@ fn one(kind: Kind) -> Schema {
     let word = ObjectBuilder::new().schema_type(Type::String).enum_values(Some([kind.as_str()]));
     let id = ObjectBuilder::new()
         .schema_type(Type::String)
-        .description(Some("Its place; also the event's `id` in a stream."))
+        .description(Some("Its position, which is also the event's `id` in a stream."))
         .examples([serde_json::json!("7421-93")]);
     let account = ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
-        .description(Some("At which account, if at one."));
+        .description(Some("The account, if it belongs to one."));
     let instant = ObjectBuilder::new()
         .schema_type(Type::String)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
-        .description(Some("When."));
+        .description(Some("When it happened."));
     ObjectBuilder::new()
         .description(Some(kind.about()))
         .property("id", id)
-        .property("kind", word.description(Some("What; also the event's name in a stream.")))
+        .property("kind", word.description(Some("Its kind, which is also the event's name in a stream.")))
         .property("account_id", account)
         .property("data", Ref::from_schema_name(kind.payload_name()))
         .property("created_at", instant)

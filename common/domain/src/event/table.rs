@@ -1,4 +1,4 @@
-//! Pure. The registry as pages for people: `docs/events.md` is printed from it.
+//! Pure. The registry as a page for people: `docs/events.md` is printed from it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,16 +9,17 @@ use super::{Kind, schema};
 
 const HEAD: &str = "# Events
 
-Printed from `common/domain/src/event`; a test fails when the two differ (`UPDATE=1` prints it anew). Live streams (`GET /v1/events`) and
-webhooks deliver them alike, as one JSON object:
+Printed from `common/domain/src/event`. A test fails if the two differ (`UPDATE=1` prints it anew). Live streams (`GET /v1/events`) and
+webhooks deliver each event in the same form, as one JSON object:
 
 ```json
 {\"id\": \"7421-93\", \"kind\": \"account.status_changed\", \"account_id\": \"0199c0de-…\", \"data\": {…}, \"created_at\": \"2026-11-28T09:00:00Z\"}
 ```
 
-`id` is the event's place: `Last-Event-ID` goes on behind it. `account_id` is null where it happened at no account. `data` depends on
-the kind and always has the fields below; one that has nothing to say is null. New kinds and fields may come with any release: leave
-alone what you do not know. A webhook carries the kinds that it names, or all; to a test it is sent `webhook.test`, with `webhook_id`.
+`id` is the event's position: a stream with this `Last-Event-ID` continues after it. `account_id` is null if the event belongs to no
+account. `data` depends on the kind and always has the fields below. A field that has nothing to say is null. Any release may add kinds
+and fields: ignore those that you do not know. A webhook gets the kinds that it names, or all. A test sends it `webhook.test`, with
+`webhook_id`.
 ";
 
 /// The whole file.

@@ -1,24 +1,25 @@
-//! Pure. Late occurrences: which of them fire, and which are missed. And runs that would overlap.
+//! Pure. Late occurrences: which of them fire and which are missed. Also decides about runs that would overlap.
 
 use chrono::{DateTime, Duration, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use schedule::Error;
 
-/// What fires later than this counts as late.
+/// An occurrence that fires later than this is late.
 pub const LATE: Duration = Duration::seconds(60);
-/// The catch-up window of a reminder that names none, in seconds.
+/// The catch-up window of a reminder that sets none, in seconds.
 pub const DEFAULT_WINDOW_S: i32 = 3_600;
-/// The catch-up windows that a reminder may have, in seconds.
+/// The allowed catch-up windows, in seconds.
 pub const WINDOW_S: std::ops::RangeInclusive<i32> = 60..=86_400;
-/// Most late occurrences that fire at one time, and most runs that wait for one to be over.
+/// The highest number of late occurrences that fire at once, and of runs that wait for an earlier one.
 pub const MOST: usize = 10;
-/// Most occurrences before the window that are counted; a rule fires every five minutes at most, so that is a third of a day.
+/// The highest number of occurrences before the window that are listed. A rule fires at most every five minutes, so
+/// these are at least eight hours.
 const COUNTED: usize = 100;
-/// Most occurrences within the window: a day of them, every five minutes.
+/// The highest number of occurrences within the window that are listed: a day of them, every five minutes, and some.
 const WITHIN: usize = 300;
 
-/// What becomes of occurrences that came due while nobody could fire them.
+/// What happens to occurrences that came due while nobody could fire them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -28,14 +29,14 @@ pub enum Misfire {
     /// The newest within the catch-up window fires.
     #[default]
     Latest,
-    /// Those within the catch-up window fire, the newest ten at most, one after the other.
+    /// The newest ten within the catch-up window fire, one after the other.
     All,
     /// None that is more than a minute late fires.
     Skip,
 }
 
 impl Misfire {
-    /// The word that the row holds.
+    /// The value in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -46,7 +47,7 @@ impl Misfire {
     }
 }
 
-/// What becomes of an occurrence that comes due while the run before is in progress.
+/// What happens to an occurrence that comes due while the previous run is in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -56,14 +57,14 @@ pub enum Overlap {
     /// It is missed.
     #[default]
     Skip,
-    /// It waits until the run before is over; ten wait at most.
+    /// It waits until the previous run has ended. At most ten wait.
     Queue,
     /// Both go on.
     Allow,
 }
 
 impl Overlap {
-    /// The word that the row holds.
+    /// The value in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -77,23 +78,23 @@ impl Overlap {
 /// Why an occurrence does not fire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
-    /// Later than the catch-up window.
+    /// It came due before the catch-up window.
     TooLate,
-    /// Late, and the reminder sends nothing late.
+    /// It is late, and the reminder sends nothing late.
     Late,
-    /// Late, and newer ones fire in its place.
+    /// It is late, and a newer one fires in its place.
     Superseded,
-    /// The run before is in progress.
+    /// The previous run is in progress.
     Overlap,
-    /// As many runs as may are waiting for the one before.
+    /// The highest allowed number of runs is waiting already.
     QueueFull,
 }
 
 impl Why {
-    /// Each of them.
+    /// All reasons.
     pub const ALL: [Self; 5] = [Self::TooLate, Self::Late, Self::Superseded, Self::Overlap, Self::QueueFull];
 
-    /// In words for a person.
+    /// The reason in words for a person.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
@@ -105,7 +106,7 @@ impl Why {
         }
     }
 
-    /// In one word, for metrics.
+    /// The reason in one word, for metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -118,21 +119,21 @@ impl Why {
     }
 }
 
-/// What was due, sorted.
+/// Due occurrences, divided into those that fire and those that are missed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sorted {
-    /// Fires now, in order.
+    /// Fire now, in order.
     pub fire: Vec<DateTime<Utc>>,
-    /// Is missed, in order.
+    /// Are missed, in order.
     pub missed: Vec<(DateTime<Utc>, Why)>,
-    /// There were more that are missed than were counted.
+    /// More occurrences are missed than are listed.
     pub uncounted: bool,
-    /// The first occurrence after now; none: there is none.
+    /// The first occurrence after now; `None` if there is none.
     pub next: Result<Option<DateTime<Utc>>, Error>,
 }
 
-/// Sorts what came due from `first` until `now`. `next` returns the first occurrence strictly after an instant. When `enough` is
-/// true, enumerating stops: only the newest remaining occurrence is found, and the others count as missed.
+/// Divides the occurrences from `first` until `now`. `next` returns the first occurrence strictly after an instant.
+/// Once `enough` returns true, no more are listed: only the newest one is looked up, and the others count as missed.
 pub fn sort(
     first: DateTime<Utc>,
     now: DateTime<Utc>,
@@ -181,14 +182,15 @@ pub fn sort(
     Sorted { fire, missed, uncounted, next: at }
 }
 
-/// The newest occurrence until `now`. Found by bisection: `next(t) > now` holds exactly when `t` is at or after it.
+/// The newest occurrence until `now`, starting from the occurrence `first`. Found by bisection: `next(t) > now` is true
+/// exactly if `t` is not before it.
 fn newest(
     first: DateTime<Utc>,
     now: DateTime<Utc>,
     next: &mut impl FnMut(DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Error>,
 ) -> Result<DateTime<Utc>, Error> {
     let (mut newest, mut past) = (first, now);
-    // two occurrences are five minutes apart
+    // two occurrences are at least five minutes apart
     while past - newest > LATE {
         let middle = newest + (past - newest) / 2;
         match next(middle)? {
@@ -200,7 +202,8 @@ fn newest(
 }
 
 impl Sorted {
-    /// Applies the reminder's rule for runs that would overlap; `open` runs of it are in progress or wait.
+    /// Applies the reminder's rule for overlapping runs. `open` is the number of its runs that are in progress or
+    /// waiting.
     #[must_use]
     pub fn beside(mut self, overlap: Overlap, open: usize) -> Self {
         let (room, why) = match overlap {

@@ -1,8 +1,8 @@
-//! Pure. The life of a reminder: what each event makes of it. Whether something lies ahead is computed by its schedule.
+//! Pure. The state machine of a reminder. Its schedule computes whether an occurrence lies ahead.
 
 use serde::{Deserialize, Serialize};
 
-/// How far a reminder is.
+/// The status of a reminder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub enum Status {
     /// It will fire.
     Active,
-    /// It rests: its tenant paused it, or the delivery window closed on a run of it.
+    /// It does not fire: its tenant paused it, or the delivery window of one of its runs closed.
     Paused,
     /// It can't go on.
     Failed,
@@ -21,10 +21,10 @@ pub enum Status {
 }
 
 impl Status {
-    /// Each of them.
+    /// All states.
     pub const ALL: [Self; 4] = [Self::Active, Self::Paused, Self::Failed, Self::Ended];
 
-    /// The word that the row holds.
+    /// The value in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -36,16 +36,16 @@ impl Status {
     }
 }
 
-/// Where a reminder stands.
+/// The state of a reminder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct State {
-    /// How far it is.
+    /// The status.
     pub status: Status,
-    /// Its tenant paused it: no run's end lifts that.
+    /// The tenant paused it, so the end of a run does not resume it.
     pub by_tenant: bool,
 }
 
-/// What its schedule says about the time after an event.
+/// What the schedule says about the time after an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ahead {
     /// There is a next occurrence.
@@ -56,24 +56,24 @@ pub enum Ahead {
     Broken,
 }
 
-/// Something happened to a reminder.
+/// Something that happened to a reminder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// What was due has its runs.
+    /// Runs were created for the due occurrences.
     Fired,
-    /// It was replaced whole and is armed anew.
+    /// It was replaced as a whole and armed again.
     Edited,
-    /// Its tenant paused it.
+    /// The tenant paused it.
     Paused,
-    /// Its tenant lets it go on, from now.
+    /// The tenant resumed it.
     Resumed,
-    /// The delivery window closed on a run of it.
+    /// The delivery window of one of its runs closed.
     WindowClosed,
-    /// A run that had been paused is over: resumed to its end, or canceled.
+    /// A run that had been paused has ended: it was resumed and finished, or it was canceled.
     RunOver,
 }
 
-/// What an event makes of a reminder; none: it changes nothing, or is not for this state.
+/// The state after an event; `None` if the event changes nothing or does not apply to this state.
 #[must_use]
 pub fn decide(state: State, event: Event, ahead: Ahead) -> Option<State> {
     let armed = State { status: with(ahead), by_tenant: false };

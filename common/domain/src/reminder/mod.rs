@@ -1,4 +1,4 @@
-//! Pure. What becomes of a reminder, and of the occurrences that came late. When it fires is computed by `schedule`.
+//! Pure. The states of a reminder, and its late occurrences. The crate `schedule` computes when it fires.
 
 pub mod catch_up;
 pub mod life;

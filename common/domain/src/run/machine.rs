@@ -1,48 +1,48 @@
-//! Pure. The life of a run: what each event makes of it, and what that means for its reminder. The store carries it out.
+//! Pure. The state machine of a run, and what each event means for its reminder. The store applies the results.
 
 use super::{Status, Tally};
 use crate::reminder::life;
 
-/// Something happened to a run.
+/// Something that happened to a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// A worker turned it into messages.
     Expanded,
-    /// It can't be sent: the account has no phone, or the delivery window had closed before it began.
+    /// It can't be sent: the account has no phone, or the delivery window closed before the run began.
     Unsendable,
-    /// Messages have left the outbox; this is the current tally of its targets.
+    /// Messages have left the outbox. Holds the current tally of the targets.
     Settled(Tally),
-    /// The delivery window closed while something waited.
+    /// The delivery window closed while messages were waiting.
     WindowClosed {
-        /// So stand its targets.
+        /// The current tally of the targets.
         tally: Tally,
         /// At least one text was delivered.
         delivered: bool,
     },
-    /// Somebody asked to go on.
+    /// A client asked to resume it.
     Resumed,
-    /// Somebody asked to leave it at that.
+    /// A client asked to cancel it.
     Canceled {
-        /// So stand its targets then.
+        /// The tally of the targets at that time.
         tally: Tally,
-        /// At least one text had left.
+        /// At least one text was sent.
         left: bool,
     },
     /// Its reminder was edited or deleted.
     Superseded {
-        /// So stand its targets then.
+        /// The tally of the targets at that time.
         tally: Tally,
-        /// At least one text had left.
+        /// At least one text was sent.
         left: bool,
     },
 }
 
-/// What becomes of a run.
+/// The result of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
-    /// From now on.
+    /// The new status.
     pub status: Status,
-    /// What its reminder hears of it.
+    /// The event for its reminder, if any.
     pub reminder: Option<life::Event>,
 }
 
@@ -56,8 +56,8 @@ impl Step {
     }
 }
 
-/// What an event makes of a run; none: it changes nothing, since it comes too late, twice, or is not for this state.
-/// `resumed`: the run was paused before and goes on by request, so that its end lifts the reminder.
+/// The result of an event; `None` if it changes nothing, because it comes too late, comes twice, or does not apply to
+/// this status. `resumed`: the run was paused before and resumed by request, so that its end resumes the reminder.
 #[must_use]
 pub fn decide(status: Status, event: Event, resumed: bool) -> Option<Step> {
     match (status, event) {
@@ -81,7 +81,7 @@ pub fn decide(status: Status, event: Event, resumed: bool) -> Option<Step> {
     }
 }
 
-/// What a run is that is called back: something has left, or nothing.
+/// The status of a run that is called back. `left`: at least one text was sent.
 fn called_back(tally: Tally, left: bool) -> Status {
     match tally.sent {
         0 if !left => Status::Canceled,
@@ -90,7 +90,7 @@ fn called_back(tally: Tally, left: bool) -> Status {
     }
 }
 
-/// The end that targets make; none while one is pending.
+/// The end of a run by the status of its targets; `None` while a target is pending.
 fn ended(status: Status, resumed: bool) -> Option<Step> {
     match status {
         Status::Running => None,
@@ -98,14 +98,15 @@ fn ended(status: Status, resumed: bool) -> Option<Step> {
     }
 }
 
-/// An end; that of a run which was resumed lifts its reminder.
+/// The end of a run. The end of a resumed run also resumes its reminder.
 fn over(status: Status, resumed: bool) -> Option<Step> {
     let step = Step::to(status);
     Some(if resumed { step.telling(life::Event::RunOver) } else { step })
 }
 
-/// What a run that is over becomes once its messages turn out otherwise: more of its targets were sent, or what counted as sent,
-/// since it had been handed over, was not. So stand they now; `left`: at least one text was sent. None: it stays as it is.
+/// The corrected status of a finished run whose messages turned out differently: more targets were sent, or a message
+/// that counted as sent, since it had been handed over, was not. `tally` is the current tally; `left`: at least one
+/// text was sent. `None` if the status stays.
 #[must_use]
 pub fn corrected(status: Status, tally: Tally, left: bool) -> Option<Status> {
     let all = tally.sent > 0 && tally.sent == tally.total();

@@ -1,4 +1,4 @@
-//! Pure. A run's life: what its targets make of it.
+//! Pure. The status of a run, and how it follows from its targets.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub mod machine;
 pub mod notice;
 
-/// How far one target of a run is. Exactly `Pending` is unfinished.
+/// The state of one target of a run. Only `Pending` is unfinished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -20,12 +20,12 @@ pub enum TargetState {
     Sent,
     /// At least one text could not be sent.
     Failed,
-    /// Not tried, for a reason that stands beside it.
+    /// Not tried. `reason` says why.
     Skipped,
 }
 
 impl TargetState {
-    /// The word as it is stored and shown.
+    /// The value in the database and in answers.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -37,7 +37,7 @@ impl TargetState {
     }
 }
 
-/// How far a run is. `Pending`, `Running` and `Paused` are unfinished.
+/// The status of a run. `Pending`, `Running` and `Paused` are unfinished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -45,7 +45,7 @@ impl TargetState {
 #[cfg_attr(feature = "sqlx", sqlx(type_name = "text", rename_all = "snake_case"))]
 #[cfg_attr(feature = "openapi", schema(as = RunStatus))]
 pub enum Status {
-    /// Fired; no worker has looked at it yet.
+    /// It has fired, and waits for a worker or for the previous run.
     Pending,
     /// Its messages are queued.
     Running,
@@ -55,16 +55,17 @@ pub enum Status {
     Partial,
     /// No target was sent.
     Failed,
-    /// The delivery window closed on the way.
+    /// The delivery window closed before the run was done.
     Paused,
-    /// The reminder was edited before this run had begun.
+    /// Nothing of it had left when it was canceled, its reminder was edited or deleted, or its account was unpaired or
+    /// linked to another phone.
     Canceled,
-    /// It was never begun: it came due too long ago, or while the run before was in progress.
+    /// It never began: it was too late, or the previous run was in progress.
     Missed,
 }
 
 impl Status {
-    /// Each of them.
+    /// All statuses.
     pub const ALL: [Self; 8] = [
         Self::Pending,
         Self::Running,
@@ -76,7 +77,7 @@ impl Status {
         Self::Missed,
     ];
 
-    /// The word as it is stored and shown.
+    /// The value in the database and in answers.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -91,7 +92,7 @@ impl Status {
         }
     }
 
-    /// Whether nothing more will happen to the run.
+    /// Whether the run has ended for good.
     #[must_use]
     pub fn finished(self) -> bool {
         match self {
@@ -107,12 +108,12 @@ impl fmt::Display for Status {
     }
 }
 
-/// How many targets stand where.
+/// The number of targets in each state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
     /// Not sent yet.
     pub pending: usize,
-    /// Sent whole.
+    /// All texts were sent.
     pub sent: usize,
     /// Not sent, or not whole.
     pub failed: usize,
@@ -136,13 +137,14 @@ impl Tally {
         tally
     }
 
-    /// All of them.
+    /// The number of all targets.
     #[must_use]
     pub fn total(self) -> usize {
         self.pending + self.sent + self.failed + self.skipped
     }
 
-    /// What the targets make of their run: unfinished while one is pending, then `success`, `partial` or `failed`.
+    /// The status of a run that follows from its targets: `running` while one is pending, then `success`, `partial` or
+    /// `failed`.
     #[must_use]
     pub fn status(self) -> Status {
         if self.pending > 0 {
@@ -156,8 +158,8 @@ impl Tally {
         }
     }
 
-    /// What becomes of a run whose delivery window closed: `paused` if something was delivered, be it one text of a
-    /// target that is pending still; else `failed`. A run without pending targets is what its targets say.
+    /// The status of a run whose delivery window closed: `paused` if anything was delivered, even one text of a pending
+    /// target; otherwise `failed`. Without pending targets, the targets decide as usual.
     #[must_use]
     pub fn status_when_window_closes(self, delivered: bool) -> Status {
         if self.pending == 0 {
@@ -182,7 +184,7 @@ impl Tally {
     }
 }
 
-/// What a target's messages make of it: how many are still queued, how many WhatsApp's server took, how many failed.
+/// The state of a target by its messages: how many are queued, how many WhatsApp's server took, how many failed.
 #[must_use]
 pub fn target_state(queued: i64, sent: i64, failed: i64) -> TargetState {
     if queued > 0 {

@@ -1,4 +1,4 @@
-//! Pure. What a person is told about reminders and their runs: the kinds and the words.
+//! Pure. Notifications about reminders and their runs: their kinds and texts.
 
 use chrono::{DateTime, Timelike as _, Utc};
 use serde::{Deserialize, Serialize};
@@ -16,18 +16,18 @@ use schedule::zone::{Local, Tz};
 pub enum Kind {
     /// A reminder fired.
     Fired,
-    /// The delivery window closed on a run: it waits for a decision.
+    /// The delivery window of a run closed. The run waits for a decision.
     Paused,
     /// A run ended with some targets sent and some not.
     Partial,
     /// A run ended with nothing sent, or a reminder can't go on.
     Failed,
-    /// Occurrences were not sent: too late, or while the run before was in progress.
+    /// Occurrences were not sent: they were too late, or the previous run was in progress.
     Missed,
 }
 
 impl Kind {
-    /// The word that the row holds.
+    /// The value in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -40,14 +40,14 @@ impl Kind {
     }
 }
 
-/// What is told when a reminder fires.
+/// The text when a reminder fires.
 #[must_use]
 pub fn fired(at: DateTime<Utc>, timezone: &str) -> String {
     format!("Fired for {}.", moment(at, timezone))
 }
 
-/// What is told when a run rests or ends; none: nothing to tell, it went well or was called back. A run that failed with
-/// targets pending is one whose delivery window closed: its reminder rests.
+/// The notification when a run is paused or ends; `None` if there is nothing to tell: it succeeded, was called back or
+/// was missed. A failed run with pending targets is one whose delivery window closed, and its reminder is paused.
 #[must_use]
 pub fn ended(status: Status, tally: Tally, chats: Chats) -> Option<(Kind, String)> {
     let delivered = format!("{} of {} {} delivered", tally.sent, tally.total(), chats.noun(tally.total()));
@@ -63,7 +63,7 @@ pub fn ended(status: Status, tally: Tally, chats: Chats) -> Option<(Kind, String
     }
 }
 
-/// What is told of occurrences that were not sent.
+/// The text about occurrences that were not sent. `more`: there are more than `count`.
 #[must_use]
 pub fn missed(count: usize, more: bool, (first, timezone): (DateTime<Utc>, &str), reason: &str) -> String {
     let first = moment(first, timezone);
@@ -74,8 +74,8 @@ pub fn missed(count: usize, more: bool, (first, timezone): (DateTime<Utc>, &str)
     }
 }
 
-/// An instant as people read it, on the clocks of a reminder's zone: `Monday, 2 November 2026, 09:00 (Europe/Berlin)`. Of two equal
-/// times each says how its clocks are called.
+/// An instant for people, in the reminder's zone: `Monday, 2 November 2026, 09:00 (Europe/Berlin)`. If clocks show the
+/// time twice, the name of the clocks is added.
 #[must_use]
 pub fn moment(at: DateTime<Utc>, timezone: &str) -> String {
     let tz: Tz = timezone.parse().unwrap_or(Tz::UTC);
@@ -85,19 +85,19 @@ pub fn moment(at: DateTime<Utc>, timezone: &str) -> String {
     format!("{} ({tz})", local.format(&format!("%A, %-d %B %Y, {seconds}{twice}")))
 }
 
-/// What the targets of a run are.
+/// The kinds of chats among the targets of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chats {
-    /// Groups alone.
+    /// Only groups.
     Groups,
-    /// People alone.
+    /// Only people.
     People,
     /// Both.
     Mixed,
 }
 
 impl Chats {
-    /// Of so many targets, this many of which are groups.
+    /// The kind for `total` targets, of which `groups` are groups.
     #[must_use]
     pub fn of(groups: usize, total: usize) -> Self {
         match groups {

@@ -1,24 +1,24 @@
-//! Pure. Where a webhook may lead: never into the network that the house itself stands in, unless its operator says so.
-//! The URL is checked when it is stored, and each address that its name stands for just before it is connected to.
+//! Pure. Which addresses a webhook may reach: none in our own network, unless the operator allows it. The URL is
+//! checked when it is stored. Each address that its host name resolves to is checked just before it is connected to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use url::{Host, Url};
 
-/// Longest URL, in bytes.
+/// The longest URL, in bytes.
 pub const MAX_URL: usize = 2_048;
 
-/// What an operator allows beyond https on the public internet.
+/// What an operator allows besides https on the public internet.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
-    /// Networks of its own that webhooks may reach.
+    /// Private networks that webhooks may reach.
     pub allow_private: Vec<IpNet>,
-    /// Webhooks may use http without TLS.
+    /// Whether webhooks may use http without TLS.
     pub allow_http: bool,
 }
 
-/// Why a URL was not accepted; shown to the tenant as it is.
+/// Why a URL was not accepted. It is shown to the tenant unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// Not a URL, or one without a host.
@@ -27,22 +27,22 @@ pub enum Refused {
     /// Too long.
     #[error("must be at most {MAX_URL} bytes")]
     Long,
-    /// Neither https nor, where that is allowed, http.
+    /// Neither https nor, if allowed, http.
     #[error("must begin with https://")]
     Scheme,
-    /// With a user or password.
+    /// It contains a user or password.
     #[error("must not hold a user or password; the signature proves who sends")]
     Credentials,
     /// Port 0.
     #[error("must name a port from 1 to 65535, or none")]
     Port,
-    /// It leads to the house's own network.
+    /// It leads to a private network.
     #[error("must lead to the public internet")]
     Address,
 }
 
-/// Checks a URL as a tenant gives it; answers it as it is used: without fragment, the host in ASCII. A host that is an
-/// address in disguise (`0x7f.1`, `2130706433`) is read as the address that it is.
+/// Checks a URL and returns it in the form that is used: without a fragment, and with the host in ASCII. A host that is
+/// an IP address in another notation (`0x7f.1`, `2130706433`) is treated as that address.
 ///
 /// # Errors
 /// The first thing that is wrong.
@@ -74,7 +74,7 @@ pub fn url(text: &str, rules: &Rules) -> Result<Url, Refused> {
     if url.as_str().len() > MAX_URL { Err(Refused::Long) } else { Ok(url) }
 }
 
-/// Names that stand for this machine or its network, whoever is asked (RFC 6761, RFC 6762, RFC 9476 and ICANN's `internal`).
+/// Whether a name stands for this machine or the local network (RFC 6761, RFC 6762, RFC 9476 and ICANN's `internal`).
 fn is_local(name: &str) -> bool {
     let name = name.trim_end_matches('.');
     let last = name.rsplit('.').next().unwrap_or(name);
@@ -92,7 +92,7 @@ pub fn may_reach(address: IpAddr, rules: &Rules) -> bool {
         }
 }
 
-/// Networks that are not the public internet, after IANA's registry of special-purpose IPv4 addresses and multicast.
+/// Networks outside the public internet, from IANA's registry of special-purpose IPv4 addresses, plus multicast.
 const SPECIAL_V4: [(Ipv4Addr, u8); 16] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),        // this network
     (Ipv4Addr::new(10, 0, 0, 0), 8),       // private
@@ -112,11 +112,11 @@ const SPECIAL_V4: [(Ipv4Addr, u8); 16] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4),      // reserved, and broadcast
 ];
 
-/// What addresses of the internet begin with; everything else (loopback, mapped IPv4, NAT64, unique local, link-local,
-/// multicast …) is none.
+/// The network of all public IPv6 addresses. Every other address (loopback, mapped IPv4, NAT64, unique local,
+/// link-local, multicast …) is not public.
 const GLOBAL_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// Networks within it that are not the public internet, after IANA's registry of special-purpose IPv6 addresses.
+/// Networks within it that are not public, from IANA's registry of special-purpose IPv6 addresses.
 const SPECIAL_V6: [(Ipv6Addr, u8); 4] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23), // protocol assignments, with Teredo
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32), // documentation
@@ -141,7 +141,7 @@ mod tests {
         Rules { allow_private: networks.iter().map(|text| text.parse().unwrap()).collect(), allow_http }
     }
 
-    /// R63: no webhook leads into the house's own network, however the address is written.
+    /// R63: no webhook reaches a private network, in whichever notation the address is given.
     #[test]
     fn only_the_public_internet_is_reached() {
         let strict = rules(&[], false);
@@ -228,7 +228,7 @@ mod tests {
         }
     }
 
-    /// R63: what is wrong with a URL is said when it is given.
+    /// R63: a wrong URL is refused when it is given, with the reason.
     #[test]
     fn a_url_is_checked() {
         let strict = rules(&[], false);

@@ -1,8 +1,8 @@
-//! Pure. The life of a delivery.
+//! Pure. The states of a delivery.
 
 use serde::{Deserialize, Serialize};
 
-/// How far a delivery is.
+/// The state of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -1,4 +1,4 @@
-//! Pure. Webhooks: where they may lead, how they are signed, when an attempt is repeated, and which events they carry.
+//! Pure. Webhooks: the allowed addresses, signatures, retries, and the kinds of events that they carry.
 
 use crate::event::Kind;
 use schedule::nearest::did_you_mean;
@@ -8,30 +8,30 @@ pub mod delivery;
 pub mod retry;
 pub mod signature;
 
-/// Webhooks of one tenant.
+/// The highest number of webhooks of a tenant.
 pub const MAX_PER_TENANT: i64 = 20;
-/// Kinds that one webhook names.
+/// The highest number of kinds that one webhook names.
 const MAX_KINDS: usize = 50;
-/// What of a word that is no kind is said again, in characters.
+/// How many characters of an unknown kind an error repeats.
 const SHOWN: usize = 100;
-/// The kind of what `test` sends. It is no event: no stream and no other webhook sees it.
+/// The kind that `test` sends. It is not an event: no stream and no other webhook receives it.
 pub const TEST: &str = "webhook.test";
 
-/// Why kinds were not accepted.
+/// Why a list of kinds was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadKinds {
-    /// More than anybody needs.
+    /// There are too many.
     #[error("must be at most {MAX_KINDS} kinds; none: all")]
     TooMany,
-    /// Something that no event is called.
+    /// It is not the name of a kind.
     #[error("`{0}` is no kind of event{meant}", meant = did_you_mean(.0, Kind::ALL.iter().map(|kind| kind.as_str())))]
     Unknown(String),
 }
 
-/// Checks the kinds that a webhook is to carry; sorted, each once.
+/// Checks the kinds that a webhook is to carry. Returns them sorted and without duplicates.
 ///
 /// # Errors
-/// When there are too many, or one is no kind of event.
+/// If there are too many, or one is not a kind of event.
 pub fn kinds(given: &[String]) -> Result<Vec<String>, BadKinds> {
     if given.len() > MAX_KINDS {
         return Err(BadKinds::TooMany);
@@ -45,7 +45,7 @@ pub fn kinds(given: &[String]) -> Result<Vec<String>, BadKinds> {
     Ok(kinds)
 }
 
-/// Whether a webhook that names `kinds` carries an event of this one.
+/// Whether a webhook with these `kinds` carries an event of `kind`. An empty list carries all.
 #[must_use]
 pub fn carries(kinds: &[String], kind: &str) -> bool {
     kinds.is_empty() || kinds.iter().any(|wanted| wanted == kind)

@@ -1,46 +1,52 @@
-//! Pure. What an attempt that failed means: whose fault it is, when it is repeated, and when a webhook is left alone.
+//! Pure. What a failed attempt means: its cause, when it is repeated, and when a webhook is disabled.
 
 use std::time::Duration;
 
 const HOUR_S: u64 = 60 * 60;
 /// The waits after the first, second, third … attempt, in seconds: 12 attempts within a day.
 const WAITS_S: [u64; 11] = [1, 5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 21_600, 36_000];
-/// A delivery holds those behind it of the same account until it has failed this often, about half a minute: order outlives
-/// a hiccup, and one event that the receiver can't take does not hold up the others for a day.
+/// A delivery holds back later deliveries of the same account until it has failed this often. That takes 6 s plus the
+/// time of the attempts. So a short outage does not change the order, and one event that the receiver can't take does
+/// not delay the others for a day.
 pub const HOLDS_ATTEMPTS: i32 = 3;
-/// Attempts until a delivery may fail, and how old it must be: outages that end have it tried more often than planned.
+/// How many attempts a delivery gets at least, and how old it must be before it fails. At the end of an outage, waiting
+/// deliveries are tried earlier than planned, so the attempts alone may be used up within minutes.
 const ATTEMPTS: (i32, Duration) = (12, Duration::from_secs(21 * HOUR_S));
-/// The same for one that is refused: long enough for a night in which the receiver was set up wrong.
+/// The same limits for a delivery that the receiver refuses. The time covers a night during which the receiver was
+/// misconfigured.
 const REFUSALS: (i32, Duration) = (10, Duration::from_secs(6 * HOUR_S));
-/// The wait when all attempts are used and the delivery is young.
+/// The wait once all attempts are used and the delivery is not old enough to fail.
 const YOUNG_WAIT: Duration = Duration::from_secs(HOUR_S);
-/// After so many failures in a row the receiver counts as down: it gets one attempt at a time, and pauses between.
+/// After this many failures in a row the receiver counts as down. It then gets one attempt at a time, with pauses in
+/// between.
 pub const DOWN_AFTER: i32 = 5;
 /// The longest pause before a receiver that is down is tried again.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// A receiver that is back after so long gets all that waits at once. After less nothing waits for long, and a receiver that
-/// merely limits its rate is not to be met by all at once.
+/// After an outage of at least this long, all waiting deliveries are tried at once. After a shorter one nothing waits
+/// for long, and a receiver that merely limits its rate should not get them all at once.
 pub const OUTAGE_MIN: Duration = Duration::from_secs(5 * 60);
-/// A webhook none of whose attempts has succeeded for so long is disabled.
+/// A webhook is disabled when no attempt has succeeded for this long.
 pub const DISABLED_AFTER: Duration = Duration::from_secs(3 * 24 * HOUR_S);
-/// The wait that a receiver may ask for (`Retry-After`); the first is what one that names none gets.
+/// The shortest and longest wait that a receiver can ask for with `Retry-After`. Without that header, the shortest is
+/// used.
 const RATE_WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10 * 60));
 
-/// Whose fault it is that an attempt failed.
+/// The cause of a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The receiver is not there, or not well.
+    /// The receiver can't be reached or has an error.
     Receiver,
-    /// The receiver takes so much at a time: it is to be left alone for this long.
+    /// The receiver limits its rate: nothing is sent to it for this long.
     Rate(Duration),
-    /// The receiver refuses this very event; others may go well.
+    /// The receiver refuses this event. Others may succeed.
     Event,
-    /// The receiver wants no more, ever.
+    /// The receiver wants no more events at all.
     Gone,
 }
 
-/// Whose fault an answer is, or that there was none: a 4xx is the event's, but for those that RFC 9110, RFC 8470 and RFC 6585
-/// give for time and rate. `retry_after` is what the answer asked for.
+/// The cause of a failed attempt by the status of the answer, `None` if there was none. A 4xx means that this event is
+/// refused, except 408, 410, 425 and 429 (RFC 9110, RFC 8470 and RFC 6585). `retry_after` is the wait that the answer
+/// asked for.
 #[must_use]
 pub fn fault(status: Option<u16>, retry_after: Option<Duration>) -> Fault {
     let (least, most) = RATE_WAIT;
@@ -52,20 +58,20 @@ pub fn fault(status: Option<u16>, retry_after: Option<Duration>) -> Fault {
     }
 }
 
-/// What becomes of a delivery after an attempt that failed.
+/// What happens to a delivery after a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// Attempts that count, with this one.
+    /// The number of attempts that count, including this one.
     pub attempts: i32,
-    /// When the next comes; none: it has failed for good.
+    /// The wait until the next attempt; `None` if the delivery has failed for good.
     pub again_in: Option<Duration>,
-    /// Those behind it in its lane wait for it.
+    /// Whether later deliveries of the same account wait for it.
     pub holds: bool,
 }
 
-/// The verdict on a delivery of this age, after so many attempts before this one. One that met a limit of the rate is as it
-/// was; one that was refused holds nobody up. `luck` (0 to 1) spreads the waits by a tenth to either side, so that a receiver
-/// that comes back is not met by all at once.
+/// The verdict on a delivery of this age that had `before` attempts before this one. A rate limit does not count as an
+/// attempt. A refused event holds back no other delivery. `luck` (0 to 1) varies the wait by up to a tenth in both
+/// directions, so that a receiver that comes back does not get all deliveries at once.
 #[must_use]
 pub fn verdict(fault: Fault, before: i32, age: Duration, luck: f64) -> Verdict {
     let attempts = before.saturating_add(1);
@@ -84,7 +90,7 @@ pub fn verdict(fault: Fault, before: i32, age: Duration, luck: f64) -> Verdict {
             let again_in = planned(ATTEMPTS);
             Verdict { attempts, again_in, holds: holds(attempts, again_in) }
         }
-        // for when somebody enables the webhook again
+        // counts if the webhook is enabled again
         Fault::Gone => Verdict { attempts, again_in: Some(wait(attempts)), holds: attempts < HOLDS_ATTEMPTS },
     }
 }
@@ -96,7 +102,7 @@ fn wait(attempts: i32) -> Duration {
     Duration::from_secs(WAITS_S.get(index).copied().unwrap_or(HOUR_S))
 }
 
-/// How long a receiver is left alone after `failures` in a row.
+/// How long nothing is sent to a receiver after `failures` in a row.
 #[must_use]
 pub fn pause(failures: i32) -> Duration {
     let beyond = u32::try_from(failures.saturating_sub(DOWN_AFTER)).unwrap_or(0);
@@ -110,7 +116,7 @@ pub fn pause(failures: i32) -> Duration {
 mod tests {
     use super::*;
 
-    /// How a delivery goes that fails at each attempt: the attempts, and its age at the last.
+    /// The life of a delivery that always fails: its attempts, and its age at the last one.
     fn life(fault: Fault) -> (i32, Duration) {
         let (mut attempts, mut age) = (0, Duration::ZERO);
         loop {
@@ -122,7 +128,8 @@ mod tests {
         }
     }
 
-    /// R63: an attempt is repeated for about a day, ever more rarely, and then has failed; a refused one for a night.
+    /// R63: attempts are repeated for about a day at growing intervals, then the delivery fails; refused ones are
+    /// repeated for a night.
     #[test]
     fn attempts_are_spread_over_a_day() {
         let (attempts, age) = life(Fault::Receiver);
@@ -139,7 +146,8 @@ mod tests {
         assert_eq!(verdict(Fault::Receiver, i32::MAX, ATTEMPTS.1, 0.5).again_in, None);
     }
 
-    /// R63: attempts that were used up in minutes, as each end of an outage has all that waits tried at once, fail nothing.
+    /// R63: a young delivery does not fail, even if all its attempts were used up within minutes, as happens at the
+    /// ends of outages.
     #[test]
     fn what_is_young_does_not_fail() {
         let young = Duration::from_secs(5 * HOUR_S);
@@ -151,7 +159,8 @@ mod tests {
         }
     }
 
-    /// R63: a limit of the rate costs no attempt, and order is kept through it; after a day it ends all the same.
+    /// R63: a rate limit does not use up an attempt and does not change the order. After a day the delivery fails all
+    /// the same.
     #[test]
     fn a_limit_of_the_rate_costs_nothing() {
         let limited = fault(Some(429), Some(Duration::from_secs(7)));

@@ -1,23 +1,23 @@
-//! Pure. Secrets and signatures after the "Standard Webhooks" specification 1.0: HMAC-SHA256 over `id.timestamp.body`.
+//! Pure. Secrets and signatures by the "Standard Webhooks" specification 1.0: HMAC-SHA256 over `id.timestamp.body`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// What a secret begins with.
+/// The prefix of a secret.
 const PREFIX: &str = "whsec_";
-/// Random bytes of a secret: the specification asks for 24 to 64.
+/// The number of random bytes in a secret. The specification asks for 24 to 64.
 const BYTES: usize = 32;
 
-/// A fresh secret.
+/// A new secret.
 #[must_use]
 pub fn generate() -> String {
     format!("{PREFIX}{}", STANDARD.encode(rand::random::<[u8; BYTES]>()))
 }
 
-/// The value of `webhook-signature`: one signature per secret, apart by spaces, so that a receiver that knows any of them
-/// accepts it. A secret that is not one of ours signs nothing.
+/// The value of `webhook-signature`: one signature per secret, separated by spaces, so that a receiver that knows any
+/// of the secrets accepts it. A malformed secret adds no signature.
 #[must_use]
 pub fn header<'a>(secrets: impl IntoIterator<Item = &'a str>, id: &str, timestamp: i64, body: &str) -> String {
     let signatures = secrets.into_iter().filter_map(|secret| sign(secret, id, timestamp, body));
@@ -36,7 +36,7 @@ fn sign(secret: &str, id: &str, timestamp: i64, body: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// R63: the example that the reference libraries of Standard Webhooks test themselves with.
+    /// R63: the example with which the reference libraries of Standard Webhooks test themselves.
     #[test]
     fn the_published_example_is_signed_alike() {
         let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";

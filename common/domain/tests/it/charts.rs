@@ -1,12 +1,14 @@
-//! The states of runs and reminders, drawn from the functions that decide them: `docs/states`.
+//! The states of accounts, runs and reminders, drawn from the functions that decide them: `docs/states`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Debug, Write as _};
 
+use domain::account::life as account;
 use domain::reminder::life::{self, Ahead};
 use domain::run::machine::{corrected, decide};
 use domain::run::{Status, Tally};
 
+use crate::accounts::{EVENTS, states};
 use crate::lives::run_events;
 
 /// Arrows: from, to, and what leads there.
@@ -14,10 +16,14 @@ type Arrows = BTreeMap<(String, String), BTreeSet<String>>;
 
 /// A page with a state diagram of Mermaid, which GitHub and GitLab draw.
 fn page(title: &str, about: &str, test: &str, begin: &[(&str, &str)], arrows: &Arrows) -> String {
-    let mut text = format!(
-        "# {title}\n\nPrinted from the code by `{test}`; the test fails when they differ (`UPDATE=1` prints it anew). {about}\n\n\
-         ```mermaid\nstateDiagram-v2\n"
-    );
+    format!(
+        "# {title}\n\nPrinted from the code by `{test}`; the test fails when they differ (`UPDATE=1` prints it anew). {about}\n\n{}",
+        diagram(begin, arrows)
+    )
+}
+
+fn diagram(begin: &[(&str, &str)], arrows: &Arrows) -> String {
+    let mut text = "```mermaid\nstateDiagram-v2\n".to_owned();
     for (to, why) in begin {
         writeln!(text, "    [*] --> {to} : {why}").unwrap();
     }
@@ -95,4 +101,35 @@ fn the_states_of_a_reminder_are_drawn() {
         "docs/states/reminder.md",
         &page("The states of a reminder", about, "domain charts", &[("active", "created")], &arrows),
     );
+}
+
+/// R11, R12, R14, R20, R29, R90, R91: every arrow between what an account is, and between what it should be.
+#[test]
+fn the_states_of_an_account_are_drawn() {
+    let (mut statuses, mut wishes) = (Arrows::new(), Arrows::new());
+    let draw = |arrows: &mut Arrows, from: &str, to: &str, event: &str| {
+        arrows.entry((from.to_owned(), to.to_owned())).or_default().insert(event.to_owned());
+    };
+    for state in states() {
+        for (name, event) in EVENTS {
+            let (status, wanted) = (state.status.as_str(), state.wanted.as_str());
+            match account::decide(state, event) {
+                Ok(account::Step::Becomes(to)) => {
+                    if to.status != state.status || event == account::Event::Pair {
+                        draw(&mut statuses, status, to.status.as_str(), name);
+                    }
+                    if to.wanted != state.wanted {
+                        draw(&mut wishes, wanted, to.wanted.as_str(), name);
+                    }
+                }
+                Ok(account::Step::Gone) => draw(&mut wishes, wanted, "[*]", name),
+                Ok(account::Step::Stays) | Err(_) => {}
+            }
+        }
+    }
+    let about = "What requests, duties and the steps of a pairing make of an account. What else its session says of its connection \
+        follows from [its machine](session.md).\n\nWhat it is:";
+    let text = page("The states of an account", about, "domain charts", &[("unpaired", "created")], &statuses);
+    let wishes = diagram(&[("offline", "created")], &wishes);
+    kit::printed("docs/states/account.md", &format!("{text}\nWhat it should be:\n\n{wishes}"));
 }

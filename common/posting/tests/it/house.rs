@@ -7,12 +7,13 @@ use axum::Router;
 use axum::http::{Method, StatusCode};
 use bells::bus::Bus;
 use domain::id::{AccountId, TenantId, WebhookId, WorkerId};
+use kit::{redis_prefix, redis_url, until_within};
 use posting::http::Sender;
 use posting::means::Means;
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions as _, PgPool};
-use store::webhooks;
 use store::workers::Boot;
+use store::{Store, webhooks};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +23,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 /// A worker that does nothing but move webhooks.
 pub(crate) struct Mover {
     pub(crate) pool: PgPool,
+    pub(crate) store: Store,
     pub(crate) bus: Bus,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -38,26 +40,23 @@ impl Mover {
         let worker = WorkerId::new();
         let boot = Boot { name: "test", version: "0", release: "1", capacity: 1_000, lease: Duration::from_secs(60) };
         store::workers::register(&pool, worker, boot).await.unwrap();
-        let redis = std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
-        let bus = Bus::connect(&redis, &format!("test-{}:", uuid::Uuid::new_v4().simple())).unwrap();
+        let bus = Bus::connect(&redis_url(), &redis_prefix()).unwrap();
         // a pool as a worker has it: what is given up half-way does not come back
         let own = store::connect(url, 5).await.unwrap();
         let sender = Sender::new(crate::http::rules(&["127.0.0.0/8"])).unwrap();
-        let means = Means::new(own, bus.clone(), worker, sender);
+        let means = Means::new(Store::from(own), bus.clone(), worker, sender);
         let stop = CancellationToken::new();
         let task = tokio::spawn(posting::keep(Arc::new(means), stop.clone()));
-        Self { pool, bus, stop, task }
+        let store = Store::from(pool.clone());
+        Self { pool, store, bus, stop, task }
     }
 
     pub(crate) async fn tenant(&self) -> TenantId {
-        let tenant = TenantId::new();
-        let insert = "INSERT INTO tenants (id, name) VALUES ($1, 'Acme')";
-        sqlx::query(insert).bind(tenant).execute(&self.pool).await.unwrap();
-        tenant
+        kit::rows::tenant(&self.pool).await
     }
 
     pub(crate) async fn webhook(&self, tenant: TenantId, receiver: &Receiver) -> WebhookId {
-        webhooks::create(&self.pool, tenant, &receiver.url, &[], store::audit::Operator::System("test"))
+        webhooks::create(self.store.of(tenant), &receiver.url, &[], store::audit::Operator::System("test"))
             .await
             .unwrap()
             .0
@@ -80,15 +79,7 @@ impl Mover {
 
     /// Waits until a query counts so many.
     pub(crate) async fn counts(&self, query: &'static str, count: i64) {
-        let start = Instant::now();
-        loop {
-            let now = self.count(query).await;
-            if now == count {
-                return;
-            }
-            assert!(start.elapsed() < DEADLINE, "waited in vain for {count}, not {now}: {query}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until_within(DEADLINE, (count, query), async || (self.count(query).await == count).then_some(())).await;
     }
 
     pub(crate) async fn stop(self) {
@@ -164,14 +155,9 @@ impl Receiver {
     /// Waits until so many requests that `which` is meant for have come, and answers how long it took.
     pub(crate) async fn got(&self, count: usize, which: impl Fn(&Value) -> bool) -> Duration {
         let start = Instant::now();
-        loop {
-            let now = self.received().iter().filter(|(event, _)| which(event)).count();
-            if now >= count {
-                return start.elapsed();
-            }
-            assert!(start.elapsed() < DEADLINE, "waited in vain for {count} requests: {now} came");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let came = || self.received().iter().filter(|(event, _)| which(event)).count() >= count;
+        until_within(DEADLINE, count, async || came().then_some(())).await;
+        start.elapsed()
     }
 }
 

@@ -65,7 +65,7 @@ async fn a_kind_that_is_refused_holds_up_no_other(pool: PgPool) {
     let start = Instant::now();
     mover.counts(DELIVERED, 1).await;
     println!("behind 1,100 that were refused, within {:?}; {} requests", start.elapsed(), receiver.received().len());
-    let now = webhooks::get(&mover.pool, tenant, webhook).await.unwrap();
+    let now = webhooks::get(mover.store.of(tenant), webhook).await.unwrap();
     assert!(now.enabled);
     mover.stop().await;
 }
@@ -82,7 +82,7 @@ async fn a_hiccup_after_a_quiet_spell_disables_nothing(pool: PgPool) {
     sqlx::query(long).execute(&mover.pool).await.unwrap();
     mover.happen(tenant, &[(None, "a.b", 0)]).await;
     mover.counts(DELIVERED, 1).await;
-    let now = webhooks::get(&mover.pool, tenant, webhook).await.unwrap();
+    let now = webhooks::get(mover.store.of(tenant), webhook).await.unwrap();
     assert_eq!((now.enabled, now.failures, now.failing_since), (true, 0, None));
     assert_eq!(receiver.received().len(), 2);
     mover.stop().await;
@@ -107,13 +107,13 @@ async fn a_person_ends_a_pause(pool: PgPool) {
     mover.happen(tenant, &[(None, "a.b", 2)]).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(receiver.received().len(), 1);
-    deliveries::test(&mover.pool, tenant, webhook).await.unwrap().quietly();
+    deliveries::test(mover.store.of(tenant), webhook).await.unwrap().quietly();
     mover.bus.signal(tenant);
     let took = receiver.got(1, |event| event["kind"] == "webhook.test").await;
     mover.counts("SELECT count(*) FROM webhooks WHERE failures = 52", 1).await;
     mended.store(true, Ordering::SeqCst);
     let change = Change { url: Some(receiver.url.clone()), ..Change::default() };
-    webhooks::change(&mover.pool, tenant, webhook, &change, store::audit::Operator::System("test"))
+    webhooks::change(mover.store.of(tenant), webhook, &change, store::audit::Operator::System("test"))
         .await
         .unwrap()
         .quietly();
@@ -138,7 +138,7 @@ async fn a_url_that_changed_is_left_at_once(pool: PgPool) {
     old.got(1, |_| true).await;
     let before = old.received().len();
     let change = Change { url: Some(new.url.clone()), ..Change::default() };
-    webhooks::change(&mover.pool, tenant, webhook, &change, store::audit::Operator::System("test"))
+    webhooks::change(mover.store.of(tenant), webhook, &change, store::audit::Operator::System("test"))
         .await
         .unwrap()
         .quietly();
@@ -212,7 +212,7 @@ async fn a_receiver_that_refuses_everything_fails(pool: PgPool) {
     let webhook = mover.webhook(tenant, &receiver).await;
     mover.happen(tenant, &[(None, "a.b", 0)]).await;
     mover.counts("SELECT count(*) FROM webhooks WHERE failing_since IS NOT NULL AND refusals > 0", 1).await;
-    let shown = webhooks::get(&mover.pool, tenant, webhook).await.unwrap();
+    let shown = webhooks::get(mover.store.of(tenant), webhook).await.unwrap();
     assert!(shown.enabled && shown.failures > 0 && shown.failing_since.is_some(), "{shown:?}");
     mover.happen(tenant, &[(None, "a.good", 1)]).await;
     mover.counts(DELIVERED, 1).await;

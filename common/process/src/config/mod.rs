@@ -1,5 +1,5 @@
-//! Sections of configuration that several binaries share. Flag, variable, default and meaning stand on one line each;
-//! `--help` is the manual.
+//! Sections of configuration that several binaries share: flag, variable, default and meaning of each setting. `--help`
+//! is the manual.
 
 use std::path::{Path, PathBuf};
 
@@ -15,32 +15,33 @@ pub use read::read;
 pub use refusal::report;
 pub use secret::{FILE_SUFFIX, secret_variable};
 
-/// Where the rows are.
+/// The settings of Postgres, which holds the rows.
 #[derive(clap::Args, Clone)]
 pub struct Database {
-    /// Postgres, e.g. postgres://user:password@host/switchboard; TLS by ?sslmode=verify-full&sslrootcert=/path/ca.crt
+    /// Postgres, e.g. postgres://user:password@host/switchboard; with TLS:
+    /// ?sslmode=verify-full&sslrootcert=/path/ca.crt
     #[arg(id = "database_url", long = "database-url", env = "DATABASE_URL", hide_env_values = true, value_parser = parse::postgres_url)]
     pub url: String,
-    /// Connections to Postgres that this process may hold in all, 4 to 1,000
+    /// Connections to Postgres that this process may hold in total, 4 to 1,000
     #[arg(long = "database-connections", env = "DATABASE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(4..=1_000))]
     pub max_connections: u32,
 }
 
-/// Where the bells, leases and live signals are.
+/// The settings of Redis, which holds bells, leases and live signals.
 #[derive(clap::Args, Clone)]
 pub struct Redis {
-    /// Redis, e.g. redis://:password@host:6379, or rediss:// with TLS
+    /// Redis, e.g. redis://:password@host:6379; with TLS: rediss://
     #[arg(id = "redis_url", long = "redis-url", env = "REDIS_URL", hide_env_values = true, value_parser = parse::redis_url)]
     pub url: String,
-    /// Every key and channel starts with this
+    /// The beginning of every key and channel
     #[arg(long = "redis-prefix", env = "REDIS_PREFIX", default_value = "switchboard:", value_parser = parse::key_prefix)]
     pub prefix: String,
 }
 
-/// Whose clocks reminders are read on.
+/// The zone data that reminders use.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Zones {
-    /// A folder of compiled IANA zones, in force where it is newer than what is built in; the system's, if not given
+    /// A folder of compiled IANA zones, used if it is newer than the built-in data; if not given, the system's folder
     #[arg(id = "tzdir", long = "tzdir", env = "TZDIR", value_parser = zones)]
     pub folder: Option<PathBuf>,
 }
@@ -49,10 +50,10 @@ fn zones(folder: &str) -> Result<PathBuf, zone::Unusable> {
     zone::Data::choose(Path::new(folder)).map(|_| PathBuf::from(folder))
 }
 
-/// Where webhooks may lead, beyond https on the public internet.
+/// The addresses that webhooks may have, beyond https on the public internet.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Webhooks {
-    /// Networks of your own that webhooks may reach, apart by commas, e.g. 10.1.0.0/16,fd00::/8; none if not given
+    /// Networks of your own that webhooks may reach, separated by commas, e.g. 10.1.0.0/16,fd00::/8; if not given, none
     #[arg(long = "webhook-allow-private", env = "WEBHOOK_ALLOW_PRIVATE", value_delimiter = ',')]
     pub allow_private: Vec<ipnet::IpNet>,
     /// Webhooks may use http without TLS
@@ -61,41 +62,43 @@ pub struct Webhooks {
 }
 
 impl Webhooks {
-    /// As the rules of addresses take them.
+    /// The settings as the domain's rules for webhook addresses.
     #[must_use]
     pub fn rules(&self) -> Rules {
         Rules { allow_private: self.allow_private.clone(), allow_http: self.allow_http }
     }
 }
 
-/// What is logged if nothing else is said. Of others' crates only warnings are written, whatever is asked for.
+/// The default log filter. Of other projects' crates only warnings are logged, whatever the filter says.
 pub const DEFAULT_LOG: &str = "info";
 
-/// How the process talks about itself.
+/// The settings of logs and traces.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Telemetry {
-    /// What is logged, e.g. info or warn,worker=debug; our own words and the warnings of others, if not given
+    /// What is logged, e.g. info or warn,worker=debug; if not given, info. Of libraries only warnings and errors are
+    /// logged
     #[arg(long = "log", env = "RUST_LOG", default_value = DEFAULT_LOG, hide_default_value = true, value_parser = parse::log_filter)]
     pub log: String,
-    /// Log lines as `text` or `json`
+    /// The form of log lines: `text` or `json`
     #[arg(long, env = "LOG_FORMAT", default_value = "text", value_parser = ["text", "json"])]
     pub log_format: String,
-    /// OTLP over HTTP, e.g. http://collector:4318; traces are sent only when it is set
+    /// Where traces are sent with OTLP over HTTP, e.g. http://collector:4318; if not given, none are sent
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_parser = parse::http_url)]
     pub otlp_endpoint: Option<String>,
-    /// Share of the traces that begin here and are kept, 0 to 1; what fails is sent in any case
+    /// Share of the traces that begin here and are kept, 0 to 1; failures are always sent
     #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", default_value_t = 1.0, value_parser = share)]
     pub traces_sampler_arg: f64,
-    /// How a step goes on with a message that was made elsewhere: with a `link`, or as a `child` in one long trace
+    /// How a step continues the trace of a message that was made elsewhere: with a `link`, or as a `child` in one long
+    /// trace
     #[arg(long, env = "TRACE_PARENT", value_enum, default_value_t = TraceParent::Link)]
     pub trace_parent: TraceParent,
-    /// Spans that wait for the collector at most, 1 to 1,000,000; what comes beyond is dropped
+    /// The highest number of spans that wait for the collector, 1 to 1,000,000; further spans are dropped
     #[arg(id = "traces_waiting_max", long = "traces-waiting-max", env = "OTEL_BSP_MAX_QUEUE_SIZE", default_value_t = 2_048, value_parser = waiting)]
     pub traces_waiting_max: usize,
 }
 
 impl Default for Telemetry {
-    /// As without any setting.
+    /// The values without any setting.
     fn default() -> Self {
         Self {
             log: DEFAULT_LOG.to_owned(),
@@ -108,13 +111,13 @@ impl Default for Telemetry {
     }
 }
 
-/// How a step goes on with a message that was made elsewhere.
+/// How a step continues the trace of a message that was made elsewhere.
 #[derive(clap::ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TraceParent {
-    /// It begins a trace of its own, with a link to what made the message.
+    /// The step begins a trace of its own, with a link to the step that made the message.
     #[default]
     Link,
-    /// It is a part of the trace in which the message was made, where it is about one message.
+    /// A step that is about one message is a part of the trace in which the message was made.
     Child,
 }
 
@@ -152,7 +155,7 @@ mod tests {
         telemetry: Telemetry,
     }
 
-    /// R06: a share of traces that is none, or a word that is no relation, is refused with the name of its setting.
+    /// R06: a share of traces outside of 0 to 1, or an unknown trace parent, is refused with the name of its setting.
     #[test]
     fn settings_of_traces_are_checked() {
         let read = |args: &[&str]| Cli::try_parse_from(["test"].iter().chain(args)).map(|cli| cli.telemetry);

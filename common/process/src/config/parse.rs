@@ -1,4 +1,4 @@
-//! Pure. Parsers of settings: what is wrong with a value is found when the process starts, and named.
+//! Pure. Parsers of settings. A wrong value is found and named when the process starts.
 
 use std::str::FromStr as _;
 
@@ -6,10 +6,10 @@ use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-/// Longest word that a setting may be: it stands in rows and labels.
+/// The longest word that a setting may be. Such words are stored in rows and used as labels.
 const WORD_MAX: usize = 100;
 
-/// Why a value is not taken. Never repeats the value, which may be a secret.
+/// Why a value is refused. It never repeats the value, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Refused(String);
@@ -18,10 +18,10 @@ fn refused<T>(why: impl Into<String>) -> Result<T, Refused> {
     Err(Refused(why.into()))
 }
 
-/// A Postgres URL.
+/// Checks a Postgres URL.
 ///
 /// # Errors
-/// When it is none, or names no database.
+/// If it is not one, or names no database.
 pub fn postgres_url(text: &str) -> Result<String, Refused> {
     const FORM: &str = "write postgres://user:password@host:5432/database";
     let Ok(url) = Url::parse(text) else { return refused(format!("this is no URL: {FORM}")) };
@@ -37,10 +37,10 @@ pub fn postgres_url(text: &str) -> Result<String, Refused> {
     Ok(text.to_owned())
 }
 
-/// A Redis URL.
+/// Checks a Redis URL.
 ///
 /// # Errors
-/// When it is none.
+/// If it is not one.
 pub fn redis_url(text: &str) -> Result<String, Refused> {
     match redis::Client::open(text) {
         Ok(_) => Ok(text.to_owned()),
@@ -50,18 +50,18 @@ pub fn redis_url(text: &str) -> Result<String, Refused> {
     }
 }
 
-/// An http or https URL.
+/// Checks an http or https URL.
 ///
 /// # Errors
-/// When it is none.
+/// If it is not one.
 pub fn http_url(text: &str) -> Result<String, Refused> {
     url_of(text, &["http", "https"], "http://collector:4318")
 }
 
-/// A URL with one of these schemes and a host.
+/// Checks a URL that has a host and one of these schemes.
 ///
 /// # Errors
-/// When it is none.
+/// If it is not one.
 pub fn url_of(text: &str, schemes: &[&str], example: &str) -> Result<String, Refused> {
     match Url::parse(text) {
         Ok(url) if schemes.contains(&url.scheme()) && url.has_host() => Ok(text.to_owned()),
@@ -69,10 +69,10 @@ pub fn url_of(text: &str, schemes: &[&str], example: &str) -> Result<String, Ref
     }
 }
 
-/// What is logged.
+/// Checks a log filter.
 ///
 /// # Errors
-/// When it is no filter.
+/// If it is empty or not a valid filter.
 pub fn log_filter(text: &str) -> Result<String, Refused> {
     if text.trim().is_empty() {
         return refused("it is empty: write e.g. info, or leave it out");
@@ -83,10 +83,11 @@ pub fn log_filter(text: &str) -> Result<String, Refused> {
     }
 }
 
-/// What every key in Redis starts with. Patterns are made of it, so that it holds no character that means something there.
+/// Checks the prefix of every key in Redis. Match patterns are made from it, so it may not contain a character with a
+/// meaning there.
 ///
 /// # Errors
-/// When it is empty, long, or holds such a character.
+/// If it is empty, too long, or contains such a character.
 pub fn key_prefix(text: &str) -> Result<String, Refused> {
     let plain = |c: char| c.is_ascii_alphanumeric() || ":._-{}".contains(c);
     if text.is_empty() || text.len() > WORD_MAX || !text.chars().all(plain) {
@@ -95,10 +96,10 @@ pub fn key_prefix(text: &str) -> Result<String, Refused> {
     Ok(text.to_owned())
 }
 
-/// A word for people, such as a release.
+/// Checks a word for people, such as a release.
 ///
 /// # Errors
-/// When it is empty, long, or holds blanks or control characters.
+/// If it is empty, too long, or contains blanks or control characters.
 pub fn word(text: &str) -> Result<String, Refused> {
     let odd = |c: char| c.is_whitespace() || c.is_control();
     if text.is_empty() || text.chars().count() > WORD_MAX || text.chars().any(odd) {
@@ -111,7 +112,7 @@ pub fn word(text: &str) -> Result<String, Refused> {
 mod tests {
     use super::*;
 
-    /// R06: what can't be a URL is refused, and no refusal repeats what may be a secret.
+    /// R06: a text that is not a URL is refused, and no error repeats a value that may be a secret.
     #[test]
     fn urls_are_looked_at() {
         for good in ["postgres://a:b@h/d", "postgresql://h:1/d?sslmode=verify-full", "postgres://u@h/d?host=/run/pg"] {

@@ -1,4 +1,4 @@
-//! Reads a command line together with the environment: the default command, and secrets that lie in files.
+//! Reads a command line together with the environment: the default command, and secrets from files.
 
 use std::ffi::{OsStr, OsString};
 
@@ -8,12 +8,12 @@ use clap::{Arg, Command, CommandFactory, FromArgMatches};
 use super::refusal;
 use super::secret::{FILE_SUFFIX, secret_variable};
 
-/// Reads a command line. One that names no command means `default`. Every secret setting (one whose values `--help`
-/// hides) may lie in a file that the variable with `_FILE` behind its name points to, as container platforms mount them:
+/// Parses a command line. Without a command it means `default`. The value of a secret setting (one whose value `--help`
+/// hides) may be in a file, as container platforms mount secrets. The variable with the suffix `_FILE` names the file:
 /// `DATABASE_URL_FILE=/run/secrets/database-url`.
 ///
 /// # Errors
-/// When it is wrong, or asks for help; the text names the setting.
+/// If it is wrong, or asks for help. The text names the setting.
 #[expect(clippy::disallowed_methods, reason = "this is where configuration is read")]
 pub fn read<C: CommandFactory + FromArgMatches>(
     args: impl IntoIterator<Item = OsString>,
@@ -38,7 +38,7 @@ fn read_in<C: CommandFactory + FromArgMatches>(
     C::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
-/// The arguments, with the default command where none is named.
+/// The arguments, with the default command if none is named.
 fn with_default_command(args: impl IntoIterator<Item = OsString>, default: &str) -> Vec<OsString> {
     let mut args: Vec<OsString> = args.into_iter().collect();
     let about = ["-h", "--help", "-V", "--version"];
@@ -52,7 +52,7 @@ fn with_default_command(args: impl IntoIterator<Item = OsString>, default: &str)
     args
 }
 
-/// The command with what files say as the defaults of its secrets, and of those of all commands below it.
+/// The command, with the contents of secret files as default values, including those of all its subcommands.
 fn with_secret_files(
     command: Command,
     variable: &dyn Fn(&str) -> Option<OsString>,
@@ -80,7 +80,7 @@ fn with_secret_file(arg: Arg, variable: &dyn Fn(&str) -> Option<OsString>, wrong
     }
 }
 
-/// A file's text without the line's end that editors leave.
+/// The text of a file, without the final newline that editors add.
 fn secret_in(path: &OsStr) -> Result<String, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("it can't be read: {error}"))?;
     let secret = text.trim_end_matches(['\r', '\n']);
@@ -144,7 +144,7 @@ mod tests {
         assert!(!help.contains("pass word"), "{help}");
     }
 
-    /// R06: what is wrong with a file is said with the name of the setting, and never with what is in it.
+    /// R06: an error in a file is reported with the name of the setting, and never with the file's content.
     #[test]
     fn a_bad_file_is_named() {
         let missing = [("READ_TEST_URL_FILE", "/does/not/exist")];

@@ -1,4 +1,5 @@
-//! What a wrong command line or variable is told: the setting by its variable's name, what is wrong, and never a secret.
+//! The report of a wrong command line or variable: it names the setting by its variable, says what is wrong, and never
+//! shows a secret.
 
 use std::fmt::Write as _;
 
@@ -8,8 +9,8 @@ use clap::{Arg, Command, Error};
 use super::secret::{FILE_SUFFIX, secret_variable};
 use crate::exit::Exit;
 
-/// Says what is wrong with the command line or a variable, in one line where it is a setting; or prints the help that was
-/// asked for. Answers what to exit with.
+/// Reports an error of the command line or a variable, in one line if it is about a setting, or prints the requested
+/// help. Returns the exit code.
 #[must_use]
 pub fn report(binary: &str, error: &Error) -> Exit {
     if !error.use_stderr() {
@@ -26,9 +27,9 @@ pub fn report(binary: &str, error: &Error) -> Exit {
     Exit::BadSettings
 }
 
-/// The same error in words that name the setting by its variable, in one line. What concerns no setting stays as it is.
+/// The same error, in one line that names the setting by its variable. An error that is about no setting is unchanged.
 pub(super) fn named(mut error: Error, command: &mut Command) -> Error {
-    command.build(); // an argument can't be shown before
+    command.build(); // an argument can be displayed only after that
     let args = all_args(command);
     let find = |shown: &str| args.iter().find(|arg| arg.to_string() == shown);
     let says = match (error.kind(), error.get(ContextKind::InvalidArg)) {
@@ -51,7 +52,7 @@ pub(super) fn named(mut error: Error, command: &mut Command) -> Error {
     error
 }
 
-/// A secret's value is not shown.
+/// Hides the value of a secret.
 fn hidden(mut error: Error, arg: Option<&Arg>) -> Error {
     if arg.is_some_and(Arg::is_hide_env_values_set) {
         error.insert(ContextKind::InvalidValue, ContextValue::String("…".to_owned()));
@@ -59,7 +60,7 @@ fn hidden(mut error: Error, arg: Option<&Arg>) -> Error {
     error
 }
 
-/// How the setting is given: `DATABASE_URL (or --database-url)`.
+/// The names of a setting: `DATABASE_URL (or --database-url)`.
 fn name(arg: &Arg) -> String {
     let variable = arg.get_env().map(|name| name.to_string_lossy().into_owned());
     let flag = arg.get_long().map(|long| format!("--{long}"));

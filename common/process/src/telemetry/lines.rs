@@ -1,5 +1,5 @@
-//! Log lines. What others' crates say is bounded by us, whatever `RUST_LOG` asks for: their warnings and errors alone, with every
-//! number masked, as some of them say at lower levels whom they write to, what a QR code holds and what a pairing code is.
+//! Log lines. Lines of other crates are limited to warnings and errors, whatever `RUST_LOG` says, and every long number
+//! in them is masked. At lower levels some crates log the recipient, the QR code or the pairing code.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Our own crates, by the first word of a line's target.
+/// Our own crates, by the first segment of a line's target.
 pub const OURS: [&str; 13] = [
     "api",
     "bells",
@@ -25,19 +25,19 @@ pub const OURS: [&str; 13] = [
     "switchboard_worker",
     "worker",
 ];
-/// Digits in a row that may be a phone's number, or a part of an address.
+/// This many digits in a row may be a phone number, or a part of an address.
 const NUMBER: usize = 7;
 
 fn is_ours(target: &str) -> bool {
     OURS.contains(&target.split("::").next().unwrap_or_default())
 }
 
-/// Whether a line may be written, whatever was asked for.
+/// Whether a line may be written, whatever the filter says.
 pub(super) fn is_allowed(of: &Metadata<'_>) -> bool {
     is_ours(of.target()) || *of.level() <= Level::WARN
 }
 
-/// The layer that writes lines, as `text` or `json`.
+/// The layer that writes log lines, as `text` or `json`.
 pub(super) fn layer<S, W>(format: &str, ansi: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -51,7 +51,7 @@ where
     }
 }
 
-/// Masks the numbers in the lines of others by a word, which in JSON is a number as well.
+/// Replaces long numbers in the lines of other crates by a mask, which for JSON is a number as well.
 struct Masked<F>(F, &'static str);
 
 impl<S, N, F> FormatEvent<S, N> for Masked<F>
@@ -70,7 +70,7 @@ where
     }
 }
 
-/// The line without anything that may be a number.
+/// Replaces everything in the line that may be a phone number.
 fn masked(line: &str, mask: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut digits = String::new();
@@ -91,7 +91,7 @@ fn masked(line: &str, mask: &str) -> String {
 mod tests {
     use super::*;
 
-    /// R99: only our own crates are taken for ours.
+    /// R99: only our own crates count as ours.
     #[test]
     fn others_are_told_from_ours() {
         for (target, ours) in [
@@ -108,7 +108,7 @@ mod tests {
         }
     }
 
-    /// R99: a number is masked wherever it stands; times and small figures stay.
+    /// R99: a number is masked wherever it occurs; times and small figures stay.
     #[test]
     fn numbers_are_masked() {
         for (line, shown) in [

@@ -1,4 +1,4 @@
-//! Metrics: `page.rs` names each, the other files make what Prometheus reads of it.
+//! Metrics: `page.rs` declares each one, and the other files turn it into what Prometheus reads.
 
 pub mod failure;
 mod family;

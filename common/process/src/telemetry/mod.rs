@@ -1,4 +1,4 @@
-//! Logs and traces. What is logged never holds a secret, a phone number or a message's text.
+//! Logs, traces and metrics. A log line never contains a secret, a phone number or a message's text.
 
 pub mod lines;
 pub mod metrics;
@@ -16,17 +16,17 @@ use tracing_subscriber::{EnvFilter, Layer as _};
 use crate::config;
 pub use trace::provider::Guard;
 
-/// Starts logging and, when an endpoint is set, tracing. Call it once, in `main`.
+/// Starts logging and, if an endpoint is set, tracing. Call it once, in `main`.
 ///
 /// # Errors
-/// When the OTLP exporter can't be built from its endpoint.
+/// If the OTLP exporter cannot be built from its endpoint.
 pub fn init(service: &'static str, config: &config::Telemetry) -> anyhow::Result<Guard> {
     let (dispatch, guard) = dispatch(service, config)?;
     dispatch.try_init()?;
     Ok(guard)
 }
 
-/// What [`init`] starts, for one thread of a test instead of the whole process.
+/// Builds what [`init`] starts, for one thread of a test instead of the whole process.
 ///
 /// # Errors
 /// As [`init`].
@@ -34,7 +34,7 @@ pub fn dispatch(service: &'static str, config: &config::Telemetry) -> anyhow::Re
     dispatch_to(service, config, std::io::stdout)
 }
 
-/// As [`dispatch`], with the lines written there.
+/// As [`dispatch`], with a writer for the log lines.
 ///
 /// # Errors
 /// As [`init`].
@@ -43,9 +43,9 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_new(&config.log)?;
-    // traces are told to the collector; what their library says about it we say ourselves, once per outage
-    // dynamic, so that each line is asked for: where a place's interest is settled for good, a question in between that asked
-    // and wrote nothing (sqlx's, with each query) has the next line of its thread thrown away
+    // Spans are not logged, and neither are messages of their library: the exporter itself logs an outage, once.
+    // The filter is dynamic, so that each line is checked. With cached interest, a check that writes nothing (as sqlx
+    // makes with each query) would discard the next line of its thread.
     let told = dynamic_filter_fn(|of, _| {
         lines::is_allowed(of) && of.target() != trace::TARGET && !of.target().starts_with("opentelemetry")
     });

@@ -1,21 +1,21 @@
-//! Pure. What is wrong with a store, in one line: what it is, and what to do. Said by a process that starts, by readiness
-//! and by `doctor`. Never holds a secret.
+//! Pure. A problem with a store: what is wrong, and what to do, in one line each. Shown by a process that starts, by
+//! readiness and by `doctor`. Never contains a secret.
 
 use std::time::Duration;
 
 pub mod postgres;
 pub mod redis;
 
-/// Who mends it.
+/// How a problem ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mended {
-    /// It passes: the server comes back, the migration ends, room is made. Said once.
+    /// It passes by itself: the server comes back, the migration ends, space is freed. Logged once.
     InTime,
-    /// Somebody must do something: a password, a right, a name. Said once a minute.
+    /// Somebody must act: correct a password, grant a right, correct a name. Logged once a minute.
     ByHand,
 }
 
-/// What is wrong.
+/// A problem with a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     /// The kind, as in the metrics of errors.
@@ -24,18 +24,18 @@ pub struct Trouble {
     pub what: String,
     /// One line: what to do.
     pub fix: String,
-    /// Who mends it.
+    /// How it ends.
     pub mended: Mended,
 }
 
 impl Trouble {
-    /// Something that passes.
+    /// A problem that passes by itself.
     #[must_use]
     pub fn in_time(kind: &'static str, what: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { kind, what: line(&what.into()), fix: line(&fix.into()), mended: Mended::InTime }
     }
 
-    /// Something that somebody must mend.
+    /// A problem that somebody must solve.
     #[must_use]
     pub fn by_hand(kind: &'static str, what: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { mended: Mended::ByHand, ..Self::in_time(kind, what, fix) }
@@ -50,33 +50,34 @@ impl std::fmt::Display for Trouble {
 
 impl std::error::Error for Trouble {}
 
-/// One line of a text that others wrote.
+/// Joins a foreign text into one line.
 fn line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// How often what must be mended by hand is said again.
+/// How often a problem that somebody must solve is logged again.
 const REMINDER: Duration = Duration::from_secs(60);
 
-/// Decides what of a series of looks is worth a line: each change, and once a minute what must be mended by hand.
+/// Decides which results of repeated checks are logged: each change, and once a minute a problem that somebody must
+/// solve.
 #[derive(Debug, Default)]
 pub struct Teller {
     last: Option<(Trouble, Duration)>,
 }
 
-/// What to say after a look.
+/// What to log after a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Say {
-    /// Nothing: it is as before.
+    /// Nothing: there is no change.
     Nothing,
-    /// This is wrong.
+    /// There is this problem.
     Wrong,
-    /// What was wrong is mended.
+    /// The problem is over.
     Mended,
 }
 
 impl Teller {
-    /// Takes note of a look, `now` after any fixed instant.
+    /// Records a check. `now` is the time since any fixed instant.
     pub fn look(&mut self, found: Option<&Trouble>, now: Duration) -> Say {
         let Some(trouble) = found else {
             return if self.last.take().is_some() { Say::Mended } else { Say::Nothing };

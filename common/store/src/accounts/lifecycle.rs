@@ -1,87 +1,78 @@
-//! Pair, unpair and log out: each is one transaction that leaves nothing half done.
+//! Pairing, unpairing and logging out. Each is one transaction.
 
 use sqlx::{Connection as _, PgConnection, PgPool};
 
 use super::dependents::{lock_dependents, told};
-use super::row::{Pairing, lock, pairing};
+use super::pairing;
+use super::row::{self, Pairing, lock};
 use crate::audit::{self, Entry, Operator};
 use crate::credentials::forget;
-use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::fence::Fence;
 use crate::leases::own::{lock_lease, raise};
 use crate::messages::unsent;
 use crate::retry::again;
-use domain::account::{Method, PAIRING_WINDOW_S, Status};
+use crate::scope::{Of, Within};
+use domain::account::life::{Event, State, Wanted, decide};
+use domain::account::{Method, Status};
 use domain::committed::Committed;
-use domain::conflict::Conflict;
-use domain::event::{AccountStatusChanged, Event};
+use domain::event::{self, AccountStatusChanged};
 use domain::id::{AccountId, TenantId};
 use domain::job::Bell;
 
-/// How an unpair ended.
+/// The result of an unpair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unpaired {
-    /// Nothing was linked or live.
+    /// Whether nothing was linked or live.
     pub already_disconnected: bool,
-    /// A phone had accepted the device, and goes on listing it.
+    /// Whether a phone had accepted the device. The phone goes on listing it.
     pub listed: bool,
 }
 
-/// Starts a pairing, or starts it over: a new generation with a window of its own. A device that was linked is
-/// forgotten, so that the next thing its owner does is to show a code.
+/// Starts a pairing, or starts it again: with a new generation and a new window. A trigger removes what was stored of
+/// an earlier phone. So the owner of the account shows a code next.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] while it is connected.
+/// [`Error::NotFound`] if the tenant has no such account, [`Error::Conflict`] while it is connected.
 pub async fn pair(
-    db: impl Into<Db<'_>>,
-    tenant: TenantId,
+    of: impl Into<Within<'_>>,
     account: AccountId,
     (method, phone): (Method, Option<&str>),
     operator: Operator,
 ) -> Result<Committed<Pairing>> {
-    let mut db = db.into().acquire().await?;
+    let (mut db, tenant) = of.into().acquire().await?;
     let mut transaction = db.begin().await?;
-    // each attempt has an epoch of its own: events of the one before can't reach it
+    // each attempt has its own epoch, so that events of an earlier attempt can't reach it
     raise(&mut transaction, tenant, account).await?;
     let before = lock(&mut transaction, tenant, account).await?;
-    if !before.status.may_pair() {
-        return Err(Conflict::AlreadyConnected.into());
-    }
+    let after = decide(before.state(), Event::Pair)?.state().ok_or(Error::NotFound)?;
     forget(&mut transaction, account).await?;
     sqlx::query!(
-        "UPDATE accounts SET status = 'pending', status_reason = NULL, wanted = 'online', generation = generation + 1,
-            pairing_method = $2, pairing_phone = $3, pairing_expires_at = now() + make_interval(secs => $4),
-            qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL,
-            phone_number = NULL, jid = NULL, lid = NULL, push_name = NULL, banned_until = NULL, updated_at = now()
+        "UPDATE accounts SET status = $2, status_reason = NULL, wanted = $3, generation = generation + 1, updated_at = now()
          WHERE id = $1",
         account.0,
-        method.as_str(),
-        phone,
-        f64::from(PAIRING_WINDOW_S)
+        after.status.as_str(),
+        after.wanted.as_str()
     )
     .execute(&mut *transaction)
     .await?;
-    tell_status(&mut transaction, (tenant, account), (before.status, Status::Pending), None).await?;
+    pairing::begin(&mut transaction, account, method, phone).await?;
+    tell_status(&mut transaction, (tenant, account), (before.status, after.status), None).await?;
     audit::record(&mut transaction, Entry::of_account((tenant, account), &before.label, operator, "pair")).await;
+    let pairing = row::pairing(Within::of(&mut transaction, tenant), account).await?;
     transaction.commit().await?;
-    let pairing = pairing(&mut *db, tenant, account).await?;
     Ok(Committed::new(pairing).ring(Bell::Pair { account }).signal([tenant]))
 }
 
-/// Unpairs from any state: whoever holds the socket is fenced and the credentials are gone when this returns;
-/// the row, its groups and reminders stay. What was queued, and runs under way, end with it: they were meant for this
-/// phone. WhatsApp is not told.
+/// Unpairs from any state. When this returns, the session that held the socket is fenced and the credentials are gone.
+/// The row, its groups and its reminders stay. Queued messages and unfinished runs end, because they were meant for
+/// this phone. WhatsApp is not told.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account.
-pub async fn unpair(
-    db: &PgPool,
-    tenant: TenantId,
-    account: AccountId,
-    operator: Operator,
-) -> Result<Committed<Unpaired>> {
+/// [`Error::NotFound`] if the tenant has no such account.
+pub async fn unpair(of: Of<'_>, account: AccountId, operator: Operator) -> Result<Committed<Unpaired>> {
+    let Of { pool: db, tenant } = of;
     again(|| try_unpair(db, tenant, account, operator)).await
 }
 
@@ -97,7 +88,8 @@ async fn try_unpair(
     let before = lock(&mut transaction, tenant, account).await?;
     unsent::end(&mut transaction, (tenant, account), &open, None, unsent::UNPAIRED).await?;
     let scrubbed = forget(&mut transaction, account).await?;
-    unlink(&mut transaction, (tenant, account), before.status, None, false).await?;
+    let after = decide(before.state(), Event::Unpair)?.state().ok_or(Error::NotFound)?;
+    unlink(&mut transaction, (tenant, account), (before.status, after), None, false).await?;
     let already_disconnected = !scrubbed && !before.status.is_live();
     let outcome = if already_disconnected { "already_disconnected" } else { "ok" };
     audit::record(
@@ -106,20 +98,21 @@ async fn try_unpair(
     )
     .await;
     transaction.commit().await?;
-    let unpaired = Unpaired { already_disconnected, listed: before.linked };
+    let unpaired = Unpaired { already_disconnected, listed: before.listed };
     Ok(told(unpaired, tenant, account))
 }
 
-/// Logs an account's device out on WhatsApp's side, if its owner can: what was queued, and runs under way, end now, and
-/// from now on nothing is sent. Ask for what came of it with [`super::row::logout_confirmed`]. Answers
-/// whether there is anything to log out; where there is not, the account was unpaired at once.
+/// Starts to log an account's device out on WhatsApp's side. Queued messages and unfinished runs end now, and nothing
+/// is sent from now on. [`super::row::logout_confirmed`] returns the result later. Returns false if there is nothing to
+/// log out; then the account was unpaired at once.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account.
-pub async fn log_out(db: &PgPool, tenant: TenantId, account: AccountId, operator: Operator) -> Result<Committed<bool>> {
+/// [`Error::NotFound`] if the tenant has no such account.
+pub async fn log_out(of: Of<'_>, account: AccountId, operator: Operator) -> Result<Committed<bool>> {
+    let Of { pool: db, tenant } = of;
     let is_asked = again(|| try_log_out(db, tenant, account, operator)).await?;
     if !is_asked {
-        unpair(db, tenant, account, operator).await?.quietly(); // told below
+        unpair(of, account, operator).await?.quietly(); // the bell and the signal below are the same
     }
     Ok(told(is_asked, tenant, account))
 }
@@ -129,16 +122,17 @@ async fn try_log_out(db: &PgPool, tenant: TenantId, account: AccountId, operator
     let open = lock_dependents(&mut transaction, tenant, account).await?;
     lock_lease(&mut transaction, account).await?;
     let before = lock(&mut transaction, tenant, account).await?;
-    let marked = sqlx::query!(
-        "UPDATE accounts SET wanted = 'unlinked', logout_confirmed = false, updated_at = now()
-         WHERE id = $1 AND jid IS NOT NULL AND EXISTS (SELECT FROM credentials WHERE account_id = $1)",
-        account.0
+    let after = decide(before.state(), Event::LogOut { linked: before.linked })?.state().ok_or(Error::NotFound)?;
+    if after.wanted != Wanted::Unlinked {
+        return Ok(false); // nothing is linked
+    }
+    sqlx::query!(
+        "UPDATE accounts SET wanted = $2, logout_confirmed = false, updated_at = now() WHERE id = $1",
+        account.0,
+        after.wanted.as_str()
     )
     .execute(&mut *transaction)
     .await?;
-    if marked.rows_affected() == 0 {
-        return Ok(false);
-    }
     unsent::end(&mut transaction, (tenant, account), &open, None, unsent::LOGGED_OUT).await?;
     let entry = Entry::of_account((tenant, account), &before.label, operator, "logout").ended("asked");
     audit::record(&mut transaction, entry).await;
@@ -146,13 +140,14 @@ async fn try_log_out(db: &PgPool, tenant: TenantId, account: AccountId, operator
     Ok(true)
 }
 
-/// Ends a logout: the account's owner has logged the device out, or has given that up. A wish that was taken back meanwhile
-/// stays taken back.
+/// Ends a logout: the account's owner has logged the device out, or has given that up. Does nothing if the account is
+/// not wanted `unlinked` any more.
 ///
 /// # Errors
-/// [`Error::Fenced`] under an old epoch; else when the database does not do it.
-pub async fn unlinked(db: &PgPool, tenant: TenantId, under: Fence, confirmed: bool) -> Result<()> {
-    again(|| try_unlinked(db, tenant, under, confirmed)).await
+/// [`Error::Fenced`] under an old epoch; otherwise if the database fails.
+pub async fn unlinked(of: Of<'_>, fence: Fence, confirmed: bool) -> Result<()> {
+    let Of { pool: db, tenant } = of;
+    again(|| try_unlinked(db, tenant, fence, confirmed)).await
 }
 
 async fn try_unlinked(db: &PgPool, tenant: TenantId, under: Fence, confirmed: bool) -> Result<()> {
@@ -163,11 +158,11 @@ async fn try_unlinked(db: &PgPool, tenant: TenantId, under: Fence, confirmed: bo
     if epoch.fetch_optional(&mut *transaction).await? != Some(under.epoch) {
         return Err(Error::Fenced);
     }
-    let wanted = sqlx::query_scalar!("SELECT wanted FROM accounts WHERE id = $1", account.0);
-    if wanted.fetch_optional(&mut *transaction).await?.as_deref() != Some("unlinked") {
-        return Ok(());
-    }
-    let before = lock(&mut transaction, tenant, account).await?;
+    let before = match lock(&mut transaction, tenant, account).await {
+        Err(Error::NotFound) => return Ok(()), // it is being deleted
+        before => before?,
+    };
+    let Some(after) = decide(before.state(), Event::LogOutOver)?.state() else { return Ok(()) };
     unsent::end(&mut transaction, (tenant, account), &open, None, unsent::LOGGED_OUT).await?;
     forget(&mut transaction, account).await?;
     let (reason, outcome) = if confirmed {
@@ -175,7 +170,7 @@ async fn try_unlinked(db: &PgPool, tenant: TenantId, under: Fence, confirmed: bo
     } else {
         ("logged out here: WhatsApp did not confirm it, so the phone may still list the device", "not_confirmed")
     };
-    unlink(&mut transaction, (tenant, account), before.status, Some(reason), confirmed).await?;
+    unlink(&mut transaction, (tenant, account), (before.status, after), Some(reason), confirmed).await?;
     let operator = Operator::System("worker");
     let entry = Entry::of_account((tenant, account), &before.label, operator, "logout").ended(outcome);
     audit::record(&mut transaction, entry).await;
@@ -183,30 +178,29 @@ async fn try_unlinked(db: &PgPool, tenant: TenantId, under: Fence, confirmed: bo
     Ok(())
 }
 
-/// Writes that no phone is linked any more, with the event where that is news. What was known of the phone goes with the status
-/// (a trigger).
+/// Writes that no phone is linked any more. Writes an event if the status changes. Triggers remove what was stored of
+/// the phone, and the pairing.
 async fn unlink(
     transaction: &mut PgConnection,
     (tenant, account): (TenantId, AccountId),
-    before: Status,
+    (before, after): (Status, State),
     reason: Option<&str>,
     confirmed: bool,
 ) -> Result<()> {
     sqlx::query!(
-        "UPDATE accounts SET status = 'unpaired', status_reason = $2, wanted = 'offline', generation = generation + 1,
-            pairing_method = NULL, pairing_phone = NULL, pairing_expires_at = NULL, qr_text = NULL, qr_number = NULL,
-            qr_expires_at = NULL, pairing_code = NULL, held_until = NULL, groups_wanted_at = NULL, logout_confirmed = $3,
-            disconnected_at = CASE WHEN status = 'connected' THEN now() ELSE coalesce(disconnected_at, now()) END,
-            updated_at = now()
+        "UPDATE accounts SET status = $4, status_reason = $2, wanted = $5, generation = generation + 1,
+            logout_confirmed = $3, disconnected_at = coalesce(disconnected_at, now()), updated_at = now()
          WHERE id = $1",
         account.0,
         reason,
-        confirmed
+        confirmed,
+        after.status.as_str(),
+        after.wanted.as_str()
     )
     .execute(&mut *transaction)
     .await?;
-    if before != Status::Unpaired {
-        let change = (before, Status::Unpaired);
+    if before != after.status {
+        let change = (before, after.status);
         tell_status(transaction, (tenant, account), change, Some(reason.unwrap_or("unpaired"))).await?;
     }
     Ok(())
@@ -219,6 +213,7 @@ async fn tell_status(
     reason: Option<&str>,
 ) -> Result<()> {
     let reason = reason.map(str::to_owned);
-    let changed = Event::AccountStatusChanged(AccountStatusChanged { account_id: account, status, previous, reason });
+    let changed = AccountStatusChanged { account_id: account, status, previous, reason };
+    let changed = event::Event::AccountStatusChanged(changed);
     Events::one(tenant, Some(account), &changed).write(transaction).await
 }

@@ -1,9 +1,11 @@
-//! Accounts: what their tenant does with them (`row`, `lifecycle`, `removal`), what their live session writes (`session`, `pairing`,
-//! `passkeys`), and what is done about those that nobody has (`neglected`). All that writes `accounts` stands
-//! here, but for when the groups were asked for and read (`groups`).
+//! Accounts: what their tenant does with them (`row`, `lifecycle`, `removal`), what their live session writes
+//! (`session`, `pairing`, `passkeys`), and what the scheduler does with those that have no live owner (`neglected`).
+//! Everything that writes `accounts` is here, except the times of requesting and reading the groups (`groups`).
 //!
-//! Lock order, held by every writer: the lease row first, then the account row. An account that is wanted `erased` is
-//! hidden from its tenant.
+//! `domain::account::life` decides the status and the wanted state of an account. This module writes the decision.
+//!
+//! Every writer locks in this order: the lease row, the account row, the row of its pairing. An account that is wanted
+//! `erased` is hidden from its tenant.
 
 mod dependents;
 mod lifecycle;

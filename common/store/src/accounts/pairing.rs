@@ -1,43 +1,71 @@
-//! SQL of a pairing under way: its codes, and how it ends. Every write is fenced by the session's epoch.
+//! SQL of `pairings`: how a pairing begins, its codes, and how it ends. Every write of a session is fenced by its
+//! epoch. A trigger removes the row when the account's status is not `pending` any more.
 
+use crate::fence::{self, Fence, fenced, hold};
 use sqlx::{PgConnection, PgPool};
 
 use crate::audit::{self, Entry, Operator};
 use crate::credentials;
 use crate::error::{Error, Result};
 use crate::events::Events;
-use crate::fence::Fence;
 use crate::messages::unsent;
 use crate::retry::again;
-use domain::account::Status;
+use crate::scope::Under;
+use domain::account::life::{self, State, Wanted, decide};
+use domain::account::{Method, PAIRING_WINDOW_S, Status};
 use domain::event::{
     AccountOnly, AccountStatusChanged, Event, Kind, SessionConnected, SessionDuplicate, SessionTimeout,
 };
 use domain::id::{AccountId, TenantId};
 
-/// Shows a QR code: text, running number, and how many seconds it lives. The event is a signal and carries no code;
-/// an equal code is told once.
+/// Begins a pairing with a new window. It replaces one that is under way.
 ///
 /// # Errors
-/// `Fenced` under an old epoch or when no pairing is under way; else when the database fails.
-pub async fn show_qr(pool: &PgPool, fence: Fence, text: &str, number: i32, for_s: f64) -> Result<()> {
+/// If the database fails.
+pub(super) async fn begin(
+    transaction: &mut PgConnection,
+    account: AccountId,
+    method: Method,
+    phone: Option<&str>,
+) -> Result<()> {
+    sqlx::query!("DELETE FROM pairings WHERE account_id = $1", account.0).execute(&mut *transaction).await?;
+    sqlx::query!(
+        "INSERT INTO pairings (account_id, method, phone, window_ends_at) VALUES ($1, $2, $3, now() + make_interval(secs => $4))",
+        account.0,
+        method.as_str(),
+        phone,
+        f64::from(PAIRING_WINDOW_S)
+    )
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// Shows a QR code: its text, its number, and how many seconds it is valid. Writes an event if the code has changed.
+/// The event does not contain the code.
+///
+/// # Errors
+/// `Fenced` under an old epoch or if no pairing is under way; otherwise if the database fails.
+pub async fn show_qr(under: Under<'_>, text: &str, number: i32, for_s: f64) -> Result<()> {
+    let Under { pool, fence } = under;
     shown(
-        sqlx::query_scalar!(
+        fenced!(
+            query_scalar,
+            fence,
             r#"
-            WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
-            old AS (SELECT q.id AS account, q.qr_text AS shown FROM accounts q JOIN f ON f.account_id = q.id FOR UPDATE OF q),
-            a AS (
-                UPDATE accounts SET qr_text = $3, qr_number = $4, qr_expires_at = now() + make_interval(secs => $5), updated_at = now()
-                FROM old WHERE id = old.account AND status = 'pending' RETURNING id, tenant_id, qr_expires_at, old.shown
+            a AS (UPDATE accounts SET updated_at = now() FROM f WHERE id = f.account_id AND status = 'pending' RETURNING id, tenant_id),
+            old AS (
+                SELECT q.account_id AS account, q.qr_text AS shown FROM pairings q JOIN a ON a.id = q.account_id FOR UPDATE OF q
+            ), p AS (
+                UPDATE pairings SET qr_text = $3, qr_number = $4, qr_expires_at = now() + make_interval(secs => $5)
+                FROM old WHERE account_id = old.account RETURNING account_id, qr_expires_at, old.shown
             ), told AS (
                 SELECT write_events(array_agg(ROW(tenant_id, id, $6::text, jsonb_build_object('account_id', id,
                     'number', $4::int, 'expires_at', qr_expires_at), NULL)::new_event))
-                FROM a WHERE shown IS DISTINCT FROM $3
+                FROM a JOIN p ON p.account_id = a.id WHERE shown IS DISTINCT FROM $3
             )
-            SELECT count(*) AS "n!" FROM a, told
+            SELECT count(*) AS "n!" FROM p, told
             "#,
-            fence.account.0,
-            fence.epoch,
             text,
             number,
             for_s,
@@ -48,28 +76,29 @@ pub async fn show_qr(pool: &PgPool, fence: Fence, text: &str, number: i32, for_s
     )
 }
 
-/// Shows the eight-character pairing code; an equal one is told once.
+/// Shows the eight-character pairing code. Writes an event if it has changed.
 ///
 /// # Errors
 /// As [`show_qr`].
-pub async fn show_code(pool: &PgPool, fence: Fence, code: &str) -> Result<()> {
+pub async fn show_code(under: Under<'_>, code: &str) -> Result<()> {
+    let Under { pool, fence } = under;
     let told = Event::SessionPairingCode(AccountOnly { account_id: fence.account });
     shown(
-        sqlx::query_scalar!(
+        fenced!(
+            query_scalar,
+            fence,
             r#"
-            WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
-            old AS (SELECT q.id AS account, q.pairing_code AS shown FROM accounts q JOIN f ON f.account_id = q.id FOR UPDATE OF q),
-            a AS (
-                UPDATE accounts SET pairing_code = $3, updated_at = now()
-                FROM old WHERE id = old.account AND status = 'pending' RETURNING id, tenant_id, old.shown
+            a AS (UPDATE accounts SET updated_at = now() FROM f WHERE id = f.account_id AND status = 'pending' RETURNING id, tenant_id),
+            old AS (
+                SELECT q.account_id AS account, q.code AS shown FROM pairings q JOIN a ON a.id = q.account_id FOR UPDATE OF q
+            ), p AS (
+                UPDATE pairings SET code = $3 FROM old WHERE account_id = old.account RETURNING account_id, old.shown
             ), told AS (
-                SELECT write_events(array_agg(ROW(tenant_id, id, $4::text, $5::jsonb, NULL)::new_event)) FROM a
-                WHERE shown IS DISTINCT FROM $3
+                SELECT write_events(array_agg(ROW(tenant_id, id, $4::text, $5::jsonb, NULL)::new_event))
+                FROM a JOIN p ON p.account_id = a.id WHERE shown IS DISTINCT FROM $3
             )
-            SELECT count(*) AS "n!" FROM a, told
+            SELECT count(*) AS "n!" FROM p, told
             "#,
-            fence.account.0,
-            fence.epoch,
             code,
             told.kind().as_str(),
             told.data()
@@ -79,27 +108,30 @@ pub async fn show_code(pool: &PgPool, fence: Fence, code: &str) -> Result<()> {
     )
 }
 
-/// Notes that a phone accepted the device: whoever owns the account next logs in instead of showing codes. The row
-/// stays `pending` until that login; the code that was shown is used up.
+/// Writes that a phone accepted the device. From now on an owner of the account logs in instead of showing codes. The
+/// row stays `pending` until that login. The used code is removed.
 ///
 /// # Errors
 /// As [`show_qr`].
-pub async fn accepted(pool: &PgPool, fence: Fence, jid: &str) -> Result<()> {
+pub async fn accepted(under: Under<'_>, jid: &str) -> Result<()> {
+    let Under { pool, fence } = under;
     let told = Event::SessionAccepted(AccountOnly { account_id: fence.account });
     shown(
-        sqlx::query_scalar!(
+        fenced!(
+            query_scalar,
+            fence,
             r#"
-            WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
             a AS (
-                UPDATE accounts SET jid = $3, qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL, updated_at = now()
+                UPDATE accounts SET jid = $3, updated_at = now()
                 FROM f WHERE id = f.account_id AND status = 'pending' RETURNING id, tenant_id
+            ), used AS (
+                UPDATE pairings SET qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, code = NULL
+                FROM a WHERE account_id = a.id
             ), told AS (
                 SELECT write_events(array_agg(ROW(tenant_id, id, $4::text, $5::jsonb, NULL)::new_event)) FROM a
             )
             SELECT count(*) AS "n!" FROM a, told
             "#,
-            fence.account.0,
-            fence.epoch,
             jid,
             told.kind().as_str(),
             told.data()
@@ -110,138 +142,164 @@ pub async fn accepted(pool: &PgPool, fence: Fence, jid: &str) -> Result<()> {
 }
 
 fn shown(rows: i64) -> Result<()> {
-    if rows == 1 { Ok(()) } else { Err(Error::Fenced) }
+    fence::held(rows)
 }
 
-/// Ends a pairing without a link: codes or window ran out, or it can't go on. Status `unpaired`, QR and credentials
-/// cleared, event `session.timeout`.
+/// Ends a pairing without a link: the codes or the window ran out, or the pairing can't go on. The account becomes
+/// `unpaired`, QR code and credentials are removed, and the event `session.timeout` is written.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
-pub async fn give_up(pool: &PgPool, fence: Fence, reason: &str) -> Result<()> {
+/// `Fenced` under an old epoch; otherwise if the database fails.
+pub async fn give_up(under: Under<'_>, reason: &str) -> Result<()> {
+    let Under { pool, fence } = under;
     let mut tx = pool.begin().await?;
-    sqlx::query!(
-        "SELECT epoch FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE",
-        fence.account.0,
-        fence.epoch
+    hold(&mut tx, fence).await?;
+    let before = sqlx::query!(
+        r#"SELECT tenant_id AS "tenant: TenantId", label, status AS "status: Status", wanted AS "wanted: Wanted"
+           FROM accounts WHERE id = $1 FOR NO KEY UPDATE"#,
+        fence.account.0
     )
-    .fetch_optional(&mut *tx)
-    .await?
-    .ok_or(Error::Fenced)?;
-    let ended = sqlx::query!(
-        r#"
-        WITH a AS (
-            UPDATE accounts SET status = 'unpaired', status_reason = $2,
-                   wanted = CASE WHEN wanted = 'online' THEN 'offline' ELSE wanted END,
-                   pairing_method = NULL, pairing_phone = NULL, pairing_expires_at = NULL,
-                   qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL, updated_at = now()
-            WHERE id = $1 AND status = 'pending' RETURNING id, tenant_id, label
-        )
-        SELECT tenant_id AS "tenant: TenantId", label FROM a
-        "#,
-        fence.account.0,
-        reason
-    )
-    .fetch_optional(&mut *tx)
+    .fetch_one(&mut *tx)
     .await?;
-    if let Some(ended) = ended {
-        credentials::forget(&mut tx, fence.account).await?;
-        let (account_id, status, previous) = (fence.account, Status::Unpaired, Status::Pending);
-        let timeout = SessionTimeout { account_id, status, previous, reason: reason.to_owned() };
-        let changed = AccountStatusChanged { account_id, status, previous, reason: Some(reason.to_owned()) };
-        let mut events = Events::default();
-        events.push_of(None, ended.tenant, Some(account_id), &Event::SessionTimeout(timeout));
-        events.push_of(None, ended.tenant, Some(account_id), &Event::AccountStatusChanged(changed));
-        events.write(&mut tx).await?;
-        audited(&mut tx, ended.tenant, fence, &ended.label, reason).await;
-    }
+    let state = State { status: before.status, wanted: before.wanted };
+    let Some(after) = decide(state, life::Event::GivenUp)?.state() else { return Ok(()) };
+    end(&mut tx, fence.account, after, reason).await?;
+    credentials::forget(&mut tx, fence.account).await?;
+    let (account_id, status, previous) = (fence.account, after.status, before.status);
+    let timeout = SessionTimeout { account_id, status, previous, reason: reason.to_owned() };
+    let changed = AccountStatusChanged { account_id, status, previous, reason: Some(reason.to_owned()) };
+    let mut events = Events::default();
+    events.push_of(None, before.tenant, Some(account_id), &Event::SessionTimeout(timeout));
+    events.push_of(None, before.tenant, Some(account_id), &Event::AccountStatusChanged(changed));
+    events.write(&mut tx).await?;
+    audited(&mut tx, before.tenant, fence, &before.label, reason).await;
     tx.commit().await?;
     Ok(())
 }
 
-/// An audit row of the worker's; one that can't be written never strands the step.
+/// Writes that a pairing ended without a phone.
+async fn end(transaction: &mut PgConnection, account: AccountId, after: State, reason: &str) -> Result<()> {
+    sqlx::query!(
+        "UPDATE accounts SET status = $2, status_reason = $3, wanted = $4, updated_at = now() WHERE id = $1",
+        account.0,
+        after.status.as_str(),
+        reason,
+        after.wanted.as_str()
+    )
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// Writes an audit entry of the worker. An error does not make the step fail.
 async fn audited(connection: &mut PgConnection, tenant: TenantId, fence: Fence, label: &str, outcome: &str) {
     let operator = Operator::System("worker");
     audit::record(connection, Entry::of_account((tenant, fence.account), label, operator, "pair").ended(outcome)).await;
 }
 
-/// Who was linked.
+/// The phone that was linked.
 #[derive(Debug, Clone)]
 pub struct LinkedAs {
-    /// Digits of the phone.
+    /// Its number, digits only.
     pub number: String,
     /// Its JID.
     pub jid: String,
-    /// Its LID, where the server told one.
+    /// Its LID, if the server sent one.
     pub lid: Option<String>,
-    /// The name it shows.
+    /// The name that it shows.
     pub push_name: Option<String>,
 }
 
-/// How a first connection after a scan ended.
+/// The result of the first login after a scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Linked {
-    /// Status `connected`, number stored.
+    /// The account is `connected`, and the number is stored.
     Connected,
-    /// The phone is linked to another account of the tenant already: this one is `unpaired` again.
+    /// The phone is already linked to another account of the tenant. This account is `unpaired` again.
     Duplicate {
         /// The label of the account that keeps working.
         of: String,
     },
 }
 
-/// Writes the first connection of a pairing, or ends it as a duplicate: number, status, audit and events. What was
-/// accepted for another phone ends before.
+/// Writes the first login of a pairing, or ends the pairing as a duplicate: number, status, audit entry and events. If
+/// the phone is another one than before, the messages and runs that were accepted for the earlier phone end first.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
-pub async fn linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linked> {
+/// `Fenced` under an old epoch or if nothing is being linked any more; otherwise if the database fails.
+pub async fn linked(under: Under<'_>, who: &LinkedAs) -> Result<Linked> {
+    let Under { pool, fence } = under;
     again(|| try_linked(pool, fence, who)).await
 }
 
-/// The account that the phone is linked to already.
+/// The account that the phone is already linked to.
 struct Other {
     id: AccountId,
     label: String,
 }
 
-/// What the account is after a first connection, in words for the audit trail, and what is told.
-fn outcome(account_id: AccountId, previous: Status, who: &LinkedAs, other: Option<&Other>) -> (Status, String, Event) {
+/// Returns the text for the audit trail and the event for the result of a first login.
+fn outcome(
+    account_id: AccountId,
+    (previous, status): (Status, Status),
+    who: &LinkedAs,
+    other: Option<&Other>,
+) -> (String, Event) {
     match other {
         None => {
-            let status = Status::Connected;
             let told = SessionConnected { account_id, status, previous, phone_number: who.number.clone() };
-            (status, "connected".to_owned(), Event::SessionConnected(told))
+            ("connected".to_owned(), Event::SessionConnected(told))
         }
         Some(other) => {
-            let (status, duplicate_of) = (Status::Unpaired, other.label.clone());
+            let duplicate_of = other.label.clone();
             let told = SessionDuplicate { account_id, status, previous, duplicate_of, duplicate_of_id: other.id };
-            (status, format!("duplicate of \"{}\"", other.label), Event::SessionDuplicate(told))
+            (format!("duplicate of \"{}\"", other.label), Event::SessionDuplicate(told))
         }
     }
+}
+
+/// Writes the first login of the linked phone.
+async fn connect(transaction: &mut PgConnection, account: AccountId, after: State, who: &LinkedAs) -> Result<()> {
+    sqlx::query!(
+        "UPDATE accounts SET status = $2, status_reason = NULL, wanted = $3, phone_number = $4, jid = $5, lid = $6, push_name = $7,
+            linked_at = now(), connected_at = now(), disconnected_at = NULL, banned_until = NULL, updated_at = now()
+         WHERE id = $1",
+        account.0,
+        after.status.as_str(),
+        after.wanted.as_str(),
+        who.number,
+        who.jid,
+        who.lid,
+        who.push_name
+    )
+    .execute(transaction)
+    .await?;
+    Ok(())
 }
 
 async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linked> {
     let mut tx = pool.begin().await?;
     let of_others = unsent::lock_of_other_phones(&mut tx, fence.account, &who.number).await?;
-    let row = sqlx::query!(
-        r#"
-        SELECT a.tenant_id AS "tenant: TenantId", a.label, a.status AS "status: Status" FROM leases l JOIN accounts a ON a.id = l.account_id
-        WHERE l.account_id = $1 AND l.epoch = $2 FOR SHARE OF l
-        "#,
-        fence.account.0,
-        fence.epoch
-    )
-    .fetch_optional(&mut *tx)
-    .await?
-    .ok_or(Error::Fenced)?;
-    // two accounts of a tenant that link one phone at the same instant must see each other
+    hold(&mut tx, fence).await?;
+    let row =
+        sqlx::query!(r#"SELECT tenant_id AS "tenant: TenantId", label FROM accounts WHERE id = $1"#, fence.account.0)
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or(Error::Fenced)?;
+    // two accounts of a tenant that link the same phone at the same time must see each other
     sqlx::query!(
         "SELECT pg_advisory_xact_lock(hashtextextended($1::text || $2, 0))",
         row.tenant.to_string(),
         who.number
     )
     .execute(&mut *tx)
+    .await?;
+    let before = sqlx::query_as!(
+        State,
+        r#"SELECT status AS "status: Status", wanted AS "wanted: Wanted" FROM accounts WHERE id = $1 FOR NO KEY UPDATE"#,
+        fence.account.0
+    )
+    .fetch_one(&mut *tx)
     .await?;
     let other = sqlx::query_as!(
         Other,
@@ -257,31 +315,14 @@ async fn try_linked(pool: &PgPool, fence: Fence, who: &LinkedAs) -> Result<Linke
         let of = (row.tenant, fence.account);
         unsent::end(&mut tx, of, &of_others, Some(&who.number), unsent::ANOTHER_PHONE).await?;
     }
-    let (account_id, previous) = (fence.account, row.status);
-    let (status, outcome, told) = outcome(account_id, previous, who, other.as_ref());
-    sqlx::query!(
-        r#"
-        UPDATE accounts SET
-            status = $2, status_reason = CASE WHEN $2 = 'connected' THEN NULL ELSE $3 END,
-            wanted = CASE WHEN $2 = 'connected' THEN wanted WHEN wanted = 'online' THEN 'offline' ELSE wanted END,
-            phone_number = $4, jid = $5, lid = $6, push_name = $7, -- a duplicate is `unpaired`, and has none of them
-            linked_at = CASE WHEN $2 = 'connected' THEN coalesce(linked_at, now()) ELSE linked_at END,
-            connected_at = CASE WHEN $2 = 'connected' THEN now() ELSE connected_at END,
-            disconnected_at = CASE WHEN $2 = 'connected' THEN NULL ELSE disconnected_at END,
-            pairing_method = NULL, pairing_phone = NULL, pairing_expires_at = NULL,
-            qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL, banned_until = NULL, updated_at = now()
-        WHERE id = $1
-        "#,
-        fence.account.0,
-        status.as_str(),
-        outcome,
-        who.number,
-        who.jid,
-        who.lid,
-        who.push_name
-    )
-    .execute(&mut *tx)
-    .await?;
+    let event = if other.is_none() { life::Event::Linked } else { life::Event::Duplicate };
+    let after = decide(before, event)?.state().ok_or(Error::Fenced)?;
+    let (account_id, previous, status) = (fence.account, before.status, after.status);
+    let (outcome, told) = outcome(account_id, (previous, status), who, other.as_ref());
+    match other {
+        None => connect(&mut tx, account_id, after, who).await?,
+        Some(_) => end(&mut tx, account_id, after, &outcome).await?,
+    }
     let reason = other.is_some().then(|| outcome.clone());
     let changed = AccountStatusChanged { account_id, status, previous, reason };
     let mut events = Events::default();

@@ -1,27 +1,29 @@
-//! SQL of `passkeys`: the gate that WhatsApp may put between a scan and its link. The session writes what is demanded, the
-//! tenant writes the answer, the session takes it, once.
+//! SQL of `passkeys`: the passkey gate, which WhatsApp may put between a scan and the link. The session writes what
+//! WhatsApp demands, the tenant writes the answer, and the session takes the answer once.
 
-use sqlx::{PgConnection, PgPool};
+use crate::fence::{self, fenced};
+use sqlx::PgConnection;
 
-use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::fence::Fence;
+use crate::scope::{Under, Within};
 use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::event::{AccountOnly, Event, SessionPasskeyRequired};
 use domain::id::{AccountId, TenantId};
 use domain::job::Bell;
 
-/// Writes what WhatsApp demands: WebAuthn request options, and in words what the phone's owner must do.
+/// Writes what WhatsApp demands: the WebAuthn request options, and what the phone's owner must do, in words.
 ///
 /// # Errors
-/// `Fenced` under an old epoch or when no pairing is under way; else when the database fails.
-pub async fn demand(pool: &PgPool, fence: Fence, options: &str, advice: &str) -> Result<()> {
+/// `Fenced` under an old epoch or if no pairing is under way; otherwise if the database fails.
+pub async fn demand(under: Under<'_>, options: &str, advice: &str) -> Result<()> {
+    let Under { pool, fence } = under;
     let told = SessionPasskeyRequired { account_id: fence.account, advice: advice.to_owned() };
     let told = Event::SessionPasskeyRequired(told);
-    let done = sqlx::query_scalar!(
+    let done = fenced!(
+        query_scalar,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         a AS (SELECT a.id, a.tenant_id FROM accounts a JOIN f ON f.account_id = a.id WHERE a.status = 'pending'),
         put AS (
             INSERT INTO passkeys AS p (account_id, epoch, advice, options) SELECT id, $2, $4, $3::text::json FROM a
@@ -33,8 +35,6 @@ pub async fn demand(pool: &PgPool, fence: Fence, options: &str, advice: &str) ->
         )
         SELECT count(*) AS "n!" FROM a, told
         "#,
-        fence.account.0,
-        fence.epoch,
         options,
         advice,
         told.kind().as_str(),
@@ -42,18 +42,20 @@ pub async fn demand(pool: &PgPool, fence: Fence, options: &str, advice: &str) ->
     )
     .fetch_one(pool)
     .await?;
-    if done == 1 { Ok(()) } else { Err(Error::Fenced) }
+    fence::held(done)
 }
 
-/// Shows the code that the phone shows, too. The event is a signal and carries no code.
+/// Shows the code that the phone shows as well. The event does not contain the code.
 ///
 /// # Errors
-/// `Fenced` under an old epoch or when nothing is demanded any more; else when the database fails.
-pub async fn show_code(pool: &PgPool, fence: Fence, code: &str, advice: &str) -> Result<()> {
+/// `Fenced` under an old epoch or if nothing is demanded any more; otherwise if the database fails.
+pub async fn show_code(under: Under<'_>, code: &str, advice: &str) -> Result<()> {
+    let Under { pool, fence } = under;
     let told = Event::SessionPasskeyCode(AccountOnly { account_id: fence.account });
-    let done = sqlx::query_scalar!(
+    let done = fenced!(
+        query_scalar,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         a AS (SELECT a.id, a.tenant_id FROM accounts a JOIN f ON f.account_id = a.id WHERE a.status = 'pending'),
         put AS (
             UPDATE passkeys p SET code = $3, advice = $4, updated_at = now()
@@ -63,8 +65,6 @@ pub async fn show_code(pool: &PgPool, fence: Fence, code: &str, advice: &str) ->
         )
         SELECT count(*) AS "n!" FROM put, told
         "#,
-        fence.account.0,
-        fence.epoch,
         code,
         advice,
         told.kind().as_str(),
@@ -72,17 +72,19 @@ pub async fn show_code(pool: &PgPool, fence: Fence, code: &str, advice: &str) ->
     )
     .fetch_one(pool)
     .await?;
-    if done == 1 { Ok(()) } else { Err(Error::Fenced) }
+    fence::held(done)
 }
 
-/// Takes the owner's answer: of several sessions and several looks one gets it.
+/// Takes the owner's answer. Only one caller gets it, however many sessions ask. `None` if there is no answer.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
-pub async fn take_credential(pool: &PgPool, fence: Fence) -> Result<Option<String>> {
-    let done = sqlx::query!(
+/// `Fenced` under an old epoch; otherwise if the database fails.
+pub async fn take_credential(under: Under<'_>) -> Result<Option<String>> {
+    let Under { pool, fence } = under;
+    let done = fenced!(
+        query,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         old AS (
             SELECT p.account_id, p.credential FROM passkeys p JOIN f ON f.account_id = p.account_id
             WHERE p.epoch = $2 AND p.credential IS NOT NULL FOR UPDATE OF p
@@ -91,49 +93,44 @@ pub async fn take_credential(pool: &PgPool, fence: Fence) -> Result<Option<Strin
             FROM old WHERE p.account_id = old.account_id RETURNING old.credential
         )
         SELECT (SELECT count(*) FROM f) AS "held!", (SELECT credential FROM taken) AS credential
-        "#,
-        fence.account.0,
-        fence.epoch
+        "#
     )
     .fetch_one(pool)
     .await?;
-    if done.held == 1 { Ok(done.credential) } else { Err(Error::Fenced) }
+    fence::held(done.held)?;
+    Ok(done.credential)
 }
 
-/// Takes the owner's word that both codes are the same.
+/// Takes the owner's confirmation that both codes are equal. Returns false if there is none.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
-pub async fn take_confirmation(pool: &PgPool, fence: Fence) -> Result<bool> {
-    let done = sqlx::query!(
+/// `Fenced` under an old epoch; otherwise if the database fails.
+pub async fn take_confirmation(under: Under<'_>) -> Result<bool> {
+    let Under { pool, fence } = under;
+    let done = fenced!(
+        query,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         taken AS (
             UPDATE passkeys p SET confirmed = false, code = NULL, updated_at = now()
             FROM f WHERE p.account_id = f.account_id AND p.epoch = $2 AND p.confirmed RETURNING 1
         )
         SELECT (SELECT count(*) FROM f) AS "held!", EXISTS (SELECT 1 FROM taken) AS "taken!"
-        "#,
-        fence.account.0,
-        fence.epoch
+        "#
     )
     .fetch_one(pool)
     .await?;
-    if done.held == 1 { Ok(done.taken) } else { Err(Error::Fenced) }
+    fence::held(done.held)?;
+    Ok(done.taken)
 }
 
 /// Writes the owner's answer (a WebAuthn credential as JSON).
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] when no passkey is demanded, or one was
-/// presented already.
-pub async fn present(
-    db: impl Into<Db<'_>>,
-    tenant: TenantId,
-    account: AccountId,
-    credential: &str,
-) -> Result<Committed<()>> {
-    let mut db = db.into().acquire().await?;
+/// [`Error::NotFound`] if the tenant has no such account, [`Error::Conflict`] if no passkey is demanded, or the session
+/// has taken an answer already.
+pub async fn present(of: impl Into<Within<'_>>, account: AccountId, credential: &str) -> Result<Committed<()>> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let done = sqlx::query_scalar!(
         r#"
         UPDATE passkeys p SET credential = $3, updated_at = now() FROM accounts a JOIN leases l ON l.account_id = a.id
@@ -153,12 +150,12 @@ pub async fn present(
     }
 }
 
-/// Writes that the owner sees the same code on the phone.
+/// Writes the owner's confirmation that the phone shows the same code.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account, [`Error::Conflict`] when there is no code to compare.
-pub async fn confirm(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId) -> Result<Committed<()>> {
-    let mut db = db.into().acquire().await?;
+/// [`Error::NotFound`] if the tenant has no such account, [`Error::Conflict`] if there is no code to compare.
+pub async fn confirm(of: impl Into<Within<'_>>, account: AccountId) -> Result<Committed<()>> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let done = sqlx::query_scalar!(
         r#"
         UPDATE passkeys p SET confirmed = true, updated_at = now() FROM accounts a JOIN leases l ON l.account_id = a.id
@@ -178,6 +175,6 @@ pub async fn confirm(db: impl Into<Db<'_>>, tenant: TenantId, account: AccountId
 }
 
 async fn conflict(db: &mut PgConnection, tenant: TenantId, account: AccountId, why: Conflict) -> Result<Error> {
-    crate::accounts::get(db, tenant, account).await?;
+    crate::accounts::get(Within::of(db, tenant), account).await?;
     Ok(why.into())
 }

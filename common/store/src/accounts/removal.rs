@@ -1,9 +1,11 @@
-//! Deleting an account: at once where no phone is linked, else once its device was logged out.
+//! Deleting an account: at once if no phone is linked, otherwise after its device was logged out.
 
+use domain::account::Status;
+use domain::account::life::{Event, State, Step, Wanted, decide};
 use domain::committed::Committed;
-use domain::event::{AccountDeleted, Event};
+use domain::event::{self, AccountDeleted};
 use domain::id::{AccountId, TenantId};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::dependents::{lock_dependents, told};
 use crate::audit::{self, Entry, Operator};
@@ -13,27 +15,24 @@ use crate::leases::own::lock_lease;
 use crate::messages::unsent;
 use crate::retry::again;
 use crate::runs::supersede;
+use crate::scope::Of;
 
-/// How a delete goes on.
+/// What happens to a deleted account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletion {
-    /// The row is gone.
+    /// The row is removed.
     Removed,
     /// The owner logs the device out first, and then calls [`remove`].
     LoggingOut,
 }
 
-/// Deletes an account from any state: its tenant sees it no more. If no phone is linked the row goes at once,
-/// with its groups and reminders; else its owner logs the device out first.
+/// Deletes an account from any state. Its tenant does not see it any more. If no credentials are stored, the row is
+/// removed at once, with its groups and reminders. Otherwise its owner logs the device out first.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account, or it has been removed since.
-pub async fn delete(
-    db: &PgPool,
-    tenant: TenantId,
-    account: AccountId,
-    operator: Operator,
-) -> Result<Committed<Deletion>> {
+/// [`Error::NotFound`] if the tenant has no such account, or it has been removed since.
+pub async fn delete(of: Of<'_>, account: AccountId, operator: Operator) -> Result<Committed<Deletion>> {
+    let Of { pool: db, tenant } = of;
     again(|| try_delete(db, tenant, account, operator)).await
 }
 
@@ -46,53 +45,72 @@ async fn try_delete(
     let mut transaction = db.begin().await?;
     let open = lock_dependents(&mut transaction, tenant, account).await?;
     lock_lease(&mut transaction, account).await?;
-    let before = sqlx::query!(
-        r#"
-        SELECT label, wanted, EXISTS (SELECT FROM credentials WHERE account_id = $2) AS "linked!"
-        FROM accounts WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE
-        "#,
-        tenant.0,
-        account.0
-    )
-    .fetch_optional(&mut *transaction)
-    .await?
-    .ok_or(Error::NotFound)?;
+    let before = lock(&mut transaction, tenant, account).await?.ok_or(Error::NotFound)?;
+    let step = decide(before.state(), Event::Delete { stored: before.stored })?;
     unsent::end(&mut transaction, (tenant, account), &open, None, unsent::DELETED).await?;
     let entry = Entry::of_account((tenant, account), &before.label, operator, "delete");
-    let deletion = if before.linked {
-        let mark = sqlx::query!(
-            "UPDATE accounts SET wanted = 'erased', generation = generation + 1, updated_at = now()
-             WHERE id = $1 AND wanted <> 'erased'",
-            account.0
-        );
-        mark.execute(&mut *transaction).await?;
-        audit::record(&mut transaction, entry.ended("logging_out")).await;
-        Deletion::LoggingOut
-    } else {
+    let deletion = if step == Step::Gone {
         audit::record(&mut transaction, entry).await;
         sqlx::query!("DELETE FROM accounts WHERE id = $1", account.0).execute(&mut *transaction).await?;
         Deletion::Removed
+    } else {
+        if let Some(after) = step.state() {
+            let mark = sqlx::query!(
+                "UPDATE accounts SET wanted = $2, generation = generation + 1, updated_at = now() WHERE id = $1",
+                account.0,
+                after.wanted.as_str()
+            );
+            mark.execute(&mut *transaction).await?;
+        }
+        audit::record(&mut transaction, entry.ended("logging_out")).await;
+        Deletion::LoggingOut
     };
-    if before.wanted != "erased" {
-        let deleted = Event::AccountDeleted(AccountDeleted { account_id: account, label: before.label });
+    if before.wanted != Wanted::Erased {
+        let deleted = event::Event::AccountDeleted(AccountDeleted { account_id: account, label: before.label });
         Events::one(tenant, Some(account), &deleted).write(&mut transaction).await?;
     }
     transaction.commit().await?;
     Ok(told(deletion, tenant, account))
 }
 
-/// Ends a delete: removes the row of an account that is wanted `erased`, once its device was logged out or that was given
-/// up. `outcome` goes into the audit trail. Answers whether there was such a row; calling it again does no harm.
+/// An account's row before the change.
+struct Before {
+    label: String,
+    status: Status,
+    wanted: Wanted,
+    /// Whether credentials of a device are stored. A phone may list the device.
+    stored: bool,
+}
+
+impl Before {
+    const fn state(&self) -> State {
+        State { status: self.status, wanted: self.wanted }
+    }
+}
+
+/// Locks an account's row, even if it is hidden from its tenant. `None` if there is none.
+async fn lock(transaction: &mut PgConnection, tenant: TenantId, account: AccountId) -> Result<Option<Before>> {
+    let before = sqlx::query_as!(
+        Before,
+        r#"
+        SELECT label, status AS "status: Status", wanted AS "wanted: Wanted",
+            EXISTS (SELECT FROM credentials WHERE account_id = $2) AS "stored!"
+        FROM accounts WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE
+        "#,
+        tenant.0,
+        account.0
+    );
+    Ok(before.fetch_optional(transaction).await?)
+}
+
+/// Ends a delete: removes the row of an account that is wanted `erased`, after its device was logged out or the logout
+/// was given up. `outcome` goes into the audit trail. Returns false if there is no such row, so a second call does no
+/// harm.
 ///
 /// # Errors
-/// When the database does not do it.
-pub async fn remove(
-    db: &PgPool,
-    tenant: TenantId,
-    account: AccountId,
-    operator: Operator,
-    outcome: &str,
-) -> Result<bool> {
+/// If the database fails.
+pub async fn remove(of: Of<'_>, account: AccountId, operator: Operator, outcome: &str) -> Result<bool> {
+    let Of { pool: db, tenant } = of;
     again(|| try_remove(db, tenant, account, operator, outcome)).await
 }
 
@@ -106,20 +124,14 @@ async fn try_remove(
     let mut transaction = db.begin().await?;
     let open = lock_dependents(&mut transaction, tenant, account).await?;
     lock_lease(&mut transaction, account).await?;
+    let Some(before) = lock(&mut transaction, tenant, account).await? else { return Ok(false) };
+    if decide(before.state(), Event::DeleteOver)? != Step::Gone {
+        return Ok(false);
+    }
     supersede::end(&mut transaction, tenant, &open, unsent::DELETED).await?;
-    let removed = sqlx::query!(
-        "DELETE FROM accounts WHERE tenant_id = $1 AND id = $2 AND wanted = 'erased' RETURNING label",
-        tenant.0,
-        account.0
-    )
-    .fetch_optional(&mut *transaction)
-    .await?;
-    let Some(removed) = removed else { return Ok(false) };
-    audit::record(
-        &mut transaction,
-        Entry::of_account((tenant, account), &removed.label, operator, "remove").ended(outcome),
-    )
-    .await;
+    sqlx::query!("DELETE FROM accounts WHERE id = $1", account.0).execute(&mut *transaction).await?;
+    let entry = Entry::of_account((tenant, account), &before.label, operator, "remove").ended(outcome);
+    audit::record(&mut transaction, entry).await;
     transaction.commit().await?;
     Ok(true)
 }

@@ -1,69 +1,72 @@
 //! SQL of an account's live session: the row it starts from, and its status changes. Every write is fenced.
 
+use crate::fence::{self, Fence, fenced};
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use crate::error::{Error, Result};
-use crate::fence::Fence;
-use domain::account::Status;
+use crate::scope::{ForAllTenants, Under};
+use domain::account::life::{Wanted, wanted_after};
+use domain::account::{Method, Status};
 use domain::event::{Event, Kind, SessionRecovered, SessionUnstable};
 use domain::id::{AccountId, TenantId};
 
-/// What a session must know of its account.
+/// What a session needs to know of its account.
 #[derive(Debug, Clone)]
 pub struct SessionRow {
-    /// Whose account.
+    /// The account's tenant.
     pub tenant: TenantId,
-    /// The operator's name for it; the phone shows it in its list of linked devices.
+    /// The label. The phone shows it in its list of linked devices.
     pub label: String,
-    /// `online`, `offline`, `unlinked` or `erased`.
-    pub wanted: String,
-    /// Where it stands.
+    /// The wanted state.
+    pub wanted: Wanted,
+    /// The current status.
     pub status: Status,
-    /// The attempt's number.
+    /// The number of the attempt to pair.
     pub generation: i64,
-    /// `qr` or `code`, while a pairing is under way.
-    pub pairing_method: Option<String>,
-    /// The number to pair by code.
+    /// How the phone is linked, while a pairing is under way.
+    pub pairing_method: Option<Method>,
+    /// The phone number for pairing by code.
     pub pairing_phone: Option<String>,
-    /// The linked phone.
+    /// The number of the linked phone.
     pub phone_number: Option<String>,
-    /// A group sync that was asked for.
+    /// When a sync of the groups was requested.
     pub groups_wanted_at: Option<DateTime<Utc>>,
-    /// Seconds for which nothing is to be sent (reach-out time-lock), by the database's clock; zero or less: none.
+    /// How many seconds nothing is to be sent (reach-out time-lock), by the database's clock; zero or less means none.
     pub held_left_s: f64,
-    /// A code to pair with stands in the row.
+    /// Whether the row has a QR code or a pairing code.
     pub code_shown: bool,
-    /// A phone accepted the credentials that are stored.
+    /// Whether a phone has accepted the stored credentials.
     pub registered: bool,
-    /// The phone's owner has answered WhatsApp's demand for a passkey, and nobody has taken the answer yet.
+    /// Whether the phone's owner has answered WhatsApp's demand for a passkey and no session has taken the answer yet.
     pub passkey_answered: bool,
-    /// What is left of the pairing window, by the database's clock; zero or less: it is over.
+    /// The rest of the pairing window in seconds, by the database's clock; zero or less if it is over.
     pub window_left_s: f64,
-    /// What is left of a temporary ban, by the database's clock; zero or less: nothing.
+    /// The rest of a temporary ban in seconds, by the database's clock; zero or less if there is none.
     pub banned_left_s: f64,
-    /// The epoch in force.
+    /// The current epoch.
     pub epoch: i64,
 }
 
 /// Reads the account under a claim.
 ///
 /// # Errors
-/// `Fenced` when the account is gone or has a newer epoch; else when the database fails.
-pub async fn load(pool: &PgPool, fence: Fence) -> Result<SessionRow> {
+/// `Fenced` if the account is gone or has a newer epoch; otherwise if the database fails.
+pub async fn load(under: Under<'_>) -> Result<SessionRow> {
+    let Under { pool, fence } = under;
     let row = sqlx::query_as!(
         SessionRow,
         r#"
-        SELECT a.tenant_id AS "tenant: TenantId", a.label, a.wanted, a.status AS "status: Status", a.generation,
-               a.pairing_method, a.pairing_phone, a.phone_number, a.groups_wanted_at,
-               (a.qr_text IS NOT NULL OR a.pairing_code IS NOT NULL) AS "code_shown!",
+        SELECT a.tenant_id AS "tenant: TenantId", a.label, a.wanted AS "wanted: Wanted", a.status AS "status: Status",
+               a.generation, p.method AS "pairing_method?: Method", p.phone AS "pairing_phone?", a.phone_number, a.groups_wanted_at,
+               (p.qr_text IS NOT NULL OR p.code IS NOT NULL) AS "code_shown!",
                coalesce(extract(epoch FROM a.held_until - now()), 0)::float8 AS "held_left_s!",
                (a.jid IS NOT NULL AND EXISTS (SELECT 1 FROM credentials c WHERE c.account_id = a.id)) AS "registered!",
-               coalesce(extract(epoch FROM a.pairing_expires_at - now()), 0)::float8 AS "window_left_s!", l.epoch,
+               coalesce(extract(epoch FROM p.window_ends_at - now()), 0)::float8 AS "window_left_s!", l.epoch,
                coalesce(extract(epoch FROM a.banned_until - now()), 0)::float8 AS "banned_left_s!",
-               EXISTS (SELECT 1 FROM passkeys p WHERE p.account_id = a.id AND p.epoch = l.epoch
-                       AND (p.credential IS NOT NULL OR p.confirmed)) AS "passkey_answered!"
-        FROM accounts a JOIN leases l ON l.account_id = a.id
+               EXISTS (SELECT 1 FROM passkeys k WHERE k.account_id = a.id AND k.epoch = l.epoch
+                       AND (k.credential IS NOT NULL OR k.confirmed)) AS "passkey_answered!"
+        FROM accounts a JOIN leases l ON l.account_id = a.id LEFT JOIN pairings p ON p.account_id = a.id
         WHERE a.id = $1
         "#,
         fence.account.0
@@ -74,35 +77,41 @@ pub async fn load(pool: &PgPool, fence: Fence) -> Result<SessionRow> {
     if row.epoch == fence.epoch { Ok(row) } else { Err(Error::Fenced) }
 }
 
-/// A change of status that a session wants written.
+/// A status change that a session wants to write.
 #[derive(Debug, Clone)]
 pub struct StatusChange {
-    /// Under which claim.
+    /// The claim under which it is written.
     pub fence: Fence,
     /// The new status; never `pending`, which only a request to pair sets.
     pub status: Status,
-    /// Why, for a person.
+    /// The reason, for a person.
     pub reason: Option<String>,
     /// How long a temporary ban lasts from now, in seconds.
     pub banned_for_s: Option<f64>,
 }
 
-/// Writes many sessions' status changes in one statement, each under its own fence, with their events. Answers the
-/// accounts that were fenced. `unpaired` and `logged_out` clear number, QR and pairing, and end the wish to be online.
+/// Writes the status changes of many sessions in one statement, each under its own fence, with their events. Returns
+/// the accounts that were fenced. A pairing that is under way ends. With `unpaired` and `logged_out`, what was stored
+/// of the phone is removed, and the account is not wanted online any more.
 ///
 /// # Errors
-/// When the database fails; then nothing was written.
-pub async fn write_statuses(pool: &PgPool, changes: &[StatusChange]) -> Result<Vec<AccountId>> {
+/// If the database fails; then nothing was written.
+pub async fn write_statuses(all: ForAllTenants<'_>, changes: &[StatusChange]) -> Result<Vec<AccountId>> {
+    let ForAllTenants { pool } = all;
     let ids: Vec<uuid::Uuid> = changes.iter().map(|c| c.fence.account.0).collect();
     let epochs: Vec<i64> = changes.iter().map(|c| c.fence.epoch).collect();
     let statuses: Vec<String> = changes.iter().map(|c| c.status.as_str().to_owned()).collect();
     let reasons: Vec<Option<String>> = changes.iter().map(|c| c.reason.clone()).collect();
     let banned: Vec<Option<f64>> = changes.iter().map(|c| c.banned_for_s).collect();
+    let open: Vec<bool> = changes.iter().map(|c| c.status == Status::Connected).collect();
+    // for accounts that are wanted online; the statement leaves other wanted states as they are
+    let wanted: Vec<String> =
+        changes.iter().map(|c| wanted_after(c.status, Wanted::Online).as_str().to_owned()).collect();
     let held = sqlx::query_scalar!(
         r#"
         WITH w AS (
-            SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::float8[])
-                AS t(account_id, epoch, status, reason, banned_for_s)
+            SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::float8[], $7::bool[], $8::text[])
+                AS t(account_id, epoch, status, reason, banned_for_s, open, wanted)
         ), f AS (
             SELECT l.account_id FROM leases l JOIN w ON w.account_id = l.account_id AND w.epoch = l.epoch
             ORDER BY l.account_id FOR SHARE OF l
@@ -112,11 +121,9 @@ pub async fn write_statuses(pool: &PgPool, changes: &[StatusChange]) -> Result<V
             UPDATE accounts a SET
                 status = w.status,
                 status_reason = w.reason,
-                wanted = CASE WHEN w.status IN ('unpaired', 'logged_out') AND a.wanted = 'online' THEN 'offline' ELSE a.wanted END,
-                pairing_method = NULL, pairing_phone = NULL, pairing_expires_at = NULL,
-                qr_text = NULL, qr_number = NULL, qr_expires_at = NULL, pairing_code = NULL,
-                connected_at = CASE WHEN w.status = 'connected' AND a.status <> 'connected' THEN now() ELSE a.connected_at END,
-                disconnected_at = CASE WHEN w.status = 'connected' THEN NULL ELSE coalesce(a.disconnected_at, now()) END,
+                wanted = CASE WHEN a.wanted = $9 THEN w.wanted ELSE a.wanted END,
+                connected_at = CASE WHEN w.open AND a.status <> w.status THEN now() ELSE a.connected_at END,
+                disconnected_at = CASE WHEN w.open THEN NULL ELSE coalesce(a.disconnected_at, now()) END,
                 banned_until = now() + make_interval(secs => w.banned_for_s),
                 updated_at = now()
             FROM w, old
@@ -135,21 +142,26 @@ pub async fn write_statuses(pool: &PgPool, changes: &[StatusChange]) -> Result<V
         &statuses,
         &reasons as &[Option<String>],
         &banned as &[Option<f64>],
-        Kind::AccountStatusChanged.as_str()
+        Kind::AccountStatusChanged.as_str(),
+        &open,
+        &wanted,
+        Wanted::Online.as_str()
     )
     .fetch_all(pool)
     .await?;
     Ok(changes.iter().map(|c| c.fence.account).filter(|a| !held.contains(&a.0)).collect())
 }
 
-/// Writes that the account is held (WhatsApp error 463, the reach-out time-lock): its messages wait, none fails.
+/// Writes that the account is held (WhatsApp error 463, the reach-out time-lock): its messages wait, and none fails.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
-pub async fn hold(pool: &PgPool, fence: Fence, for_s: f64) -> Result<DateTime<Utc>> {
-    sqlx::query_scalar!(
+/// `Fenced` under an old epoch; otherwise if the database fails.
+pub async fn hold(under: Under<'_>, for_s: f64) -> Result<DateTime<Utc>> {
+    let Under { pool, fence } = under;
+    fenced!(
+        query_scalar,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         held AS (
             UPDATE accounts a SET held_until = now() + make_interval(secs => $3), updated_at = now()
             FROM f WHERE a.id = f.account_id RETURNING a.id, a.tenant_id, a.held_until
@@ -159,8 +171,6 @@ pub async fn hold(pool: &PgPool, fence: Fence, for_s: f64) -> Result<DateTime<Ut
         )
         SELECT held_until AS "held_until!" FROM held, told
         "#,
-        fence.account.0,
-        fence.epoch,
         for_s,
         Kind::AccountHeld.as_str()
     )
@@ -169,41 +179,42 @@ pub async fn hold(pool: &PgPool, fence: Fence, for_s: f64) -> Result<DateTime<Ut
     .ok_or(Error::Fenced)
 }
 
-/// Tells that the account was restarted `restarts` times in a row: event `session.unstable`.
+/// Writes the event `session.unstable`: the account was restarted `restarts` times in a row.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
-pub async fn unstable(pool: &PgPool, fence: Fence, restarts: u32, reason: &str) -> Result<()> {
+/// `Fenced` under an old epoch; otherwise if the database fails.
+pub async fn unstable(under: Under<'_>, restarts: u32, reason: &str) -> Result<()> {
+    let Under { pool, fence } = under;
     let unstable = SessionUnstable { account_id: fence.account, restarts, reason: reason.to_owned() };
     note(pool, fence, &Event::SessionUnstable(unstable)).await
 }
 
-/// Tells that the account is steady after `restarts` restarts in a row: event `session.recovered`.
+/// Writes the event `session.recovered`: the account is steady after `restarts` restarts in a row.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
-pub async fn recovered(pool: &PgPool, fence: Fence, restarts: u32) -> Result<()> {
+/// `Fenced` under an old epoch; otherwise if the database fails.
+pub async fn recovered(under: Under<'_>, restarts: u32) -> Result<()> {
+    let Under { pool, fence } = under;
     let recovered = SessionRecovered { account_id: fence.account, restarts };
     note(pool, fence, &Event::SessionRecovered(recovered)).await
 }
 
-/// Writes an event alone.
+/// Writes one event under the fence.
 async fn note(pool: &PgPool, fence: Fence, event: &Event) -> Result<()> {
-    let held = sqlx::query_scalar!(
+    let held = fenced!(
+        query_scalar,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         told AS (
             SELECT write_events(array_agg(ROW(a.tenant_id, a.id, $3::text, $4::jsonb, NULL)::new_event))
             FROM f JOIN accounts a ON a.id = f.account_id
         )
         SELECT count(*) AS "held!" FROM f, told
         "#,
-        fence.account.0,
-        fence.epoch,
         event.kind().as_str(),
         event.data()
     )
     .fetch_one(pool)
     .await?;
-    if held == 1 { Ok(()) } else { Err(Error::Fenced) }
+    fence::held(held)
 }

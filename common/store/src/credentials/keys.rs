@@ -1,21 +1,24 @@
-//! SQL of the keys under which credentials are sealed: which are in use, and moving records to another. All of it crosses
-//! tenants, and none of it is a session's write: a record's content stays what it was.
+//! SQL of the keys under which credentials are sealed: which keys are in use, and resealing records under another key.
+//! It crosses tenants. No fence is needed, since the content of a record does not change.
 
 use sqlx::PgPool;
 
 use super::record::place;
 use crate::error::{Error, Result};
+use crate::scope::ForAllTenants;
 use crate::seal::Sealer;
 use domain::id::AccountId;
 
-/// Records that are tried before a key is taken for the wrong one: one damaged row proves nothing.
+/// How many records are tried before a key counts as wrong. A single damaged row proves nothing.
 const SAMPLES: i64 = 5;
 
-/// The ids under which there are records, in order. Steps from id to id in the index: as fast with millions of records.
+/// The ids of the keys in use, in order. It jumps from id to id in the index, so that it is fast even with millions of
+/// records.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn in_use_across_tenants(pool: &PgPool) -> Result<Vec<String>> {
+/// If the database fails.
+pub async fn in_use(all: ForAllTenants<'_>) -> Result<Vec<String>> {
+    let ForAllTenants { pool } = all;
     let ids = sqlx::query_scalar!(
         r#"
         WITH RECURSIVE k AS (
@@ -32,31 +35,34 @@ pub async fn in_use_across_tenants(pool: &PgPool) -> Result<Vec<String>> {
     Ok(ids)
 }
 
-/// How many records are sealed under a key. Reads all of its index entries.
+/// The number of records sealed under a key. It reads all index entries of the key.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn count_across_tenants(pool: &PgPool, key_id: &str) -> Result<i64> {
+/// If the database fails.
+pub async fn count(all: ForAllTenants<'_>, key_id: &str) -> Result<i64> {
+    let ForAllTenants { pool } = all;
     Ok(sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM credentials WHERE key_id = $1"#, key_id)
         .fetch_one(pool)
         .await?)
 }
 
-/// How many records are not sealed under a key.
+/// The number of records sealed under other keys.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn count_others_across_tenants(pool: &PgPool, key_id: &str) -> Result<i64> {
+/// If the database fails.
+pub async fn count_others(all: ForAllTenants<'_>, key_id: &str) -> Result<i64> {
+    let ForAllTenants { pool } = all;
     Ok(sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM credentials WHERE key_id <> $1"#, key_id)
         .fetch_one(pool)
         .await?)
 }
 
-/// Whether the sealer's key of this id opens one of some records sealed under it; true when there are none.
+/// Whether the sealer's key with this id opens at least one of some records sealed under it. True if there are none.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn opens_across_tenants(pool: &PgPool, sealer: &Sealer, key_id: &str) -> Result<bool> {
+/// If the database fails.
+pub async fn opens(all: ForAllTenants<'_>, sealer: &Sealer, key_id: &str) -> Result<bool> {
+    let ForAllTenants { pool } = all;
     let samples = sqlx::query_as!(
         Sealed,
         r#"
@@ -71,7 +77,7 @@ pub async fn opens_across_tenants(pool: &PgPool, sealer: &Sealer, key_id: &str) 
     Ok(samples.is_empty() || samples.iter().any(|sample| sample.open(sealer).is_some()))
 }
 
-/// A record's place in the order in which they are moved.
+/// A record's position in the order of resealing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     account: AccountId,
@@ -80,34 +86,36 @@ pub struct Place {
 }
 
 impl Place {
-    /// Before all records.
+    /// The position before all records.
     #[must_use]
     pub fn start() -> Self {
         Self { account: AccountId(uuid::Uuid::nil()), kind: i16::MIN, name: String::new() }
     }
 }
 
-/// What became of some records.
+/// The result of resealing some records.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// Now sealed under the current key.
+    /// Records that are now sealed under the current key.
     pub resealed: u64,
-    /// Written by somebody else in the meantime, or being written: left alone.
+    /// Records that were left alone, because a session wrote them meanwhile or was writing them.
     pub missed: u64,
-    /// Whose records did not open, and of what kind.
+    /// The accounts and kinds of records that could not be opened.
     pub closed: Vec<(AccountId, i16)>,
-    /// The last one looked at; none: there are no more.
+    /// The position of the last record that was read; `None` if there are no more.
     pub last: Option<Place>,
 }
 
-/// Seals the next records anew that are not sealed under the sealer's current key.
+/// Reseals the next records that are not sealed under the sealer's current key.
 ///
-/// A write of a live session always wins: a record counts as moved only if it still holds what was read, and the move
-/// waits for no lock, so that it can neither delay a session's write nor deadlock with one. It leaves `updated_at` alone.
+/// A write of a live session always wins. A record is replaced only if it still has the content that was read, and this
+/// never waits for a lock. So it can neither delay a session's write nor deadlock with one. `updated_at` does not
+/// change.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn reseal_across_tenants(pool: &PgPool, sealer: &Sealer, after: &Place, limit: i64) -> Result<Batch> {
+/// If the database fails.
+pub async fn reseal(all: ForAllTenants<'_>, sealer: &Sealer, after: &Place, limit: i64) -> Result<Batch> {
+    let ForAllTenants { pool } = all;
     let found = sqlx::query_as!(
         Sealed,
         r#"
@@ -150,7 +158,7 @@ impl Sealed {
     }
 }
 
-/// Records to move, as columns.
+/// Records to replace, as columns.
 #[derive(Default)]
 struct Moves {
     accounts: Vec<uuid::Uuid>,

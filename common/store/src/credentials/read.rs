@@ -1,13 +1,13 @@
-//! Reads of credentials: they need no fence.
+//! Reads of credentials. They need no fence.
 
 use super::record::{CredentialStore, Record, Row};
 use crate::error::Result;
 
 impl CredentialStore {
-    /// One record.
+    /// The record with this name.
     ///
     /// # Errors
-    /// When the database fails, or the record does not open.
+    /// If the database fails, or the record does not open.
     pub async fn get(&self, kind: i16, name: &str) -> Result<Option<Record>> {
         let row = sqlx::query_as!(
             Row,
@@ -21,10 +21,10 @@ impl CredentialStore {
         row.map(|row| self.open(kind, row)).transpose()
     }
 
-    /// Those of the named records that exist, in no particular order.
+    /// The named records that exist, in no particular order.
     ///
     /// # Errors
-    /// When the database fails, or a record does not open.
+    /// If the database fails, or a record does not open.
     pub async fn get_many(&self, kind: i16, names: &[String]) -> Result<Vec<Record>> {
         let rows = sqlx::query_as!(
             Row,
@@ -41,7 +41,7 @@ impl CredentialStore {
     /// All records of a kind, ordered by name.
     ///
     /// # Errors
-    /// When the database fails, or a record does not open.
+    /// If the database fails, or a record does not open.
     pub async fn list(&self, kind: i16) -> Result<Vec<Record>> {
         let rows = sqlx::query_as!(
             Row,
@@ -54,10 +54,10 @@ impl CredentialStore {
         rows.into_iter().map(|row| self.open(kind, row)).collect()
     }
 
-    /// The record with the highest number, the youngest of several.
+    /// The record with the highest number; of several, the one that was written last.
     ///
     /// # Errors
-    /// When the database fails, or the record does not open.
+    /// If the database fails, or the record does not open.
     pub async fn last(&self, kind: i16) -> Result<Option<Record>> {
         let row = sqlx::query_as!(
             Row,
@@ -74,7 +74,7 @@ impl CredentialStore {
     /// Whether a record exists.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn exists(&self, kind: i16, name: &str) -> Result<bool> {
         let found = sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT 1 FROM credentials WHERE account_id = $1 AND kind = $2 AND name = $3) AS "found!""#,
@@ -87,10 +87,10 @@ impl CredentialStore {
         Ok(found)
     }
 
-    /// Whether any of these kinds has a record whose name begins with any of these texts.
+    /// Whether any of these kinds has a record whose name begins with any of these prefixes.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn exists_with_prefix(&self, kinds: &[i16], prefixes: &[String]) -> Result<bool> {
         let found = sqlx::query_scalar!(
             r#"

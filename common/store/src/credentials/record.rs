@@ -1,4 +1,4 @@
-//! One account's credentials, and its records, opened and sealed.
+//! The credentials of one account, and its records before and after sealing.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,10 +10,11 @@ use tokio::sync::{RwLock, RwLockReadGuard};
 
 use crate::error::{Error, Result};
 use crate::fence::Fence;
+use crate::scope::Under;
 use crate::seal::{OpenError, Sealer};
 use domain::id::AccountId;
 
-/// One account's credentials, as its present owner may read and write them.
+/// The credentials of one account. Its current owner may read and write them.
 #[derive(Debug, Clone)]
 pub struct CredentialStore {
     pub(super) pool: PgPool,
@@ -27,16 +28,16 @@ pub struct CredentialStore {
 #[derive(Debug, Default)]
 struct Writes {
     closed: AtomicBool,
-    /// Held for reading by each.
+    /// Each write holds it for reading.
     under_way: RwLock<()>,
 }
 
-/// A record, opened. `Debug` prints neither name nor content: names contain phone numbers.
+/// An opened record. `Debug` prints neither name nor content, since names contain phone numbers.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Unique within account and kind.
+    /// The name, unique within account and kind.
     pub name: String,
-    /// A plain figure that queries need; 0 where there is none.
+    /// A number that queries use; 0 if there is none.
     pub number: i64,
     /// The content.
     pub bytes: Vec<u8>,
@@ -49,12 +50,12 @@ impl fmt::Debug for Record {
 }
 
 impl Record {
-    /// A record without a figure.
+    /// A record with number 0.
     pub fn new(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
         Self { name: name.into(), number: 0, bytes: bytes.into() }
     }
 
-    /// The same with a figure.
+    /// Sets the number.
     #[must_use]
     pub fn numbered(mut self, number: i64) -> Self {
         self.number = number;
@@ -78,14 +79,15 @@ pub(super) struct Columns {
 }
 
 impl CredentialStore {
-    /// The credentials of the fence's account.
+    /// The credential store of the fence's account.
     #[must_use]
-    pub fn new(pool: PgPool, sealer: Arc<Sealer>, fence: Fence) -> Self {
-        Self { pool, sealer, fence, unknown_key: Arc::default(), writes: Arc::default() }
+    pub fn new(under: Under<'_>, sealer: Arc<Sealer>) -> Self {
+        let Under { pool, fence } = under;
+        Self { pool: pool.clone(), sealer, fence, unknown_key: Arc::default(), writes: Arc::default() }
     }
 
-    /// Refuses every later write of this store and its clones, and waits for those under way: a client's background tasks
-    /// outlive its connection, and must not write into what comes after it.
+    /// Refuses all later writes of this store and its clones, and waits for those under way. The client library's
+    /// background tasks outlive its connection and must not write into the state of the next one.
     pub async fn close(&self) {
         self.writes.closed.store(true, Ordering::Release);
         drop(self.writes.under_way.write().await);
@@ -97,19 +99,19 @@ impl CredentialStore {
         self.writes.closed.load(Ordering::Acquire)
     }
 
-    /// The key that a record was found under and that is not configured; from then on every write is refused.
+    /// The unknown key under which a record was sealed, if one was met. From then on every write is refused.
     #[must_use]
     pub fn unknown_key(&self) -> Option<&str> {
         self.unknown_key.get().map(String::as_str)
     }
 
-    /// The right under which this store writes.
+    /// The fence under which this store writes.
     #[must_use]
     pub fn fence(&self) -> Fence {
         self.fence
     }
 
-    /// Seals records into columns: sorted, one per name; `None` when there is nothing to write.
+    /// Seals records into columns: sorted by name, one per name. `None` if there is nothing to write.
     pub(super) fn columns(&self, kind: i16, records: Vec<Record>) -> Result<Option<Columns>> {
         let by_name: BTreeMap<String, (i64, Vec<u8>)> =
             records.into_iter().map(|record| (record.name, (record.number, record.bytes))).collect();
@@ -132,13 +134,13 @@ impl CredentialStore {
         }
     }
 
-    /// Notes an unknown key.
+    /// Remembers an unknown key.
     pub(super) fn met(&self, key_id: String) -> Error {
         let _ = self.unknown_key.set(key_id.clone());
         Error::UnknownKey { key_id }
     }
 
-    /// The right to begin a write: refused once a record could not be read, and after [`close`](Self::close).
+    /// Permission for a write. It is refused after an unknown key was met, and after [`close`](Self::close).
     pub(super) async fn turn(&self) -> Result<RwLockReadGuard<'_, ()>> {
         if let Some(key_id) = self.unknown_key.get() {
             return Err(Error::UnknownKey { key_id: key_id.clone() });
@@ -147,7 +149,7 @@ impl CredentialStore {
             true => Err(Error::Closed),
             false => Ok(()),
         };
-        open()?; // and again: it may have been closed meanwhile
+        open()?; // checked again below, since it may be closed while we wait
         let turn = self.writes.under_way.read().await;
         open().map(|()| turn)
     }
@@ -157,14 +159,10 @@ impl CredentialStore {
     }
 }
 
-/// The associated data: what binds a sealed value to its row.
+/// The associated data, which binds a sealed value to its row.
 pub(super) fn place(account: AccountId, kind: i16, name: &str) -> Vec<u8> {
     let mut place = account.0.as_bytes().to_vec();
     place.extend_from_slice(&kind.to_be_bytes());
     place.extend_from_slice(name.as_bytes());
     place
-}
-
-pub(super) fn fenced(held: i64) -> Result<()> {
-    if held == 1 { Ok(()) } else { Err(Error::Fenced) }
 }

@@ -1,24 +1,26 @@
 //! Writes of credentials: one statement each, under the fence.
 
+use crate::fence::{self, fenced};
 use domain::id::AccountId;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::record::{CredentialStore, Record, Row, fenced};
-use crate::error::{Error, Result};
-use crate::fence::Fence;
+use super::record::{CredentialStore, Record, Row};
+use crate::error::Result;
+use crate::scope::Under;
 
 impl CredentialStore {
-    /// Writes records, replacing those of the same name. Of several with one name the last counts.
+    /// Writes records and replaces those with the same names. If a name occurs more than once, the last record counts.
     ///
     /// # Errors
-    /// `Fenced` under an old epoch, then nothing was written; else when the database fails.
+    /// `Fenced` under an old epoch, and nothing was written; otherwise if the database fails.
     pub async fn put_many(&self, kind: i16, records: Vec<Record>) -> Result<()> {
         let _turn = self.turn().await?;
         let Some(columns) = self.columns(kind, records)? else { return Ok(()) };
-        let held = sqlx::query_scalar!(
+        let held = fenced!(
+            query_scalar,
+            self.fence,
             r#"
-            WITH f AS (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
             put AS (
                 INSERT INTO credentials AS c (account_id, kind, name, number, key_id, sealed)
                 SELECT $1, $3, t.name, t.number, $4, t.sealed
@@ -29,8 +31,6 @@ impl CredentialStore {
             )
             SELECT count(*) AS "held!" FROM f
             "#,
-            self.fence.account.0,
-            self.fence.epoch,
             kind,
             self.sealer.key_id(),
             &columns.names,
@@ -39,27 +39,28 @@ impl CredentialStore {
         )
         .fetch_one(&self.pool)
         .await?;
-        fenced(held)
+        fence::held(held)
     }
 
-    /// Writes one record, replacing that of the same name.
+    /// Writes one record and replaces that of the same name.
     ///
     /// # Errors
-    /// Like [`Self::put_many`].
+    /// As for [`Self::put_many`].
     pub async fn put(&self, kind: i16, record: Record) -> Result<()> {
         self.put_many(kind, vec![record]).await
     }
 
-    /// Writes those records whose names are new, and answers the names that were there already.
+    /// Writes the records whose names are new, and returns the names that existed already.
     ///
     /// # Errors
-    /// `Fenced` under an old epoch, then nothing was written; else when the database fails.
+    /// `Fenced` under an old epoch, and nothing was written; otherwise if the database fails.
     pub async fn add_new(&self, kind: i16, records: Vec<Record>) -> Result<Vec<String>> {
         let _turn = self.turn().await?;
         let Some(columns) = self.columns(kind, records)? else { return Ok(Vec::new()) };
-        let done = sqlx::query!(
+        let done = fenced!(
+            query,
+            self.fence,
             r#"
-            WITH f AS (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
             added AS (
                 INSERT INTO credentials (account_id, kind, name, number, key_id, sealed)
                 SELECT $1, $3, t.name, t.number, $4, t.sealed
@@ -71,8 +72,6 @@ impl CredentialStore {
             SELECT (SELECT count(*) FROM f) AS "held!",
                    ARRAY(SELECT n FROM unnest($5::text[]) AS n EXCEPT SELECT name FROM added) AS "present!"
             "#,
-            self.fence.account.0,
-            self.fence.epoch,
             kind,
             self.sealer.key_id(),
             &columns.names,
@@ -81,19 +80,20 @@ impl CredentialStore {
         )
         .fetch_one(&self.pool)
         .await?;
-        fenced(done.held)?;
+        fence::held(done.held)?;
         Ok(done.present)
     }
 
-    /// Deletes records by name and answers how many there were.
+    /// Deletes records by name and returns how many existed.
     ///
     /// # Errors
-    /// `Fenced` under an old epoch, then nothing was deleted; else when the database fails.
+    /// `Fenced` under an old epoch, and nothing was deleted; otherwise if the database fails.
     pub async fn delete_many(&self, kind: i16, names: &[String]) -> Result<u64> {
         let _turn = self.turn().await?;
-        let done = sqlx::query!(
+        let done = fenced!(
+            query,
+            self.fence,
             r#"
-            WITH f AS (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
             gone AS (
                 DELETE FROM credentials
                 WHERE account_id = $1 AND kind = $3 AND name = ANY($4) AND EXISTS (SELECT 1 FROM f)
@@ -101,27 +101,26 @@ impl CredentialStore {
             )
             SELECT (SELECT count(*) FROM f) AS "held!", (SELECT count(*) FROM gone) AS "gone!"
             "#,
-            self.fence.account.0,
-            self.fence.epoch,
             kind,
             names
         )
         .fetch_one(&self.pool)
         .await?;
-        fenced(done.held)?;
+        fence::held(done.held)?;
         Ok(done.gone.unsigned_abs())
     }
 
-    /// Deletes the records of a kind whose names begin with `prefix` (all for an empty one) and whose number is above 0
-    /// and below `before`, where that is given: 0 means "kept for good". Answers how many there were.
+    /// Deletes the records of a kind whose names begin with `prefix` (all if it is empty). If `before` is given, only
+    /// those whose number is above 0 and below `before`: number 0 means "kept for good". Returns how many were deleted.
     ///
     /// # Errors
-    /// `Fenced` under an old epoch, then nothing was deleted; else when the database fails.
+    /// `Fenced` under an old epoch, and nothing was deleted; otherwise if the database fails.
     pub async fn delete_matching(&self, kind: i16, prefix: &str, before: Option<i64>) -> Result<u64> {
         let _turn = self.turn().await?;
-        let done = sqlx::query!(
+        let done = fenced!(
+            query,
+            self.fence,
             r#"
-            WITH f AS (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
             gone AS (
                 DELETE FROM credentials
                 WHERE account_id = $1 AND kind = $3 AND starts_with(name, $4)
@@ -130,27 +129,28 @@ impl CredentialStore {
             )
             SELECT (SELECT count(*) FROM f) AS "held!", (SELECT count(*) FROM gone) AS "gone!"
             "#,
-            self.fence.account.0,
-            self.fence.epoch,
             kind,
             prefix,
             before
         )
         .fetch_one(&self.pool)
         .await?;
-        fenced(done.held)?;
+        fence::held(done.held)?;
         Ok(done.gone.unsigned_abs())
     }
 
-    /// Deletes a record and answers it: of several callers one gets it. One that no key here opens stays where it is.
+    /// Deletes a record and returns it. Only one of several callers gets it. A record that no known key opens is not
+    /// deleted.
     ///
     /// # Errors
-    /// `Fenced` under an old epoch, then nothing was deleted; else when the database fails or the record does not open.
+    /// `Fenced` under an old epoch, and nothing was deleted; otherwise if the database fails or the record can't be
+    /// opened.
     pub async fn take(&self, kind: i16, name: &str) -> Result<Option<Record>> {
         let _turn = self.turn().await?;
-        let done = sqlx::query!(
+        let done = fenced!(
+            query,
+            self.fence,
             r#"
-            WITH f AS (SELECT 1 FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
             gone AS (
                 DELETE FROM credentials
                 WHERE account_id = $1 AND kind = $3 AND name = $4 AND key_id = ANY($5) AND EXISTS (SELECT 1 FROM f)
@@ -161,15 +161,13 @@ impl CredentialStore {
                    (SELECT key_id FROM credentials
                     WHERE account_id = $1 AND kind = $3 AND name = $4 AND key_id <> ALL($5)) AS unknown_key
             "#,
-            self.fence.account.0,
-            self.fence.epoch,
             kind,
             name,
             &self.sealer.key_ids()
         )
         .fetch_one(&self.pool)
         .await?;
-        fenced(done.held)?;
+        fence::held(done.held)?;
         match (done.number, done.key_id, done.sealed, done.unknown_key) {
             (Some(number), Some(key_id), Some(sealed), _) => {
                 self.open(kind, Row { name: name.to_owned(), number, key_id, sealed }).map(Some)
@@ -180,37 +178,38 @@ impl CredentialStore {
     }
 }
 
-/// Deletes a session's credentials: they are of no use any more (logged out, duplicate, timed out).
+/// Deletes all credentials of a session, after they have become useless (logged out, duplicate, timed out).
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
-pub async fn scrub(pool: &PgPool, fence: Fence) -> Result<()> {
-    let held = sqlx::query_scalar!(
+/// `Fenced` under an old epoch; otherwise if the database fails.
+pub async fn scrub(under: Under<'_>) -> Result<()> {
+    let Under { pool, fence } = under;
+    let held = fenced!(
+        query_scalar,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         gone AS (DELETE FROM credentials c USING f WHERE c.account_id = f.account_id)
         SELECT count(*) AS "held!" FROM f
-        "#,
-        fence.account.0,
-        fence.epoch
+        "#
     )
     .fetch_one(pool)
     .await?;
-    if held == 1 { Ok(()) } else { Err(Error::Fenced) }
+    fence::held(held)
 }
 
-/// Deletes an account's credentials within the caller's transaction, which has fenced its owner; answers whether there were any.
+/// Deletes an account's credentials within the caller's transaction, which has fenced the owner. Returns whether there
+/// were any.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn forget(transaction: &mut PgConnection, account: AccountId) -> Result<bool> {
     forget_all(transaction, &[account.0]).await
 }
 
-/// The same of many accounts.
+/// Deletes the credentials of many accounts as [`forget`] does.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn forget_all(transaction: &mut PgConnection, accounts: &[Uuid]) -> Result<bool> {
     let gone =
         sqlx::query!("DELETE FROM credentials WHERE account_id = ANY($1)", accounts).execute(transaction).await?;

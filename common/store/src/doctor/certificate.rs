@@ -1,5 +1,5 @@
-//! When the certificate ends that a server shows. Only read, never believed: whether it may be trusted is the store's own
-//! connection to judge.
+//! Reads when a server's certificate expires. The certificate is not verified here. The store's own connections do
+//! that.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// For all of it.
+/// The time limit for the whole exchange.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// Asks a Postgres to go on with TLS (`SSLRequest` of its protocol).
+/// The message that asks Postgres to continue with TLS (`SSLRequest` of its protocol).
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
-/// The end of a Postgres's certificate; none where it can't be read.
+/// When the certificate of a Postgres server expires; `None` if it can't be read.
 pub(super) async fn of_postgres(host: &str, port: u16) -> Option<DateTime<Utc>> {
     tokio::time::timeout(TIMEOUT, async {
         let mut stream = TcpStream::connect((host, port)).await.ok()?;
@@ -41,7 +41,7 @@ fn config() -> Option<ClientConfig> {
     Some(builder.dangerous().with_custom_certificate_verifier(reader).with_no_client_auth())
 }
 
-/// Takes any certificate, for nothing is said over this connection.
+/// Accepts any certificate, since no data is sent over this connection.
 #[derive(Debug)]
 struct Reader(Arc<CryptoProvider>);
 
@@ -80,7 +80,7 @@ impl ServerCertVerifier for Reader {
     }
 }
 
-/// Pure. `notAfter` of an X.509 certificate (RFC 5280, section 4.1): the second time of the validity, which stands behind
+/// Pure. The `notAfter` of an X.509 certificate (RFC 5280, section 4.1): the second time of the validity, which follows
 /// version, serial number, algorithm and issuer.
 fn not_after(der: &[u8]) -> Option<DateTime<Utc>> {
     const VERSION: u8 = 0xa0;
@@ -98,7 +98,7 @@ fn not_after(der: &[u8]) -> Option<DateTime<Utc>> {
     time(tag, std::str::from_utf8(text).ok()?)
 }
 
-/// Pure. Tag, content and what follows of a DER element.
+/// Pure. The tag and the content of a DER element, and the bytes after it.
 fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = der.split_first()?;
     let (&first, rest) = rest.split_first()?;
@@ -114,7 +114,7 @@ fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((tag, content, rest))
 }
 
-/// Pure. `UTCTime` (two digits of a year, 50 and above are of the last century) or `GeneralizedTime`.
+/// Pure. Parses a `UTCTime` (a two-digit year; 50 and above belong to the 20th century) or a `GeneralizedTime`.
 fn time(tag: u8, text: &str) -> Option<DateTime<Utc>> {
     const UTC_TIME: u8 = 0x17;
     let full = match tag {
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_certificate_is_read() {
-        // of the tests of webhooks, made by openssl
+        // from the tests of webhooks, made with openssl
         let der = include_bytes!("../../../posting/tests/it/localhost.der");
         let ends = not_after(der).unwrap();
         assert!(ends > time(0x17, "200101000000Z").unwrap(), "{ends}");

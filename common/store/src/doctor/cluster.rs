@@ -1,14 +1,15 @@
-//! What the cluster does: workers that live, accounts that have none, rows that wait.
+//! Checks of the cluster: live workers, accounts without an owner, waiting rows.
 
 use std::time::Duration;
 
 use crate::admin;
+use crate::scope::Store;
 use process::config::Database;
 use process::doctor::Check;
 
-/// A worker that has been silent for longer is not spoken of.
+/// A worker that has been silent for longer is not mentioned.
 const FORGOTTEN: Duration = Duration::from_secs(600);
-/// What waits for longer is worth a warning; an account without an owner for so long is a failure.
+/// A row that waits for longer gives a warning. An account without an owner for this long is a failure.
 const LONG_S: f64 = 60.0;
 
 const NAMES: [&str; 3] = ["workers", "accounts without an owner", "what waits"];
@@ -18,11 +19,12 @@ pub(super) async fn look(database: &Database, rows: bool) -> Vec<Check> {
     if !rows {
         return skipped();
     }
-    let Ok(db) = crate::pool::connect_lazily(&database.url, 2) else { return skipped() };
+    let Ok(pool) = crate::pool::connect_lazily(&database.url, 2) else { return skipped() };
+    let store = Store::from(pool);
     let asked = tokio::try_join!(
-        admin::workers(&db, FORGOTTEN),
-        admin::unowned_across_tenants(&db),
-        admin::waiting_across_tenants(&db),
+        admin::workers(store.pool(), FORGOTTEN),
+        admin::unowned(store.for_all_tenants()),
+        admin::waiting(store.for_all_tenants()),
     );
     match asked {
         Ok((workers, unowned, waiting)) => vec![live(&workers), free(unowned), oldest(&waiting)],
@@ -30,7 +32,7 @@ pub(super) async fn look(database: &Database, rows: bool) -> Vec<Check> {
     }
 }
 
-/// Pure.
+/// Pure. The check of the workers.
 fn live(workers: &[admin::Worker]) -> Check {
     let of = |state: &str| workers.iter().filter(|worker| worker.state == state).count();
     let live = workers.iter().filter(|worker| worker.state == "live");
@@ -56,7 +58,7 @@ fn live(workers: &[admin::Worker]) -> Check {
     Check::ok(NAMES[0], says)
 }
 
-/// Pure.
+/// Pure. The check of accounts without an owner.
 fn free((count, longest_s): (i64, f64)) -> Check {
     if count == 0 {
         return Check::ok(NAMES[1], "none");
@@ -68,7 +70,7 @@ fn free((count, longest_s): (i64, f64)) -> Check {
     Check::failed(NAMES[1], says, "start workers, or raise WORKER_CAPACITY (`workers list` shows who has room)")
 }
 
-/// Pure. What waits for those who should do it at once.
+/// Pure. The check of waiting rows that should be handled at once.
 fn oldest(waiting: &[admin::Waiting]) -> Check {
     let prompt = waiting.iter().filter(|kind| kind.what != "messages of other accounts");
     let late: Vec<String> = prompt

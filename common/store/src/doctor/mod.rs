@@ -1,4 +1,4 @@
-//! What `doctor` asks of Postgres, and of what the cluster does.
+//! The checks of `doctor` for Postgres and for the cluster.
 
 use process::config::Database;
 use process::doctor::{Check, State};
@@ -7,7 +7,7 @@ mod certificate;
 mod cluster;
 mod postgres;
 
-/// Looks at Postgres, meanwhile at what stands `beside` it, and then at what the cluster does with both.
+/// Checks Postgres and, at the same time, whatever `beside` checks. Then checks the cluster, which needs Postgres.
 pub async fn look(database: &Database, beside: impl Future<Output = Vec<Check>>) -> Vec<Check> {
     let (mut checks, others) = tokio::join!(postgres::look(database), beside);
     let rows = checks.iter().all(|check| check.state != State::Failed && check.state != State::Skipped);

@@ -1,4 +1,4 @@
-//! Postgres: reached, new enough, takes writes, has the schema and the rights; its clock, its connections, its certificate.
+//! The checks of Postgres: reachable, new enough, writable, schema, rights, clock, connections, certificate.
 
 use chrono::TimeDelta;
 use sqlx::PgConnection;
@@ -20,7 +20,7 @@ const NAMES: [&str; 7] = [
     "postgres clock",
     "postgres connections",
 ];
-/// Part of the connections that may be in use before a warning.
+/// The percentage of used connections above which there is a warning.
 const BUSY_PERCENT: i64 = 80;
 
 pub(super) async fn look(database: &Database) -> Vec<Check> {
@@ -68,7 +68,7 @@ fn version(facts: &Facts, place: &Place) -> Check {
     Check::ok("postgres version", format!("{} (needs {OLDEST_VERSION})", facts.version))
 }
 
-/// Schema, rights, and a row that is written.
+/// Checks the schema and the rights, and writes a row.
 async fn tables(db: &mut PgConnection, facts: &Facts, place: &Place) -> Vec<Check> {
     let wrong = |error: sqlx::Error| postgres::of(&error, place);
     let skipped = |needs| vec![Check::skipped("postgres rights", needs), Check::skipped("postgres disk", needs)];
@@ -111,7 +111,7 @@ async fn tables(db: &mut PgConnection, facts: &Facts, place: &Place) -> Vec<Chec
     checks
 }
 
-/// Pure. Connections in use, of all that there may be.
+/// Pure. The check of used connections against the allowed number.
 fn connections(facts: &Facts, ours: i64) -> Check {
     let Facts { connections, connections_max, .. } = facts;
     let left = connections_max - connections;
@@ -123,7 +123,7 @@ fn connections(facts: &Facts, ours: i64) -> Check {
     Check::ok("postgres connections", says)
 }
 
-/// Days before its end that a certificate is worth a warning.
+/// How long before its expiry a certificate gives a warning.
 const EXPIRES_SOON: TimeDelta = TimeDelta::days(14);
 
 async fn certificate(options: &crate::PgConnectOptions, facts: &Facts) -> Check {
@@ -137,7 +137,7 @@ async fn certificate(options: &crate::PgConnectOptions, facts: &Facts) -> Check 
     judge(NAME, ends - clock::now(), ends)
 }
 
-/// Pure. How much longer a certificate lives.
+/// Pure. The check of a certificate's remaining time.
 fn judge(name: &'static str, left: TimeDelta, ends: chrono::DateTime<chrono::Utc>) -> Check {
     let says = format!("it ends on {}", ends.format("%Y-%m-%d"));
     if left <= TimeDelta::zero() {

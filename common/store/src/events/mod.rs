@@ -1,19 +1,19 @@
-//! Events: what happened, in an order that a reader can follow without gaps.
+//! Events, in an order that a reader can follow without gaps.
 //!
-//! Rows of concurrent transactions become visible out of order, so a reader sees only those of transactions that are
-//! older than every running one; `(txid, id)` is then a position that nothing is ever added before. The transaction's number is
-//! counted from the start of the era ([`super::era`]), so that a position outlives a restore into another cluster.
+//! Rows of concurrent transactions become visible out of order. So a reader sees only the rows of transactions that are
+//! older than every running one. Then nothing is ever added before a position `(txid, id)` that a reader has seen. The
+//! transaction's number is counted from the start of the era ([`super::era`]), so that positions stay valid after a
+//! restore into another cluster.
 
 use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgPool;
 
-use crate::db::Db;
 use crate::error::{Error, Result};
-use domain::id::{AccountId, TenantId};
+use crate::scope::{Of, Within};
+use domain::id::AccountId;
 
 mod prune;
 mod write;
@@ -21,12 +21,12 @@ mod write;
 pub use prune::prune;
 pub use write::Events;
 
-/// A position in a tenant's events; written `txid-id`.
+/// A position in a tenant's events, written `txid-id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
-    /// The transaction.
+    /// The number of the transaction.
     pub txid: i64,
-    /// The event within it.
+    /// The id of the event.
     pub id: i64,
 }
 
@@ -36,7 +36,7 @@ impl fmt::Display for Cursor {
     }
 }
 
-/// The text is no position.
+/// The error for a text that is not a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be the id of an event, such as 1234-5678")]
 pub struct NoCursor;
@@ -51,42 +51,42 @@ impl FromStr for Cursor {
     }
 }
 
-/// An event as it was written.
+/// An event as it is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recorded {
-    /// Where it stands.
+    /// Its position.
     pub cursor: Cursor,
-    /// At which account, if at one.
+    /// Its account, if it concerns one.
     pub account: Option<AccountId>,
-    /// What: the word of a [`domain::event::Kind`], of this release or another.
+    /// The name of a [`domain::event::Kind`], of this release or another.
     pub kind: String,
-    /// The rest; depends on `kind`.
+    /// Data that depends on `kind`.
     pub data: Value,
-    /// When.
+    /// When it was written.
     pub created_at: DateTime<Utc>,
-    /// The story that it belongs to.
+    /// The W3C `traceparent` of the trace that it belongs to.
     pub trace: Option<String>,
-    /// How long ago that was when it was read, in seconds, by the database's clock.
+    /// Its age when it was read, in seconds, by the database's clock.
     pub age_s: f64,
 }
 
-/// What happened, as live streams and webhooks show it.
+/// An event as live streams and webhooks show it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Happened {
-    /// Its place; also the event's `id` in a stream.
+    /// Its position; also the event's `id` in a stream.
     pub id: String,
-    /// What; also the event's name in a stream.
+    /// Its kind; also the event's name in a stream.
     pub kind: String,
-    /// At which account, if at one.
+    /// Its account, if it concerns one.
     pub account_id: Option<AccountId>,
-    /// The rest; depends on `kind`.
+    /// Data that depends on `kind`.
     pub data: Value,
-    /// When.
+    /// When it was written.
     pub created_at: DateTime<Utc>,
 }
 
 impl Happened {
-    /// Its JSON, on one line.
+    /// The JSON, on one line.
     #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_else(|_| "{}".to_owned())
@@ -105,22 +105,23 @@ impl From<Recorded> for Happened {
     }
 }
 
-/// A stretch of a tenant's events.
+/// Some consecutive events of a tenant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
-    /// In order.
+    /// The events in order.
     pub events: Vec<Recorded>,
-    /// More are written already, but a transaction older than them is still running: look again very soon.
+    /// Whether more events are written already, but an older transaction is still running. The caller should look again
+    /// very soon.
     pub held_back: bool,
 }
 
-/// The position at the end: whoever reads on from here sees everything that is not committed yet, and may see a few
-/// events that just were.
+/// The position at the end. A reader that continues from here sees every event that is committed later. It may also see
+/// a few that were just committed.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn end(db: impl Into<Db<'_>>, tenant: TenantId) -> Result<Cursor> {
-    let mut db = db.into().acquire().await?;
+/// If the database fails.
+pub async fn end(of: impl Into<Within<'_>>) -> Result<Cursor> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let last = sqlx::query!(
         r#"
         SELECT txid::text::bigint AS "txid!", id FROM events
@@ -134,29 +135,30 @@ pub async fn end(db: impl Into<Db<'_>>, tenant: TenantId) -> Result<Cursor> {
     if let Some(last) = last {
         return Ok(Cursor { txid: last.txid, id: last.id });
     }
-    // all that there were are removed: a reader that goes on from there has missed nothing
+    // all earlier events were removed; a reader that continues from there has missed nothing
     let gone = sqlx::query!("SELECT events_gone_txid, events_gone_id FROM tenants WHERE id = $1", tenant.0);
     let gone = gone.fetch_optional(&mut *db).await?.and_then(|row| row.events_gone_txid.zip(row.events_gone_id));
     let (txid, id) = gone.unwrap_or_default();
     Ok(Cursor { txid, id })
 }
 
-/// What a position that a reader remembers is worth.
+/// What a reader can expect that continues from a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// Everything after it is there, or still to come.
+    /// Everything after it exists or is still to come.
     Kept,
-    /// Events after it were removed; everything after this one is there.
+    /// Events after it were removed. Everything after the contained position exists.
     Gone(Cursor),
-    /// No event has had it yet.
+    /// No event has reached this position yet.
     Ahead,
 }
 
-/// Looks at a position before a reader goes on from it.
+/// Checks a position before a reader continues from it.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such tenant; else when the database does not answer.
-pub async fn place(db: &PgPool, tenant: TenantId, cursor: Cursor) -> Result<Place> {
+/// [`Error::NotFound`] if there is no such tenant; otherwise if the database does not answer.
+pub async fn place(of: Of<'_>, cursor: Cursor) -> Result<Place> {
+    let Of { pool: db, tenant } = of;
     let row = sqlx::query!(
         r#"
         SELECT events_gone_txid, events_gone_id,
@@ -176,17 +178,12 @@ pub async fn place(db: &PgPool, tenant: TenantId, cursor: Cursor) -> Result<Plac
     })
 }
 
-/// The events after a position, of one account if given; at most `limit`.
+/// At most `limit` events after a position; of one account, if given.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn after(
-    db: &PgPool,
-    tenant: TenantId,
-    cursor: Cursor,
-    account: Option<AccountId>,
-    limit: i64,
-) -> Result<Page> {
+/// If the database fails.
+pub async fn after(of: Of<'_>, cursor: Cursor, account: Option<AccountId>, limit: i64) -> Result<Page> {
+    let Of { pool: db, tenant } = of;
     let rows = sqlx::query!(
         r#"
         SELECT txid::text::bigint AS "txid!", id, account_id AS "account_id: AccountId", kind, data, created_at,

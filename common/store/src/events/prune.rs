@@ -1,21 +1,22 @@
-//! Events that are old are removed.
+//! Removes old events.
 
 use std::time::Duration;
 
 use domain::committed::Committed;
 use domain::event::Kind;
 use domain::id::TenantId;
-use sqlx::PgPool;
 
 use crate::error::Result;
+use crate::scope::ForAllTenants;
 
-/// Removes up to `limit` events older than `age`; answers how many, and which tenants are told. A stream that resumes from
-/// before them is refused. What a webhook in use had still to take is lost to it: in the same statement
-/// an event says so.
+/// Removes up to `limit` events older than `age`. Returns how many, and the tenants with dropped webhook events. A
+/// stream that resumes from before a removed event is refused. If an enabled webhook had not taken a removed event yet,
+/// the same statement writes an event about the loss.
 ///
 /// # Errors
-/// When the database does not do it.
-pub async fn prune(db: &PgPool, age: Duration, limit: i64) -> Result<Committed<(u64, Vec<TenantId>)>> {
+/// If the database fails.
+pub async fn prune(all: ForAllTenants<'_>, age: Duration, limit: i64) -> Result<Committed<(u64, Vec<TenantId>)>> {
+    let ForAllTenants { pool: db } = all;
     let row = sqlx::query!(
         r#"
         WITH gone AS (

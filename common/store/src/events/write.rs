@@ -1,5 +1,5 @@
-//! Writing events: the one way into the table. A statement that changes rows and must stay one calls the same SQL function,
-//! `write_events`, with the kind's word from the registry.
+//! Writes events; all code writes them here. A statement that changes rows and must remain one statement calls the same
+//! SQL function, `write_events`, with a kind of the registry.
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -10,7 +10,7 @@ use domain::event::Event;
 use domain::id::{AccountId, TenantId};
 use process::telemetry::trace;
 
-/// What a step tells, of any number of tenants: written as one statement.
+/// Events of one step, of any number of tenants. They are written as one statement.
 #[derive(Debug, Default)]
 pub struct Events {
     tenants: Vec<Uuid>,
@@ -21,7 +21,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// One event, in the story that the caller is in.
+    /// A single event, in the caller's trace.
     #[must_use]
     pub fn one(tenant: TenantId, account: Option<AccountId>, event: &Event) -> Self {
         let mut events = Self::default();
@@ -29,12 +29,12 @@ impl Events {
         events
     }
 
-    /// Adds one; it belongs to the story that the caller is in.
+    /// Adds an event in the caller's trace.
     pub fn push(&mut self, tenant: TenantId, account: Option<AccountId>, event: &Event) {
         self.push_of(trace::here(), tenant, account, event);
     }
 
-    /// Adds one that belongs to a story of its own, if that is told.
+    /// Adds an event in a trace of its own, if given.
     pub fn push_of(&mut self, trace: Option<String>, tenant: TenantId, account: Option<AccountId>, event: &Event) {
         self.tenants.push(tenant.0);
         self.accounts.push(account.map(|account| account.0));
@@ -43,10 +43,10 @@ impl Events {
         self.traces.push(trace);
     }
 
-    /// Writes all of them, in order, within the caller's transaction: they happened if, and only if, that commits.
+    /// Writes all events, in order, within the caller's transaction. They exist only if that commits.
     ///
     /// # Errors
-    /// When the database does not do it.
+    /// If the database fails.
     pub async fn write(self, transaction: &mut PgConnection) -> Result<()> {
         if self.tenants.is_empty() {
             return Ok(());

@@ -1,51 +1,52 @@
-//! SQL of `hand_overs`: an operator moves an account from one worker to another. It rests on the lease's own rules: the owner
-//! closes its socket before it gives the account back, and the heir claims it as any other, under a new epoch.
+//! SQL of `hand_overs`: an operator moves an account from one worker to another. The rules of leases apply: the owner
+//! closes its socket before it gives the account back, and the new owner claims it under a new epoch.
 
 use std::time::Duration;
 
-use sqlx::PgPool;
-
 use crate::error::{Error, Result};
 use crate::interval::interval;
+use crate::scope::ForAllTenants;
 use domain::id::{AccountId, WorkerId};
 
-/// How long an account that was given back is kept for its heir.
+/// How long an account that was given back is reserved for the new owner.
 pub const KEPT: Duration = Duration::from_secs(30);
 
-/// What a worker is asked to do with an account.
+/// A worker's part in a hand-over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HandOver {
-    /// Which.
+    /// The account.
     pub account: AccountId,
-    /// Under which epoch this was asked.
+    /// The epoch when the operator asked.
     pub epoch: i64,
-    /// It has an owner: this worker, which is to give it back. Else it is free, and this worker is the heir.
+    /// True: this worker owns the account and must give it back. False: the account is free, and this worker should
+    /// claim it.
     pub owned: bool,
 }
 
-/// Why nothing was asked.
+/// Why a hand-over was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// No worker has the account.
+    /// No worker owns the account.
     #[error("no worker has the account just now: whoever has room takes it if it should be live")]
     WithoutOwner,
-    /// The account is where it is to be handed over to.
+    /// The given worker owns the account already.
     #[error("that worker has the account already")]
     AlreadyThere,
-    /// The worker that is to take the account can't.
+    /// The given worker can't take the account.
     #[error("the worker that should take it is not alive, or about to stop")]
     NoHeir,
 }
 
-/// Asks the present owner to give an account back, and the heir to take it. Answers who the owner is, or why nothing was asked.
+/// Asks the current owner to give an account back, and `heir` to take it. Returns the owner, or why it was refused.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such account; else when the database fails.
-pub async fn ask_across_tenants(
-    pool: &PgPool,
+/// [`Error::NotFound`] if there is no such account; otherwise if the database fails.
+pub async fn ask(
+    all: ForAllTenants<'_>,
     account: AccountId,
     heir: WorkerId,
 ) -> Result<std::result::Result<WorkerId, Refused>> {
+    let ForAllTenants { pool } = all;
     sqlx::query!("DELETE FROM hand_overs WHERE asked_at < now() - interval '1 hour'").execute(pool).await?;
     let owner = sqlx::query_scalar!(
         r#"
@@ -76,11 +77,12 @@ pub async fn ask_across_tenants(
     }))
 }
 
-/// What this worker is asked to give back, and to take. A look of some rows in an index.
+/// The accounts that this worker should give back or take. It reads only a few index entries.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn of(pool: &PgPool, worker: WorkerId) -> Result<Vec<HandOver>> {
+/// If the database fails.
+pub async fn of(all: ForAllTenants<'_>, worker: WorkerId) -> Result<Vec<HandOver>> {
+    let ForAllTenants { pool } = all;
     let rows = sqlx::query_as!(
         HandOver,
         r#"

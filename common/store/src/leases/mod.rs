@@ -1,21 +1,21 @@
-//! SQL of `leases`: who may act for an account, and under which epoch. Crosses tenants by nature: workers serve all.
+//! SQL of `leases`: which worker may act for an account, and under which epoch. It crosses tenants, since workers serve
+//! all.
 
 pub mod hand_overs;
 pub(crate) mod own;
 
 use std::time::Duration;
 
-use sqlx::PgPool;
-
 use crate::error::Result;
 use crate::interval::interval;
+use crate::scope::ForAllTenants;
 use crate::settings;
 use domain::id::{AccountId, WorkerId};
 
-/// The setting that holds the count of accounts that should be live.
+/// The setting that stores the number of accounts that should be live.
 const WANTED: &str = "accounts_wanted";
 
-/// An account won, with the epoch that fences every older owner.
+/// A claimed account, with the epoch that fences every earlier owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claimed {
     /// The account.
@@ -24,30 +24,31 @@ pub struct Claimed {
     pub epoch: i64,
 }
 
-/// What a claim found: how an account had become free. None of this decides anything; it is measured.
+/// A claimed account, and how it had become free. The latter is only measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Claim {
-    /// What was won.
+    /// The claim.
     pub claimed: Claimed,
-    /// Its last owner fell silent; else it had given the account back, or there was none.
+    /// Whether its last owner fell silent. Otherwise the account had been given back, or never had an owner.
     pub silent: bool,
-    /// For how many seconds nobody has had it: since it was given back, or since the last heartbeat of the silent owner. None where
-    /// that is not known.
+    /// How many seconds the account had no owner: since it was given back, or since the last heartbeat of the silent
+    /// owner. `None` if that is not known.
     pub free_s: Option<f64>,
 }
 
-/// Claims what may be claimed of `accounts`: those that should be online or erased, and whose previous owner is gone,
-/// has stopped, or has been silent for longer than its lease lives. Never steals from a living owner, and leaves to its
-/// heir what an operator hands over. `given_back`: only what has no owner at all.
+/// Claims those of `accounts` that may be claimed: they should be live, unlinked or erased, and their last owner is
+/// gone, has stopped, or has been silent for longer than its lease lasts. A living owner never loses an account, and an
+/// account that an operator hands over is left to its new owner. With `given_back`, a silent owner counts as living.
 ///
 /// # Errors
-/// When the database fails; then nothing was claimed.
-pub async fn claim_across_tenants(
-    pool: &PgPool,
+/// If the database fails. Then nothing was claimed.
+pub async fn claim(
+    all: ForAllTenants<'_>,
     worker: WorkerId,
     accounts: &[AccountId],
     given_back: bool,
 ) -> Result<Vec<Claim>> {
+    let ForAllTenants { pool } = all;
     let ids: Vec<uuid::Uuid> = accounts.iter().map(|a| a.0).collect();
     let rows = sqlx::query!(
         r#"
@@ -86,12 +87,14 @@ pub async fn claim_across_tenants(
     Ok(claims.collect())
 }
 
-/// Up to `limit` accounts that should be live and have had no living owner for `unowned_for`. In no order, so that workers
-/// that look at the same moment reach for different ones. An owner has a row as long as it owns (`workers::prune`).
+/// Up to `limit` accounts that should be live and have had no living owner for `unowned_for`. The order is random, so
+/// that workers that look at the same moment try different accounts. An owner keeps its row as long as it owns accounts
+/// (`workers::prune`).
 ///
 /// # Errors
-/// When the database fails.
-pub async fn unowned_across_tenants(pool: &PgPool, unowned_for: Duration, limit: i64) -> Result<Vec<AccountId>> {
+/// If the database fails.
+pub async fn unowned(all: ForAllTenants<'_>, unowned_for: Duration, limit: i64) -> Result<Vec<AccountId>> {
+    let ForAllTenants { pool } = all;
     let rows = sqlx::query_scalar!(
         r#"
         SELECT a.id AS "id: AccountId"
@@ -117,12 +120,13 @@ pub async fn unowned_across_tenants(pool: &PgPool, unowned_for: Duration, limit:
     Ok(rows)
 }
 
-/// How many accounts should be live, or should have been at most `max_age` ago. A count reads them all, so that one worker
-/// counts for the fleet.
+/// The number of accounts that should be live, at most `max_age` old. A count reads all accounts, so one worker counts
+/// for all.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn count_wanted_across_tenants(pool: &PgPool, max_age: Duration) -> Result<i64> {
+/// If the database fails.
+pub async fn count_wanted(all: ForAllTenants<'_>, max_age: Duration) -> Result<i64> {
+    let ForAllTenants { pool } = all;
     if let Some(count) = settings::get(pool, WANTED, max_age.as_secs_f64()).await? {
         return Ok(count);
     }
@@ -133,12 +137,13 @@ pub async fn count_wanted_across_tenants(pool: &PgPool, max_age: Duration) -> Re
     Ok(count)
 }
 
-/// Up to `limit` accounts of `worker` that another may have: online, so that no pairing is disturbed, and held the longest,
-/// so that no device moves twice in a row.
+/// Up to `limit` accounts of `worker` that may move to another worker. They are online, so that no pairing is
+/// disturbed, and those held longest come first, so that no device moves twice in a row.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn movable_across_tenants(pool: &PgPool, worker: WorkerId, limit: i64) -> Result<Vec<AccountId>> {
+/// If the database fails.
+pub async fn movable(all: ForAllTenants<'_>, worker: WorkerId, limit: i64) -> Result<Vec<AccountId>> {
+    let ForAllTenants { pool } = all;
     let rows = sqlx::query_scalar!(
         r#"
         SELECT l.account_id AS "id: AccountId"
@@ -155,11 +160,12 @@ pub async fn movable_across_tenants(pool: &PgPool, worker: WorkerId, limit: i64)
     Ok(rows)
 }
 
-/// The epochs under which Postgres names `worker` as owner.
+/// The accounts that `worker` owns in Postgres, with their epochs.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn owned_by(pool: &PgPool, worker: WorkerId) -> Result<Vec<Claimed>> {
+/// If the database fails.
+pub async fn owned_by(all: ForAllTenants<'_>, worker: WorkerId) -> Result<Vec<Claimed>> {
+    let ForAllTenants { pool } = all;
     let rows = sqlx::query_as!(
         Claimed,
         r#"SELECT account_id AS "account: AccountId", epoch FROM leases WHERE owner = $1"#,
@@ -170,11 +176,12 @@ pub async fn owned_by(pool: &PgPool, worker: WorkerId) -> Result<Vec<Claimed>> {
     Ok(rows)
 }
 
-/// Gives accounts back; their sockets are closed. Accounts of another owner are left alone.
+/// Gives accounts back after their sockets were closed. Accounts of another owner do not change.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn release_across_tenants(pool: &PgPool, worker: WorkerId, accounts: &[AccountId]) -> Result<()> {
+/// If the database fails.
+pub async fn release(all: ForAllTenants<'_>, worker: WorkerId, accounts: &[AccountId]) -> Result<()> {
+    let ForAllTenants { pool } = all;
     let ids: Vec<uuid::Uuid> = accounts.iter().map(|a| a.0).collect();
     sqlx::query!(
         "UPDATE leases SET owner = NULL, released_at = now() WHERE owner = $1 AND account_id = ANY($2)",
@@ -186,12 +193,13 @@ pub async fn release_across_tenants(pool: &PgPool, worker: WorkerId, accounts: &
     Ok(())
 }
 
-/// Gives claims back that have no session (a release that failed, an answer that was lost): only under the epoch at which
-/// they were seen, so that a newer claim stays.
+/// Gives back claims that have no session, because a release failed or an answer was lost. Each is given back only
+/// under the given epoch, so that a newer claim stays.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn release_claims_across_tenants(pool: &PgPool, worker: WorkerId, claims: &[Claimed]) -> Result<()> {
+/// If the database fails.
+pub async fn release_claims(all: ForAllTenants<'_>, worker: WorkerId, claims: &[Claimed]) -> Result<()> {
+    let ForAllTenants { pool } = all;
     let ids: Vec<uuid::Uuid> = claims.iter().map(|claim| claim.account.0).collect();
     let epochs: Vec<i64> = claims.iter().map(|claim| claim.epoch).collect();
     sqlx::query!(
@@ -206,20 +214,21 @@ pub async fn release_claims_across_tenants(pool: &PgPool, worker: WorkerId, clai
     Ok(())
 }
 
-/// A lease as it stands.
+/// The current state of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
-    /// The epoch in force.
+    /// The current epoch.
     pub epoch: i64,
-    /// Whose it is.
+    /// The owner.
     pub owner: Option<WorkerId>,
 }
 
-/// The lease of an account; `None` when the account is gone.
+/// The lease of an account; `None` if the account is gone.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn get_across_tenants(pool: &PgPool, account: AccountId) -> Result<Option<Lease>> {
+/// If the database fails.
+pub async fn get(all: ForAllTenants<'_>, account: AccountId) -> Result<Option<Lease>> {
+    let ForAllTenants { pool } = all;
     let lease = sqlx::query_as!(
         Lease,
         r#"SELECT epoch, owner AS "owner: WorkerId" FROM leases WHERE account_id = $1"#,
@@ -228,11 +237,13 @@ pub async fn get_across_tenants(pool: &PgPool, account: AccountId) -> Result<Opt
     Ok(lease.fetch_optional(pool).await?)
 }
 
-/// Whether the account should be live, or removed: a worker that was refused passes its bell on only then.
+/// Whether the account should be live, unlinked or erased. A worker that could not claim it passes its bell on only in
+/// that case.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn wanted_across_tenants(pool: &PgPool, account: AccountId) -> Result<bool> {
+/// If the database fails.
+pub async fn wanted(all: ForAllTenants<'_>, account: AccountId) -> Result<bool> {
+    let ForAllTenants { pool } = all;
     let wanted = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND wanted <> 'offline') AS "wanted!""#,
         account.0

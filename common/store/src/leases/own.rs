@@ -1,4 +1,4 @@
-//! What others do to a lease within their transactions.
+//! Changes of leases within the transactions of other modules.
 
 use domain::id::{AccountId, TenantId, WorkerId};
 use sqlx::PgConnection;
@@ -6,19 +6,19 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 
-/// The lease of a new account; nobody has it.
+/// Creates the lease of a new account, without an owner.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn create(transaction: &mut PgConnection, account: AccountId) -> Result<()> {
     sqlx::query!("INSERT INTO leases (account_id) VALUES ($1)", account.0).execute(transaction).await?;
     Ok(())
 }
 
-/// Raises the epoch: whoever holds the account is fenced.
+/// Raises the epoch, which fences the current owner.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account.
+/// [`Error::NotFound`] if the tenant has no such account.
 pub(crate) async fn raise(transaction: &mut PgConnection, tenant: TenantId, account: AccountId) -> Result<()> {
     let fenced = sqlx::query!(
         "UPDATE leases l SET epoch = l.epoch + 1 FROM accounts a
@@ -31,17 +31,18 @@ pub(crate) async fn raise(transaction: &mut PgConnection, tenant: TenantId, acco
     if fenced.rows_affected() == 0 { Err(Error::NotFound) } else { Ok(()) }
 }
 
-/// Taken before the account's row, so that no session that writes under its fence waits for us while we wait for it.
+/// Locks the lease row. This comes before a lock of the account's row, so that it can't deadlock with a session that
+/// writes under its fence.
 pub(crate) async fn lock_lease(transaction: &mut PgConnection, account: AccountId) -> Result<()> {
     let lease = sqlx::query!("SELECT epoch FROM leases WHERE account_id = $1 FOR UPDATE", account.0);
     lease.fetch_optional(transaction).await?;
     Ok(())
 }
 
-/// Takes these accounts away from whoever holds them, who is fenced.
+/// Takes these accounts away from their owners and fences them.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn take_away(transaction: &mut PgConnection, accounts: &[Uuid]) -> Result<()> {
     sqlx::query!("UPDATE leases SET epoch = epoch + 1, owner = NULL WHERE account_id = ANY($1)", accounts)
         .execute(transaction)
@@ -49,10 +50,10 @@ pub(crate) async fn take_away(transaction: &mut PgConnection, accounts: &[Uuid])
     Ok(())
 }
 
-/// Gives back all that a worker has.
+/// Gives back all accounts of a worker.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn give_back_all(transaction: &mut PgConnection, worker: WorkerId) -> Result<()> {
     sqlx::query!("UPDATE leases SET owner = NULL, released_at = now() WHERE owner = $1", worker.0)
         .execute(transaction)

@@ -1,4 +1,4 @@
-//! Calling queued messages back, whatever the cause; it is written and told in one way. And taking up again what had expired.
+//! Cancels queued messages, for any reason, and writes the events. Also queues expired messages of a resumed run again.
 
 use std::collections::BTreeSet;
 
@@ -12,27 +12,27 @@ use domain::event::{Event, MessageChanged};
 use domain::id::{AccountId, MessageId, RunId, TenantId};
 use domain::message::State;
 
-/// A queued message that will not be sent. Its row is locked by the caller's transaction; messages are locked by `seq`, the
-/// order in which a session writes their ends, so that neither waits for the other.
+/// A queued message that will not be sent. The caller's transaction has locked its row. Rows are locked in the order of
+/// `seq`, in which sessions also write results, so that the two can't deadlock.
 #[derive(Debug)]
 pub(crate) struct Message {
-    /// Its row.
+    /// The id of its row.
     pub(crate) id: Uuid,
-    /// Why, in words for a person.
+    /// The reason, in words for a person.
     pub(crate) reason: String,
 }
 
 impl Message {
-    /// Many, for one reason.
+    /// Many messages with one reason.
     pub(crate) fn all(ids: Vec<Uuid>, reason: &str) -> Vec<Self> {
         ids.into_iter().map(|id| Self { id, reason: reason.to_owned() }).collect()
     }
 }
 
-/// Cancels them, within the caller's transaction, and tells it. Answers whose they were.
+/// Cancels messages within the caller's transaction, and writes the events. Returns their tenants.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn call_back(transaction: &mut PgConnection, messages: &[Message]) -> Result<Vec<TenantId>> {
     if messages.is_empty() {
         return Ok(Vec::new());
@@ -69,10 +69,11 @@ pub(crate) async fn call_back(transaction: &mut PgConnection, messages: &[Messag
     Ok(tenants.into_iter().collect())
 }
 
-/// Queues what had expired of a run that is resumed, within the caller's transaction; it expires again at `expires_at`.
+/// Queues the expired messages of a resumed run again, within the caller's transaction. They expire again at
+/// `expires_at`.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn take_up(
     transaction: &mut PgConnection,
     tenant: TenantId,

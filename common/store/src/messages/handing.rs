@@ -1,31 +1,33 @@
-//! What of a run is handed over to a connection: that is written first, so that whoever edits the reminder or cancels the run at
-//! the same time knows what has left. A row that was called back before is not handed over any more.
+//! Marks messages of a run as handed over before a connection gets them. So an edit of the reminder, or a cancellation
+//! of the run, at the same time knows what was sent. A message that was canceled before is not handed over.
 
-use sqlx::PgPool;
+use crate::fence::{self, fenced};
 use uuid::Uuid;
 
-use crate::error::{Error, Result};
-use crate::fence::Fence;
+use crate::error::Result;
+use crate::scope::Under;
 use domain::id::MessageId;
 
 /// A message that may be handed over now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marked {
-    /// Which.
+    /// The message.
     pub id: MessageId,
-    /// It never was before.
+    /// Whether it was marked for the first time.
     pub first: bool,
 }
 
-/// Marks those of these messages that wait still, and answers them. From then on an edit leaves them alone.
+/// Marks those of these messages that are still queued, and returns them. From then on an edit leaves them alone.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails. Nothing may be handed over then.
-pub async fn mark(pool: &PgPool, fence: Fence, messages: &[MessageId]) -> Result<Vec<Marked>> {
+/// `Fenced` under an old epoch; otherwise if the database fails. In both cases nothing may be handed over.
+pub async fn mark(under: Under<'_>, messages: &[MessageId]) -> Result<Vec<Marked>> {
+    let Under { pool, fence } = under;
     let ids: Vec<Uuid> = messages.iter().map(|message| message.0).collect();
-    let row = sqlx::query!(
+    let row = fenced!(
+        query,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         w AS (
             SELECT m.id, m.handed_at FROM messages m JOIN f ON m.account_id = f.account_id
             WHERE m.id = ANY($3) AND m.state = 'queued' ORDER BY m.seq FOR UPDATE OF m
@@ -37,39 +39,36 @@ pub async fn mark(pool: &PgPool, fence: Fence, messages: &[MessageId]) -> Result
                (SELECT coalesce(array_agg(id) FILTER (WHERE first), '{}') FROM m) AS "first!: Vec<Uuid>",
                (SELECT coalesce(array_agg(id) FILTER (WHERE NOT first), '{}') FROM m) AS "again!: Vec<Uuid>"
         "#,
-        fence.account.0,
-        fence.epoch,
         &ids
     )
     .fetch_one(pool)
     .await?;
-    if row.held == 0 {
-        return Err(Error::Fenced);
-    }
+    fence::held(row.held)?;
     let marked = |first| move |id| Marked { id: MessageId(id), first };
     Ok(row.first.into_iter().map(marked(true)).chain(row.again.into_iter().map(marked(false))).collect())
 }
 
-/// Takes back the marks of messages that were not handed over after all, for the first time.
+/// Removes the marks of messages that were marked for the first time but not handed over after all.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails: they then count as handed over, and go out all the same.
-pub async fn unmark(pool: &PgPool, fence: Fence, messages: &[MessageId]) -> Result<()> {
+/// `Fenced` under an old epoch; otherwise if the database fails. Then the messages count as handed over, and are sent
+/// all the same.
+pub async fn unmark(under: Under<'_>, messages: &[MessageId]) -> Result<()> {
+    let Under { pool, fence } = under;
     let ids: Vec<Uuid> = messages.iter().map(|message| message.0).collect();
-    let held = sqlx::query_scalar!(
+    let held = fenced!(
+        query_scalar,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         w AS (
             SELECT m.id FROM messages m JOIN f ON m.account_id = f.account_id
             WHERE m.id = ANY($3) AND m.state = 'queued' ORDER BY m.seq FOR UPDATE OF m
         ), m AS (UPDATE messages m SET handed_at = NULL FROM w WHERE m.id = w.id)
         SELECT count(*) AS "held!" FROM f
         "#,
-        fence.account.0,
-        fence.epoch,
         &ids
     )
     .fetch_one(pool)
     .await?;
-    if held == 1 { Ok(()) } else { Err(Error::Fenced) }
+    fence::held(held)
 }

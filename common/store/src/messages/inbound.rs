@@ -1,43 +1,44 @@
-//! SQL of what somebody sent to an account: each message is an event, once. The write is fenced.
+//! SQL of messages that an account receives. Each becomes one event, exactly once. The write is fenced.
 
+use crate::fence::{self, Fence, fenced};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
 
-use crate::error::{Error, Result};
-use crate::fence::Fence;
+use crate::error::Result;
+use crate::scope::Under;
 use domain::event::{Event, Kind, MessageReceived};
 use domain::id::AccountId;
 use process::telemetry::metrics;
 use process::telemetry::trace::{self, Destination};
 
-/// A message that somebody sent to the account.
+/// A received message.
 #[derive(Debug, Clone)]
 pub struct Inbound {
     /// The chat's JID.
     pub chat: String,
-    /// Who wrote it.
+    /// The sender's JID.
     pub sender: String,
-    /// The writer's own name for themselves, where WhatsApp told it.
+    /// The name that the sender chose, if WhatsApp reported it.
     pub sender_name: Option<String>,
-    /// The writer's number, digits, where WhatsApp told it.
+    /// The digits of the sender's number, if WhatsApp reported it.
     pub sender_number: Option<String>,
-    /// The writer's hidden id, `…@lid`, where WhatsApp told it.
+    /// The sender's LID, `…@lid`, if WhatsApp reported it.
     pub sender_lid: Option<String>,
-    /// WhatsApp's id.
+    /// The id of the message on WhatsApp.
     pub whatsapp_id: String,
-    /// Its text, where it has one.
+    /// The text, if there is one.
     pub text: Option<String>,
-    /// What it is (`text`, `image`, …).
+    /// The type of the message (`text`, `image`, …).
     pub kind: String,
     /// When it was sent.
     pub at: DateTime<Utc>,
-    /// Sent by the account itself from another device.
+    /// Whether the account itself sent it from another device.
     pub from_me: bool,
 }
 
 impl Inbound {
-    /// What is told of it.
+    /// The event about the message.
     fn event(&self, account_id: AccountId) -> Event {
         let Self { chat, sender, sender_name, sender_number, sender_lid, whatsapp_id, text, kind, at, from_me } =
             self.clone();
@@ -57,12 +58,14 @@ impl Inbound {
     }
 }
 
-/// Writes received messages as events, in order. One that was written before (WhatsApp hands a message out again when it was
-/// not told in time) is left out; so is one that an earlier call is still writing, whose answer nobody waited for.
+/// Writes received messages as events, in order. Messages that were written before are left out, since WhatsApp
+/// delivers a message again if it was not acknowledged in time. So are messages that an earlier, abandoned call is
+/// still writing.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
-pub async fn received(pool: &PgPool, fence: Fence, messages: &[Inbound]) -> Result<()> {
+/// `Fenced` under an old epoch; otherwise if the database fails.
+pub async fn received(under: Under<'_>, messages: &[Inbound]) -> Result<()> {
+    let Under { pool, fence } = under;
     let data: Vec<Value> = messages.iter().map(|message| message.event(fence.account).data()).collect();
     let kind = Kind::MessageReceived.as_str();
     let step = trace::create(Destination::Events).account(fence.account).kind(kind).batch(messages.len());
@@ -73,16 +76,17 @@ pub async fn received(pool: &PgPool, fence: Fence, messages: &[Inbound]) -> Resu
 
 async fn write_received(pool: &PgPool, fence: Fence, data: &[Value], trace: Option<String>) -> Result<()> {
     let mut transaction = pool.begin().await?;
-    // in a statement of its own: the next one sees what the one before us has committed
+    // a separate statement, so that the next one sees what the previous holder of the lock has committed
     sqlx::query!(
         "SELECT pg_advisory_xact_lock(hashtextextended('received ' || $1::text, 0))",
         fence.account.to_string()
     )
     .execute(&mut *transaction)
     .await?;
-    let row = sqlx::query!(
+    let row = fenced!(
+        query,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         fresh AS (
             SELECT a.tenant_id, a.id, t.data, t.n
             FROM f JOIN accounts a ON a.id = f.account_id, unnest($3::jsonb[]) WITH ORDINALITY AS t(data, n)
@@ -96,8 +100,6 @@ async fn write_received(pool: &PgPool, fence: Fence, data: &[Value], trace: Opti
         SELECT (SELECT count(*) FROM f) AS "held!", (SELECT written FROM told),
                (SELECT count(*) FILTER (WHERE NOT (data ->> 'from_me')::boolean) FROM fresh)::float8 AS "others!"
         "#,
-        fence.account.0,
-        fence.epoch,
         data,
         trace,
         Kind::MessageReceived.as_str()
@@ -106,5 +108,5 @@ async fn write_received(pool: &PgPool, fence: Fence, data: &[Value], trace: Opti
     .await?;
     transaction.commit().await?;
     metrics::MESSAGES_RECEIVED.inc_by(row.others);
-    if row.held == 0 { Err(Error::Fenced) } else { Ok(()) }
+    fence::held(row.held)
 }

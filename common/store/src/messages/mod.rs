@@ -1,5 +1,5 @@
-//! Messages: accepted (`row`), handed over and acknowledged (`outbox`, `handing`), called back, expired, received. All that writes
-//! `messages` stands here.
+//! Messages: accepted (`row`), handed over and acknowledged (`outbox`, `handing`), canceled, expired, received. All
+//! writes of the table `messages` are here.
 
 pub(crate) mod call_back;
 pub mod handing;

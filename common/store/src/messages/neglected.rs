@@ -1,4 +1,4 @@
-//! Messages that nobody would bring to an end, of all tenants: for the scheduler.
+//! Ends messages of all tenants that no session would end. For the scheduler.
 
 use std::time::Duration;
 
@@ -12,16 +12,18 @@ use uuid::Uuid;
 
 use crate::error::Result;
 use crate::runs::correct::{self, Which};
+use crate::scope::ForAllTenants;
 
-/// Why a message is not sent whose time is over.
+/// The reason of an expired message.
 const EXPIRED: &str = "not sent before expires_at";
 
-/// Ends queued messages whose `expires_at` passed more than `age` ago. Sessions stop sending
-/// at `expires_at`; `age` leaves time for late acknowledgements. Returns whose they are.
+/// Ends queued messages whose `expires_at` passed more than `age` ago. Sessions stop sending at `expires_at`; `age`
+/// leaves time for late acknowledgements. Returns their tenants.
 ///
 /// # Errors
-/// When the database does not do it.
-pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+/// If the database fails.
+pub async fn expire_messages(all: ForAllTenants<'_>, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+    let ForAllTenants { pool: db } = all;
     let tenants = sqlx::query!(
         r#"
         WITH m AS (
@@ -52,15 +54,15 @@ pub async fn expire_messages(db: &PgPool, age: Duration, limit: i64) -> Result<C
     Ok(Committed::news_of(tenants.into_iter().map(|row| row.tenant).collect()))
 }
 
-/// Ends queued messages of runs whose account has had no phone for `age`, or was logged out by it for as long as its reminder
-/// catches up (an hour, where that is gone): until then the same phone may be linked again, and gets on with them. A run that
-/// nobody can send would never be over, and would stand in the way of the next one for ever. Messages that were sent by request wait
-/// for a phone instead.
-/// Answers whose they are.
+/// Ends queued messages of runs whose account has had no phone for `age`. An account that its phone logged out gets at
+/// least the catch-up time of its reminder (an hour if the reminder is deleted), since the same phone may be linked
+/// again and continue. Without this, a run that nobody can send would never end and would block the next one. Messages
+/// outside of runs wait for a phone instead. Returns their tenants.
 ///
 /// # Errors
-/// When the database does not do it.
-pub async fn strand_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+/// If the database fails.
+pub async fn strand_runs(all: ForAllTenants<'_>, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+    let ForAllTenants { pool: db } = all;
     let tenants = sqlx::query!(
         r#"
         WITH m AS (
@@ -98,7 +100,7 @@ pub async fn strand_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Commi
     Ok(Committed::news_of(tenants.into_iter().map(|row| row.tenant).collect()))
 }
 
-/// Corrects runs that are over, of which a text counted as sent, since it had been handed over, and was not.
+/// Corrects finished runs with a text that counted as sent, because it had been handed over, and was not.
 async fn correct_over(db: &PgPool, runs: impl Iterator<Item = Uuid>) {
     if let Err(error) = correct::correct(db, &runs.collect::<Vec<_>>(), Which::Over).await {
         tracing::warn!(%error, "runs that are over could not be corrected");

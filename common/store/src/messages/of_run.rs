@@ -1,4 +1,4 @@
-//! The texts of a run become messages.
+//! Turns the texts of a run into messages.
 
 use chrono::{DateTime, Utc};
 use domain::id::{AccountId, RunId, TenantId};
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::error::Result;
 
-/// What is new of the messages: one of each for every text of every pending target, in order.
+/// The new fields of the messages. The slices have one element for every text of every pending target, in order.
 pub(crate) struct Queued<'a> {
     pub(crate) ids: &'a [Uuid],
     pub(crate) whatsapp_ids: &'a [String],
@@ -15,17 +15,17 @@ pub(crate) struct Queued<'a> {
     pub(crate) trace: Option<String>,
 }
 
-/// Queues every text for the first pending target, then for the next, within the caller's transaction.
+/// Queues all texts for the first pending target, then for the next, within the caller's transaction.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn queue(
     transaction: &mut PgConnection,
     (tenant, account): (TenantId, AccountId),
     run: RunId,
     queued: Queued<'_>,
 ) -> Result<()> {
-    // the texts stay where they are: all of them for all targets may be a thousand times the reminder
+    // the texts are joined in the database: for all targets, they may be a thousand times the size of the reminder
     sqlx::query!(
         "INSERT INTO messages (id, tenant_id, account_id, run_id, run_position, chat, body, whatsapp_id, expires_at, trace, sender)
          SELECT k.id, $1, $2, $3, m.position, m.chat, m.body, k.whatsapp_id, $4, $7, (SELECT phone_number FROM accounts WHERE id = $2)

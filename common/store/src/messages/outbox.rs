@@ -1,12 +1,14 @@
-//! SQL of the outbox: what a session still has to send, and what became of it. Reads need no fence, every write has one.
+//! SQL of the outbox: the messages that a session still has to send, and their results. Reads need no fence, every
+//! write has one.
 
+use crate::fence::{self, Fence, fenced};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
 
 use crate::error::{Error, Result};
-use crate::fence::Fence;
 use crate::runs::correct::{self, Which};
+use crate::scope::Under;
 use domain::event::{Event, Kind, MessageChanged};
 use domain::id::{AccountId, MessageId, RunId};
 use domain::message::State;
@@ -14,37 +16,38 @@ use process::telemetry::metrics;
 use process::telemetry::metrics::labels::{MessageOutcome, MessageStage};
 use process::telemetry::trace::{self, Destination};
 
-/// A message that waits for its turn.
+/// A queued message.
 #[derive(Debug, Clone)]
 pub struct Waiting {
-    /// Its row.
+    /// The id of its row.
     pub id: MessageId,
-    /// Its place in the account's order.
+    /// Its position in the account's order.
     pub seq: i64,
-    /// Canonical JID of the chat.
+    /// The canonical JID of the chat.
     pub chat: String,
     /// The text.
     pub body: String,
-    /// The WhatsApp id under which every try goes out.
+    /// The WhatsApp id, the same for every attempt.
     pub whatsapp_id: String,
     /// How often it was handed over before.
     pub attempts: i32,
-    /// The run it belongs to, if a reminder made it.
+    /// The run that it belongs to, if a reminder created it.
     pub run: Option<RunId>,
-    /// How long ago it was accepted, in seconds, by the database's clock as it was read.
+    /// Its age when it was read, in seconds, by the database's clock.
     pub age_s: f64,
-    /// Seconds until it must not be sent any more, by the database's clock as it was read; none: no limit.
+    /// Seconds until it must not be sent any more, by the database's clock when it was read; `None`: no limit.
     pub expires_in_s: Option<f64>,
-    /// The story that it belongs to.
+    /// The W3C `traceparent` of the trace that it belongs to.
     pub trace: Option<String>,
 }
 
-/// The account's oldest queued messages in order, without those to chats that are `busy` now, those that have
-/// expired, and those that were accepted for another phone. A deleted account sends nothing more.
+/// The account's oldest queued messages, in order. Messages to `busy` chats, expired ones, and those accepted for
+/// another phone are left out. A deleted account has none.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn waiting(pool: &PgPool, account: AccountId, busy: &[String], limit: i64) -> Result<Vec<Waiting>> {
+/// If the database fails.
+pub async fn waiting(under: Under<'_>, busy: &[String], limit: i64) -> Result<Vec<Waiting>> {
+    let Under { pool, fence: Fence { account, .. } } = under;
     let rows = sqlx::query_as!(
         Waiting,
         r#"
@@ -66,19 +69,19 @@ pub async fn waiting(pool: &PgPool, account: AccountId, busy: &[String], limit: 
     Ok(rows)
 }
 
-/// What became of a message: `sent` on the server's acknowledgement, or `failed` with a reason for a person.
+/// The result of a message: `sent` when the server has acknowledged it, or `failed` with a reason for a person.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// Whose.
+    /// The message.
     pub id: MessageId,
-    /// How often it was handed over by now.
+    /// How often it has been handed over.
     pub attempts: i32,
-    /// `None`: acknowledged. `Some`: failed, and why.
+    /// `None` if it was acknowledged; otherwise the reason of the failure.
     pub failure: Option<String>,
 }
 
 impl Outcome {
-    /// What is told of it.
+    /// The event about the result.
     fn event(&self, account_id: AccountId) -> Event {
         let changed = |state| MessageChanged { account_id, message_id: self.id, state, reason: self.failure.clone() };
         match self.failure {
@@ -88,14 +91,15 @@ impl Outcome {
     }
 }
 
-/// Writes the ends of a batch of sends in one statement, with their events and their run targets. Answers the runs that
-/// were touched, to be settled. A receipt that overtook its acknowledgement keeps what it wrote. An acknowledgement that comes
-/// after the message's time had passed, or after it was called back, is the truth all the same: it was sent. In the latter
-/// case its run, which is over, is corrected.
+/// Writes the results of a batch of messages, with their events, in one statement. Returns the affected runs, which
+/// must be settled. A message that a receipt has moved on already does not change. An acknowledgement also counts if
+/// the message has expired or was canceled meanwhile: it was sent. Finished runs whose messages turn out differently
+/// are corrected.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails. Nothing was written then.
-pub async fn finish(pool: &PgPool, fence: Fence, outcomes: &[Outcome]) -> Result<Vec<RunId>> {
+/// `Fenced` under an old epoch; otherwise if the database fails. In both cases nothing was written.
+pub async fn finish(under: Under<'_>, outcomes: &[Outcome]) -> Result<Vec<RunId>> {
+    let Under { pool, fence } = under;
     let step = trace::settle(Destination::Outbox).account(fence.account).batch(outcomes.len());
     let finished = write_ends(pool, fence, outcomes, &step).await;
     step.heard(&finished);
@@ -108,9 +112,10 @@ async fn write_ends(pool: &PgPool, fence: Fence, outcomes: &[Outcome], step: &tr
     let attempts: Vec<i32> = outcomes.iter().map(|o| o.attempts).collect();
     let told = outcomes.iter().map(|outcome| outcome.event(fence.account));
     let (kinds, data): (Vec<&str>, Vec<Value>) = told.map(|event| (event.kind().as_str(), event.data())).unzip();
-    let row = sqlx::query!(
+    let row = fenced!(
+        query,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         o AS (SELECT * FROM unnest($3::uuid[], $4::text[], $5::int[], $6::text[], $7::jsonb[]) AS t(id, failure, attempts, kind, data)),
         old AS (
             SELECT m.id, m.seq, m.state, o.failure, o.attempts, o.kind, o.data FROM messages m JOIN f ON m.account_id = f.account_id JOIN o ON m.id = o.id
@@ -135,8 +140,6 @@ async fn write_ends(pool: &PgPool, fence: Fence, outcomes: &[Outcome], step: &tr
                 FROM m) AS "over!: Vec<uuid::Uuid>",
                (SELECT coalesce(array_agg(DISTINCT trace::text) FILTER (WHERE trace IS NOT NULL), '{}') FROM m) AS "traces!: Vec<String>"
         "#,
-        fence.account.0,
-        fence.epoch,
         &ids,
         &failures as &[Option<String>],
         &attempts,
@@ -145,23 +148,24 @@ async fn write_ends(pool: &PgPool, fence: Fence, outcomes: &[Outcome], step: &tr
     )
     .fetch_one(pool)
     .await?;
-    if row.held == 0 {
-        return Err(Error::Fenced);
-    }
+    fence::held(row.held)?;
     step.follows_all(row.traces.iter().map(String::as_str));
     correct(pool, fence, &row.over, Which::Over).await;
     Ok(row.runs.into_iter().map(RunId).collect())
 }
 
-/// Counts hand-overs that nobody answered: how often each message was handed over by now. A second call changes nothing.
+/// Records hand-overs that were not acknowledged: how often each message has been handed over. A second call changes
+/// nothing.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
-pub async fn count_attempts(pool: &PgPool, fence: Fence, attempts: &[(MessageId, i32)]) -> Result<()> {
+/// `Fenced` under an old epoch; otherwise if the database fails.
+pub async fn count_attempts(under: Under<'_>, attempts: &[(MessageId, i32)]) -> Result<()> {
+    let Under { pool, fence } = under;
     let (ids, counts): (Vec<uuid::Uuid>, Vec<i32>) = attempts.iter().map(|(id, count)| (id.0, *count)).unzip();
-    let held = sqlx::query_scalar!(
+    let held = fenced!(
+        query_scalar,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         w AS (
             SELECT m.id, t.count FROM messages m JOIN f ON m.account_id = f.account_id
                 JOIN unnest($3::uuid[], $4::int[]) AS t(id, count) ON m.id = t.id
@@ -169,21 +173,20 @@ pub async fn count_attempts(pool: &PgPool, fence: Fence, attempts: &[(MessageId,
         ), m AS (UPDATE messages m SET attempts = w.count FROM w WHERE m.id = w.id)
         SELECT count(*) AS "held!" FROM f
         "#,
-        fence.account.0,
-        fence.epoch,
         &ids,
         &counts
     )
     .fetch_one(pool)
     .await?;
-    if held == 1 { Ok(()) } else { Err(Error::Fenced) }
+    fence::held(held)
 }
 
-/// How often a message of the account was to blame for the end of a connection.
+/// How often a message of the account was blamed for the end of a connection.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn blamed(pool: &PgPool, account: AccountId, message: MessageId) -> Result<i32> {
+/// If the database fails.
+pub async fn blamed(under: Under<'_>, message: MessageId) -> Result<i32> {
+    let Under { pool, fence: Fence { account, .. } } = under;
     let blamed =
         sqlx::query_scalar!("SELECT blamed FROM messages WHERE account_id = $1 AND id = $2", account.0, message.0)
             .fetch_optional(pool)
@@ -191,57 +194,60 @@ pub async fn blamed(pool: &PgPool, account: AccountId, message: MessageId) -> Re
     Ok(blamed.unwrap_or(0))
 }
 
-/// Blames a message for the end of a connection that nothing else explains, after `before` others: a second call counts it
-/// once, too. Answers how often it was to blame; 0 when it does not wait any more.
+/// Blames a message for the end of a connection that has no other explanation. `before` is how often it was blamed
+/// before, so that a second call does not count twice. Returns how often it was blamed; 0 if it is no longer queued.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
-pub async fn blame(pool: &PgPool, fence: Fence, message: MessageId, before: i32) -> Result<i32> {
-    let row = sqlx::query!(
+/// `Fenced` under an old epoch; otherwise if the database fails.
+pub async fn blame(under: Under<'_>, message: MessageId, before: i32) -> Result<i32> {
+    let Under { pool, fence } = under;
+    let row = fenced!(
+        query,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         m AS (
             UPDATE messages m SET blamed = greatest(m.blamed, $4 + 1) FROM f
             WHERE m.id = $3 AND m.account_id = f.account_id AND m.state = 'queued' RETURNING m.blamed
         )
         SELECT (SELECT count(*) FROM f) AS "held!", coalesce((SELECT blamed FROM m), 0) AS "blamed!"
         "#,
-        fence.account.0,
-        fence.epoch,
         message.0,
         before
     )
     .fetch_one(pool)
     .await?;
-    if row.held == 1 { Ok(row.blamed) } else { Err(Error::Fenced) }
+    fence::held(row.held)?;
+    Ok(row.blamed)
 }
 
-/// A receipt of somebody's phone.
+/// A receipt from a recipient's phone.
 #[derive(Debug, Clone)]
 pub struct Receipt {
-    /// The message's WhatsApp id.
+    /// The WhatsApp id of the message.
     pub whatsapp_id: String,
-    /// Read, not only delivered.
+    /// Whether the message was read, not only delivered.
     pub read: bool,
-    /// When, by the phone.
+    /// The time by the phone's clock.
     pub at: DateTime<Utc>,
 }
 
-/// Moves messages on to `delivered` and `read`, never back; in a group the first member's receipt counts. A receipt is
-/// an answer as well: a message whose acknowledgement was lost has left, also one that was called back, had expired or was
-/// given up meanwhile. Every state that it came through is told, and no time lies before the one of the state before: phones
-/// tell theirs in whole seconds, by their own clock. Answers the runs that were touched, to be settled.
+/// Moves messages to `delivered` or `read`, never back. In a group the first member's receipt counts. A receipt also
+/// proves that the message was sent, even if its acknowledgement was lost, or if it was canceled, had expired or failed
+/// meanwhile. Each state on the way gets an event. No time is set before that of the previous state, since phones
+/// report whole seconds of their own clocks. Returns the affected runs, which must be settled.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; else when the database fails.
-pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Result<Vec<RunId>> {
+/// `Fenced` under an old epoch; otherwise if the database fails.
+pub async fn receipts(under: Under<'_>, receipts: &[Receipt]) -> Result<Vec<RunId>> {
+    let Under { pool, fence } = under;
     let ids: Vec<String> = receipts.iter().map(|r| r.whatsapp_id.clone()).collect();
     let read: Vec<bool> = receipts.iter().map(|r| r.read).collect();
     let at: Vec<DateTime<Utc>> = receipts.iter().map(|r| r.at).collect();
     let step = trace::settle(Destination::Outbox).account(fence.account).kind("receipt").batch(receipts.len());
-    let row = sqlx::query!(
+    let row = fenced!(
+        query,
+        fence,
         r#"
-        WITH f AS (SELECT account_id FROM leases WHERE account_id = $1 AND epoch = $2 FOR SHARE),
         r AS (
             SELECT whatsapp_id, bool_or(read) AS read, min(at) AS at, min(at) FILTER (WHERE read) AS read_at
             FROM unnest($3::text[], $4::bool[], $5::timestamptz[]) AS t(whatsapp_id, read, at) GROUP BY whatsapp_id
@@ -281,8 +287,6 @@ pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Resu
                (SELECT coalesce(array_agg(took) FILTER (WHERE was <> 'delivered'), '{}') FROM m) AS "delivered!",
                (SELECT coalesce(array_agg(took) FILTER (WHERE read), '{}') FROM m) AS "read!"
         "#,
-        fence.account.0,
-        fence.epoch,
         &ids,
         &read,
         &at,
@@ -296,10 +300,8 @@ pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Resu
     step.heard(&row);
     let row = row?;
     step.follows_all(row.traces.iter().map(String::as_str));
-    if row.held == 0 {
-        return Err(Error::Fenced);
-    }
-    // those that had failed or expired were counted as such
+    fence::held(row.held)?;
+    // those that had failed or expired were counted before
     metrics::MESSAGES.of(MessageOutcome::Sent).inc_by(row.left);
     for (stage, times) in [(MessageStage::Delivered, row.delivered), (MessageStage::Read, row.read)] {
         times.into_iter().for_each(|took| metrics::MESSAGE_STAGE_SECONDS.of(stage).observe_with_trace(took));
@@ -308,7 +310,7 @@ pub async fn receipts(pool: &PgPool, fence: Fence, receipts: &[Receipt]) -> Resu
     Ok(row.runs.into_iter().map(RunId).collect())
 }
 
-/// Corrects runs of which a text turned out to have been sent that was given up.
+/// Corrects runs with a text that was given up but turned out to have been sent.
 async fn correct(pool: &PgPool, fence: Fence, runs: &[uuid::Uuid], which: Which) {
     if let Err(error) = correct::correct(pool, runs, which).await {
         tracing::warn!(account = %fence.account, %error, "a run that was called back could not be corrected");

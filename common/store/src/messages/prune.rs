@@ -1,15 +1,16 @@
-//! Messages that have left or ended are removed once they are old.
-
-use sqlx::PgPool;
+//! Removes old messages that were sent or have ended.
 
 use crate::error::Result;
+use crate::scope::ForAllTenants;
 
-/// Removes up to `limit` messages that have left or ended, and were accepted more than `days` days ago, or than their tenant says;
-/// answers how many. Looks at the oldest of each account, so that it costs little where there is nothing to do.
+/// Removes up to `limit` messages that were sent or have ended, and were accepted more than `days` days ago, or longer
+/// ago than their tenant keeps them. Returns how many. It looks at the oldest message of each account first, so that it
+/// costs little if nothing is to do.
 ///
 /// # Errors
-/// When the database does not do it.
-pub async fn prune(db: &PgPool, days: i32, limit: i64) -> Result<u64> {
+/// If the database fails.
+pub async fn prune(all: ForAllTenants<'_>, days: i32, limit: i64) -> Result<u64> {
+    let ForAllTenants { pool: db } = all;
     let removed = sqlx::query!(
         "DELETE FROM messages WHERE id IN (
              SELECT m.id

@@ -1,12 +1,12 @@
-//! Messages as a tenant sees them: accepting, reading, listing. Sending them is the outbox's matter.
+//! Messages as a tenant sees them: accepting, reading, listing. The module `outbox` is about sending them.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
 use crate::accounts;
-use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::page::{self, Listed};
+use crate::scope::{Of, Within};
 use domain::account::Status;
 use domain::committed::Committed;
 use domain::conflict::Conflict;
@@ -16,7 +16,7 @@ use domain::job::Bell;
 use domain::message::{State, whatsapp_id};
 use process::telemetry::trace::{self, Destination, Step};
 
-/// An outbound message. Holds the recipient and the text: no `Debug`.
+/// An outbound message. It contains the recipient and the text, so it has no `Debug`.
 #[derive(Clone)]
 pub struct Message {
     /// Its id.
@@ -27,17 +27,18 @@ pub struct Message {
     pub to: String,
     /// The text.
     pub text: String,
-    /// How far it has come.
+    /// The state.
     pub state: State,
     /// Why it will not be sent, in words for a person.
     pub reason: Option<String>,
-    /// Its id on WhatsApp, the same at every try.
+    /// Its id on WhatsApp, the same for every attempt.
     pub whatsapp_id: String,
-    /// How often it was handed to WhatsApp. A worker that dies, or loses the account, takes with it those that nobody had answered.
+    /// How often it was handed to WhatsApp. Attempts without an acknowledgement are lost if the worker dies or loses
+    /// the account.
     pub attempts: i32,
-    /// The run of a reminder that it belongs to.
+    /// The run that it belongs to, if a reminder created it.
     pub run_id: Option<RunId>,
-    /// When it is dropped if it could not be sent by then.
+    /// When it expires if it could not be sent before.
     pub expires_at: Option<DateTime<Utc>>,
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
@@ -47,42 +48,37 @@ pub struct Message {
     pub delivered_at: Option<DateTime<Utc>>,
     /// When it was read.
     pub read_at: Option<DateTime<Utc>>,
-    /// When it was given up.
+    /// When it ended without being sent.
     pub failed_at: Option<DateTime<Utc>>,
-    /// Its place in the account's order.
+    /// Its position in the account's order.
     pub seq: i64,
-    /// What its account is right now.
+    /// The current status of the account.
     pub account_status: Status,
-    /// Until when its account is banned.
+    /// The end of the account's ban.
     pub banned_until: Option<DateTime<Utc>>,
-    /// Until when its account is held.
+    /// The end of the account's hold.
     pub held_until: Option<DateTime<Utc>>,
 }
 
-/// A text to be sent.
+/// A message to be sent.
 #[derive(Clone)]
 pub struct Draft<'a> {
-    /// To whom.
+    /// The recipient.
     pub to: &'a Jid,
-    /// What.
+    /// The text.
     pub text: &'a str,
-    /// When it is dropped if it could not be sent by then.
+    /// When it expires if it could not be sent before.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// Queues a message in one round trip: the account is checked and the row written by one statement. When this has committed the
+/// Queues a message in one round trip: one statement checks the account and writes the row. Once this is committed, the
 /// message is safe.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account, [`Conflict::NotConnected`] when the account will not be online
-/// without a new pairing, or was never linked.
-pub async fn accept(
-    db: impl Into<Db<'_>>,
-    tenant: TenantId,
-    account: AccountId,
-    draft: &Draft<'_>,
-) -> Result<Committed<Message>> {
-    let mut db = db.into().acquire().await?;
+/// [`Error::NotFound`] if the tenant has no such account, [`Conflict::NotConnected`] if the account will not come
+/// online without a new pairing, or never had a phone.
+pub async fn accept(of: impl Into<Within<'_>>, account: AccountId, draft: &Draft<'_>) -> Result<Committed<Message>> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let message = MessageId::new();
     let step = trace::send(Destination::Outbox).tenant(tenant).account(account).message(&message);
     let row = insert(&mut db, tenant, account, message, draft, &step).await;
@@ -166,8 +162,9 @@ async fn insert(
 /// One message.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such message.
-pub async fn get(db: &PgPool, tenant: TenantId, message: MessageId) -> Result<Message> {
+/// [`Error::NotFound`] if the tenant has no such message.
+pub async fn get(of: Of<'_>, message: MessageId) -> Result<Message> {
+    let Of { pool: db, tenant } = of;
     sqlx::query_as!(
         Message,
         r#"
@@ -186,11 +183,12 @@ pub async fn get(db: &PgPool, tenant: TenantId, message: MessageId) -> Result<Me
     .ok_or(Error::NotFound)
 }
 
-/// The number of the account's newest message; none: it has none.
+/// The `seq` of the account's newest message; `None` if it has no message.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn newest(db: &PgPool, tenant: TenantId, account: AccountId) -> Result<Option<i64>> {
+/// If the database fails.
+pub async fn newest(of: Of<'_>, account: AccountId) -> Result<Option<i64>> {
+    let Of { pool: db, tenant } = of;
     let newest = sqlx::query_scalar!(
         "SELECT seq FROM messages WHERE tenant_id = $1 AND account_id = $2 ORDER BY seq DESC LIMIT 1",
         tenant.0,
@@ -202,16 +200,16 @@ pub async fn newest(db: &PgPool, tenant: TenantId, account: AccountId) -> Result
 /// A page of an account's messages, newest first; `before` is the `seq` of the last one seen.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account.
+/// [`Error::NotFound`] if the tenant has no such account.
 pub async fn list(
-    db: &PgPool,
-    tenant: TenantId,
+    of: Of<'_>,
     account: AccountId,
     state: Option<State>,
     before: Option<i64>,
     limit: i64,
 ) -> Result<Listed<Message, i64>> {
-    accounts::get(db, tenant, account).await?;
+    let Of { pool: db, tenant } = of;
+    accounts::get(of, account).await?;
     let found = sqlx::query!(
         r#"
         SELECT seq, octet_length(body)::bigint AS "bytes!" FROM messages

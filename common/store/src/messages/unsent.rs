@@ -1,35 +1,37 @@
-//! What is queued and will not be sent, because it was accepted for a phone that is gone: a message goes out from the phone that
-//! it was accepted for, or not at all.
+//! Queued messages that will not be sent, because they were accepted for a phone that is gone. A message is sent from
+//! the phone that it was accepted for, or not at all.
 //!
-//! What an account has queued may be much, so that a request ends a first part of it and the scheduler's duty the rest. Nothing
-//! of the rest goes out meanwhile: the outbox does not show it.
+//! An account may have many queued messages. A request cancels a first part, and the scheduler's duty the rest. The
+//! rest is not sent meanwhile, since the outbox leaves it out.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::call_back::{Message, call_back};
 use crate::error::Result;
 use crate::reminders::pausing::lift;
 use crate::runs::supersede;
+use crate::scope::ForAllTenants;
 use domain::committed::Committed;
 use domain::id::{AccountId, TenantId};
 
-/// Why messages end when an account is unpaired.
+/// The reason when the account is unpaired.
 pub(crate) const UNPAIRED: &str = "the account was unpaired";
-/// Why they end when its device is logged out on request.
+/// The reason when the account is logged out on request.
 pub(crate) const LOGGED_OUT: &str = "the account was logged out";
-/// Why they end when it is deleted.
+/// The reason when the account is deleted.
 pub(crate) const DELETED: &str = "the account was deleted";
-/// Why they end when another phone is linked.
+/// The reason when another phone is linked.
 pub(crate) const ANOTHER_PHONE: &str = "the account was paired with another phone";
-/// Messages that a request calls back.
+/// The highest number of messages that a request cancels.
 const AT_ONCE: i64 = 1_000;
 
-/// Ends runs of one account that the caller has locked with their reminders, and calls back what else it has queued; with a
-/// number only what was accepted for another. Reminders that rested for one of these runs go on.
+/// Ends the runs `open` of one account, which the caller has locked with their reminders, and cancels other queued
+/// messages. With a number in `but_of`, only messages for other phones are canceled. Reminders that were paused because
+/// of these runs are resumed.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn end(
     transaction: &mut PgConnection,
     (tenant, account): (TenantId, AccountId),
@@ -60,11 +62,11 @@ pub(crate) async fn end(
     Ok(())
 }
 
-/// Locks the runs of an account that are under way or rest with texts for another phone than this, and their reminders: before
-/// the lease, as everywhere.
+/// Locks the unfinished runs of an account with texts for another phone than `number`, and their reminders. They are
+/// locked before the lease, as everywhere.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn lock_of_other_phones(
     transaction: &mut PgConnection,
     account: AccountId,
@@ -89,12 +91,14 @@ pub(crate) async fn lock_of_other_phones(
     Ok(open)
 }
 
-/// Calls back what is left of accounts that were unpaired or deleted, and of phones that another one has replaced: what a
-/// request left over, what was accepted beside it, what a worker of the release before let lie. Answers whose it was.
+/// Cancels the queued messages that remain for unpaired or deleted accounts, and for phones that were replaced: those
+/// beyond the limit of a request, those accepted at the same time, and those that a worker of the previous release
+/// left. Returns their tenants.
 ///
 /// # Errors
-/// When the database does not do it.
-pub async fn call_back_left(db: &PgPool, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+/// If the database fails.
+pub async fn call_back_left(all: ForAllTenants<'_>, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+    let ForAllTenants { pool: db } = all;
     let mut transaction = db.begin().await?;
     let left = sqlx::query_as!(
         Message,

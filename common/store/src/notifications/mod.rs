@@ -1,15 +1,15 @@
-//! Notifications: what a person is told about reminders and their runs, and what of it was read.
+//! Notifications to people about reminders and their runs, and which of them were read.
 
 pub(crate) mod notices;
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use domain::id::{ReminderId, RunId, TenantId};
+use crate::scope::{ForAllTenants, Of};
+use domain::id::{ReminderId, RunId};
 use domain::run::notice::Kind;
 
 /// One notification.
@@ -17,15 +17,15 @@ use domain::run::notice::Kind;
 pub struct Notification {
     /// Its id.
     pub id: Uuid,
-    /// What it is about.
+    /// Its kind.
     pub kind: Kind,
-    /// The reminder, which may be gone.
+    /// The reminder; `None` if it is deleted.
     pub reminder_id: Option<ReminderId>,
-    /// What the reminder was called.
+    /// The reminder's name at that time.
     pub reminder_name: String,
-    /// The run, which may be gone; for missed occurrences the first of them.
+    /// The run; `None` if it is deleted. For missed occurrences, the first of them.
     pub run_id: Option<RunId>,
-    /// The words.
+    /// The text.
     pub body: String,
     /// When it was written.
     pub created_at: DateTime<Utc>,
@@ -36,14 +36,14 @@ pub struct Notification {
 /// A page of a tenant's notifications, newest first.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub async fn list(
-    db: &PgPool,
-    tenant: TenantId,
+    of: Of<'_>,
     unread: bool,
     before: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,
 ) -> Result<Vec<Notification>> {
+    let Of { pool: db, tenant } = of;
     let (at, id) = before.unzip();
     let notifications = sqlx::query_as!(
         Notification,
@@ -66,11 +66,12 @@ pub async fn list(
     Ok(notifications)
 }
 
-/// Notes that a notification was read; the first time counts.
+/// Marks a notification as read. The time of the first call counts.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such notification.
-pub async fn read(db: &PgPool, tenant: TenantId, notification: Uuid) -> Result<()> {
+/// [`Error::NotFound`] if the tenant has no such notification.
+pub async fn read(of: Of<'_>, notification: Uuid) -> Result<()> {
+    let Of { pool: db, tenant } = of;
     let read = sqlx::query!(
         "UPDATE notifications SET read_at = coalesce(read_at, now()) WHERE tenant_id = $1 AND id = $2",
         tenant.0,
@@ -81,21 +82,23 @@ pub async fn read(db: &PgPool, tenant: TenantId, notification: Uuid) -> Result<(
     if read.rows_affected() == 0 { Err(Error::NotFound) } else { Ok(()) }
 }
 
-/// Notes that everything was read; answers how many were not yet.
+/// Marks all notifications as read. Returns how many were unread.
 ///
 /// # Errors
-/// When the database does not do it.
-pub async fn read_all(db: &PgPool, tenant: TenantId) -> Result<u64> {
+/// If the database fails.
+pub async fn read_all(of: Of<'_>) -> Result<u64> {
+    let Of { pool: db, tenant } = of;
     let read =
         sqlx::query!("UPDATE notifications SET read_at = now() WHERE tenant_id = $1 AND read_at IS NULL", tenant.0);
     Ok(read.execute(db).await?.rows_affected())
 }
 
-/// Removes up to `limit` notifications older than `age`, read or not; answers how many.
+/// Removes up to `limit` notifications older than `age`, read or unread. Returns how many.
 ///
 /// # Errors
-/// When the database does not do it.
-pub async fn prune(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
+/// If the database fails.
+pub async fn prune(all: ForAllTenants<'_>, age: Duration, limit: i64) -> Result<u64> {
+    let ForAllTenants { pool: db } = all;
     let removed = sqlx::query!(
         "DELETE FROM notifications WHERE id IN (
              SELECT id FROM notifications WHERE created_at < now() - make_interval(secs => $1) ORDER BY created_at LIMIT $2)",

@@ -1,4 +1,4 @@
-//! Notifications for people about reminders, written as one statement.
+//! Writes notifications about reminders as one statement.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -7,7 +7,7 @@ use crate::error::Result;
 use domain::id::{ReminderId, RunId, TenantId};
 use domain::run::notice::Kind;
 
-/// Notifications for people.
+/// Notifications to be written.
 #[derive(Default)]
 pub(crate) struct Notices {
     ids: Vec<Uuid>,
@@ -19,7 +19,7 @@ pub(crate) struct Notices {
     bodies: Vec<String>,
 }
 
-/// What a notification is about.
+/// The subject of a notification.
 pub(crate) struct About<'a> {
     pub(crate) tenant: TenantId,
     pub(crate) reminder: Option<ReminderId>,
@@ -28,7 +28,7 @@ pub(crate) struct About<'a> {
 }
 
 impl Notices {
-    /// Adds one.
+    /// Adds a notification.
     pub(crate) fn push(&mut self, about: About<'_>, kind: Kind, body: String) {
         self.ids.push(Uuid::now_v7());
         self.tenants.push(about.tenant.0);
@@ -39,10 +39,10 @@ impl Notices {
         self.bodies.push(body);
     }
 
-    /// Writes all of them.
+    /// Writes all notifications.
     ///
     /// # Errors
-    /// When the database does not do it.
+    /// If the database fails.
     pub(crate) async fn write(self, transaction: &mut PgConnection) -> Result<()> {
         if self.ids.is_empty() {
             return Ok(());

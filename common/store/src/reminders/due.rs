@@ -1,4 +1,4 @@
-//! Reminders that are due: locked, sorted into what fires and what was missed, and armed again.
+//! Due reminders: locking them, dividing their occurrences into fired and missed ones, and arming them again.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,8 +16,9 @@ use uuid::Uuid;
 use super::timetable::{Timetable, timetable};
 use crate::error::Result;
 
-/// Steps of expansion that one reminder's late occurrences may cost, some tens of milliseconds; what lies beyond counts as
-/// missed. Steps, not time: a machine that is slow or paused fires the same occurrences.
+/// How many steps of expansion the late occurrences of one reminder may cost, some tens of milliseconds. Occurrences
+/// beyond that count as missed. The limit counts steps instead of time, so that a slow or paused machine fires the same
+/// occurrences.
 const STEPS: u32 = 10 * schedule::STEPS_MAX;
 
 /// A reminder that is due.
@@ -34,15 +35,15 @@ pub(crate) struct Due {
     pub(crate) last_fired_at: Option<DateTime<Utc>>,
     pub(crate) tzdb_version: Option<String>,
     pub(crate) now: DateTime<Utc>,
-    /// Its account is being deleted, and the reminder with it.
+    /// Whether its account is being deleted, and the reminder with it.
     pub(crate) erased: bool,
-    /// Its texts and targets.
+    /// The size of its texts and targets in bytes.
     pub(crate) bytes: i64,
     pub(crate) status: life::Status,
     pub(crate) by_tenant: bool,
 }
 
-/// What is left of a reminder after an event.
+/// What lies ahead of a reminder after an event.
 pub(crate) enum Next {
     Rearmed(DateTime<Utc>),
     Ended,
@@ -89,7 +90,7 @@ pub(crate) async fn lock_due(transaction: &mut PgConnection, limit: i64) -> Resu
     Ok(due.collect())
 }
 
-/// They fire no more; their account's end removes them.
+/// Disarms reminders whose account is being deleted. They are removed with the account.
 pub(crate) async fn disarm(transaction: &mut PgConnection, erased: &[Due]) -> Result<()> {
     if !erased.is_empty() {
         let ids: Vec<Uuid> = erased.iter().map(|due| due.id.0).collect();
@@ -98,8 +99,8 @@ pub(crate) async fn disarm(transaction: &mut PgConnection, erased: &[Due]) -> Re
     Ok(())
 }
 
-/// Which of the occurrences due fire, and what comes after. A rule that can't be computed, or panics, ends its reminder and
-/// not the tick: what was due by then fires.
+/// Decides which due occurrences fire, and which occurrence comes next. A rule that can't be computed, or panics, ends
+/// only its own reminder: occurrences that were due before still fire.
 pub(crate) fn sort(due: &Due) -> Sorted {
     let window = TimeDelta::seconds(due.catchup_window_s.into());
     let steps = Cell::new(0_u32);
@@ -108,7 +109,7 @@ pub(crate) fn sort(due: &Due) -> Sorted {
         due.fire_at,
         due.now,
         (due.misfire, window),
-        // what fires once has fired, whatever its clocks say by now
+        // a one-time reminder has fired, whatever its schedule says now
         |after| {
             if due.timetable.rrule.is_none() {
                 return Ok(None);
@@ -121,7 +122,7 @@ pub(crate) fn sort(due: &Due) -> Sorted {
     )
 }
 
-/// The first occurrence of a reminder strictly after an instant, if its schedule could be read.
+/// The first occurrence of a reminder strictly after an instant, if its schedule is valid.
 pub(crate) fn next_after(
     schedule: &std::result::Result<Schedule, schedule::Error>,
     after: DateTime<Utc>,
@@ -129,7 +130,7 @@ pub(crate) fn next_after(
     Ok(following(schedule, after)?.0)
 }
 
-/// The same, and the steps that it cost.
+/// Like [`next_after`], with the number of steps used.
 fn following(
     schedule: &std::result::Result<Schedule, schedule::Error>,
     after: DateTime<Utc>,
@@ -165,7 +166,7 @@ pub(crate) async fn rearm(transaction: &mut PgConnection, due: &[Due], next: &[N
 }
 
 impl Next {
-    /// What lies ahead, by the reminder's schedule.
+    /// What lies ahead by the reminder's schedule.
     pub(crate) fn after(
         reminder: ReminderId,
         next: &std::result::Result<Option<DateTime<Utc>>, schedule::Error>,
@@ -188,7 +189,8 @@ impl Next {
         }
     }
 
-    /// How the reminder stands once it has fired, and when it fires next. One whose state does not allow that is disarmed as it is.
+    /// The reminder's status after firing, and when it fires next. If its state does not allow firing, it is disarmed
+    /// and keeps its status.
     fn armed(&self, due: &Due) -> (life::Status, Option<DateTime<Utc>>) {
         let state = life::State { status: due.status, by_tenant: due.by_tenant };
         if let Some(state) = life::decide(state, life::Event::Fired, self.ahead()) {

@@ -1,4 +1,5 @@
-//! Editing a reminder: one that changes what fires arms it anew, any other leaves all of that alone.
+//! Editing a reminder. An edit that changes what is sent, or when, arms the reminder again. Other edits leave its runs
+//! alone.
 
 use sqlx::{PgConnection, PgPool};
 
@@ -6,6 +7,7 @@ use super::row::{Plan, Reminder, Status, get, read, write_content};
 use super::wake::wake;
 use crate::error::{Error, Result};
 use crate::runs::supersede::{Locked, cancel_open};
+use crate::scope::{Of, Within};
 use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::id::{ReminderId, TenantId};
@@ -15,13 +17,13 @@ use schedule::zone;
 use schedule::{Schedule, Stored, Window};
 
 impl Reminder {
-    /// Between which times of a day it may send.
+    /// The delivery window.
     #[must_use]
     pub fn window(&self) -> Option<Window> {
         Window::stored(self.window_end, self.window_start_min, self.window_end_min)
     }
 
-    /// Whether a plan leaves alone what is sent, to whom, from where and when. One that can't go on is always armed anew.
+    /// Whether a plan changes neither texts, targets, account nor schedule. A failed reminder is always armed again.
     #[must_use]
     pub fn fires_as(&self, plan: &Plan) -> bool {
         self.status != Status::Failed
@@ -38,23 +40,20 @@ impl Reminder {
     }
 }
 
-/// Writes an edit that leaves alone what is sent, to whom, from where and when: its runs go on, it rests if it rested, and no
-/// occurrence fires again. Returns the reminder as this edit left it; `None` if by now the plan says something else than the
-/// reminder: then nothing is changed.
+/// Writes an edit that changes neither texts, targets, account nor schedule. Runs continue, a paused reminder stays
+/// paused, and no occurrence fires again. Returns the reminder as this edit left it; `None`, without any change, if the
+/// plan differs from the reminder in these by now.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such reminder; [`Error::Changed`] when it has another version than the plan expects.
-pub async fn rename(
-    db: &PgPool,
-    tenant: TenantId,
-    reminder: ReminderId,
-    plan: &Plan,
-) -> Result<Committed<Option<Reminder>>> {
+/// [`Error::NotFound`] if the tenant has no such reminder; [`Error::Changed`] if its version is not the one that the
+/// plan expects.
+pub async fn rename(of: Of<'_>, reminder: ReminderId, plan: &Plan) -> Result<Committed<Option<Reminder>>> {
+    let Of { pool: db, tenant } = of;
     let mut transaction = db.begin().await?;
     sqlx::query!("SELECT id FROM reminders WHERE tenant_id = $1 AND id = $2 FOR UPDATE", tenant.0, reminder.0)
         .fetch_optional(&mut *transaction)
         .await?;
-    let stored = read(&mut *transaction, tenant, &[reminder.0]).await?.pop().ok_or(Error::NotFound)?;
+    let stored = read(Within::of(&mut transaction, tenant), &[reminder.0]).await?.pop().ok_or(Error::NotFound)?;
     expect(plan.expected, stored.version)?;
     if !stored.fires_as(plan) {
         return Ok(Committed::new(None));
@@ -73,17 +72,18 @@ pub async fn rename(
     .execute(&mut *transaction)
     .await?;
     // before the commit: an edit right after this one has a version of its own
-    let renamed = get(&mut *transaction, tenant, reminder).await?;
+    let renamed = get(Within::of(&mut transaction, tenant), reminder).await?;
     transaction.commit().await?;
     Ok(Committed::new(Some(renamed)).signal([tenant]))
 }
 
-/// Replaces a reminder whole and arms it anew: whatever was pending under the old plan never fires.
+/// Replaces a reminder as a whole and arms it again. Nothing that was pending under the old plan fires any more.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such reminder, or no such account; [`Error::Changed`] when it has another version than
-/// the plan expects.
-pub async fn update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<Committed<Reminder>> {
+/// [`Error::NotFound`] if the tenant has no such reminder, or no such account; [`Error::Changed`] if its version is not
+/// the one that the plan expects.
+pub async fn update(of: Of<'_>, reminder: ReminderId, plan: &Plan) -> Result<Committed<Reminder>> {
+    let Of { pool: db, tenant } = of;
     let updated = crate::retry::again(|| try_update(db, tenant, reminder, plan)).await?;
     Ok(Committed::new(updated).signal([tenant]))
 }
@@ -140,8 +140,8 @@ async fn try_update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
     if updated.rows_affected() == 0 {
         return Err(Error::NotFound);
     }
-    // A run may have been fired and expanded just before the reminder was locked. One that is locked now is about to
-    // read the new version, and ends by itself.
+    // A run may have been fired and expanded just before the reminder was locked. A run that is locked now is about to
+    // read the new version, and ends itself.
     cancel_open(&mut transaction, tenant, reminder, Locked::Skip, reason).await?;
     rearm(&mut transaction, tenant, reminder, plan).await?;
     sqlx::query!("DELETE FROM reminder_messages WHERE tenant_id = $1 AND reminder_id = $2", tenant.0, reminder.0)
@@ -152,7 +152,7 @@ async fn try_update(db: &PgPool, tenant: TenantId, reminder: ReminderId, plan: &
         .await?;
     write_content(&mut transaction, tenant, reminder, plan).await?;
     wake(&mut transaction).await?;
-    let updated = get(&mut *transaction, tenant, reminder).await?;
+    let updated = get(Within::of(&mut transaction, tenant), reminder).await?;
     transaction.commit().await?;
     Ok(updated)
 }
@@ -161,8 +161,9 @@ fn expect(expected: Option<i32>, version: i32) -> Result<()> {
     if expected.is_none_or(|expected| expected == version) { Ok(()) } else { Err(Error::Changed(version)) }
 }
 
-/// An occurrence whose run was called back before anything of it was sent has no second run: if the edited reminder has it
-/// as well, it fires at the next full minute. What was sent while it was being edited does not go out again.
+/// Sets the next fire of an edited reminder. An occurrence whose run was called back before anything was sent does not
+/// get a second run. If the edited schedule still contains the occurrence, it fires at the next full minute. An
+/// occurrence that was sent during the edit does not fire again.
 async fn rearm(transaction: &mut PgConnection, tenant: TenantId, reminder: ReminderId, plan: &Plan) -> Result<()> {
     let past = read_past(transaction, tenant, reminder).await?;
     let stored = Stored {
@@ -192,11 +193,12 @@ async fn rearm(transaction: &mut PgConnection, tenant: TenantId, reminder: Remin
     Ok(())
 }
 
-/// What a reminder has done until now, for who is about to edit it.
+/// What a reminder has done until now, for an edit.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such reminder.
-pub async fn past(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Past> {
+/// [`Error::NotFound`] if the tenant has no such reminder.
+pub async fn past(of: Of<'_>, reminder: ReminderId) -> Result<Past> {
+    let Of { pool: db, tenant } = of;
     read_past(&mut *db.acquire().await?, tenant, reminder).await
 }
 

@@ -1,5 +1,5 @@
-//! Reminders: what a tenant decides about them, and when they fire next. All that writes them stands here; what comes of an
-//! occurrence is in `runs`.
+//! Reminders: what a tenant decides about them, and when they fire next. All writes of reminders are here. The module
+//! `runs` handles their occurrences.
 
 pub(crate) mod due;
 mod edit;

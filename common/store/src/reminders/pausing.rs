@@ -1,11 +1,11 @@
-//! What stops a reminder and what lets it go on: its tenant, and the runs that were paused.
+//! Pausing and resuming reminders, by their tenant or because of paused runs.
 //!
 //! Lock order, as everywhere: a reminder's runs first, then the reminder.
 
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::due::{Next, next_after};
@@ -13,6 +13,7 @@ use super::timetable::{Timetable, timetable};
 use super::wake::wake;
 use crate::error::{Error, Result};
 use crate::events::Events;
+use crate::scope::Of;
 use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::event::{self, ReminderPaused, ReminderResumed};
@@ -36,17 +37,18 @@ impl Resting {
         State { status: self.status, by_tenant: self.by_tenant }
     }
 
-    /// What lies ahead from now on: what passed meanwhile is not missed.
+    /// What lies ahead from now on. Occurrences during the pause do not count as missed.
     fn next(&self) -> Next {
         Next::after(self.id, &next_after(&self.timetable.schedule(), self.now))
     }
 }
 
-/// Pauses a reminder: it does not fire until its tenant resumes it. A run of it that is under way goes on.
+/// Pauses a reminder. It does not fire until its tenant resumes it. A run that is under way continues.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such reminder; [`Error::Conflict`] when it has ended or failed.
-pub async fn pause(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Committed<()>> {
+/// [`Error::NotFound`] if the tenant has no such reminder; [`Error::Conflict`] if it has ended or failed.
+pub async fn pause(of: Of<'_>, reminder: ReminderId) -> Result<Committed<()>> {
+    let Of { pool: db, tenant } = of;
     let mut transaction = db.begin().await?;
     let found = lock(&mut transaction, &[reminder.0], Some(tenant)).await?.pop().ok_or(Error::NotFound)?;
     let Some(state) = life::decide(found.state(), Event::Paused, Ahead::Nothing) else {
@@ -62,11 +64,13 @@ pub async fn pause(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Resul
     Ok(Committed::new(()).signal([tenant]))
 }
 
-/// Lets a paused or failed reminder go on with its first occurrence from now on; one that has none left has ended.
+/// Resumes a paused or failed reminder with its first occurrence from now on. A paused reminder without one ends.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such reminder; [`Error::Conflict`] when it has ended, or can't be computed.
-pub async fn resume(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Committed<()>> {
+/// [`Error::NotFound`] if the tenant has no such reminder; [`Error::Conflict`] if it has ended, or is failed and has no
+/// computable next occurrence.
+pub async fn resume(of: Of<'_>, reminder: ReminderId) -> Result<Committed<()>> {
+    let Of { pool: db, tenant } = of;
     let mut transaction = db.begin().await?;
     let found = lock(&mut transaction, &[reminder.0], Some(tenant)).await?.pop().ok_or(Error::NotFound)?;
     if found.status == Status::Active {
@@ -79,15 +83,15 @@ pub async fn resume(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Resu
     Ok(Committed::new(()).signal([tenant]))
 }
 
-/// Lifts reminders whose paused run is over, within the caller's transaction: they go on from now, unless their tenant
-/// paused them or another run of theirs rests still.
+/// Resumes reminders whose paused run has ended, within the caller's transaction. A reminder stays paused if its tenant
+/// paused it, or if another of its runs is still paused.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn lift(transaction: &mut PgConnection, reminders: &[Uuid]) -> Result<()> {
     if !reminders.is_empty() {
         let mut found = lock(transaction, reminders, None).await?;
-        // asked once they are locked: whoever ended another run of theirs meanwhile has committed
+        // queried after locking, so that ends of other runs are committed and visible
         let resting = sqlx::query_scalar!(
             r#"SELECT DISTINCT reminder_id AS "id!: ReminderId" FROM runs
                WHERE reminder_id = ANY($1) AND finished_at IS NULL AND status = 'paused'"#,
@@ -101,7 +105,7 @@ pub(crate) async fn lift(transaction: &mut PgConnection, reminders: &[Uuid]) -> 
     Ok(())
 }
 
-/// Answers whether anything changed.
+/// Applies the event to the reminders. Returns whether anything changed.
 async fn go_on(transaction: &mut PgConnection, reminders: &[Resting], event: Event) -> Result<bool> {
     let (mut events, mut changes) = (Events::default(), Vec::new());
     for reminder in reminders {
@@ -170,7 +174,7 @@ async fn write(transaction: &mut PgConnection, changes: &[(ReminderId, State, Op
     Ok(())
 }
 
-/// A run whose delivery window closed before everything of it was sent.
+/// A run whose delivery window closed before everything was sent.
 pub(crate) struct CutOff<'a> {
     pub(crate) run: RunId,
     pub(crate) tenant: TenantId,
@@ -179,10 +183,11 @@ pub(crate) struct CutOff<'a> {
     pub(crate) trace: Option<&'a str>,
 }
 
-/// Locks reminders that are about to change, all in one order: others settle runs of the same ones.
+/// Locks reminders that are about to change. The order is fixed, since other transactions settle runs of the same
+/// reminders.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn lock_all(
     transaction: &mut PgConnection,
     reminders: impl Iterator<Item = ReminderId>,
@@ -196,11 +201,11 @@ pub(crate) async fn lock_all(
     Ok(())
 }
 
-/// Lets reminders rest whose delivery window closed on a run, unless they were edited since that run fired. The caller has
+/// Pauses reminders whose delivery window closed on a run, unless they were edited after that run fired. The caller has
 /// locked them.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn rest(transaction: &mut PgConnection, closed: &[CutOff<'_>], events: &mut Events) -> Result<()> {
     if closed.is_empty() {
         return Ok(());
@@ -219,7 +224,7 @@ pub(crate) async fn rest(transaction: &mut PgConnection, closed: &[CutOff<'_>], 
         let Some(stands) = found.iter().find(|found| found.run == closed.run) else { continue };
         let state = State { status: stands.status, by_tenant: stands.paused_by_tenant };
         let Some(state) = life::decide(state, Event::WindowClosed, Ahead::Nothing) else { continue };
-        // of several runs of one reminder the first lets it rest, and is told
+        // the first of several runs of one reminder pauses it and writes the event
         if !rested.insert(closed.reminder) {
             continue;
         }

@@ -1,6 +1,6 @@
 //! Reminders as a tenant sees them: create, list, read, delete.
 //!
-//! Lock order, as when a run is expanded: its runs first, then the reminder.
+//! Lock order, as when a run is expanded: the reminder's runs first, then the reminder.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::Value;
@@ -8,10 +8,10 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::wake::wake;
-use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::page::{self, Listed};
 use crate::runs::supersede::{Locked, cancel_open};
+use crate::scope::{Of, Within};
 use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::id::{AccountId, ReminderId, TenantId};
@@ -20,44 +20,44 @@ use domain::reminder::{Misfire, Overlap};
 use schedule::zone;
 use schedule::{OnGap, Window};
 
-/// A reminder as stored.
+/// A reminder as it is stored.
 #[derive(Clone)]
 pub struct Reminder {
     /// Its id.
     pub id: ReminderId,
     /// The account that sends it.
     pub account_id: AccountId,
-    /// What people call it.
+    /// The name that people gave it.
     pub name: String,
-    /// How far it is.
+    /// The status.
     pub status: Status,
-    /// The IANA zone in which it is meant.
+    /// The IANA zone of its times.
     pub timezone: String,
-    /// Its start on that zone's clocks.
+    /// The start in wall-clock time of the zone.
     pub start_local: NaiveDateTime,
-    /// They show it twice, and the later time is meant.
+    /// Whether clocks show the start twice and the later time is meant.
     pub start_later: bool,
-    /// What it repeats on; none: it fires once.
+    /// The rule; `None`: fires once.
     pub rrule: Option<String>,
-    /// Minutes from midnight at which it fires, where the rule does not say them.
+    /// Times of day in minutes from midnight that the rule does not contain.
     pub times: Vec<i16>,
-    /// Dates and wall-clock times that the rule leaves out.
+    /// Dates and wall-clock times that are excluded from the rule.
     pub exdates: Vec<String>,
     /// What becomes of times that clocks skip.
     pub on_gap: OnGap,
-    /// The hour at which sending stops, as releases before this one read it; see [`Reminder::window`].
+    /// The hour at which sending stops, for earlier releases; see [`Reminder::window`].
     pub window_end: Option<i16>,
-    /// When the window begins, in minutes from midnight.
+    /// The beginning of the window, in minutes from midnight.
     pub window_start_min: Option<i16>,
-    /// When it ends.
+    /// The end of the window, in minutes from midnight.
     pub window_end_min: Option<i16>,
     /// What becomes of late occurrences.
     pub misfire: Misfire,
     /// How late an occurrence may still fire, in seconds.
     pub catchup_window_s: i32,
-    /// What becomes of an occurrence while the run before is in progress.
+    /// What becomes of an occurrence while the previous run is in progress.
     pub overlap: Overlap,
-    /// Raised by each edit.
+    /// Increased by each edit.
     pub version: i32,
     /// When it fires next.
     pub next_fire_at: Option<DateTime<Utc>>,
@@ -73,57 +73,57 @@ pub struct Reminder {
     pub targets: Vec<String>,
 }
 
-/// What a tenant decides about a reminder, checked.
+/// What a tenant decides about a reminder, after checks.
 #[derive(Clone)]
 pub struct Plan {
     /// The account that sends it.
     pub account: AccountId,
-    /// What people call it.
+    /// The name that people gave it.
     pub name: String,
-    /// The IANA zone in which it is meant.
+    /// The IANA zone of its times.
     pub timezone: String,
-    /// Its start on that zone's clocks.
+    /// The start in wall-clock time of the zone.
     pub start_local: NaiveDateTime,
-    /// They show it twice, and the later time is meant.
+    /// Whether clocks show the start twice and the later time is meant.
     pub start_later: bool,
-    /// What it repeats on; none: it fires once.
+    /// The rule; `None`: fires once.
     pub rrule: Option<String>,
-    /// Minutes from midnight at which it fires, where the rule does not say them.
+    /// Times of day in minutes from midnight that the rule does not contain.
     pub times: Vec<i16>,
-    /// Dates and wall-clock times that the rule leaves out.
+    /// Dates and wall-clock times that are excluded from the rule.
     pub exdates: Vec<String>,
     /// What becomes of times that clocks skip.
     pub on_gap: OnGap,
-    /// The structured spec that the rule was built from, where there was one.
+    /// The structured recurrence from which the rule was built, if there was one.
     pub recurrence: Option<Value>,
-    /// Between which times of a day it may send.
+    /// The delivery window.
     pub window: Option<Window>,
     /// What becomes of late occurrences.
     pub misfire: Misfire,
     /// How late an occurrence may still fire, in seconds.
     pub catchup_window_s: i32,
-    /// What becomes of an occurrence while the run before is in progress.
+    /// What becomes of an occurrence while the previous run is in progress.
     pub overlap: Overlap,
-    /// When it fires first under this plan.
+    /// The first fire under this plan.
     pub next_fire_at: DateTime<Utc>,
     /// The texts, in order.
     pub messages: Vec<String>,
-    /// The chats in canonical form, in order, each once.
+    /// The chats in canonical form, in order and without duplicates.
     pub targets: Vec<String>,
-    /// The occurrence of a minute ago in whose place it fires first, and the one after that. What a reminder that was deleted since has
-    /// sent is not sent again.
+    /// The occurrence of the last minute that the first fire stands in for, and the occurrence after it. If a reminder
+    /// that was deleted meanwhile has sent the same, it is not sent again.
     pub stands_for: Option<(DateTime<Utc>, Option<DateTime<Utc>>)>,
-    /// The version that the editor has read; none: it is edited whatever it is by now.
+    /// The version that the editor has read; `None`: the edit applies to any version.
     pub expected: Option<i32>,
 }
 
 /// Creates a reminder and arms it.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such account; [`Error::Conflict`] when all that it would send was sent a moment ago by a
-/// reminder that has been deleted since.
-pub async fn create(db: impl Into<Db<'_>>, tenant: TenantId, plan: &Plan) -> Result<Reminder> {
-    let mut db = db.into().acquire().await?;
+/// [`Error::NotFound`] if the tenant has no such account; [`Error::Conflict`] if a deleted reminder sent all that it
+/// would send a moment ago.
+pub async fn create(of: impl Into<Within<'_>>, plan: &Plan) -> Result<Reminder> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let mut transaction = db.begin().await?;
     let next_fire_at = first_fire(&mut transaction, tenant, plan).await?;
     let reminder = ReminderId::new();
@@ -161,11 +161,13 @@ pub async fn create(db: impl Into<Db<'_>>, tenant: TenantId, plan: &Plan) -> Res
     }
     write_content(&mut transaction, tenant, reminder, plan).await?;
     wake(&mut transaction).await?;
+    let created = get(Within::of(&mut transaction, tenant), reminder).await?;
     transaction.commit().await?;
-    get(&mut *db, tenant, reminder).await
+    Ok(created)
 }
 
-/// When a new reminder fires first: an occurrence of which a deleted one has handed over the same texts is not fired again.
+/// The first fire of a new reminder. An occurrence for which a deleted reminder has handed over the same texts does not
+/// fire again.
 async fn first_fire(transaction: &mut PgConnection, tenant: TenantId, plan: &Plan) -> Result<DateTime<Utc>> {
     let Some((due, next)) = plan.stands_for else { return Ok(plan.next_fire_at) };
     let was_sent = sqlx::query_scalar!(
@@ -192,17 +194,18 @@ async fn first_fire(transaction: &mut PgConnection, tenant: TenantId, plan: &Pla
 /// The database's clock, by which reminders fire.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn now(db: impl Into<Db<'_>>) -> Result<DateTime<Utc>> {
-    let mut db = db.into().acquire().await?;
+/// If the database fails.
+pub async fn now(of: impl Into<Within<'_>>) -> Result<DateTime<Utc>> {
+    let (mut db, _) = of.into().acquire().await?;
     Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut *db).await?)
 }
 
-/// Deletes a reminder; what was pending never fires, and the history of its runs stays.
+/// Deletes a reminder. Nothing that is pending fires any more. The history of its runs stays.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such reminder.
-pub async fn delete(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<Committed<()>> {
+/// [`Error::NotFound`] if the tenant has no such reminder.
+pub async fn delete(of: Of<'_>, reminder: ReminderId) -> Result<Committed<()>> {
+    let Of { pool: db, tenant } = of;
     crate::retry::again(|| try_delete(db, tenant, reminder)).await?;
     Ok(Committed::new(()).signal([tenant]))
 }
@@ -230,33 +233,29 @@ async fn try_delete(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Resu
 /// One reminder.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such reminder.
-pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, reminder: ReminderId) -> Result<Reminder> {
-    let found = read(db, tenant, &[reminder.0]).await?;
+/// [`Error::NotFound`] if the tenant has no such reminder.
+pub async fn get(of: impl Into<Within<'_>>, reminder: ReminderId) -> Result<Reminder> {
+    let found = read(of, &[reminder.0]).await?;
     found.into_iter().next().ok_or(Error::NotFound)
 }
 
-/// Which reminders are listed.
+/// Filters for a list of reminders.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Filter {
-    /// Only those in this state.
+    /// Only those with this status.
     pub status: Option<Status>,
     /// Only those of this account.
     pub account: Option<AccountId>,
-    /// Only those behind this place.
+    /// Only those after this position.
     pub after: Option<(DateTime<Utc>, Uuid)>,
 }
 
 /// A page of a tenant's reminders, oldest first.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn list(
-    db: &PgPool,
-    tenant: TenantId,
-    filter: Filter,
-    limit: i64,
-) -> Result<Listed<Reminder, (DateTime<Utc>, Uuid)>> {
+/// If the database fails.
+pub async fn list(of: Of<'_>, filter: Filter, limit: i64) -> Result<Listed<Reminder, (DateTime<Utc>, Uuid)>> {
+    let Of { pool: db, tenant } = of;
     let (at, id) = filter.after.unzip();
     let found = sqlx::query!(
         r#"
@@ -281,11 +280,11 @@ pub async fn list(
     let fits = page::fit(found.iter().map(|row| row.bytes), limit);
     let next = page::next(&found, fits).map(|row| (row.created_at, row.id));
     let shown: Vec<Uuid> = found.iter().take(fits).map(|row| row.id).collect();
-    Ok(Listed { rows: read(db, tenant, &shown).await?, next })
+    Ok(Listed { rows: read(of, &shown).await?, next })
 }
 
-pub(super) async fn read(db: impl Into<Db<'_>>, tenant: TenantId, reminders: &[Uuid]) -> Result<Vec<Reminder>> {
-    let mut db = db.into().acquire().await?;
+pub(super) async fn read(of: impl Into<Within<'_>>, reminders: &[Uuid]) -> Result<Vec<Reminder>> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let reminders = sqlx::query_as!(
         Reminder,
         r#"

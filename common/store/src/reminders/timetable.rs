@@ -1,9 +1,9 @@
-//! What decides when a reminder fires, as its row holds it.
+//! The columns that decide when a reminder fires.
 
 use chrono::NaiveDateTime;
 use schedule::{OnGap, Schedule, Stored, Window};
 
-/// The columns of `reminders` that a schedule is read from.
+/// The columns of `reminders` from which a schedule is read.
 pub(crate) struct Timetable {
     pub(crate) start_local: NaiveDateTime,
     pub(crate) start_later: bool,
@@ -15,7 +15,7 @@ pub(crate) struct Timetable {
     pub(crate) window: Option<Window>,
 }
 
-/// Those of a row that was read with them.
+/// Builds a [`Timetable`] from a row with these columns.
 macro_rules! timetable {
     ($row:expr) => {
         $crate::reminders::timetable::Timetable {
@@ -33,10 +33,10 @@ macro_rules! timetable {
 pub(crate) use timetable;
 
 impl Timetable {
-    /// The schedule.
+    /// The schedule of these columns.
     ///
     /// # Errors
-    /// When it can't be computed.
+    /// If the columns are not a valid schedule.
     pub(crate) fn schedule(&self) -> Result<Schedule, schedule::Error> {
         Schedule::read(&Stored {
             start_local: self.start_local,

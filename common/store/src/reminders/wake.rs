@@ -1,6 +1,7 @@
-//! Waking schedulers: a reminder that is armed anew may be due before whatever they sleep for.
+//! Wakes schedulers: a reminder that was just armed may be due before the one for which they sleep.
 //!
-//! Postgres tells with the commit, so Redis may be away. A waking that is lost costs the duty's interval, never a firing.
+//! Postgres notifies them with the commit, so this works without Redis. A lost notification delays a fire by at most
+//! the duty's interval.
 
 use std::time::Duration;
 
@@ -10,37 +11,37 @@ use tokio::time::Instant;
 
 use crate::error::Result;
 
-/// The channel, one per database.
+/// The name of the channel, one per database.
 const CHANNEL: &str = "switchboard_due";
 
 /// Wakes every scheduler when the caller's transaction commits.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(super) async fn wake(transaction: &mut PgConnection) -> Result<()> {
     sqlx::query!("SELECT pg_notify($1, '')", CHANNEL).execute(transaction).await?;
     Ok(())
 }
 
-/// A connection on which wakings are heard.
+/// A connection that receives wake-ups.
 pub struct Wake(PgListener);
 
 impl Wake {
-    /// Listens, on a connection of the pool's that is not given back.
+    /// Starts to listen, on a connection that is taken from the pool for good.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database fails.
     pub async fn listen(db: &PgPool) -> Result<Self> {
         let mut listener = PgListener::connect_with(db).await?;
         listener.listen(CHANNEL).await?;
         Ok(Self(listener))
     }
 
-    /// Waits for a waking, and takes those of the time `together` after it as the same one. After the connection
-    /// was lost and made anew there is one, as some may have been missed.
+    /// Waits for a wake-up. Further ones within the time `together` count as the same. A reconnect also counts as a
+    /// wake-up, since some may have been missed.
     ///
     /// # Errors
-    /// When the connection can't be made anew.
+    /// If the connection can't be made again.
     pub async fn woken(&mut self, together: Duration) -> Result<()> {
         self.0.try_recv().await?;
         let end = Instant::now() + together;

@@ -1,9 +1,10 @@
-//! New zone data: when a country changes its clocks, what was planned with the old data is planned anew.
+//! New zone data. When a country changes its clocks, the next fires that were computed with old data are computed
+//! again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::due::Due;
@@ -11,18 +12,19 @@ use super::timetable::{Timetable, timetable};
 use super::wake::wake;
 use crate::error::Result;
 use crate::events::Events;
+use crate::scope::ForAllTenants;
 use domain::committed::Committed;
 use domain::event::{Event, ReminderRescheduled};
 use domain::id::{AccountId, ReminderId, TenantId};
 use schedule::OnGap;
 use schedule::zone;
 
-/// What a step of [`refresh_zone_data`] did.
+/// The result of one step of [`refresh_zone_data`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Refreshed {
-    /// How many reminders it looked at; fewer than its limit: there are no more.
+    /// How many reminders it looked at. If fewer than the limit, there are no more.
     pub seen: usize,
-    /// Whose reminders now fire at another time; once per reminder.
+    /// The tenants of reminders that now fire at another time, one entry per reminder.
     pub moved: Vec<TenantId>,
 }
 
@@ -35,13 +37,14 @@ struct Planned {
     last_fired_at: Option<DateTime<Utc>>,
 }
 
-/// Computes anew when up to `limit` armed reminders of all tenants fire next, if that was computed with zone data older
-/// than `version`, this program's own; each that fires at another time now gets an event. Older programs leave newer
+/// Recomputes the next fires of up to `limit` armed reminders of all tenants that were computed with zone data older
+/// than `version`, this program's own. Each reminder that moves gets an event. A program with older data leaves newer
 /// rows alone, so that two releases side by side don't undo each other's work.
 ///
 /// # Errors
-/// When the database does not do it; nothing is changed then.
-pub async fn refresh_zone_data(db: &PgPool, version: &str, limit: i64) -> Result<Committed<Refreshed>> {
+/// If the database fails. Then nothing has changed.
+pub async fn refresh_zone_data(all: ForAllTenants<'_>, version: &str, limit: i64) -> Result<Committed<Refreshed>> {
+    let ForAllTenants { pool: db } = all;
     let mut transaction = db.begin().await?;
     let planned = lock_outdated(&mut transaction, version, limit).await?;
     let mut refreshed = Refreshed { seen: planned.len(), moved: Vec::new() };
@@ -105,8 +108,8 @@ async fn lock_outdated(transaction: &mut PgConnection, version: &str, limit: i64
     Ok(planned.collect())
 }
 
-/// Plans due reminders anew that were planned with older zone data, before they fire. Without this, one whose time moved later would
-/// fire twice: now, and then. Returns what is to be told.
+/// Recomputes due reminders that were planned with older zone data, before they fire. Without this, a reminder that
+/// moved to a later time would fire twice: now and then. Returns the events about it.
 pub(crate) fn replan(due: &mut [Due]) -> Events {
     let mut events = Events::default();
     for due in due {
@@ -119,7 +122,8 @@ pub(crate) fn replan(due: &mut [Due]) -> Events {
     events
 }
 
-/// When it fires now; none: when it was planned. What can't be computed fails when it is due, with an event.
+/// The new time of the next fire; `None` if it does not move. A schedule that can't be computed fails when it is due,
+/// with an event.
 fn moved(timetable: &Timetable, fire_at: DateTime<Utc>, last_fired_at: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
     let schedule = timetable.schedule().ok()?;
     let moved = catch_unwind(AssertUnwindSafe(|| schedule.moved(fire_at, last_fired_at)));

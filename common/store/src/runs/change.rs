@@ -1,19 +1,19 @@
-//! What people decide about runs: go on with one that rests, leave one at that, clear the history.
+//! Decisions of people about runs: resume a paused run, cancel a run, clear the history.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection};
 
 use super::ends::ended;
 use super::expand::unable;
 use super::history::Filter;
 use super::supersede::{cancel_messages, finish_targets};
 use super::targets::tallies;
-use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::messages::call_back;
 use crate::reminders::pausing::lift;
 use crate::retry::TRIES;
+use crate::scope::{Of, Within};
 use domain::account;
 use domain::committed::Committed;
 use domain::conflict::Conflict;
@@ -26,17 +26,17 @@ use domain::run::{Status, Tally, TargetState};
 use schedule::Window;
 use schedule::zone::Tz;
 
-/// Why a target of a canceled run was not sent.
+/// The reason of unsent targets of a canceled run.
 const BY_OPERATOR: &str = "canceled by operator";
-/// Runs that one statement removes.
+/// How many runs one statement removes.
 const BATCH: i64 = 1_000;
 
-/// A run that goes on.
+/// A resumed run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resumed {
-    /// Who sends.
+    /// The account that sends it.
     pub account: AccountId,
-    /// It was going on already: nothing was changed.
+    /// Whether it was running already, so that nothing changed.
     pub under_way: bool,
 }
 
@@ -61,15 +61,15 @@ async fn lock(transaction: &mut PgConnection, tenant: TenantId, run: RunId) -> R
     found.ok_or(Error::NotFound)
 }
 
-/// Goes on with a paused run: what was not sent of its pending targets is queued again, in the rows and under the
-/// WhatsApp ids that it had, so that nothing is sent twice whoever crashes. The delivery window is that of today. Allowed
-/// while the reminder is paused; asked for twice, it goes on once.
+/// Resumes a paused run. The unsent messages of its pending targets are queued again, in the same rows and with the
+/// same WhatsApp ids, so that a crash causes no double send. The delivery window of today applies. It is also allowed
+/// while the reminder is paused. A second request changes nothing.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such run; [`Error::Conflict`] when it is not paused, its reminder or its
-/// account is gone, or the delivery window is closed right now; [`Conflict::NotConnected`] when its account's phone is gone.
-pub async fn resume(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Result<Committed<Resumed>> {
-    let mut db = db.into().acquire().await?;
+/// [`Error::NotFound`] if the tenant has no such run; [`Error::Conflict`] if it is not paused, its reminder or its
+/// account is deleted, or the delivery window is closed now; [`Conflict::NotConnected`] if its account has no phone.
+pub async fn resume(of: impl Into<Within<'_>>, run: RunId) -> Result<Committed<Resumed>> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let mut transaction = db.begin().await?;
     let found = lock(&mut transaction, tenant, run).await?;
     let Some(step) = machine::decide(found.status, Event::Resumed, false) else {
@@ -97,7 +97,7 @@ pub async fn resume(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Resu
     Ok(Committed::new(resumed).ring(Bell::Send { account }).signal([tenant]))
 }
 
-/// Who sends a resumed run, and until when.
+/// The account that sends a resumed run, and until when it may send.
 async fn sender(
     transaction: &mut PgConnection,
     tenant: TenantId,
@@ -133,20 +133,21 @@ async fn sender(
     Ok((account, window.map(|window| window.closes_at(tz, reminder.now))))
 }
 
-/// A run that was canceled.
+/// A canceled run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Canceled {
-    /// The run of the same reminder that waited for it.
+    /// The run of the same reminder that was waiting for it.
     pub next: Option<RunId>,
 }
 
-/// Leaves a run at what has left: that stays sent, the rest is called back and skipped. It is `partial` then, or
-/// `canceled` if nothing had left; no edit of its reminder brings it back. One that was paused lifts its reminder.
+/// Cancels a run. What was sent stays sent; queued messages are canceled and their targets skipped. The run becomes
+/// `partial`, or `canceled` if nothing was sent. An edit of its reminder does not fire it again. If the run was paused,
+/// its reminder is resumed.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such run; [`Error::Conflict`] when it is over.
-pub async fn cancel(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Result<Committed<Canceled>> {
-    let mut db = db.into().acquire().await?;
+/// [`Error::NotFound`] if the tenant has no such run; [`Error::Conflict`] if it is over.
+pub async fn cancel(of: impl Into<Within<'_>>, run: RunId) -> Result<Committed<Canceled>> {
+    let (mut db, tenant) = of.into().acquire().await?;
     for _ in 1..TRIES {
         match try_cancel(&mut db, tenant, run).await {
             Err(error) if error.is_deadlock() => {}
@@ -198,10 +199,10 @@ async fn try_cancel(db: &mut PgConnection, tenant: TenantId, run: RunId) -> Resu
     Ok(next.into_iter().fold(canceled, |canceled, run| canceled.ring(Bell::FireReminder { run })))
 }
 
-/// How many texts of a run have left.
+/// How many texts of a run were sent or handed over.
 struct Left {
     in_all: i64,
-    /// To targets that did not get all.
+    /// Those of targets that did not get all texts.
     of_skipped: i64,
 }
 
@@ -218,7 +219,7 @@ async fn left(transaction: &mut PgConnection, tenant: TenantId, run: RunId) -> R
     Ok(left.fetch_one(transaction).await?)
 }
 
-/// In words: `1 of 3 sent, 2 canceled by operator (1 text of them had left)`.
+/// The summary: `1 of 3 sent, 2 canceled by operator (1 text of them had left)`.
 fn canceled(tally: Tally, left: i64) -> String {
     let mut words = format!("{} of {} sent", tally.sent, tally.total());
     if tally.failed > 0 {
@@ -235,12 +236,13 @@ fn canceled(tally: Tally, left: i64) -> String {
     words
 }
 
-/// Clears the history: removes every run of the tenant that is over and that the filter lets through, those of deleted
-/// reminders included. Runs that are not over stay: they are work, not history. Answers how many were removed.
+/// Clears the history: removes all finished runs of the tenant that match the filter. Runs of deleted reminders are
+/// removed as well. Unfinished runs of existing reminders stay. Returns how many were removed.
 ///
 /// # Errors
-/// When the database does not do it; a part may be removed then.
-pub async fn clear(db: &PgPool, tenant: TenantId, filter: Filter) -> Result<u64> {
+/// If the database fails. A part may be removed then.
+pub async fn clear(of: Of<'_>, filter: Filter) -> Result<u64> {
+    let Of { pool: db, tenant } = of;
     let mut cleared = 0;
     loop {
         let removed = sqlx::query!(

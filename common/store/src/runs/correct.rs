@@ -1,5 +1,5 @@
-//! Correcting runs that are over: what was called back or had expired while it was on its way, and was acknowledged all the
-//! same, was sent; what counted as sent when the run was ended, since it had been handed over, and was refused, was not.
+//! Corrects finished runs. A message that was canceled or expired on its way, but was acknowledged later, was sent. A
+//! message that counted as sent when the run ended, because it had been handed over, but was refused later, was not.
 
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -14,17 +14,17 @@ use domain::run::{Status, machine};
 /// Which runs are corrected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// Those that are over: nobody is waited for who works on another.
+    /// Only finished runs. This does not wait for transactions that work on unfinished ones.
     Over,
-    /// Those that are under way or rest, too.
+    /// Running and paused runs as well.
     All,
 }
 
-/// Corrects targets of these runs whose texts have all been sent after they had been given up, and with them the runs that are
-/// over. Of a run that is not over only targets that had failed: the others are settled when their turn comes.
+/// Corrects targets of these runs whose texts were all sent after they had been given up, and the finished runs among
+/// them. In an unfinished run only failed targets are corrected, since the others are settled later.
 ///
 /// # Errors
-/// When the database does not do it; nothing is corrected then.
+/// If the database fails. Then nothing is corrected.
 pub(crate) async fn correct(db: &PgPool, runs: &[Uuid], which: Which) -> Result<()> {
     if runs.is_empty() {
         return Ok(());
@@ -74,7 +74,7 @@ pub(crate) async fn correct(db: &PgPool, runs: &[Uuid], which: Which) -> Result<
     for run in over.iter().filter(|run| corrected.contains(&run.id)) {
         let tally = tallies.get(&run.id).copied().unwrap_or_default();
         let Some(status) = machine::corrected(run.status, tally, run.left) else { continue };
-        let why = run.summary.split_once(": ").filter(|_| status != Status::Success); // else nothing is left to explain
+        let why = run.summary.split_once(": ").filter(|_| status != Status::Success); // else nothing to explain
         let summary = format!("{}{}", tally.summary(), why.map(|(_, why)| format!(": {why}")).unwrap_or_default());
         sqlx::query!("UPDATE runs SET status = $2, summary = $3 WHERE id = $1", run.id.0, status.as_str(), summary)
             .execute(&mut *transaction)

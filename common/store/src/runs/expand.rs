@@ -1,4 +1,4 @@
-//! Expanding a run: its targets and texts become messages, once.
+//! Expands a run: turns its targets and texts into messages, exactly once.
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::messages::of_run::{self, Queued};
 use crate::notifications::notices::{About, Notices};
+use crate::scope::ForAllTenants;
 use domain::account;
 use domain::committed::Committed;
 use domain::event::{self, RunChanged};
@@ -27,37 +28,37 @@ use process::telemetry::trace::{self, Destination, Step};
 use schedule::Window;
 use schedule::zone::Tz;
 
-/// What became of a run that was to be expanded.
+/// The result of an expansion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expansion {
     /// Its messages are queued now.
     Expanded {
-        /// Who sends them.
+        /// The account that sends them.
         account: AccountId,
-        /// Whose.
+        /// Its tenant.
         tenant: TenantId,
-        /// How many.
+        /// The number of messages.
         messages: usize,
     },
-    /// It was expanded before, or is over: nothing was changed. A doubled bell ends here.
+    /// It was expanded before, or has finished. Nothing changed. This is the result for a doubled bell.
     Already(Status),
-    /// It will not be sent; the run says why.
+    /// It will not be sent. The reason is stored in the run.
     Dropped {
-        /// Whose.
+        /// Its tenant.
         tenant: TenantId,
-        /// `canceled` when its reminder was edited or deleted since, `failed` otherwise.
+        /// `canceled` if its reminder was edited or deleted, or its account deleted; otherwise `failed`.
         status: Status,
-        /// Why, for a person.
+        /// The reason, for a person.
         reason: String,
     },
-    /// An earlier run of its reminder is in progress: it waits for that one, which rings for it.
+    /// An earlier run of its reminder is in progress. The run waits for it, and the bell rings when that one ends.
     Waits,
     /// There is no such run.
     Gone,
 }
 
 impl Expansion {
-    /// The word, for traces.
+    /// The name of the result, for traces.
     fn word(&self) -> &'static str {
         match self {
             Self::Expanded { .. } => "expanded",
@@ -81,19 +82,20 @@ struct Run {
     trace: Option<String>,
 }
 
-/// What is to become of a pending run.
+/// The decision about a pending run.
 enum Plan {
     Send(AccountId, Option<DateTime<Utc>>),
     Wait,
     Drop(Event, String),
 }
 
-/// Turns a pending run into messages: every text for the first target, then for the next, in the order of the reminder.
-/// Messages of a run with a delivery window expire when it closes.
+/// Turns a pending run into messages: all texts for the first target, then for the next, in the reminder's order. With
+/// a delivery window, the messages expire when it closes.
 ///
 /// # Errors
-/// When the database does not do it; the run is then pending still.
-pub async fn expand_run(db: &PgPool, run: RunId) -> Result<Committed<Expansion>> {
+/// If the database fails. Then the run is still pending.
+pub async fn expand_run(all: ForAllTenants<'_>, run: RunId) -> Result<Committed<Expansion>> {
+    let ForAllTenants { pool: db } = all;
     let step = trace::process(Destination::Runs, None).message(&run);
     let expansion = expand(db, run, &step).await;
     step.heard(&expansion);
@@ -132,12 +134,13 @@ async fn expand(db: &PgPool, run: RunId, step: &Step) -> Result<Expansion> {
     Ok(expansion)
 }
 
-/// Ends up to `limit` pending runs that no worker could expand: nothing is in their way, and `age` has passed, and the time
-/// for which their reminder would let them fire late. Answers whose they are.
+/// Ends up to `limit` pending runs that no worker has expanded, although nothing blocks them, for `age` and for the
+/// catch-up window of their reminder. Returns their tenants.
 ///
 /// # Errors
-/// When the database does not do it; they are pending still.
-pub async fn give_up_runs(db: &PgPool, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+/// If the database fails. Then the runs are still pending.
+pub async fn give_up_runs(all: ForAllTenants<'_>, age: Duration, limit: i64) -> Result<Committed<Vec<TenantId>>> {
+    let ForAllTenants { pool: db } = all;
     let mut transaction = db.begin().await?;
     let stuck = sqlx::query_scalar!(
         r#"
@@ -188,7 +191,7 @@ async fn lock_run(transaction: &mut PgConnection, run: RunId) -> Result<Option<R
     Ok(run)
 }
 
-/// Who sends and until when; or why nobody does. The reminder is locked against edits meanwhile.
+/// Decides whether a run is sent, by which account and until when. Locks the reminder against edits.
 async fn plan(transaction: &mut PgConnection, id: RunId, run: &Run) -> Result<Plan> {
     let reminder = sqlx::query!(
         r#"SELECT version, timezone, window_end, window_start_min, window_end_min, overlap AS "overlap: Overlap" FROM reminders
@@ -230,8 +233,8 @@ async fn plan(transaction: &mut PgConnection, id: RunId, run: &Run) -> Result<Pl
     Ok(Plan::Send(account, window.map(|window| window.closes_at(tz, run.fire_at))))
 }
 
-/// Whether an earlier run of the same reminder is in progress or waits itself. One that rests, or goes on after a pause,
-/// is in nobody's way.
+/// Whether an earlier run of the same reminder is in progress or is waiting itself. A run that is paused, or was
+/// resumed, blocks no other.
 async fn is_behind(transaction: &mut PgConnection, id: RunId, run: &Run) -> Result<bool> {
     let behind = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM runs WHERE reminder_id = $1 AND finished_at IS NULL
@@ -245,7 +248,7 @@ async fn is_behind(transaction: &mut PgConnection, id: RunId, run: &Run) -> Resu
     Ok(behind)
 }
 
-/// Why an account can't send, unless it can or soon will.
+/// Why an account can't send; `None` if it can, or will soon.
 pub(crate) fn unable(status: account::Status) -> Option<&'static str> {
     match status {
         account::Status::Connected | account::Status::Disconnected => None,
@@ -291,7 +294,8 @@ async fn queue(
     Ok(Expansion::Expanded { account, tenant: run.tenant, messages })
 }
 
-/// What an event makes of a pending run. One that the machine refuses is a fault of ours: nothing is written.
+/// The status of a pending run after an event. If the state machine refuses the event, this is a bug, and nothing is
+/// written.
 fn decided(id: RunId, status: Status, event: Event) -> Result<Status> {
     let step = decide(status, event, false);
     step.map(|step| step.status)

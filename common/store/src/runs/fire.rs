@@ -1,4 +1,4 @@
-//! Firing what is due: runs are written, and their reminders armed again, in one transaction.
+//! Fires due reminders: writes the runs and arms the reminders again, in one transaction.
 
 use std::time::Duration;
 
@@ -14,40 +14,43 @@ use crate::error::Result;
 use crate::page;
 use crate::reminders::due::{Due, Next, disarm, lock_due, rearm, sort};
 use crate::reminders::zone_data;
+use crate::scope::ForAllTenants;
 
-/// An occurrence that was fired just now.
+/// An occurrence that was just fired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fired {
     /// The new run.
     pub run: RunId,
     /// The account that is to send it.
     pub account: AccountId,
-    /// Whose.
+    /// Its tenant.
     pub tenant: TenantId,
-    /// Its story.
+    /// The W3C `traceparent` of its trace.
     pub trace: Option<String>,
 }
 
-/// What a step of firing did.
+/// The result of one step of firing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Firing {
-    /// Reminders that were due.
+    /// The number of due reminders.
     pub due: usize,
     /// Their new runs.
     pub fired: Vec<Fired>,
 }
 
-/// Fires up to `limit` due reminders of all tenants, the longest overdue first: runs and their targets are written and the
-/// reminder re-armed in one transaction. Any number of schedulers may do this at once.
+/// Fires up to `limit` due reminders of all tenants, the longest overdue first. One transaction writes the runs and
+/// their targets and arms the reminders again. Any number of schedulers may do this at once.
 ///
-/// Of occurrences that came due while no scheduler ran, those fire that the reminder's `misfire` and `catchup_window_s`
-/// let through; of the others the first ten have a run `missed` each, and an event tells of all. The next occurrence lies
-/// in the future again. What was planned with older zone data than this program's, and is not due by today's, does not fire.
-/// What belongs to an account that is being deleted is disarmed without a word. Where texts are long, fewer fire at once.
+/// Of the occurrences that came due while no scheduler ran, those fire that the reminder's `misfire` and
+/// `catchup_window_s` allow. The first ten of the others get a run with status `missed` each, and one event counts them
+/// all. After that the next occurrence is in the future. An occurrence that was planned with older zone data, and is
+/// not due by this program's data, does not fire. A reminder whose account is being deleted is disarmed without an
+/// event. If texts are long, fewer reminders fire at once.
 ///
 /// # Errors
-/// When the database does not do it; nothing is fired then.
-pub async fn fire_due(db: &PgPool, limit: i64) -> Result<Committed<Firing>> {
+/// If the database fails. Then nothing is fired.
+pub async fn fire_due(all: ForAllTenants<'_>, limit: i64) -> Result<Committed<Firing>> {
+    let ForAllTenants { pool: db } = all;
     let step = trace::write(Destination::Runs);
     let firing = fire(db, limit, &step).await;
     step.heard(&firing);
@@ -86,11 +89,12 @@ async fn fire(db: &PgPool, limit: i64, step: &trace::Step) -> Result<Committed<F
     Ok(bells.into_iter().fold(firing, |firing, (bell, story)| firing.ring_after(bell, story)))
 }
 
-/// How long until the next occurrence of any tenant is due; zero when one is, none when none is armed.
+/// The time until the next occurrence of any tenant is due: zero if one is due now, `None` if no reminder is armed.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn next_due_in(db: &PgPool) -> Result<Option<Duration>> {
+/// If the database fails.
+pub async fn next_due_in(all: ForAllTenants<'_>) -> Result<Option<Duration>> {
+    let ForAllTenants { pool: db } = all;
     let seconds = sqlx::query_scalar!(
         r#"SELECT extract(epoch FROM min(next_fire_at) - clock_timestamp())::double precision FROM reminders
            WHERE next_fire_at IS NOT NULL"#

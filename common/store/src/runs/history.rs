@@ -1,12 +1,11 @@
-//! Runs as a tenant sees them: the history of reminders, which outlives them.
+//! Runs as a tenant sees them: the history of reminders. It stays when a reminder is deleted.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::db::Db;
 use crate::error::{Error, Result};
-use domain::id::{AccountId, ReminderId, RunId, TenantId};
+use crate::scope::{Of, Within};
+use domain::id::{AccountId, ReminderId, RunId};
 use domain::run::{Status, TargetState};
 
 /// One firing of a reminder.
@@ -14,75 +13,77 @@ use domain::run::{Status, TargetState};
 pub struct Run {
     /// Its id.
     pub id: RunId,
-    /// The reminder; null once that is deleted.
+    /// The reminder; `None` if it is deleted.
     pub reminder_id: Option<ReminderId>,
-    /// The account; null once that is deleted.
+    /// The account; `None` if it is deleted.
     pub account_id: Option<AccountId>,
-    /// What the reminder was called.
+    /// The reminder's name at that time.
     pub reminder_name: String,
-    /// What the account was called.
+    /// The account's label at that time.
     pub account_label: String,
-    /// The occurrence, as it was computed.
+    /// The computed time of the occurrence.
     pub fire_at: DateTime<Utc>,
-    /// How far it is.
+    /// The status.
     pub status: Status,
-    /// The same in words.
+    /// The status in words.
     pub summary: Option<String>,
-    /// How many of its targets have been sent.
+    /// The number of targets that were sent.
     pub sent: i64,
-    /// How many targets it has.
+    /// The number of all targets.
     pub total: i64,
     /// When it fired.
     pub created_at: DateTime<Utc>,
-    /// When somebody let it go on after a pause.
+    /// When it was resumed after a pause.
     pub resumed_at: Option<DateTime<Utc>>,
-    /// When it was over.
+    /// When it finished.
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// What became of one target of a run.
+/// A target of a run.
 #[derive(Clone)]
 pub struct Target {
     /// The chat's address.
     pub chat: String,
-    /// How far it is.
+    /// The state.
     pub state: TargetState,
     /// Why it was not sent, in words for a person.
     pub reason: Option<String>,
-    /// When it was over.
+    /// When it finished.
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// Which runs are listed.
+/// Filters for a list of runs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Filter {
-    /// Only those of this reminder, which must be there.
+    /// Only those of this reminder.
     pub reminder: Option<ReminderId>,
     /// Only those of this account.
     pub account: Option<AccountId>,
-    /// Only those in this state.
+    /// Only those with this status.
     pub status: Option<Status>,
     /// Only occurrences at or after this.
     pub since: Option<DateTime<Utc>>,
     /// Only occurrences before this.
     pub until: Option<DateTime<Utc>>,
-    /// Only those behind this place.
+    /// Only those before this position in the list.
     pub before: Option<(DateTime<Utc>, Uuid)>,
 }
 
 /// A page of a tenant's runs, newest first.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn list(db: &PgPool, tenant: TenantId, filter: Filter, limit: i64) -> Result<Vec<Run>> {
-    read(db, tenant, None, filter, limit).await
+/// If the database fails.
+pub async fn list(of: Of<'_>, filter: Filter, limit: i64) -> Result<Vec<Run>> {
+    let Of { pool: _db, tenant: _ } = of;
+    read(of, None, filter, limit).await
 }
 
-/// Whether the tenant has such a reminder.
+/// Checks that the tenant has this reminder.
 ///
 /// # Errors
-/// [`Error::NotFound`] when it has not.
-pub async fn reminder_is_there(db: &PgPool, tenant: TenantId, reminder: ReminderId) -> Result<()> {
+/// [`Error::NotFound`] if it has not.
+pub async fn reminder_is_there(of: Of<'_>, reminder: ReminderId) -> Result<()> {
+    let Of { pool: db, tenant } = of;
     let known = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM reminders WHERE tenant_id = $1 AND id = $2) AS "known!""#,
         tenant.0,
@@ -91,14 +92,8 @@ pub async fn reminder_is_there(db: &PgPool, tenant: TenantId, reminder: Reminder
     if known.fetch_one(db).await? { Ok(()) } else { Err(Error::NotFound) }
 }
 
-async fn read(
-    db: impl Into<Db<'_>>,
-    tenant: TenantId,
-    run: Option<RunId>,
-    filter: Filter,
-    limit: i64,
-) -> Result<Vec<Run>> {
-    let mut db = db.into().acquire().await?;
+async fn read(of: impl Into<Within<'_>>, run: Option<RunId>, filter: Filter, limit: i64) -> Result<Vec<Run>> {
+    let (mut db, tenant) = of.into().acquire().await?;
     let (at, id) = filter.before.unzip();
     let runs = sqlx::query_as!(
         Run,
@@ -130,13 +125,14 @@ async fn read(
     Ok(runs)
 }
 
-/// One run, its texts as they were when it fired, and its targets in order. Lists go without either: they may be long.
+/// A run, its texts at the time of firing, and its targets in order. Lists leave out both, since they may be long.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such run.
-pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, run: RunId) -> Result<(Run, Vec<String>, Vec<Target>)> {
-    let mut db = db.into().acquire().await?;
-    let found = read(&mut *db, tenant, Some(run), Filter::default(), 1).await?.pop().ok_or(Error::NotFound)?;
+/// [`Error::NotFound`] if the tenant has no such run.
+pub async fn get(of: impl Into<Within<'_>>, run: RunId) -> Result<(Run, Vec<String>, Vec<Target>)> {
+    let (mut db, tenant) = of.into().acquire().await?;
+    let found =
+        read(Within::of(&mut db, tenant), Some(run), Filter::default(), 1).await?.pop().ok_or(Error::NotFound)?;
     let texts = sqlx::query_scalar!("SELECT bodies FROM runs WHERE tenant_id = $1 AND id = $2", tenant.0, run.0)
         .fetch_optional(&mut *db)
         .await?

@@ -1,4 +1,4 @@
-//! Writing what firing decided: runs, their targets, and what is told of them.
+//! Writes the result of firing: runs, their targets, events and notifications.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,26 +19,26 @@ use domain::run::notice::{self, Kind};
 use process::telemetry::metrics;
 use process::telemetry::trace::{self, Destination, Step};
 
-/// A run that was written.
+/// A run that was just written.
 pub(super) struct NewRun {
     pub(super) id: RunId,
-    /// The place of its reminder among those due.
+    /// The index of its reminder among the due ones.
     pub(super) due: usize,
     pub(super) fire_at: DateTime<Utc>,
-    /// Why it is not sent; none: it is.
+    /// Why it was missed; `None`: it is sent.
     pub(super) missed: Option<Why>,
-    /// It is made: the beginning of its story.
+    /// The span of its creation, with which its trace begins.
     step: Step,
 }
 
 impl NewRun {
-    /// The story that it begins.
+    /// The W3C `traceparent` of its trace.
     pub(super) fn trace(&self) -> Option<String> {
         self.step.context()
     }
 }
 
-/// How many runs of each reminder are in progress or wait.
+/// The number of runs of each reminder that are in progress or waiting.
 pub(super) struct Open(HashMap<ReminderId, usize>);
 
 impl Open {
@@ -47,7 +47,7 @@ impl Open {
     }
 }
 
-/// Counts them. A run that rests, or goes on after a pause, is not in the way of the next occurrence.
+/// Counts them. A run that is paused, or was resumed, does not block the next occurrence.
 pub(super) async fn open_runs(transaction: &mut PgConnection, due: &[Due]) -> Result<Open> {
     let reminders: Vec<Uuid> = due.iter().map(|due| due.id.0).collect();
     let rows = sqlx::query!(
@@ -62,7 +62,8 @@ pub(super) async fn open_runs(transaction: &mut PgConnection, due: &[Due]) -> Re
     Ok(Open(counts.collect()))
 }
 
-/// Writes runs and targets. An occurrence that has a run already gets no second one: `(reminder_id, fire_at)` is unique.
+/// Writes runs and targets. An occurrence that has a run already does not get a second one, since
+/// `(reminder_id, fire_at)` is unique.
 pub(super) async fn insert_runs(transaction: &mut PgConnection, due: &[Due], sorted: &[Sorted]) -> Result<Vec<NewRun>> {
     let wanted = due.iter().zip(sorted).enumerate().flat_map(|(place, (due, sorted))| runs_of(place, due, sorted));
     let wanted: Vec<NewRun> = wanted.collect();
@@ -111,7 +112,7 @@ pub(super) async fn insert_runs(transaction: &mut PgConnection, due: &[Due], sor
     Ok(runs)
 }
 
-/// The first missed ones have a row each; the event tells how many there were.
+/// The runs of a reminder. Only the first missed occurrences get a row each; the event counts all.
 fn runs_of(place: usize, due: &Due, sorted: &Sorted) -> impl Iterator<Item = NewRun> {
     let missed = sorted.missed.iter().take(MOST).map(|(at, why)| (*at, Some(*why)));
     let fire = sorted.fire.iter().map(|at| (*at, None));
@@ -125,7 +126,7 @@ fn runs_of(place: usize, due: &Due, sorted: &Sorted) -> impl Iterator<Item = New
     })
 }
 
-/// Writes events and notifications. Only what was written newly is told.
+/// Writes events and notifications about the runs that were really written.
 pub(super) async fn tell(
     transaction: &mut PgConnection,
     due: &[Due],
@@ -176,7 +177,7 @@ pub(super) async fn tell(
     notices.write(transaction).await
 }
 
-/// Counts, once it is committed.
+/// Counts the runs in the metrics. To be called after the commit.
 pub(super) fn measure(due: &[Due], runs: &[NewRun]) {
     for run in runs {
         match run.missed {

@@ -1,5 +1,5 @@
-//! Runs, from the occurrence that fires to the history that outlives its reminder. All that writes `runs` and `run_targets` stands
-//! here, a file for each thing that happens to a run.
+//! Runs, from the occurrence that fires to the history that remains when the reminder is deleted. All writes of `runs`
+//! and `run_targets` are here, with a file for each thing that can happen to a run.
 
 mod change;
 pub(crate) mod correct;

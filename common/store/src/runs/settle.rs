@@ -1,8 +1,8 @@
-//! Settling runs: targets take their state from their messages, and a run its own from its targets.
+//! Settling runs: the state of a target follows from its messages, and the status of a run from its targets.
 
 use std::collections::HashMap;
 
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::correct::{Which, correct};
@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::events::Events;
 use crate::notifications::notices::{About, Notices};
 use crate::reminders::pausing::{CutOff, lift, lock_all, rest};
+use crate::scope::ForAllTenants;
 use domain::committed::Committed;
 use domain::event::{self, RunChanged, RunProgress};
 use domain::id::{AccountId, ReminderId, RunId, TenantId};
@@ -21,16 +22,16 @@ use domain::run::machine::{Event, decide};
 use domain::run::notice::Chats;
 use domain::run::{Status, Tally, TargetState, notice, target_state};
 
-/// A run that is over now, or rests.
+/// A run that has ended or was paused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
-    /// Which.
+    /// The run.
     pub run: RunId,
-    /// Whose.
+    /// Its tenant.
     pub tenant: TenantId,
-    /// How it ended.
+    /// Its new status.
     pub status: Status,
-    /// The run of the same reminder that waited for it.
+    /// The run of the same reminder that was waiting for it.
     pub next: Option<RunId>,
 }
 
@@ -45,14 +46,15 @@ struct Run {
 }
 
 impl Run {
-    /// What its reminder hears when the delivery window has closed on it.
+    /// The data for pausing the run's reminder after the delivery window closed on the run; `None` if the reminder is
+    /// deleted.
     fn cut_off(&self) -> Option<CutOff<'_>> {
         let (run, tenant, account) = (self.id, self.tenant, self.account);
         self.reminder.map(|reminder| CutOff { run, tenant, account, reminder, trace: self.trace.as_deref() })
     }
 }
 
-/// One pending target and what became of its messages.
+/// A pending target and the states of its messages.
 struct Target {
     run: RunId,
     position: i32,
@@ -63,12 +65,13 @@ struct Target {
     reason: Option<String>,
 }
 
-/// Running runs of all tenants in which there is something to settle: all messages have left the outbox, or those of a
-/// target that the end of the delivery window does not keep pending.
+/// Running runs of all tenants in which something can be settled: no message is queued any more, or a pending target
+/// has neither queued nor expired messages.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn unsettled_runs(db: &PgPool, limit: i64) -> Result<Vec<RunId>> {
+/// If the database fails.
+pub async fn unsettled_runs(all: ForAllTenants<'_>, limit: i64) -> Result<Vec<RunId>> {
+    let ForAllTenants { pool: db } = all;
     let runs = sqlx::query_scalar!(
         r#"
         SELECT r.id AS "id: RunId" FROM runs r
@@ -88,16 +91,17 @@ pub async fn unsettled_runs(db: &PgPool, limit: i64) -> Result<Vec<RunId>> {
     Ok(runs)
 }
 
-/// Settles what can be settled of these runs, in one transaction; answers those that changed their status. Idempotent; a run
-/// that somebody else settles at the same time is left to them.
+/// Settles what can be settled in these runs, in one transaction. Returns the runs whose status changed. Idempotent. A
+/// run that another transaction is settling is left to it.
 ///
-/// A target of which a text was not sent before the delivery window closed stays pending: the run is then `paused` if
-/// something was sent, else `failed`, and its reminder rests. The end of a run that was resumed lifts its reminder.
-/// A run that is over already is corrected by what was acknowledged since.
+/// If the delivery window closed before all texts of a target were sent, the target stays pending. The run is then
+/// `paused` if anything was sent, otherwise `failed`, and its reminder is paused. The end of a resumed run resumes its
+/// reminder. Runs that have finished already are corrected by later acknowledgements.
 ///
 /// # Errors
-/// When the database does not do it; nothing is settled then.
-pub async fn settle_runs(db: &PgPool, runs: &[RunId]) -> Result<Committed<Vec<Settled>>> {
+/// If the database fails. Then nothing is settled.
+pub async fn settle_runs(all: ForAllTenants<'_>, runs: &[RunId]) -> Result<Committed<Vec<Settled>>> {
+    let ForAllTenants { pool: db } = all;
     let mut transaction = db.begin().await?;
     let running = lock_runs(&mut transaction, runs).await?;
     let settled = settle(transaction, &running).await?;
@@ -159,7 +163,7 @@ struct Told {
     chats: HashMap<RunId, Chats>,
 }
 
-/// What the targets that were pending tell of their run; none while a message waits.
+/// The event for a run that follows from the targets that were pending; `None` while a message is queued.
 fn event(targets: &[&Target], tally: Tally) -> Option<Event> {
     if targets.iter().any(|target| target.queued > 0) {
         None
@@ -171,7 +175,7 @@ fn event(targets: &[&Target], tally: Tally) -> Option<Event> {
 }
 
 impl Target {
-    /// The window closed before the rest was sent, and nothing else is in the way.
+    /// Whether the window closed before the rest was sent, and nothing else went wrong.
     fn shut_out(&self) -> bool {
         self.expired > 0 && self.queued + self.failed == 0
     }
@@ -271,7 +275,7 @@ async fn finish_run(
     Ok(())
 }
 
-/// Tells how far runs are that go on, each at most once a second.
+/// Adds events about the progress of unfinished runs, each at most once a second.
 async fn tell_progress(transaction: &mut PgConnection, runs: &[(&Run, Tally)], events: &mut Events) -> Result<()> {
     if runs.is_empty() {
         return Ok(());
@@ -299,7 +303,7 @@ async fn tell_progress(transaction: &mut PgConnection, runs: &[(&Run, Tally)], e
     Ok(())
 }
 
-/// Finds the runs that waited for those that have settled.
+/// Finds the runs that were waiting for the settled ones.
 async fn find_next(transaction: &mut PgConnection, settled: &mut [Settled]) -> Result<()> {
     let ids: Vec<Uuid> = settled.iter().map(|settled| settled.run.0).collect();
     let waiting = sqlx::query!(

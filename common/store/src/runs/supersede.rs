@@ -1,5 +1,5 @@
-//! Runs that are called back: what an edit or a delete means for those that are not over. They end, what has left stays on
-//! record as sent, and it is told.
+//! Ends unfinished runs whose reminder is edited or deleted. What was sent stays recorded as sent. Events and
+//! notifications are written.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -16,19 +16,19 @@ use domain::run::machine::{self, Event};
 use domain::run::notice::Chats;
 use domain::run::{Status, TargetState, notice};
 
-/// What to do about a run that someone else holds locked.
+/// What to do about a run that another transaction has locked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Locked {
-    /// Wait until it is let go.
+    /// Wait for the lock.
     Wait,
-    /// Leave it alone.
+    /// Skip the run.
     Skip,
 }
 
-/// Ends every unfinished run of a reminder that is being edited or deleted, within the caller's transaction.
+/// Ends all unfinished runs of a reminder that is being edited or deleted, within the caller's transaction.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn cancel_open(
     transaction: &mut PgConnection,
     tenant: TenantId,
@@ -59,11 +59,11 @@ pub(crate) async fn cancel_open(
     end(transaction, tenant, &open, reason).await
 }
 
-/// Ends unfinished runs that the caller has locked: what has not left is never sent. What was handed over counts as sent, and is left
-/// to its acknowledgement.
+/// Ends unfinished runs that the caller has locked. Queued messages are never sent. Messages that were handed over
+/// count as sent until a result says otherwise.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(crate) async fn end(transaction: &mut PgConnection, tenant: TenantId, runs: &[Uuid], reason: &str) -> Result<()> {
     if runs.is_empty() {
         return Ok(());
@@ -73,10 +73,10 @@ pub(crate) async fn end(transaction: &mut PgConnection, tenant: TenantId, runs: 
     finish_runs(transaction, tenant, runs, reason).await
 }
 
-/// Calls back what has not left.
+/// Cancels queued messages that were not handed over.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(super) async fn cancel_messages(
     transaction: &mut PgConnection,
     tenant: TenantId,
@@ -95,11 +95,11 @@ pub(super) async fn cancel_messages(
     Ok(())
 }
 
-/// Ends the targets of these runs. If all texts of a target were sent, its state follows from them. If only some were, the target
+/// Ends the pending targets of these runs. If all texts of a target were sent, it becomes `sent`. If only some were, it
 /// becomes `part`, and its reason says how many.
 ///
 /// # Errors
-/// When the database does not do it.
+/// If the database fails.
 pub(super) async fn finish_targets(
     transaction: &mut PgConnection,
     tenant: TenantId,
@@ -153,7 +153,7 @@ async fn finish_runs(transaction: &mut PgConnection, tenant: TenantId, runs: &[U
         let event = Event::Superseded { tally, left: run.left };
         let Some(step) = machine::decide(run.status, event, false) else { continue };
         let summary = match step.status {
-            Status::Success => tally.summary(), // nothing was left to call back
+            Status::Success => tally.summary(), // nothing had to be canceled
             _ => format!("{}: {reason}", tally.summary()),
         };
         let changed = RunChanged::of(run.id, run.reminder, step.status, summary.clone(), tally);
@@ -181,6 +181,6 @@ async fn finish_runs(transaction: &mut PgConnection, tenant: TenantId, runs: &[U
     .await?;
     events.write(&mut *transaction).await?;
     notices.write(transaction).await?;
-    ended(ends); // the caller's commit is all that is left
+    ended(ends); // only the caller's commit is still missing
     Ok(())
 }

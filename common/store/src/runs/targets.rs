@@ -1,4 +1,4 @@
-//! How the targets of runs stand.
+//! The states of the targets of runs.
 
 use std::collections::HashMap;
 
@@ -10,10 +10,10 @@ use domain::id::RunId;
 use domain::run::notice::Chats;
 use domain::run::{Tally, TargetState};
 
-/// How the targets of these runs stand now.
+/// The tallies of the targets of these runs.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub(crate) async fn tallies(transaction: &mut PgConnection, runs: &[Uuid]) -> Result<HashMap<RunId, Tally>> {
     let rows = sqlx::query!(
         r#"SELECT run_id AS "run: RunId", state AS "state: TargetState" FROM run_targets WHERE run_id = ANY($1)"#,
@@ -28,10 +28,10 @@ pub(crate) async fn tallies(transaction: &mut PgConnection, runs: &[Uuid]) -> Re
     Ok(states.into_iter().map(|(run, states)| (run, Tally::of(states))).collect())
 }
 
-/// What the targets of these runs are, for the words about them.
+/// The kinds of chats among the targets of these runs, for notifications.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database fails.
 pub(crate) async fn chats(transaction: &mut PgConnection, runs: &[Uuid]) -> Result<HashMap<RunId, Chats>> {
     let rows = sqlx::query!(
         r#"SELECT run_id AS "run: RunId", count(*) AS "total!", count(*) FILTER (WHERE chat LIKE '%@g.us') AS "groups!"

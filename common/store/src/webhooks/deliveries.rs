@@ -1,46 +1,46 @@
-//! Deliveries as a tenant sees them: what is on its way to a webhook, and what became of it.
+//! Deliveries as a tenant sees them: pending ones and their results.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection};
 
 use crate::audit::Operator;
-use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::scope::{Of, Within};
 use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::id::{AccountId, DeliveryId, TenantId, WebhookId};
 use domain::webhook::TEST;
 pub use domain::webhook::delivery::State;
 
-/// Deliveries that one call sends again.
+/// How many deliveries one call sends again.
 const REPLAY_MAX: i32 = 1_000;
 
-/// A delivery, without the event's data.
+/// A delivery without the event's data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
-    /// Its id; the receiver sees it as `webhook-id`, the same at each attempt.
+    /// Its id. The receiver gets it as `webhook-id`, the same for each attempt.
     pub id: DeliveryId,
-    /// Where to.
+    /// The webhook.
     pub webhook_id: WebhookId,
-    /// Its place in the list.
+    /// Its position in the list.
     pub seq: i64,
-    /// The event's id; null for a test.
+    /// The event's id; `None` for a test.
     pub event_id: Option<String>,
     /// The event's kind.
     pub kind: String,
-    /// At which account it happened, if at one.
+    /// The account of the event, if it concerns one.
     pub account_id: Option<AccountId>,
-    /// How far it is.
+    /// The state.
     pub state: State,
-    /// Attempts so far, without those that met a limit of the receiver's rate.
+    /// The number of attempts so far, without those that met the receiver's rate limit.
     pub attempts: i32,
-    /// When it is tried next, at the soonest; null when it has ended.
+    /// The earliest time of the next attempt; `None` if it has ended.
     pub next_attempt_at: Option<DateTime<Utc>>,
-    /// The HTTP status that the last attempt was answered with.
+    /// The HTTP status of the last attempt's answer.
     pub last_status: Option<i32>,
-    /// Why the last attempt failed: `status`, `timeout`, `address`, `connect`, `tls` or `http`; or why it was given up:
-    /// `overflow` (too many that were refused wait) or `expired` (nobody could try it for days).
+    /// Why the last attempt failed: `status`, `timeout`, `address`, `connect`, `tls` or `http`. Or why it was given up:
+    /// `overflow` (too many refused deliveries were waiting) or `expired` (no attempt was possible for days).
     pub last_error: Option<String>,
     /// When the event happened.
     pub happened_at: DateTime<Utc>,
@@ -48,11 +48,12 @@ pub struct Delivery {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// The number of the webhook's newest delivery; none: it has none.
+/// The `seq` of the webhook's newest delivery; `None` if it has none.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn newest(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<Option<i64>> {
+/// If the database fails.
+pub async fn newest(of: Of<'_>, webhook: WebhookId) -> Result<Option<i64>> {
+    let Of { pool: db, tenant } = of;
     let newest = sqlx::query_scalar!(
         "SELECT seq FROM webhook_deliveries WHERE tenant_id = $1 AND webhook_id = $2 ORDER BY seq DESC LIMIT 1",
         tenant.0,
@@ -64,16 +65,16 @@ pub async fn newest(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result
 /// A page of a webhook's deliveries, newest first; only those in one state, if given.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such webhook.
+/// [`Error::NotFound`] if the tenant has no such webhook.
 pub async fn list(
-    db: &PgPool,
-    tenant: TenantId,
+    of: Of<'_>,
     webhook: WebhookId,
     state: Option<State>,
     before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<Delivery>> {
-    super::get(db, tenant, webhook).await?;
+    let Of { pool: db, tenant } = of;
+    super::get(of, webhook).await?;
     let deliveries = sqlx::query_as!(
         Delivery,
         r#"
@@ -99,14 +100,9 @@ pub async fn list(
 /// One delivery.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such delivery at this webhook.
-pub async fn get(
-    db: impl Into<Db<'_>>,
-    tenant: TenantId,
-    webhook: WebhookId,
-    delivery: DeliveryId,
-) -> Result<Delivery> {
-    let mut db = db.into().acquire().await?;
+/// [`Error::NotFound`] if the tenant has no such delivery at this webhook.
+pub async fn get(of: impl Into<Within<'_>>, webhook: WebhookId, delivery: DeliveryId) -> Result<Delivery> {
+    let (mut db, tenant) = of.into().acquire().await?;
     sqlx::query_as!(
         Delivery,
         r#"
@@ -125,13 +121,13 @@ pub async fn get(
     .ok_or(Error::NotFound)
 }
 
-/// Puts a test on its way, to this webhook alone.
+/// Queues a test event for this webhook alone.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such webhook, [`Error::Conflict`] when it is disabled.
-pub async fn test(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) -> Result<Committed<Delivery>> {
-    let mut db = db.into().acquire().await?;
-    if !super::get(&mut *db, tenant, webhook).await?.enabled {
+/// [`Error::NotFound`] if the tenant has no such webhook, [`Error::Conflict`] if it is disabled.
+pub async fn test(of: impl Into<Within<'_>>, webhook: WebhookId) -> Result<Committed<Delivery>> {
+    let (mut db, tenant) = of.into().acquire().await?;
+    if !super::get(Within::of(&mut db, tenant), webhook).await?.enabled {
         return Err(Conflict::WebhookDisabled.into());
     }
     let delivery = DeliveryId::new();
@@ -148,20 +144,15 @@ pub async fn test(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) -
     )
     .execute(&mut *db)
     .await?;
-    Ok(Committed::new(get(&mut *db, tenant, webhook, delivery).await?).signal([tenant]))
+    Ok(Committed::new(get(Within::of(&mut db, tenant), webhook, delivery).await?).signal([tenant]))
 }
 
-/// Tries a delivery again at once, with all its attempts before it.
+/// Queues a delivery for an immediate attempt, and resets its attempts.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such delivery at this webhook, [`Error::Conflict`] when it was delivered.
-pub async fn retry(
-    db: impl Into<Db<'_>>,
-    tenant: TenantId,
-    webhook: WebhookId,
-    delivery: DeliveryId,
-) -> Result<Committed<Delivery>> {
-    let mut db = db.into().acquire().await?;
+/// [`Error::NotFound`] if the tenant has no such delivery at this webhook, [`Error::Conflict`] if it was delivered.
+pub async fn retry(of: impl Into<Within<'_>>, webhook: WebhookId, delivery: DeliveryId) -> Result<Committed<Delivery>> {
+    let (mut db, tenant) = of.into().acquire().await?;
     sqlx::query!(
         "WITH again AS (
              UPDATE webhook_deliveries
@@ -174,45 +165,44 @@ pub async fn retry(
     )
     .execute(&mut *db)
     .await?;
-    let delivery = get(&mut *db, tenant, webhook, delivery).await?;
+    let delivery = get(Within::of(&mut db, tenant), webhook, delivery).await?;
     match delivery.state {
         State::Delivered => Err(Conflict::AlreadyDelivered.into()),
         State::Pending | State::Failed => Ok(Committed::new(delivery).signal([tenant])),
     }
 }
 
-/// What to send again.
+/// Which deliveries to send again.
 #[derive(Debug, Clone, Copy)]
 pub enum Stretch {
-    /// All that failed for good.
+    /// All deliveries that failed for good.
     Failed,
-    /// What happened from the first instant on and before the second, delivered or not.
+    /// All events from the first instant on and before the second, delivered or not.
     Time(DateTime<Utc>, DateTime<Utc>),
 }
 
-/// What a replay put on its way.
+/// The result of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Replayed {
-    /// How many deliveries.
+    /// The number of deliveries queued again.
     pub replayed: i64,
-    /// There is more: ask again, with a stretch from here on.
+    /// If there is more, the beginning of the next time range to replay.
     pub next_since: Option<DateTime<Utc>>,
 }
 
-/// Sends again, some 1,000 deliveries at most, oldest first; they hold nobody up, and keep their `webhook-id`. What waits already
-/// is left as it is, so that a call that is made twice sends nothing twice.
+/// Queues deliveries again, about 1,000 at most, oldest first. They hold back no other deliveries and keep their
+/// `webhook-id`. Deliveries that are still pending are left unchanged, so that a repeated call sends nothing twice.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such webhook, [`Error::Conflict`] when it is disabled.
+/// [`Error::NotFound`] if the tenant has no such webhook, [`Error::Conflict`] if it is disabled.
 pub async fn replay(
-    db: impl Into<Db<'_>>,
-    tenant: TenantId,
+    of: impl Into<Within<'_>>,
     webhook: WebhookId,
     stretch: Stretch,
     operator: Operator,
 ) -> Result<Committed<Replayed>> {
-    let mut db = db.into().acquire().await?;
-    if !super::get(&mut *db, tenant, webhook).await?.enabled {
+    let (mut db, tenant) = of.into().acquire().await?;
+    if !super::get(Within::of(&mut db, tenant), webhook).await?.enabled {
         return Err(Conflict::WebhookDisabled.into());
     }
     let mut transaction = db.begin().await?;
@@ -258,7 +248,7 @@ async fn again_failed(
     Ok((again.count, again.next))
 }
 
-/// Events that are kept and that the webhook carries; those behind its cursor come by themselves.
+/// Queues the stored events that the webhook carries, up to its cursor. Later events are delivered anyway.
 async fn again_since(
     db: &mut PgConnection,
     tenant: TenantId,

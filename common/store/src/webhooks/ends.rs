@@ -1,28 +1,23 @@
-//! What became of an attempt, and of a webhook after many.
+//! The results of attempts, and their effects on the webhook.
 
 use std::time::Duration;
-
-use sqlx::{PgConnection, PgPool};
 
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::interval::interval;
+use crate::scope::{Of, Within};
 use domain::event::{Event, WebhookDisabled};
-use domain::id::{DeliveryId, TenantId, WebhookId};
+use domain::id::{DeliveryId, WebhookId};
 use domain::webhook::retry::{self, Verdict};
 
-/// An attempt was answered with 2xx: the delivery has ended, and its data goes. When the receiver was down for long, all that
-/// waits is tried at once; a crash does both or neither. Answers the seconds since the event and the webhook's
-/// [`Held::version`](super::follow::Held::version), none when somebody else was first.
+/// Records a 2xx answer: the delivery has ended, and its data is erased. If the receiver was down for long, the same
+/// statement schedules all waiting deliveries at once. Returns the seconds since the event and the webhook's
+/// [`Held::version`](super::follow::Held::version); `None` if another worker was first.
 ///
 /// # Errors
-/// When the database fails: the delivery stays and is posted again.
-pub async fn delivered(
-    db: &PgPool,
-    tenant: TenantId,
-    delivery: DeliveryId,
-    status: u16,
-) -> Result<Option<(f64, Option<i64>)>> {
+/// If the database fails. Then the delivery stays pending and is posted again.
+pub async fn delivered(of: Of<'_>, delivery: DeliveryId, status: u16) -> Result<Option<(f64, Option<i64>)>> {
+    let Of { pool: db, tenant } = of;
     let row = sqlx::query!(
         r#"
         WITH done AS (
@@ -55,20 +50,20 @@ pub async fn delivered(
     Ok(row.map(|row| (row.seconds, row.version)))
 }
 
-/// Writes that an attempt failed, the one after `attempts` others. `counts`: it adds to the webhook's failures; else the receiver
-/// refused this delivery. The failures are forgotten once the last pending delivery has failed for good. Returns the webhook's
-/// [`Held::version`](super::follow::Held::version); none when another worker was first.
+/// Records a failed attempt, which follows `attempts` others. If `counts`, it adds to the webhook's failures; otherwise
+/// the receiver refused this event. The failures are reset when the last pending delivery has failed for good. Returns
+/// the webhook's [`Held::version`](super::follow::Held::version); `None` if another worker was first.
 ///
 /// # Errors
-/// When the database fails: the delivery stays as it is.
+/// If the database fails. Then the delivery does not change.
 pub async fn failed(
-    db: &PgPool,
-    tenant: TenantId,
+    of: Of<'_>,
     (delivery, attempts): (DeliveryId, i32),
     (status, error): (Option<u16>, &str),
     verdict: Verdict,
     counts: bool,
 ) -> Result<Option<i64>> {
+    let Of { pool: db, tenant } = of;
     let version = sqlx::query_scalar!(
         r#"
         WITH done AS (
@@ -105,11 +100,12 @@ pub async fn failed(
     Ok(version)
 }
 
-/// Lets the oldest that waits be tried at once, alone: somebody seems to be there again.
+/// Schedules only the oldest waiting delivery at once, to try a receiver that seems to be back.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn try_one(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<()> {
+/// If the database fails.
+pub async fn try_one(of: Of<'_>, webhook: WebhookId) -> Result<()> {
+    let Of { pool: db, tenant } = of;
     sqlx::query!(
         "UPDATE webhook_deliveries SET next_attempt_at = now() WHERE state = 'pending' AND id = (
              SELECT id FROM webhook_deliveries WHERE tenant_id = $1 AND webhook_id = $2 AND state = 'pending'
@@ -122,34 +118,30 @@ pub async fn try_one(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Resul
     Ok(())
 }
 
-/// Lets everything that waits be tried at once: there is another receiver, or somebody says that it is back.
+/// Schedules all waiting deliveries at once, because the receiver was replaced or is said to be back.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn try_at_once(connection: &mut PgConnection, tenant: TenantId, webhook: WebhookId) -> Result<()> {
+/// If the database fails.
+pub async fn try_at_once(of: impl Into<Within<'_>>, webhook: WebhookId) -> Result<()> {
+    let (mut db, tenant) = of.into().acquire().await?;
     sqlx::query!(
         "UPDATE webhook_deliveries SET next_attempt_at = now()
          WHERE tenant_id = $1 AND webhook_id = $2 AND state = 'pending' AND next_attempt_at > now()",
         tenant.0,
         webhook.0
     )
-    .execute(connection)
+    .execute(&mut *db)
     .await?;
     Ok(())
 }
 
-/// Disables a webhook, and says so in an event: `reason` is `gone`, or `failing` when it has failed for so long. Whether it
-/// was done: not, when an attempt has succeeded meanwhile.
+/// Disables a webhook and writes an event about it. `reason` is `gone`, or `failing` if it has failed for
+/// `failing_for`. Returns false if an attempt has succeeded meanwhile.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn disable(
-    db: &PgPool,
-    tenant: TenantId,
-    webhook: WebhookId,
-    reason: &str,
-    failing_for: Duration,
-) -> Result<bool> {
+/// If the database fails.
+pub async fn disable(of: Of<'_>, webhook: WebhookId, reason: &str, failing_for: Duration) -> Result<bool> {
+    let Of { pool: db, tenant } = of;
     let mut transaction = db.begin().await?;
     let disabled = sqlx::query!(
         "UPDATE webhooks SET enabled = false, disabled_reason = $3, updated_at = now()

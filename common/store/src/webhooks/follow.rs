@@ -1,65 +1,66 @@
-//! A webhook as the worker that moves it sees it: whose it is, and what is due. Nothing here is fenced by more than the owner's
-//! name: when two workers believe to own one webhook for a moment, an event may be posted twice, and none is lost or stepped
-//! over.
+//! A webhook as seen by the worker that serves it: its settings and due deliveries. Only the owner's id protects these
+//! writes. If two workers believe for a moment that they own one webhook, an event may be posted twice, but none is
+//! lost or skipped.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::error::Result;
 use crate::events::{Cursor, Happened, Recorded};
+use crate::scope::{ForAllTenants, Of};
 use domain::id::{AccountId, DeliveryId, TenantId, WebhookId, WorkerId};
 use domain::webhook::{self, TEST};
 
-/// A webhook that a worker moves.
+/// A webhook that a worker serves.
 #[derive(Debug, Clone)]
 pub struct Held {
-    /// Where to.
+    /// The address.
     pub url: String,
-    /// Which kinds; empty: all.
+    /// The kinds of events; empty: all.
     pub kinds: Vec<String>,
-    /// Signs.
+    /// The secret that signs.
     pub secret: String,
-    /// Signs, too.
+    /// The previous secret, while it also signs.
     pub previous_secret: Option<String>,
-    /// Attempts that failed in a row.
+    /// The number of failed attempts in a row.
     pub failures: i32,
-    /// Since when.
+    /// When the failures began.
     pub failing_since: Option<DateTime<Utc>>,
-    /// Events up to here have become deliveries.
+    /// The position up to which events have become deliveries.
     pub cursor: Cursor,
-    /// Deliveries that wait and hold others up, counted up to a limit.
+    /// The number of waiting deliveries that hold back others, counted up to a limit.
     pub waiting: i64,
-    /// Rises with each change, and each call that asks for an attempt at once.
+    /// Increased by each change, and by each request for an immediate attempt.
     pub version: i64,
 }
 
-/// A delivery whose time has come.
+/// A due delivery.
 #[derive(Debug, Clone)]
 pub struct Due {
-    /// Which.
+    /// The delivery.
     pub id: DeliveryId,
-    /// Those of one lane go out one after the other.
+    /// The lane. Deliveries of one lane are sent one after the other.
     pub lane: Uuid,
-    /// Attempts so far.
+    /// The number of attempts so far.
     pub attempts: i32,
-    /// Since it was made.
+    /// The time since it was created.
     pub age: Duration,
-    /// What the receiver is told.
+    /// The content for the receiver.
     pub happened: Happened,
-    /// The event's story.
+    /// The W3C `traceparent` of the event's trace.
     pub trace: Option<String>,
 }
 
-/// Claims up to `limit` webhooks that no living worker owns, and answers all that this worker owns. One worker at a time
-/// decides who gets which; nobody waits for a row that another looks at.
+/// Claims up to `limit` webhooks without a living owner, and returns all that this worker owns. Rows that another
+/// worker is claiming are skipped without waiting.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn claim_across_tenants(db: &PgPool, worker: WorkerId, limit: i64) -> Result<Vec<(TenantId, WebhookId)>> {
+/// If the database fails.
+pub async fn claim(all: ForAllTenants<'_>, worker: WorkerId, limit: i64) -> Result<Vec<(TenantId, WebhookId)>> {
+    let ForAllTenants { pool: db } = all;
     let rows = sqlx::query!(
         r#"
         WITH seen AS MATERIALIZED (
@@ -83,20 +84,22 @@ pub async fn claim_across_tenants(db: &PgPool, worker: WorkerId, limit: i64) -> 
     Ok(rows.into_iter().map(|row| (row.tenant, row.webhook)).collect())
 }
 
-/// Gives everything back that this worker owns, for others to claim at once.
+/// Gives back all webhooks of this worker, so that others can claim them at once.
 ///
 /// # Errors
-/// When the database fails; then others wait until the worker has stopped or its heartbeat is stale.
-pub async fn release_across_tenants(db: &PgPool, worker: WorkerId) -> Result<()> {
+/// If the database fails. Then others wait until the worker has stopped or its heartbeat is too old.
+pub async fn release(all: ForAllTenants<'_>, worker: WorkerId) -> Result<()> {
+    let ForAllTenants { pool: db } = all;
     sqlx::query!("UPDATE webhooks SET owner = NULL WHERE owner = $1", worker.0).execute(db).await?;
     Ok(())
 }
 
-/// How many deliveries wait at the webhooks of this worker.
+/// The number of waiting deliveries of this worker's webhooks.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn backlog_across_tenants(db: &PgPool, worker: WorkerId) -> Result<i64> {
+/// If the database fails.
+pub async fn backlog(all: ForAllTenants<'_>, worker: WorkerId) -> Result<i64> {
+    let ForAllTenants { pool: db } = all;
     let count = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM webhook_deliveries d JOIN webhooks h ON h.id = d.webhook_id
            WHERE h.owner = $1 AND h.enabled AND d.state = 'pending'"#,
@@ -107,18 +110,13 @@ pub async fn backlog_across_tenants(db: &PgPool, worker: WorkerId) -> Result<i64
     Ok(count)
 }
 
-/// The webhook as it is now; none: it is gone, disabled or another worker's. Deliveries that hold others up are counted up to
-/// `limit`.
+/// The current webhook; `None` if it is deleted, disabled or owned by another worker. Deliveries that hold back others
+/// are counted up to `limit`.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn held(
-    db: &PgPool,
-    tenant: TenantId,
-    webhook: WebhookId,
-    worker: WorkerId,
-    limit: i64,
-) -> Result<Option<Held>> {
+/// If the database fails.
+pub async fn held(of: Of<'_>, webhook: WebhookId, worker: WorkerId, limit: i64) -> Result<Option<Held>> {
+    let Of { pool: db, tenant } = of;
     let row = sqlx::query!(
         r#"
         SELECT url, kinds, secret, CASE WHEN previous_secret_until > now() THEN previous_secret END AS previous_secret,
@@ -149,11 +147,12 @@ pub async fn held(
     }))
 }
 
-/// The webhook's [`Held::version`] now.
+/// The webhook's current [`Held::version`].
 ///
 /// # Errors
-/// When the database fails.
-pub async fn version(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Result<Option<i64>> {
+/// If the database fails.
+pub async fn version(of: Of<'_>, webhook: WebhookId) -> Result<Option<i64>> {
+    let Of { pool: db, tenant } = of;
     let version =
         sqlx::query_scalar!("SELECT version FROM webhooks WHERE tenant_id = $1 AND id = $2", tenant.0, webhook.0)
             .fetch_optional(db)
@@ -161,20 +160,20 @@ pub async fn version(db: &PgPool, tenant: TenantId, webhook: WebhookId) -> Resul
     Ok(version)
 }
 
-/// Makes deliveries of the events behind the cursor that the webhook carries, and moves the cursor behind the last of them, in
-/// one statement: a crash does both or neither. Of those that hold nobody up any more, only the newest `passed_max` go on
-/// waiting. Whether it was done; not, when the cursor was moved or the webhook taken meanwhile.
+/// Creates deliveries of the `events` that the webhook carries, and moves its cursor to the last event, in one
+/// statement. Of the deliveries that no longer hold back others, only the newest `passed_max` stay pending. Returns
+/// false if the cursor was moved or the webhook claimed meanwhile.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn take(
-    db: &PgPool,
-    tenant: TenantId,
+    of: Of<'_>,
     (webhook, worker): (WebhookId, WorkerId),
     held: &Held,
     events: Vec<Recorded>,
     passed_max: i64,
 ) -> Result<bool> {
+    let Of { pool: db, tenant } = of;
     let Some(last) = events.last().map(|event| event.cursor) else { return Ok(false) };
     let carried: Vec<Recorded> =
         events.into_iter().filter(|event| webhook::carries(&held.kinds, &event.kind)).collect();
@@ -230,18 +229,14 @@ pub async fn take(
     Ok(moved > 0)
 }
 
-/// The deliveries whose time has come, at most `limit`, without those that wait behind an older one of their lane: first a
-/// test, for which somebody waits; then in order those that hold others up; then the rest. Beside them, when the next one's
-/// time comes.
+/// At most `limit` due deliveries, without those that wait for an older one of their lane. Tests come first, since a
+/// person waits for them, then those that hold back others, in order, then the rest. Also returns the time until the
+/// next delivery is due.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn due(
-    db: &PgPool,
-    tenant: TenantId,
-    webhook: WebhookId,
-    limit: i64,
-) -> Result<(Vec<Due>, Option<Duration>)> {
+/// If the database fails.
+pub async fn due(of: Of<'_>, webhook: WebhookId, limit: i64) -> Result<(Vec<Due>, Option<Duration>)> {
+    let Of { pool: db, tenant } = of;
     let rows = sqlx::query!(
         r#"
         SELECT id AS "id: DeliveryId", lane, attempts, extract(epoch FROM now() - created_at)::float8 AS "age!", event_txid,

@@ -1,13 +1,13 @@
-//! Webhooks: where a tenant's events are posted to. What is on its way stands in [`deliveries`]; the worker's side in
-//! [`follow`] and [`ends`].
+//! Webhooks: where a tenant's events are posted to. [`deliveries`] has the tenant's view of deliveries, [`follow`] and
+//! [`ends`] that of the worker.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection};
 
 use crate::audit::{self, About, Entry, Operator};
-use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::events;
+use crate::scope::{Of, Within};
 use domain::committed::Committed;
 use domain::conflict::Conflict;
 use domain::id::{TenantId, WebhookId};
@@ -20,62 +20,61 @@ mod prune;
 
 pub use prune::{erase_old_secrets, fail_left_deliveries, prune_deliveries};
 
-/// For how many hours after a change the previous secret signs, too.
+/// For how many hours after a rotation the previous secret also signs.
 const PREVIOUS_SIGNS_HOURS: i32 = 24;
 
-/// A webhook, without its secret.
+/// A webhook without its secret.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Webhook {
     /// Its id.
     pub id: WebhookId,
-    /// Where events are posted to.
+    /// The address to which events are posted.
     pub url: String,
-    /// Which kinds of events; empty: all.
+    /// The kinds of events; empty: all.
     pub kinds: Vec<String>,
-    /// Whether it is in use.
+    /// Whether it is enabled.
     pub enabled: bool,
-    /// Why Switchboard disabled it: `failing` (no attempt has succeeded for three days) or `gone` (the receiver answered
-    /// 410); null if you did.
+    /// Why Switchboard disabled it: `failing` (no attempt has succeeded for three days) or `gone` (the receiver
+    /// answered 410). `None` if the tenant disabled it.
     pub disabled_reason: Option<String>,
-    /// Attempts that failed, or were refused, since the last that succeeded.
+    /// The number of attempts that failed or were refused since the last success.
     pub failures: i32,
-    /// Since when none has succeeded.
+    /// When the failures began.
     pub failing_since: Option<DateTime<Utc>>,
-    /// Who made it: a key's id; null: not known.
+    /// The id of the key that created it; `None` if that is not known.
     pub created_by: Option<String>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// When it was changed last.
+    /// When it was last changed.
     pub updated_at: DateTime<Utc>,
 }
 
-/// What may be changed of a webhook; what is none stays.
+/// A change of a webhook. `None` means no change.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
-    /// Where to.
+    /// The address.
     pub url: Option<String>,
-    /// Which kinds.
+    /// The kinds of events.
     pub kinds: Option<Vec<String>>,
-    /// Whether it is in use. Enabling it again goes on where it stopped.
+    /// Whether it is enabled. A webhook that is enabled again continues where it stopped.
     pub enabled: Option<bool>,
 }
 
-/// Makes a webhook that carries what happens from now on, and answers it with its secret.
+/// Creates a webhook that carries events from now on. Returns it with its secret.
 ///
 /// # Errors
-/// [`Error::Conflict`] when the tenant has [`MAX_PER_TENANT`] already.
+/// [`Error::Conflict`] if the tenant has [`MAX_PER_TENANT`] already.
 pub async fn create(
-    db: impl Into<Db<'_>>,
-    tenant: TenantId,
+    of: impl Into<Within<'_>>,
     url: &str,
     kinds: &[String],
     operator: Operator,
 ) -> Result<(Webhook, String)> {
-    let mut db = db.into().acquire().await?;
+    let (mut db, tenant) = of.into().acquire().await?;
     let secret = signature::generate();
-    let cursor = events::end(&mut *db, tenant).await?;
+    let cursor = events::end(Within::of(&mut db, tenant)).await?;
     let mut transaction = db.begin().await?;
-    // one at a time, so that the count below holds; events and accounts may be written meanwhile
+    // one transaction at a time, so that the count below is right; events and accounts can still be written
     sqlx::query!("SELECT id FROM tenants WHERE id = $1 FOR NO KEY UPDATE", tenant.0)
         .fetch_optional(&mut *transaction)
         .await?
@@ -108,13 +107,9 @@ pub async fn create(
 /// A page of a tenant's webhooks, oldest first.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn list(
-    db: &PgPool,
-    tenant: TenantId,
-    after: Option<(DateTime<Utc>, uuid::Uuid)>,
-    limit: i64,
-) -> Result<Vec<Webhook>> {
+/// If the database fails.
+pub async fn list(of: Of<'_>, after: Option<(DateTime<Utc>, uuid::Uuid)>, limit: i64) -> Result<Vec<Webhook>> {
+    let Of { pool: db, tenant } = of;
     let (at, id) = after.unzip();
     let webhooks = sqlx::query_as!(
         Webhook,
@@ -137,9 +132,9 @@ pub async fn list(
 /// One webhook.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such webhook.
-pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) -> Result<Webhook> {
-    let mut db = db.into().acquire().await?;
+/// [`Error::NotFound`] if the tenant has no such webhook.
+pub async fn get(of: impl Into<Within<'_>>, webhook: WebhookId) -> Result<Webhook> {
+    let (mut db, tenant) = of.into().acquire().await?;
     sqlx::query_as!(
         Webhook,
         r#"
@@ -154,18 +149,12 @@ pub async fn get(db: impl Into<Db<'_>>, tenant: TenantId, webhook: WebhookId) ->
     .ok_or(Error::NotFound)
 }
 
-/// Changes a webhook. Whoever enables it, or gives it another address, says that its past failures count no more: what waits
-/// is tried at once.
+/// Changes a webhook. A new address, or enabling it, resets its failures and schedules all waiting deliveries at once.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such webhook.
-pub async fn change(
-    db: &PgPool,
-    tenant: TenantId,
-    webhook: WebhookId,
-    change: &Change,
-    operator: Operator,
-) -> Result<Committed<Webhook>> {
+/// [`Error::NotFound`] if the tenant has no such webhook.
+pub async fn change(of: Of<'_>, webhook: WebhookId, change: &Change, operator: Operator) -> Result<Committed<Webhook>> {
+    let Of { pool: db, tenant } = of;
     let mut transaction = db.begin().await?;
     let anew = change.enabled == Some(true) || change.url.is_some();
     let changed = sqlx::query_as!(
@@ -190,24 +179,23 @@ pub async fn change(
     .await?
     .ok_or(Error::NotFound)?;
     if anew {
-        ends::try_at_once(&mut transaction, tenant, webhook).await?;
+        ends::try_at_once(Within::of(&mut transaction, tenant), webhook).await?;
     }
     noted(&mut transaction, tenant, webhook, operator, "change").await;
     transaction.commit().await?;
     Ok(Committed::new(changed).signal([tenant]))
 }
 
-/// Gives a webhook a new secret, and answers it. The previous one signs, too, for 24 hours.
+/// Gives a webhook a new secret and returns it. The previous secret also signs for 24 hours.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such webhook.
+/// [`Error::NotFound`] if the tenant has no such webhook.
 pub async fn rotate_secret(
-    db: impl Into<Db<'_>>,
-    tenant: TenantId,
+    of: impl Into<Within<'_>>,
     webhook: WebhookId,
     operator: Operator,
 ) -> Result<(Webhook, String)> {
-    let mut db = db.into().acquire().await?;
+    let (mut db, tenant) = of.into().acquire().await?;
     let secret = signature::generate();
     let mut transaction = db.begin().await?;
     let webhook = sqlx::query_as!(
@@ -231,11 +219,12 @@ pub async fn rotate_secret(
     Ok((webhook, secret))
 }
 
-/// Removes a webhook with all its deliveries.
+/// Deletes a webhook with all its deliveries.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the tenant has no such webhook.
-pub async fn delete(db: &PgPool, tenant: TenantId, webhook: WebhookId, operator: Operator) -> Result<()> {
+/// [`Error::NotFound`] if the tenant has no such webhook.
+pub async fn delete(of: Of<'_>, webhook: WebhookId, operator: Operator) -> Result<()> {
+    let Of { pool: db, tenant } = of;
     let mut transaction = db.begin().await?;
     let gone = sqlx::query!("DELETE FROM webhooks WHERE tenant_id = $1 AND id = $2", tenant.0, webhook.0);
     if gone.execute(&mut *transaction).await?.rows_affected() == 0 {

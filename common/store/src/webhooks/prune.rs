@@ -1,17 +1,17 @@
-//! Deliveries and secrets that have done their work are removed.
+//! Removes old deliveries and secrets.
 
 use std::time::Duration;
 
-use sqlx::PgPool;
-
 use crate::error::Result;
+use crate::scope::ForAllTenants;
 
-/// Fails up to `limit` deliveries to webhooks whose time came so long ago that nobody could try them, as at a webhook that is
-/// disabled; answers how many. Their state tells it until they are removed.
+/// Fails up to `limit` deliveries that have been due for `age` but could not be tried, for example because their
+/// webhook is disabled. Returns how many.
 ///
 /// # Errors
-/// When the database does not do it.
-pub async fn fail_left_deliveries(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
+/// If the database fails.
+pub async fn fail_left_deliveries(all: ForAllTenants<'_>, age: Duration, limit: i64) -> Result<u64> {
+    let ForAllTenants { pool: db } = all;
     let failed = sqlx::query!(
         "UPDATE webhook_deliveries SET state = 'failed', last_error = 'expired', finished_at = now()
          WHERE state = 'pending' AND id IN (
@@ -26,11 +26,12 @@ pub async fn fail_left_deliveries(db: &PgPool, age: Duration, limit: i64) -> Res
     Ok(failed.rows_affected())
 }
 
-/// Removes up to `limit` deliveries to webhooks that ended longer ago than `age`; answers how many.
+/// Removes up to `limit` deliveries that ended longer ago than `age`. Returns how many.
 ///
 /// # Errors
-/// When the database does not do it.
-pub async fn prune_deliveries(db: &PgPool, age: Duration, limit: i64) -> Result<u64> {
+/// If the database fails.
+pub async fn prune_deliveries(all: ForAllTenants<'_>, age: Duration, limit: i64) -> Result<u64> {
+    let ForAllTenants { pool: db } = all;
     let removed = sqlx::query!(
         "DELETE FROM webhook_deliveries WHERE id IN (
              SELECT id FROM webhook_deliveries
@@ -43,11 +44,12 @@ pub async fn prune_deliveries(db: &PgPool, age: Duration, limit: i64) -> Result<
     Ok(removed.rows_affected())
 }
 
-/// Erases up to `limit` secrets of webhooks that sign no more, as their overlap is over; answers how many.
+/// Erases up to `limit` previous secrets that no longer sign. Returns how many.
 ///
 /// # Errors
-/// When the database does not do it.
-pub async fn erase_old_secrets(db: &PgPool, limit: i64) -> Result<u64> {
+/// If the database fails.
+pub async fn erase_old_secrets(all: ForAllTenants<'_>, limit: i64) -> Result<u64> {
+    let ForAllTenants { pool: db } = all;
     let erased = sqlx::query!(
         "UPDATE webhooks SET previous_secret = NULL, previous_secret_until = NULL WHERE id IN (
              SELECT id FROM webhooks WHERE previous_secret_until < now() LIMIT $1 FOR UPDATE SKIP LOCKED)",

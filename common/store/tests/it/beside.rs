@@ -1,4 +1,4 @@
-//! R83: edits beside a fire, at the moment that a session hands texts over. What has left counts as sent and never fires again.
+//! R83: edits while a session hands texts over. A text that has left counts as sent and never fires again.
 
 use chrono::{DateTime, Duration, Utc};
 use domain::id::{AccountId, MessageId, ReminderId, RunId, TenantId};
@@ -8,7 +8,7 @@ use store::messages;
 use store::outbox::{self, Outcome};
 use store::reminders::{self, Plan, Status};
 use store::runs::{Expansion, expand_run, fire_due, settle_runs};
-use store::{Error, Fence, MIGRATOR, runs};
+use store::{Error, Fence, MIGRATOR, Store, runs};
 
 use crate::due::{account, count, leave_outbox, reminder, text};
 use crate::runs::{edit, edited, under_way};
@@ -28,7 +28,8 @@ async fn texts(db: &PgPool, run: RunId) -> Vec<MessageId> {
 }
 
 async fn hand_over(db: &PgPool, of: (TenantId, AccountId), texts: &[MessageId]) {
-    assert_eq!(handing::mark(db, fence(db, of).await, texts).await.unwrap().len(), texts.len());
+    let store = Store::from(db.clone());
+    assert_eq!(handing::mark(store.under(fence(db, of).await), texts).await.unwrap().len(), texts.len());
 }
 
 async fn told(db: &PgPool, run: RunId) -> String {
@@ -36,30 +37,33 @@ async fn told(db: &PgPool, run: RunId) -> String {
 }
 
 async fn next(db: &PgPool, of: (TenantId, AccountId), reminder: ReminderId) -> Option<DateTime<Utc>> {
-    reminders::get(db, of.0, reminder).await.unwrap().next_fire_at
+    let store = Store::from(db.clone());
+    reminders::get(store.of(of.0), reminder).await.unwrap().next_fire_at
 }
 
 fn is_tomorrow(at: DateTime<Utc>) -> bool {
     at > process::clock::now() + Duration::hours(23)
 }
 
-/// The plan of a reminder as it is, but for its name.
+/// The reminder's current plan with another name.
 async fn renamed(db: &PgPool, of: (TenantId, AccountId), reminder: ReminderId) -> Plan {
-    let messages = reminders::get(db, of.0, reminder).await.unwrap().messages;
+    let store = Store::from(db.clone());
+    let messages = reminders::get(store.of(of.0), reminder).await.unwrap().messages;
     Plan { name: "Another name".to_owned(), messages, ..edited(db, of, reminder).await }
 }
 
-/// An edit between hand-over and acknowledgement fires nothing again, whichever of the texts had left: those stay on their way, the
-/// others are called back, and the run says at once what is on the phone.
+/// An edit between hand-over and acknowledgement fires nothing again, whichever of the texts have left. Those stay on
+/// their way, the others are called back, and the run reports at once what is on the phone.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_was_handed_over_counts_as_sent(db: PgPool) {
+    let store = Store::from(db.clone());
     for (handed, says) in [(1, "partial: 0 of 1 sent, 1 failed: the reminder was edited"), (2, "success: 1 of 1 sent")]
     {
         for rrule in [DAILY, None] {
             let of = account(&db, "connected").await;
             let reminder = reminder(&db, of, rrule, 2, 1).await;
-            let run = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
-            expand_run(&db, run).await.unwrap().quietly();
+            let run = fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run;
+            expand_run(store.for_all_tenants(), run).await.unwrap().quietly();
             let texts = texts(&db, run).await;
             hand_over(&db, of, &texts[..handed]).await;
             match edit(&db, of, reminder, Duration::zero()).await {
@@ -74,21 +78,22 @@ async fn what_was_handed_over_counts_as_sent(db: PgPool) {
             let reason = "SELECT coalesce(reason, '') FROM run_targets WHERE run_id = $1";
             let part = if handed == 1 { "the reminder was edited (1 of 2 texts had left)" } else { "" };
             assert_eq!(text(&db, reason, run.0).await.as_deref(), Some(part));
-            let waiting = outbox::waiting(&db, of.1, &[], 10).await.unwrap();
+            let waiting = outbox::waiting(store.under(fence(&db, of).await), &[], 10).await.unwrap();
             assert_eq!(waiting.iter().map(|row| row.id).collect::<Vec<_>>(), texts[..handed], "on their way still");
             let outcomes: Vec<_> =
                 texts[..handed].iter().map(|id| Outcome { id: *id, attempts: 1, failure: None }).collect();
-            let touched = outbox::finish(&db, fence(&db, of).await, &outcomes).await.unwrap();
-            settle_runs(&db, &touched).await.unwrap().quietly();
+            let touched = outbox::finish(store.under(fence(&db, of).await), &outcomes).await.unwrap();
+            settle_runs(store.for_all_tenants(), &touched).await.unwrap().quietly();
             assert_eq!(told(&db, run).await, says);
-            assert!(fire_due(&db, 10).await.unwrap().quietly().fired.is_empty());
+            assert!(fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired.is_empty());
         }
     }
 }
 
-/// What counted as sent and is refused by WhatsApp was not sent: its run says so, and nothing fires again.
+/// A text that counted as sent and is refused by WhatsApp was not sent. Its run says so, and nothing fires again.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_is_refused_after_the_edit_is_told(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     let (reminder, run) = under_way(&db, of, 2).await;
     let texts = texts(&db, run).await;
@@ -97,7 +102,7 @@ async fn what_is_refused_after_the_edit_is_told(db: PgPool) {
     assert_eq!(told(&db, run).await, "success: 2 of 2 sent");
     let fence = fence(&db, of).await;
     for (id, failure) in texts.iter().zip([None, None, None, Some("no such chat".to_owned())]) {
-        outbox::finish(&db, fence, &[Outcome { id: *id, attempts: 1, failure }]).await.unwrap();
+        outbox::finish(store.under(fence), &[Outcome { id: *id, attempts: 1, failure }]).await.unwrap();
     }
     assert_eq!(told(&db, run).await, "partial: 1 of 2 sent, 1 failed");
     let reason = "SELECT reason FROM run_targets WHERE run_id = $1 AND state = 'failed'";
@@ -105,74 +110,81 @@ async fn what_is_refused_after_the_edit_is_told(db: PgPool) {
     assert!(is_tomorrow(next(&db, of, reminder).await.unwrap()));
 }
 
-/// A text is handed over or called back, never both: who comes second learns of it. Marks are taken back of what did not leave, and
-/// belong to the session that holds the account.
+/// A text is either handed over or called back. The second of the two learns of the first. Marks of texts that did not
+/// leave are removed again, and only the session that owns the account may set them.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_text_is_handed_over_or_called_back(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     let (reminder, run) = under_way(&db, of, 2).await;
     let (texts, fence) = (texts(&db, run).await, fence(&db, of).await);
     let mark = async |ids: &[MessageId]| {
-        let mut marked = handing::mark(&db, fence, ids).await.unwrap();
+        let mut marked = handing::mark(store.under(fence), ids).await.unwrap();
         marked.sort_by_key(|marked| marked.id.0);
         marked
     };
     let first = |first, id: &MessageId| Marked { id: *id, first };
     assert_eq!(mark(&texts[..2]).await, [first(true, &texts[0]), first(true, &texts[1])]);
     assert_eq!(mark(&texts[1..2]).await, [first(false, &texts[1])], "on another connection");
-    handing::unmark(&db, fence, &texts[..1]).await.unwrap();
+    handing::unmark(store.under(fence), &texts[..1]).await.unwrap();
     edit(&db, of, reminder, Duration::zero()).await.unwrap();
     assert_eq!(mark(&texts).await, [first(false, &texts[1])], "the others were called back");
     let stale = Fence { epoch: fence.epoch - 1, ..fence };
-    assert!(matches!(handing::mark(&db, stale, &texts).await, Err(Error::Fenced)));
-    assert!(matches!(handing::unmark(&db, stale, &texts).await, Err(Error::Fenced)));
+    assert!(matches!(handing::mark(store.under(stale), &texts).await, Err(Error::Fenced)));
+    assert!(matches!(handing::unmark(store.under(stale), &texts).await, Err(Error::Fenced)));
 }
 
-/// An edit that changes only the name touches nothing of what fires: what is pending is sent, what is under way goes on, what rests
-/// rests, what has ended has ended; and nothing fires again.
+/// An edit of only the name changes nothing that fires: pending, running, paused and finished runs stay as they are,
+/// and nothing fires again.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_new_name_changes_nothing_of_what_fires(db: PgPool) {
+    let store = Store::from(db.clone());
     for rrule in [DAILY, None] {
         let of = account(&db, "connected").await;
         let reminder = reminder(&db, of, rrule, 2, 1).await;
-        let before = reminders::get(&db, of.0, reminder).await.unwrap();
+        let before = reminders::get(store.of(of.0), reminder).await.unwrap();
         let rename = async || {
             let plan = renamed(&db, of, reminder).await;
-            assert!(reminders::get(&db, of.0, reminder).await.unwrap().fires_as(&plan));
-            assert!(reminders::rename(&db, of.0, reminder, &plan).await.unwrap().quietly().is_some());
+            assert!(reminders::get(store.of(of.0), reminder).await.unwrap().fires_as(&plan));
+            assert!(reminders::rename(store.of(of.0), reminder, &plan).await.unwrap().quietly().is_some());
             next(&db, of, reminder).await
         };
         assert_eq!(rename().await, before.next_fire_at, "not fired yet");
-        let run = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
+        let run = fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run;
         let after = next(&db, of, reminder).await;
         assert_eq!(after.is_some(), rrule.is_some());
         assert_eq!(rename().await, after, "fired");
-        assert!(matches!(expand_run(&db, run).await.unwrap().quietly(), Expansion::Expanded { messages: 2, .. }));
+        assert!(matches!(
+            expand_run(store.for_all_tenants(), run).await.unwrap().quietly(),
+            Expansion::Expanded { messages: 2, .. }
+        ));
         assert_eq!(rename().await, after, "under way");
         let texts = texts(&db, run).await;
         hand_over(&db, of, &texts[..1]).await;
         assert_eq!(rename().await, after, "handed over");
-        assert_eq!(outbox::waiting(&db, of.1, &[], 10).await.unwrap().len(), 2);
+        assert_eq!(outbox::waiting(store.under(fence(&db, of).await), &[], 10).await.unwrap().len(), 2);
         leave_outbox(&db, run, 0, "sent").await;
-        settle_runs(&db, &[run]).await.unwrap().quietly();
+        settle_runs(store.for_all_tenants(), &[run]).await.unwrap().quietly();
         assert_eq!((told(&db, run).await.as_str(), rename().await), ("success: 1 of 1 sent", after));
-        let row = reminders::get(&db, of.0, reminder).await.unwrap();
+        let row = reminders::get(store.of(of.0), reminder).await.unwrap();
         assert_eq!((row.name.as_str(), row.version), ("Another name", before.version + 5));
         assert_eq!(row.status, if rrule.is_some() { Status::Active } else { Status::Ended });
-        store::reminders::pause(&db, of.0, reminder).await.ok();
+        store::reminders::pause(store.of(of.0), reminder).await.ok();
         assert!(rename().await.is_none(), "it rests, or has ended");
-        // what says something else is no new name
+        // a plan with another text is not only a new name
         let plan = Plan { messages: vec!["corrected".to_owned()], ..renamed(&db, of, reminder).await };
-        assert!(reminders::rename(&db, of.0, reminder, &plan).await.unwrap().quietly().is_none());
+        assert!(reminders::rename(store.of(of.0), reminder, &plan).await.unwrap().quietly().is_none());
     }
     assert_eq!(count(&db, "SELECT count(*) FROM runs").await, 2);
     assert_eq!(count(&db, "SELECT count(*) FROM events WHERE kind = 'message.canceled'").await, 0);
 }
 
-/// R84: a run in progress is canceled: what was handed over stays sent, also when it is acknowledged later, the rest is skipped, and
-/// the run says how much is on the phones. An edit does not bring back what a person has canceled; the next run goes on.
+/// R84: a run in progress is canceled. Texts that were handed over stay sent, even if they are acknowledged later. The
+/// rest is skipped, and the run says how much is on the phones. An edit does not bring back what a person has canceled.
+/// The next run goes on.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_run_in_progress_is_canceled(db: PgPool) {
+    let store = Store::from(db.clone());
     for (handed, says, target) in [
         (0, "canceled: 0 of 2 sent, 2 canceled by operator", "canceled by operator"),
         (
@@ -185,9 +197,9 @@ async fn a_run_in_progress_is_canceled(db: PgPool) {
     ] {
         let of = account(&db, "connected").await;
         let reminder = reminder(&db, of, DAILY, 2, 2).await;
-        let run = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
+        let run = fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run;
         let after = next(&db, of, reminder).await;
-        expand_run(&db, run).await.unwrap().quietly();
+        expand_run(store.for_all_tenants(), run).await.unwrap().quietly();
         let texts = texts(&db, run).await;
         hand_over(&db, of, &texts[..handed]).await;
         sqlx::query("UPDATE reminders SET overlap = 'queue', next_fire_at = now() WHERE id = $1")
@@ -195,63 +207,72 @@ async fn a_run_in_progress_is_canceled(db: PgPool) {
             .execute(&db)
             .await
             .unwrap();
-        let behind = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
-        assert_eq!(expand_run(&db, behind).await.unwrap().quietly(), Expansion::Waits);
-        assert_eq!(runs::cancel(&db, of.0, run).await.unwrap().quietly().next, Some(behind));
+        let behind = fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run;
+        assert_eq!(expand_run(store.for_all_tenants(), behind).await.unwrap().quietly(), Expansion::Waits);
+        assert_eq!(runs::cancel(store.of(of.0), run).await.unwrap().quietly().next, Some(behind));
         assert_eq!(told(&db, run).await, says);
         let reason = "SELECT coalesce(reason, '') FROM run_targets WHERE run_id = $1 AND position = 0";
         assert_eq!(text(&db, reason, run.0).await.as_deref(), Some(target));
-        assert!(matches!(runs::cancel(&db, of.0, run).await, Err(Error::Conflict(_))), "it is over");
-        let waiting = outbox::waiting(&db, of.1, &[], 10).await.unwrap();
+        assert!(matches!(runs::cancel(store.of(of.0), run).await, Err(Error::Conflict(_))), "it is over");
+        let waiting = outbox::waiting(store.under(fence(&db, of).await), &[], 10).await.unwrap();
         assert_eq!(waiting.iter().map(|row| row.id).collect::<Vec<_>>(), texts[..handed]);
         let outcomes: Vec<_> =
             texts[..handed].iter().map(|id| Outcome { id: *id, attempts: 1, failure: None }).collect();
-        outbox::finish(&db, fence(&db, of).await, &outcomes).await.unwrap();
+        outbox::finish(store.under(fence(&db, of).await), &outcomes).await.unwrap();
         assert_eq!(told(&db, run).await, says, "as its acknowledgements say, too");
-        assert!(matches!(expand_run(&db, behind).await.unwrap().quietly(), Expansion::Expanded { .. }));
+        assert!(matches!(
+            expand_run(store.for_all_tenants(), behind).await.unwrap().quietly(),
+            Expansion::Expanded { .. }
+        ));
         assert_eq!(next(&db, of, reminder).await, after, "its schedule goes on");
     }
 }
 
-/// R84: a run that nobody has begun is canceled, and an edit does not bring it back, as it would what the edit itself calls back.
+/// R84: a run that has not begun is canceled. An edit does not bring it back, unlike a run that an edit itself has
+/// called back.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_a_person_has_canceled_stays_so(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     let reminder = reminder(&db, of, DAILY, 2, 1).await;
-    let run = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
-    runs::cancel(&db, of.0, run).await.unwrap().quietly();
+    let run = fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run;
+    runs::cancel(store.of(of.0), run).await.unwrap().quietly();
     assert_eq!(told(&db, run).await, "canceled: 0 of 1 sent, 1 canceled by operator");
-    assert!(matches!(expand_run(&db, run).await.unwrap().quietly(), Expansion::Already(_)));
+    assert!(matches!(expand_run(store.for_all_tenants(), run).await.unwrap().quietly(), Expansion::Already(_)));
     assert!(is_tomorrow(edit(&db, of, reminder, Duration::zero()).await.unwrap()));
 }
 
-/// R83: what counted as sent, was never acknowledged, and expires with its window, was not sent: its run says so in the end.
+/// R83: a text that counted as sent, was never acknowledged, and expires with its window was not sent. Its run says so
+/// at the end.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_expires_after_the_edit_is_told(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     let (reminder, run) = under_way(&db, of, 1).await;
     hand_over(&db, of, &texts(&db, run).await).await;
     edit(&db, of, reminder, Duration::zero()).await.unwrap();
     assert_eq!(told(&db, run).await, "success: 1 of 1 sent");
     sqlx::query("UPDATE messages SET expires_at = now() - interval '1 minute'").execute(&db).await.unwrap();
-    messages::expire_messages(&db, std::time::Duration::ZERO, 10).await.unwrap().quietly();
+    messages::expire_messages(store.for_all_tenants(), std::time::Duration::ZERO, 10).await.unwrap().quietly();
     assert_eq!(told(&db, run).await, "failed: 0 of 1 sent, 1 failed");
 }
 
-/// R83: a reminder that is deleted when it has fired, and made anew within the minute of grace, sends the same texts to the same chats
-/// once: the new one begins with its next occurrence, or is refused when that was all. What was not handed over is sent.
+/// R83: a reminder that is deleted after it fired, and created again within the minute of grace, sends the same texts
+/// to the same chats once. The new one begins with its next occurrence, or is refused if there is none. Texts that were
+/// not handed over are sent.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_a_deleted_one_has_sent_is_not_sent_again(db: PgPool) {
+    let store = Store::from(db.clone());
     for handed in [0, 1] {
         for rrule in [DAILY, None] {
             let of = account(&db, "connected").await;
             let (reminder, run) = {
                 let reminder = reminder(&db, of, rrule, 2, 1).await;
-                (reminder, fire_due(&db, 10).await.unwrap().quietly().fired[0].run)
+                (reminder, fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run)
             };
-            expand_run(&db, run).await.unwrap().quietly();
-            let row = reminders::get(&db, of.0, reminder).await.unwrap();
-            let (due, now) = (row.start_local.and_utc(), reminders::now(&db).await.unwrap());
+            expand_run(store.for_all_tenants(), run).await.unwrap().quietly();
+            let row = reminders::get(store.of(of.0), reminder).await.unwrap();
+            let (due, now) = (row.start_local.and_utc(), reminders::now(store.of(of.0)).await.unwrap());
             let next = rrule.map(|_| due + Duration::days(1));
             let again = Plan {
                 messages: row.messages.clone(),
@@ -260,11 +281,11 @@ async fn what_a_deleted_one_has_sent_is_not_sent_again(db: PgPool) {
                 ..edited(&db, of, reminder).await
             };
             hand_over(&db, of, &texts(&db, run).await[..handed]).await;
-            reminders::delete(&db, of.0, reminder).await.unwrap().quietly();
+            reminders::delete(store.of(of.0), reminder).await.unwrap().quietly();
             let other = Plan { messages: vec!["other".to_owned()], ..again.clone() };
-            let made = reminders::create(&db, of.0, &other).await.unwrap();
+            let made = reminders::create(store.of(of.0), &other).await.unwrap();
             assert_eq!(made.next_fire_at.map(|at| at.timestamp()), Some(again.next_fire_at.timestamp()));
-            match (handed, reminders::create(&db, of.0, &again).await) {
+            match (handed, reminders::create(store.of(of.0), &again).await) {
                 (0, Ok(made)) => assert_eq!(
                     made.next_fire_at.map(|at| at.timestamp()),
                     Some(again.next_fire_at.timestamp()),

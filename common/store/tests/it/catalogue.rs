@@ -1,17 +1,17 @@
-//! The schema as Postgres's catalogue shows it: whose rows are in which table, and that they go with their tenant.
+//! The schema in Postgres's catalogue: which table has whose rows, and that they are deleted with their tenant.
 
 use sqlx::PgPool;
 use store::MIGRATOR;
 
-/// Tables of the house: nothing in them is a tenant's.
+/// Tables that contain nothing of a tenant.
 const OF_THE_HOUSE: [&str; 6] = ["_sqlx_migrations", "event_era", "schedulers", "settings", "tenants", "workers"];
-/// Tables of one account, whose rows only its owner or a claim reaches, by the account's id; they go with it.
-const OF_AN_ACCOUNT: [&str; 4] = ["credentials", "hand_overs", "leases", "passkeys"];
-/// Tables in which a row without a tenant is the platform's own: its keys, what it did, and answers to it.
+/// Tables of an account. Only its owner or a claim reaches the rows, by the account's id, and they are deleted with it.
+const OF_AN_ACCOUNT: [&str; 5] = ["credentials", "hand_overs", "leases", "pairings", "passkeys"];
+/// Tables in which a row without a tenant belongs to the operator: admin keys, the audit trail, and stored answers.
 const OF_THE_PLATFORM_TOO: [&str; 3] = ["answers", "api_keys", "audit"];
-/// Parts of a row that has an index by tenant: they are only reached through it.
+/// Parts of a row that has an index by tenant. They are only reached through that row.
 const PARTS: [&str; 3] = ["reminder_messages", "reminder_targets", "run_targets"];
-/// What outlives its tenant: the trail of what was done stays with the operator (R95).
+/// Tables whose rows stay when their tenant is deleted: the operator keeps the audit trail (R95).
 const OUTLIVES: [&str; 1] = ["audit"];
 
 struct Table {
@@ -22,7 +22,8 @@ struct Table {
     goes_with_the_account: bool,
 }
 
-/// R105: every table with tenants' rows names the tenant in each row, leads an index with it, and loses the rows with the tenant.
+/// R105: every table with tenants' rows has the tenant in each row, has an index that begins with it, and loses the
+/// rows with the tenant.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn every_row_of_a_tenant_says_so_and_goes_with_it(db: PgPool) {
     let found: Vec<(String, Option<bool>, bool, bool, bool)> = sqlx::query_as(

@@ -1,29 +1,23 @@
-//! Claims in Postgres: who may raise the epoch, and what it does to writes under the one before.
+//! Claims in Postgres: who may raise the epoch, and its effect on writes under the earlier epoch.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::id::{AccountId, WorkerId};
+use kit::rows;
 use sqlx::PgPool;
 use store::leases::{self, Claimed};
-use store::{Error, Fence, session, workers};
+use store::{Error, Fence, Store, session, workers};
+
+use crate::locks::waiting;
 
 const STALE: Duration = Duration::from_secs(15);
 
 /// Accounts that should be online.
 async fn accounts(pool: &PgPool, count: usize) -> Vec<AccountId> {
-    let tenant = uuid::Uuid::now_v7();
-    sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'tenant')").bind(tenant).execute(pool).await.unwrap();
+    let tenant = rows::tenant(pool).await;
     let mut accounts = Vec::new();
     for _ in 0..count {
-        let account = AccountId::new();
-        sqlx::query("INSERT INTO accounts (id, tenant_id, label, wanted) VALUES ($1, $2, 'account', 'online')")
-            .bind(account.0)
-            .bind(tenant)
-            .execute(pool)
-            .await
-            .unwrap();
-        sqlx::query("INSERT INTO leases (account_id) VALUES ($1)").bind(account.0).execute(pool).await.unwrap();
-        accounts.push(account);
+        accounts.push(rows::Account { wanted: "online", ..rows::Account::of("unpaired") }.insert(pool, tenant).await);
     }
     accounts
 }
@@ -36,11 +30,12 @@ async fn worker(pool: &PgPool) -> WorkerId {
 }
 
 async fn claim(pool: &PgPool, worker: WorkerId, account: AccountId) -> Option<i64> {
-    let claimed = leases::claim_across_tenants(pool, worker, &[account], false).await.unwrap();
+    let store = Store::from(pool.clone());
+    let claimed = leases::claim(store.for_all_tenants(), worker, &[account], false).await.unwrap();
     claimed.first().map(|claim| claim.claimed.epoch)
 }
 
-/// The worker was last seen so long ago.
+/// Sets the worker's last heartbeat to this many seconds ago.
 async fn silent(pool: &PgPool, worker: WorkerId, seconds: f64) {
     sqlx::query("UPDATE workers SET last_seen = now() - make_interval(secs => $2) WHERE id = $1")
         .bind(worker.0)
@@ -50,20 +45,11 @@ async fn silent(pool: &PgPool, worker: WorkerId, seconds: f64) {
         .unwrap();
 }
 
-/// Waits until some statement of this database waits for a lock.
-async fn somebody_waits(pool: &PgPool) {
-    let waiting =
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let start = Instant::now();
-    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(pool).await.unwrap() == 0 {
-        assert!(start.elapsed() < Duration::from_secs(20), "nobody waits for a lock");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// R02: nobody takes an account from an owner whose heartbeat is fresh, and anybody from one whose heartbeat is stale.
+/// R02: no worker takes an account from an owner with a fresh heartbeat, and any worker takes one from an owner with a
+/// stale heartbeat.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_claim_is_refused_while_the_owner_is_seen(pool: PgPool) {
+    let store = Store::from(pool.clone());
     let account = accounts(&pool, 1).await[0];
     let (owner, other) = (worker(&pool).await, worker(&pool).await);
     assert_eq!(claim(&pool, owner, account).await, Some(1));
@@ -71,7 +57,7 @@ async fn a_claim_is_refused_while_the_owner_is_seen(pool: PgPool) {
     silent(&pool, owner, STALE.as_secs_f64() - 5.0).await;
     assert_eq!(claim(&pool, other, account).await, None);
     assert_eq!(
-        leases::get_across_tenants(&pool, account).await.unwrap().map(|lease| lease.epoch),
+        leases::get(store.for_all_tenants(), account).await.unwrap().map(|lease| lease.epoch),
         Some(1),
         "a refused claim leaves no trace"
     );
@@ -79,29 +65,31 @@ async fn a_claim_is_refused_while_the_owner_is_seen(pool: PgPool) {
     assert_eq!(claim(&pool, other, account).await, Some(2));
 }
 
-/// R02: in a young Redis no heartbeat is too old: only what was given back may be claimed.
+/// R02: while Redis is young, no heartbeat is stale enough. Only accounts that were given back may be claimed.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_silent_owner_is_left_alone_where_heartbeats_do_not_count(pool: PgPool) {
+    let store = Store::from(pool.clone());
     let account = accounts(&pool, 1).await[0];
     let (owner, other) = (worker(&pool).await, worker(&pool).await);
     assert_eq!(claim(&pool, owner, account).await, Some(1));
     silent(&pool, owner, 10_000.0).await;
-    let claimed = leases::claim_across_tenants(&pool, other, &[account], true).await.unwrap();
+    let claimed = leases::claim(store.for_all_tenants(), other, &[account], true).await.unwrap();
     assert_eq!(claimed, []);
-    leases::release_across_tenants(&pool, owner, &[account]).await.unwrap();
-    let claimed = leases::claim_across_tenants(&pool, other, &[account], true).await.unwrap();
+    leases::release(store.for_all_tenants(), owner, &[account]).await.unwrap();
+    let claimed = leases::claim(store.for_all_tenants(), other, &[account], true).await.unwrap();
     assert_eq!(claimed.iter().map(|claim| claim.claimed).collect::<Vec<_>>(), [Claimed { account, epoch: 2 }]);
 }
 
-/// R61: what was given back, by release or by a stop in order, may be claimed at once.
+/// R61: an account that was given back, by a release or an ordered stop, may be claimed at once.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_was_given_back_is_claimed_at_once(pool: PgPool) {
+    let store = Store::from(pool.clone());
     let account = accounts(&pool, 1).await[0];
     let (owner, other, third) = (worker(&pool).await, worker(&pool).await, worker(&pool).await);
     assert_eq!(claim(&pool, owner, account).await, Some(1));
-    leases::release_across_tenants(&pool, other, &[account]).await.unwrap();
+    leases::release(store.for_all_tenants(), other, &[account]).await.unwrap();
     assert_eq!(claim(&pool, other, account).await, None, "another's release gives nothing back");
-    leases::release_across_tenants(&pool, owner, &[account]).await.unwrap();
+    leases::release(store.for_all_tenants(), owner, &[account]).await.unwrap();
     assert_eq!(claim(&pool, other, account).await, Some(2));
     workers::stopped(&pool, other).await.unwrap();
     assert_eq!(claim(&pool, third, account).await, Some(3));
@@ -111,30 +99,32 @@ async fn what_was_given_back_is_claimed_at_once(pool: PgPool) {
     );
 }
 
-/// R02: a release under an old epoch leaves a newer claim of the same worker alone.
+/// R02: a release under an old epoch does not affect a newer claim of the same worker.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_late_release_leaves_a_newer_claim(pool: PgPool) {
+    let store = Store::from(pool.clone());
     let account = accounts(&pool, 1).await[0];
     let owner = worker(&pool).await;
     let old = Claimed { account, epoch: claim(&pool, owner, account).await.unwrap() };
     let new = Claimed { account, epoch: claim(&pool, owner, account).await.unwrap() };
-    leases::release_claims_across_tenants(&pool, owner, &[old]).await.unwrap();
-    assert_eq!(leases::owned_by(&pool, owner).await.unwrap(), [new]);
-    leases::release_claims_across_tenants(&pool, owner, &[new]).await.unwrap();
-    assert_eq!(leases::owned_by(&pool, owner).await.unwrap(), []);
+    leases::release_claims(store.for_all_tenants(), owner, &[old]).await.unwrap();
+    assert_eq!(leases::owned_by(store.for_all_tenants(), owner).await.unwrap(), [new]);
+    leases::release_claims(store.for_all_tenants(), owner, &[new]).await.unwrap();
+    assert_eq!(leases::owned_by(store.for_all_tenants(), owner).await.unwrap(), []);
 }
 
-/// R02: of eight that claim at once exactly one gets each account, whatever the order in which they name them.
+/// R02: if eight workers claim at once, exactly one gets each account, in whatever order they name them.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn exactly_one_of_eight_claims(pool: PgPool) {
+    let store = Store::from(pool.clone());
     let accounts = accounts(&pool, 20).await;
     let mut tasks = Vec::new();
     for n in 0..8 {
-        let (pool, worker, mut wanted) = (pool.clone(), worker(&pool).await, accounts.clone());
+        let (store, worker, mut wanted) = (store.clone(), worker(&pool).await, accounts.clone());
         wanted.rotate_left(n * 2);
-        tasks.push(tokio::spawn(
-            async move { leases::claim_across_tenants(&pool, worker, &wanted, false).await.unwrap() },
-        ));
+        tasks.push(tokio::spawn(async move {
+            leases::claim(store.for_all_tenants(), worker, &wanted, false).await.unwrap()
+        }));
     }
     let mut claimed: Vec<Claimed> = Vec::new();
     for task in tasks {
@@ -146,10 +136,11 @@ async fn exactly_one_of_eight_claims(pool: PgPool) {
     assert_eq!(won, accounts, "each once");
 }
 
-/// R02: a claim waits for a fenced write that is under way; the write after it finds itself fenced. A plain check would
-/// let it land.
+/// R02: a claim waits for a fenced write that is under way, and the next write is fenced. With a plain check, that
+/// write would land.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_claim_waits_for_a_fenced_write_and_the_next_write_is_fenced(pool: PgPool) {
+    let store = Store::from(pool.clone());
     let account = accounts(&pool, 1).await[0];
     let (owner, other) = (worker(&pool).await, worker(&pool).await);
     let old = Fence { account, epoch: claim(&pool, owner, account).await.unwrap() };
@@ -163,27 +154,29 @@ async fn a_claim_waits_for_a_fenced_write_and_the_next_write_is_fenced(pool: PgP
         let pool = pool.clone();
         async move { claim(&pool, other, account).await }
     });
-    somebody_waits(&pool).await;
+    waiting(&pool, 1).await;
     assert!(!claiming.is_finished());
     write.commit().await.unwrap();
     let new = Fence { account, epoch: claiming.await.unwrap().unwrap() };
-    assert!(matches!(session::hold(&pool, old, 60.0).await, Err(Error::Fenced)));
+    assert!(matches!(session::hold(store.under(old), 60.0).await, Err(Error::Fenced)));
     let held = "SELECT count(*) FROM accounts WHERE held_until IS NOT NULL";
     assert_eq!(sqlx::query_scalar::<_, i64>(held).fetch_one(&pool).await.unwrap(), 0, "it wrote nothing");
-    session::hold(&pool, new, 60.0).await.unwrap();
+    session::hold(store.under(new), 60.0).await.unwrap();
     assert_eq!(sqlx::query_scalar::<_, i64>(held).fetch_one(&pool).await.unwrap(), 1);
 }
 
-/// Nobody holds what nobody wants online; what is to be erased is claimed for its logout (R14).
+/// An account that is not wanted online is not claimed. An account that is wanted erased is claimed for its logout
+/// (R14).
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn nothing_unwanted_is_claimed(pool: PgPool) {
+    let store = Store::from(pool.clone());
     let account = accounts(&pool, 1).await[0];
     let owner = worker(&pool).await;
     sqlx::query("UPDATE accounts SET wanted = 'offline'").execute(&pool).await.unwrap();
     assert_eq!(claim(&pool, owner, account).await, None);
-    assert_eq!(leases::unowned_across_tenants(&pool, Duration::ZERO, 10).await.unwrap(), []);
+    assert_eq!(leases::unowned(store.for_all_tenants(), Duration::ZERO, 10).await.unwrap(), []);
     sqlx::query("UPDATE accounts SET wanted = 'erased'").execute(&pool).await.unwrap();
-    assert_eq!(leases::unowned_across_tenants(&pool, Duration::ZERO, 10).await.unwrap(), [account]);
+    assert_eq!(leases::unowned(store.for_all_tenants(), Duration::ZERO, 10).await.unwrap(), [account]);
     assert_eq!(claim(&pool, owner, account).await, Some(1));
-    assert_eq!(leases::unowned_across_tenants(&pool, Duration::ZERO, 10).await.unwrap(), []);
+    assert_eq!(leases::unowned(store.for_all_tenants(), Duration::ZERO, 10).await.unwrap(), []);
 }

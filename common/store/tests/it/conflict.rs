@@ -1,10 +1,10 @@
-//! Conflicts: names for programs, sentences for people.
+//! Conflicts: slugs for programs, sentences for people.
 
 use std::collections::HashSet;
 
 use domain::conflict::Conflict;
 
-/// R78: each has a name of its own, in lower case with hyphens, and a sentence that begins with a capital.
+/// R78: each conflict has a slug of its own, in lower case with hyphens, and a sentence that begins with a capital.
 #[test]
 fn each_has_a_name_and_a_sentence() {
     let all = Conflict::examples();

@@ -1,15 +1,15 @@
-//! Credentials: what is written under the fence, and what is not.
+//! Credentials: which writes the fence allows.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::id::AccountId;
+use kit::rows;
 use sqlx::PgPool;
 use store::credentials::{CredentialStore, Record};
 use store::seal::Sealer;
-use store::{Error, Fence};
+use store::{Error, Fence, Store};
 
 const KIND: i16 = 3;
 
@@ -18,22 +18,8 @@ fn sealer(keys: &[(&str, u8)]) -> Arc<Sealer> {
     Arc::new(Sealer::parse(&text.join(",")).unwrap())
 }
 
-/// An account under a first claim.
-pub(crate) async fn account(pool: &PgPool) -> Fence {
-    let (tenant, account) = (uuid::Uuid::now_v7(), AccountId::new());
-    sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'tenant')").bind(tenant).execute(pool).await.unwrap();
-    sqlx::query("INSERT INTO accounts (id, tenant_id, label) VALUES ($1, $2, 'account')")
-        .bind(account.0)
-        .bind(tenant)
-        .execute(pool)
-        .await
-        .unwrap();
-    sqlx::query("INSERT INTO leases (account_id, epoch) VALUES ($1, 1)").bind(account.0).execute(pool).await.unwrap();
-    Fence { account, epoch: 1 }
-}
-
 async fn store(pool: &PgPool) -> CredentialStore {
-    CredentialStore::new(pool.clone(), sealer(&[("a", 1)]), account(pool).await)
+    CredentialStore::new(Store::from(pool.clone()).under(rows::claimed(pool).await), sealer(&[("a", 1)]))
 }
 
 fn record(name: &str, number: i64, text: &str) -> Record {
@@ -101,7 +87,7 @@ async fn a_stale_epoch_writes_nothing(pool: PgPool) {
     assert!(matches!(store.delete_matching(KIND, "", None).await, Err(Error::Fenced)));
     assert!(matches!(store.take(KIND, "a").await, Err(Error::Fenced)));
     assert_eq!(store.list(KIND).await.unwrap(), [record("a", 1, "one")]);
-    // A removed account is the same: nobody may write for it.
+    // a removed account is fenced as well
     sqlx::query("DELETE FROM accounts").execute(&pool).await.unwrap();
     assert!(matches!(store.put(KIND, record("a", 1, "other")).await, Err(Error::Fenced)));
 }
@@ -109,7 +95,7 @@ async fn a_stale_epoch_writes_nothing(pool: PgPool) {
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_claim_waits_for_a_write_under_way_and_a_write_for_a_claim(pool: PgPool) {
     let store = store(&pool).await;
-    // A fenced write that has not committed: what every write's statement does first.
+    // a fenced write before its commit: this is the beginning of every write's statement
     let mut writer = pool.begin().await.unwrap();
     sqlx::query("SELECT 1 FROM leases WHERE account_id = $1 AND epoch = 1 FOR SHARE")
         .bind(store.fence().account.0)
@@ -124,10 +110,11 @@ async fn a_claim_waits_for_a_write_under_way_and_a_write_for_a_claim(pool: PgPoo
     writer.commit().await.unwrap();
     claim.await.unwrap();
 
-    // And a write that meets a claim under way is decided by the claim's outcome.
+    // a write during a claim is decided by the result of the claim
     let mut claim = pool.begin().await.unwrap();
     sqlx::query("UPDATE leases SET epoch = 3").execute(&mut *claim).await.unwrap();
-    let owner = CredentialStore::new(pool.clone(), sealer(&[("a", 1)]), Fence { epoch: 2, ..store.fence() });
+    let owner =
+        CredentialStore::new(Store::from(pool.clone()).under(Fence { epoch: 2, ..store.fence() }), sealer(&[("a", 1)]));
     let write = tokio::spawn(async move { owner.put(KIND, record("a", 1, "late")).await });
     tokio::time::sleep(Duration::from_millis(150)).await;
     assert!(!write.is_finished(), "the write must wait");
@@ -148,20 +135,20 @@ async fn a_row_moved_or_sealed_under_an_unknown_key_does_not_open(pool: PgPool) 
     sqlx::query("UPDATE credentials SET name = 'b'").execute(&pool).await.unwrap();
     assert!(matches!(store.get(KIND, "b").await, Err(Error::Corrupt(_))));
     sqlx::query("UPDATE credentials SET name = 'a'").execute(&pool).await.unwrap();
-    let other = CredentialStore::new(pool.clone(), sealer(&[("b", 2)]), store.fence());
+    let other = CredentialStore::new(Store::from(pool.clone()).under(store.fence()), sealer(&[("b", 2)]));
     assert!(matches!(other.get(KIND, "a").await, Err(Error::UnknownKey { key_id }) if key_id == "a"));
-    let both = CredentialStore::new(pool.clone(), sealer(&[("b", 2), ("a", 1)]), store.fence());
+    let both = CredentialStore::new(Store::from(pool.clone()).under(store.fence()), sealer(&[("b", 2), ("a", 1)]));
     assert_eq!(both.get(KIND, "a").await.unwrap(), Some(record("a", 1, "one")));
 }
 
-/// R04: who meets a record under a key it was not given leaves everything as it is: it deletes nothing that it can't read,
-/// and changes nothing of an account that it can't read as a whole.
+/// R04: a worker that meets a record under an unknown key deletes nothing that it can't read, and changes nothing of an
+/// account that it can't read completely.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_unknown_key_ends_all_writing(pool: PgPool) {
     let store = store(&pool).await;
     store.put_many(KIND, vec![record("a", 1, "one"), record("b", 2, "two")]).await.unwrap();
     let all = store.list(KIND).await.unwrap();
-    let other = || CredentialStore::new(pool.clone(), sealer(&[("b", 2)]), store.fence());
+    let other = || CredentialStore::new(Store::from(pool.clone()).under(store.fence()), sealer(&[("b", 2)]));
     let refused = |result: Result<(), Error>| assert!(matches!(result, Err(Error::UnknownKey { .. })), "{result:?}");
 
     let taker = other();
@@ -178,13 +165,13 @@ async fn an_unknown_key_ends_all_writing(pool: PgPool) {
     assert_eq!(store.list(KIND).await.unwrap(), all);
 }
 
-/// A client's tasks outlive its connection: what they write after it has ended is refused, and what was under way is waited
-/// for, so that it can't land behind whatever comes next.
+/// A client's tasks outlive its connection. Their writes are refused after its end. A write that is under way is waited
+/// for, so that it can't land after a later one.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_closed_store_writes_nothing_more(pool: PgPool) {
     let store = store(&pool).await;
     store.put(KIND, record("a", 1, "one")).await.unwrap();
-    // a write that waits for a claim, which has not ended
+    // a write that waits for an unfinished claim
     let mut claim = pool.begin().await.unwrap();
     sqlx::query("UPDATE leases SET claimed_at = now()").execute(&mut *claim).await.unwrap();
     let late = store.clone();

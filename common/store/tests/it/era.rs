@@ -1,20 +1,21 @@
-//! Events and positions that came from another cluster, whose transactions this one has yet to come to (R63).
+//! Events and positions that came from another cluster, whose transaction ids this cluster has not reached yet (R63).
 //!
-//! What a restore into a new cluster leaves is made here by moving what is stored ahead; `e2e restore::*` does it with a dump.
+//! These tests make what a restore into a new cluster leaves, by moving the stored ids ahead. `e2e restore::*` does it
+//! with a dump.
 
 use std::time::Duration;
 
 use kit::put_event;
 use sqlx::PgPool;
 use store::events::{self, Cursor};
-use store::{MIGRATOR, era};
+use store::{MIGRATOR, Store, era};
 
 use crate::webhooks::{due, happen, held, numbers, owned, take, take_all};
 
-/// So far ahead of a test's server is the other cluster.
+/// How far the other cluster's transaction ids are ahead of those of a test's server.
 const AHEAD: i64 = 3_000_000_000;
 
-/// As if everything had been written by a cluster that is ahead of this one.
+/// Changes the rows as if a cluster that is ahead of this one had written everything.
 async fn from_elsewhere(db: &PgPool) {
     for sql in [
         "UPDATE events SET txid = (txid::text::bigint + $1)::text::xid8",
@@ -29,19 +30,20 @@ async fn starts(db: &PgPool) -> i64 {
     sqlx::query_scalar("SELECT starts FROM event_era").fetch_one(db).await.unwrap()
 }
 
-/// R63: after a restore into a younger cluster a webhook gets what it had still to get and what happens from then on, in order
-/// and once; a live stream goes on behind its last position, and behind one that was given out after the dump.
+/// R63: after a restore into a younger cluster a webhook gets its pending deliveries and new events, in order and once.
+/// A live stream goes on after its last position, and after a position that was given out after the dump.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn positions_outlive_their_cluster(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = owned(&db, &[]).await;
     for n in 0..4 {
         happen(&db, of.0, None, "a.b", n).await;
     }
-    take_all(&db, of, 3).await; // a page of three: the fourth is still to be taken
-    assert!(held(&db, of).await.cursor < events::end(&db, of.0).await.unwrap(), "it has something ahead of it");
+    take_all(&db, of, 3).await; // pages of three, so the fourth event is still to be taken
+    assert!(held(&db, of).await.cursor < events::end(store.of(of.0)).await.unwrap(), "it has something ahead of it");
     from_elsewhere(&db).await;
     let seen = held(&db, of).await.cursor;
-    let lost = Cursor { txid: seen.txid + 1_000_000, id: 9 }; // of what happened after the dump, and is gone
+    let lost = Cursor { txid: seen.txid + 1_000_000, id: 9 }; // of an event after the dump, which is lost
 
     era::keep_up(&db).await.unwrap();
     happen(&db, of.0, None, "a.b", 4).await;
@@ -50,17 +52,17 @@ async fn positions_outlive_their_cluster(db: PgPool) {
     assert_eq!(numbers(&due(&db, of).await), [0, 1, 2, 3, 4, 5]);
     assert_eq!(take(&db, of, 100).await, 0, "nothing is read twice");
     let n = async |cursor| {
-        let page = events::after(&db, of.0, cursor, None, 100).await.unwrap();
+        let page = events::after(store.of(of.0), cursor, None, 100).await.unwrap();
         assert!(!page.held_back);
         page.events.iter().map(|event| event.data["n"].as_u64().unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(n(seen).await, [3, 4, 5]);
     assert_eq!(n(lost).await, [4, 5]);
-    let end = events::end(&db, of.0).await.unwrap();
+    let end = events::end(store.of(of.0)).await.unwrap();
     assert!(end > lost && n(end).await.is_empty());
 }
 
-/// R63: an era begins once, however many look, and not at all where everything was written here.
+/// R63: an era begins once, however many callers look, and not at all if everything was written here.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn an_era_begins_where_it_must(db: PgPool) {
     let of = owned(&db, &[]).await;
@@ -75,7 +77,7 @@ async fn an_era_begins_where_it_must(db: PgPool) {
     let first = starts(&db).await;
     assert_eq!(first, 2 << 32);
 
-    // a cursor alone tells it, too: retention may have removed the events
+    // a cursor alone is enough, because retention may have removed the events
     sqlx::query("DELETE FROM events").execute(&db).await.unwrap();
     sqlx::query("UPDATE webhooks SET cursor_txid = $1").bind(first + AHEAD).execute(&db).await.unwrap();
     era::keep_up(&db).await.unwrap();
@@ -83,7 +85,7 @@ async fn an_era_begins_where_it_must(db: PgPool) {
     assert_eq!(era::begin(&db).await.unwrap(), 6 << 32, "by hand, in any case");
 }
 
-/// R63: whoever writes while an era begins is not stepped over: its events are all of the era before.
+/// R63: a writer that is active while an era begins is not skipped: all its events belong to the era before.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn an_era_waits_for_who_writes(db: PgPool) {
     let of = owned(&db, &[]).await;

@@ -3,7 +3,7 @@
 use domain::event::table;
 use kit::printed;
 
-/// R98: the documentation of the events is the registry. `UPDATE=1` prints it anew.
+/// R98: the documentation of the events is printed from the registry. `UPDATE=1` prints it anew.
 #[test]
 fn the_documentation_is_the_registry() {
     printed("docs/events.md", &table::markdown());

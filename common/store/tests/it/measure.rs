@@ -1,11 +1,12 @@
-//! What the schedulers measure of the cluster, against rows of each kind.
+//! What the schedulers measure of the cluster, with rows of each kind.
 
 use domain::id::{AccountId, TenantId, WorkerId};
+use kit::rows;
 use store::measure::{self, Figure};
-use store::{MIGRATOR, PgPool};
+use store::{MIGRATOR, PgPool, Store};
 use uuid::Uuid;
 
-/// Runs statements with these ids.
+/// Runs a statement with these ids.
 async fn run(db: &PgPool, statement: &str, ids: &[Uuid]) {
     let mut query = sqlx::query(sqlx::AssertSqlSafe(statement.to_owned()));
     for id in ids {
@@ -14,49 +15,23 @@ async fn run(db: &PgPool, statement: &str, ids: &[Uuid]) {
     query.execute(db).await.unwrap();
 }
 
-async fn tenant(db: &PgPool) -> TenantId {
-    let tenant = TenantId::new();
-    run(db, "INSERT INTO tenants (id, name) VALUES ($1, 'Acme')", &[tenant.0]).await;
-    tenant
+/// A worker whose heartbeat is this old.
+async fn worker(db: &PgPool, silent_s: u32, capacity: i32) -> WorkerId {
+    rows::worker(db, f64::from(silent_s), capacity).await
 }
 
-/// A worker whose heartbeat is so old.
-async fn worker(db: &PgPool, silent_s: u32, capacity: u32) -> WorkerId {
-    let worker = WorkerId::new();
-    let row = format!(
-        "INSERT INTO workers (id, name, version, capacity, last_seen)
-         VALUES ($1, 'w', '1', {capacity}, now() - interval '{silent_s} seconds')"
-    );
-    run(db, &row, &[worker.0]).await;
-    worker
-}
-
-/// A linked account that should be online, or what `change` makes of it.
+/// A linked account that should be online, changed by `change`.
 async fn account(db: &PgPool, tenant: TenantId, status: &str, owner: Option<WorkerId>, change: &str) -> AccountId {
-    let account = AccountId::new();
     let linked = ["connected", "disconnected", "banned"].contains(&status);
-    let (wanted, number) =
-        if linked { ("online", "(SELECT (49170000000 + count(*))::text FROM accounts)") } else { ("offline", "NULL") };
-    let row = format!(
-        "INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number, pairing_method, pairing_expires_at)
-         VALUES ($1, $2, 'Front desk', '{status}', '{wanted}', {number}, 'qr', now() + interval '5 minutes')"
-    );
-    run(db, &row, &[account.0, tenant.0]).await;
-    sqlx::query(
-        "INSERT INTO leases (account_id, owner) VALUES ($1, $2) ON CONFLICT (account_id) DO UPDATE SET owner = $2",
-    )
-    .bind(account)
-    .bind(owner)
-    .execute(db)
-    .await
-    .unwrap();
+    let wanted = if linked { "online" } else { "offline" };
+    let account = rows::Account { wanted, owner, ..rows::Account::of(status) }.insert(db, tenant).await;
     if !change.is_empty() {
         run(db, &format!("UPDATE accounts SET {change} WHERE id = $1"), &[account.0]).await;
     }
     account
 }
 
-/// So many queued messages, the first of which was accepted so long ago.
+/// Creates this many queued messages. The first was accepted this many seconds ago.
 async fn messages(db: &PgPool, tenant: TenantId, account: AccountId, count: u32, oldest_s: u32) {
     let rows = format!(
         "INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id, created_at)
@@ -68,14 +43,16 @@ async fn messages(db: &PgPool, tenant: TenantId, account: AccountId, count: u32,
 
 fn of(figures: &[Figure], what: &str, kind: &str, reason: &str) -> (u32, u32) {
     let found = figures.iter().find(|one| (&*one.what, &*one.kind, &*one.reason) == (what, kind, reason));
-    // times are those of the rows and a little more
+    // a little time has passed since the rows were written
     found.map_or((0, 0), |one| (one.count as u32, one.more as u32))
 }
 
-/// R06: a waiting message is counted under what it waits for, with the age of the oldest; what has left is not.
+/// R06: a waiting message is counted under what it waits for, with the age of the oldest one. A message that has left
+/// is not counted.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn messages_wait_for_a_reason(db: PgPool) {
-    let tenant = tenant(&db).await;
+    let store = Store::from(db.clone());
+    let tenant = rows::tenant(&db).await;
     let (live, dead) = (worker(&db, 1, 100).await, worker(&db, 60, 100).await);
     let hour = "now() + interval '1 hour'";
     for (status, owner, change, reason, count, oldest) in [
@@ -89,15 +66,15 @@ async fn messages_wait_for_a_reason(db: PgPool) {
         ("connected", Some(live), &*format!("held_until = {hour}"), "held", 1, 700),
         ("connected", Some(live), "held_until = now() - interval '1 hour'", "ready", 1, 150),
         ("banned", Some(live), &*format!("banned_until = {hour}"), "banned", 1, 800),
-        // what stands in the way longest is named
+        // the reason that lasts longest is reported
         ("banned", None, &*format!("held_until = {hour}"), "banned", 1, 850),
     ] {
         let account = account(&db, tenant, status, owner, change).await;
         messages(&db, tenant, account, count, oldest).await;
         assert!(["ready", "unowned", "offline", "unlinked", "held", "banned"].contains(&reason));
     }
-    account(&db, tenant, "connected", Some(live), "").await; // nothing waits there
-    let figures = measure::cluster(&db).await.unwrap();
+    account(&db, tenant, "connected", Some(live), "").await; // it has no waiting messages
+    let figures = measure::cluster(store.for_all_tenants()).await.unwrap();
     let waiting = |reason| of(&figures, "waiting", "message", reason);
     assert_eq!(waiting("ready"), (5, 200));
     assert_eq!(waiting("unowned"), (2, 400));
@@ -107,46 +84,51 @@ async fn messages_wait_for_a_reason(db: PgPool) {
     assert_eq!(waiting("banned"), (2, 850));
     assert_eq!(of(&figures, "accounts", "connected", ""), (7, 0));
     assert_eq!(of(&figures, "accounts", "banned", ""), (2, 0));
-    // linked, to be online and not banned: seven connected and one not; five of them have an owner who lives
+    // eight are linked, wanted online and not banned, seven of them connected; five have a live owner
     assert_eq!(of(&figures, "wanted", "", ""), (8, 5));
     assert_eq!(of(&figures, "unowned", "", ""), (2, 0));
     assert_eq!(of(&figures, "tenants", "", ""), (1, 0));
 
     run(&db, "UPDATE messages SET state = 'sent', sent_at = now() WHERE $1::uuid IS NOT NULL", &[tenant.0]).await;
-    let figures = measure::cluster(&db).await.unwrap();
+    let figures = measure::cluster(store.for_all_tenants()).await.unwrap();
     for reason in ["ready", "unowned", "offline", "unlinked", "held", "banned"] {
         assert_eq!(of(&figures, "waiting", "message", reason), (0, 0), "{reason}");
     }
 }
 
-/// R06: pairings without a code, ends that an owner has not made, wishes for groups.
+/// R06: pairings without a code, ends that an owner has not carried out, and requests for groups.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn other_work_waits_at_accounts(db: PgPool) {
-    let tenant = tenant(&db).await;
+    let store = Store::from(db.clone());
+    let tenant = rows::tenant(&db).await;
     let live = worker(&db, 1, 100).await;
     let since = |seconds| format!("updated_at = now() - interval '{seconds} seconds'");
-    for change in [
-        format!("wanted = 'online', {}", since(20)),
-        format!("wanted = 'online', qr_text = 'code', {}", since(90)), // has its code
-        format!("wanted = 'online', jid = 'x', {}", since(90)),        // was scanned
-        format!("wanted = 'online', pairing_expires_at = now(), {}", since(400)), // is over
+    for (seconds, change) in [
+        (20, "UPDATE accounts SET wanted = 'online' WHERE id = $1"),
+        (90, "UPDATE pairings SET qr_text = 'code' WHERE account_id = $1"), // has its code
+        (90, "UPDATE accounts SET jid = 'x' WHERE id = $1"),                // was scanned
+        (400, "UPDATE pairings SET window_ends_at = now() WHERE account_id = $1"), // is over
     ] {
-        account(&db, tenant, "pending", Some(live), &change).await;
+        let row = format!("wanted = 'online', {}", since(seconds));
+        let account = account(&db, tenant, "pending", Some(live), &row).await;
+        run(&db, change, &[account.0]).await;
     }
     account(&db, tenant, "unpaired", Some(live), &since(30)).await;
-    account(&db, tenant, "unpaired", None, &since(99)).await; // nobody has it: done
+    account(&db, tenant, "unpaired", None, &since(99)).await; // nobody owns it, so it is done
     account(&db, tenant, "connected", None, &format!("wanted = 'erased', {}", since(40))).await;
     account(&db, tenant, "connected", Some(live), "groups_wanted_at = now() - interval '50 seconds'").await;
-    let figures = measure::cluster(&db).await.unwrap();
+    let figures = measure::cluster(store.for_all_tenants()).await.unwrap();
     assert_eq!(of(&figures, "waiting", "pairing", "ready"), (1, 20));
     assert_eq!(of(&figures, "waiting", "unpairing", "ready"), (2, 40));
     assert_eq!(of(&figures, "waiting", "group_sync", "ready"), (1, 50));
 }
 
-/// R06: runs that nobody has begun, without those that wait for an earlier one, and reminders that are due and have not fired.
+/// R06: runs that have not begun, except those that wait for an earlier run, and reminders that are due and have not
+/// fired.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn runs_and_reminders_wait(db: PgPool) {
-    let tenant = tenant(&db).await;
+    let store = Store::from(db.clone());
+    let tenant = rows::tenant(&db).await;
     let account = account(&db, tenant, "connected", None, "").await;
     let reminder = Uuid::now_v7();
     run(
@@ -167,15 +149,16 @@ async fn runs_and_reminders_wait(db: PgPool) {
         &[tenant.0, account.0, reminder],
     )
     .await;
-    let figures = measure::cluster(&db).await.unwrap();
+    let figures = measure::cluster(store.for_all_tenants()).await.unwrap();
     assert_eq!(of(&figures, "waiting", "run", "ready"), (2, 50), "the third waits for the one that is running");
     assert_eq!(of(&figures, "waiting", "reminder", "ready"), (1, 12));
 }
 
-/// R06: deliveries that were never tried and those that were, of webhooks in use; and the webhooks by how their receiver does.
+/// R06: deliveries of enabled webhooks, tried and untried, and the number of webhooks by the state of their receiver.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn deliveries_wait(db: PgPool) {
-    let tenant = tenant(&db).await;
+    let store = Store::from(db.clone());
+    let tenant = rows::tenant(&db).await;
     let (well, failing, disabled) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
     run(
         &db,
@@ -195,7 +178,7 @@ async fn deliveries_wait(db: PgPool) {
         &[tenant.0, well, failing, disabled],
     )
     .await;
-    let figures = measure::cluster(&db).await.unwrap();
+    let figures = measure::cluster(store.for_all_tenants()).await.unwrap();
     assert_eq!(of(&figures, "waiting", "delivery", "ready"), (2, 7));
     assert_eq!(of(&figures, "waiting", "delivery", "retry"), (1, 3_600));
     for state in ["enabled", "failing", "disabled"] {
@@ -203,9 +186,11 @@ async fn deliveries_wait(db: PgPool) {
     }
 }
 
-/// R06: workers by their heartbeat; those that live and stay have the capacity. One that is long gone is forgotten.
+/// R06: workers by the state of their heartbeat. Live workers that do not leave have the capacity. A worker that is
+/// long gone is not counted.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn workers_are_counted_by_their_heartbeat(db: PgPool) {
+    let store = Store::from(db.clone());
     for (silent_s, capacity) in [(1, 100), (2, 50), (60, 7), (3_600, 7)] {
         worker(&db, silent_s, capacity).await;
     }
@@ -213,18 +198,19 @@ async fn workers_are_counted_by_their_heartbeat(db: PgPool) {
     run(&db, "UPDATE workers SET leaving = true WHERE id = $1", &[leaving.0]).await;
     let stopped = worker(&db, 1, 30).await;
     run(&db, "UPDATE workers SET stopped_at = now() WHERE id = $1", &[stopped.0]).await;
-    let figures = measure::cluster(&db).await.unwrap();
+    let figures = measure::cluster(store.for_all_tenants()).await.unwrap();
     assert_eq!(of(&figures, "workers", "live", ""), (2, 0));
     assert_eq!(of(&figures, "workers", "leaving", ""), (1, 0));
     assert_eq!(of(&figures, "workers", "silent", ""), (1, 0));
     assert_eq!(of(&figures, "capacity", "", ""), (150, 0));
 }
 
-/// R06: a claim tells how its account had become free, which is what the gap of a take-over is measured from.
+/// R06: a claim returns how its account became free. The gap of a take-over is measured from that.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_claim_tells_since_when_nobody_had_it(db: PgPool) {
+    let store = Store::from(db.clone());
     use store::leases;
-    let tenant = tenant(&db).await;
+    let tenant = rows::tenant(&db).await;
     let (dead, next) = (worker(&db, 60, 100).await, worker(&db, 1, 100).await);
     let silent = account(&db, tenant, "connected", Some(dead), "").await;
     let released = account(&db, tenant, "connected", None, "").await;
@@ -232,7 +218,7 @@ async fn a_claim_tells_since_when_nobody_had_it(db: PgPool) {
         .await;
     let own = account(&db, tenant, "connected", Some(next), "").await;
     let all = [silent, released, own];
-    let claims = leases::claim_across_tenants(&db, next, &all, false).await.unwrap();
+    let claims = leases::claim(store.for_all_tenants(), next, &all, false).await.unwrap();
     let found = |account| claims.iter().find(|claim| claim.claimed.account == account).unwrap();
     assert!(found(silent).silent && (60.0..70.0).contains(&found(silent).free_s.unwrap()), "{claims:?}");
     assert!(!found(released).silent && (20.0..30.0).contains(&found(released).free_s.unwrap()), "{claims:?}");

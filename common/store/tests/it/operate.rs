@@ -1,11 +1,11 @@
-//! The SQL that `docs/operate.md` gives to operators, as it stands there, on the real schema (R60).
+//! The SQL that `docs/operate.md` gives to operators, as printed there, on the real schema (R60).
 
 use std::fmt::Write as _;
 
 use domain::id::{AccountId, TenantId};
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
 use store::runs;
-use store::{MIGRATOR, outbox};
+use store::{Fence, MIGRATOR, Store, outbox};
 
 const PAGE: &str = include_str!("../../../../docs/operate.md");
 
@@ -18,7 +18,7 @@ fn blocks(heading: Option<&str>) -> Vec<String> {
     page.split("```sql\n").skip(1).map(|rest| rest.split("\n```").next().unwrap().to_owned()).collect()
 }
 
-/// As psql fills in its variables.
+/// Runs the SQL with psql's variables filled in.
 async fn run(db: &PgPool, sql: &str, tenant: TenantId) -> Result<(), sqlx::Error> {
     let mut filled = String::new();
     write!(filled, "{}", sql.replace(":'tenant'", &format!("'{tenant}'"))).unwrap();
@@ -26,7 +26,7 @@ async fn run(db: &PgPool, sql: &str, tenant: TenantId) -> Result<(), sqlx::Error
     sqlx::raw_sql(AssertSqlSafe(filled)).execute(db).await.map(drop)
 }
 
-/// R60: each block runs, also where nothing is stored yet.
+/// R60: each block runs, even if nothing is stored yet.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn each_block_runs(db: PgPool) {
     let all = blocks(None);
@@ -36,10 +36,11 @@ async fn each_block_runs(db: PgPool) {
     }
 }
 
-/// R60: what "Stop all sending" says stops it: nothing that is queued, due or begun by this tenant goes out any more, and
-/// another tenant's does.
+/// R60: "Stop all sending" stops a tenant's sending: nothing that is queued, due or running goes out any more. Another
+/// tenant's messages go out.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_is_queued_is_taken_back(db: PgPool) {
+    let store = Store::from(db.clone());
     let mut accounts = Vec::new();
     for _ in 0..2 {
         let (tenant, account) = (TenantId::new(), AccountId::new());
@@ -63,9 +64,9 @@ async fn what_is_queued_is_taken_back(db: PgPool) {
     run(&db, block, tenant).await.unwrap();
 
     for (account, left) in [(account, 0), (other, 2)] {
-        assert_eq!(outbox::waiting(&db, account, &[], 10).await.unwrap().len(), left);
+        assert_eq!(outbox::waiting(store.under(Fence { account, epoch: 0 }), &[], 10).await.unwrap().len(), left);
     }
-    let firing = runs::fire_due(&db, 10).await.unwrap().quietly();
+    let firing = runs::fire_due(store.for_all_tenants(), 10).await.unwrap().quietly();
     assert_eq!(firing.due, 1, "the other tenant's");
     let run = sqlx::query("SELECT r.status, t.state FROM runs r JOIN run_targets t ON t.run_id = r.id WHERE r.id = $1");
     let run = run.bind(account).fetch_one(&db).await.unwrap();

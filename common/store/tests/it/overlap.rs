@@ -1,9 +1,10 @@
-//! Runs of one reminder that meet: the next one while one is in progress, two people at once, an edit beside a firing.
+//! Runs of one reminder that meet: the next one while one is in progress, two simultaneous requests, an edit during a
+//! firing.
 
 use domain::run::Status;
 use sqlx::PgPool;
 use store::runs::{Expansion, expand_run, fire_due, settle_runs};
-use store::{MIGRATOR, reminders, runs};
+use store::{MIGRATOR, Store, reminders, runs};
 
 use crate::due::{account, count, leave_outbox, reminder};
 use crate::runs::{edited, under_way};
@@ -15,16 +16,17 @@ async fn is_due(db: &PgPool, overlap: &str) {
     sqlx::query(due).bind(overlap).execute(db).await.unwrap();
 }
 
-/// R45, R50: with `skip` an occurrence that comes due while a run is in progress is missed: with a row that holds no texts, an
+/// R45, R50: with `skip` an occurrence that is due while a run is in progress is missed. It has a row without texts, an
 /// event and a notification, once.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_is_skipped_is_on_record(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     under_way(&db, of, 1).await;
     is_due(&db, "skip").await;
-    let (firing, after) = fire_due(&db, 10).await.unwrap().parts();
+    let (firing, after) = fire_due(store.for_all_tenants(), 10).await.unwrap().parts();
     assert_eq!((firing.due, firing.fired.len(), after.tenants), (1, 0, vec![of.0]));
-    assert_eq!(fire_due(&db, 10).await.unwrap().quietly().due, 0, "armed again");
+    assert_eq!(fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().due, 0, "armed again");
     for sql in [
         "SELECT count(*) FROM runs WHERE status = 'missed' AND finished_at IS NOT NULL AND bodies = '{}' AND summary LIKE '%in progress%'",
         "SELECT count(*) FROM events WHERE kind = 'reminder.missed' AND data ->> 'count' = '1' AND data ->> 'run_id' IS NOT NULL",
@@ -35,9 +37,10 @@ async fn what_is_skipped_is_on_record(db: PgPool) {
     }
 }
 
-/// R45, R46, R49: with `queue` the next run waits, and begins when the one before has ended, however it did, or rests.
+/// R45, R46, R49: with `queue` the next run waits. It begins when the run before has ended in any way, or is paused.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_waits_begins_after_any_end(db: PgPool) {
+    let store = Store::from(db.clone());
     for (states, end) in [
         (["sent", "sent"], Status::Success),
         (["failed", "failed"], Status::Failed),
@@ -48,38 +51,43 @@ async fn what_waits_begins_after_any_end(db: PgPool) {
         let of = account(&db, "connected").await;
         let (_, first) = under_way(&db, of, 2).await;
         is_due(&db, "queue").await;
-        let next = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
-        assert_eq!(expand_run(&db, next).await.unwrap().quietly(), Expansion::Waits, "{end}");
+        let next = fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run;
+        assert_eq!(expand_run(store.for_all_tenants(), next).await.unwrap().quietly(), Expansion::Waits, "{end}");
         for (position, state) in states.into_iter().enumerate() {
             leave_outbox(&db, first, i32::try_from(position).unwrap(), state).await;
         }
-        let settled = settle_runs(&db, &[first]).await.unwrap().quietly();
+        let settled = settle_runs(store.for_all_tenants(), &[first]).await.unwrap().quietly();
         assert_eq!((settled[0].status, settled[0].next), (end, Some(next)));
-        assert!(matches!(expand_run(&db, next).await.unwrap().quietly(), Expansion::Expanded { .. }), "{end}");
+        assert!(
+            matches!(expand_run(store.for_all_tenants(), next).await.unwrap().quietly(), Expansion::Expanded { .. }),
+            "{end}"
+        );
     }
 }
 
-/// R47: what waits for a run that is removed begins.
+/// R47: a run that waits for a removed run begins.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_waits_begins_after_a_run_that_is_gone(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     let (_, first) = under_way(&db, of, 1).await;
     is_due(&db, "queue").await;
-    let next = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
-    assert_eq!(expand_run(&db, next).await.unwrap().quietly(), Expansion::Waits);
+    let next = fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run;
+    assert_eq!(expand_run(store.for_all_tenants(), next).await.unwrap().quietly(), Expansion::Waits);
     sqlx::query("DELETE FROM runs WHERE id = $1").bind(first).execute(&db).await.unwrap();
-    assert!(matches!(expand_run(&db, next).await.unwrap().quietly(), Expansion::Expanded { .. }));
+    assert!(matches!(expand_run(store.for_all_tenants(), next).await.unwrap().quietly(), Expansion::Expanded { .. }));
 }
 
-/// R48: two people resume at once: it goes on once.
+/// R48: two people resume a run at once. It goes on once.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn two_resumes_are_one(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     let (_, run) = under_way(&db, of, 2).await;
     leave_outbox(&db, run, 0, "sent").await;
     leave_outbox(&db, run, 1, "expired").await;
-    assert_eq!(settle_runs(&db, &[run]).await.unwrap().quietly()[0].status, Status::Paused);
-    let resume = || runs::resume(&db, of.0, run);
+    assert_eq!(settle_runs(store.for_all_tenants(), &[run]).await.unwrap().quietly()[0].status, Status::Paused);
+    let resume = || runs::resume(store.of(of.0), run);
     let (one, other) = tokio::join!(resume(), resume());
     assert_ne!(one.unwrap().under_way, other.unwrap().under_way);
     assert_eq!(count(&db, "SELECT count(*) FROM messages WHERE state = 'queued'").await, 2);
@@ -89,10 +97,12 @@ async fn two_resumes_are_one(db: PgPool) {
     );
 }
 
-/// R44, R03: edits beside firing and expanding: nothing of an old text is left to be sent, no old run waits, each reminder has
-/// a next time, and no occurrence is lost: it has one run that was not called back, or is armed again within the next minute.
+/// R44, R03: edits during firing and expanding. Nothing of an old text is left to be sent, no old run waits, and each
+/// reminder has a next time. No occurrence is lost: it has one run that was not called back, or is armed again within
+/// the next minute.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn edits_beside_firing(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     let mut plans = Vec::new();
     for _ in 0..20 {
@@ -100,20 +110,20 @@ async fn edits_beside_firing(db: PgPool) {
         plans.push((reminder, edited(&db, of, reminder).await));
     }
     let firing = tokio::spawn({
-        let db = db.clone();
+        let store = store.clone();
         async move {
             for _ in 0..40 {
-                for fired in fire_due(&db, 2).await.unwrap().quietly().fired {
-                    expand_run(&db, fired.run).await.unwrap().quietly();
+                for fired in fire_due(store.for_all_tenants(), 2).await.unwrap().quietly().fired {
+                    expand_run(store.for_all_tenants(), fired.run).await.unwrap().quietly();
                 }
             }
         }
     });
     let editing = tokio::spawn({
-        let db = db.clone();
+        let store = store.clone();
         async move {
             for (reminder, plan) in plans.into_iter().rev() {
-                reminders::update(&db, of.0, reminder, &plan).await.unwrap().quietly();
+                reminders::update(store.of(of.0), reminder, &plan).await.unwrap().quietly();
             }
         }
     });

@@ -1,4 +1,4 @@
-//! Sealing: what opens, what doesn't, and what errors say.
+//! Sealing: what can be opened, what can't, and what errors contain.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

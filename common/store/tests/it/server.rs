@@ -1,9 +1,9 @@
-//! What a Postgres is asked before any work is done on it.
+//! The checks of a Postgres server before any work is done on it.
 
 use sqlx::PgPool;
 use store::server::{self, TABLES};
 
-/// R60: the tables whose rights are looked at are those that there are.
+/// R60: the rights are checked on all existing tables.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn every_table_is_looked_at(pool: PgPool) {
     let tables: Vec<String> = sqlx::query_scalar(
@@ -17,7 +17,7 @@ async fn every_table_is_looked_at(pool: PgPool) {
     assert_eq!(server::tables_without_rights(&mut db).await.unwrap(), Vec::<String>::new());
 }
 
-/// R60: how far a schema is, from none to newer than this program.
+/// R60: the version of a schema, from none to newer than this program.
 #[sqlx::test(migrations = false)]
 async fn a_schema_is_as_far_as_its_migrations(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();
@@ -46,7 +46,7 @@ async fn a_schema_is_as_far_as_its_migrations(pool: PgPool) {
     assert_eq!((unfinished.unfinished, unfinished.fits()), (Some(29_990_102_000_000), false));
 }
 
-/// R60: the server's clock is this machine's here, and a write is a write.
+/// R60: the server's clock agrees with this machine's, and the server takes writes.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn facts_are_told(pool: PgPool) {
     let mut db = pool.acquire().await.unwrap();

@@ -1,11 +1,12 @@
-//! Who lives, by one rule: claims, duties and answers ask the same (R89, R90); and what stays of a phone that is gone (R92).
+//! One rule says who is alive: claims, duties and answers use it (R89, R90).
 
 use std::time::Duration;
 
 use domain::account::Status;
 use domain::id::{AccountId, TenantId, WorkerId};
+use kit::rows;
 use sqlx::PgPool;
-use store::{MIGRATOR, accounts, dashboard, leases, signs, workers};
+use store::{MIGRATOR, Store, accounts, dashboard, leases, signs, workers};
 
 async fn worker(db: &PgPool, lease: Duration) -> WorkerId {
     let worker = WorkerId::new();
@@ -23,25 +24,13 @@ async fn silent(db: &PgPool, worker: WorkerId, seconds: f64) {
         .unwrap();
 }
 
-/// An account that says `connected` and has this owner.
+/// An account that is stored as `connected` and has this owner.
 async fn connected(db: &PgPool, owner: Option<WorkerId>) -> (TenantId, AccountId) {
-    let (tenant, account) = (TenantId::new(), AccountId::new());
-    sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'Acme')").bind(tenant).execute(db).await.unwrap();
-    sqlx::query(
-        "INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number, jid, lid, push_name)
-         VALUES ($1, $2, 'Front desk', 'connected', 'online', '4917012345678', '4917012345678:3@s.whatsapp.net', '99:3@lid', 'Ada')",
-    )
-    .bind(account)
-    .bind(tenant)
-    .execute(db)
-    .await
-    .unwrap();
-    sqlx::query("INSERT INTO leases (account_id, owner) VALUES ($1, $2)")
-        .bind(account)
-        .bind(owner)
-        .execute(db)
-        .await
-        .unwrap();
+    let linked = ("4917012345678", "4917012345678:3@s.whatsapp.net");
+    let account =
+        rows::Account { number: Some(linked.0), jid: Some(linked.1), owner, ..rows::Account::of("connected") };
+    let (tenant, account) = account.of_new_tenant(db).await;
+    sqlx::query("UPDATE accounts SET lid = '99:3@lid', push_name = 'Ada'").execute(db).await.unwrap();
     (tenant, account)
 }
 
@@ -49,51 +38,57 @@ async fn told(db: &PgPool) -> Vec<serde_json::Value> {
     sqlx::query_scalar("SELECT data FROM events ORDER BY id").fetch_all(db).await.unwrap()
 }
 
-/// R89: how long a heartbeat counts is the worker's own word: a worker with a shorter lease claims nothing from one whose longer
-/// lease lives on, and the duties agree.
+/// R89: each worker determines how long its heartbeat counts. A worker with a shorter lease claims nothing from a
+/// worker whose longer lease is still valid, and the duties agree.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn each_worker_says_how_long_its_heartbeat_counts(db: PgPool) {
+    let store = Store::from(db.clone());
     let (slow, quick) = (worker(&db, Duration::from_mins(2)).await, worker(&db, Duration::from_secs(3)).await);
     let (tenant, account) = connected(&db, Some(slow)).await;
     silent(&db, slow, 60.0).await;
-    assert_eq!(leases::claim_across_tenants(&db, quick, &[account], false).await.unwrap(), []);
-    assert_eq!(leases::unowned_across_tenants(&db, Duration::ZERO, 10).await.unwrap(), []);
-    assert_eq!(accounts::tell_lost_sessions(&db, 10).await.unwrap().quietly(), []);
-    assert_eq!(accounts::get(&db, tenant, account).await.unwrap().status, Status::Connected);
+    assert_eq!(leases::claim(store.for_all_tenants(), quick, &[account], false).await.unwrap(), []);
+    assert_eq!(leases::unowned(store.for_all_tenants(), Duration::ZERO, 10).await.unwrap(), []);
+    assert_eq!(accounts::tell_lost_sessions(store.for_all_tenants(), 10).await.unwrap().quietly(), []);
+    assert_eq!(accounts::get(store.of(tenant), account).await.unwrap().status, Status::Connected);
     assert_eq!(workers::live(&db).await.unwrap().len(), 2);
     silent(&db, slow, 121.0).await;
     assert_eq!(workers::live(&db).await.unwrap().len(), 1);
-    assert_eq!(leases::unowned_across_tenants(&db, Duration::ZERO, 10).await.unwrap(), [account]);
-    assert_eq!(leases::claim_across_tenants(&db, quick, &[account], false).await.unwrap().len(), 1);
+    assert_eq!(leases::unowned(store.for_all_tenants(), Duration::ZERO, 10).await.unwrap(), [account]);
+    assert_eq!(leases::claim(store.for_all_tenants(), quick, &[account], false).await.unwrap().len(), 1);
     silent(&db, quick, 4.0).await;
     assert_eq!(
-        leases::claim_across_tenants(&db, slow, &[account], false).await.unwrap().len(),
+        leases::claim(store.for_all_tenants(), slow, &[account], false).await.unwrap().len(),
         1,
         "its lease was short"
     );
 }
 
-/// R90: `connected` means that a living worker says so: everywhere at once, and told once when somebody tells it.
+/// R90: `connected` requires a live worker. This is so everywhere at once, and there is one event.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_dead_workers_account_is_not_connected(db: PgPool) {
+    let store = Store::from(db.clone());
     let owner = worker(&db, Duration::from_secs(15)).await;
     let (tenant, account) = connected(&db, Some(owner)).await;
-    assert_eq!(accounts::tell_lost_sessions(&db, 10).await.unwrap().quietly(), [], "its worker lives");
-    assert_eq!(signs::of_all_tenants(&db).await.unwrap().connected, 1);
+    assert_eq!(
+        accounts::tell_lost_sessions(store.for_all_tenants(), 10).await.unwrap().quietly(),
+        [],
+        "its worker lives"
+    );
+    assert_eq!(signs::read(store.for_all_tenants()).await.unwrap().connected, 1);
     silent(&db, owner, 16.0).await;
-    // nobody has told it yet, and nobody reads anything else
-    let shown = accounts::get(&db, tenant, account).await.unwrap();
+    // there is no event yet, but every reader sees the change
+    let shown = accounts::get(store.of(tenant), account).await.unwrap();
     assert_eq!(shown.status, Status::Disconnected);
     assert_eq!(shown.status_reason.as_deref(), Some("the worker that held its connection fell silent"));
-    assert_eq!(accounts::list(&db, tenant, Some(Status::Connected), None, 10).await.unwrap().len(), 0);
-    assert_eq!(accounts::list(&db, tenant, Some(Status::Disconnected), None, 10).await.unwrap().len(), 1);
-    assert_eq!(dashboard::counts(&db, tenant).await.unwrap().accounts, [(Status::Disconnected, 1)]);
-    let all = signs::of_all_tenants(&db).await.unwrap();
+    assert_eq!(accounts::list(store.of(tenant), Some(Status::Connected), None, 10).await.unwrap().len(), 0);
+    assert_eq!(accounts::list(store.of(tenant), Some(Status::Disconnected), None, 10).await.unwrap().len(), 1);
+    assert_eq!(dashboard::counts(store.of(tenant)).await.unwrap().accounts, [(Status::Disconnected, 1)]);
+    let all = signs::read(store.for_all_tenants()).await.unwrap();
     assert_eq!((all.wanted, all.connected, all.workers), (1, 0, 0));
     assert!(all.worker_seen.is_some() && all.scheduler_seen.is_none());
-    // then a scheduler tells it, once
-    assert_eq!(accounts::tell_lost_sessions(&db, 10).await.unwrap().quietly(), [tenant]);
-    assert_eq!(accounts::tell_lost_sessions(&db, 10).await.unwrap().quietly(), []);
+    // then a scheduler writes the event, once
+    assert_eq!(accounts::tell_lost_sessions(store.for_all_tenants(), 10).await.unwrap().quietly(), [tenant]);
+    assert_eq!(accounts::tell_lost_sessions(store.for_all_tenants(), 10).await.unwrap().quietly(), []);
     let told = told(&db).await;
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0]["status"], "disconnected");
@@ -103,9 +98,10 @@ async fn a_dead_workers_account_is_not_connected(db: PgPool) {
     assert_eq!(row, ("disconnected".to_owned(), true));
 }
 
-/// R90: an account whose lease was given back, whose owner stopped, or whose owner's row is gone is nobody's.
+/// R90: an account has no owner if its lease was given back, its owner stopped, or its owner's row is gone.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn nobodys_account_is_not_connected(db: PgPool) {
+    let store = Store::from(db.clone());
     let stopped = worker(&db, Duration::from_secs(15)).await;
     connected(&db, Some(stopped)).await;
     workers::stopped(&db, stopped).await.unwrap();
@@ -113,45 +109,33 @@ async fn nobodys_account_is_not_connected(db: PgPool) {
     connected(&db, Some(WorkerId::new())).await;
     let gone = "SELECT count(*) FROM leases WHERE owner IS NOT NULL";
     assert_eq!(sqlx::query_scalar::<_, i64>(gone).fetch_one(&db).await.unwrap(), 1);
-    assert_eq!(signs::of_all_tenants(&db).await.unwrap().connected, 0);
+    assert_eq!(signs::read(store.for_all_tenants()).await.unwrap().connected, 0);
     assert_eq!(
-        accounts::tell_lost_sessions(&db, 10).await.unwrap().quietly().len(),
+        accounts::tell_lost_sessions(store.for_all_tenants(), 10).await.unwrap().quietly().len(),
         2,
         "an owner always has a row as long as it owns"
     );
 }
 
-/// R90: a scheduler lives while its heartbeat is fresh, and is over at once when it stops.
+/// R90: a scheduler is alive while its heartbeat is fresh, and ends at once when it stops.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn schedulers_say_that_they_live(db: PgPool) {
+    let store = Store::from(db.clone());
     let (one, two) = (uuid::Uuid::now_v7(), uuid::Uuid::now_v7());
     for id in [one, two, one] {
         signs::scheduler_lives(&db, id, "host", "1").await.unwrap();
     }
-    assert_eq!(signs::of_all_tenants(&db).await.unwrap().schedulers, 2);
+    assert_eq!(signs::read(store.for_all_tenants()).await.unwrap().schedulers, 2);
     signs::scheduler_stops(&db, one).await.unwrap();
-    assert_eq!(signs::of_all_tenants(&db).await.unwrap().schedulers, 1);
+    assert_eq!(signs::read(store.for_all_tenants()).await.unwrap().schedulers, 1);
     sqlx::query("UPDATE schedulers SET last_seen = now() - interval '16 seconds'").execute(&db).await.unwrap();
-    let all = signs::of_all_tenants(&db).await.unwrap();
+    let all = signs::read(store.for_all_tenants()).await.unwrap();
     assert_eq!(all.schedulers, 0);
     assert!(all.scheduler_seen.is_some(), "its last sign of life is known");
     assert_eq!(signs::prune_schedulers(&db, Duration::from_secs(10), 10).await.unwrap(), 2);
 }
 
-/// R92: whatever ends a link, nothing of the phone stays; and nothing is written beside an account that has none.
-#[sqlx::test(migrator = "MIGRATOR")]
-async fn nothing_of_a_phone_that_is_gone_stays(db: PgPool) {
-    const KEPT: &str = "SELECT count(*) FROM accounts WHERE (phone_number, jid, lid, push_name) IS DISTINCT FROM (NULL, NULL, NULL, NULL)";
-    for status in ["unpaired", "logged_out"] {
-        connected(&db, None).await;
-        sqlx::query("UPDATE accounts SET status = $1").bind(status).execute(&db).await.unwrap();
-        assert_eq!(sqlx::query_scalar::<_, i64>(KEPT).fetch_one(&db).await.unwrap(), 0, "{status}");
-        sqlx::query("UPDATE accounts SET push_name = 'Ada', lid = '99@lid'").execute(&db).await.unwrap();
-        assert_eq!(sqlx::query_scalar::<_, i64>(KEPT).fetch_one(&db).await.unwrap(), 0, "{status}: a late write");
-    }
-}
-
-/// R89: who holds a connection stands in `pg_stat_activity`, each program by its own name.
+/// R89: `pg_stat_activity` shows the owner of each connection by the name of its program.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_connection_says_whose_it_is(db: PgPool) {
     use sqlx::ConnectOptions as _;

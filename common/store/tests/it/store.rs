@@ -1,4 +1,4 @@
-//! What the store says when the database does not do it, and how it lets go of a silent one.
+//! Errors of the database in the store, and how the store drops a silent connection.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ async fn fails(pool: &PgPool, statement: &'static str) -> Error {
     sqlx::query(statement).execute(pool).await.unwrap_err().into()
 }
 
-/// A database that is read-only for a while (a failed-over primary, a full disk) says nothing about the call: it is made
-/// again. Only what is wrong with the call or its values fails for good.
+/// An error of a database that is read-only for a while (a failed-over primary, a full disk) says nothing about the
+/// call, so the call is repeated. Only an error in the call or its values is final.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn only_the_call_itself_fails_for_good(pool: PgPool) {
     let values = fails(&pool, "INSERT INTO tenants (id, name) VALUES (gen_random_uuid(), repeat('x', 10000))").await;
@@ -31,8 +31,8 @@ async fn only_the_call_itself_fails_for_good(pool: PgPool) {
     assert!(slow.is_transient(), "{slow}");
 }
 
-/// R61: a migration that meets a table in use gives up after a moment, so that nobody has to wait behind it, and is tried
-/// again.
+/// R61: a migration that needs a table in use gives up after a moment, so that others do not wait behind it, and is
+/// tried again.
 #[sqlx::test(migrations = false)]
 async fn a_migration_keeps_nobody_waiting(pool: PgPool) {
     store::MIGRATOR.run_to(20_261_126_000_001, &pool).await.unwrap();
@@ -48,16 +48,12 @@ async fn a_migration_keeps_nobody_waiting(pool: PgPool) {
     assert!(store::MIGRATOR.run(&pool).await.is_ok(), "nothing is left to be done");
 }
 
-/// A connection whose far end has fallen silent leaves the pool within seconds: it does not keep its place for as long as
-/// the kernel tries to reach a host that is gone.
+/// A connection whose far end has fallen silent leaves the pool within seconds. It does not stay for as long as the
+/// kernel tries to reach a lost host.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_silent_connection_leaves_the_pool(pool: PgPool) {
-    let mut url = pool.connect_options().to_url_lossy();
-    let far = (url.host_str().unwrap().to_owned(), url.port().unwrap());
-    let proxy = Proxy::start(tokio::net::lookup_host(far).await.unwrap().next().unwrap()).await.unwrap();
-    url.set_ip_host(proxy.address().ip()).unwrap();
-    url.set_port(Some(proxy.address().port())).unwrap();
-    let pool = store::connect(url.as_str(), 1).await.unwrap();
+    let (proxy, url) = Proxy::before(pool.connect_options().to_url_lossy().as_str()).await.unwrap();
+    let pool = store::connect(&url, 1).await.unwrap();
     store::ping(&pool).await.unwrap();
     proxy.set(Line::Silent);
     let silent = sqlx::query("SELECT 1").execute(&pool);

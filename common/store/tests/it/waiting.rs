@@ -1,92 +1,46 @@
-//! What the scheduler rings for again, and what it brings to an end for owners that are gone.
+//! What the scheduler rings for again, and what it ends for owners that are gone.
 
 use std::time::Duration;
 
 use domain::id::{AccountId, TenantId, WorkerId};
 use domain::job::Bell;
-use kit::put_event;
+use kit::{put_event, rows};
 use sqlx::PgPool;
 use store::accounts;
 use store::events;
 use store::workers;
-use store::{MIGRATOR, waiting};
-use uuid::Uuid;
+use store::{MIGRATOR, Store, waiting};
 
 const NOW: Duration = Duration::ZERO;
 
-async fn tenant(db: &PgPool) -> TenantId {
-    let tenant = TenantId::new();
-    sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'Acme')").bind(tenant).execute(db).await.unwrap();
-    tenant
-}
-
 async fn account(db: &PgPool, tenant: TenantId, status: &str, wanted: &str, owner: Option<WorkerId>) -> AccountId {
-    let account = AccountId::new();
-    sqlx::query(
-        "INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number, pairing_method, pairing_expires_at, updated_at)
-         VALUES ($1, $2, 'Front desk', $3, $4,
-                 CASE WHEN $3 IN ('connected', 'disconnected') THEN (SELECT (49170000000 + count(*))::text FROM accounts) END,
-                 'qr', now() + interval '5 minutes', now() - interval '10 seconds')",
-    )
-    .bind(account)
-    .bind(tenant)
-    .bind(status)
-    .bind(wanted)
-    .execute(db)
-    .await
-    .unwrap();
-    sqlx::query(
-        "INSERT INTO leases (account_id, owner) VALUES ($1, $2) ON CONFLICT (account_id) DO UPDATE SET owner = $2",
-    )
-    .bind(account)
-    .bind(owner)
-    .execute(db)
-    .await
-    .unwrap();
-    account
+    rows::Account { wanted, owner, age_s: 10.0, ..rows::Account::of(status) }.insert(db, tenant).await
 }
 
 async fn worker(db: &PgPool, silent_s: f64) -> WorkerId {
-    let worker = WorkerId::new();
-    sqlx::query(
-        "INSERT INTO workers (id, name, version, capacity, last_seen) VALUES ($1, 'w', '1', 1, now() - make_interval(secs => $2))",
-    )
-    .bind(worker)
-    .bind(silent_s)
-    .execute(db)
-    .await
-    .unwrap();
-    worker
+    rows::worker(db, silent_s, 1).await
 }
 
-async fn message(db: &PgPool, tenant: TenantId, account: AccountId) {
-    sqlx::query(
-        "INSERT INTO messages (id, tenant_id, account_id, chat, body, whatsapp_id, created_at)
-         VALUES ($1, $2, $3, 'x@g.us', 'hello', $1::text, now() - interval '10 seconds')",
-    )
-    .bind(Uuid::now_v7())
-    .bind(tenant)
-    .bind(account)
-    .execute(db)
-    .await
-    .unwrap();
+async fn message(db: &PgPool, account: AccountId) {
+    rows::Message { chat: "x@g.us", age_s: 10.0 }.insert(db, account).await;
 }
 
-/// R01: rows that wait are found, in pages; fresh ones and those that may not be sent are left alone.
+/// R01: waiting rows are found in pages. Fresh rows, and those that may not be sent, are left alone.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn waiting_rows_are_found_in_pages(db: PgPool) {
-    let tenant = tenant(&db).await;
+    let store = Store::from(db.clone());
+    let tenant = rows::tenant(&db).await;
     let mut expected = Vec::new();
     for _ in 0..5 {
         let account = account(&db, tenant, "disconnected", "online", None).await;
-        message(&db, tenant, account).await;
-        message(&db, tenant, account).await;
+        message(&db, account).await;
+        message(&db, account).await;
         expected.push(Bell::Send { account });
     }
     let offline = account(&db, tenant, "unpaired", "offline", None).await;
-    message(&db, tenant, offline).await;
+    message(&db, offline).await;
     let held = account(&db, tenant, "connected", "online", None).await;
-    message(&db, tenant, held).await;
+    message(&db, held).await;
     sqlx::query("UPDATE accounts SET held_until = now() + interval '1 hour' WHERE id = $1")
         .bind(held)
         .execute(&db)
@@ -94,64 +48,74 @@ async fn waiting_rows_are_found_in_pages(db: PgPool) {
         .unwrap();
 
     let age = Duration::from_secs(5);
-    assert_eq!(waiting::sends(&db, age, None, 100).await.unwrap(), expected);
-    assert_eq!(waiting::sends(&db, age, None, 2).await.unwrap(), expected[..2]);
+    assert_eq!(waiting::sends(store.for_all_tenants(), age, None, 100).await.unwrap(), expected);
+    assert_eq!(waiting::sends(store.for_all_tenants(), age, None, 2).await.unwrap(), expected[..2]);
     let Bell::Send { account } = expected[1] else { unreachable!() };
-    assert_eq!(waiting::sends(&db, age, Some(account.0), 100).await.unwrap(), expected[2..]);
-    assert!(waiting::sends(&db, Duration::from_secs(60), None, 100).await.unwrap().is_empty());
+    assert_eq!(waiting::sends(store.for_all_tenants(), age, Some(account.0), 100).await.unwrap(), expected[2..]);
+    assert!(waiting::sends(store.for_all_tenants(), Duration::from_secs(60), None, 100).await.unwrap().is_empty());
 }
 
-/// R02: an account whose owner is gone is rung for; one with a live owner is not.
+/// R02: the scheduler rings for an account without a live owner, but not for one with a live owner.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn accounts_without_a_live_owner_are_found(db: PgPool) {
-    let tenant = tenant(&db).await;
+    let store = Store::from(db.clone());
+    let tenant = rows::tenant(&db).await;
     let (live, dead) = (worker(&db, 1.0).await, worker(&db, 60.0).await);
     account(&db, tenant, "connected", "online", Some(live)).await;
     let orphan = account(&db, tenant, "connected", "online", Some(dead)).await;
     let unowned = account(&db, tenant, "disconnected", "online", None).await;
     account(&db, tenant, "unpaired", "offline", None).await;
-    let found = waiting::unowned(&db, Duration::from_secs(5), None, 100).await.unwrap();
+    let found = waiting::unowned(store.for_all_tenants(), Duration::from_secs(5), None, 100).await.unwrap();
     assert_eq!(found, [Bell::Send { account: orphan }, Bell::Send { account: unowned }]);
 
     let pairing = account(&db, tenant, "pending", "online", None).await;
     let shown = account(&db, tenant, "pending", "online", Some(live)).await;
-    sqlx::query("UPDATE accounts SET qr_text = 'x' WHERE id = $1").bind(shown).execute(&db).await.unwrap();
+    sqlx::query("UPDATE pairings SET qr_text = 'x' WHERE account_id = $1").bind(shown).execute(&db).await.unwrap();
     assert_eq!(
-        waiting::pairings(&db, Duration::from_secs(5), None, 100).await.unwrap(),
+        waiting::pairings(store.for_all_tenants(), Duration::from_secs(5), None, 100).await.unwrap(),
         [Bell::Pair { account: pairing }]
     );
 }
 
-/// R14: an account that is to go offline or to be removed is rung for until its owner lets go; a delete that nobody
-/// finishes is found.
+/// R14: the scheduler rings for an account that is to go offline or to be removed until its owner releases it. A delete
+/// that no worker finishes is found.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn unpairings_and_deletes_are_found(db: PgPool) {
-    let tenant = tenant(&db).await;
+    let store = Store::from(db.clone());
+    let tenant = rows::tenant(&db).await;
     let live = worker(&db, 1.0).await;
     let leaving = account(&db, tenant, "unpaired", "offline", Some(live)).await;
     account(&db, tenant, "unpaired", "offline", None).await;
     let erased = account(&db, tenant, "disconnected", "erased", None).await;
     let owned = account(&db, tenant, "connected", "erased", Some(live)).await;
-    let found = waiting::unpairings(&db, Duration::from_secs(5), None, 100).await.unwrap();
+    let found = waiting::unpairings(store.for_all_tenants(), Duration::from_secs(5), None, 100).await.unwrap();
     assert_eq!(found, [leaving, erased, owned].map(|account| Bell::Unpair { account }));
     let long = Duration::from_secs(3_600);
-    assert_eq!(waiting::stuck_logouts(&db, Duration::from_secs(5), long, 10).await.unwrap(), [(tenant, erased, true)]);
-    assert_eq!(waiting::stuck_logouts(&db, long, Duration::from_secs(5), 10).await.unwrap().len(), 2);
-    assert!(waiting::stuck_logouts(&db, long, long, 10).await.unwrap().is_empty());
+    assert_eq!(
+        waiting::stuck_logouts(store.for_all_tenants(), Duration::from_secs(5), long, 10).await.unwrap(),
+        [(tenant, erased, true)]
+    );
+    assert_eq!(
+        waiting::stuck_logouts(store.for_all_tenants(), long, Duration::from_secs(5), 10).await.unwrap().len(),
+        2
+    );
+    assert!(waiting::stuck_logouts(store.for_all_tenants(), long, long, 10).await.unwrap().is_empty());
 }
 
-/// R20: a stale pairing without a live owner is parked as `unpaired`, never deleted; whoever held it is fenced.
+/// R20: a stale pairing without a live owner ends as `unpaired`, and the account is never deleted. Its former owner is
+/// fenced.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn stale_pairings_are_parked(db: PgPool) {
-    let tenant = tenant(&db).await;
+    let store = Store::from(db.clone());
+    let tenant = rows::tenant(&db).await;
     let (live, dead) = (worker(&db, 1.0).await, worker(&db, 60.0).await);
     let stale = account(&db, tenant, "pending", "online", Some(dead)).await;
     let held = account(&db, tenant, "pending", "online", Some(live)).await;
-    sqlx::query("UPDATE accounts SET pairing_expires_at = now() - interval '61 minutes'").execute(&db).await.unwrap();
+    sqlx::query("UPDATE pairings SET window_ends_at = now() - interval '61 minutes'").execute(&db).await.unwrap();
     let fresh = account(&db, tenant, "pending", "online", None).await;
     let hour = Duration::from_secs(3_600);
-    assert_eq!(accounts::park_stale_pairings(&db, hour, 10).await.unwrap().quietly(), [tenant]);
-    assert!(accounts::park_stale_pairings(&db, hour, 10).await.unwrap().quietly().is_empty());
+    assert_eq!(accounts::park_stale_pairings(store.for_all_tenants(), hour, 10).await.unwrap().quietly(), [tenant]);
+    assert!(accounts::park_stale_pairings(store.for_all_tenants(), hour, 10).await.unwrap().quietly().is_empty());
     for (account, status) in [(stale, "unpaired"), (held, "pending"), (fresh, "pending")] {
         let now: String =
             sqlx::query_scalar("SELECT status FROM accounts WHERE id = $1").bind(account).fetch_one(&db).await.unwrap();
@@ -162,20 +126,21 @@ async fn stale_pairings_are_parked(db: PgPool) {
     assert_eq!(epoch, 1);
 }
 
-/// R20: a pairing that is begun anew while the stale one is being parked stays, whole.
+/// R20: a pairing that begins again while the stale one is being ended stays unchanged.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_pairing_that_begins_meanwhile_is_not_parked(db: PgPool) {
-    let tenant = tenant(&db).await;
+    let store = Store::from(db.clone());
+    let tenant = rows::tenant(&db).await;
     let stale = account(&db, tenant, "pending", "online", None).await;
-    sqlx::query("UPDATE accounts SET pairing_expires_at = now() - interval '61 minutes'").execute(&db).await.unwrap();
+    sqlx::query("UPDATE pairings SET window_ends_at = now() - interval '61 minutes'").execute(&db).await.unwrap();
     let mut beginning = db.begin().await.unwrap();
-    sqlx::query("UPDATE accounts SET pairing_expires_at = now() + interval '5 minutes'")
+    sqlx::query("UPDATE pairings SET window_ends_at = now() + interval '5 minutes'")
         .execute(&mut *beginning)
         .await
         .unwrap();
     let parking = tokio::spawn({
-        let db = db.clone();
-        async move { accounts::park_stale_pairings(&db, Duration::from_secs(3_600), 10).await }
+        let store = store.clone();
+        async move { accounts::park_stale_pairings(store.for_all_tenants(), Duration::from_secs(3_600), 10).await }
     });
     crate::locks::waiting(&db, 1).await;
     beginning.commit().await.unwrap();
@@ -189,18 +154,19 @@ async fn a_pairing_that_begins_meanwhile_is_not_parked(db: PgPool) {
     assert_eq!(left, ("pending".to_owned(), 0));
 }
 
-/// Old events and workers go, in small steps; what is in use stays.
+/// Old events and workers are removed in small steps. Rows in use stay.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn old_rows_are_removed_in_small_steps(db: PgPool) {
-    let tenant = tenant(&db).await;
+    let store = Store::from(db.clone());
+    let tenant = rows::tenant(&db).await;
     for age in [0, 0, 9, 9, 9] {
         put_event(&mut db.acquire().await.unwrap(), tenant, None, "a.b", &serde_json::json!(age)).await.unwrap();
     }
     let aged = "UPDATE events SET created_at = created_at - make_interval(days => data::int)";
     sqlx::query(aged).execute(&db).await.unwrap();
     let week = Duration::from_secs(7 * 86_400);
-    assert_eq!(events::prune(&db, week, 2).await.unwrap().quietly().0, 2);
-    assert_eq!(events::prune(&db, week, 2).await.unwrap().quietly().0, 1);
+    assert_eq!(events::prune(store.for_all_tenants(), week, 2).await.unwrap().quietly().0, 2);
+    assert_eq!(events::prune(store.for_all_tenants(), week, 2).await.unwrap().quietly().0, 1);
     let (live, dead, owning) = (worker(&db, 1.0).await, worker(&db, 90_000.0).await, worker(&db, 90_000.0).await);
     account(&db, tenant, "connected", "online", Some(owning)).await;
     assert_eq!(workers::prune(&db, Duration::from_secs(86_400), 10).await.unwrap(), 1);
@@ -210,6 +176,12 @@ async fn old_rows_are_removed_in_small_steps(db: PgPool) {
         .await
         .unwrap();
     assert_eq!(left, 2);
-    assert!(!waiting::runs(&db, NOW, None, 10).await.unwrap().iter().any(|bell| bell.kind() != "fire_reminder"));
+    assert!(
+        !waiting::runs(store.for_all_tenants(), NOW, None, 10)
+            .await
+            .unwrap()
+            .iter()
+            .any(|bell| bell.kind() != "fire_reminder")
+    );
     assert_ne!(dead, live);
 }

@@ -1,4 +1,4 @@
-//! What an attempt's end does to a webhook and to what waits (R63).
+//! The effect of an attempt's end on a webhook and on its waiting deliveries (R63).
 
 use std::time::Duration;
 
@@ -6,16 +6,18 @@ use domain::id::{AccountId, DeliveryId};
 use domain::webhook::retry::{Fault, Verdict, verdict};
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use store::MIGRATOR;
 use store::events;
 use store::webhooks::deliveries::{self, State};
 use store::webhooks::{self, ends, follow};
+use store::{MIGRATOR, Store};
 
 use crate::webhooks::{HOUR, OVER, due, happen, held, numbers, owned, take, take_all};
 
-/// R63: a receiver that was down for long gets all that waits in the statement that ends the outage; one that was not, not.
+/// R63: after a long outage of a receiver, the statement that ends the outage makes all waiting deliveries due. Without
+/// an outage it does not.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn all_that_waits_is_due_after_an_outage(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = owned(&db, &[]).await;
     let account = || Some(AccountId::new());
     for n in 0..4 {
@@ -25,21 +27,23 @@ async fn all_that_waits_is_due_after_an_outage(db: PgPool) {
     let all = due(&db, of).await;
     let again = Verdict { attempts: 1, again_in: Some(HOUR), holds: true };
     for due in &all[2..] {
-        ends::failed(&db, of.0, (due.id, 0), (None, "timeout"), again, true).await.unwrap();
+        ends::failed(store.of(of.0), (due.id, 0), (None, "timeout"), again, true).await.unwrap();
     }
     let failing = "UPDATE webhooks SET failures = 5, failing_since = now() - make_interval(secs => $1)";
     sqlx::query(failing).bind(250.0).execute(&db).await.unwrap();
-    assert!(ends::delivered(&db, of.0, all[0].id, 200).await.unwrap().is_some());
+    assert!(ends::delivered(store.of(of.0), all[0].id, 200).await.unwrap().is_some());
     assert_eq!(numbers(&due(&db, of).await), [1], "a short one: nothing waits for long");
     sqlx::query(failing).bind(350.0).execute(&db).await.unwrap();
-    assert!(ends::delivered(&db, of.0, all[1].id, 200).await.unwrap().is_some());
+    assert!(ends::delivered(store.of(of.0), all[1].id, 200).await.unwrap().is_some());
     assert_eq!(numbers(&due(&db, of).await), [2, 3]);
     assert_eq!(held(&db, of).await.failures, 0);
 }
 
-/// R63, R97: what is refused holds up nobody, does not have the receiver left alone, and comes after what is new; a test comes first.
+/// R63, R97: a refused delivery delays no other, does not pause the receiver, and comes after new deliveries. A test
+/// comes first.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_is_refused_steps_aside(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = owned(&db, &[]).await;
     let ada = Some(AccountId::new());
     for n in 0..3 {
@@ -48,23 +52,25 @@ async fn what_is_refused_steps_aside(db: PgPool) {
     take_all(&db, of, 3).await;
     let first = due(&db, of).await[0].id;
     let refused = verdict(Fault::Event, 0, Duration::ZERO, 0.5);
-    ends::failed(&db, of.0, (first, 0), (Some(422), "status"), refused, false).await.unwrap();
+    ends::failed(store.of(of.0), (first, 0), (Some(422), "status"), refused, false).await.unwrap();
     let now = held(&db, of).await;
     assert_eq!((now.waiting, now.failures), (2, 0));
     assert!(now.failing_since.is_some(), "nothing has succeeded since");
     assert_eq!(numbers(&due(&db, of).await), [1, 2]);
     sqlx::query("UPDATE webhook_deliveries SET next_attempt_at = now()").execute(&db).await.unwrap();
     assert_eq!(numbers(&due(&db, of).await), [1, 2, 0]);
-    let test = deliveries::test(&db, of.0, of.1).await.unwrap().quietly();
+    let test = deliveries::test(store.of(of.0), of.1).await.unwrap().quietly();
     assert_eq!(due(&db, of).await[0].id, test.id);
     assert_eq!(held(&db, of).await.version, now.version + 1, "whoever pauses sees that somebody waits");
-    deliveries::retry(&db, of.0, of.1, first).await.unwrap().quietly();
+    deliveries::retry(store.of(of.0), of.1, first).await.unwrap().quietly();
     assert_eq!(held(&db, of).await.version, now.version + 2);
 }
 
-/// R63: of those that hold nobody up so many wait; the oldest beyond have failed, and say why.
+/// R63: the number of waiting deliveries that delay no other is bounded. The oldest ones beyond the bound fail with a
+/// reason.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_was_refused_is_bounded(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = owned(&db, &[]).await;
     for n in 0..6 {
         happen(&db, of.0, None, "a.b", n).await;
@@ -73,40 +79,45 @@ async fn what_was_refused_is_bounded(db: PgPool) {
     sqlx::query("UPDATE webhook_deliveries SET holds = false WHERE seq <= 5").execute(&db).await.unwrap();
     happen(&db, of.0, None, "a.b", 6).await;
     let held = held(&db, of).await;
-    let mut page = store::events::after(&db, of.0, held.cursor, None, 10).await.unwrap();
+    let mut page = store::events::after(store.of(of.0), held.cursor, None, 10).await.unwrap();
     while page.events.is_empty() {
-        page = store::events::after(&db, of.0, held.cursor, None, 10).await.unwrap();
+        page = store::events::after(store.of(of.0), held.cursor, None, 10).await.unwrap();
     }
-    assert!(follow::take(&db, of.0, (of.1, of.2), &held, page.events, 3).await.unwrap());
+    assert!(follow::take(store.of(of.0), (of.1, of.2), &held, page.events, 3).await.unwrap());
     assert_eq!(numbers(&due(&db, of).await), [5, 6, 2, 3, 4]);
-    let failed = deliveries::list(&db, of.0, of.1, Some(State::Failed), None, 10).await.unwrap();
+    let failed = deliveries::list(store.of(of.0), of.1, Some(State::Failed), None, 10).await.unwrap();
     let words: Vec<_> = failed.iter().map(|delivery| delivery.last_error.as_deref().unwrap()).collect();
     assert_eq!(words, ["overflow", "overflow"]);
 }
 
-/// R63: the last delivery that fails for good takes the failures with it; one that fails beside others does not.
+/// R63: when the last waiting delivery fails for good, the webhook is not failing any more. If others wait, it still
+/// is.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_quiet_webhook_is_not_failing(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = owned(&db, &[]).await;
     happen(&db, of.0, None, "a.b", 0).await;
     happen(&db, of.0, None, "a.b", 1).await;
     take_all(&db, of, 2).await;
     let ids: Vec<DeliveryId> = due(&db, of).await.iter().map(|due| due.id).collect();
-    ends::failed(&db, of.0, (ids[0], 0), (Some(500), "status"), OVER, true).await.unwrap();
+    ends::failed(store.of(of.0), (ids[0], 0), (Some(500), "status"), OVER, true).await.unwrap();
     assert_eq!(held(&db, of).await.failures, 1);
-    ends::failed(&db, of.0, (ids[1], 0), (Some(500), "status"), OVER, true).await.unwrap();
+    ends::failed(store.of(of.0), (ids[1], 0), (Some(500), "status"), OVER, true).await.unwrap();
     let now = held(&db, of).await;
     assert_eq!((now.failures, now.failing_since), (0, None));
 }
 
-/// R63: events that grow too old before a webhook came to them are counted, once, in an event of their own.
+/// R63: events that become too old before a webhook reads them are counted, once, in an event of their own.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn dropped_events_are_told(db: PgPool) {
+    let store = Store::from(db.clone());
     let week = Duration::from_secs(7 * 24 * 60 * 60);
     let of = owned(&db, &["a.b"]).await;
     let (all, _) =
-        webhooks::create(&db, of.0, "https://example.com/", &[], store::audit::Operator::System("test")).await.unwrap();
-    let off = webhooks::create(&db, of.0, "https://example.com/", &[], store::audit::Operator::System("test"))
+        webhooks::create(store.of(of.0), "https://example.com/", &[], store::audit::Operator::System("test"))
+            .await
+            .unwrap();
+    let off = webhooks::create(store.of(of.0), "https://example.com/", &[], store::audit::Operator::System("test"))
         .await
         .unwrap()
         .0
@@ -120,8 +131,8 @@ async fn dropped_events_are_told(db: PgPool) {
         .execute(&db)
         .await
         .unwrap();
-    assert_eq!(events::prune(&db, week, 100).await.unwrap().quietly(), (3, vec![of.0, of.0]));
-    assert_eq!(events::prune(&db, week, 100).await.unwrap().quietly(), (0, Vec::new()));
+    assert_eq!(events::prune(store.for_all_tenants(), week, 100).await.unwrap().quietly(), (3, vec![of.0, of.0]));
+    assert_eq!(events::prune(store.for_all_tenants(), week, 100).await.unwrap().quietly(), (0, Vec::new()));
     let told = "SELECT data FROM events WHERE kind = 'webhook.events_dropped' ORDER BY data->>'count'";
     let told: Vec<Value> = sqlx::query_scalar(told).fetch_all(&db).await.unwrap();
     let counts: Vec<_> = told.iter().map(|data| (&data["webhook_id"], &data["count"])).collect();
@@ -129,9 +140,11 @@ async fn dropped_events_are_told(db: PgPool) {
     assert!(told[0]["until"].is_string());
 }
 
-/// R63: a delivery that nobody could try for days fails and says so, before it is removed; one that is tried again stays.
+/// R63: a delivery that could not be tried for days fails with a reason before it is removed. A delivery that is tried
+/// again stays.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_is_left_expires_and_is_kept(db: PgPool) {
+    let store = Store::from(db.clone());
     let age = Duration::from_secs(9 * 24 * 60 * 60);
     let of = owned(&db, &[]).await;
     happen(&db, of.0, None, "a.b", 0).await;
@@ -139,15 +152,15 @@ async fn what_is_left_expires_and_is_kept(db: PgPool) {
     take_all(&db, of, 2).await;
     let old = "UPDATE webhook_deliveries SET created_at = now() - interval '10 days', next_attempt_at = now() - interval '10 days'";
     sqlx::query(old).execute(&db).await.unwrap();
-    assert_eq!(webhooks::fail_left_deliveries(&db, age, 100).await.unwrap(), 2);
-    assert_eq!(webhooks::prune_deliveries(&db, age, 100).await.unwrap(), 0);
-    let failed = deliveries::list(&db, of.0, of.1, Some(State::Failed), None, 10).await.unwrap();
+    assert_eq!(webhooks::fail_left_deliveries(store.for_all_tenants(), age, 100).await.unwrap(), 2);
+    assert_eq!(webhooks::prune_deliveries(store.for_all_tenants(), age, 100).await.unwrap(), 0);
+    let failed = deliveries::list(store.of(of.0), of.1, Some(State::Failed), None, 10).await.unwrap();
     assert!(failed.iter().all(|delivery| delivery.last_error.as_deref() == Some("expired")), "{failed:?}");
-    deliveries::retry(&db, of.0, of.1, failed[0].id).await.unwrap().quietly();
-    assert_eq!(webhooks::fail_left_deliveries(&db, age, 100).await.unwrap(), 0);
+    deliveries::retry(store.of(of.0), of.1, failed[0].id).await.unwrap().quietly();
+    assert_eq!(webhooks::fail_left_deliveries(store.for_all_tenants(), age, 100).await.unwrap(), 0);
     sqlx::query("UPDATE webhook_deliveries SET finished_at = finished_at - interval '10 days'")
         .execute(&db)
         .await
         .unwrap();
-    assert_eq!(webhooks::prune_deliveries(&db, age, 100).await.unwrap(), 1);
+    assert_eq!(webhooks::prune_deliveries(store.for_all_tenants(), age, 100).await.unwrap(), 1);
 }

@@ -1,22 +1,17 @@
 //! New zone data, on a real Postgres.
 
-use domain::id::{AccountId, ReminderId, TenantId};
+use domain::id::{ReminderId, TenantId};
+use kit::rows;
 use schedule::zone;
 use sqlx::PgPool;
-use store::MIGRATOR;
 use store::reminders::refresh_zone_data;
 use store::runs::fire_due;
+use store::{MIGRATOR, Store};
 
-/// A reminder at nine in Berlin from 2090 on, planned with the given zone data and so many hours from where it belongs.
+/// A reminder at nine in Berlin from 2090 on, planned with this zone data and this many hours off its right time.
 async fn reminder(db: &PgPool, rrule: Option<&str>, version: Option<&str>, off_hours: i32) -> (TenantId, ReminderId) {
-    let (tenant, account, reminder) = (TenantId::new(), AccountId::new(), ReminderId::new());
-    sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'Acme')").bind(tenant).execute(db).await.unwrap();
-    sqlx::query("INSERT INTO accounts (id, tenant_id, label) VALUES ($1, $2, 'Front desk')")
-        .bind(account)
-        .bind(tenant)
-        .execute(db)
-        .await
-        .unwrap();
+    let reminder = ReminderId::new();
+    let (tenant, account) = rows::Account::of("unpaired").of_new_tenant(db).await;
     sqlx::query(
         "INSERT INTO reminders (id, tenant_id, account_id, name, timezone, start_local, rrule, next_fire_at, tzdb_version)
          VALUES ($1, $2, $3, 'Stand-up', 'Europe/Berlin', '2090-01-02 09:00', $4,
@@ -39,9 +34,11 @@ async fn planned(db: &PgPool, reminder: ReminderId) -> (String, Option<String>) 
     sqlx::query_as(planned).bind(reminder).fetch_one(db).await.unwrap()
 }
 
-/// R40: what was planned with older zone data is planned anew, once, with an event that names the old and the new instant.
+/// R40: a time that was planned with older zone data is planned again, once, with an event that has the old and the new
+/// time.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn newer_zone_data_moves_what_was_planned(db: PgPool) {
+    let store = Store::from(db.clone());
     let mine = zone::data_version();
     let (tenant, moved) = reminder(&db, Some("FREQ=DAILY"), Some("2009a"), 1).await;
     let (_, unknown) = reminder(&db, None, None, -2).await;
@@ -49,7 +46,7 @@ async fn newer_zone_data_moves_what_was_planned(db: PgPool) {
     let (_, current) = reminder(&db, Some("FREQ=DAILY"), Some(mine), 1).await;
     let (_, newer) = reminder(&db, Some("FREQ=DAILY"), Some("2999z"), 1).await;
     let (_, broken) = reminder(&db, Some("FREQ=NEVERLY"), Some("2009a"), 1).await;
-    let refreshed = refresh_zone_data(&db, mine, 100).await.unwrap().quietly();
+    let refreshed = refresh_zone_data(store.for_all_tenants(), mine, 100).await.unwrap().quietly();
     assert_eq!((refreshed.seen, refreshed.moved.len()), (4, 2));
     assert!(refreshed.moved.contains(&tenant));
     let (there, off) = ("2090-01-02 08:00".to_owned(), "2090-01-02 09:00".to_owned());
@@ -72,22 +69,28 @@ async fn newer_zone_data_moves_what_was_planned(db: PgPool) {
     );
     let events: i64 = sqlx::query_scalar("SELECT count(*) FROM events").fetch_one(&db).await.unwrap();
     assert_eq!(events, 2);
-    assert_eq!(refresh_zone_data(&db, mine, 100).await.unwrap().quietly().seen, 0);
+    assert_eq!(refresh_zone_data(store.for_all_tenants(), mine, 100).await.unwrap().quietly().seen, 0);
 }
 
-/// R03: several schedulers at once plan each reminder anew once, in steps.
+/// R03: several simultaneous schedulers plan each reminder again once, in steps.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn many_schedulers_move_each_once(db: PgPool) {
+    let store = Store::from(db.clone());
     for _ in 0..40 {
         reminder(&db, Some("FREQ=DAILY"), Some("2009a"), 1).await;
     }
     let schedulers: Vec<_> = (0..3)
         .map(|_| {
-            let db = db.clone();
+            let store = store.clone();
             tokio::spawn(async move {
                 let mut moved = 0;
                 for _ in 0..20 {
-                    moved += refresh_zone_data(&db, zone::data_version(), 7).await.unwrap().quietly().moved.len();
+                    moved += refresh_zone_data(store.for_all_tenants(), zone::data_version(), 7)
+                        .await
+                        .unwrap()
+                        .quietly()
+                        .moved
+                        .len();
                 }
                 moved
             })
@@ -102,9 +105,10 @@ async fn many_schedulers_move_each_once(db: PgPool) {
     assert_eq!(events, 40);
 }
 
-/// What is fired is planned with this program's zone data, exceptions and gaps heeded.
+/// A fired reminder is planned with this program's zone data, with its exceptions and gaps.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn firing_notes_whose_clocks_it_read(db: PgPool) {
+    let store = Store::from(db.clone());
     let (_, reminder) = reminder(&db, Some("FREQ=DAILY"), Some("2009a"), 0).await;
     sqlx::query(
         "UPDATE reminders SET timezone = 'UTC', start_local = date_trunc('second', now() AT TIME ZONE 'UTC') - interval '1 minute',
@@ -114,16 +118,17 @@ async fn firing_notes_whose_clocks_it_read(db: PgPool) {
     .execute(&db)
     .await
     .unwrap();
-    assert_eq!(fire_due(&db, 10).await.unwrap().quietly().fired.len(), 1);
+    assert_eq!(fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired.len(), 1);
     assert_eq!(planned(&db, reminder).await.1.as_deref(), Some(zone::data_version()));
     let ahead = "SELECT next_fire_at > now() + interval '47 hours' FROM reminders";
     assert!(sqlx::query_scalar::<_, bool>(ahead).fetch_one(&db).await.unwrap(), "tomorrow is left out");
 }
 
-/// R03, R40: what comes due before it was planned anew, and lies an hour later by today's zone data, fires then and not twice;
-/// what lies earlier fires late.
+/// R03, R40: a reminder is due before it was planned again. If its time is an hour later by the new zone data, it fires
+/// then and not twice. If its time is earlier, it fires late.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_is_due_by_old_zone_data_fires_once(db: PgPool) {
+    let store = Store::from(db.clone());
     let (tenant, later) = reminder(&db, Some("FREQ=DAILY"), Some("2009a"), 0).await;
     let (_, earlier) = reminder(&db, Some("FREQ=DAILY"), Some("2009a"), 0).await;
     let (_, current) = reminder(&db, Some("FREQ=DAILY"), Some(zone::data_version()), 0).await;
@@ -132,7 +137,7 @@ async fn what_is_due_by_old_zone_data_fires_once(db: PgPool) {
                    start_local = date_trunc('second', now() AT TIME ZONE 'UTC') + $2::interval WHERE id = $1";
         sqlx::query(due).bind(reminder).bind(start).execute(&db).await.unwrap();
     }
-    let fired = fire_due(&db, 10).await.unwrap().quietly();
+    let fired = fire_due(store.for_all_tenants(), 10).await.unwrap().quietly();
     assert_eq!((fired.due, fired.fired.len()), (3, 2));
     let runs = "SELECT count(*) FROM runs WHERE reminder_id = $1";
     let runs = async |reminder| sqlx::query_scalar::<_, i64>(runs).bind(reminder).fetch_one(&db).await.unwrap();

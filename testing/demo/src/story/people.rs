@@ -1,43 +1,41 @@
-//! The virtual people: new numbers and a new group in each run, so that the story can be told again and again.
+//! The virtual people. Each run has new numbers and a new group, so that the demo can be repeated.
 
 use std::hash::{BuildHasher as _, RandomState};
 
-use serde_json::json;
+use kit::Phones;
 
-use crate::http::{Http, field};
 use crate::show::detail;
 
-/// A virtual phone and who holds it.
+/// A virtual phone and the name of its owner.
 pub(super) struct Person {
     pub(super) name: &'static str,
     pub(super) number: String,
 }
 
 pub(crate) struct People {
-    /// Tells this run's names from those of other runs.
+    /// Distinguishes the names of this run from those of other runs.
     pub(super) tag: String,
-    /// Holds the phone that the account is linked with.
+    /// The owner of the phone that the account is linked with.
     pub(super) owner: Person,
-    /// Two are in the group with the owner; the last one is not.
+    /// The first two are in the group with the owner; the last one is not.
     pub(super) others: [Person; 3],
     pub(super) group: String,
     pub(super) group_subject: String,
 }
 
 impl People {
-    pub(super) async fn invite(simulator: &Http) -> anyhow::Result<Self> {
-        // Seven digits from the seed that the standard library draws for its hash maps.
+    pub(super) async fn invite(phones: &Phones) -> anyhow::Result<Self> {
+        // seven digits from the random seed of the standard library's hash maps
         let draw = RandomState::new().hash_one(0) % 9_000_000 + 1_000_000;
         let person = |name, last: u8| Person { name, number: format!("4477{draw}{last}") };
         let owner = person("Olive", 0);
         let others = [person("Ada", 1), person("Ben", 2), person("Cleo", 3)];
         for person in others.iter().chain([&owner]) {
-            simulator.post("/admin/phones", json!({ "number": person.number, "name": person.name })).await?;
+            phones.add(&person.number, person.name).await?;
         }
         let group_subject = format!("Book club {draw}");
-        let members = [&others[0].number, &others[1].number];
-        let body = json!({ "subject": group_subject, "owner": owner.number, "members": members });
-        let group = field(&simulator.post("/admin/groups", body).await?, "jid")?;
+        let members = [others[0].number.clone(), others[1].number.clone()];
+        let group = phones.group(&group_subject, &owner.number, &members).await?;
         Ok(Self { tag: draw.to_string(), owner, others, group, group_subject })
     }
 

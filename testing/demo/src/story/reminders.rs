@@ -1,15 +1,16 @@
-//! Reminders: one that fires once and a daily one, both due a few seconds from now.
+//! Reminders: one that fires once and a daily one. Both are due a few seconds from now.
 
 use std::time::Duration;
 
 use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
+use kit::http::field;
+use kit::reach;
 use serde_json::{Value, json};
 
 use super::scene::Scene;
 use super::talk::received;
-use crate::http::field;
-use crate::show::{detail, step, until};
+use crate::show::{detail, step};
 
 const LIMIT: Duration = Duration::from_secs(45);
 
@@ -50,9 +51,9 @@ async fn plan(scene: &Scene, text: &str, start: DateTime<Utc>, kind: &str) -> an
     field(&scene.api.post("/v1/reminders", reminder).await?, "id")
 }
 
-/// Exactly one run is there. Returns the reminder as it stands now.
+/// Waits until there is exactly one run. Returns the current state of the reminder.
 async fn ran(scene: &Scene, id: &str) -> anyhow::Result<Value> {
-    until("one run", LIMIT, || async {
+    reach("one run", LIMIT, || async {
         let runs = scene.api.get(&format!("/v1/reminders/{id}/runs")).await?;
         match runs["data"].as_array().map_or(0, Vec::len) {
             0 => Ok(Err(runs.to_string())),

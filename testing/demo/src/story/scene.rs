@@ -1,12 +1,14 @@
-//! What the sections of the story share.
+//! What the parts of the demo share.
+
+use kit::Phones;
+use kit::http::Http;
 
 use super::people::People;
-use crate::http::Http;
 
-/// What later sections need: the api with the tenant's key, the simulator, the account and the people.
+/// What later parts need: the api with the tenant's key, the phones, the account and the people.
 pub(crate) struct Scene {
     pub(super) api: Http,
-    pub(super) simulator: Http,
+    pub(super) phones: Phones,
     pub(super) account: String,
     pub(super) people: People,
 }

@@ -1,14 +1,15 @@
-//! Messages: into the group, to a person, read on the virtual phones, and the receipts that come back.
+//! Messages to the group and to a person, read on the virtual phones, and their receipts.
 
 use std::time::Duration;
 
 use anyhow::bail;
+use kit::http::field;
+use kit::reach;
 use serde_json::{Value, json};
 
 use super::people::Person;
 use super::scene::Scene;
-use crate::http::field;
-use crate::show::{detail, step, until};
+use crate::show::{detail, step};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -34,14 +35,14 @@ async fn text_to(scene: &Scene, to: &str, text: &str) -> anyhow::Result<String> 
     field(&scene.api.post(&path, json!({ "to": to, "text": text })).await?, "id")
 }
 
-/// A person's phone decrypted this text, and it came once.
+/// Waits until a person's phone has decrypted this text, and checks that it arrived once.
 pub(super) async fn received(scene: &Scene, person: &Person, text: &str) -> anyhow::Result<()> {
     let words = format!("{}'s phone decrypts it", person.name);
     let message = step(&words, async {
-        until(&format!("{text:?} in the inbox of {}", person.name), LIMIT, || async {
-            let inbox = scene.simulator.get(&format!("/admin/phones/{}/inbox", person.number)).await?;
-            let found = messages(&inbox).iter().find(|message| message["text"] == text).cloned();
-            Ok(found.ok_or_else(|| inbox.to_string()))
+        reach(&format!("{text:?} in the inbox of {}", person.name), LIMIT, || async {
+            let inbox = scene.phones.inbox(&person.number).await?;
+            let found = inbox.iter().find(|message| message["text"] == text).cloned();
+            Ok(found.ok_or_else(|| Value::from(inbox).to_string()))
         })
         .await
     })
@@ -53,12 +54,8 @@ pub(super) async fn received(scene: &Scene, person: &Person, text: &str) -> anyh
     Ok(())
 }
 
-fn messages(inbox: &Value) -> &[Value] {
-    inbox.as_array().map_or(&[], Vec::as_slice)
-}
-
 async fn state_becomes_read(scene: &Scene, id: &str) -> anyhow::Result<()> {
-    until("the state read", LIMIT, || async {
+    reach("the state read", LIMIT, || async {
         let now = scene.api.get(&format!("/v1/messages/{id}")).await?;
         Ok(if now["state"] == "read" { Ok(()) } else { Err(now.to_string()) })
     })

@@ -1,12 +1,14 @@
-//! The line between account and phone: linking by QR code, the groups that come with it, unlinking, deleting.
+//! Linking and unlinking: the QR code, the groups that come with it, unlinking, deleting.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use kit::reach;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::scene::Scene;
-use crate::show::{detail, step, until};
+use crate::show::{detail, step};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -14,24 +16,24 @@ pub(super) async fn pair(scene: &Scene) -> anyhow::Result<()> {
     let account = format!("/v1/accounts/{}", scene.account);
     let (code, drawing) = step("Ask for a QR code", async {
         scene.api.post(&format!("{account}/pair"), json!({ "method": "qr" })).await?;
-        until("a QR code", LIMIT, || code_and_drawing(scene)).await
+        reach("a QR code", LIMIT, || code_and_drawing(scene)).await
     })
     .await?;
     detail(&drawing);
 
     let owner = &scene.people.owner;
     step(&format!("{}'s phone scans exactly this code", owner.name), async {
-        let scan = format!("/admin/mock-phone/scan-qr?phone={}", owner.number);
-        scene.simulator.post_text(&scan, &code).await
+        scene.phones.scan(&owner.number, &code).await?.success()?;
+        Ok(())
     })
     .await?;
-    step("The account is connected", reach(scene, "connected")).await?;
+    step("The account is connected", becomes(scene, "connected")).await?;
     let now = scene.api.get(&account).await?;
     detail(&format!("as +{}", now["phone_number"].as_str().unwrap_or("(no number)")));
     Ok(())
 }
 
-/// The code as text and as a drawing of the same code: it may change between the two questions.
+/// The code as text and as a drawing. Both must be of the same code, which may change between the requests.
 async fn code_and_drawing(scene: &Scene) -> anyhow::Result<Result<(String, String), String>> {
     let qr = format!("/v1/accounts/{}/qr", scene.account);
     let before = scene.api.get_text(&format!("{qr}?format=text")).await?;
@@ -43,8 +45,8 @@ async fn code_and_drawing(scene: &Scene) -> anyhow::Result<Result<(String, Strin
     })
 }
 
-async fn reach(scene: &Scene, status: &str) -> anyhow::Result<()> {
-    until(&format!("the account to be {status}"), LIMIT, || async {
+async fn becomes(scene: &Scene, status: &str) -> anyhow::Result<()> {
+    reach(&format!("the account to be {status}"), LIMIT, || async {
         let now = scene.api.get(&format!("/v1/accounts/{}", scene.account)).await?;
         Ok(if now["status"] == status { Ok(()) } else { Err(now.to_string()) })
     })
@@ -53,7 +55,7 @@ async fn reach(scene: &Scene, status: &str) -> anyhow::Result<()> {
 
 pub(super) async fn groups(scene: &Scene) -> anyhow::Result<()> {
     let groups = step("Its groups are listed", async {
-        until("the new group among the account's groups", LIMIT, || async {
+        reach("the new group among the account's groups", LIMIT, || async {
             let groups = scene.api.get(&format!("/v1/accounts/{}/groups", scene.account)).await?;
             let list = groups["data"].as_array().cloned().unwrap_or_default();
             let there = list.iter().any(|group| group["jid"] == scene.people.group.as_str());
@@ -71,18 +73,19 @@ pub(super) async fn groups(scene: &Scene) -> anyhow::Result<()> {
 pub(super) async fn unpair(scene: &Scene) -> anyhow::Result<()> {
     step("Unlink: the account forgets the phone", async {
         scene.api.post(&format!("/v1/accounts/{}/unpair", scene.account), json!({})).await?;
-        reach(scene, "unpaired").await
+        becomes(scene, "unpaired").await
     })
     .await?;
     step("The account's socket is closed", phone_reaches(scene, "no open socket", |phone| open_sockets(phone) == 0))
         .await?;
-    // unlinking is local: the phone lists the device until its owner removes it there
+    // unlinking happens only on this side: the phone lists the device until its owner removes it there
     let owner = &scene.people.owner;
     let words = format!("{} removes the entry that her phone still lists", owner.name);
     step(&words, async {
-        let phone = scene.simulator.get(&format!("/admin/phones/{}", owner.number)).await?;
+        let phone = scene.phones.phone(&owner.number).await?;
         for device in devices(&phone) {
-            scene.simulator.delete(&format!("/admin/phones/{}/devices/{}", owner.number, device["device"])).await?;
+            let path = format!("/phones/{}/devices/{}", owner.number, device["device"]);
+            scene.phones.call(Method::DELETE, &path, None).await?;
         }
         Ok(())
     })
@@ -93,7 +96,7 @@ pub(super) async fn delete(scene: &Scene) -> anyhow::Result<()> {
     step("Delete the account", async {
         scene.api.delete(&format!("/v1/accounts/{}", scene.account)).await?;
         let path = format!("/v1/accounts/{}", scene.account);
-        until("the account to be gone (404)", LIMIT, || async {
+        reach("the account to be gone (404)", LIMIT, || async {
             Ok(match scene.api.get_text(&path).await? {
                 None => Ok(()),
                 Some(text) => Err(text),
@@ -107,8 +110,8 @@ pub(super) async fn delete(scene: &Scene) -> anyhow::Result<()> {
 }
 
 async fn phone_reaches(scene: &Scene, wanted: &str, holds: impl Fn(&Value) -> bool) -> anyhow::Result<()> {
-    until(&format!("{wanted} on the phone"), LIMIT, || async {
-        let phone = scene.simulator.get(&format!("/admin/phones/{}", scene.people.owner.number)).await?;
+    reach(&format!("{wanted} on the phone"), LIMIT, || async {
+        let phone = scene.phones.phone(&scene.people.owner.number).await?;
         if !phone["linked_devices"].is_array() {
             bail!("expected a list of linked devices, got: {phone}");
         }

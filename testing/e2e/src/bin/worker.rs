@@ -1,5 +1,5 @@
-//! A worker as a process of its own, for tests that stop and continue one. It takes its settings from variables, as
-//! `switchboard-worker` does, which a test of this package can't rely on to be built.
+//! A worker as a process of its own, for tests that stop and continue it with signals. It reads its settings from
+//! variables, as `switchboard-worker` does. A test of this package can't rely on that binary being built.
 
 use anyhow::bail;
 use process::exit::Exit;

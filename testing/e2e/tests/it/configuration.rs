@@ -1,5 +1,5 @@
-//! `docs/configuration.md` is printed from the command lines of the three binaries: `UPDATE=1 cargo test -p e2e --all-features
-//! --test it configuration` writes it anew.
+//! `docs/configuration.md` is printed from the command lines of the three binaries. `UPDATE=1 cargo test -p e2e
+//! --all-features --test it configuration` prints it anew.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -46,7 +46,7 @@ minute where somebody must mend it.
 While it runs, nothing of this ends a process: it is not ready, and goes on when it is mended.
 ";
 
-/// What a value is measured in, by the end of its name.
+/// The unit of a value, by the end of its variable's name.
 fn unit(variable: &str) -> &'static str {
     let ends: [(&str, &str); 5] = [
         ("_PER_S", "per second"),
@@ -100,7 +100,7 @@ fn table(command: &Command) -> String {
     text.replace("|  |", "| |").replace("|  |", "| |")
 }
 
-/// A command's own words: positions and flags without a variable.
+/// The arguments of a command that have no variable: positional ones and flags.
 fn usage(arg: &Arg) -> Option<String> {
     if arg.get_env().is_some() || arg.is_hide_set() || ["help", "version"].contains(&arg.get_id().as_str()) {
         return None;
@@ -152,7 +152,7 @@ fn document() -> String {
     text.replace("|  |", "| |")
 }
 
-/// R06: the page says what the code does.
+/// R06: the page of settings matches the code.
 #[test]
 fn the_page_of_settings_is_fresh() {
     let page = document();

@@ -1,4 +1,4 @@
-//! What was accepted is not lost and not doubled: swallowed acknowledgements, an emptied Redis.
+//! Accepted messages are neither lost nor doubled if acknowledgements are swallowed or Redis is emptied.
 
 use kit::RedisServer;
 use reqwest::Method;
@@ -7,7 +7,7 @@ use sqlx::PgPool;
 
 use e2e::Cluster;
 
-/// R01: Redis is emptied while messages are accepted; each arrives, once, in order.
+/// R01: Redis is emptied while messages are accepted. Each message arrives once, in order.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_emptied_redis_loses_nothing(pool: PgPool) {
     let own_redis = RedisServer::start();
@@ -30,8 +30,9 @@ async fn an_emptied_redis_loses_nothing(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R01, R36: WhatsApp's acknowledgement is swallowed and the connection lost: the message goes out again with the same id,
-/// so that the phone shows it once, and it counts as sent only then. The phone confirms nothing: a receipt says "sent" as well.
+/// R01, R36: WhatsApp's acknowledgement is swallowed and the connection lost. The message goes out again with the same
+/// id, so that the phone shows it once. Only then it counts as sent. The phone sends no receipt here, because a receipt
+/// proves the sending as well.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_swallowed_acknowledgement_is_sent_again_with_the_same_id(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -63,7 +64,7 @@ async fn a_swallowed_acknowledgement_is_sent_again_with_the_same_id(pool: PgPool
     cluster.stop(workers).await;
 }
 
-/// R01: a burst goes out in order, each message once: an acknowledged row is never read again before it says `sent`.
+/// R01: a burst goes out in order, each message once. An acknowledged row is not read again before its state is `sent`.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_burst_goes_out_once_and_in_order(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -82,7 +83,8 @@ async fn a_burst_goes_out_once_and_in_order(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R36: a message that WhatsApp answers with the reach-out time-lock (463) is held, not failed, and not tried in a loop.
+/// R36: a message that WhatsApp answers with the reach-out time-lock (463) is held. It does not fail, and is not tried
+/// in a loop.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_time_lock_holds_and_does_not_fail(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -104,7 +106,7 @@ async fn a_time_lock_holds_and_does_not_fail(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// Anyone can put U+0000 into an encrypted message, and Postgres can't store it: the account goes on all the same.
+/// Anyone can put U+0000 into an encrypted message, and Postgres can't store it. The account goes on nevertheless.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_text_with_a_nul_does_not_wedge_the_account(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -123,8 +125,8 @@ async fn a_text_with_a_nul_does_not_wedge_the_account(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R36: a message that the server can't take for the moment (503) keeps its place: what was queued behind it for the same
-/// chat goes out after it.
+/// R36: a message that the server can't take for the moment (503) keeps its place. Messages to the same chat that were
+/// queued after it go out after it.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_message_that_is_put_off_keeps_its_place(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;

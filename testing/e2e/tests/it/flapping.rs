@@ -1,4 +1,4 @@
-//! A session that is restarted again and again (R62): what its tenant and its operators see of it.
+//! A session that is restarted again and again (R62): what its tenant and the operators see.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -20,10 +20,10 @@ async fn gauge(worker: &Part) -> i64 {
     line.unwrap_or_else(|| panic!("no {GAUGE} in {metrics}"))
 }
 
-/// R62: WhatsApp ends the connection five times in a row: the tenant is told once, by the event `session.unstable` with the
-/// count, the account says so while it goes on, and the gauge counts it. After a steady minute `session.recovered` is told, and
-/// nothing is said any more.
-/// R60: a worker, and an api, that have been up for longer than a loop may be silent are alive.
+/// R62: WhatsApp ends the connection five times in a row. The tenant gets one event `session.unstable` with the count.
+/// The account's reason says so while it goes on, and the gauge counts the account. After a steady minute there is the
+/// event `session.recovered`, and the reason is empty again. R60: a worker and an api are still alive after they have
+/// been up for longer than a loop may be silent.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_unstable_session_is_told_and_so_is_its_recovery(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -58,7 +58,7 @@ async fn an_unstable_session_is_told_and_so_is_its_recovery(pool: PgPool) {
     assert_eq!(gauge(&workers[0]).await, 1, "it is connected, but not steady yet");
     assert!(events(&cluster, "session.recovered").await.is_empty());
 
-    // a minute: longer than anything else that is waited for
+    // a minute, which is longer than any other wait here
     tokio::time::sleep(std::time::Duration::from_secs(45)).await;
     let told = cluster
         .until("session.recovered", async || {

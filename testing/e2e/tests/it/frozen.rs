@@ -1,34 +1,32 @@
-//! A worker that is frozen as a whole, as by SIGSTOP or a paused machine: a process of its own, since nothing else can be.
+//! A worker that is frozen as a whole, as by SIGSTOP or a paused machine. It is a process of its own, because a part of
+//! this process can't be frozen.
 
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use sqlx::{ConnectOptions as _, PgPool};
+use sqlx::PgPool;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use e2e::Cluster;
+use kit::{Process, Signal};
 
-/// For credentials: both workers have them.
-const KEYS: &str = "1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
-/// The line between the process and WhatsApp: counts what the process says, and can keep from it what WhatsApp says, the end of
-/// the connection included.
+/// The connection between the process and WhatsApp. It counts what the process sends. It can hold back what WhatsApp
+/// sends, including the end of the connection.
 #[derive(Clone)]
 struct Tap {
     address: SocketAddr,
-    /// Bytes from the process.
+    /// The number of bytes from the process.
     said: Arc<AtomicUsize>,
-    /// Bytes to the process.
+    /// The number of bytes to the process.
     heard: Arc<AtomicUsize>,
-    /// Connections that it ever opened.
+    /// The number of connections that the process opened.
     opened: Arc<AtomicUsize>,
-    /// Of those, the ones that it has ended.
+    /// The number of these connections that the process ended.
     ended: Arc<AtomicUsize>,
     deaf: Arc<watch::Sender<bool>>,
 }
@@ -62,7 +60,7 @@ impl Tap {
             let mut bytes = vec![0; 16 * 1024];
             loop {
                 let read = from_server.read(&mut bytes).await;
-                // whoever waits here for ever is ended below
+                // the task is ended below, so it may wait for ever here
                 let _ = deaf.wait_for(|deaf| !deaf).await;
                 let Ok(read @ 1..) = read else { return };
                 if to_client.write_all(&bytes[..read]).await.is_err() {
@@ -74,7 +72,7 @@ impl Tap {
         let mut bytes = vec![0; 16 * 1024];
         while let Ok(read @ 1..) = from_client.read(&mut bytes).await {
             self.said.fetch_add(read, Ordering::SeqCst);
-            // WhatsApp may have ended it: what is said into the void counts as well
+            // WhatsApp may have ended the connection; bytes that go nowhere count as well
             let _ = to_server.write_all(&bytes[..read]).await;
         }
         self.ended.fetch_add(1, Ordering::SeqCst);
@@ -85,52 +83,21 @@ impl Tap {
         self.said.load(Ordering::SeqCst)
     }
 
-    /// Connections: opened, and ended by the process.
+    /// The numbers of connections that the process opened and ended.
     fn connections(&self) -> (usize, usize) {
         (self.opened.load(Ordering::SeqCst), self.ended.load(Ordering::SeqCst))
     }
 }
 
-/// Starts a worker as a process of its own; answers where its health can be asked for, too.
-fn start(cluster: &Cluster, tap: &Tap) -> (Child, String) {
-    let listen = format!("127.0.0.1:{}", kit::free_port());
-    let redis = std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
-    let child = Command::new(env!("CARGO_BIN_EXE_e2e-worker"))
-        .env("DATABASE_URL", cluster.pool.connect_options().to_url_lossy().as_str())
-        .env("REDIS_URL", redis)
-        .env("REDIS_PREFIX", &cluster.prefix)
-        .env("CREDENTIAL_KEYS", KEYS)
-        .env("OPS_LISTEN", &listen)
-        .env("WHATSAPP_URL", format!("ws://{}/ws/chat?frozen", tap.address))
-        .env("WHATSAPP_VERSION", "2.3000.1023223821")
-        .env("LEASE_TTL_MS", cluster.lease_ttl_ms.to_string())
-        .env("PRE_KEYS", "20")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    (child, format!("http://{listen}/readyz"))
-}
-
-/// Sends a signal that stops or continues it, and waits until it has.
-async fn signal(cluster: &Cluster, child: &Child, name: &str) {
-    let pid = child.id().unwrap().to_string();
-    assert!(Command::new("kill").args([name, &pid]).status().await.unwrap().success());
+/// Sends a signal that stops or continues the process, and waits until it has.
+async fn signal(cluster: &Cluster, process: &Process, signal: Signal) {
+    process.signal(signal);
+    let pid = process.pid().unwrap();
     cluster
-        .until(name, async || {
+        .until(signal, async || {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
             let stopped = stat.rsplit(") ").next().unwrap().starts_with('T');
-            (stopped == (name == "-STOP")).then_some(())
-        })
-        .await;
-}
-
-async fn serves(cluster: &Cluster, ready: &str) {
-    cluster
-        .until(ready, async || {
-            let answer = reqwest::get(ready).await;
-            answer.is_ok_and(|answer| answer.status().is_success()).then_some(())
+            (stopped == (signal == Signal::STOP)).then_some(())
         })
         .await;
 }
@@ -139,18 +106,20 @@ fn through<'a>(sockets: &'a [Value], via: &str) -> Vec<&'a Value> {
     sockets.iter().filter(|socket| socket["via"] == via).collect()
 }
 
-/// R02: a worker process is frozen for longer than its leases live; another one takes its account over and sends what was
-/// accepted meanwhile. When the frozen one wakes, with a message that it was about to send and that is queued still, a bell, and
-/// a connection that looks open, it sends nothing, ends its connection and opens no other; then it serves again.
+/// R02: a worker process is frozen for longer than the life of its leases. Another worker takes its account over and
+/// sends what was accepted meanwhile. When the frozen one wakes, it has a message that it was about to send and that is
+/// still queued, a bell, and a connection that looks open. It sends nothing, ends its connection and opens no other.
+/// After that it serves again.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_frozen_worker_sends_nothing_when_it_wakes(pool: PgPool) {
     let (cluster, _) = Cluster::start(pool, 0).await;
     let whatsapp = cluster.simulator.ws_url();
     let tap = Tap::start(whatsapp.trim_start_matches("ws://").split('/').next().unwrap().parse().unwrap()).await;
-    let (child, ready) = start(&cluster, &tap);
-    serves(&cluster, &ready).await;
+    let frozen = [("WHATSAPP_URL", &*format!("ws://{}/ws/chat?frozen", tap.address))];
+    let process = cluster.worker_process(env!("CARGO_BIN_EXE_e2e-worker"), None, &frozen);
+    process.ready().await.unwrap();
     let (account, own) = cluster.connected("Ada").await;
-    // receipts would be answered: here a message is all that is said
+    // receipts would be acknowledged, but only messages should be sent here
     let bob = cluster.number();
     cluster.admin(Method::POST, "/phones", Some(json!({"number": bob, "auto_receipts": "none"}))).await;
     for text in ["warm", "measured"] {
@@ -162,34 +131,31 @@ async fn a_frozen_worker_sends_nothing_when_it_wakes(pool: PgPool) {
     cluster.message(&id, "sent").await;
     let a_message = tap.said() - before;
 
-    let next = cluster.worker_with(|config| {
-        config.credential_keys = worker::config::Secret(KEYS.to_owned());
-        config.whatsapp_url = format!("{whatsapp}?next");
-    });
+    let next = cluster.worker_with(&[("WHATSAPP_URL", &format!("{whatsapp}?next"))]);
     cluster.until("the other worker", async || (next.health("/readyz").await.0 == 200).then_some(())).await;
-    // put off by WhatsApp: the worker has a second before it sends it again, and is frozen within
+    // WhatsApp puts it off: the worker sends it again after a second, and is frozen before that
     let busy = json!({"kind": "ack_error", "target": {"number": own}, "code": 503, "count": 1});
     cluster.admin(Method::POST, "/faults", Some(busy)).await;
     let heard = tap.heard.load(Ordering::SeqCst);
     let put_off = cluster.send(&account, &bob, "put off").await;
     cluster.until("a refusal", async || (tap.heard.load(Ordering::SeqCst) > heard).then_some(())).await;
     tap.deaf.send_replace(true);
-    signal(&cluster, &child, "-STOP").await;
+    signal(&cluster, &process, Signal::STOP).await;
     let (said, connections) = (tap.said(), tap.connections());
     assert!(cluster.sockets(&own).await.iter().all(|socket| socket["via"] == "frozen"));
     assert_eq!(cluster.inbox(&bob).await.len(), 3, "it was refused, and not sent again yet");
     cluster.send(&account, &bob, "accepted meanwhile").await;
-    // the other one's acknowledgements are late: what it has sent is queued still when the frozen one wakes
+    // acknowledgements for the other worker are late, so what it has sent is still queued when the frozen one wakes
     let late = json!({"kind": "delay", "scope": "acks", "ms": 4_000, "target": {"number": own}});
     cluster.admin(Method::POST, "/faults", Some(late)).await;
     cluster.shows(&bob, &["put off"]).await;
     assert_eq!((tap.said(), tap.connections()), (said, connections), "it is frozen");
 
-    signal(&cluster, &child, "-CONT").await;
+    signal(&cluster, &process, Signal::CONT).await;
     assert_eq!(cluster.get(&format!("/v1/messages/{put_off}")).await["state"], "queued");
     let (opened, _) = connections;
     cluster.until("the end of its connection", async || (tap.connections() == (opened, opened)).then_some(())).await;
-    serves(&cluster, &ready).await;
+    process.ready().await.unwrap();
     cluster.message(&put_off, "sent").await;
     cluster.admin(Method::DELETE, "/faults", None).await;
     let id = cluster.send(&account, &bob, "afterwards").await;
@@ -209,11 +175,11 @@ async fn a_frozen_worker_sends_nothing_when_it_wakes(pool: PgPool) {
     assert!(!its.is_empty() && its.iter().all(|socket| socket["closed_at_us"].is_u64()), "{sockets:?}");
     let [others] = through(&sockets, "next")[..] else { panic!("one socket of the new owner: {sockets:?}") };
     assert!(others["closed_at_us"].is_null(), "{others}");
-    let arrived = &inbox[3]; // and what came after it
+    let arrived = &inbox[3]; // and everything after it
     assert!(
         arrived["server_received_at_us"].as_u64() > others["login_ok_at_us"].as_u64(),
         "through the new owner's socket"
     );
-    drop(child);
+    drop(process);
     cluster.stop(vec![next]).await;
 }

@@ -1,4 +1,4 @@
-//! The Postgres and Redis that `make up` brings along for real accounts take no other user of the machine (R100).
+//! The Postgres and Redis that `make up` starts for real accounts refuse other users of the machine (R100).
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use sqlx::{Connection as _, PgConnection};
 
-/// Servers in a folder of their own, which go with this value.
+/// Servers in a folder of their own. They end when this value is dropped.
 struct Servers {
     data: PathBuf,
 }
@@ -24,7 +24,7 @@ impl Servers {
         done
     }
 
-    /// A variable that `dev/servers env` prints.
+    /// The value of a variable that `dev/servers env` prints.
     fn url(&self, name: &str) -> String {
         let printed = String::from_utf8(self.call("env", false).stdout).unwrap();
         let line = printed.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
@@ -39,7 +39,8 @@ impl Drop for Servers {
     }
 }
 
-/// R100: who has the password gets in, and nobody else, also where the data was made without one; nobody else can read it.
+/// R100: only a client with the password is let in, even if the data was created without one. No other user can read
+/// the password.
 #[tokio::test]
 async fn the_servers_of_real_accounts_take_no_other_user() {
     for (place, made_open) in ["new", "old"].into_iter().zip([false, true]) {

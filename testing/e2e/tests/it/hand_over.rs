@@ -5,7 +5,10 @@ use e2e::Cluster;
 use sqlx::PgPool;
 
 async fn command(cluster: &Cluster, words: &str) -> String {
-    let args = ["switchboard-api"].into_iter().chain(words.split(' ')).chain(["--database-url", &cluster.database_url]);
+    let args = ["switchboard-api"]
+        .into_iter()
+        .chain(words.split(' '))
+        .chain(["--database-url", cluster.setting("DATABASE_URL")]);
     let cli = Cli::read(args.map(Into::into)).unwrap();
     let mut out = Vec::new();
     assert!(api::commands::run(cli.command, &mut out).await.unwrap());
@@ -17,8 +20,8 @@ async fn owner(cluster: &Cluster, account: &str) -> String {
     sqlx::query_scalar(owner).bind(account).fetch_one(&cluster.pool).await.unwrap()
 }
 
-/// R02, R64: `accounts release` takes an account from its worker to the other, `accounts move --to` brings it back; what is sent
-/// before, meanwhile and after arrives once, and there is never a second socket.
+/// R02, R64: `accounts release` moves an account from its worker to the other one, and `accounts move --to` moves it
+/// back. Messages that are sent before, meanwhile and after arrive once, and there is never a second socket.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_account_goes_to_the_other_worker_and_back(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 2).await;

@@ -1,12 +1,12 @@
-//! `docs/cli` holds what `--help` says, of each command of each binary. What the programs of the tests say is held where they are:
-//! `testing/chaos`, `testing/demo`.
+//! `docs/cli` contains the `--help` of each command of each binary. The help of `testing/chaos` and `testing/demo` is
+//! checked in those crates.
 
 use std::fmt::Write as _;
 
 use clap::{Command, CommandFactory as _};
 use kit::printed;
 
-/// The help of a command and of those below it. Values of variables are whatever this machine has, and are left out.
+/// The help of a command and its subcommands, without the values that variables have on this machine.
 fn help(words: &str, command: &Command, text: &mut String) {
     let shown = command.clone().bin_name(words).mut_args(|arg| arg.hide_env_values(true));
     let shown = shown.disable_help_subcommand(true).render_long_help().to_string();
@@ -16,7 +16,7 @@ fn help(words: &str, command: &Command, text: &mut String) {
     }
 }
 
-/// R06: what the binaries say of themselves stands in the tree, so that a change is seen.
+/// R06: the help of the binaries is in the tree, so that a change is seen.
 #[test]
 fn the_help_stands_in_the_tree() {
     let ours = [api::config::Cli::command(), worker::Cli::command(), scheduler::Cli::command()];

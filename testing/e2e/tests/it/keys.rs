@@ -1,4 +1,4 @@
-//! Changing the keys that seal credentials, while accounts are live.
+//! Changing the keys that seal credentials while accounts are live.
 
 use std::sync::Arc;
 
@@ -6,35 +6,36 @@ use e2e::Cluster;
 use reqwest::Method;
 use serde_json::json;
 use sqlx::PgPool;
-use store::keys;
 use store::seal::Sealer;
+use store::{Store, keys};
 use tokio_util::sync::CancellationToken;
 use worker::keys::Misfit;
 
-const OLD: &str = "1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+const OLD: &str = kit::CREDENTIAL_KEYS;
 const NEW: &str = "2:ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
 
-/// R04: the procedure of an operator, from the old key to the new one: the account is live all the while, every message goes
-/// out once, nothing is left under the old key, and a worker with the new key alone goes on with the session.
+/// R04: the procedure of an operator from the old key to the new one. The account is live all the time, every message
+/// goes out once, and nothing is left under the old key. A worker with only the new key continues the session.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_key_is_changed_while_the_account_is_live(pool: PgPool) {
     let (cluster, mut workers) = Cluster::start(pool, 1).await;
     let (account, _) = cluster.connected("Ada").await;
     let bob = cluster.phone("Bob").await;
-    // the new key opens everywhere before it seals anywhere
+    // every worker can open with the new key before any worker seals with it
     for order in [format!("{OLD},{NEW}"), format!("{NEW},{OLD}")] {
-        let next = cluster.worker_with_keys(&order);
+        let next = cluster.worker_with(&[("CREDENTIAL_KEYS", &order)]);
         workers.remove(0).stop().await;
         workers.push(next);
     }
     cluster.send(&account, &bob, "before").await;
     cluster.shows(&bob, &["before"]).await;
 
-    let pool = cluster.pool.clone();
+    let store = Store::from(cluster.pool.clone());
+    let rotating = store.clone();
     let sealer = Arc::new(Sealer::parse(&format!("{NEW},{OLD}")).unwrap());
     let rotation = tokio::spawn(async move {
         let stop = CancellationToken::new();
-        worker::keys::rotate::rotate(&pool, &sealer, 3, &stop, |_| ()).await.unwrap()
+        worker::keys::rotate::rotate(rotating.for_all_tenants(), &sealer, 3, &stop, |_| ()).await.unwrap()
     });
     let texts: Vec<String> = (0..20).map(|n| format!("text {n}")).collect();
     for text in &texts {
@@ -43,11 +44,11 @@ async fn a_key_is_changed_while_the_account_is_live(pool: PgPool) {
     let summary = rotation.await.unwrap();
     assert!(summary.complete(), "{summary}");
     assert!(summary.done > 0);
-    assert_eq!(keys::in_use_across_tenants(&cluster.pool).await.unwrap(), ["2"]);
+    assert_eq!(keys::in_use(store.for_all_tenants()).await.unwrap(), ["2"]);
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     cluster.shows(&bob, &texts).await;
 
-    let last = cluster.worker_with_keys(NEW);
+    let last = cluster.worker_with(&[("CREDENTIAL_KEYS", NEW)]);
     workers.remove(0).stop().await;
     cluster.send(&account, &bob, "after").await;
     let inbox = cluster.shows(&bob, &["after"]).await;
@@ -57,8 +58,9 @@ async fn a_key_is_changed_while_the_account_is_live(pool: PgPool) {
     cluster.stop(vec![last]).await;
 }
 
-/// R04: somebody rotated before every worker had the new key. A worker that meets a record under it leaves account and
-/// credentials as they are, gives all its accounts back, and ends saying which key; one that has the key goes on.
+/// R04: an operator rotated before every worker had the new key. A worker that meets a record under it changes neither
+/// account nor credentials, gives all its accounts back, and ends with the name of the key. A worker that has the key
+/// goes on.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_worker_that_meets_an_unknown_key_stops(pool: PgPool) {
     let (cluster, mut workers) = Cluster::start(pool, 1).await;
@@ -66,7 +68,10 @@ async fn a_worker_that_meets_an_unknown_key_stops(pool: PgPool) {
     let (eve, _) = cluster.connected("Eve").await;
     let bob = cluster.phone("Bob").await;
     let sealer = Sealer::parse(&format!("{NEW},{OLD}")).unwrap();
-    worker::keys::rotate::rotate(&cluster.pool, &sealer, 500, &CancellationToken::new(), |_| ()).await.unwrap();
+    let store = Store::from(cluster.pool.clone());
+    worker::keys::rotate::rotate(store.for_all_tenants(), &sealer, 500, &CancellationToken::new(), |_| ())
+        .await
+        .unwrap();
     let records = "SELECT count(*) FROM credentials";
     let before: i64 = sqlx::query_scalar(records).fetch_one(&cluster.pool).await.unwrap();
 
@@ -85,7 +90,7 @@ async fn a_worker_that_meets_an_unknown_key_stops(pool: PgPool) {
         assert!(now["phone_number"].is_string(), "{now}");
     }
 
-    let next = cluster.worker_with_keys(&format!("{NEW},{OLD}"));
+    let next = cluster.worker_with(&[("CREDENTIAL_KEYS", &format!("{NEW},{OLD}"))]);
     for (account, text) in [(&ada, "from Ada"), (&eve, "from Eve")] {
         cluster.send(account, &bob, text).await;
         cluster.shows(&bob, &[text]).await;

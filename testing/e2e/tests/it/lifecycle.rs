@@ -1,4 +1,4 @@
-//! Unpair, pair again, delete: what the earlier systems broke on.
+//! Unpair, pair again, delete: where the earlier systems failed.
 
 use std::time::Duration;
 
@@ -17,8 +17,9 @@ async fn sockets(cluster: &Cluster, number: &str) -> u64 {
     cluster.admin(Method::GET, &format!("/phones/{number}"), None).await["sockets_now"].as_u64().unwrap()
 }
 
-/// R12, R14, R15, R16, R17: unpair closes the socket, keeps the row, and stays `unpaired`; no logout is called; a second
-/// unpair succeeds. R11: it is paired again without retyping anything. R14: delete logs the device out on the phone.
+/// R12, R14, R15, R16, R17: unpair closes the socket, keeps the row, and the status stays `unpaired`. No logout is
+/// called, and a second unpair succeeds. R11: the account is paired again without entering anything again. R14: delete
+/// logs the device out on the phone.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn unpair_pair_again_and_delete(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 2).await;
@@ -30,7 +31,7 @@ async fn unpair_pair_again_and_delete(pool: PgPool) {
         "{unpaired}"
     );
     cluster.until("a closed socket", async || (sockets(&cluster, &own).await == 0).then_some(())).await;
-    // the close event has come by now: it neither overwrites the status nor opens anything
+    // the close event has arrived by now; it must neither overwrite the status nor open a connection
     tokio::time::sleep(Duration::from_millis(500)).await;
     let now = cluster.get(&format!("/v1/accounts/{account}")).await;
     assert_eq!((&now["status"], &now["phone_number"]), (&json!("unpaired"), &Value::Null));
@@ -65,8 +66,9 @@ async fn unpair_pair_again_and_delete(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R91: a logout takes the device off the phone, and the answer says so; the account stays with its reminders, and what was queued
-/// ends. Without a worker that does it the account is unlinked all the same, and the answer says that, too.
+/// R91: a logout removes the device from the phone, and the answer says so. The account stays with its reminders, and
+/// queued messages end. Without a worker that can do it the account is unlinked nevertheless, and the answer says so as
+/// well.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_logout_leaves_no_ghost(pool: PgPool) {
     let (cluster, mut workers) = Cluster::start(pool, 1).await;
@@ -91,7 +93,7 @@ async fn a_logout_leaves_no_ghost(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R27: pairing again while an attempt runs stops the old one: its code is worth nothing, the new one pairs.
+/// R27: pairing again during an attempt stops the old attempt. Its code does not work any more; the new one does.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_second_attempt_replaces_the_first(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 2).await;
@@ -110,7 +112,7 @@ async fn a_second_attempt_replaces_the_first(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R26: a 515 before the scan does not end the pairing: another code is shown, and it pairs.
+/// R26: a 515 before the scan does not end the pairing. Another code is shown, and pairing with it works.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_restart_before_the_scan_goes_on(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -127,7 +129,8 @@ async fn a_restart_before_the_scan_goes_on(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R18, R25: a first pairing whose connection is lost ends as `unpaired`, with its event, and never starts over by itself.
+/// R18, R25: a first pairing whose connection is lost ends as `unpaired` with an event, and never starts again by
+/// itself.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_first_pairing_never_loops(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -146,8 +149,8 @@ async fn a_first_pairing_never_loops(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R29, R16: a phone that another account of the tenant has already: the original keeps working, the newcomer is
-/// `unpaired` without a number, its device is gone from the phone, and the event names the original.
+/// R29, R16: a phone is scanned that another account of the tenant is linked with. The other account keeps working. The
+/// new one is `unpaired` without a number, its device is removed from the phone, and the event names the other account.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_phone_is_linked_once_per_tenant(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -169,7 +172,7 @@ async fn a_phone_is_linked_once_per_tenant(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R21: every step leaves an audit row with who did it, the label and the outcome.
+/// R21: every step leaves an audit entry with who did it, the label and the outcome.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn every_step_is_audited(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -194,7 +197,7 @@ async fn every_step_is_audited(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// The phone's owner removes the device: `logged_out`, said why, and it is not opened again.
+/// The phone's owner removes the device. The account is `logged_out` with a reason, and no connection is opened again.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_device_removed_on_the_phone_is_logged_out(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;

@@ -1,4 +1,4 @@
-//! What a person sees when every worker is gone (R90): nothing says `connected`, and it is told.
+//! What a person sees if every worker is gone (R90): no account reads `connected`, and an event says so.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use sqlx::PgPool;
 
 use e2e::Cluster;
 
-/// A lease of the tests' workers, and five seconds.
+/// The lease's life in the tests, and five seconds.
 const KNOWN: Duration = Duration::from_secs(3 + 5);
 
 async fn told(cluster: &Cluster) -> Vec<Value> {
@@ -15,8 +15,8 @@ async fn told(cluster: &Cluster) -> Vec<Value> {
     sqlx::query_scalar(all).fetch_all(&cluster.pool).await.unwrap()
 }
 
-/// R90: all workers are killed: within a lease and five seconds the account reads `disconnected` and says why, the dashboard and
-/// `/health` agree, and the event is told once. A worker that comes brings it back.
+/// R90: all workers are killed. Within the lease's life and five seconds the account reads `disconnected` with a
+/// reason, the dashboard and `/health` agree, and there is one event. A new worker brings the account back.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_killed_workers_account_is_disconnected(pool: PgPool) {
     let (cluster, mut workers) = Cluster::start(pool, 1).await;
@@ -50,7 +50,7 @@ async fn a_killed_workers_account_is_disconnected(pool: PgPool) {
     cluster.stop(vec![next]).await;
 }
 
-/// R90: also without a scheduler nothing reads `connected`; one that comes later tells it.
+/// R90: even without a scheduler the account does not read `connected`. A scheduler that starts later writes the event.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_scheduler_that_comes_later_tells_it(pool: PgPool) {
     let (mut cluster, mut workers) = Cluster::start(pool, 1).await;

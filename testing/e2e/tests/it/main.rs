@@ -1,5 +1,5 @@
-//! The whole cluster against the simulator: real api, workers and schedulers, real Postgres and Redis, the real client
-//! library over real sockets.
+//! The whole cluster against the simulator: real api, workers and schedulers, real Postgres and Redis, and the real
+//! client library over real sockets.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 mod configuration;

@@ -1,4 +1,4 @@
-//! The main job, end to end.
+//! The main use, end to end.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use sqlx::PgPool;
 
 use e2e::Cluster;
 
-/// R65, R10, R11, R26, R30, R35, R36: an account is added, paired by exactly the QR that is shown, lists its groups, and
-/// texts to a person and to a group are decrypted by their phones; receipts come back.
+/// R65, R10, R11, R26, R30, R35, R36: an account is created and paired by the QR that is shown. It lists its groups.
+/// Texts to a person and to a group are decrypted by their phones, and receipts come back.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn pair_send_and_receipts(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -77,8 +77,8 @@ async fn pair_by_code(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R03, R40, R45: a one-off and a daily reminder fire into a group, once each, with two schedulers running; the one-off
-/// has ended, the daily one is armed for tomorrow.
+/// R03, R40, R45: a one-off and a daily reminder fire to a group, once each, while two schedulers run. Then the one-off
+/// has ended, and the daily one is armed for tomorrow.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn reminders_fire_once(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -118,7 +118,7 @@ async fn reminders_fire_once(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R98: what a phone writes to the account arrives as an event, once, with the writer's name and number.
+/// R98: a message from a phone to the account becomes one event, with the sender's name and number.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn received_messages_become_events(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;

@@ -1,4 +1,4 @@
-//! The pages of metrics of a cluster at work, as Prometheus reads them.
+//! The metrics of a cluster at work, as Prometheus reads them.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -11,10 +11,10 @@ use sqlx::PgPool;
 
 use crate::receiver::Receiver;
 
-/// Series that one binary may show.
+/// The maximum number of series of one binary.
 const SERIES_MAX: usize = 2_000;
 
-/// A page, how many series it has, and what reading it takes: the median of so many times.
+/// Reads a page several times. Returns the page and the number of its series, and prints the median duration.
 async fn read(part: &Part, name: &str) -> (String, usize) {
     let mut times = Vec::new();
     let mut page = String::new();
@@ -32,19 +32,19 @@ async fn read(part: &Part, name: &str) -> (String, usize) {
     (page, series)
 }
 
-/// The sum of a metric's samples whose labels contain this.
+/// The sum of a metric's samples whose labels contain this text.
 fn sum(page: &str, metric: &str, labels: &str) -> f64 {
     let samples = page.lines().filter(|line| line.split(['{', ' ']).next() == Some(metric) && line.contains(labels));
     samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
 }
 
-/// Every value of every label.
+/// All values of all labels.
 fn label_values(page: &str) -> Vec<&str> {
     let samples = page.lines().filter(|line| !line.starts_with('#') && !line.starts_with("switchboard_build_info"));
     samples.flat_map(|line| line.split('"').skip(1).step_by(2)).collect()
 }
 
-/// Has `promtool check metrics` judge a page. Where it is missing this says so, and fails in CI.
+/// Checks a page with `promtool check metrics`. If the tool is missing, prints a warning, and fails in CI.
 fn check_with_promtool(name: &str, page: &str) {
     let promtool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -56,7 +56,7 @@ fn check_with_promtool(name: &str, page: &str) {
         let missing = "promtool is missing: the pages of metrics were NOT checked. It comes with Prometheus: the package \
                        `prometheus` of Debian and Ubuntu, or `brew install prometheus`";
         assert!(std::env::var_os("CI").is_none(), "{missing}");
-        std::io::stderr().write_all(format!("\n!! {missing}\n").as_bytes()).unwrap(); // past what the test runner captures
+        std::io::stderr().write_all(format!("\n!! {missing}\n").as_bytes()).unwrap(); // not captured by the test runner
         return;
     };
     promtool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
@@ -65,9 +65,9 @@ fn check_with_promtool(name: &str, page: &str) {
     assert!(judged.status.success() && says.is_empty(), "{name}: {}", String::from_utf8_lossy(&says));
 }
 
-/// R06: after a cluster has paired, sent and heard of its receipt, fired a reminder, posted to a webhook and moved an account to another
-/// worker, the page of each binary has the figures of all that, its own alone, within bounds, and nothing on it names a tenant,
-/// an account or a number. Prometheus's own tool finds nothing to say against them.
+/// R06: a cluster has paired, sent, got a receipt, fired a reminder, posted to a webhook and moved an account to
+/// another worker. The page of each binary has the figures of its own part in this and no others. The figures are
+/// within bounds, and no label names a tenant, an account or a number. `promtool` finds no fault.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_pages_of_a_cluster_at_work(pool: PgPool) {
     let (cluster, mut workers) = Cluster::start(pool, 1).await;
@@ -83,7 +83,7 @@ async fn the_pages_of_a_cluster_at_work(pool: PgPool) {
     cluster.post("/v1/reminders", wish).await;
     cluster.shows(&bob, &["hello there", "stand up"]).await;
     cluster.until("posts", async || (receiver.received().len() >= 2).then_some(())).await;
-    // the account goes on at another worker
+    // the account moves to another worker
     let next = cluster.worker();
     workers.pop().unwrap().stop().await;
     cluster.status(&account, "connected").await;
@@ -115,7 +115,7 @@ async fn the_pages_of_a_cluster_at_work(pool: PgPool) {
     }
     let [api, scheduler, worker] = &pages[..] else { unreachable!() };
 
-    // each shows what is its own
+    // each page has only its own metrics
     for (of, page, others) in [
         ("api", api, ["switchboard_sessions", "switchboard_duty_runs_total", "switchboard_accounts"]),
         (
@@ -129,7 +129,7 @@ async fn the_pages_of_a_cluster_at_work(pool: PgPool) {
             assert!(!page.contains(&format!("# TYPE {other} ")), "{other} on the page of the {of}");
         }
     }
-    // and what happened
+    // each page has what happened
     for (page, metric, labels, least) in [
         (api, "http_requests_total", "route=\"/v1/accounts/{account}/messages\"", 2.0),
         (api, "http_request_seconds_count", "route=\"/v1/reminders\"", 1.0),
@@ -156,7 +156,7 @@ async fn the_pages_of_a_cluster_at_work(pool: PgPool) {
         (worker, "sessions", "state=\"online\"", 1.0),
         (worker, "session_state_seconds_total", "state=\"online\"", 0.001),
         (worker, "takeover_gap_seconds_count", "cause=\"released\"", 1.0),
-        (worker, "lease_capacity", "", 1.0), // not leases_held, worker_trusted and ready: other tests' workers of this process set them, too
+        (worker, "lease_capacity", "", 1.0), // not leases_held and others, which other tests' workers set too
         (worker, "renewal_seconds_count", "store=\"redis\"", 1.0),
         (worker, "renewal_seconds_count", "store=\"postgres\"", 1.0),
         (worker, "webhook_delivery_seconds_count", "", 2.0),

@@ -1,20 +1,23 @@
-//! Stores that go away, one or both, cut or half open: what a worker goes on doing, what it stops, and that it comes back.
+//! Stores that are unreachable, one or both, cut or half open: what a worker continues, what it stops, and its
+//! recovery.
 
 use std::time::{Duration, Instant};
 
 use kit::{Line, RedisServer};
 use sqlx::PgPool;
 
-use e2e::{Cluster, DEADLINE, Lines, Part};
+use e2e::{Cluster, Lines, Part};
+use kit::DEADLINE;
 
 /// The lease's life in these tests.
 const TTL: Duration = Duration::from_secs(6);
-/// How long a worker may act from the start of its last successful renewal.
+/// How long a worker may act after the start of its last successful renewal.
 const TRUST: Duration = Duration::from_secs(4);
-/// For the close itself, on a loaded machine.
+/// The time for the close itself on a loaded machine.
 const CLOSE: Duration = Duration::from_millis(750);
 
-/// A cluster, a worker behind lines that serves an account, and a second worker that would take it.
+/// A cluster, a worker that serves an account over connections that the test can cut, and a second worker that could
+/// take the account.
 struct Scene {
     cluster: Cluster,
     worker: Part,
@@ -28,7 +31,7 @@ struct Scene {
 impl Scene {
     async fn new(pool: PgPool) -> Self {
         let (mut cluster, _) = Cluster::start(pool, 0).await;
-        cluster.lease_ttl_ms = 6_000;
+        cluster.set("LEASE_TTL_MS", "6000");
         let (worker, lines) = cluster.worker_behind_lines().await;
         let (account, own) = cluster.connected("Ada").await;
         let bob = cluster.phone("Bob").await;
@@ -42,7 +45,7 @@ impl Scene {
         self.cluster.until("readiness", async || (part.health("/readyz").await.0 == 200).then_some(())).await;
     }
 
-    /// The worker says that it is not ready, and why; it is alive all the same.
+    /// Checks that the worker is not ready for this reason, and is alive.
     async fn unready(&self, why: &str) {
         self.cluster
             .until(why, async || {
@@ -53,7 +56,7 @@ impl Scene {
             .await;
     }
 
-    /// For longer than a lease lives the one socket stays open, and nobody opens another.
+    /// Checks that the socket stays open for longer than the lease's life, and that no other is opened.
     async fn keeps_its_socket(&self) {
         let before = self.cluster.sockets(&self.own).await.len();
         let start = Instant::now();
@@ -78,7 +81,7 @@ impl Scene {
     }
 }
 
-/// R02: unreachable is not lost: the heartbeat in Postgres keeps the account, and messages go on though no bell comes.
+/// R02: unreachable does not mean lost. The heartbeat in Postgres keeps the account, and messages go out without bells.
 async fn redis_goes_away(pool: PgPool, line: Line) {
     let scene = Scene::new(pool).await;
     scene.lines.redis.set(line);
@@ -93,7 +96,8 @@ async fn redis_goes_away(pool: PgPool, line: Line) {
     scene.end().await;
 }
 
-/// R02: the key in Redis keeps the account; what is queued waits, since nothing can be read or written, and goes out once.
+/// R02: the key in Redis keeps the account. Queued messages wait, because nothing can be read or written, and go out
+/// once.
 async fn postgres_goes_away(pool: PgPool, line: Line) {
     let scene = Scene::new(pool).await;
     scene.lines.postgres.set(line);
@@ -108,13 +112,13 @@ async fn postgres_goes_away(pool: PgPool, line: Line) {
     scene.end().await;
 }
 
-/// R02: nothing confirms the right to act: the socket is closed two thirds of the lease's life after the last renewal, long
-/// before the lease could end, another worker takes over, and the first one serves again without a restart when its lines are
-/// mended.
+/// R02: nothing confirms the right to act. The socket is closed two thirds of the lease's life after the last renewal,
+/// long before the lease can end. Another worker takes over. The first one serves again without a restart when its
+/// connections are restored.
 async fn both_go_away(pool: PgPool, line: Line) {
     let scene = Scene::new(pool).await;
     let before = scene.cluster.sockets(&scene.own).await.len();
-    // Redis first: a renewal that comes between is one that Postgres knows of
+    // Redis first: Postgres learns of a renewal in between
     scene.lines.redis.set(line);
     scene.lines.postgres.set(line);
     let renewed =
@@ -172,8 +176,8 @@ async fn both_fall_silent(pool: PgPool) {
     both_go_away(pool, Line::Silent).await;
 }
 
-/// Sends so many messages while `trouble` strikes between them; each arrives once and in order, on sockets that never
-/// overlapped.
+/// Sends this many messages while `trouble` strikes between them. Each arrives once and in order, on sockets that never
+/// overlap.
 async fn all_arrive(cluster: &Cluster, count: usize, mut trouble: impl AsyncFnMut(usize)) {
     let (account, _) = cluster.connected("Ada").await;
     let bob = cluster.phone("Bob").await;
@@ -182,7 +186,7 @@ async fn all_arrive(cluster: &Cluster, count: usize, mut trouble: impl AsyncFnMu
         trouble(n).await;
         let body = serde_json::json!({"to": bob, "text": text});
         let (path, start) = (format!("/v1/accounts/{account}/messages"), Instant::now());
-        // an answer that is no 2xx promises nothing: whoever asks, asks again
+        // an answer other than 2xx promises nothing, so the client asks again
         while !cluster.call(reqwest::Method::POST, &path, Some(body.clone())).await.0.is_success() {
             assert!(start.elapsed() < DEADLINE, "the api never took it");
         }
@@ -194,7 +198,7 @@ async fn all_arrive(cluster: &Cluster, count: usize, mut trouble: impl AsyncFnMu
     assert_eq!(cluster.overlaps().await, 0);
 }
 
-/// R01, R02: Redis dies and comes back empty, for all, while messages are accepted.
+/// R01, R02: Redis ends and comes back empty while messages are accepted.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn redis_is_killed_and_restarted_empty(pool: PgPool) {
     let mut redis = RedisServer::start();
@@ -214,7 +218,8 @@ async fn redis_is_killed_and_restarted_empty(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R02: Redis answers nobody for longer than a lease lives: every lease has run out when it wakes, and nobody lost one.
+/// R02: Redis answers no client for longer than the life of a lease. Every lease has run out when it answers again, but
+/// no account moves.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn redis_pauses_for_longer_than_a_lease_lives(pool: PgPool) {
     let server = RedisServer::start();
@@ -229,7 +234,7 @@ async fn redis_pauses_for_longer_than_a_lease_lives(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R01: every connection to Postgres is ended, again and again, while messages are accepted and sent.
+/// R01: all connections to Postgres are ended several times while messages are accepted and sent.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn connections_to_postgres_are_ended(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool.clone(), 2).await;
@@ -238,7 +243,7 @@ async fn connections_to_postgres_are_ended(pool: PgPool) {
     all_arrive(&cluster, 60, async |n| {
         if n % 15 == 10 {
             let start = Instant::now();
-            // the pool of this test is hit as well
+            // this also ends connections of the pool of this test
             while sqlx::query(end).execute(&pool).await.is_err() {
                 assert!(start.elapsed() < DEADLINE);
             }

@@ -6,7 +6,7 @@ use sqlx::PgPool;
 
 use e2e::Cluster;
 
-/// A pairing that was scanned and stands before the gate.
+/// A pairing after the scan, at the passkey gate.
 async fn gated(cluster: &Cluster, gate: Value) -> (String, String) {
     let number = cluster.phone("Ada").await;
     let account = cluster.account("Ada").await;
@@ -19,7 +19,7 @@ async fn gated(cluster: &Cluster, gate: Value) -> (String, String) {
     (account, number)
 }
 
-/// Waits until the pairing waits for a passkey, and answers it.
+/// Waits until the pairing waits for a passkey and has this field. Returns the pairing.
 async fn at_the_gate(cluster: &Cluster, account: &str, field: &str) -> Value {
     cluster
         .until(field, async || {
@@ -39,7 +39,7 @@ async fn events(cluster: &Cluster, kind: &str) -> Vec<Value> {
     sqlx::query_scalar(sql).bind(kind).fetch_all(&cluster.pool).await.unwrap()
 }
 
-/// The reason of a pairing that ended at the gate: in the row, and in the event.
+/// The reason of a pairing that ended at the gate, as in the row and in the event.
 async fn ended(cluster: &Cluster, account: &str) -> String {
     cluster.status(account, "unpaired").await;
     let now = cluster.get(&format!("/v1/accounts/{account}")).await;
@@ -50,8 +50,8 @@ async fn ended(cluster: &Cluster, account: &str) -> String {
     reason
 }
 
-/// R25, R26, R63: WhatsApp asks for a passkey after the scan. The api says so and what to do, carries the owner's answer to
-/// WhatsApp and WhatsApp's code to the owner; then the phone is linked, and the account works like any other.
+/// R25, R26, R63: WhatsApp asks for a passkey after the scan. The api shows this and what to do. It passes the owner's
+/// answer to WhatsApp and WhatsApp's code to the owner. Then the phone is linked, and the account works like any other.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_passkey_is_presented_and_the_phone_linked(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -63,7 +63,7 @@ async fn a_passkey_is_presented_and_the_phone_linked(pool: PgPool) {
     assert_eq!(shown["pairing"], json!({"step": "passkey", "advice": advice}));
     assert_eq!(events(&cluster, "session.passkey_required").await[0]["advice"], advice);
 
-    // too early, malformed, and then right
+    // too early, then malformed, then correct
     let confirm = format!("/v1/accounts/{account}/pair/passkey/confirm");
     assert_eq!(cluster.call(Method::POST, &confirm, None).await.0, StatusCode::CONFLICT);
     let options = pairing["passkey_options"].clone();
@@ -91,7 +91,7 @@ async fn a_passkey_is_presented_and_the_phone_linked(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R25: a passkey that WhatsApp does not take, and a demand that nobody can meet, end the pairing at once and say why; the
+/// R25: a passkey that WhatsApp refuses, and a demand that can't be met, end the pairing at once with a reason. The
 /// next pairing starts clean.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_gate_that_does_not_open_ends_the_pairing(pool: PgPool) {
@@ -113,7 +113,8 @@ async fn a_gate_that_does_not_open_ends_the_pairing(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R27: a demand belongs to its pairing: whatever ends that ends the demand, and an answer to it is refused.
+/// R27: a demand belongs to its pairing. If the pairing ends for any reason, the demand ends too, and an answer to it
+/// is refused.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_demand_ends_with_its_pairing(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -131,8 +132,8 @@ async fn a_demand_ends_with_its_pairing(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R101: a phone that answers at once, with its part of the key agreement right behind WhatsApp's answer, is linked each time. `ROUNDS`
-/// says how often, for whoever measures.
+/// R101: a phone that answers at once, with its part of the key agreement right after WhatsApp's answer, is linked each
+/// time. `ROUNDS` sets the number of rounds for measurements.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_phone_that_answers_at_once_is_linked_each_time(pool: PgPool) {
     let rounds = std::env::var("ROUNDS").map_or(30, |rounds| rounds.parse().unwrap());

@@ -1,4 +1,4 @@
-//! Who holds which account: a rolling release moves each device once, a worker that joins gets its share.
+//! Which worker holds which account: a rolling release moves each device once, and a worker that joins gets its share.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use sqlx::PgPool;
 
 use e2e::Cluster;
 
-/// How many accounts each worker of a release holds that is alive, the fullest first.
+/// How many accounts each live worker of a release holds, the highest number first.
 async fn loads(cluster: &Cluster, release: &str) -> Vec<i64> {
     let loads = "SELECT count(l.account_id) FROM workers w LEFT JOIN leases l ON l.owner = w.id
                  WHERE w.stopped_at IS NULL AND w.release = $1 GROUP BY w.id ORDER BY 1 DESC";
@@ -20,7 +20,7 @@ async fn until_loads(cluster: &Cluster, release: &str, wanted: &[i64]) {
     cluster.until(wanted, async || (loads(cluster, release).await == wanted).then_some(())).await;
 }
 
-/// Logins of each device so far.
+/// The number of logins of each device so far.
 async fn logins(cluster: &Cluster) -> BTreeMap<String, usize> {
     let audit = cluster.admin(Method::GET, "/audit", None).await;
     let devices = audit["devices"].as_array().unwrap().iter();
@@ -39,8 +39,9 @@ async fn connected(cluster: &Cluster, accounts: usize) -> Vec<String> {
     ids
 }
 
-/// Three workers of release 1 are rolled to release 2 one by one, each new one before an old one stops, while every account
-/// sends: each device logs in exactly once more, never two sockets at once, every message arrives once, and the load is even.
+/// Three workers of release 1 are rolled to release 2 one by one, each new one before an old one stops, while every
+/// account sends. Each device logs in exactly once more and never has two sockets at once. Every message arrives once,
+/// and the load is even.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_rolling_release_moves_each_device_once(pool: PgPool) {
     let (cluster, old) = Cluster::start(pool, 3).await;
@@ -48,7 +49,7 @@ async fn a_rolling_release_moves_each_device_once(pool: PgPool) {
     until_loads(&cluster, "1", &[4, 4, 4]).await;
     let bob = cluster.phone("Bob").await;
     for account in &accounts {
-        cluster.status(account, "connected").await; // also those that were handed over for balance
+        cluster.status(account, "connected").await; // even those that were handed over for balance
         cluster.send(account, &bob, &format!("before {account}")).await;
     }
     for account in &accounts {
@@ -58,7 +59,7 @@ async fn a_rolling_release_moves_each_device_once(pool: PgPool) {
 
     let mut new = Vec::new();
     for (step, worker) in old.into_iter().enumerate() {
-        new.push(cluster.worker_of("2"));
+        new.push(cluster.worker_with(&[("WORKER_RELEASE", "2")]));
         cluster.until("the new worker", async || (loads(&cluster, "2").await.len() == step + 1).then_some(())).await;
         for account in &accounts {
             cluster.send(account, &bob, &format!("step {step} {account}")).await;
@@ -88,8 +89,8 @@ async fn a_rolling_release_moves_each_device_once(pool: PgPool) {
     cluster.stop(new).await;
 }
 
-/// A worker joins one that holds everything: it is handed its half, by one login more for each device that moves, and sends
-/// for those from then on.
+/// A worker joins another one that holds everything. It gets half of the accounts, with one login more for each device
+/// that moves, and sends for them from then on.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_joining_worker_gets_its_fair_share(pool: PgPool) {
     let (cluster, mut workers) = Cluster::start(pool, 1).await;
@@ -112,8 +113,8 @@ async fn a_joining_worker_gets_its_fair_share(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// Accounts come back no faster than the limit, and a pairing does not wait for it. A stop hands over no faster than the
-/// limit either, but sessions that wait for their turn end at once.
+/// Accounts come back no faster than the limit, and a pairing does not wait for it. A stop hands over no faster than
+/// the limit either, but sessions that wait for their turn end at once.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn returning_accounts_wait_their_turn_and_a_stop_does_not(pool: PgPool) {
     let (cluster, mut workers) = Cluster::start(pool, 1).await;
@@ -122,7 +123,7 @@ async fn returning_accounts_wait_their_turn_and_a_stop_does_not(pool: PgPool) {
     workers.remove(0).stop().await;
 
     let start = Instant::now();
-    let slow = cluster.worker_with(|config| config.connects_per_s = 1);
+    let slow = cluster.worker_with(&[("CONNECTS_PER_S", "1")]);
     let back = async || logins(&cluster).await.values().sum::<usize>() - before;
     cluster.until("three are back", async || (back().await >= 3).then_some(())).await;
     assert!(start.elapsed() >= Duration::from_millis(1_900), "three logins at one per second: {:?}", start.elapsed());
@@ -137,16 +138,14 @@ async fn returning_accounts_wait_their_turn_and_a_stop_does_not(pool: PgPool) {
     cluster.stop(vec![]).await;
 }
 
-/// The new release has hardly any room: what it can't take is left to it for the grace, then an old worker takes it.
+/// The new release has hardly any room. What it can't take is left to it for the grace period; then an old worker takes
+/// it.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_old_worker_takes_what_the_new_release_cannot(pool: PgPool) {
     let (cluster, mut workers) = Cluster::start(pool, 2).await;
     let accounts = connected(&cluster, 4).await;
     until_loads(&cluster, "1", &[2, 2]).await;
-    workers.push(cluster.worker_with(|config| {
-        "2".clone_into(&mut config.release);
-        config.capacity = 1;
-    }));
+    workers.push(cluster.worker_with(&[("WORKER_RELEASE", "2"), ("WORKER_CAPACITY", "1")]));
     cluster.until("the new worker", async || (loads(&cluster, "2").await == [0]).then_some(())).await;
     let start = Instant::now();
     workers.remove(0).stop().await;

@@ -1,4 +1,4 @@
-//! Somebody else's server: takes what webhooks post, answers as it is told, and remembers everything.
+//! A receiver of webhooks: it answers as the test says, and records every request.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
-/// A request as it came.
+/// A request as it arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct Received {
     headers: HeaderMap,
@@ -32,7 +32,7 @@ impl Received {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    /// What a receiver has to check before it believes a word.
+    /// The check that a receiver must make before it trusts a request.
     pub(crate) fn is_signed_with(&self, secret: &str) -> bool {
         let (id, timestamp) = (self.header("webhook-id"), self.header("webhook-timestamp").parse().unwrap());
         let expected = signature::header([secret], id, timestamp, &self.body);
@@ -47,7 +47,7 @@ struct Desk {
     open: Arc<Semaphore>,
 }
 
-/// The server; it goes with this value.
+/// The server. It ends when this value is dropped.
 pub(crate) struct Receiver {
     address: SocketAddr,
     desk: Desk,
@@ -55,7 +55,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// One that gives these answers, and then 200.
+    /// Starts a receiver that gives these answers, and then 200.
     pub(crate) async fn start(answers: &[u16]) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -73,7 +73,7 @@ impl Receiver {
         format!("http://{}/hook?token=x", self.address)
     }
 
-    /// From now on requests are taken and not answered, until `answer` is called.
+    /// From now on requests are accepted but not answered, until `answer` is called.
     pub(crate) fn hold(&self) {
         assert_eq!(self.desk.open.forget_permits(1), 1);
     }
@@ -82,7 +82,7 @@ impl Receiver {
         self.desk.open.add_permits(1);
     }
 
-    /// All that came so far.
+    /// All requests so far.
     pub(crate) fn received(&self) -> Vec<Received> {
         self.desk.received.lock().unwrap().clone()
     }
@@ -94,7 +94,7 @@ impl Drop for Receiver {
     }
 }
 
-/// A question whether it is there (HEAD) is answered as by most receivers, which know POST alone.
+/// `HEAD`, which asks whether the server is there, is answered as by most receivers: they allow only `POST`.
 async fn take(State(desk): State<Desk>, method: Method, headers: HeaderMap, body: String) -> StatusCode {
     if method == Method::HEAD {
         return StatusCode::METHOD_NOT_ALLOWED;

@@ -1,4 +1,4 @@
-//! Reminders that meet something on their way.
+//! Reminders that are disturbed while they run.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-/// The newest run of a reminder once it stands so.
+/// Waits until the newest run of a reminder has this status, and returns it.
 async fn run(cluster: &Cluster, reminder: &str, status: &str) -> Value {
     let found = cluster
         .until(status, async || {
@@ -25,8 +25,8 @@ async fn daily(cluster: &Cluster, account: &str, targets: &[&str]) -> String {
     cluster.post("/v1/reminders", wish).await["id"].as_str().unwrap().to_owned()
 }
 
-/// R46, R48, R50: the window closes when each phone has the first of two texts. Nothing goes out any more; the run rests, and
-/// so does the reminder. Resumed, the second texts arrive, every text once, and the reminder is armed again.
+/// R46, R48, R50: the window closes when each phone has the first of two texts. Nothing is sent any more; the run and
+/// the reminder are paused. After a resume the second texts arrive, every text once, and the reminder is armed again.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_window_closes_on_the_way(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -36,7 +36,7 @@ async fn the_window_closes_on_the_way(pool: PgPool) {
         let silent = json!({"number": number, "auto_receipts": "none"}); // a receipt says "sent" as well
         cluster.admin(Method::POST, "/phones", Some(silent)).await;
     }
-    // until the first is acknowledged the second waits
+    // the second text waits until the first is acknowledged
     let slow = json!({"kind": "delay", "ms": 5_000, "target": {"number": own}});
     cluster.admin(Method::POST, "/faults", Some(slow)).await;
     let reminder = daily(&cluster, &account, &[&bob, &eve]).await;
@@ -52,7 +52,7 @@ async fn the_window_closes_on_the_way(pool: PgPool) {
         })
         .await;
     cluster.admin(Method::DELETE, "/faults", None).await;
-    // the duty leaves half a minute to an acknowledgement that is on its way
+    // the duty allows half a minute for an acknowledgement that is on its way
     let long_ago = "UPDATE messages SET expires_at = now() - interval '1 minute' WHERE state = 'queued'";
     sqlx::query(long_ago).execute(&cluster.pool).await.unwrap();
     let paused = run(&cluster, &reminder, "paused").await;
@@ -77,8 +77,8 @@ async fn the_window_closes_on_the_way(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R45, R50: a reminder of an account without a phone fires on its second, a run says why nothing was sent, and the schedule
-/// goes on. Nothing but the wake-up tells the sleeping scheduler of it.
+/// R45, R50: a reminder of an account without a phone fires on its second. Its run has the reason why nothing was sent,
+/// and the schedule goes on. The sleeping scheduler learns of the reminder only by the wake-up.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_account_without_a_phone_keeps_its_schedule(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -99,8 +99,8 @@ async fn an_account_without_a_phone_keeps_its_schedule(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R83: an edit between hand-over and acknowledgement doubles nothing: one that changes only the name leaves the run alone, one that
-/// changes the text lets what has left be what was sent.
+/// R83: an edit between hand-over and acknowledgement doubles nothing. An edit of only the name leaves the run alone.
+/// After an edit of the text, the texts that have left count as sent.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_edit_beside_a_fire_never_doubles(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;

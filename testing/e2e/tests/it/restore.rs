@@ -1,18 +1,19 @@
-//! A backup of Postgres, restored into a new cluster whose transactions are counted from the start, beside an empty Redis: all
-//! goes on. `docs/operate.md` has the recipe, `dev/restore` what it costs.
+//! A backup of Postgres is restored into a new cluster whose transactions are counted from the start, beside an empty
+//! Redis. Everything goes on. `docs/operate.md` has the recipe, and `dev/restore` measures its duration.
 
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use e2e::{Cluster, DEADLINE};
+use e2e::Cluster;
+use kit::DEADLINE;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions as _, PgPool};
 
 use crate::receiver::Receiver;
 
-/// A Postgres of the test's own, made anew; it goes with this value.
+/// A new Postgres for this test. It ends when this value is dropped.
 struct Anew(PathBuf);
 
 impl Anew {
@@ -23,7 +24,7 @@ impl Anew {
         anew
     }
 
-    /// `dev/servers` for it; answers what that prints.
+    /// Runs `dev/servers` for it and returns what that prints.
     fn servers(&self, words: &[&str]) -> String {
         let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../dev/servers"));
         command
@@ -50,7 +51,7 @@ impl Drop for Anew {
     }
 }
 
-/// A live stream of everything, behind a position if one is given.
+/// A live stream of all events, from a position on if one is given.
 struct Stream {
     response: Response,
     text: String,
@@ -65,7 +66,7 @@ impl Stream {
         Self { response: request.send().await.unwrap(), text: String::new() }
     }
 
-    /// Reads on until there is a message that has come this far, and answers all events as `(id, kind, data)`.
+    /// Reads until there is an event of this kind about this message. Returns all events as `(id, kind, data)`.
     async fn until(&mut self, kind: &str, message: &str) -> Vec<(String, String, Value)> {
         loop {
             let (whole, _) = self.text.rsplit_once("\n\n").unwrap_or_default();
@@ -85,7 +86,7 @@ fn event(text: &str) -> Option<(String, String, Value)> {
     Some((field("id")?.to_owned(), field("event")?.to_owned(), serde_json::from_str(field("data")?).ok()?))
 }
 
-/// What a webhook was told of messages, as `kind message`, sorted; repeated posts of one delivery are one.
+/// What a webhook received about messages, as `kind message`, sorted. Repeated posts of one delivery count once.
 fn told(receiver: &Receiver) -> Vec<String> {
     let mut told: Vec<(String, String)> = receiver
         .received()
@@ -104,13 +105,13 @@ fn told(receiver: &Receiver) -> Vec<String> {
     told
 }
 
-/// R01, R03, R04, R63: a dump is restored into a new cluster. Accounts come back without a new code, a message that was queued goes
-/// out once, the reminder fires once; the webhook gets what it had still to get and what happens from then on; streams go on behind
-/// their last position, also behind one of what happened after the dump.
+/// R01, R03, R04, R63: a dump is restored into a new cluster. Accounts come back without a new code, a queued message
+/// goes out once, and the reminder fires once. The webhook gets its pending deliveries and new events. Streams go on
+/// after their last position, even if that event happened after the dump.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn everything_goes_on_after_a_restore(pool: PgPool) {
     let (mut cluster, mut workers) = Cluster::start(pool.clone(), 1).await;
-    // the server of the tests may be young: this puts it ahead of the one that is to come
+    // the tests' server may be young; this puts its transaction count ahead of the new one
     let ahead = "DO $$ BEGIN FOR n IN 1..5000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$";
     sqlx::raw_sql(ahead).execute(&pool).await.unwrap();
     let receiver = Receiver::start(&[]).await;
@@ -135,7 +136,7 @@ async fn everything_goes_on_after_a_restore(pool: PgPool) {
 
     let dump = std::env::temp_dir().join(format!("switchboard-{}.dump", uuid::Uuid::new_v4().simple()));
     let mut url = pool.connect_options().to_url_lossy();
-    url.set_query(None); // it holds what only sqlx knows
+    url.set_query(None); // only sqlx understands these parameters
     let file = dump.to_str().unwrap().to_owned();
     let anew = tokio::task::spawn_blocking(move || {
         let anew = Anew::start();
@@ -144,7 +145,7 @@ async fn everything_goes_on_after_a_restore(pool: PgPool) {
     })
     .await
     .unwrap();
-    // what happens now will not have happened; a stream saw it
+    // what happens from here on is not in the dump, but a stream saw it
     let other = cluster.account("Lost").await;
     cluster.post(&format!("/v1/accounts/{other}/pair"), json!({})).await;
     let lost = cluster
@@ -192,7 +193,7 @@ async fn everything_goes_on_after_a_restore(pool: PgPool) {
     assert!(kinds.contains(&"reminder.fired"), "it fired after the restore: {kinds:?}");
     assert!(!events.iter().any(|e| e.2["data"]["message_id"] == json!(second)), "that was before: {events:?}");
 
-    let wanted = 6; // four texts and the reminder's were read, and it fired
+    let wanted = 6; // four texts and the reminder's were read, and the reminder fired
     let told =
         cluster.until("the webhook's rest", async || Some(told(&receiver)).filter(|told| told.len() >= wanted)).await;
     assert_eq!(told.len(), wanted, "{told:?}");

@@ -1,4 +1,4 @@
-//! Sessions that say they are connected and are not (R62): found within a minute, reported, restarted.
+//! Sessions that are reported as connected but are not (R62): found within a minute, reported, restarted.
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,11 @@ use sqlx::PgPool;
 
 use e2e::Cluster;
 
-/// A dead session is found, told and opened again within this.
+/// A dead session is found, reported and opened again within this time.
 const FOUND: Duration = Duration::from_secs(60);
 
-/// Waits until the account was reported as disconnected, with a reason and an event, since the line fell silent.
+/// Waits until the account has been reported as disconnected, with a reason and an event, after the connection fell
+/// silent.
 async fn reported(cluster: &Cluster, account: &str, since: Instant) {
     let told = "SELECT data->>'reason' FROM events WHERE kind = 'account.status_changed' \
                 AND account_id::text = $1 AND data->>'status' = 'disconnected'";
@@ -28,7 +29,8 @@ async fn reported(cluster: &Cluster, account: &str, since: Instant) {
     }
 }
 
-/// R62, R63: an idle session on a half-open line: nothing is sent, nothing comes, no end of the connection is seen.
+/// R62, R63: an idle session on a half-open connection. Nothing is sent, nothing arrives, and no end of the connection
+/// is seen.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_idle_session_on_a_silent_line_is_found(pool: PgPool) {
     let (cluster, workers) = Cluster::start_on_a_line(pool).await;
@@ -45,8 +47,8 @@ async fn an_idle_session_on_a_silent_line_is_found(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R62, R63: a session that says connected and gets no acknowledgement is restarted by itself, and what waited goes out, shown
-/// once.
+/// R62, R63: a session that is connected but gets no acknowledgement is restarted by itself. The waiting messages go
+/// out and are shown once.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_session_without_acknowledgements_is_restarted(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -65,7 +67,7 @@ async fn a_session_without_acknowledgements_is_restarted(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R62: a connection that is accepted and then never answers is given up, said so, and made anew.
+/// R62: a connection that is accepted but never answers is given up, reported, and opened anew.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_login_that_never_answers_is_given_up(pool: PgPool) {
     let (cluster, workers) = Cluster::start_on_a_line(pool).await;
@@ -83,7 +85,7 @@ async fn a_login_that_never_answers_is_given_up(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R61: a worker that is stopped waits for the acknowledgements of what is on its way: nothing is sent twice by the next one.
+/// R61: a worker that stops waits for outstanding acknowledgements, so that the next worker sends nothing twice.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_stopped_worker_finishes_its_sends(pool: PgPool) {
     let (cluster, mut workers) = Cluster::start(pool, 1).await;

@@ -1,4 +1,4 @@
-//! Any worker takes over any account, in order and after a loss; never two sockets at once.
+//! Any worker takes over any account, in order and after a failure, without two sockets at once.
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,8 @@ use sqlx::PgPool;
 
 use e2e::Cluster;
 
-/// R02, R04, R61: a worker stops in order; another one takes its account over from Postgres alone within moments, with no
-/// instant of two sockets, and sends what was queued meanwhile.
+/// R02, R04, R61: a worker stops in order. Another one takes its account over from Postgres alone within moments, never
+/// with two sockets, and sends what was queued meanwhile.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_stopped_workers_account_moves(pool: PgPool) {
     let (cluster, mut workers) = Cluster::start(pool, 1).await;
@@ -30,7 +30,7 @@ async fn a_stopped_workers_account_moves(pool: PgPool) {
     cluster.stop(vec![next]).await;
 }
 
-/// R61: after a restart of everything, each account that should be online is online again by itself.
+/// R61: after a restart of everything, each account that should be online comes online by itself.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn sessions_are_restored_after_a_restart(pool: PgPool) {
     let (cluster, mut workers) = Cluster::start(pool, 1).await;
@@ -50,12 +50,12 @@ async fn sessions_are_restored_after_a_restart(pool: PgPool) {
     cluster.stop(vec![next]).await;
 }
 
-/// R02: an epoch that is raised fences the living owner: it closes its socket and writes nothing more.
+/// R02: a raised epoch fences the living owner. It closes its socket and writes nothing more.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_raised_epoch_fences_the_owner(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
     let (account, own) = cluster.connected("Ada").await;
-    // at once, or the worker claims it anew in between
+    // in one statement, or the worker claims the account again in between
     let raised = "WITH a AS (UPDATE accounts SET wanted = 'offline' WHERE id::text = $1 RETURNING id)
         UPDATE leases l SET epoch = epoch + 1, owner = NULL FROM a WHERE l.account_id = a.id";
     sqlx::query(raised).bind(&account).execute(&cluster.pool).await.unwrap();
@@ -77,7 +77,7 @@ async fn a_raised_epoch_fences_the_owner(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// A connection that is lost comes back by itself, and what was queued meanwhile goes out once.
+/// A lost connection comes back by itself, and what was queued meanwhile goes out once.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_lost_connection_comes_back(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -91,8 +91,8 @@ async fn a_lost_connection_comes_back(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R02: a claim without a session (its release failed, or the answer to the claim was lost) is given back by the keeper:
-/// nobody else may take it while the worker that it names is alive.
+/// R02: a claim without a session (its release failed, or the answer to the claim was lost) is given back by the
+/// keeper. No other worker may take the account while the claiming worker is alive.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_claim_without_a_session_is_given_back(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -108,8 +108,8 @@ async fn a_claim_without_a_session_is_given_back(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R02, R61: a worker that vanishes without a word (its tasks are dropped, its heartbeat ends): another takes its account over
-/// when the lease has run out, and sends what waited.
+/// R02, R61: a worker vanishes without notice (its tasks are dropped, its heartbeat ends). Another one takes its
+/// account over when the lease has run out, and sends what waited.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_vanished_workers_account_is_taken_over(pool: PgPool) {
     let (cluster, mut workers) = Cluster::start(pool, 1).await;

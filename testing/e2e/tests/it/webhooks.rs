@@ -1,4 +1,4 @@
-//! Webhooks through the whole cluster: what happens at WhatsApp arrives, signed, at somebody else's server (R63).
+//! Webhooks through the whole cluster: what happens at WhatsApp is posted, signed, to a receiver (R63).
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ async fn webhook(cluster: &Cluster, url: &str, kinds: &[&str]) -> Value {
     cluster.post("/v1/webhooks", json!({"url": url, "kinds": kinds})).await
 }
 
-/// Waits until so many requests have come.
+/// Waits until the receiver has got this many requests.
 async fn requests(cluster: &Cluster, receiver: &Receiver, count: usize) -> Vec<Received> {
     cluster
         .until(format!("{count} requests"), async || {
@@ -24,7 +24,7 @@ async fn requests(cluster: &Cluster, receiver: &Receiver, count: usize) -> Vec<R
         .await
 }
 
-/// Waits until so many deliveries of a webhook are in this state, and answers them, newest first.
+/// Waits until this many deliveries of a webhook are in this state. Returns them, newest first.
 async fn deliveries(cluster: &Cluster, webhook: &Value, state: &str, count: usize) -> Vec<Value> {
     let path = format!("/v1/webhooks/{}/deliveries?state={state}", webhook["id"].as_str().unwrap());
     cluster
@@ -40,7 +40,7 @@ fn statuses(received: &[Received]) -> Vec<String> {
     received.iter().map(|request| request.json()["data"]["status"].as_str().unwrap().to_owned()).collect()
 }
 
-/// R63: pairing an account is told step by step, in order, once each, signed, in the words of the live stream.
+/// R63: a pairing is posted step by step, in order, once each, signed, with the same data as in the live stream.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn status_changes_are_posted_and_signed(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -64,7 +64,7 @@ async fn status_changes_are_posted_and_signed(pool: PgPool) {
     assert_eq!(done[0]["id"], received[1].header("webhook-id"));
     assert!(done.iter().all(|d| d["attempts"] == 1 && d["last_status"] == 200), "{done:?}");
 
-    // a test goes to this webhook alone, and after a change of the secret both sign
+    // a test is sent to this webhook only; after a change of the secret both secrets sign
     let path = format!("/v1/webhooks/{}", hook["id"].as_str().unwrap());
     let anew = cluster.post(&format!("{path}/rotate-secret"), json!({})).await;
     cluster.post(&format!("{path}/test"), json!({})).await;
@@ -75,7 +75,7 @@ async fn status_changes_are_posted_and_signed(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R63: a receiver that fails twice gets the same delivery a third time, and nothing behind it before.
+/// R63: a receiver that fails twice gets the same delivery a third time, and no later delivery before it.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn what_fails_is_tried_again(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -93,8 +93,8 @@ async fn what_fails_is_tried_again(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
-/// R63, R01: a worker vanishes while a request is under way: another posts it again, and what happened meanwhile after it.
-/// Nothing is lost, and what is doubled has the same id.
+/// R63, R01: a worker vanishes during a request. Another worker posts it again, and after it what happened meanwhile.
+/// Nothing is lost, and a repeated post has the same id.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_worker_killed_mid_delivery_loses_nothing(pool: PgPool) {
     let (cluster, mut workers) = Cluster::start(pool, 1).await;
@@ -116,7 +116,7 @@ async fn a_worker_killed_mid_delivery_loses_nothing(pool: PgPool) {
     cluster.stop(vec![next]).await;
 }
 
-/// R63: one receiver that says nothing holds up neither the others nor the account's session.
+/// R63: a receiver that does not answer delays neither the others nor the account's session.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_slow_receiver_holds_up_nobody(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -134,15 +134,15 @@ async fn a_slow_receiver_holds_up_nobody(pool: PgPool) {
     cluster.shows(&bob, &["hello"]).await;
     let took = start.elapsed();
     println!("paired, told and sent within {took:?}");
-    // a request is given up after ten seconds, and on a loaded machine this may take as long
+    // a request is given up after ten seconds; on a loaded machine it may take as long
     let (under_way, late) = (slow.received().len(), took > Duration::from_secs(10));
     assert!(under_way == 3 || late, "each slow one has its first request under way, and no other: {under_way}");
     slow.answer();
     cluster.stop(workers).await;
 }
 
-/// R63: a webhook never leads into the house's own network: refused when it is given, and at the connection when the name
-/// stands for another address by then, or the operator's rules are stricter.
+/// R63: a webhook never reaches the internal network. Its URL is refused when it is set. The connection is refused if
+/// the name has another address by then, or if the operator's rules are stricter.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn no_webhook_leads_into_the_house(pool: PgPool) {
     let (cluster, _) = Cluster::start(pool, 0).await;
@@ -154,8 +154,8 @@ async fn no_webhook_leads_into_the_house(pool: PgPool) {
             "{url}"
         );
     }
-    // the api of this cluster lets 127.0.0.0/8 through; this worker does not
-    let worker = cluster.worker_with(|config| config.webhooks.allow_private = vec!["127.0.0.2/32".parse().unwrap()]);
+    // the api of this cluster allows 127.0.0.0/8; this worker does not
+    let worker = cluster.worker_with(&[("WEBHOOK_ALLOW_PRIVATE", "127.0.0.2/32")]);
     let receiver = Receiver::start(&[]).await;
     let name = receiver.url().replace("127.0.0.1", "localhost");
     for url in [receiver.url(), name] {
@@ -173,7 +173,7 @@ async fn no_webhook_leads_into_the_house(pool: PgPool) {
     cluster.stop(vec![worker]).await;
 }
 
-/// R63: a receiver that answers 410 wants no more: the webhook is disabled, and the tenant is told.
+/// R63: a receiver that answers 410 wants no more posts. The webhook is disabled, and its tenant gets an event.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn who_is_gone_is_left_alone(pool: PgPool) {
     let (cluster, workers) = Cluster::start(pool, 1).await;
@@ -186,7 +186,7 @@ async fn who_is_gone_is_left_alone(pool: PgPool) {
     assert_eq!(told[0].json()["data"], json!({"webhook_id": hook["id"], "reason": "gone"}));
     let now = cluster.get(&path).await;
     assert_eq!((&now["enabled"], &now["disabled_reason"]), (&json!(false), &json!("gone")));
-    // enabled again, what waited goes out
+    // after it is enabled again, the waiting deliveries are posted
     cluster.ok(Method::PATCH, &path, Some(json!({"enabled": true}))).await;
     requests(&cluster, &gone, 2).await;
     tokio::time::timeout(Duration::from_secs(20), cluster.stop(workers))

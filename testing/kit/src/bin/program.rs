@@ -1,4 +1,4 @@
-//! A program of the house, as small as can be: tests start it to see how one begins and ends.
+//! A minimal program that starts and ends like the binaries. Tests start it to check that.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,7 @@ async fn serve(cli: Cli) -> anyhow::Result<Exit> {
     let (mut serving, startup) = Serving::begin(Component::Scheduler, ground.ops, &stop);
     startup.up(Arc::new(|| Box::pin(async { Ok(()) })));
     serving.beside(std::future::pending());
-    tracing::warn!("it stands"); // others' crates, of which tests are one, say nothing below
+    tracing::warn!("it stands"); // a warning, because other crates, such as this one, log nothing below that level
     stop.cancelled().await;
     match cli.then.as_str() {
         "hangs" => std::future::pending().await,

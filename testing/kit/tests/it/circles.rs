@@ -10,7 +10,7 @@ use petgraph::graphmap::DiGraphMap;
 use syn::visit::Visit;
 use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
-const CRATES: [&str; 14] = [
+const CRATES: [&str; 15] = [
     "api",
     "common/bells",
     "common/domain",
@@ -20,6 +20,7 @@ const CRATES: [&str; 14] = [
     "common/store",
     "scheduler",
     "simulator",
+    "testing/bench",
     "testing/chaos",
     "testing/demo",
     "testing/e2e",

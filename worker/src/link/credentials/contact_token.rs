@@ -1,4 +1,4 @@
-//! Trusted-contact tokens: asked for at every message to a contact, so kept in memory after the first read.
+//! Trusted-contact tokens. Every message to a contact needs them, so they are kept in memory after the first read.
 
 use store::credentials::Record;
 use wacore::store::error::Result;
@@ -42,7 +42,7 @@ impl AccountBackend {
         self.save_token(jid, &entry).await
     }
 
-    /// Stores a token received, unless a newer one is known; leaves the sender's time as it is.
+    /// Stores a received token, unless a newer one is known. The sender's time is kept.
     pub(super) async fn receive_token(&self, jid: &str, token: &[u8], at: i64) -> Result<()> {
         let _turn = self.turn.lock().await;
         let known = self.load_token(jid).await?;
@@ -53,7 +53,7 @@ impl AccountBackend {
         self.save_token(jid, &TcTokenEntry { token: token.to_vec(), token_timestamp: at, sender_timestamp }).await
     }
 
-    /// Deletes tokens of which both halves are older than their cutoffs, and answers how many.
+    /// Deletes tokens of which both halves are older than their cutoffs. Returns how many.
     pub(super) async fn expire_tokens(&self, token_cutoff: i64, sender_cutoff: i64) -> Result<u32> {
         let _turn = self.turn.lock().await;
         let mut stale = Vec::new();

@@ -1,4 +1,4 @@
-//! The device record: the keys and the address that make this account's socket this account's.
+//! The device record: the keys and the address of this account's device.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ const NAME: &str = "device";
 
 #[async_trait]
 impl DeviceStore for AccountBackend {
-    /// One save at a time, in the order of their calls: an older device never overwrites a newer one.
+    /// Saves run one at a time, in the order of their calls, so that an older device never overwrites a newer one.
     async fn save(&self, device: &Device) -> Result<()> {
         let _turn = self.saving.lock().await;
         self.write(Kind::Device, Record::new(NAME, encode(device)?)).await
@@ -24,7 +24,7 @@ impl DeviceStore for AccountBackend {
     async fn load(&self) -> Result<Option<Device>> {
         let Some(bytes) = self.read(Kind::Device, NAME).await? else { return Ok(None) };
         let mut device: Device = decode(&bytes)?;
-        // Not stored: set anew whenever a client is built.
+        // Not stored: it is set again whenever a client is built.
         device.device_props = Arc::new(DEVICE_PROPS.clone());
         Ok(Some(device))
     }
@@ -33,7 +33,7 @@ impl DeviceStore for AccountBackend {
         self.patiently(|| self.store.exists(Kind::Device as i16, NAME)).await
     }
 
-    /// One store holds one device, so the id says nothing.
+    /// A store holds only one device, so the returned id is always 1.
     async fn create(&self) -> Result<i32> {
         let fresh = Record::new(NAME, encode(&Device::new())?);
         self.patiently(|| self.store.add_new(Kind::Device as i16, vec![fresh.clone()])).await?;

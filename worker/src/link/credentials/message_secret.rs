@@ -1,4 +1,4 @@
-//! Message secrets: what poll votes, reactions and edits of a message are encrypted with.
+//! Message secrets: the keys that encrypt poll votes, reactions and edits of a message.
 
 use async_trait::async_trait;
 use store::credentials::Record;
@@ -9,7 +9,7 @@ use super::{AccountBackend, Kind, join};
 
 const SECRET_BYTES: usize = 32;
 
-/// The secret and the time of its message, as stored: 32 bytes, then the time in seconds, big-endian.
+/// The stored form of a secret: 32 bytes, then the time of its message in seconds, big-endian.
 fn record(entry: &MsgSecretEntry) -> Record {
     let mut bytes = entry.secret.to_vec();
     bytes.extend_from_slice(&entry.message_ts.to_be_bytes());
@@ -33,7 +33,7 @@ impl MsgSecretStore for AccountBackend {
         if present.is_empty() {
             return Ok(count);
         }
-        // A secret seen again (redelivered, edited): its window may grow and never shrinks.
+        // A secret that is seen again (redelivered or edited) may extend its lifetime, and never shortens it.
         let known = self.read_many(Kind::MessageSecret, &present).await?;
         let mut merged = Vec::with_capacity(known.len());
         for entry in &entries {

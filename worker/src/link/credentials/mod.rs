@@ -1,9 +1,9 @@
-//! The client library's store, for one account, on our sealed and fenced records.
+//! The client library's store for one account, on our sealed and fenced records.
 //!
-//! The library takes one object per device and calls it from many tasks. Batches are one statement each. What must be
-//! read, changed and written back is done under `turn`: the account has one owner at a time, so a lock in this process
-//! is enough. A write that finds the account claimed by another owner cancels `fenced`, which ends the link; a record
-//! under a key that this worker was not given cancels `unknown_key`, which ends it, too, and nothing more is written.
+//! The library uses one object per device and calls it from many tasks. A batch is one statement. A read-change-write
+//! sequence holds `turn`: the account has one owner at a time, so a lock in this process is enough. A write that finds
+//! the account claimed by another owner cancels `fenced`, which ends the link. A record under a key that this worker
+//! does not have cancels `unknown_key`, which ends the link as well, and nothing more is written.
 
 use std::time::Duration;
 
@@ -23,11 +23,11 @@ mod token_cache;
 
 use token_cache::TokenCache;
 
-/// What a record holds. The numbers are stored: never renumber, never reuse.
+/// The kinds of records. The numbers are stored: never change or reuse one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i16)]
 pub(super) enum Kind {
-    /// The device itself: its keys, its address.
+    /// The device itself: its keys and its address.
     Device = 1,
     /// Identity keys of others, by Signal address.
     Identity = 2,
@@ -45,13 +45,13 @@ pub(super) enum Kind {
     SyncVersion = 8,
     /// App-state MACs, by collection and index.
     MutationMac = 9,
-    /// Per group: which devices hold our sender key.
+    /// Which devices of a group hold our sender key.
     SenderKeyDevices = 10,
-    /// Number-free address to phone number.
+    /// Maps a LID address to a phone number.
     LidMapping = 11,
-    /// Phone number to number-free address.
+    /// Maps a phone number to a LID address.
     NumberMapping = 12,
-    /// Base keys for collision detection.
+    /// Base keys, to detect collisions.
     BaseKey = 13,
     /// Device lists of users.
     DeviceList = 14,
@@ -59,19 +59,19 @@ pub(super) enum Kind {
     GroupMetadata = 15,
     /// Trusted-contact tokens.
     ContactToken = 16,
-    /// Messages sent, for retry receipts; `number` is the time, s.
+    /// Sent messages, for retry receipts; `number` is the time, s.
     SentMessage = 17,
-    /// Messages received and not yet stored by the session; `number` is the time, s.
+    /// Received messages that the session has not stored yet; `number` is the time, s.
     PendingInbound = 18,
-    /// Message secrets; `number` is when they may go, s.
+    /// Message secrets; `number` is when they may be deleted, s.
     MessageSecret = 19,
 }
 
-/// The waits between tries.
+/// The shortest and the longest wait between attempts.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Joins the parts of a composite name; occurs in no address and no id.
+/// Joins the parts of a composite name. It occurs in no address and no id.
 const JOINT: char = '\u{1f}';
 
 /// The library's store for one account.
@@ -83,13 +83,13 @@ pub(super) struct AccountBackend {
     turn: Mutex<()>,
     /// Held while the device is written.
     saving: Mutex<()>,
-    /// Shared by received messages that are being kept; Signal state is written when there are none.
+    /// Held shared while received messages are being kept, and exclusively while Signal state is written.
     arriving: RwLock<()>,
     tokens: TokenCache,
 }
 
 impl AccountBackend {
-    /// The backend of `store`'s account; `fenced` is cancelled by the first write that is refused.
+    /// Creates the backend of `store`'s account. The first write that is refused cancels `fenced`.
     pub(super) fn new(store: CredentialStore, fenced: CancellationToken) -> Self {
         Self {
             store,
@@ -102,17 +102,17 @@ impl AccountBackend {
         }
     }
 
-    /// Cancelled by the first record that is sealed under a key we don't have.
+    /// Cancelled by the first record that is sealed under a key which this worker does not have.
     pub(super) fn met_unknown_key(&self) -> CancellationToken {
         self.unknown_key.clone()
     }
 
-    /// Ends writing, after what is under way: the connection has ended.
+    /// Stops writing, after the writes under way: the connection has ended.
     pub(super) async fn close(&self) {
         self.store.close().await;
     }
 
-    /// That key's id.
+    /// The id of the unknown key.
     pub(super) fn unknown_key(&self) -> Option<String> {
         self.store.unknown_key().map(str::to_owned)
     }
@@ -143,7 +143,7 @@ impl AccountBackend {
         self.write_many(Kind::PendingInbound, records).await
     }
 
-    /// Writes Signal state, after the messages whose keys it has used up.
+    /// Writes Signal state, after the received messages whose keys it has used up.
     async fn write_state(&self, kind: Kind, records: Vec<Record>) -> Result<()> {
         let _quiet = self.arriving.write().await;
         self.write_many(kind, records).await
@@ -166,9 +166,9 @@ impl AccountBackend {
         self.patiently(|| self.store.delete_matching(kind as i16, prefix, None)).await.map(drop)
     }
 
-    /// Asks the database until it answers, or the connection has ended. The library gives a message up when the keys that
-    /// open it can't be read at that moment, and takes the next copy of one that could not be kept for a duplicate: so a
-    /// database that is away for a while shows as slowness, never as an error.
+    /// Retries a database operation until the database answers or the connection has ended. The library gives a message
+    /// up if its keys cannot be read at that moment, and treats the next copy of a message that could not be kept as a
+    /// duplicate. So a database that is away for a while must appear slow, and never cause an error.
     async fn patiently<T, F, Fut>(&self, ask: F) -> Result<T>
     where
         F: Fn() -> Fut,

@@ -1,4 +1,4 @@
-//! Protocol state: who has which devices, addresses and keys; what was sent; what was received and not stored yet.
+//! Protocol state: devices, addresses and keys of others, sent messages, and received messages that are not stored yet.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use wacore::store::traits::{
 
 use super::{AccountBackend, Kind, decode, encode, join};
 
-/// Which devices of a group hold our sender key: one record per group, not one per device.
+/// Which devices of a group hold our sender key. There is one record per group, not one per device.
 type Holders = BTreeMap<String, bool>;
 
 fn pending_record(row: &PendingInboundRow<'_>) -> Record {
@@ -69,7 +69,7 @@ impl ProtocolStore for AccountBackend {
     async fn get_pn_mapping(&self, phone: &str) -> Result<Option<LidPnMappingEntry>> {
         let Some(bytes) = self.read(Kind::NumberMapping, phone).await? else { return Ok(None) };
         let mapping = self.get_lid_mapping(&String::from_utf8_lossy(&bytes)).await?;
-        // A mapping that has moved to another number since leaves its old way in behind.
+        // After a mapping has moved to another number, the record of the old number still exists.
         Ok(mapping.filter(|entry| entry.phone_number == phone))
     }
 

@@ -92,8 +92,8 @@ impl SignalStore for AccountBackend {
         Ok(records.into_iter().map(|record| (key_id(&record), Bytes::from(record.bytes))).collect())
     }
 
-    /// Nothing asks a stored key whether it was uploaded (the device record counts uploads), so nothing is kept; a key
-    /// used up meanwhile stays deleted.
+    /// Does nothing: no caller asks whether a stored key was uploaded (the device record counts uploads). A key that
+    /// was used up meanwhile stays deleted.
     async fn mark_prekeys_uploaded(&self, _ids: &[u32]) -> Result<()> {
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The library's store traits on Postgres: what they promise beyond "put, then get".
+//! Tests of the library's store traits on Postgres: what they promise beyond put and get.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use kit::{Line, Proxy};
 use sqlx::PgPool;
 use store::audit::Operator;
 use store::seal::Sealer;
-use store::{Fence, accounts, tenants};
+use store::{Fence, Store, accounts, tenants};
 use wacore::appstate::processor::AppStateMutationMAC;
 use wacore::store::Device;
 use wacore::store::traits::{
@@ -19,16 +19,18 @@ use wacore::store::traits::{
 use super::*;
 
 async fn backend(pool: &PgPool) -> AccountBackend {
+    let store = Store::from(pool.clone());
     let tenant = TenantId::new();
-    tenants::create(pool, tenant, "tenant", store::audit::Operator::System("test")).await.unwrap();
-    let account = accounts::create(pool, tenant, "account", Operator::System("test")).await.unwrap();
+    tenants::create(store.of(tenant), "tenant", store::audit::Operator::System("test")).await.unwrap();
+    let account = accounts::create(store.of(tenant), "account", Operator::System("test")).await.unwrap();
     again(pool, Fence { account: account.id, epoch: 0 })
 }
 
 /// The same account in another worker.
 fn again(pool: &PgPool, fence: Fence) -> AccountBackend {
     let sealer = Sealer::parse("a:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").unwrap();
-    AccountBackend::new(CredentialStore::new(pool.clone(), Arc::new(sealer), fence), CancellationToken::new())
+    let store = Store::from(pool.clone());
+    AccountBackend::new(CredentialStore::new(store.under(fence), Arc::new(sealer)), CancellationToken::new())
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
@@ -180,8 +182,8 @@ async fn a_refused_write_is_signalled(pool: PgPool) {
     assert!(owner.get_session("a").await.unwrap().is_none());
 }
 
-/// R01: a received message and the keys to open one wait for a database that is away, and the Signal state that used its key up
-/// waits behind it; the end of the connection ends the wait.
+/// R01: a received message and the keys to open one wait for an unreachable database, and the Signal state that used
+/// its key up waits behind it. The end of the connection ends the wait.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_received_message_waits_for_the_database(pool: PgPool) {
     let fence = backend(&pool).await.store.fence();

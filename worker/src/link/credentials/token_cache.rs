@@ -1,15 +1,15 @@
-//! Trusted-contact tokens that were read before.
+//! A cache of trusted-contact tokens.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use wacore::store::traits::TcTokenEntry;
 
-/// Contacts remembered per account, including those without a token; above it the memory starts anew.
+/// How many contacts are cached per account, including those without a token. Above that the cache is cleared.
 const REMEMBERED: usize = 2_048;
 
-/// What the store holds, as far as it was asked for. Right because the account has one owner, and every write of that
-/// owner passes here.
+/// The stored tokens that were read so far. The cache is correct because the account has one owner, and every write of
+/// that owner goes through it.
 #[derive(Default)]
 pub(super) struct TokenCache(Mutex<HashMap<String, Option<TcTokenEntry>>>);
 

@@ -1,16 +1,16 @@
-//! Pure. Which addresses a build for the simulator may talk to.
+//! Pure. Which addresses a build for the simulator may connect to.
 
 use std::net::IpAddr;
 
 /// WhatsApp's own address.
 pub const DEFAULT_URL: &str = "wss://web.whatsapp.com/ws/chat";
 
-/// Refuses a public host in a build with the feature `simulator`: such a build does not check WhatsApp's certificate
-/// chain. A host passes when it is a loopback or private address, a name without dots, or a name that can only be
+/// Refuses a public host in a build with the feature `simulator`, because such a build does not check WhatsApp's
+/// certificate chain. It accepts a loopback or private address, a name without dots, and a name that can only exist
 /// inside a cluster or a private network. A build without the feature accepts any host.
 ///
 /// # Errors
-/// Says what was refused and what to do.
+/// If the host is refused. The error says what to do.
 pub fn check_url(url: &str, allow_public: bool) -> Result<(), PublicAddress> {
     if !cfg!(feature = "simulator") || allow_public || is_private(url) {
         return Ok(());

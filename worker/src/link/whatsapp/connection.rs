@@ -1,4 +1,4 @@
-//! One link to WhatsApp, as its session holds it.
+//! The session's handle on one link to WhatsApp.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use super::observer::Journal;
 use super::passkey;
 use super::supervise::Orders;
 
-/// For WhatsApp to confirm that the device is unlinked; what is left of [`CLOSE_TIMEOUT`] is for closing.
+/// How long WhatsApp may take to confirm that the device is unlinked. The rest of [`CLOSE_TIMEOUT`] is for closing.
 const LOGOUT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The handle on a supervised connection.
@@ -30,12 +30,12 @@ pub(super) struct Connection {
     sender: Arc<LinkSender>,
     journal: Arc<Journal>,
     orders: Orders,
-    /// A passkey is being presented.
+    /// Whether a passkey is being presented.
     presenting: watch::Sender<bool>,
 }
 
 impl Connection {
-    /// A handle, and the orders that it gives to whoever supervises the connection.
+    /// Creates a handle, and the orders by which it controls the supervisor of the connection.
     pub(super) fn new(
         client: Arc<Client>,
         sender: Arc<LinkSender>,
@@ -46,7 +46,7 @@ impl Connection {
         (Self { client, sender, journal, orders: orders.clone(), presenting }, orders)
     }
 
-    /// Waits for the connection to end; what takes longer than `limit` is cut off.
+    /// Waits for the connection to end. After `limit` it is cut off.
     async fn ended(&self, limit: Duration) {
         if timeout(limit, self.orders.ended.cancelled()).await.is_ok() {
             return;
@@ -69,7 +69,7 @@ impl Connection {
     async fn request_code(&self, phone: &str) -> Result<String, PairError> {
         let options = || PairCodeOptions { phone_number: phone.to_owned(), ..PairCodeOptions::default() };
         match self.client.pair_with_code(options()).await {
-            // Asked again: the code shown before is given up.
+            // A code was requested before: give that one up.
             Err(PairError::PairCode(PairCodeError::CodeAlreadyOutstanding { .. })) => {
                 self.client.cancel_pair_code().await;
                 self.client.pair_with_code(options()).await
@@ -179,7 +179,7 @@ impl Link for Connection {
         self.orders.close.cancel();
         self.ended(CLOSE_TIMEOUT.saturating_sub(LOGOUT_TIMEOUT)).await;
         match self.journal.end() {
-            // WhatsApp hangs up on a device that it has unlinked: its answer may be lost in that.
+            // WhatsApp closes the connection of a device that it has unlinked, which may lose its answer.
             Some(CloseReason::LoggedOut { .. }) => Ok(()),
             _ => told,
         }
@@ -200,7 +200,7 @@ impl Connection {
         use wacore::iq::devices::RemoveCompanionDeviceSpec;
         let jid = self.client.pn().ok_or(LinkError::NotConnected)?;
         self.call(LOGOUT_TIMEOUT, async {
-            // The library's own `logout` hides whether WhatsApp was told.
+            // The library's own `logout` does not report whether WhatsApp was told.
             match self.client.execute(RemoveCompanionDeviceSpec::new(&jid)).await {
                 Ok(_) => Ok(()),
                 Err(error) if error.is_timeout() => Err(LinkError::Timeout),

@@ -1,9 +1,10 @@
-//! Hands on what WhatsApp says one frame at a time, while a passkey is being presented.
+//! Passes on WhatsApp's frames one at a time while a passkey is being presented.
 //!
-//! The client library (whatsapp-rust 0.7.0) keeps its passkey session only once it has gone on from the answer to its prologue. A
-//! phone that answers at once has its continuation right behind that answer; the library takes it in a task of its own, finds
-//! no session, and the pairing dies. Upstream `Client::send_passkey_response` would keep the session before it sends the
-//! prologue. Until then nothing follows that answer before the library has gone on.
+//! This works around a race in the client library (whatsapp-rust 0.7.0). The library stores its passkey session only
+//! after it has processed the answer to its prologue. A phone that reacts at once sends its continuation right behind
+//! that answer. The library handles the continuation in another task, finds no session, and the pairing fails. The fix
+//! would be for `Client::send_passkey_response` to store the session before it sends the prologue. Until then, no frame
+//! follows that answer before the library has processed it.
 
 use std::time::Duration;
 
@@ -13,24 +14,25 @@ use tokio::time::timeout;
 use wacore::net::TransportEvent;
 use whatsapp_rust::async_channel::{self, Receiver};
 
-/// How long a frame waits for the library to be done with the passkey, when it is not the answer for which that waits.
+/// How long a frame is delayed while the library is presenting the passkey.
 const STEP: Duration = Duration::from_millis(50);
-/// Events that wait to be taken.
+/// How many events may wait to be taken.
 const ROOM: usize = 64;
-/// Bytes of a frame's length.
+/// The number of bytes that hold a frame's length.
 const HEAD: u8 = 3;
 
-/// Where the frames of a connection begin and end: each is its length in three bytes, the first the highest, and as many bytes.
+/// Finds the boundaries of a connection's frames. A frame is its length in three bytes, the highest first, and then as
+/// many bytes.
 #[derive(Default)]
 struct Frames {
-    /// Bytes of the length that were seen.
+    /// How many bytes of the length were read.
     head: u8,
-    /// What is left of the frame.
+    /// The length that was read so far; then how many bytes of the frame are still to come.
     left: usize,
 }
 
 impl Frames {
-    /// Cuts what came behind the end of each frame.
+    /// Cuts the bytes after the end of each frame.
     fn cut(&mut self, mut bytes: Bytes) -> Vec<Bytes> {
         let (mut pieces, mut at) = (Vec::new(), 0);
         while let Some(byte) = bytes.get(at) {
@@ -53,7 +55,7 @@ impl Frames {
     }
 }
 
-/// Hands on everything as it comes, and frame by frame while `presenting` is true.
+/// Passes on every event as it comes, or frame by frame while `presenting` is true.
 pub(super) fn one_at_a_time(
     from: Receiver<TransportEvent>,
     presenting: watch::Receiver<bool>,

@@ -1,4 +1,4 @@
-//! The little HTTP that a link needs: one page of WhatsApp's, for its version. Media is not transferred yet.
+//! The HTTP client of a link. It reads one page of WhatsApp's, for its version. Media is not transferred yet.
 
 use std::time::Duration;
 
@@ -10,12 +10,13 @@ use tokio::time::timeout;
 use wacore::net::{HttpClient, HttpRequest, HttpResponse};
 use whatsapp_rust::transport::default_tls_connector;
 
-/// For the whole exchange.
+/// The time limit of the whole exchange.
 const TIMEOUT: Duration = Duration::from_secs(8);
-/// A page longer than this is not the one we want.
+/// A longer page is not the expected one.
 const PAGE_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Answers nothing: the client library asks for HTTP only to transfer media and to look up the version that we give it.
+/// Refuses every request. The client library uses HTTP only to transfer media and to look up the version, which we give
+/// it.
 pub(super) struct NoHttp;
 
 #[async_trait]
@@ -39,7 +40,7 @@ async fn exchange(host: &str, path: &str) -> Result<String> {
     );
     stream.write_all(request.as_bytes()).await.context("write")?;
     let mut answer = Vec::new();
-    // A server that closes without a TLS farewell shows as an error after the page was read: judge by the page.
+    // A server that closes without a TLS close notification causes an error after the page was read: judge by the page.
     let read = stream.take(PAGE_BYTES).read_to_end(&mut answer).await;
     if answer.is_empty() {
         read.context("read")?;
@@ -61,7 +62,7 @@ fn page(answer: &[u8]) -> Result<String> {
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
-/// Joins the chunks as far as they go.
+/// Joins the chunks until the last or an incomplete one.
 fn join_chunks(mut rest: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     while let Some(line) = rest.windows(2).position(|part| part == b"\r\n") {

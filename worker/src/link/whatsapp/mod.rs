@@ -1,8 +1,8 @@
-//! Links to the real WhatsApp, by the client library `whatsapp-rust`.
+//! Links to the real WhatsApp, made with the client library `whatsapp-rust`.
 //!
-//! The library reconnects by itself unless told otherwise; we tell it otherwise, so that its run loop ends with the
-//! connection. After 515 (which follows a successful pairing) it ends too, without an event: that, and a pairing
-//! followed by an end of any kind, is told as [`CloseReason::RestartRequired`](super::CloseReason::RestartRequired).
+//! We switch off the library's own reconnect, so that its run loop ends with the connection. After 515 (which follows a
+//! successful pairing) the loop ends without an event. That end, and any other end after a pairing, is reported as
+//! [`CloseReason::RestartRequired`](super::CloseReason::RestartRequired).
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use store::seal::Sealer;
 
-use sqlx::PgPool;
+use store::Store;
 use store::credentials::CredentialStore;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -42,24 +42,24 @@ use supervise::Supervised;
 use transport::{Address, Dialer};
 use version::WebVersion;
 
-/// Messages sent that stay in memory for retry receipts, per account; all of them are in the store as well. More than
-/// none lets the store be written in the background of a send.
+/// How many sent messages per account stay in memory for retry receipts. The store has all of them as well. With a
+/// number above zero, the library writes to the store in the background of a send.
 const RECENT_MESSAGES: u64 = 64;
 
-/// How links are made.
+/// The settings of a connector.
 #[derive(Debug)]
 pub struct Settings {
-    /// WhatsApp's address; check it with [`address::check_url`] first.
+    /// WhatsApp's address. Check it with [`address::check_url`] first.
     pub url: String,
-    /// The version we say we are.
+    /// The version of WhatsApp Web that we report.
     pub version: WebVersion,
-    /// One-time keys kept at WhatsApp per account; each is a record in the store.
+    /// How many one-time keys each account keeps at WhatsApp. Each is a record in the store.
     pub pre_keys: usize,
 }
 
-/// Makes links to WhatsApp.
+/// Opens links to WhatsApp.
 pub struct WhatsApp {
-    pool: PgPool,
+    store: Store,
     sealer: Arc<Sealer>,
     address: Address,
     version: WebVersion,
@@ -67,13 +67,13 @@ pub struct WhatsApp {
 }
 
 impl WhatsApp {
-    /// A connector on these settings, keeping credentials in `pool`.
+    /// Creates a connector that keeps credentials in `store`.
     ///
     /// # Errors
-    /// When the URL is malformed.
-    pub fn new(pool: PgPool, sealer: Arc<Sealer>, settings: Settings) -> anyhow::Result<Self> {
+    /// If the URL is malformed.
+    pub fn new(store: Store, sealer: Arc<Sealer>, settings: Settings) -> anyhow::Result<Self> {
         let address = Address::parse(&settings.url).context("WhatsApp's URL")?;
-        Ok(Self { pool, sealer, address, version: settings.version, pre_keys: settings.pre_keys })
+        Ok(Self { store, sealer, address, version: settings.version, pre_keys: settings.pre_keys })
     }
 
     async fn build(&self, spec: &OpenSpec, backend: Arc<AccountBackend>, parts: Parts) -> Result<Bot, LinkError> {
@@ -95,7 +95,7 @@ impl WhatsApp {
             builder = builder.with_push_name(spec.label.clone());
         }
         if is_new {
-            // What the phone's list of linked devices shows.
+            // The phone shows this in its list of linked devices.
             let shown = DevicePropsOverride::new().with_os(spec.label.clone()).with_platform_type(PlatformType::CHROME);
             builder = builder.with_device_props(shown);
         }
@@ -107,7 +107,7 @@ impl WhatsApp {
     }
 }
 
-/// What the library is given of ours.
+/// Our parts that the client library calls.
 struct Parts {
     dialer: Dialer,
     observer: Observer,
@@ -131,7 +131,7 @@ fn unreadable(
     LinkError::Failed(format!("the credentials could not be read: {cause}"))
 }
 
-/// Message secrets are not kept: they serve votes in polls and edits of messages, which the gateway does not read, and
+/// Message secrets are not kept. They serve votes in polls and edits of messages, which the gateway does not read, and
 /// would cost a write per message.
 fn caches() -> CacheConfig {
     CacheConfig {
@@ -146,9 +146,9 @@ fn caches() -> CacheConfig {
 impl Connector for WhatsApp {
     async fn open(&self, spec: OpenSpec, events: LinkEvents) -> Result<Arc<dyn Link>, LinkError> {
         let fenced = CancellationToken::new();
-        let store = CredentialStore::new(self.pool.clone(), Arc::clone(&self.sealer), spec.fence);
+        let store = CredentialStore::new(self.store.under(spec.fence), Arc::clone(&self.sealer));
         let backend = Arc::new(AccountBackend::new(store, fenced.clone()));
-        let sender = Arc::new(events.sender(spec.generation));
+        let sender = Arc::new(events.sender(spec.serial));
         let journal = Arc::new(Journal::default());
         let presenting = watch::Sender::new(false);
         let (dialer, live) = Dialer::new(self.address.clone(), presenting.subscribe(), spec.may_act.clone());
@@ -168,10 +168,10 @@ impl Connector for WhatsApp {
     }
 }
 
-/// The connector that a configuration describes, on a pool of its own.
+/// Creates the connector that the configuration describes, with a connection pool of its own.
 ///
 /// # Errors
-/// When the configuration names a refused address, a malformed version or bad keys.
+/// If the configuration names a refused address, a malformed version or bad keys.
 pub fn from_config(config: &Config) -> anyhow::Result<Arc<dyn Connector>> {
     address::check_url(&config.whatsapp_url, config.allow_public_simulator)?;
     let sealer = Arc::new(Sealer::parse(&config.credential_keys.0).context("CREDENTIAL_KEYS")?);
@@ -181,5 +181,5 @@ pub fn from_config(config: &Config) -> anyhow::Result<Arc<dyn Connector>> {
     };
     let pool = store::connect_lazily(&config.database.url, config.connections().credentials).context("DATABASE_URL")?;
     let settings = Settings { url: config.whatsapp_url.clone(), version, pre_keys: usize::try_from(config.pre_keys)? };
-    Ok(Arc::new(WhatsApp::new(pool, sealer, settings)?))
+    Ok(Arc::new(WhatsApp::new(Store::from(pool), sealer, settings)?))
 }

@@ -1,4 +1,4 @@
-//! Listens to the client library on behalf of one link.
+//! Listens to the events of the client library for one link.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -12,32 +12,32 @@ use whatsapp_rust::{Client, InboundDurabilityHook};
 use super::super::translate::{self, Heard};
 use super::super::{CloseReason, InboundMessage, LinkEvent, LinkSender};
 
-/// Longest that the session may take to store inbound messages.
+/// How long the session may take to store received messages.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What was heard of the end, before it comes.
+/// What is known about the end of the connection before it ends.
 #[derive(Default)]
 pub(super) struct Journal {
     end: Mutex<Option<CloseReason>>,
-    /// Cancelled when the connection must end because the session did not store what it was given.
+    /// Cancelled when the connection must end because the session did not store the received messages.
     pub(super) uncommitted: CancellationToken,
     /// Cancelled when a phone has accepted this device.
     pub(super) paired: CancellationToken,
 }
 
 impl Journal {
-    /// Remembers why the connection ends; the first reason counts.
+    /// Records why the connection ends. The first reason counts.
     pub(super) fn note(&self, reason: CloseReason) {
         self.end.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
     }
 
-    /// The reason noted.
+    /// The recorded reason.
     pub(super) fn end(&self) -> Option<CloseReason> {
         self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// The library's event handler: called inline, never waits.
+/// The library's event handler. The library calls it inline, so it never waits.
 pub(super) struct Observer {
     sender: Arc<LinkSender>,
     journal: Arc<Journal>,
@@ -118,7 +118,7 @@ impl EventHandler for Observer {
     }
 }
 
-/// Hands inbound messages to the session and waits until they are stored: only then WhatsApp is told "received".
+/// Passes received messages to the session and waits until they are stored. Only then is WhatsApp told "received".
 pub(super) struct Inbound {
     sender: Arc<LinkSender>,
     journal: Arc<Journal>,
@@ -142,7 +142,7 @@ impl InboundDurabilityHook for Inbound {
         if timeout(COMMIT_TIMEOUT, stored).await.unwrap_or(false) {
             return Ok(());
         }
-        // The library asks again only on a new connection.
+        // The library retries only on a new connection.
         self.journal.uncommitted.cancel();
         anyhow::bail!("the messages were not stored")
     }

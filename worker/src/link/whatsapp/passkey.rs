@@ -1,4 +1,4 @@
-//! Pure. A WebAuthn credential as a browser gives it, in the shape in which WhatsApp wants it.
+//! Pure. Converts a WebAuthn credential, as a browser gives it, to the form that WhatsApp expects.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -24,7 +24,7 @@ struct Response {
     user_handle: Option<String>,
 }
 
-/// Reads a credential.
+/// Parses a credential.
 pub(super) fn assertion(credential: &str) -> Result<Assertion, LinkError> {
     let malformed = || LinkError::Refused("the passkey's answer is malformed".to_owned());
     let read: Credential = serde_json::from_str(credential).map_err(|_| malformed())?;
@@ -42,7 +42,7 @@ pub(super) fn assertion(credential: &str) -> Result<Assertion, LinkError> {
     Ok(Assertion { assertion_json, credential_id: id })
 }
 
-/// Why WhatsApp did not go on; the library's own words name its steps and nothing secret.
+/// Why WhatsApp did not continue. The library's own text names its steps and contains no secret.
 pub(super) fn refused(error: &PasskeyError) -> LinkError {
     LinkError::Refused(format!("WhatsApp did not take the passkey ({error})"))
 }

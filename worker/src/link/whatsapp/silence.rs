@@ -1,7 +1,8 @@
-//! Finds a connection that is logged in and dead.
+//! Detects a connection that is logged in but dead.
 //!
-//! The library asks as well, but takes up to 65 s: it looks at a moment of its own every 15 to 30 s, waits for the next one
-//! where something came in the last 15 s, and gives the answer 20 s. We look more often, so that a minute always suffices.
+//! The library checks as well, but takes up to 65 s: it checks at random intervals of 15 to 30 s, skips a check if
+//! something arrived in the last 15 s, and waits 20 s for the answer. We check more often, so that a dead connection is
+//! always found within a minute.
 
 use std::time::Duration;
 
@@ -9,13 +10,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use wacore::iq::keepalive::KeepaliveSpec;
 use whatsapp_rust::Client;
 
-/// For storing what is buffered and saying goodbye; the library's own bounds inside are of the same size.
+/// How long storing the buffers and closing may take. The library's own limits within are of the same size.
 pub(super) const FAREWELL: Duration = Duration::from_secs(6);
-/// How often we look whether anything came.
+/// How often we check whether a frame arrived.
 const LOOK: Duration = Duration::from_secs(5);
-/// Silence that makes us ask. The library asks sooner, most of the time.
+/// How long a silence makes us send a ping. The library usually sends one earlier.
 const QUIET: Duration = Duration::from_secs(25);
-/// For WhatsApp to answer: what WhatsApp's own client waits.
+/// How long WhatsApp may take to answer. WhatsApp's own client waits as long.
 const ANSWER: Duration = Duration::from_secs(20);
 
 const _: () = assert!(
@@ -23,14 +24,14 @@ const _: () = assert!(
     "R62: a dead session is found and told within a minute"
 );
 
-/// How long nothing has come.
+/// Measures for how long no frame has arrived.
 struct Ear {
     frames: u64,
     since: Instant,
 }
 
 impl Ear {
-    /// Takes the number of frames that came so far, and says for how long it has been the same.
+    /// Takes the number of frames that arrived so far, and returns for how long it has not changed.
     fn quiet_for(&mut self, frames: u64, now: Instant) -> Duration {
         if frames != self.frames {
             *self = Self { frames, since: now };
@@ -39,7 +40,7 @@ impl Ear {
     }
 }
 
-/// Ends when WhatsApp was silent for a while and did not answer a ping either; never before the login.
+/// Returns when WhatsApp was silent for a while and did not answer a ping either. Never returns before the login.
 pub(super) async fn proven(client: &Client) {
     let mut ear = Ear { frames: 0, since: Instant::now() };
     let mut look = interval(LOOK);

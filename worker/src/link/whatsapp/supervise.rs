@@ -1,4 +1,4 @@
-//! Watches one connection to its end, ends it when told to, and says why it ended.
+//! Supervises one connection to its end, ends it when told to, and reports why it ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,26 +14,26 @@ use super::observer::Journal;
 use super::silence::{self, FAREWELL};
 use super::transport::Live;
 
-/// For the run loop to notice that it is over.
+/// How long the run loop may take to notice that it is over.
 const LOOP_END: Duration = Duration::from_secs(1);
 
-/// No reason was given: the socket fell silent, or the handshake failed.
+/// The reason when none was given: the socket fell silent, or the handshake failed.
 const SILENCE: &str = "WhatsApp fell silent";
 
-/// What the link's holder asks for.
+/// The orders of the link's holder.
 #[derive(Clone, Default)]
 pub(super) struct Orders {
-    /// End in an orderly way.
+    /// End in order.
     pub(super) close: CancellationToken,
-    /// The device is being unlinked at our wish: whatever ends the connection from now on was asked for.
+    /// We are unlinking the device: any end of the connection from now on counts as requested.
     pub(super) leave: CancellationToken,
     /// End at once.
     pub(super) abort: CancellationToken,
-    /// Cancelled when it has ended and `Closed` was emitted.
+    /// Cancelled when the connection has ended and `Closed` was emitted.
     pub(super) ended: CancellationToken,
 }
 
-/// All that is needed to see a connection through.
+/// What the supervisor of a connection needs.
 pub(super) struct Supervised {
     pub(super) client: Arc<Client>,
     pub(super) sender: Arc<LinkSender>,
@@ -44,7 +44,7 @@ pub(super) struct Supervised {
     pub(super) orders: Orders,
 }
 
-/// How the wait ended.
+/// Why the wait for the connection's end is over.
 enum Turn {
     Over,
     Close,
@@ -74,13 +74,13 @@ impl Supervised {
             () = silence::proven(&self.client) => Turn::Silent,
         };
         match turn {
-            // Also where the library ended by itself: its buffers are flushed by `disconnect` alone.
+            // Also if the library ended by itself: only `disconnect` flushes its buffers.
             Turn::Over | Turn::Silent | Turn::Close | Turn::Uncommitted => self.farewell(&mut handle).await,
             Turn::Abort | Turn::Fenced | Turn::UnknownKey => self.cut(&handle).await,
         }
         let restart = matches!(restart.try_recv(), Ok(Some(_))) || self.journal.paired.is_cancelled();
         let reason = self.reason(&turn, restart);
-        // the library's tasks may go on for a while: what they write now would land after a scrub, or in the next connection
+        // the library's tasks may still run: what they write now would land after a scrub, or in the next connection
         if timeout(LOOP_END, self.backend.close()).await.is_err() {
             tracing::warn!("link.write_under_way");
         }
@@ -89,7 +89,7 @@ impl Supervised {
         self.orders.ended.cancel();
     }
 
-    /// Stores what is buffered and closes the socket; cut short when the right to write is lost.
+    /// Stores what is buffered and closes the socket. Cut short if the right to write is lost.
     async fn farewell(&self, handle: &mut BotHandle) {
         let orderly = async {
             self.client.disconnect().await;
@@ -110,8 +110,8 @@ impl Supervised {
         self.cut(handle).await;
     }
 
-    /// Stores the device as it is now, after whatever save is under way. `disconnect` does not wait for a save that the
-    /// library's background task has begun, so that the next connection could read a device from before its pairing.
+    /// Stores the device as it is now, after any save that is under way. `disconnect` does not wait for a save of the
+    /// library's background task; without this, the next connection could read a device from before its pairing.
     async fn store_device(&self) {
         let manager = self.client.persistence_manager();
         let device = manager.get_device_snapshot().to_serializable();
@@ -135,7 +135,7 @@ impl Supervised {
             return CloseReason::UnknownKey(key);
         }
         match turn {
-            // where the key is not known any more, the end was asked for by nobody else
+            // an unknown key is reported above; without its id, its end counts as requested
             Turn::Close | Turn::Abort | Turn::UnknownKey => CloseReason::Requested,
             Turn::Fenced => CloseReason::Fenced,
             Turn::Uncommitted => CloseReason::Dropped("inbound messages were not stored".to_owned()),

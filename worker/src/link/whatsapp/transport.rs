@@ -1,4 +1,4 @@
-//! How a link reaches WhatsApp: a WebSocket whose small writes leave at once.
+//! How a link reaches WhatsApp: a WebSocket that sends small writes at once.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,12 +20,12 @@ use whatsapp_rust::transport::{default_tls_connector, from_websocket};
 use super::frames::one_at_a_time;
 use crate::link::MayAct;
 
-/// From the first SYN to the upgraded WebSocket; below the library's own 20 s.
+/// The time limit from the first SYN to the upgraded WebSocket. It is below the library's own 20 s.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// A socket that can't take a close frame is dropped without one after this.
+/// How long sending a close frame may take before the socket is dropped without one.
 const HANG_UP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Where WhatsApp is, and how it is spoken to.
+/// WhatsApp's address and protocol.
 #[derive(Debug, Clone)]
 pub(super) struct Address {
     uri: Uri,
@@ -49,7 +49,7 @@ impl Address {
     }
 }
 
-/// Dials for one link, and keeps hold of the socket so that it can be hung up without the client's help.
+/// Connects for one link, and keeps the socket so that it can be closed without the client's help.
 pub(super) struct Dialer {
     address: Address,
     live: Arc<Live>,
@@ -58,7 +58,7 @@ pub(super) struct Dialer {
     may_act: MayAct,
 }
 
-/// What is known of the present socket.
+/// The current socket, or why there is none.
 #[derive(Default)]
 pub(super) struct Live {
     transport: Mutex<Option<Arc<dyn Transport>>>,
@@ -66,7 +66,7 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// Why the last dial failed, if it did.
+    /// Why the last attempt to connect failed, if it did.
     pub(super) fn failure(&self) -> Option<String> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -86,13 +86,13 @@ impl Live {
 }
 
 impl Dialer {
-    /// A dialer, and the view on its socket. `presenting`: a passkey is being presented.
+    /// Creates a dialer, and the view of its socket. `presenting`: whether a passkey is being presented.
     pub(super) fn new(address: Address, presenting: watch::Receiver<bool>, may_act: MayAct) -> (Self, Arc<Live>) {
         let live = Arc::new(Live::default());
         (Self { address, live: Arc::clone(&live), presenting, pairing: false, may_act }, live)
     }
 
-    /// Whether the connection is for a pairing, in which a passkey may be asked for.
+    /// Sets whether the connection is for a pairing, in which WhatsApp may ask for a passkey.
     pub(super) fn pairing(self, pairing: bool) -> Self {
         Self { pairing, ..self }
     }
@@ -100,7 +100,7 @@ impl Dialer {
     async fn dial(&self) -> Result<(Arc<dyn Transport>, Receiver<TransportEvent>)> {
         let address = &self.address;
         let tcp = TcpStream::connect((address.host.as_str(), address.port)).await.context("connect")?;
-        // Without it each answer that waits for a small write costs some 40 ms (Nagle and delayed ACK).
+        // Without this, each answer that waits for a small write costs about 40 ms (Nagle and delayed ACK).
         tcp.set_nodelay(true).context("TCP_NODELAY")?;
         let connector = if address.tls { default_tls_connector() } else { Connector::Plain };
         let stream = connector.wrap(&address.host, tcp).await.context("TLS")?;
@@ -117,7 +117,7 @@ impl Dialer {
     }
 }
 
-/// A socket that says nothing once the right to speak has run out.
+/// A socket that refuses to send once the right to act has run out.
 struct Guarded {
     inner: Arc<dyn Transport>,
     may_act: MayAct,

@@ -1,4 +1,5 @@
-//! Which version of WhatsApp Web we say we are: configured, else fetched, else the one we were built with.
+//! The version of WhatsApp Web that we report: the configured one, otherwise the fetched one, otherwise the built-in
+//! one.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use tokio::time::Instant;
 
 use super::http;
 
-/// Reported when none is configured and none could be fetched. It ages: WhatsApp refuses versions that are too old
+/// Reported if no version is configured and none could be fetched. It ages: WhatsApp refuses versions that are too old
 /// (`CloseReason::Outdated`).
 pub const BUILT_IN: (u32, u32, u32) = (2, 3000, 1_042_742_319);
 
@@ -15,7 +16,7 @@ const HOST: &str = "web.whatsapp.com";
 const PATH: &str = "/sw.js";
 /// How long a fetched version is used.
 const FRESH: Duration = Duration::from_hours(12);
-/// How long after a failed fetch none is tried.
+/// How long no fetch is tried after one failed.
 const PAUSE: Duration = Duration::from_mins(10);
 
 /// The version in use, shared by all links of the process.
@@ -33,16 +34,16 @@ impl WebVersion {
         Self { configured: Some(version), ..Self::fetched() }
     }
 
-    /// The current version, fetched from WhatsApp when it is first needed and twice a day.
+    /// Fetches the current version from WhatsApp when it is first needed, and then twice a day.
     #[must_use]
     pub fn fetched() -> Self {
         Self { configured: None, fetched: Mutex::new(None), next_fetch: tokio::sync::Mutex::new(None) }
     }
 
-    /// Reads `2.3000.N`.
+    /// Parses `2.3000.N`.
     ///
     /// # Errors
-    /// When it is not three numbers joined by dots.
+    /// If it is not three numbers joined by dots.
     pub fn parse(text: &str) -> Result<Self, MalformedVersion> {
         let mut parts = text.trim().split('.').map(str::parse::<u32>);
         match (parts.next(), parts.next(), parts.next(), parts.next()) {
@@ -51,7 +52,8 @@ impl WebVersion {
         }
     }
 
-    /// The version to report now. Fetches when due, for at most a few seconds; links that open meanwhile wait for it.
+    /// The version to report now. Fetches it if that is due, which takes a few seconds at most; links that open
+    /// meanwhile wait for it.
     pub async fn current(&self) -> (u32, u32, u32) {
         if let Some(version) = self.configured {
             return version;

@@ -1,4 +1,4 @@
-//! Pure. What the session machine asks to be done.
+//! Pure. What the session machine can ask for.
 
 use std::time::Duration;
 
@@ -8,29 +8,30 @@ use process::telemetry::metrics::labels::{PairingStep, RestartCause};
 
 use super::event::{Passkey, Who};
 
-/// Something to do. The actor does them in order.
+/// Something to do. The actor carries out actions in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Open a connection.
     Open {
-        /// It waits for the cluster's limiter of new connections.
+        /// Whether it waits for the cluster's limiter of new connections.
         queue: bool,
     },
-    /// Close it in order.
+    /// Close the connection in order.
     Close,
-    /// Drop it and store nothing.
+    /// Drop the connection, which then stores nothing more.
     Abort,
-    /// Log the device out, bounded; [`LoggedOut`](super::event::Event::LoggedOut) follows whatever comes of it.
+    /// Log the device out, within a time limit. [`LoggedOut`](super::event::Event::LoggedOut) follows in any case.
     Logout,
-    /// Read the row again under the epoch; [`Row`](super::event::Event::Row) or [`Lost`](super::event::Event::Lost) follows.
+    /// Read the row again under the epoch. [`Row`](super::event::Event::Row) or [`Lost`](super::event::Event::Lost)
+    /// follows.
     Recheck,
     /// Put a QR code into the row.
     ShowQr {
-        /// Its text.
+        /// The text that the QR code encodes.
         code: String,
-        /// Its running number.
+        /// Its number, counted from 1.
         number: i32,
-        /// How long it lives.
+        /// How long WhatsApp accepts it.
         lifetime: Duration,
     },
     /// Ask WhatsApp for a pairing code and put it into the row.
@@ -40,29 +41,30 @@ pub enum Action {
     },
     /// Tell the operator what the phone's owner must do.
     Advise(Passkey),
-    /// Hand what the phone's owner answered to WhatsApp. Without a connection it waits in the row, and ends with the pairing.
+    /// Send the answer of the phone's owner to WhatsApp. Without a connection the answer stays in the row, and expires
+    /// with the pairing.
     AnswerPasskey,
     /// End the pairing: status `unpaired`, event `session.timeout`.
     GiveUp {
-        /// Why, for a person.
+        /// The reason, for a person.
         reason: String,
-        /// What is counted.
+        /// How the metrics count it.
         step: PairingStep,
     },
-    /// Note that a phone accepted the device: whoever owns the account next logs in instead of showing codes.
+    /// Record that a phone accepted the device, so that the next owner of the account logs in instead of showing codes.
     Accept {
         /// The device's address.
         jid: String,
     },
-    /// Ask the duplicate guard and write the link; [`Linked`](super::event::Event::Linked) follows.
+    /// Ask the duplicate guard and write the link. [`Linked`](super::event::Event::Linked) follows.
     Link(Who),
     /// Write a status.
     Status {
-        /// Which.
+        /// The status.
         status: Status,
-        /// Why, for a person.
+        /// The reason, for a person.
         reason: Option<String>,
-        /// When a ban ends.
+        /// For how long the account is banned.
         banned_for: Option<Duration>,
     },
     /// Delete the credentials.
@@ -71,27 +73,28 @@ pub enum Action {
     Remove,
     /// Unlink the account here, after its device was logged out.
     Unlink {
-        /// WhatsApp said that the device is gone.
+        /// Whether WhatsApp said that the device is gone.
         confirmed: bool,
     },
     /// Read the groups from WhatsApp into the rows.
     SyncGroups,
-    /// Hand over what waits in the rows, and go on with what comes.
+    /// Start to hand over the queued messages, now and as they come.
     StartSending,
-    /// Hand over nothing more. What is on its way may still be answered.
+    /// Stop handing over messages. Those in flight may still be answered.
     StopSending,
-    /// There may be messages to send.
+    /// Look for messages to send.
     Drain,
-    /// Count against a message that a connection had to end for it; [`Blamed`](super::event::Event::Blamed) follows.
+    /// Count against a message that a connection had to end because of it. [`Blamed`](super::event::Event::Blamed)
+    /// follows.
     Blame {
-        /// Which.
+        /// The message.
         message: MessageId,
         /// How often it was handed over.
         attempts: i32,
     },
-    /// Have a message fail that was to blame too often; its reason says that it may have arrived.
+    /// Fail a message that was to blame too often. Its reason says that it may have arrived.
     GiveUpMessage {
-        /// Which.
+        /// The message.
         message: MessageId,
         /// How often it was handed over.
         attempts: i32,
@@ -100,21 +103,21 @@ pub enum Action {
     },
     /// Count a restart of the connection.
     Restart {
-        /// Why, in one word.
+        /// The cause, as a metric label.
         cause: RestartCause,
     },
     /// Tell the tenant that the account is restarted again and again.
     Unstable {
-        /// How often in a row.
+        /// How many times in a row.
         restarts: u32,
-        /// Why the last time, for a person.
+        /// The reason of the last restart, for a person.
         reason: String,
     },
-    /// Tell the tenant that it has been steady since.
+    /// Tell the tenant that the account has been steady since its restarts.
     Recovered {
         /// How often it was restarted in a row before.
         restarts: u32,
     },
-    /// Something that can't happen did: log it.
+    /// Log that something impossible happened.
     Unexpected(&'static str),
 }

@@ -1,4 +1,4 @@
-//! Pure. What a session does when its connection has ended: the machine's rules for a close.
+//! Pure. The machine's rules for the end of a connection.
 
 use std::time::Duration;
 
@@ -13,28 +13,28 @@ use super::state::{After, Attempt, End, Purpose, State};
 use super::steps::{closing, finish, opening, status};
 use crate::link::CloseReason;
 
-/// How long an outdated client waits for a newer version to be configured or fetched.
+/// How long an outdated client waits until a newer version is configured or fetched.
 const AFTER_OUTDATED: Duration = Duration::from_secs(300);
-/// Tries to log a device out before its account is removed, or unlinked here, all the same.
+/// How often a logout is tried before the account is removed or unlinked without it.
 const LOGOUT_TRIES: u32 = 3;
 
-/// The end of a connection: a leaked close is ignored, one that we asked for is consumed, the one after a scan is a
-/// step of pairing, and the rest is decided by what the account is.
+/// Handles the end of a connection. A stale close is ignored, and one that we asked for is consumed. The close after a
+/// scan is a step of pairing. What follows any other close depends on the state.
 pub(super) fn closed(state: State, reason: CloseReason, now: BootTime) -> (State, Vec<Action>) {
     match state {
         State::Ended(_) => (state, vec![]),
-        // nothing may be written any more, whatever was to follow
+        // nothing may be written any more, whatever was planned
         _ if reason == CloseReason::Fenced => (State::Ended(End::Lost(Loss::Fenced)), vec![]),
-        // it came before ours: whoever took over is looked at first
+        // another connection took over before we closed: check lease and epoch first
         State::Closing { then: After::Reopen { tries, .. }, .. } if reason == CloseReason::Replaced => {
             (State::Rechecking { tries }, vec![Action::Recheck])
         }
         State::Closing { then, .. } => after(then, now),
-        // given back all the same: whoever takes it next finds out
+        // the account is given back all the same; its next owner handles the cause
         State::Finishing { .. } => (State::Ended(End::Released), vec![]),
         // the logout call reports its own end
         State::LoggingOut { .. } => (state, vec![]),
-        // it is not ours to read: whoever has the key takes it over as it is, and this worker stops
+        // this worker cannot read the record: it gives the account back unchanged, and stops
         _ if matches!(reason, CloseReason::UnknownKey(_)) => (State::Ended(End::Released), vec![]),
         State::Fresh | State::Backoff { .. } | State::Rechecking { .. } => (state, vec![]),
         State::Pairing { attempt, tries, .. } | State::Opening { purpose: Purpose::Pair(attempt), tries, .. } => {
@@ -51,8 +51,9 @@ pub(super) fn closed(state: State, reason: CloseReason, now: BootTime) -> (State
     }
 }
 
-/// Before a phone accepted: the attempt is over, and no new one starts by itself. Only where WhatsApp asks for a new
-/// connection (515) the attempt goes on with one, at once the first time, as long as its window lasts.
+/// A close before a phone accepted the device ends the attempt, and no new one starts by itself. The exception is
+/// WhatsApp's request for a new connection (515): then the attempt goes on until its window ends, and the first new
+/// connection is made at once.
 fn pairing_closed(reason: &CloseReason, attempt: Attempt, before: u32, now: BootTime) -> (State, Vec<Action>) {
     let why = match reason {
         CloseReason::RestartRequired if now + backoff(before) < attempt.until => {
@@ -75,8 +76,9 @@ fn pairing_closed(reason: &CloseReason, attempt: Attempt, before: u32, now: Boot
     (State::Ended(End::Settled), vec![given_up(attempt.gated, &why)])
 }
 
-/// Between a phone's yes and the first login: whatever closed, the credentials are good, and the next login decides.
-/// A second, stale close finds `Opening` and is a failed try at most, never a timeout.
+/// A close between a phone's acceptance and the first login. Unless the device was logged out or replaced, the
+/// credentials are still good and the next login decides. A second, stale close finds `Opening` and counts as a failed
+/// try at most.
 fn accepted_closed(reason: &CloseReason, now: BootTime) -> (State, Vec<Action>) {
     match reason {
         CloseReason::Fenced => (State::Ended(End::Lost(Loss::Fenced)), vec![]),
@@ -106,9 +108,9 @@ fn logout_closed(reason: &CloseReason, end: End, tries: u32, now: BootTime) -> (
         {
             again(Purpose::LogOut { end }, backoff(tries + 1), tries + 1, now)
         }
-        // it is gone already
+        // the device is gone already
         CloseReason::LoggedOut { .. } => (State::Ended(end), finish(end, true)),
-        // a logout that can't be had never strands what was asked for
+        // a failed logout never blocks the removal or the unlinking
         CloseReason::RestartRequired
         | CloseReason::Dropped(_)
         | CloseReason::Requested
@@ -120,7 +122,7 @@ fn logout_closed(reason: &CloseReason, end: End, tries: u32, now: BootTime) -> (
     }
 }
 
-/// `before`: restarts in a row before this end.
+/// `before`: the restarts in a row before this close.
 fn live_closed(reason: CloseReason, purpose: Purpose, before: u32, now: BootTime) -> (State, Vec<Action>) {
     let (cause, tries) = (reason.word().into(), before + 1);
     let (pause, words) = match reason {
@@ -143,7 +145,7 @@ fn live_closed(reason: CloseReason, purpose: Purpose, before: u32, now: BootTime
             return (State::Backoff { until: now + expires_in, purpose, tries: 0 }, vec![banned]);
         }
         CloseReason::Outdated => (AFTER_OUTDATED, "WhatsApp wants a newer client version".to_owned()),
-        // the first one is answered at once
+        // the first request is followed at once
         CloseReason::RestartRequired => (backoff(before), "WhatsApp asked for a new connection".to_owned()),
         CloseReason::Refused { code } => (backoff(tries), format!("WhatsApp refused the connection (code {code})")),
         CloseReason::Dropped(_) | CloseReason::Requested | CloseReason::PairingExpired => {
@@ -156,7 +158,8 @@ fn live_closed(reason: CloseReason, purpose: Purpose, before: u32, now: BootTime
     (state, actions)
 }
 
-/// A connection that gets nowhere, or says nothing any more: it is open still, so it is closed first.
+/// Closes a connection that is not established in time or has gone silent. It is still open, so a new one has to wait
+/// for its close.
 pub(super) fn unanswered(cause: RestartCause, purpose: Purpose, before: u32, now: BootTime) -> (State, Vec<Action>) {
     let tries = before + 1;
     if let Purpose::LogOut { end } = purpose

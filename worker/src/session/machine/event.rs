@@ -1,144 +1,132 @@
-//! Pure. What can happen to a session.
+//! Pure. The events of a session.
 
 use std::time::Duration;
 
 use domain::account::Status;
+pub use domain::account::life::Wanted;
 use domain::id::MessageId;
 use process::telemetry::metrics::labels::Loss;
 
 use crate::link::CloseReason;
 
-/// What an account should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// Live.
-    Online,
-    /// Not live.
-    Offline,
-    /// Logged out and removed.
-    Erased,
-    /// Unlinked on WhatsApp's side as well; the account stays.
-    Unlinked,
-}
-
 /// The account's row, as far as the machine needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// What it should be.
+    /// The desired state.
     pub wanted: Wanted,
-    /// What it is said to be.
+    /// The status in the row.
     pub status: Status,
-    /// A phone accepted these credentials.
+    /// A phone has accepted these credentials.
     pub registered: bool,
-    /// Its number is in the row: the duplicate guard has been asked.
+    /// The row has a phone number: the duplicate guard was asked and passed.
     pub linked: bool,
-    /// What is left of the pairing window.
+    /// The rest of the pairing window.
     pub window_left: Duration,
-    /// What is left of a temporary ban.
+    /// The rest of a temporary ban.
     pub banned_left: Duration,
-    /// The number to pair by code; none: by QR.
+    /// The number to pair by code; `None` to pair by QR code.
     pub code_for: Option<String>,
-    /// A group sync was asked for.
+    /// A group sync was requested.
     pub groups_wanted: bool,
-    /// The phone's owner has answered what the passkey gate asked.
+    /// The phone's owner has answered the passkey gate.
     pub passkey_answered: bool,
 }
 
-/// What WhatsApp's passkey gate wants of the phone's owner.
+/// What WhatsApp's passkey gate asks of the phone's owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Passkey {
-    /// To answer these WebAuthn request options with the account's passkey.
+    /// Answer these WebAuthn request options with the account's passkey.
     Present(String),
-    /// To compare this code with the phone's.
+    /// Compare this code with the one on the phone.
     Compare(String),
 }
 
-/// A message that was handed over and is not answered.
+/// A message that was handed over and not yet answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unanswered {
-    /// Its row.
+    /// The message.
     pub message: MessageId,
     /// How often it was handed over.
     pub attempts: i32,
     /// How long it has waited.
     pub waited: Duration,
-    /// How long any other one has waited at most; zero where there is none.
+    /// The longest wait of any other message; zero if there is none.
     pub others: Duration,
 }
 
-/// Who was linked.
+/// The identity of a linked account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Who {
-    /// Digits.
+    /// The phone number, digits only.
     pub number: String,
     /// The device's address.
     pub jid: String,
-    /// Its number-free address.
+    /// The device's LID address, which hides the phone number.
     pub lid: Option<String>,
-    /// The name that recipients see; empty when not known.
+    /// The name that recipients see; empty if not known.
     pub push_name: String,
 }
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The row was read: at the start, on a bell, or after a re-check. It was read under our epoch.
+    /// The row was read under our epoch: at the start, on a bell, or after a re-check.
     Row(Facts),
-    /// The state's own instant ([`State::wakes_at`](super::state::State::wakes_at)) has come.
+    /// The instant of the state ([`State::wakes_at`](super::state::State::wakes_at)) has come.
     Tick,
-    /// The connection has had its turn: from now on it must get somewhere.
+    /// The connection was opened and is no longer queued: from now on its progress has a deadline.
     Opened,
-    /// A QR code came; for pairing by code it only says that the server listens.
+    /// A QR code arrived. When pairing by code, it only shows that the server listens.
     Code {
-        /// Its text.
+        /// The text that the QR code encodes.
         code: String,
-        /// How long it lives.
+        /// How long WhatsApp accepts it.
         lifetime: Duration,
     },
     /// The pairing code shown is used up.
     CodeStale,
-    /// The phone's owner must do something that we can't.
+    /// The phone's owner must act at the passkey gate.
     Advice(Passkey),
-    /// A phone accepted the device, which has this address from now on.
+    /// A phone accepted the device.
     Accepted {
         /// The device's address.
         jid: String,
     },
-    /// A phone tried and it did not work.
+    /// A phone tried to link the device and failed.
     PairFailed(String),
     /// The connection is logged in.
     Connected(Who),
-    /// The duplicate guard's answer: `None` when the number is free, else the label of the account that has it.
+    /// The answer of the duplicate guard: `None` if the number is free, otherwise the label of the account that has it.
     Linked(Option<String>),
-    /// The logout call has ended, one way or the other.
+    /// The logout call has ended.
     LoggedOut {
-        /// WhatsApp said that the device is gone.
+        /// Whether WhatsApp said that the device is gone.
         confirmed: bool,
     },
-    /// The message that has waited longest for its acknowledgement; it is looked at again and again.
+    /// The message that has waited longest for its acknowledgement. Sent at regular intervals.
     Waits(Unanswered),
-    /// A send without an outcome, or a connection that takes none: it is not to be trusted. With the message that was sent, if
-    /// that one waits still.
+    /// The outcome of a send is unknown, or the connection takes no messages: the connection cannot be trusted.
+    /// Contains the message that was sent, if it still waits for an answer.
     Stale(Option<Unanswered>),
     /// A message was blamed for the end of a connection.
     Blamed {
-        /// Which.
+        /// The message.
         message: MessageId,
         /// How often it was handed over.
         attempts: i32,
         /// How often it was to blame, this time included.
         times: i32,
     },
-    /// While finishing: nothing is on its way any more, and all that was is written.
+    /// While finishing: nothing is in flight any more, and everything that was is written.
     Idle,
-    /// A group, or who belongs to one, has changed.
+    /// A group or its membership has changed.
     GroupsChanged,
-    /// A reading of the groups has ended, whatever came of it.
+    /// Reading the groups has ended, with or without success.
     GroupsRead,
     /// The connection has ended.
     Closed(CloseReason),
-    /// The worker must give the account back (stop, or too many accounts).
+    /// The worker must give the account back: it stops, has too many accounts, or an operator asked for it.
     Release,
-    /// The right to act is gone.
+    /// The right to act is lost.
     Lost(Loss),
 }

@@ -1,9 +1,9 @@
-//! Pure. What a session does about what happens to it: `decide(state, event, now) -> (state, actions)`.
+//! Pure. The state machine of a session: `decide(state, event, now) -> (state, actions)`.
 //!
-//! Every rule of an account's live life is here: no clock, no store, no socket. A
-//! session never sees events of another generation, since each generation has an epoch, and each epoch a session, of its
-//! own. A stop that we asked for is a state (`Closing`), not a flag: the close event that follows is consumed by it
-//! once, writes no status and opens nothing.
+//! It holds every rule of an account's live life, and uses no clock, store or socket. A session never sees events of
+//! another generation: each generation has an epoch of its own, and each epoch a session of its own. A stop that we
+//! asked for is a state (`Closing`), not a flag: that state consumes the close event once, writes no status and opens
+//! nothing.
 
 use std::time::Duration;
 
@@ -29,12 +29,13 @@ pub mod restart;
 pub mod state;
 mod steps;
 
-/// How long a session that is given back waits for the acknowledgements of what is on its way.
+/// How long a session that is given back waits for the acknowledgements of messages in flight.
 const FINISHING: Duration = Duration::from_secs(3);
-/// How long `replaced` keeps the account off: whoever took over is left in peace.
+/// The shortest wait before connecting again after another connection took over (`replaced`).
 const AFTER_REPLACED: Duration = Duration::from_secs(5);
 
-/// The decision. Whatever leads into or out of a state that sends, sending starts last and stops first.
+/// Decides what follows from an event. On the way into a state that sends, sending starts last; on the way out, it
+/// stops first.
 #[must_use]
 pub fn decide(state: State, event: Event, now: BootTime) -> (State, Vec<Action>) {
     let before = state.sends();
@@ -47,7 +48,7 @@ pub fn decide(state: State, event: Event, now: BootTime) -> (State, Vec<Action>)
     (state, actions)
 }
 
-/// What follows from an event. Exhaustive over states in every arm of events.
+/// What follows from an event, before sending is started or stopped.
 fn follow(state: State, event: Event, now: BootTime) -> (State, Vec<Action>) {
     match event {
         Event::Row(facts) => row(state, facts, now),
@@ -73,15 +74,15 @@ fn follow(state: State, event: Event, now: BootTime) -> (State, Vec<Action>) {
     }
 }
 
-/// Ends the session: at once where no connection is open, else when it has closed.
+/// Ends the session: at once if no connection is open, otherwise after it has closed.
 fn stop(state: State, end: End, how: Action, now: BootTime) -> (State, Vec<Action>) {
     let lost = matches!(end, End::Lost(_));
     match state {
         State::Fresh | State::Backoff { .. } | State::Rechecking { .. } => (State::Ended(end), vec![]),
-        // what is on its way is acknowledged and written first
+        // messages in flight are acknowledged and written first
         State::Online { .. } if end == End::Released => (State::Finishing { until: now + FINISHING }, vec![]),
         State::Finishing { .. } if end == End::Released => (state, vec![]),
-        // a logout that was begun is bounded, and nobody else would end it
+        // a logout in progress has a time limit, and no other session would finish it
         State::LoggingOut { .. } if !lost => (state, vec![]),
         State::Opening { .. }
         | State::Pairing { .. }
@@ -90,7 +91,7 @@ fn stop(state: State, end: End, how: Action, now: BootTime) -> (State, Vec<Actio
         | State::Online { .. }
         | State::Finishing { .. }
         | State::LoggingOut { .. } => closing(After::End(end), vec![how], now),
-        // what we asked for first stands, but a right that is gone is gone: nothing more is written
+        // the first reason to close stands, except that after a lost right nothing more is written
         State::Closing { deadline, .. } if lost => (State::Closing { deadline, then: After::End(end) }, vec![how]),
         State::Closing { deadline, then: After::Reopen { .. } } => {
             (State::Closing { deadline, then: After::End(end) }, vec![])
@@ -99,7 +100,8 @@ fn stop(state: State, end: End, how: Action, now: BootTime) -> (State, Vec<Actio
     }
 }
 
-/// From now on it is the other side's turn. A connection that was told to close before it was there is closed now.
+/// The connection was opened: from now on it must get an answer in time. If it was told to close while it was opening,
+/// it is closed now.
 fn opened(state: State, now: BootTime) -> (State, Vec<Action>) {
     match state {
         State::Opening { purpose, tries, .. } => (State::Opening { purpose, tries, until: Some(now + ANSWER) }, vec![]),
@@ -120,7 +122,7 @@ fn opened(state: State, now: BootTime) -> (State, Vec<Action>) {
 
 fn row(state: State, facts: Facts, now: BootTime) -> (State, Vec<Action>) {
     match facts.wanted {
-        // whoever wrote `offline` wrote the status, too; we only go
+        // the writer of `offline` has also written the status; the session only ends
         Wanted::Offline => stop(state, End::Settled, Action::Close, now),
         Wanted::Unlinked => log_out(state, &facts, End::Unlinked, now),
         Wanted::Erased => log_out(state, &facts, End::Removed, now),
@@ -169,12 +171,13 @@ fn start(facts: Facts, now: BootTime) -> (State, Vec<Action>) {
     }
 }
 
-/// The first login asks the duplicate guard; whoever has a number has passed it.
+/// The first login asks the duplicate guard. An account whose number is in the row has passed it.
 fn login(facts: &Facts) -> Purpose {
     if facts.linked { Purpose::Resume } else { Purpose::FirstLogin }
 }
 
-/// Logs the device out on WhatsApp's side before the session comes to `end`, which is to be removed or unlinked.
+/// Logs the device out on WhatsApp's side. The session then ends with `end`, which is [`End::Removed`] or
+/// [`End::Unlinked`].
 fn log_out(state: State, facts: &Facts, end: End, now: BootTime) -> (State, Vec<Action>) {
     match state {
         State::Fresh if facts.registered => opening(Purpose::LogOut { end }, 0),
@@ -197,7 +200,7 @@ fn log_out(state: State, facts: &Facts, end: End, now: BootTime) -> (State, Vec<
         State::Pairing { .. } | State::Accepted { .. } | State::Opening { purpose: Purpose::Pair(_), .. } => {
             closing(After::End(end), vec![Action::Close], now)
         }
-        // what was to be unlinked is to be removed by now: the same logout serves
+        // the account was to be unlinked and is now to be removed: the same logout serves both
         State::LoggingOut { end: End::Unlinked, until } => (State::LoggingOut { end, until }, vec![]),
         State::LoggingOut { .. }
         // its next owner logs it out
@@ -207,7 +210,7 @@ fn log_out(state: State, facts: &Facts, end: End, now: BootTime) -> (State, Vec<
     }
 }
 
-/// A timer may come early, since the one of an earlier state may be running still.
+/// Handles a tick. A tick before the state's instant does nothing.
 fn tick(state: State, now: BootTime) -> (State, Vec<Action>) {
     if state.wakes_at().is_none_or(|at| now < at) {
         return (state, vec![]);
@@ -220,7 +223,7 @@ fn tick(state: State, now: BootTime) -> (State, Vec<Action>) {
             give_up(attempt.gated, NOT_SCANNED, now)
         }
         State::Opening { purpose, tries, .. } => unanswered(RestartCause::NoAnswer, purpose, tries, now),
-        // the credentials are good: the next login decides, as after any other end
+        // the credentials are good: the next login decides, as after any other close
         State::Accepted { .. } => {
             closing(After::Reopen { purpose: Purpose::FirstLogin, tries: 0 }, vec![Action::Close], now)
         }
@@ -242,8 +245,8 @@ fn tick(state: State, now: BootTime) -> (State, Vec<Action>) {
 
 fn connected(state: State, who: Who, now: BootTime) -> (State, Vec<Action>) {
     match state {
-        // the library may reconnect after 515 by itself: then the login comes without a close before it
-        // and an owner that died between the phone's yes and our note of it leaves credentials that log in at once
+        // the client library may reconnect after 515 by itself: then the login comes without a close before it; and if
+        // an owner died before it recorded the phone's acceptance, its credentials log in at once
         State::Opening { purpose: Purpose::FirstLogin, tries, .. } => {
             (State::Linking { tries }, vec![Action::Link(who)])
         }

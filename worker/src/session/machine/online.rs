@@ -1,5 +1,5 @@
-//! Pure. What a session does while its connection serves: when it reads the groups, when it gives the connection up,
-//! and when a message that no connection has an answer to.
+//! Pure. The machine's rules while a connection is online: when to read the groups, when to give the connection up, and
+//! when to give up a message that no connection gets an answer for.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use super::restart::counted;
 use super::state::{After, End, Groups, Purpose, State};
 use super::steps::{closing, logging_out};
 
-/// Without an acknowledgement for this long the connection is dead, whatever it says.
+/// A connection that leaves a message unacknowledged for longer is dead.
 const ACKNOWLEDGED: Duration = Duration::from_secs(15);
-/// A message is not alone to blame when another one has waited for an answer this long as well.
+/// A message is not alone to blame if another one has also waited this long for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// So often a message may be to blame, each time for a connection that was in order otherwise, before it is given up.
+/// How many connections that were otherwise in order a message may end before it is given up.
 const BLAMED_MAX: i32 = 5;
 
-/// Logged in: each connection reads the groups anew, since they may have changed while there was none.
+/// Logged in. Each connection reads the groups again, because they may have changed while there was none.
 pub(super) fn online(tries: u32, now: BootTime) -> (State, Vec<Action>) {
     (State::Online { since: now, tries, groups: Groups::Reading }, vec![Action::SyncGroups])
 }
@@ -30,17 +30,17 @@ pub(super) fn online(tries: u32, now: BootTime) -> (State, Vec<Action>) {
 pub(super) fn linked(state: State, other: Option<String>, now: BootTime) -> (State, Vec<Action>) {
     match (state, other) {
         (State::Linking { tries }, None) => online(tries, now),
-        // the original keeps working; this device goes, on the phone's side too
+        // the original account keeps working; this device is logged out, also on the phone
         (State::Linking { .. }, Some(_)) => logging_out(End::Settled, now),
         (state, _) => (state, vec![]),
     }
 }
 
-/// The row was read while it is online.
+/// The row was read while the session is online.
 pub(super) fn seen(since: BootTime, tries: u32, groups: Groups, facts: &Facts) -> (State, Vec<Action>) {
     let mut actions = vec![Action::Drain];
     if facts.status == Status::Disconnected {
-        // it was told that nobody has it, as our heartbeat did not come through; its socket is open all the same
+        // the account was marked as owned by nobody because our heartbeat failed; its socket is still open
         actions.insert(0, Action::Status { status: Status::Connected, reason: None, banned_for: None });
     }
     let (groups, mut read) = if facts.groups_wanted { read_groups(groups) } else { (groups, vec![]) };
@@ -48,7 +48,7 @@ pub(super) fn seen(since: BootTime, tries: u32, groups: Groups, facts: &Facts) -
     (State::Online { since, tries, groups }, actions)
 }
 
-/// One reading at a time: what asks meanwhile is answered by one more.
+/// Reads the groups. Only one reading runs at a time; a request during it causes one more.
 fn read_groups(groups: Groups) -> (Groups, Vec<Action>) {
     match groups {
         Groups::Known => (Groups::Reading, vec![Action::SyncGroups]),
@@ -56,14 +56,14 @@ fn read_groups(groups: Groups) -> (Groups, Vec<Action>) {
     }
 }
 
-/// WhatsApp says that a group has changed. Whoever is not online reads them with the next login.
+/// WhatsApp says that a group has changed. A session that is not online reads the groups at its next login.
 pub(super) fn groups_changed(state: State) -> (State, Vec<Action>) {
     let State::Online { since, tries, groups } = state else { return (state, vec![]) };
     let (groups, actions) = read_groups(groups);
     (State::Online { since, tries, groups }, actions)
 }
 
-/// A reading has ended, whatever came of it.
+/// Reading the groups has ended, with or without success.
 pub(super) fn groups_read(state: State) -> (State, Vec<Action>) {
     let State::Online { since, tries, groups } = state else { return (state, vec![]) };
     let (groups, actions) = match groups {
@@ -73,25 +73,25 @@ pub(super) fn groups_read(state: State) -> (State, Vec<Action>) {
     (State::Online { since, tries, groups }, actions)
 }
 
-/// The connection is not to be trusted any more. `suspect` is the message that found it out; it is to blame where no other one
-/// has waited as well, since a dead connection is no message's fault.
+/// The connection cannot be trusted any more. `suspect` is the message that showed it. That message is blamed only if
+/// no other one has waited as well, because a dead connection is no message's fault.
 pub(super) fn stale(state: State, suspect: Option<Unanswered>, now: BootTime) -> (State, Vec<Action>) {
     match state {
         State::Online { since, tries, .. } => {
             let (state, mut actions) =
                 unanswered(RestartCause::Stale, Purpose::Resume, counted(since, tries, now), now);
             if let Some(Unanswered { message, attempts, .. }) = suspect.filter(|message| message.others < PATIENCE) {
-                actions.insert(1, Action::Blame { message, attempts }); // behind the close, whose time runs already
+                actions.insert(1, Action::Blame { message, attempts }); // after the close, whose deadline runs
             }
             (state, actions)
         }
-        // no answer is to be waited for
+        // no answer is worth waiting for
         state @ State::Finishing { .. } => idle(state, now),
         state => (state, vec![]),
     }
 }
 
-/// The message that has waited longest was looked at.
+/// Checks the message that has waited longest.
 pub(super) fn waits(state: State, oldest: Unanswered, now: BootTime) -> (State, Vec<Action>) {
     if matches!(state, State::Online { .. }) && oldest.waited > ACKNOWLEDGED {
         return stale(state, Some(oldest), now);
@@ -99,8 +99,8 @@ pub(super) fn waits(state: State, oldest: Unanswered, now: BootTime) -> (State, 
     (state, vec![])
 }
 
-/// A message was blamed, so many times by now. One that ends connection after connection is given up, so that those behind it
-/// go out.
+/// A message was blamed; `times` counts every blame so far. A message that ends one connection after another is given
+/// up, so that those behind it go out.
 pub(super) fn blamed(state: State, message: MessageId, attempts: i32, times: i32) -> (State, Vec<Action>) {
     match state {
         // nothing may be written any more

@@ -1,4 +1,4 @@
-//! Pure. What a session does between the wish to pair and a phone's yes.
+//! Pure. The machine's rules from the request to pair until a phone accepts.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use super::event::Passkey;
 use super::state::{After, Attempt, End, Purpose, State};
 use super::steps::{ANSWER, closing, status};
 
-/// Why a pairing is given up that began too late.
+/// The reason of a pairing that began after its window had ended.
 pub(super) const WINDOW_OVER: &str = "the pairing window is over";
-/// Why a pairing is given up that nobody answered.
+/// The reason of a pairing that no phone answered.
 pub(super) const NOT_SCANNED: &str = "nobody scanned a code in time";
 
 pub(super) fn show(state: State, code: String, lifetime: Duration, now: BootTime) -> (State, Vec<Action>) {
     let (attempt, shown, tries) = match state {
         State::Opening { purpose: Purpose::Pair(attempt), tries, .. } => (attempt, 0, tries),
         State::Pairing { attempt, shown, tries } => (attempt, shown, tries),
-        // a code where a login was expected: what is stored was never linked
+        // a code instead of a login: the stored credentials were never linked
         State::Opening { purpose: Purpose::FirstLogin, .. } => {
             return give_up(false, "the link was lost before it was stored", now);
         }
@@ -59,7 +59,7 @@ pub(super) fn code_stale(state: State) -> (State, Vec<Action>) {
     (state, vec![])
 }
 
-/// WhatsApp asks for a passkey: from now on that is what the pairing waits for.
+/// WhatsApp asks for a passkey. From now on the pairing waits for that.
 pub(super) fn advise(state: State, advice: Passkey) -> (State, Vec<Action>) {
     let gated = |attempt| Attempt { gated: true, ..attempt };
     let state = match state {
@@ -67,7 +67,7 @@ pub(super) fn advise(state: State, advice: Passkey) -> (State, Vec<Action>) {
         State::Opening { purpose: Purpose::Pair(attempt), tries, until } => {
             State::Opening { purpose: Purpose::Pair(gated(attempt)), tries, until }
         }
-        // a phone has said yes already; what it asks for is passed on
+        // a phone has accepted already; the request is still passed on
         State::Accepted { until } => State::Accepted { until },
         State::Fresh
         | State::Opening { .. }
@@ -100,7 +100,7 @@ pub(super) fn accepted(state: State, jid: String, now: BootTime) -> (State, Vec<
     }
 }
 
-/// A phone tried and it did not work, or what its owner answered at the gate was not taken: a client gets one try.
+/// A phone tried to link the device and failed, or WhatsApp did not accept the passkey answer. A client gets one try.
 pub(super) fn pair_failed(state: State, reason: &str, now: BootTime) -> (State, Vec<Action>) {
     match state {
         State::Pairing { attempt, .. } | State::Opening { purpose: Purpose::Pair(attempt), .. } => {
@@ -110,13 +110,13 @@ pub(super) fn pair_failed(state: State, reason: &str, now: BootTime) -> (State, 
     }
 }
 
-/// Ends the attempt, whose connection is open still.
+/// Ends the attempt, whose connection is still open.
 pub(super) fn give_up(gated: bool, reason: &str, now: BootTime) -> (State, Vec<Action>) {
     closing(After::End(End::Settled), vec![Action::Close, given_up(gated, reason)], now)
 }
 
-/// How a pairing ends without a link. Where WhatsApp has asked for a passkey the reason says so: nobody should look for a scan
-/// that has been made.
+/// The action that ends a pairing without a link. If WhatsApp has asked for a passkey, the reason says so, because then
+/// the scan itself succeeded.
 pub(super) fn given_up(gated: bool, reason: &str) -> Action {
     let step = if reason == NOT_SCANNED || reason == WINDOW_OVER { PairingStep::Timeout } else { PairingStep::Failed };
     let reason = if gated {

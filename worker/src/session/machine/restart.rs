@@ -1,5 +1,5 @@
-//! Pure. How often and after what pause a connection is made again, and what is told of it: a session that connects and
-//! drops at once is not a new session each time, and a loop of restarts is visible.
+//! Pure. How often and after what pause a connection is made again, and what is reported about it. A session that
+//! connects and drops at once counts as one loop of restarts, which is made visible.
 
 use std::time::Duration;
 
@@ -11,36 +11,37 @@ use super::action::Action;
 use super::state::{After, End, Purpose, STEADY, State};
 use super::steps::{finish, opening, status};
 
-/// From this many restarts in a row on an account is called unstable.
+/// From this many restarts in a row on, an account is unstable.
 pub const UNSTABLE: u32 = 5;
 
-/// Seconds before each further try to be online again; the last one repeats.
+/// Seconds before each further attempt to be online again. The last value repeats.
 const BACKOFF_S: [u64; 8] = [0, 1, 2, 5, 10, 20, 40, 60];
 
-/// How long to wait before the restart number `tries`.
+/// How long to wait before restart number `tries`.
 #[must_use]
 pub fn backoff(tries: u32) -> Duration {
     let index = usize::try_from(tries).unwrap_or(usize::MAX).min(BACKOFF_S.len() - 1);
     Duration::from_secs(BACKOFF_S[index])
 }
 
-/// The restarts in a row that still count for a session that has been online since then.
+/// The restarts in a row that still count for a session that has been online since `since`.
 pub(super) fn counted(since: BootTime, tries: u32, now: BootTime) -> u32 {
     if now.since(since) >= STEADY { 0 } else { tries }
 }
 
-/// What is said of an account that is restarted again and again; nothing of one that is not.
+/// The status reason of an account that is restarted again and again; `None` for any other.
 pub(super) fn unstable(tries: u32) -> Option<String> {
     (tries >= UNSTABLE).then(|| format!("restarted {tries} times in a row"))
 }
 
-/// Told at 5 restarts in a row and at each doubling: 5, 10, 20, 40 …
+/// Whether restarts are reported: at 5 in a row and at each doubling (5, 10, 20, 40 …).
 fn worth_telling(tries: u32) -> bool {
     tries.is_multiple_of(UNSTABLE) && (tries / UNSTABLE).is_power_of_two()
 }
 
-/// What a restart leaves behind: a count, the status with its reason, and now and then an event. Until the first login has
-/// been written the row stays `pending`, and a removal has no status of its own.
+/// The actions that report a restart: a count, the status with its reason, and sometimes an event. Only a resumed
+/// account gets the status: until the first login is written the row stays `pending`, and a logout has no status of its
+/// own.
 pub(super) fn told(purpose: &Purpose, cause: RestartCause, tries: u32, words: &str) -> Vec<Action> {
     let mut actions = vec![Action::Restart { cause }];
     if *purpose == Purpose::Resume {
@@ -53,7 +54,7 @@ pub(super) fn told(purpose: &Purpose, cause: RestartCause, tries: u32, words: &s
     actions
 }
 
-/// Connects again after a pause; without one at once.
+/// Connects again after a pause, or at once if the pause is zero.
 pub(super) fn again(purpose: Purpose, pause: Duration, tries: u32, now: BootTime) -> (State, Vec<Action>) {
     if pause.is_zero() {
         return opening(purpose, tries);

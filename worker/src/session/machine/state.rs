@@ -1,67 +1,68 @@
-//! Pure. Where a session can be.
+//! Pure. The states of a session.
 
 use std::time::Duration;
 
 use process::clock::BootTime;
 use process::telemetry::metrics::labels::{Loss, SessionState};
 
-/// What a connection is opened for.
+/// The purpose of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Purpose {
-    /// To show codes until a phone accepts one. It never loops by itself; where WhatsApp asks for a new connection (515)
-    /// it gets one, within the window.
+    /// Show codes until a phone accepts one. It never repeats by itself, except that WhatsApp's request for a new
+    /// connection (515) is followed within the pairing window.
     Pair(Attempt),
-    /// The first login after a phone accepted the device.
+    /// Log in for the first time after a phone accepted the device.
     FirstLogin,
-    /// To be online again with credentials that worked before.
+    /// Be online again, with credentials that worked before.
     Resume,
-    /// To log the device out on WhatsApp's side before the account is removed or unlinked.
+    /// Log the device out on WhatsApp's side before the account is removed or unlinked.
     LogOut {
         /// [`End::Removed`] or [`End::Unlinked`].
         end: End,
     },
 }
 
-/// One attempt to pair: from the request until a phone accepts, over as many connections as that takes.
+/// One attempt to pair: from the request until a phone accepts, over as many connections as it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// End of the pairing window, the single authority.
+    /// The end of the pairing window. No other deadline ends the attempt later.
     pub until: BootTime,
-    /// The number to pair by code; none: by QR.
+    /// The number to pair by code; `None` to pair by QR code.
     pub code_for: Option<String>,
-    /// WhatsApp has asked for a passkey: a phone has scanned, and its owner has not passed the gate yet.
+    /// WhatsApp has asked for a passkey: a phone has scanned a code, and its owner has not passed the gate yet.
     pub gated: bool,
 }
 
-/// Where a session is. It lives as long as one claim: a newer generation has a newer epoch, hence another session.
+/// The state of a session. A session lives as long as one claim: a newer generation has a newer epoch, and so another
+/// session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// Claimed; the row has not been read yet.
+    /// Claimed; the row was not read yet.
     Fresh,
     /// A connection is being made.
     Opening {
-        /// What for.
+        /// Its purpose.
         purpose: Purpose,
         /// Restarts in a row before this one.
         tries: u32,
-        /// Given up at this instant; none while it waits for its turn to connect.
+        /// When it is given up; `None` while it waits for its turn to connect.
         until: Option<BootTime>,
     },
     /// Codes are shown.
     Pairing {
-        /// What is to come of it.
+        /// The attempt to pair.
         attempt: Attempt,
         /// Codes shown so far.
         shown: i32,
         /// Restarts in a row before.
         tries: u32,
     },
-    /// A phone accepted the device; WhatsApp's close (515) is the next step.
+    /// A phone accepted the device. The next step is WhatsApp's close (515).
     Accepted {
-        /// Without that close, the connection is given up at this instant.
+        /// When the connection is given up without that close.
         until: BootTime,
     },
-    /// Logged in for the first time; the duplicate guard is being asked, for no longer than we may act.
+    /// Logged in for the first time. The duplicate guard is being asked, for as long as the session may act.
     Linking {
         /// Restarts in a row before.
         tries: u32,
@@ -70,89 +71,89 @@ pub enum State {
     Online {
         /// Since when.
         since: BootTime,
-        /// Restarts in a row before; forgotten when it has been online for a while.
+        /// Restarts in a row before. Reset after [`STEADY`] online.
         tries: u32,
-        /// How far its groups are known.
+        /// Whether its groups are up to date.
         groups: Groups,
     },
-    /// The account is being given back: nothing new is sent, what is on its way is waited for.
+    /// The account is being given back: no new message is sent, and those in flight are awaited.
     Finishing {
-        /// Not longer than this.
+        /// The deadline.
         until: BootTime,
     },
     /// Waiting to open again.
     Backoff {
-        /// When.
+        /// When it opens again.
         until: BootTime,
-        /// What for.
+        /// The purpose of the next connection.
         purpose: Purpose,
-        /// Restarts in a row, the coming one included.
+        /// Restarts in a row, including the coming one.
         tries: u32,
     },
-    /// Another connection took over: lease and epoch are being checked before anything else.
+    /// Another connection took over. Lease and epoch are checked before anything else.
     Rechecking {
-        /// Restarts in a row, the coming one included.
+        /// Restarts in a row, including the coming one.
         tries: u32,
     },
     /// The device is being logged out.
     LoggingOut {
-        /// What the session ends with.
+        /// How the session ends afterwards.
         end: End,
-        /// Taken for done at this instant at the latest.
+        /// The deadline, after which the logout counts as done.
         until: BootTime,
     },
     /// We asked the connection to close.
     Closing {
-        /// It is taken for closed at this instant at the latest.
+        /// The deadline, after which the connection counts as closed.
         deadline: BootTime,
         /// What follows.
         then: After,
     },
-    /// Over; the account is given back.
+    /// Over. The account is given back.
     Ended(End),
 }
 
-/// What follows when a connection that we asked to close has closed.
+/// What follows after a connection that we asked to close has closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum After {
     /// The session ends.
     End(End),
-    /// It is opened again, after a wait.
+    /// A connection is opened again, after a wait.
     Reopen {
-        /// What for.
+        /// Its purpose.
         purpose: Purpose,
-        /// Restarts in a row, the coming one included.
+        /// Restarts in a row, including the coming one.
         tries: u32,
     },
 }
 
-/// How far the groups of a connection are known.
+/// Whether the groups of a connection are up to date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Groups {
-    /// Read, or tried to; nothing has asked since.
+    /// Read, or at least tried. Nothing has asked for another reading since.
     Known,
     /// Being read.
     Reading,
-    /// Being read; something asked meanwhile, so they are read once more then.
+    /// Being read. Something asked for another reading meanwhile, so they are read once more.
     ReadAgain,
 }
 
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Handed back in order: another worker may take it at once.
+    /// Given back in order: another worker may take the account at once.
     Released,
-    /// The right to act was gone: nothing was written after that.
+    /// The right to act was lost: nothing was written after that.
     Lost(Loss),
-    /// There is nothing to be online for.
+    /// The account need not be online any more.
     Settled,
     /// The account is to be removed.
     Removed,
-    /// The device is to be logged out, and the account stays.
+    /// The device is to be logged out; the account stays.
     Unlinked,
 }
 
-/// Who stayed online for this long starts from zero.
+/// After this long online, the count of restarts starts from zero.
 pub const STEADY: Duration = Duration::from_secs(60);
 impl State {
     /// The state's name, for logs.
@@ -164,7 +165,7 @@ impl State {
         }
     }
 
-    /// The state in one word, for metrics; none once it has ended.
+    /// The state as a metric label; `None` once it has ended.
     #[must_use]
     pub const fn word(&self) -> Option<SessionState> {
         Some(match self {
@@ -183,8 +184,8 @@ impl State {
         })
     }
 
-    /// When [`Event::Tick`](super::event::Event::Tick) is due. A state that waits for something outside of us has such an
-    /// instant, or stands for something that ends with the right to act; none waits for ever.
+    /// When [`Event::Tick`](super::event::Event::Tick) is due. A state that waits for something external either has
+    /// such an instant, or ends at the latest with the right to act. No state waits for ever.
     #[must_use]
     pub fn wakes_at(&self) -> Option<BootTime> {
         match self {
@@ -205,8 +206,8 @@ impl State {
         }
     }
 
-    /// Whether messages are handed over: only while it is online, since another one may have the account otherwise, or
-    /// nobody would take them.
+    /// Whether messages are handed over. This is only so while online: otherwise another session may have the account,
+    /// or nothing would accept the messages.
     #[must_use]
     pub const fn sends(&self) -> bool {
         matches!(self, Self::Online { .. })

@@ -1,4 +1,4 @@
-//! Pure. The steps that several rules of the machine share.
+//! Pure. Steps that several rules of the machine share.
 
 use std::time::Duration;
 
@@ -8,18 +8,19 @@ use process::clock::BootTime;
 use super::action::Action;
 use super::state::{After, End, Purpose, State};
 
-/// A connection that has had its turn is logged in, or shows a code, within this; so is the close after a phone's yes.
+/// How long an opened connection may take to log in or show a code, and how long the close after a phone's acceptance
+/// may take.
 pub(super) const ANSWER: Duration = Duration::from_secs(30);
-/// A logout is taken for done after this; the link's own bound is shorter.
+/// When a logout counts as done. The link's own limit is shorter.
 const LOGOUT: Duration = Duration::from_secs(15);
-/// A close that we asked for is taken for done after this.
+/// When a close that we asked for counts as done.
 const CLOSING: Duration = Duration::from_secs(10);
 
 pub(super) fn closing(then: After, actions: Vec<Action>, now: BootTime) -> (State, Vec<Action>) {
     (State::Closing { deadline: now + CLOSING, then }, actions)
 }
 
-/// A return queues at the limiter of new connections; for everything else a person waits.
+/// Opens a connection. A resumed account queues at the limiter of new connections; for anything else a person waits.
 pub(super) fn opening(purpose: Purpose, tries: u32) -> (State, Vec<Action>) {
     let queue = match purpose {
         Purpose::Resume => true,
@@ -28,7 +29,7 @@ pub(super) fn opening(purpose: Purpose, tries: u32) -> (State, Vec<Action>) {
     (State::Opening { purpose, tries, until: None }, vec![Action::Open { queue }])
 }
 
-/// What is left to do for an end that a logout preceded; `confirmed`: WhatsApp said that the device is gone.
+/// The remaining actions for an end after a logout. `confirmed`: WhatsApp said that the device is gone.
 pub(super) fn finish(end: End, confirmed: bool) -> Vec<Action> {
     match end {
         End::Removed => vec![Action::Remove],
@@ -42,7 +43,7 @@ pub(super) fn status(status: Status, reason: &str) -> Action {
     Action::Status { status, reason: Some(reason.to_owned()), banned_for: None }
 }
 
-/// The device is to be logged out; what follows is `end`.
+/// Logs the device out. The session then ends with `end`.
 pub(super) fn logging_out(end: End, now: BootTime) -> (State, Vec<Action>) {
     (State::LoggingOut { end, until: now + LOGOUT }, vec![Action::Logout])
 }

@@ -1,12 +1,12 @@
-//! The way of events from a link to its session, and the double that tests drive.
+//! The channel of events from a link to its session, and the double that tests drive.
 
 use std::time::Duration;
 
+use crate::fake::{Call, FakeConnector};
 use chrono::DateTime;
 use domain::id::AccountId;
 use store::Fence;
 use worker::link::channel::RECEIPT_BACKLOG;
-use worker::link::fake::{Call, FakeConnector};
 use worker::link::{CloseReason, Connector, LinkError, LinkEvent, MayAct, OpenSpec, ReceiptKind, SendError, channel};
 
 fn ack(id: usize) -> LinkEvent {
@@ -26,7 +26,7 @@ fn receipt() -> LinkEvent {
 fn spec() -> OpenSpec {
     OpenSpec {
         fence: Fence { account: AccountId::new(), epoch: 1 },
-        generation: 3,
+        serial: 3,
         label: "x".to_owned(),
         may_act: MayAct::always(),
     }
@@ -41,7 +41,7 @@ async fn closed_comes_once_and_last() {
     sender.emit(ack(1));
     assert!(!sender.emit_and_commit(LinkEvent::Messages(Vec::new())).await);
     let last = inbox.recv().await.unwrap();
-    assert_eq!((last.generation, last.event), (3, LinkEvent::Closed(CloseReason::Replaced)));
+    assert_eq!((last.serial, last.event), (3, LinkEvent::Closed(CloseReason::Replaced)));
     assert!(inbox.try_recv().is_none());
     drop((events, sender));
     assert!(inbox.recv().await.is_none());

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
 use sqlx::PgPool;
 use store::keys;
 use store::seal::Sealer;
@@ -22,7 +23,7 @@ async fn a_write_after_a_claim_ends_the_link(pool: PgPool) {
     let next = house.claim(fence).await;
     let before: i64 = sqlx::query_scalar("SELECT count(*) FROM credentials").fetch_one(&house.pool).await.unwrap();
     let start = Instant::now();
-    // A new contact needs a session, which has to be stored: refused.
+    // a new contact needs a session, which would have to be stored, so it is refused
     let _ = line.link.send_text("491801@s.whatsapp.net", "F1", "late").await;
     assert_eq!(line.closed().await, CloseReason::Fenced);
     println!("fenced after {:?}", start.elapsed());
@@ -49,7 +50,7 @@ async fn logging_out_unlinks_the_device(pool: PgPool) {
     line.link.logout().await.unwrap();
     assert_eq!(line.closed().await, CloseReason::Requested);
     assert_eq!(house.get("/phones/491533").await["linked_devices"].as_array().unwrap().len(), 0);
-    // The keys are still there, and of no use.
+    // the keys still exist, but are of no use
     let mut line = house.open(fence).await;
     let reason = line.closed().await;
     assert!(matches!(reason, CloseReason::LoggedOut { .. }), "{reason:?}");
@@ -119,7 +120,7 @@ async fn a_dropped_handle_drops_the_socket(pool: PgPool) {
     assert_eq!(last.await.unwrap(), CloseReason::Requested);
 }
 
-/// R04: a record under a key that this worker was not given ends the link, and nothing is deleted.
+/// R04: a record under a key that this worker does not have ends the link, and nothing is deleted.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn an_unknown_key_ends_the_link(pool: PgPool) {
     let house = House::new(pool).await;
@@ -132,11 +133,11 @@ async fn an_unknown_key_ends_the_link(pool: PgPool) {
     let key = |id: &str, byte: u8| format!("{id}:{}", STANDARD.encode([byte; 32]));
     let sealer = Sealer::parse(&format!("{},{}", key("b", 8), key("a", 7))).unwrap();
     let start = keys::Place::start();
-    let reseal = || keys::reseal_across_tenants(&house.pool, &sealer, &start, 10_000);
+    let reseal = || keys::reseal(house.store.for_all_tenants(), &sealer, &start, 10_000);
     reseal().await.unwrap();
     let all = "SELECT kind || name FROM credentials";
     let before: Vec<String> = sqlx::query_scalar(all).fetch_all(&house.pool).await.unwrap();
-    // the session with this contact is in the store alone
+    // the session with this contact is only in the store
     let _ = line.link.send_text("491801@s.whatsapp.net", "F1", "again").await;
     let reason = line.closed().await;
     assert_eq!(reason, CloseReason::UnknownKey("b".to_owned()));
@@ -148,7 +149,7 @@ async fn an_unknown_key_ends_the_link(pool: PgPool) {
         reseal().await.unwrap();
     }
     let (events, _inbox) = channel();
-    let spec = OpenSpec { fence, generation: 7, label: "Front desk".to_owned(), may_act: MayAct::always() };
+    let spec = OpenSpec { fence, serial: 7, label: "Front desk".to_owned(), may_act: MayAct::always() };
     let refused = house.worker().open(spec, events).await.err();
     assert_eq!(refused, Some(LinkError::UnknownKey("b".to_owned())));
 }
@@ -158,13 +159,14 @@ async fn clear(house: &House) {
     reqwest::Client::new().delete(url).send().await.unwrap();
 }
 
-/// R108: a worker whose right has run out says nothing more, be it in the middle of a login, as after it was frozen: no socket of it
-/// is logged in, and no text leaves it.
+/// R108: a worker whose right has run out sends nothing more, even if it was frozen in the middle of a login. No socket
+/// of it is logged in, and no text leaves it.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn who_may_not_act_says_nothing(pool: PgPool) {
     let house = House::new(pool).await;
     let (fence, line) = house.linked("491701").await;
     line.link.close().await;
+    house.post("/phones", json!({"number": "491702"})).await;
     let holds = Arc::new(AtomicBool::new(false));
     let may_act = || {
         let holds = Arc::clone(&holds);
@@ -172,7 +174,7 @@ async fn who_may_not_act_says_nothing(pool: PgPool) {
     };
     let open = async || {
         let (events, inbox) = channel();
-        let spec = OpenSpec { fence, generation: 7, label: "Front desk".to_owned(), may_act: may_act() };
+        let spec = OpenSpec { fence, serial: 7, label: "Front desk".to_owned(), may_act: may_act() };
         Line { link: house.worker().open(spec, events).await.unwrap(), inbox }
     };
     let logins = async || house.get("/audit").await.to_string().matches("\"login_ok_at_us\":1").count();

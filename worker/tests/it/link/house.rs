@@ -1,32 +1,34 @@
-//! A simulator, a database, and a worker's link side, as the tests use them.
+//! A simulator, a database, and the link side of a worker.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::id::AccountId;
+use kit::{Phones, rows, until};
+use reqwest::Method;
 use serde_json::{Value, json};
 use simulator::Simulator;
 use sqlx::PgPool;
-use store::Fence;
 use store::seal::Sealer;
+use store::{Fence, Store};
 use tokio::time::timeout;
 use worker::link::whatsapp::version::WebVersion;
 use worker::link::whatsapp::{Settings, WhatsApp};
 use worker::link::{CloseReason, Connector, Delivery, Link, LinkEvent, LinkInbox, MayAct, OpenSpec, channel};
 
-/// Longest that anything here may take.
+/// The longest time for anything here.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 
-/// One simulator, one database.
+/// One simulator and one database.
 pub(super) struct House {
     pub(super) simulator: Simulator,
     pub(super) pool: PgPool,
-    http: reqwest::Client,
+    pub(super) store: Store,
+    phones: Phones,
 }
 
-/// One account's link and what it says.
+/// An account's link and its events.
 pub(super) struct Line {
     pub(super) link: Arc<dyn Link>,
     pub(super) inbox: LinkInbox,
@@ -35,28 +37,16 @@ pub(super) struct Line {
 impl House {
     pub(super) async fn new(pool: PgPool) -> Self {
         let simulator = simulator::start(simulator::Config::default()).await.unwrap();
-        Self { simulator, pool, http: reqwest::Client::new() }
+        let (store, phones) = (Store::from(pool.clone()), Phones::new(&simulator.admin_url()));
+        Self { simulator, pool, store, phones }
     }
 
     /// An account with a claimed lease.
     pub(super) async fn account(&self) -> Fence {
-        let (tenant, account) = (uuid::Uuid::now_v7(), AccountId::new());
-        sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 't')").bind(tenant).execute(&self.pool).await.unwrap();
-        sqlx::query("INSERT INTO accounts (id, tenant_id, label) VALUES ($1, $2, 'Front desk')")
-            .bind(account.0)
-            .bind(tenant)
-            .execute(&self.pool)
-            .await
-            .unwrap();
-        sqlx::query("INSERT INTO leases (account_id, epoch) VALUES ($1, 1)")
-            .bind(account.0)
-            .execute(&self.pool)
-            .await
-            .unwrap();
-        Fence { account, epoch: 1 }
+        rows::claimed(&self.pool).await
     }
 
-    /// Another owner claims the account.
+    /// Makes another owner claim the account.
     pub(super) async fn claim(&self, fence: Fence) -> Fence {
         let epoch = sqlx::query_scalar("UPDATE leases SET epoch = epoch + 1 WHERE account_id = $1 RETURNING epoch")
             .bind(fence.account.0)
@@ -66,7 +56,7 @@ impl House {
         Fence { epoch, ..fence }
     }
 
-    /// A connector as a worker has one; each call is another worker.
+    /// A connector like a worker's. Each call is another worker.
     pub(super) fn worker(&self) -> WhatsApp {
         let keys = format!("a:{}", STANDARD.encode([7; 32]));
         let settings = Settings {
@@ -74,17 +64,17 @@ impl House {
             version: WebVersion::fixed((2, 3000, 1_042_742_319)),
             pre_keys: 20,
         };
-        WhatsApp::new(self.pool.clone(), Arc::new(Sealer::parse(&keys).unwrap()), settings).unwrap()
+        WhatsApp::new(self.store.clone(), Arc::new(Sealer::parse(&keys).unwrap()), settings).unwrap()
     }
 
     /// Opens a link in a new worker.
     pub(super) async fn open(&self, fence: Fence) -> Line {
         let (events, inbox) = channel();
-        let spec = OpenSpec { fence, generation: 7, label: "Front desk".to_owned(), may_act: MayAct::always() };
+        let spec = OpenSpec { fence, serial: 7, label: "Front desk".to_owned(), may_act: MayAct::always() };
         Line { link: self.worker().open(spec, events).await.unwrap(), inbox }
     }
 
-    /// Pairs an account with the phone of this number, and opens the link that comes after.
+    /// Pairs an account with the phone of this number, and opens the next link.
     pub(super) async fn linked(&self, number: &str) -> (Fence, Line) {
         let fence = self.account().await;
         let mut line = self.open(fence).await;
@@ -97,21 +87,15 @@ impl House {
     }
 
     pub(super) async fn scan(&self, number: &str, code: &str) {
-        let url = format!("{}/mock-phone/scan-qr?phone={number}", self.simulator.admin_url());
-        let answer = self.http.post(url).body(code.to_owned()).send().await.unwrap();
-        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+        self.phones.scan(number, code).await.unwrap().success().unwrap();
     }
 
     pub(super) async fn get(&self, path: &str) -> Value {
-        let url = format!("{}{path}", self.simulator.admin_url());
-        self.http.get(url).send().await.unwrap().json().await.unwrap()
+        self.phones.call(Method::GET, path, None).await.unwrap()
     }
 
     pub(super) async fn post(&self, path: &str, body: Value) -> Value {
-        let url = format!("{}{path}", self.simulator.admin_url());
-        let answer = self.http.post(url).json(&body).send().await.unwrap();
-        assert!(answer.status().is_success(), "{path}: {}", answer.status());
-        answer.json().await.unwrap()
+        self.phones.call(Method::POST, path, Some(body)).await.unwrap()
     }
 
     pub(super) async fn fault(&self, kind: &str, number: &str, code: Option<u16>) {
@@ -119,32 +103,27 @@ impl House {
         if let Some(code) = code {
             order["code"] = code.into();
         }
-        self.post("/faults", order).await;
+        self.phones.fault(order).await.unwrap();
     }
 
-    /// The bubbles that a phone shows under an id, once there is one.
+    /// The bubbles that a phone shows with an id, as soon as there is one.
     pub(super) async fn bubbles(&self, number: &str, id: &str) -> Vec<Value> {
-        let look = async {
-            loop {
-                let inbox = self.get(&format!("/phones/{number}/inbox")).await;
-                let found: Vec<Value> = inbox.as_array().unwrap().iter().filter(|b| b["id"] == id).cloned().collect();
-                if !found.is_empty() {
-                    return found;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(DEADLINE, look).await.expect("the message never arrived")
+        until("the message", async || {
+            let inbox = self.phones.inbox(number).await.unwrap();
+            let found: Vec<Value> = inbox.into_iter().filter(|bubble| bubble["id"] == id).collect();
+            (!found.is_empty()).then_some(found)
+        })
+        .await
     }
 }
 
 impl Line {
-    /// The next event that `pick` wants; inbound messages that it does not want are confirmed and passed over.
+    /// Waits for an event that `pick` accepts. Other received messages are confirmed and skipped.
     pub(super) async fn find<T>(&mut self, what: &str, pick: impl Fn(&LinkEvent) -> Option<T>) -> T {
         let look = async {
             loop {
-                let Delivery { generation, event, commit } = self.inbox.recv().await.expect("the link is gone");
-                assert_eq!(generation, 7);
+                let Delivery { serial, event, commit } = self.inbox.recv().await.expect("the link is gone");
+                assert_eq!(serial, 7);
                 if let Some(found) = pick(&event) {
                     if let Some(commit) = commit {
                         commit.confirm();

@@ -12,7 +12,7 @@ async fn a_text_arrives_once_and_its_receipts_come_back(pool: PgPool) {
     house.post("/phones", json!({ "number": "491700", "auto_receipts": "delivered" })).await;
     let (_, mut line) = house.linked("491521").await;
     for _ in 0..2 {
-        // Sent twice under one id, as after a crash.
+        // sent twice with one id, as after a crash
         line.link.send_text("491700@s.whatsapp.net", "3EB0C", "hello").await.unwrap();
         assert_eq!(line.ack("3EB0C").await, None);
     }
@@ -53,7 +53,7 @@ async fn a_message_not_stored_is_handed_out_again(pool: PgPool) {
     let lost = loop {
         let delivery = line.inbox.recv().await.unwrap();
         if let LinkEvent::Messages(messages) = &delivery.event {
-            break messages[0].whatsapp_id.clone(); // the commit is dropped here: not stored
+            break messages[0].whatsapp_id.clone(); // the commit is dropped here, so the message is not stored
         }
     };
     let reason = line.closed().await;
@@ -73,7 +73,7 @@ async fn a_message_not_stored_is_handed_out_again(pool: PgPool) {
     line.link.close().await;
     assert_eq!(line.closed().await, CloseReason::Requested);
 
-    // Stored: it does not come a third time.
+    // it is stored, so it does not arrive a third time
     let mut line = house.open(fence).await;
     line.connected().await;
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
@@ -101,7 +101,7 @@ async fn groups_and_who_may_post(pool: PgPool) {
     line.link.send_text(&open, "G1", "to all").await.unwrap();
     assert_eq!(house.bubbles("491704", "G1").await[0]["text"], "to all");
     line.link.close().await;
-    // The sender key survives a change of owner.
+    // the sender key is still there after a change of owner
     let fence = house.claim(fence).await;
     let mut line = house.open(fence).await;
     line.connected().await;

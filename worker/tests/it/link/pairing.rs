@@ -1,4 +1,4 @@
-//! Pairing, coming back, and what is left in the store.
+//! Pairing, connecting again, and what is left in the store.
 
 use std::time::{Duration, Instant};
 
@@ -98,10 +98,10 @@ async fn nobody_listens_at_the_address(pool: PgPool) {
     };
     let keys = "a:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
     let sealer = std::sync::Arc::new(store::seal::Sealer::parse(keys).unwrap());
-    let connector = worker::link::whatsapp::WhatsApp::new(house.pool.clone(), sealer, settings).unwrap();
+    let connector = worker::link::whatsapp::WhatsApp::new(house.store.clone(), sealer, settings).unwrap();
     let (events, inbox) = worker::link::channel();
     let spec =
-        worker::link::OpenSpec { fence, generation: 7, label: "x".to_owned(), may_act: worker::link::MayAct::always() };
+        worker::link::OpenSpec { fence, serial: 7, label: "x".to_owned(), may_act: worker::link::MayAct::always() };
     let link = worker::link::Connector::open(&connector, spec, events).await.unwrap();
     let mut line = super::house::Line { link, inbox };
     let reason = line.closed().await;

@@ -1,4 +1,4 @@
-//! Every state, every event, and words to build them with.
+//! Every state, every event, and helpers to build them.
 
 use super::*;
 
@@ -7,9 +7,9 @@ pub(super) const WINDOW: Duration = Duration::from_secs(300);
 
 pub(super) const MESSAGE: MessageId = MessageId(uuid::Uuid::from_u128(1));
 
-/// A person waits for it.
+/// Opens at once, because a person waits.
 pub(super) const OPEN: Action = Action::Open { queue: false };
-/// It waits for its turn.
+/// Opens in its turn.
 pub(super) const QUEUE: Action = Action::Open { queue: true };
 
 pub(super) fn later(seconds: u64) -> BootTime {
@@ -38,7 +38,7 @@ pub(super) fn attempt(code_for: Option<&str>) -> Attempt {
     Attempt { until: NOW + WINDOW, code_for: code_for.map(str::to_owned), gated: false }
 }
 
-/// An attempt for which WhatsApp asked for a passkey.
+/// An attempt for which WhatsApp demanded a passkey.
 pub(super) fn gated() -> Attempt {
     Attempt { gated: true, ..attempt(None) }
 }
@@ -63,7 +63,7 @@ pub(super) fn online() -> State {
     State::Online { since: NOW, tries: 0, groups: Groups::Known }
 }
 
-/// A message that waits this many seconds, and another one beside it.
+/// A message that has waited this many seconds, and others beside it.
 pub(super) fn unanswered(waited: u64, others: u64) -> Unanswered {
     let (waited, others) = (Duration::from_secs(waited), Duration::from_secs(others));
     Unanswered { message: MESSAGE, attempts: 7, waited, others }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::table::happening;
 use super::*;
 
-/// What an arrow of the chart says: the kind of event, without what it carries.
+/// The label of an arrow: the kind of the event, without its data.
 fn kind(event: &Event) -> String {
     match event {
         Event::Waits(_) => "no acknowledgement".to_owned(),
@@ -14,7 +14,7 @@ fn kind(event: &Event) -> String {
     }
 }
 
-/// R28: every arrow between the kinds of states of a session. What follows in detail stands in `table.txt`.
+/// R28: every arrow between the kinds of states of a session. `table.txt` has the details.
 #[test]
 fn the_states_of_a_session_are_drawn() {
     let mut arrows: BTreeMap<(&str, &str), BTreeSet<String>> = BTreeMap::new();

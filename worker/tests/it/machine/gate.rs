@@ -1,4 +1,4 @@
-//! WhatsApp's passkey gate, between a scan and a phone's yes.
+//! WhatsApp's passkey gate, between a scan and the acceptance by the phone.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn asks() -> Event {
     Event::Advice(Passkey::Present("{}".into()))
 }
 
-/// What is told and counted of a pairing that ends so.
+/// The reason that is given, and the step that is counted, for a pairing that ends with these actions.
 fn told(actions: &[Action]) -> Option<(&str, PairingStep)> {
     actions.iter().find_map(|action| match action {
         Action::GiveUp { reason, step } => Some((reason.as_str(), *step)),
@@ -14,23 +14,23 @@ fn told(actions: &[Action]) -> Option<(&str, PairingStep)> {
     })
 }
 
-/// R26: what the gate asks is passed on, before the first code and after it, and the attempt stands at the gate from then on.
+/// R26: a demand of the gate is passed on, before the first code and after it. The attempt is at the gate from then on.
 #[test]
 fn a_gate_is_passed_on_and_remembered() {
     let advised = vec![Action::Advise(Passkey::Present("{}".into()))];
     let at_gate = State::Pairing { attempt: gated(), shown: 1, tries: 0 };
     assert_eq!(decide(pairing(), asks(), NOW), (at_gate.clone(), advised.clone()));
     assert_eq!(decide(opening(pair()), asks(), NOW), (opening(Purpose::Pair(gated())), advised.clone()));
-    // a phone has said yes: it is passed
+    // a phone has accepted, so the gate is passed
     assert_eq!(decide(accepted(), asks(), NOW), (accepted(), advised));
     assert_eq!(decide(online(), asks(), NOW), (online(), vec![]));
-    // a new connection of the same attempt stands there still
+    // a new connection of the same attempt is still at the gate
     let (state, _) = decide(at_gate, Event::Closed(CloseReason::RestartRequired), NOW);
     assert_eq!(state, State::Opening { purpose: Purpose::Pair(gated()), tries: 1, until: None });
 }
 
-/// R26: a pairing that ends at the gate says so, however it ends: nobody should look for a scan that has been made. What is
-/// counted is the end itself.
+/// R26: a pairing that ends at the gate says so, however it ends, because its owner should not look for a missing scan.
+/// The end itself is what is counted.
 #[test]
 fn a_pairing_that_ends_at_the_gate_says_so() {
     let ends = [
@@ -49,7 +49,7 @@ fn a_pairing_that_ends_at_the_gate_says_so() {
     }
 }
 
-/// R26: what the owner answered is taken while a phone is to say yes, and left in the row otherwise.
+/// R26: the owner's answer is taken while a phone is to accept, and otherwise left in the row.
 #[test]
 fn an_answer_is_taken_during_a_pairing() {
     let answered = || Event::Row(Facts { passkey_answered: true, ..facts(Status::Pending, false) });

@@ -1,8 +1,8 @@
-//! Unpair, logout, delete, and what else ends a link: who tells WhatsApp, and what is left.
+//! Unpair, logout, delete, and other ends of a link: when WhatsApp is told, and what is left.
 
 use super::*;
 
-/// R14: delete logs out first; a logout that can't be had never strands it.
+/// R14: delete logs out first. A logout that fails never blocks it.
 #[test]
 fn delete_logs_out_and_never_strands() {
     let erased = Event::Row(Facts { wanted: Wanted::Erased, ..facts(Status::Connected, true) });
@@ -10,7 +10,7 @@ fn delete_logs_out_and_never_strands() {
     assert_eq!(actions, [Action::StopSending, Action::Logout]);
     let (state, actions) = decide(state, Event::LoggedOut { confirmed: true }, NOW);
     assert_eq!((state, actions), (State::Ended(End::Removed), vec![Action::Remove]));
-    // no connection to be had: a few tries, then it is removed all the same
+    // without a connection there are a few tries, and then it is removed nevertheless
     let (mut state, _) = decide(State::Fresh, erased, NOW);
     for tick in 1..=3 {
         (state, _) = decide(state, Event::Closed(dropped()), later(tick * 100));
@@ -19,7 +19,7 @@ fn delete_logs_out_and_never_strands() {
     assert_eq!(state, State::Ended(End::Removed));
 }
 
-/// R91: a logout tells WhatsApp first, and unlinks the account here whatever comes of it; what came of it is known.
+/// R91: a logout tells WhatsApp first, and unlinks the account here with any result. The result is recorded.
 #[test]
 fn a_logout_tells_whatsapp_and_never_strands() {
     let unlinked = || Event::Row(Facts { wanted: Wanted::Unlinked, ..facts(Status::Connected, true) });
@@ -33,7 +33,7 @@ fn a_logout_tells_whatsapp_and_never_strands() {
     let (state, _) = decide(State::Fresh, unlinked(), NOW);
     let (state, actions) = decide(state, Event::Closed(CloseReason::LoggedOut { reason: "x".into() }), NOW);
     assert_eq!((state, actions), (State::Ended(End::Unlinked), vec![Action::Unlink { confirmed: true }]));
-    // no connection to be had: a few tries, then it is unlinked here
+    // without a connection there are a few tries, and then it is unlinked here
     let (mut state, mut all) = (decide(State::Fresh, unlinked(), NOW).0, vec![]);
     for tick in 1..=3 {
         for (event, at) in [(Event::Closed(dropped()), tick * 100), (Event::Tick, tick * 100 + 99)] {
@@ -44,7 +44,7 @@ fn a_logout_tells_whatsapp_and_never_strands() {
     }
     assert_eq!(state, State::Ended(End::Unlinked));
     assert_eq!(all.last(), Some(&Action::Unlink { confirmed: false }));
-    // deleted meanwhile: the same logout serves, and the account goes
+    // deleted meanwhile: the same logout is used, and the account is removed
     let (state, _) = decide(online(), unlinked(), NOW);
     let erased = Event::Row(Facts { wanted: Wanted::Erased, ..facts(Status::Connected, true) });
     let (state, actions) = decide(state, erased, NOW);
@@ -63,7 +63,7 @@ fn unpair_never_logs_out() {
     }
 }
 
-/// R29: the phone of another account: the new device is logged out and scrubbed.
+/// R29: the phone belongs to another account: the new device is logged out, and its credentials are removed.
 #[test]
 fn a_duplicate_is_logged_out_and_scrubbed() {
     let (state, actions) = decide(State::Linking { tries: 0 }, Event::Linked(Some("Front desk".into())), NOW);
@@ -72,7 +72,7 @@ fn a_duplicate_is_logged_out_and_scrubbed() {
     assert_eq!((state, actions), (State::Ended(End::Settled), vec![Action::Scrub]));
 }
 
-/// A logged-out device ends in `logged_out` without its credentials, a ban in `banned` until it is over.
+/// A logged-out device ends in `logged_out` without its credentials. A ban ends in `banned` until it is over.
 #[test]
 fn logout_and_ban_end_in_the_right_status() {
     let (state, actions) = decide(online(), Event::Closed(CloseReason::LoggedOut { reason: "x".into() }), NOW);

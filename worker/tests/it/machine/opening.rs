@@ -1,9 +1,9 @@
-//! How a connection begins: who waits for a turn, and what becomes of a connection that comes too late.
+//! How a connection begins: who waits for a turn, and what happens to a connection that opens too late.
 
 use super::*;
 
-/// R61: the cluster connects no faster than its limit. A return waits for its turn; a person waits for a pairing, a first login
-/// and a logout, so these never do.
+/// R61: the cluster connects no faster than its limit. A session that returns waits for its turn. A pairing, a first
+/// login and a logout never wait, because a person waits for them.
 #[test]
 fn only_a_return_queues() {
     let mut opened = 0;
@@ -27,7 +27,7 @@ fn only_a_return_queues() {
     assert!(opened > 20, "{opened}");
 }
 
-/// R17: a connection that opens after it was told to close is closed then; where the right to act is gone, it is dropped and
+/// R17: a connection that opens after the order to close is closed. If the right to act is lost, it is dropped and
 /// stores nothing (R02).
 #[test]
 fn what_opens_late_is_closed() {
@@ -42,7 +42,7 @@ fn what_opens_late_is_closed() {
     assert_eq!(decide(lost.clone(), Event::Opened, later(1)), (lost, vec![Action::Abort]));
 }
 
-/// R62: the clock of an opening starts with its turn, not with its place in the queue.
+/// R62: the deadline of an opening counts from its turn, not from its place in the queue.
 #[test]
 fn an_opening_is_timed_from_its_turn() {
     let (state, _) = decide(opening(Purpose::Resume), Event::Tick, later(1_000));

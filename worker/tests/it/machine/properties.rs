@@ -1,5 +1,6 @@
-//! What holds for any sequence of events, at any pace, from any state. proptest prints the seed of a failure, and the shortest
-//! sequence. Each property counts the cases that say something: those in which what it forbids would have happened otherwise.
+//! What holds for any sequence of events, at any pace, from any state. proptest prints the seed of a failure, and the
+//! shortest sequence. Each property counts the meaningful cases: those in which the forbidden thing could have
+//! happened.
 
 use std::cell::Cell;
 
@@ -8,10 +9,10 @@ use proptest::test_runner::TestRunner;
 
 use super::*;
 
-/// Events, each some seconds after the one before.
+/// Events, each with the seconds after the one before.
 type Life = Vec<(Event, u64)>;
 
-/// Rows are many, and few events end a session for good: each kind of event gets its part.
+/// There are many kinds of rows, and few events end a session for good. So each kind of event gets its share.
 fn any_event() -> impl Strategy<Value = Event> {
     let (mut ends, mut closes, mut online, mut others) = (vec![], vec![], vec![], vec![]);
     for event in every_event() {
@@ -36,7 +37,7 @@ fn any_life() -> impl Strategy<Value = Life> {
     proptest::collection::vec((any_event(), 0_u64..90), 0..24)
 }
 
-/// A state of those for which `fits`, and when: sampled, and lived on from by events that keep it fitting.
+/// A state for which `fits` holds, and its time. It is sampled, and changed by events that keep `fits` true.
 fn any_state(fits: fn(&State) -> bool) -> impl Strategy<Value = (State, BootTime)> {
     let states: Vec<State> = every_state().into_iter().filter(fits).collect();
     (proptest::sample::select(states), any_life()).prop_map(move |(mut state, life)| {
@@ -52,7 +53,7 @@ fn any_state(fits: fn(&State) -> bool) -> impl Strategy<Value = (State, BootTime
     })
 }
 
-/// It may open a connection yet. What follows from an end that was begun is in the table.
+/// It may still open a connection. The table has what follows from an end that has begun.
 fn going_on(state: &State) -> bool {
     !matches!(
         state,
@@ -68,7 +69,7 @@ fn connected(state: &State) -> bool {
     going_on(state) && !matches!(state, State::Fresh | State::Backoff { .. } | State::Rechecking { .. })
 }
 
-/// A phone has accepted, and the first login is still to come.
+/// A phone has accepted, but the first login has not happened yet.
 fn accepted_by_a_phone(state: &State) -> bool {
     matches!(
         state,
@@ -79,7 +80,7 @@ fn accepted_by_a_phone(state: &State) -> bool {
     )
 }
 
-/// WhatsApp may say of it that its device is logged out.
+/// WhatsApp may report that its device is logged out.
 fn linked(state: &State) -> bool {
     matches!(
         state,
@@ -90,7 +91,7 @@ fn linked(state: &State) -> bool {
     )
 }
 
-/// Lives on from a state; calls `look` with each event and what it led to.
+/// Applies the events to a state. Calls `look` with each event and its result.
 fn live<E>(
     (mut state, mut now): (State, BootTime),
     life: Life,
@@ -105,12 +106,12 @@ fn live<E>(
     Ok(())
 }
 
-/// Whether a life does something of this kind.
+/// Whether these events cause an action of this kind.
 fn does(from: (State, BootTime), life: &Life, what: impl Fn(&[Action]) -> bool) -> bool {
     live(from, life.clone(), |_, _, _, actions| if what(actions) { Err(()) } else { Ok(()) }).is_err()
 }
 
-/// A property of many cases; it answers whether a case said something. So many of a hundred must.
+/// Checks a property in many cases. It returns whether a case was meaningful; this many of a hundred must be.
 fn holds<S: Strategy>(at_least: u32, cases: S, property: impl Fn(S::Value) -> Result<bool, TestCaseError>) {
     let config = ProptestConfig::with_source_file(file!());
     let (all, telling) = (config.cases, Cell::new(0_u32));
@@ -126,7 +127,7 @@ fn holds<S: Strategy>(at_least: u32, cases: S, property: impl Fn(S::Value) -> Re
     assert!(telling.get() * 100 >= all * at_least, "only {} of {all} cases said something", telling.get());
 }
 
-/// R12, R17: once the row says `offline` no later event opens a connection.
+/// R12, R17: after the row says `offline`, no later event opens a connection.
 #[test]
 fn an_intentional_stop_never_reconnects() {
     holds(20, (any_state(going_on), any_life()), |((state, now), after)| {
@@ -138,7 +139,7 @@ fn an_intentional_stop_never_reconnects() {
     });
 }
 
-/// R61: a session that is to give its account back opens nothing any more.
+/// R61: a session that is to give its account back opens no connection any more.
 #[test]
 fn a_released_session_never_reconnects() {
     holds(20, (any_state(going_on), any_life()), |((state, now), after)| {
@@ -161,7 +162,7 @@ fn a_fenced_session_writes_nothing() {
     });
 }
 
-/// R26: once a phone has accepted, 515 never ends the pairing: it opens again, at once or after a pause.
+/// R26: after a phone has accepted, 515 never ends the pairing. It opens again, at once or after a pause.
 #[test]
 fn a_restart_required_never_ends_a_pairing() {
     holds(100, any_state(accepted_by_a_phone), |(state, now)| {
@@ -180,8 +181,8 @@ fn a_restart_required_never_ends_a_pairing() {
     });
 }
 
-/// R18: a first pairing opens one connection, and no second one before a phone has accepted, but where WhatsApp asks for it. A
-/// case says something where that connection ends.
+/// R18: a first pairing opens one connection. It opens a second one before a phone has accepted only if WhatsApp asks
+/// for it. A case is meaningful if that connection ends.
 #[test]
 fn a_first_pairing_never_loops() {
     let (first, actions) = decide(State::Fresh, Event::Row(facts(Status::Pending, false)), NOW);
@@ -206,8 +207,8 @@ fn a_first_pairing_never_loops() {
     });
 }
 
-/// R02: after `replaced` no connection is opened before the row has been read again under the epoch; after another end one
-/// would be.
+/// R02: after `replaced` a connection is opened only after the row has been read again under the epoch. After another
+/// end, one would be opened.
 #[test]
 fn replaced_never_reconnects_unchecked() {
     holds(40, (any_state(connected), any_life()), |((state, now), after)| {
@@ -221,7 +222,8 @@ fn replaced_never_reconnects_unchecked() {
     });
 }
 
-/// A logged-out device is never opened again, and its credentials go with its status; after another end it would be.
+/// A logged-out device is never opened again, and its credentials are removed with its status. After another end, it
+/// would be opened.
 #[test]
 fn logged_out_is_the_end() {
     holds(40, (any_state(linked), any_life()), |((state, now), after)| {
@@ -239,7 +241,7 @@ fn logged_out_is_the_end() {
     });
 }
 
-/// Only a connection that has ended, or was never there, is followed by another one. A case says something where one is opened.
+/// A connection is only opened if the one before has ended or never existed. A case is meaningful if one is opened.
 #[test]
 fn never_two_connections() {
     holds(20, (any_state(going_on), any_life()), |(from, life)| {
@@ -247,7 +249,7 @@ fn never_two_connections() {
         live(from, life, |before, event, _, actions| {
             let ended = matches!(event, Event::Closed(_))
                 || matches!(before, State::Fresh | State::Backoff { .. } | State::Rechecking { .. })
-                // taken for closed; whoever opens drops the old link first
+                // treated as closed; opening drops the old link first
                 || matches!((before, event), (State::Closing { .. }, Event::Tick));
             opened |= opens(actions);
             prop_assert!(ended || !opens(actions), "{before:?} + {event:?}");

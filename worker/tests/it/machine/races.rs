@@ -1,4 +1,4 @@
-//! The races that the earlier systems were reported with, each by its name.
+//! The races that were reported of the earlier systems, by name.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn unpaired() -> Event {
     Event::Row(Facts { wanted: Wanted::Offline, ..facts(Status::Unpaired, false) })
 }
 
-/// R17: "the page says Disconnected after Unpair": the socket's close, whatever it says, writes no `disconnected`.
+/// R17: "the page says Disconnected after Unpair": the socket's close, for any reason, writes no `disconnected`.
 #[test]
 fn a_close_after_unpair_does_not_write_disconnected() {
     for state in every_state() {
@@ -19,7 +19,7 @@ fn a_close_after_unpair_does_not_write_disconnected() {
     }
 }
 
-/// R17, R18: "five seconds after unpair the QR codes are back": no timer that was running opens anything.
+/// R17, R18: "five seconds after unpair the QR codes are back": no running timer opens anything.
 #[test]
 fn unpair_does_not_restart_the_qr_codes() {
     for state in every_state() {
@@ -32,8 +32,8 @@ fn unpair_does_not_restart_the_qr_codes() {
     }
 }
 
-/// R17: "a stale mark bleeds into a later session": the stop that we asked for is consumed by one close, and a session that
-/// reopens after it treats the next close as what it is.
+/// R17: "a stale mark bleeds into a later session": one close consumes the stop that we asked for. A session that
+/// reopens after it handles the next close normally.
 #[test]
 fn an_intentional_stop_is_consumed_once() {
     let (state, _) = decide(online(), Event::Stale(None), NOW);
@@ -45,7 +45,7 @@ fn an_intentional_stop_is_consumed_once() {
     assert!(writes(&actions), "the next close is not ours");
 }
 
-/// R26: "515 taken for a failure": after the phone's yes it is a step, and at once.
+/// R26: "515 taken for a failure": after the phone has accepted it is a normal step, and opens again at once.
 #[test]
 fn restart_required_is_a_step_of_pairing() {
     let (state, actions) = decide(accepted(), Event::Closed(CloseReason::RestartRequired), NOW);
@@ -76,7 +76,7 @@ fn a_first_pairing_does_not_start_over_each_five_seconds() {
     assert_eq!(state, State::Ended(End::Settled));
 }
 
-/// R25: "codes were throttled": each code that comes is shown, however soon after the one before.
+/// R25: "codes were throttled": each code that arrives is shown, however soon after the one before.
 #[test]
 fn no_code_is_throttled() {
     let mut state = opening(pair());
@@ -88,8 +88,8 @@ fn no_code_is_throttled() {
     }
 }
 
-/// R29: a duplicate's device is logged out and its credentials go, also when the row, which says `offline` by then, is read
-/// meanwhile, or the worker is stopped.
+/// R29: a duplicate's device is logged out and its credentials are removed. This is so even if the row, which says
+/// `offline` by then, is read meanwhile, or the worker is stopped.
 #[test]
 fn a_duplicate_is_scrubbed_whatever_comes_between() {
     let (logging_out, _) = decide(State::Linking { tries: 0 }, Event::Linked(Some("Front desk".into())), NOW);
@@ -100,7 +100,7 @@ fn a_duplicate_is_scrubbed_whatever_comes_between() {
     }
 }
 
-/// R14, R61: "already stopped is a failure": a session that is over takes any order and does nothing.
+/// R14, R61: "already stopped is a failure": a session that is over accepts any order and does nothing.
 #[test]
 fn a_session_that_is_over_takes_any_order() {
     for end in [End::Settled, End::Released, End::Removed, End::Lost(Loss::Fenced)] {
@@ -111,7 +111,7 @@ fn a_session_that_is_over_takes_any_order() {
     }
 }
 
-/// R14: a delete that comes while a stale connection is being closed is not forgotten: the next connection logs out.
+/// R14: a delete that comes while a stale connection is being closed is kept: the next connection logs out.
 #[test]
 fn a_delete_while_reconnecting_is_not_forgotten() {
     let erased = Event::Row(Facts { wanted: Wanted::Erased, ..facts(Status::Disconnected, true) });
@@ -121,8 +121,8 @@ fn a_delete_while_reconnecting_is_not_forgotten() {
     assert_eq!((state, actions), (opening(Purpose::LogOut { end: End::Removed }), vec![OPEN]));
 }
 
-/// R25, R26: a 515 before the scan does not end the pairing: it goes on with a new connection and new codes, at once the first
-/// time, then ever more slowly, and no longer than its window.
+/// R25, R26: a 515 before the scan does not end the pairing. It goes on with a new connection and new codes, at once
+/// the first time, then more and more slowly, and no longer than its window.
 #[test]
 fn a_restart_before_the_scan_goes_on_within_the_window() {
     for code_for in [None, Some("15550001")] {

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// R36: messages are handed over while a session is online, and only then: whatever leads there starts it, as the last thing;
-/// whatever leads away stops it before anything else.
+/// R36: messages are handed over only while a session is online. Every way into that state starts sending as its last
+/// action. Every way out stops sending before anything else.
 #[test]
 fn sending_goes_with_being_online() {
     let (mut started, mut stopped) = (0, 0);
@@ -28,7 +28,7 @@ fn sending_goes_with_being_online() {
     assert!(started >= 2 && stopped > 10, "{started} starts, {stopped} stops");
 }
 
-/// R90: the first thing that is said of a login is that the account is connected; then its messages go out.
+/// R90: a login first writes that the account is connected. Then its messages are sent.
 #[test]
 fn a_login_is_told_before_anything_is_sent() {
     let (_, actions) = decide(opening(Purpose::Resume), Event::Connected(who()), NOW);
@@ -38,8 +38,8 @@ fn a_login_is_told_before_anything_is_sent() {
     assert_eq!(actions, [Action::SyncGroups, Action::StartSending]);
 }
 
-/// R35: the groups are read at each login, when WhatsApp says that one has changed, and when somebody asks; one reading at a
-/// time, and one more for all that asked meanwhile.
+/// R35: the groups are read at each login, when WhatsApp reports a change, and on request. There is one reading at a
+/// time, and one more for all requests that came meanwhile.
 #[test]
 fn groups_are_read_one_time_after_another() {
     let asked = Event::Row(Facts { groups_wanted: true, ..facts(Status::Connected, true) });
@@ -61,7 +61,8 @@ fn groups_are_read_one_time_after_another() {
     }
 }
 
-/// R35: a change of the groups is nothing to a session that is not online, and the next connection reads them anyway.
+/// R35: a change of the groups does nothing in a session that is not online, because the next connection reads them
+/// anyway.
 #[test]
 fn groups_are_read_by_the_connection_that_serves() {
     for state in every_state().into_iter().filter(|state| !state.sends()) {
@@ -77,7 +78,7 @@ fn groups_are_read_by_the_connection_that_serves() {
     assert!(actions.contains(&Action::SyncGroups));
 }
 
-/// R62: a message that waits longer than 15 s for its acknowledgement ends the connection; up to then it is waited for.
+/// R62: a message that waits longer than 15 s for its acknowledgement ends the connection, but not earlier.
 #[test]
 fn an_overdue_message_ends_the_connection() {
     assert_eq!(decide(online(), Event::Waits(unanswered(15, 0)), NOW), (online(), vec![]));
@@ -96,7 +97,7 @@ fn an_overdue_message_ends_the_connection() {
     }
 }
 
-/// R36: a message is to blame for the end of a connection where no other one had waited for three seconds as well.
+/// R36: a message is blamed for the end of a connection if no other one had waited for three seconds as well.
 #[test]
 fn a_message_is_blamed_when_it_was_alone() {
     let after = |event| decide(online(), event, NOW).1;
@@ -110,7 +111,8 @@ fn a_message_is_blamed_when_it_was_alone() {
     assert!(!blames(&decide(finishing, Event::Stale(Some(unanswered(0, 0))), NOW).1), "it closes anyway");
 }
 
-/// R36: who was to blame five times is given up, wherever the session is by then, unless it may write nothing any more.
+/// R36: a message that was blamed five times is given up in any state of the session, unless the session may not write
+/// any more.
 #[test]
 fn a_message_is_given_up_after_five_tries() {
     let (closing_down, _) = decide(online(), Event::Stale(Some(unanswered(0, 0))), NOW);

@@ -1,5 +1,5 @@
-//! R28: what follows from every pair of state and event, as a table for people: `table.txt` beside this file. It is compared
-//! word by word, so that no rule changes unseen.
+//! R28: the result of every pair of state and event, as a table for people: `table.txt` beside this file. It is
+//! compared word by word, so that no rule changes unnoticed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -115,7 +115,7 @@ pub(super) fn happening(event: &Event) -> String {
     }
 }
 
-/// One paragraph per state; events with the same consequence stand together. `tick` comes once before its time and once at it.
+/// One paragraph per state. Events with the same result are together. `tick` is listed before its time and at it.
 fn table() -> String {
     let mut text = String::new();
     for state in every_state() {
@@ -133,7 +133,7 @@ fn table() -> String {
             put(happening(&event), decide(state.clone(), event, NOW));
         }
         if let Some(due) = state.wakes_at() {
-            // what follows is told from the instant at which it is due
+            // the result at the time at which it is due
             let (next, actions) = decide(state.clone(), Event::Tick, due);
             put(format!("tick when due ({})", at(due)), (next, actions));
         }
@@ -146,7 +146,7 @@ fn table() -> String {
     text
 }
 
-/// Rows that all status words share are named once.
+/// Rows with the same result for all statuses are named once.
 fn shortened(names: &[String]) -> Vec<String> {
     let mut rows: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut short = Vec::new();
@@ -166,8 +166,8 @@ fn shortened(names: &[String]) -> Vec<String> {
     short
 }
 
-/// R28: the table of every pair of state and event. After a change of a rule: read the new table, which this test writes
-/// where it says, and put it in place of the old one.
+/// R28: the table of every pair of state and event. After a change of a rule, read the new table, which this test
+/// writes to the named file, and replace the old one with it.
 #[test]
 fn the_table_of_every_pair_is_as_agreed() {
     let (now, agreed) = (table(), include_str!("table.txt"));

@@ -3,11 +3,11 @@
 use super::step::{self, Act, Luck, Without};
 use super::world::{WORKERS, World};
 
-/// Thirds of a lease's life until the account is served at the latest: its life for what a dead owner left, one for
-/// what is under way.
+/// How long it takes at most until the account is served, in thirds of a lease's life: the whole life for what a dead
+/// owner left, and another one for what is under way.
 const WITHIN: u8 = 8;
 
-/// In each third a worker renews, then goes as far as it can with the account.
+/// In each third a worker renews, and then makes all possible steps with the account.
 const TURN: [Act; 10] = [
     Act::Renew,
     Act::Beat,
@@ -29,7 +29,7 @@ pub(super) fn heals(world: &World, without: Without) -> bool {
 fn served(mut world: World, without: Without, alive: &[usize]) -> bool {
     for _ in 0..WITHIN {
         for w in 0..WORKERS {
-            world.workers[w].write = None; // what Postgres has begun it finishes
+            world.workers[w].write = None; // Postgres finishes what it has begun
         }
         for w in alive {
             for act in TURN.into_iter().chain([Act::Connect]) {

@@ -1,7 +1,7 @@
-//! The lease protocol, checked exhaustively: every order of every step, with both stores failing at any moment.
+//! The lease protocol, checked exhaustively: every order of all steps, with both stores failing at any moment.
 //!
-//! No step has a deadline: a worker that is slow, frozen or dead is one whose turn does not come, for any length. It counts as
-//! acting all the same while its own trust lasts.
+//! No step has a deadline. A worker that is slow, frozen or dead is one that makes no step, for any length of time. It
+//! counts as acting nevertheless while its own trust lasts.
 
 mod heal;
 mod step;
@@ -34,16 +34,16 @@ const ACTS: [Act; 12] = [
     Act::Notice,
 ];
 
-/// The protocol, whole or without one of its rules, and how many faults of a kind may come.
+/// The protocol, complete or without one of its rules, and bounds for each kind of fault.
 struct Protocol {
     without: Without,
-    /// Claims and requests together.
+    /// The maximum number of claims and requests together.
     epochs: u8,
-    /// Losses of what Redis held.
+    /// The maximum number of times that Redis loses its data.
     losses: u8,
-    /// Where it begins.
+    /// The first state.
     start: fn() -> World,
-    /// Fenced writes, requests that raise the epoch, and sessions that end of their own accord.
+    /// Whether there are fenced writes, requests that raise the epoch, and sessions that end by themselves.
     writes: bool,
 }
 
@@ -119,7 +119,7 @@ impl Model for Protocol {
     }
 }
 
-/// Every state within the bounds, so many steps deep. Answers whether an account moved in one of them.
+/// Checks every state within the bounds, up to this depth. Returns whether an account moved in one of them.
 fn holds(protocol: Protocol, depth: usize) -> bool {
     let checker = protocol.checker().threads(2).target_max_depth(depth).spawn_bfs().join();
     println!("{} states, {} deep", checker.unique_state_count(), checker.max_depth());
@@ -130,7 +130,7 @@ fn holds(protocol: Protocol, depth: usize) -> bool {
     checker.discovery(MOVES).is_some()
 }
 
-/// The shortest way in which the protocol without one of its rules goes wrong.
+/// Checks that the protocol fails without one of its rules, by the shortest way.
 fn breaks(without: Without, protocol: Protocol, property: &'static str) {
     let protocol = Protocol { without, ..protocol };
     let wanted = HasDiscoveries::AnyOf([property].into());
@@ -141,8 +141,8 @@ fn breaks(without: Without, protocol: Protocol, property: &'static str) {
 
 const OWNERS: Protocol = Protocol { without: Without::Nothing, epochs: 2, losses: 0, start: World::new, writes: false };
 
-/// R02: who owns the account: every state there is of two claims, with lost questions and answers, and workers that freeze
-/// or die at any moment.
+/// R02: who owns the account: all states of two claims, with lost requests and answers, and workers that freeze or die
+/// at any moment.
 #[test]
 fn the_protocol_holds() {
     assert!(holds(OWNERS, usize::MAX), "no account ever moved");
@@ -154,56 +154,56 @@ fn the_protocol_holds_with_writes() {
     holds(Protocol { writes: true, epochs: 3, start: World::owned, ..OWNERS }, 11);
 }
 
-/// R02: Redis loses what it holds, or falls back to an older copy, while the owner is heard in Postgres.
+/// R02: Redis loses its data, or falls back to an older copy, while Postgres receives the owner's heartbeat.
 #[test]
 fn the_protocol_holds_though_redis_forgets() {
     holds(Protocol { losses: 1, start: World::owned, ..OWNERS }, 11);
 }
 
-/// R02: the same while the owner is heard in Redis alone.
+/// R02: the same while only Redis hears the owner.
 #[test]
 fn the_protocol_holds_though_redis_forgets_an_owner_that_postgres_cannot_hear() {
     holds(Protocol { losses: 1, start: World::deaf, ..OWNERS }, 11);
 }
 
-/// A plain check of the epoch lets a write land after a claim.
+/// With a plain check of the epoch, a write can land after a claim.
 #[test]
 fn without_the_lock_a_stale_write_lands() {
     breaks(Without::Lock, Protocol { writes: true, start: World::owned, ..OWNERS }, FENCED_WRITES);
 }
 
-/// A slow renewal that extends trust from its end outlives the lease.
+/// A slow renewal that extends the trust from its end outlives the lease.
 #[test]
 fn trust_from_a_renewals_end_makes_two_owners() {
     breaks(Without::Start, Protocol { start: World::owned, ..OWNERS }, ONE_OWNER);
 }
 
-/// A claimant that Redis refuses has fenced the living owner already.
+/// A claimant that Redis refuses has already fenced the living owner.
 #[test]
 fn an_epoch_before_the_key_robs_the_owner() {
     breaks(Without::KeyFirst, Protocol { start: World::owned, ..OWNERS }, NOT_ROBBED);
 }
 
-/// With Redis away from the owner only its heartbeat keeps others off.
+/// If the owner can't reach Redis, only its heartbeat prevents a claim.
 #[test]
 fn a_claim_without_a_look_at_the_heartbeat_makes_two_owners() {
     breaks(Without::Heartbeat, Protocol { start: World::owned, ..OWNERS }, ONE_OWNER);
 }
 
-/// Two that both connect again fight for ever.
+/// Two owners that both connect again replace each other for ever.
 #[test]
 fn a_blind_reconnect_after_replaced_is_found() {
     breaks(Without::Recheck, Protocol { start: World::owned, ..OWNERS }, RECHECKED);
 }
 
-/// An owner that Postgres can't hear is kept by its key alone, and that is gone.
+/// An owner that can't reach Postgres is kept only by its key, which is gone.
 #[test]
 fn a_young_redis_that_is_believed_makes_two_owners() {
     breaks(Without::Youth, Protocol { losses: 1, start: World::deaf, ..OWNERS }, ONE_OWNER);
 }
 
-/// A claim reads the heartbeats as they were when its statement began: a worker that wakes between that and its end is
-/// heard, and is no owner any more.
+/// A claim reads the heartbeats as they were when its statement began. A worker that wakes between that and the end of
+/// the statement has a fresh heartbeat, but is no owner any more.
 #[test]
 fn a_lapsed_right_that_is_resumed_makes_two_owners() {
     breaks(Without::Lapse, Protocol { start: World::owned, ..OWNERS }, ONE_OWNER);

@@ -1,64 +1,64 @@
-//! Pure. What can happen next, and what it does.
+//! Pure. The possible next steps, and their effects.
 
 use super::world::{Claim, Key, Round, Socket, TRUST, TTL, World};
 
-/// One rule left out of the protocol, to show that the checker finds out.
+/// A rule that is left out of the protocol, to show that the checker finds the error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Without {
-    /// The protocol as it is.
+    /// The complete protocol.
     Nothing,
     /// The epoch is checked without locking the row.
     Lock,
-    /// Trust counts from a renewal's end, not from its start.
+    /// Trust counts from a renewal's end instead of its start.
     Start,
     /// The epoch is raised before the key is won.
     KeyFirst,
-    /// A claim does not look at the owner's heartbeat.
+    /// A claim does not check the owner's heartbeat.
     Heartbeat,
-    /// After `replaced` a session connects again without a look at lease and epoch.
+    /// After `replaced` a session connects again without checking lease and epoch.
     Recheck,
     /// A right that has lapsed is resumed with the next renewal.
     Lapse,
-    /// Redis is believed at once after it has lost what it held.
+    /// Redis is trusted immediately after it has lost its data.
     Youth,
 }
 
-/// What becomes of a question to a store.
+/// What happens to a request to a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Luck {
     Done,
     /// It never arrived.
     Lost,
-    /// It took effect, and nobody heard of it.
+    /// It took effect, but the answer was lost.
     Unheard,
 }
 
-/// What a worker does next.
+/// The next act of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Act {
     Acquire,
-    /// The claim's statement begins: heartbeats are read as they are now.
+    /// The claim's statement begins: it reads the heartbeats of this moment.
     Look,
-    /// It ends: it has the row, and reads the owner as it is now.
+    /// The statement ends: it has locked the row, and reads the owner of this moment.
     Claim,
     Confirm,
-    /// Looks at trust, and at the row under the epoch; then opens a socket.
+    /// Checks trust, and the row under the epoch. Then opens a socket.
     Connect,
-    /// The check of a fenced write; `Land` commits it.
+    /// The check of a fenced write. `Land` commits it.
     Write,
-    /// Gives the account back of its own accord.
+    /// Gives the account back by itself.
     Release,
     EndKey,
     EndRow,
     /// The keeper's round begins, with Postgres.
     Beat,
-    /// It ends, with Redis.
+    /// The round ends, with Redis.
     Renew,
-    /// The keeper finds that trust is over.
+    /// The keeper notices that trust is over.
     Notice,
 }
 
-/// One step of the world.
+/// A step of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Step {
     Tick,
@@ -67,7 +67,7 @@ pub(super) enum Step {
     /// Redis loses everything.
     Empty,
     Replicate,
-    /// The replica takes over with what it has.
+    /// The replica takes over with its data.
     FailOver,
     /// The api raises the epoch: pair again, unpair.
     Raise,
@@ -103,7 +103,7 @@ pub(super) fn enabled(world: &World, without: Without, w: usize, act: Act) -> bo
     }
 }
 
-/// Whether the act asks a store, so that question or answer may be lost.
+/// Whether the act makes a request to a store, so that request or answer may be lost.
 pub(super) fn asks(act: Act) -> bool {
     match act {
         Act::Acquire | Act::Claim | Act::Confirm | Act::EndKey | Act::EndRow | Act::Beat | Act::Renew => true,
@@ -111,7 +111,7 @@ pub(super) fn asks(act: Act) -> bool {
     }
 }
 
-/// Does it.
+/// Carries out an act.
 pub(super) fn perform(world: &mut World, without: Without, w: usize, act: Act, luck: Luck) {
     match act {
         Act::Acquire => acquire(world, without, w, luck),
@@ -138,7 +138,7 @@ pub(super) fn perform(world: &mut World, without: Without, w: usize, act: Act, l
     }
 }
 
-/// Compare and delete, whatever the epoch.
+/// Compares and deletes, whatever the epoch.
 fn release_key(world: &mut World, w: usize) {
     if world.redis.key.is_some_and(|key| key.holder == w) {
         world.redis.key = None;
@@ -155,7 +155,7 @@ fn acquire(world: &mut World, without: Without, w: usize, luck: Luck) {
     }
     match (without, won) {
         _ if luck == Luck::Unheard => {}
-        (Without::KeyFirst, true) => {} // what was raised before is confirmed next
+        (Without::KeyFirst, true) => {} // the next step confirms what was raised before
         (Without::KeyFirst, false) => give_up_claim(world, w),
         (_, true) => world.workers[w].claim = Claim::Won { young: world.redis.age < TTL },
         (_, false) => {}
@@ -230,7 +230,7 @@ fn write(world: &mut World, w: usize) {
     }
 }
 
-/// What has lapsed, or what Postgres denies, ends at once.
+/// A claim that has lapsed, or that Postgres denies, ends at once.
 fn beat(world: &mut World, without: Without, w: usize, luck: Luck) {
     let ours = world.postgres.owner == Some(w);
     let worker = &mut world.workers[w];

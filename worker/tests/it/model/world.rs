@@ -1,32 +1,32 @@
 //! Pure. The lease protocol as a world of small integers: one account, two workers, Redis, Postgres, WhatsApp.
 //!
-//! Time is ages, in thirds of a lease's life, and never absolute, so that the world is finite. Each step is one atomic effect
-//! at one store, in the order of `lease.rs`, `store/leases.rs`, `supervisor.rs` and `keeper.rs`; everything else may happen
-//! between any two of them.
+//! Time is stored as ages in thirds of a lease's life, and never as absolute time, so that the world is finite. Each
+//! step is one atomic effect at one store, in the order of `lease.rs`, `store/leases.rs`, `supervisor.rs` and
+//! `keeper.rs`. Everything else may happen between any two steps.
 
-/// Workers.
+/// The number of workers.
 pub(super) const WORKERS: usize = 2;
 /// A lease's life, and the age at which a heartbeat is stale.
 pub(super) const TTL: u8 = 3;
-/// The trust window: two thirds of it.
+/// The trust window: two thirds of a lease's life.
 pub(super) const TRUST: u8 = 2;
 
 /// The key in Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key {
     pub(super) holder: usize,
-    /// 0: won, and not confirmed.
+    /// The epoch; 0 if the key is won but not confirmed.
     pub(super) epoch: u8,
-    /// Until it runs out.
+    /// The time until it runs out.
     pub(super) left: u8,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Redis {
     pub(super) key: Option<Key>,
-    /// What a replica has of it, however late.
+    /// The replica's copy of it, which may be old.
     pub(super) copy: Option<Key>,
-    /// Since this Redis began, or last lost what it held.
+    /// The time since this Redis started, or last lost its data.
     pub(super) age: u8,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Postgres {
     pub(super) owner: Option<usize>,
 }
 
-/// How far a worker is with the account.
+/// The state of a worker's claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Claim {
     None,
@@ -44,15 +44,15 @@ pub(super) enum Claim {
     Won {
         young: bool,
     },
-    /// The claim's statement has begun: by the rows as they were then, the other worker was gone.
+    /// The claim's statement has begun. By the rows of that moment, the other worker was gone.
     Looked {
         gone: bool,
     },
-    /// The epoch is raised; the key does not say so yet.
+    /// The epoch is raised, but the key does not have it yet.
     Raised(u8),
     /// Confirmed: a session runs.
     Held(u8),
-    /// The session has ended: the key is to be given back, then the row.
+    /// The session has ended. The key is to be given back, and then the row.
     EndingKey,
     EndingRow,
 }
@@ -61,41 +61,41 @@ pub(super) enum Claim {
 pub(super) enum Socket {
     Closed,
     Open,
-    /// WhatsApp closed it: another one logged in.
+    /// WhatsApp closed the socket because another one logged in.
     Replaced,
 }
 
-/// A renewal under way: Postgres has been asked, Redis not yet.
+/// A renewal under way: Postgres was asked, Redis was not yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Round {
-    /// Since its start.
+    /// The time since its start.
     pub(super) age: u8,
-    /// The claim at the start that Postgres did not deny.
+    /// The claim at its start, if Postgres did not deny it.
     pub(super) held: Option<u8>,
-    /// Postgres answered.
+    /// Whether Postgres answered.
     pub(super) heard: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Worker {
-    /// Since its heartbeat in Postgres.
+    /// The time since its heartbeat in Postgres.
     pub(super) seen: u8,
-    /// Since the start of its last successful renewal.
+    /// The time since the start of its last successful renewal.
     pub(super) trusted: u8,
     pub(super) claim: Claim,
     pub(super) socket: Socket,
-    /// A write that has passed its check under this epoch and is not committed.
+    /// The epoch of a write that has passed its check and is not committed.
     pub(super) write: Option<u8>,
     pub(super) round: Option<Round>,
 }
 
 impl Worker {
-    /// May act, by all that it knows.
+    /// Whether it may act, as far as it knows.
     pub(super) fn acts(&self) -> bool {
         matches!(self.claim, Claim::Held(_)) && self.trusted < TRUST
     }
 
-    /// The session's end: no socket of it is open afterwards, then the account is given back.
+    /// Ends the session: no socket of it is open afterwards. Then the account is given back.
     pub(super) fn end(&mut self) {
         self.claim = Claim::EndingKey;
         self.socket = Socket::Closed;
@@ -107,7 +107,7 @@ impl Worker {
 pub(super) struct Seen {
     pub(super) stale_write: bool,
     pub(super) blind_reconnect: bool,
-    /// A claimant that did not have the key fenced an owner that acted.
+    /// A claimant without the key fenced an owner that acted.
     pub(super) robbed: bool,
 }
 
@@ -116,13 +116,13 @@ pub(super) struct World {
     pub(super) redis: Redis,
     pub(super) postgres: Postgres,
     pub(super) workers: [Worker; WORKERS],
-    /// Faults of Redis so far.
+    /// The number of faults of Redis so far.
     pub(super) losses: u8,
     pub(super) seen: Seen,
 }
 
 impl World {
-    /// Everything is up; nobody has the account.
+    /// Everything is up, and the account has no owner.
     pub(super) fn new() -> Self {
         let worker =
             Worker { seen: 0, trusted: 0, claim: Claim::None, socket: Socket::Closed, write: None, round: None };
@@ -135,7 +135,7 @@ impl World {
         }
     }
 
-    /// One worker serves the account, having just claimed it.
+    /// One worker serves the account, which it has just claimed.
     pub(super) fn owned() -> Self {
         let mut world = Self::new();
         world.redis.key = Some(Key { holder: 1, epoch: 1, left: TTL });
@@ -145,14 +145,14 @@ impl World {
         world
     }
 
-    /// As [`World::owned`], but Postgres has not heard the owner for long: renewals in Redis alone keep it.
+    /// As [`World::owned`], but the owner has not reached Postgres for long: only renewals in Redis keep it.
     pub(super) fn deaf() -> Self {
         let mut world = Self::owned();
         world.workers[1].seen = TTL;
         world
     }
 
-    /// A third of a lease's life goes by.
+    /// A third of a lease's life passes.
     pub(super) fn tick(&mut self) {
         for key in [&mut self.redis.key, &mut self.redis.copy] {
             *key = key.filter(|key| key.left > 1).map(|key| Key { left: key.left - 1, ..key });
@@ -167,19 +167,19 @@ impl World {
         }
     }
 
-    /// Redis is left with this.
+    /// Redis keeps only this.
     pub(super) fn lose(&mut self, left: Option<Key>) {
         self.redis = Redis { key: left, copy: left, age: 0 };
         self.losses += 1;
     }
 
-    /// This worker serves the account: it acts under the epoch in force, with a socket.
+    /// Whether this worker serves the account: it acts under the current epoch, with a socket.
     pub(super) fn served_by(&self, w: usize) -> bool {
         let worker = &self.workers[w];
         worker.acts() && worker.claim == Claim::Held(self.postgres.epoch) && worker.socket == Socket::Open
     }
 
-    /// The same world with the workers' names exchanged where that sorts first: neither is special.
+    /// The same world, with the workers exchanged if that sorts first: no worker is special.
     pub(super) fn canonical(self) -> Self {
         let mut other = self.clone();
         other.workers.swap(0, 1);
@@ -190,7 +190,7 @@ impl World {
         self.min(other)
     }
 
-    /// Some fenced write holds the row: claims and requests wait.
+    /// Whether a fenced write has locked the row, so that claims and requests wait.
     pub(super) fn locked(&self) -> bool {
         self.workers.iter().any(|worker| worker.write.is_some())
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bells::doorbell::{Doorbell, Path};
-use kit::RedisServer;
+use kit::{RedisServer, redis_prefix};
 
-use super::{Counting, Listening, UNHURRIED, accounts, eventually, own, prefix, send};
+use super::{Counting, Listening, UNHURRIED, accounts, eventually, own, send};
 
 /// How often each command was called so far.
 async fn calls(url: &str) -> HashMap<String, u64> {
@@ -26,7 +26,7 @@ async fn calls(url: &str) -> HashMap<String, u64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bell_costs_few_commands() {
     const BELLS: u64 = 8;
-    let (redis, prefix) = (RedisServer::start(), prefix());
+    let (redis, prefix) = (RedisServer::start(), redis_prefix());
     let bell = Doorbell::with_timing(&redis.url(), &prefix, UNHURRIED).unwrap();
     let handler = Arc::new(Counting::default());
     let listening = Listening::start(&bell, &handler).await;

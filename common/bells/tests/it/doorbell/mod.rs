@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use bells::doorbell::{Doorbell, Handler, Noted, Path, Timing};
 use domain::id::{AccountId, RunId, WorkerId};
 use domain::job::{Answer, Bell, Job, QUEUE_LIMIT, Queue, Rung};
+use kit::{redis_prefix, redis_url, until_within};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 mod costs;
 mod outages;
@@ -25,14 +25,6 @@ const UNHURRIED: Timing = Timing {
     coalesce: Duration::from_secs(30),
     tidy: Duration::from_secs(5),
 };
-
-fn redis_url() -> String {
-    std::env::var("REDIS_URL").expect("REDIS_URL names a Redis for tests")
-}
-
-fn prefix() -> String {
-    format!("test:{}:", Uuid::new_v4())
-}
 
 fn send(account: AccountId) -> Bell {
     Bell::Send { account }
@@ -119,11 +111,7 @@ impl Listening {
 }
 
 async fn eventually(limit: Duration, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < limit, "not within {limit:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until_within(limit, "what is to hold", async || holds().then_some(())).await;
 }
 
 async fn own(url: &str, prefix: &str, account: AccountId, worker: WorkerId) {
@@ -139,7 +127,7 @@ async fn own(url: &str, prefix: &str, account: AccountId, worker: WorkerId) {
 /// R01: a ring reaches the owner's session at once by its channel, and by its queue as well.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ring_reaches_the_owner_at_once_and_through_the_queue() {
-    let (url, prefix) = (redis_url(), prefix());
+    let (url, prefix) = (redis_url(), redis_prefix());
     let bell = Doorbell::with_timing(&url, &prefix, UNHURRIED).unwrap();
     let (owner, other) = (Arc::new(Counting::default()), Arc::new(Counting::default()));
     let (owning, idle) = (Listening::start(&bell, &owner).await, Listening::start(&bell, &other).await);
@@ -155,7 +143,7 @@ async fn a_ring_reaches_the_owner_at_once_and_through_the_queue() {
 /// A ring without an owner is claimed by one worker, not by all who hear it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unowned_ring_is_taken_by_one() {
-    let bell = Doorbell::connect(&redis_url(), &prefix()).unwrap();
+    let bell = Doorbell::connect(&redis_url(), &redis_prefix()).unwrap();
     let handlers: Vec<_> = (0..3).map(|_| Arc::new(Counting::default())).collect();
     let mut listening = Vec::new();
     for handler in &handlers {
@@ -174,7 +162,7 @@ async fn an_unowned_ring_is_taken_by_one() {
 /// Latency from ring to handler; printed, and bounded loosely.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ring_is_heard_within_milliseconds() {
-    let (url, prefix) = (redis_url(), prefix());
+    let (url, prefix) = (redis_url(), redis_prefix());
     let bell = Doorbell::connect(&url, &prefix).unwrap();
     let handler = Arc::new(Counting::default());
     let listening = Listening::start(&bell, &handler).await;
@@ -208,7 +196,7 @@ async fn a_ring_is_heard_within_milliseconds() {
 /// the handling is overlooked.
 #[tokio::test(flavor = "multi_thread")]
 async fn equal_bells_coalesce_until_they_are_answered() {
-    let bell = Doorbell::with_timing(&redis_url(), &prefix(), UNHURRIED).unwrap();
+    let bell = Doorbell::with_timing(&redis_url(), &redis_prefix(), UNHURRIED).unwrap();
     let account = AccountId::new();
     assert_eq!(bell.ring(&send(account)).await.unwrap(), Rung::Rung);
     assert_eq!(bell.ring(&send(account)).await.unwrap(), Rung::Coalesced);
@@ -229,7 +217,7 @@ async fn equal_bells_coalesce_until_they_are_answered() {
 /// R05: 20,000 waiting rows never wedge a queue: at most a thousand bells lie in it, the rest wait for the duty.
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_thousand_rows_never_wedge_a_queue() {
-    let bell = Doorbell::with_timing(&redis_url(), &prefix(), UNHURRIED).unwrap();
+    let bell = Doorbell::with_timing(&redis_url(), &redis_prefix(), UNHURRIED).unwrap();
     let rows: Vec<_> = accounts(20_000).into_iter().map(send).collect();
     let began = Instant::now();
     let outcomes = patient(&bell, &rows).await;
@@ -285,7 +273,7 @@ async fn a_doubled_bell_does_nothing_twice() {
 
         async fn look_at_everything(&self) {}
     }
-    let bell = Doorbell::connect(&redis_url(), &prefix()).unwrap();
+    let bell = Doorbell::connect(&redis_url(), &redis_prefix()).unwrap();
     let outbox = Arc::new(Outbox { queued: AtomicU64::new(7), ..Outbox::default() });
     let (stop, answers) = (CancellationToken::new(), Arc::clone(&outbox));
     let listening = {
@@ -306,7 +294,7 @@ async fn a_doubled_bell_does_nothing_twice() {
 /// A panic in a handler ends neither the consumer nor the subscription.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_ends_one_answer_only() {
-    let bell = Doorbell::connect(&redis_url(), &prefix()).unwrap();
+    let bell = Doorbell::connect(&redis_url(), &redis_prefix()).unwrap();
     let handler = Arc::new(Counting { panics: AtomicBool::new(true), ..Counting::default() });
     let listening = Listening::start(&bell, &handler).await;
     let bells: Vec<_> = accounts(20).into_iter().map(send).collect();
@@ -333,7 +321,7 @@ async fn what_is_passed_on_rings_again_a_few_times() {
         (|job| if job.hops < 1 { Answer::Retry("not yet".to_owned()) } else { Answer::Done }, true),
     ];
     for (word, again) in words {
-        let bell = Doorbell::connect(&redis_url(), &prefix()).unwrap();
+        let bell = Doorbell::connect(&redis_url(), &redis_prefix()).unwrap();
         let handler = Arc::new(Counting { word: Some(word), ..Counting::default() });
         let listening = Listening::start(&bell, &handler).await;
         patient(&bell, &[send(AccountId::new())]).await;
@@ -350,7 +338,7 @@ async fn what_is_passed_on_rings_again_a_few_times() {
 /// Finished jobs are cleared away: memory stays bounded however many bells have rung.
 #[tokio::test(flavor = "multi_thread")]
 async fn finished_jobs_are_cleared_away() {
-    let (url, prefix) = (redis_url(), prefix());
+    let (url, prefix) = (redis_url(), redis_prefix());
     let timing = Timing { tidy: Duration::from_millis(300), ..Timing::default() };
     let bell = Doorbell::with_timing(&url, &prefix, timing).unwrap();
     let handler = Arc::new(Counting::default());

@@ -9,9 +9,9 @@ use bells::doorbell::{Doorbell, Noted, Path};
 use bells::keys::RedisKeys;
 use domain::id::{AccountId, WorkerId};
 use domain::job::Queue;
-use kit::RedisServer;
+use kit::{RedisServer, redis_prefix};
 
-use super::{Counting, Listening, UNHURRIED, accounts, eventually, keys, own, patient, prefix, send};
+use super::{Counting, Listening, UNHURRIED, accounts, eventually, keys, own, patient, send};
 
 async fn empty(url: &str) {
     let mut redis = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
@@ -22,7 +22,7 @@ async fn empty(url: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_emptied_or_restarted_redis_loses_nothing() {
     let mut redis = RedisServer::start();
-    let bell = Doorbell::connect(&redis.url(), &prefix()).unwrap();
+    let bell = Doorbell::connect(&redis.url(), &redis_prefix()).unwrap();
     let handler = Arc::new(Counting::default());
     let listening = Listening::start(&bell, &handler).await;
     let rows: Vec<_> = accounts(3_000).into_iter().map(send).collect();
@@ -76,7 +76,7 @@ async fn an_emptied_or_restarted_redis_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_inboxes_are_dropped() {
     let redis = RedisServer::start();
-    let (url, prefix) = (redis.url(), prefix());
+    let (url, prefix) = (redis.url(), redis_prefix());
     let bell = Doorbell::with_timing(&url, &prefix, UNHURRIED).unwrap();
     let mut connection = redis::Client::open(url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap();
     let (seconds, _): (i64, i64) = redis::cmd("TIME").query_async(&mut connection).await.unwrap();
@@ -111,7 +111,7 @@ async fn dead_inboxes_are_dropped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ring_fails_fast_when_redis_is_away() {
     let mut redis = RedisServer::start();
-    let bell = Doorbell::connect(&redis.url(), &prefix()).unwrap();
+    let bell = Doorbell::connect(&redis.url(), &redis_prefix()).unwrap();
     patient(&bell, &[send(AccountId::new())]).await;
     redis.kill();
     for _ in 0..5 {

@@ -1,5 +1,5 @@
-//! What kind of failure an error of Postgres or Redis is, and its count. Counted where an error enters the house's own types
-//! (`store::Error`, the errors of the Redis doors), so that one failure is one, however many hands it passes through.
+//! Classifies and counts errors of Postgres and Redis. They are counted where they become one of our own error types
+//! (`store::Error`, the errors of `bells`), so that each failure counts once, however many callers it passes.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use sqlx::migrate::MigrateError;
 use super::labels::{PostgresError, RedisError, RedisUser};
 use super::page::{POSTGRES_ERRORS, REDIS_ERRORS};
 
-/// Pure. The kind of a failed question to Postgres; none: it is no failure, but an answer.
+/// Pure. The kind of a failed query to Postgres; `None` if it is not a failure but an answer.
 #[must_use]
 pub fn of_postgres(error: &sqlx::Error) -> Option<PostgresError> {
     match error {
@@ -28,13 +28,13 @@ pub fn of_postgres(error: &sqlx::Error) -> Option<PostgresError> {
     }
 }
 
-/// Pure. The kind of what Postgres itself says, by its SQLSTATE (appendix A of its manual).
+/// Pure. The kind of an error that Postgres reports, by its SQLSTATE (appendix A of the Postgres manual).
 #[must_use]
 pub fn of_sqlstate(code: &str) -> PostgresError {
     match code {
         // shut down by an admin, crashed, not up yet
         "57P01" | "57P02" | "57P03" => PostgresError::Unreachable,
-        // canceled by a timeout, a lock not got in time, idle in a transaction for too long, idle for too long
+        // canceled by a timeout, lock not acquired in time, idle in a transaction for too long, idle for too long
         "57014" | "55P03" | "25P03" | "57P05" => PostgresError::Timeout,
         "42501" => PostgresError::Permission,
         "25006" => PostgresError::ReadOnly,
@@ -52,7 +52,7 @@ pub fn of_sqlstate(code: &str) -> PostgresError {
     }
 }
 
-/// Pure. The kind of a failed question to Redis.
+/// Pure. The kind of a failed query to Redis.
 #[must_use]
 pub fn of_redis(error: &redis::RedisError) -> RedisError {
     use redis::ErrorKind;
@@ -71,7 +71,7 @@ pub fn of_redis(error: &redis::RedisError) -> RedisError {
     }
 }
 
-/// Pure. The kind of what Redis itself says, by the first word of its answer.
+/// Pure. The kind of an error that Redis reports, by the first word of its answer.
 fn of_redis_code(code: &str) -> RedisError {
     match code {
         "OOM" => RedisError::OutOfMemory,
@@ -82,24 +82,24 @@ fn of_redis_code(code: &str) -> RedisError {
     }
 }
 
-/// Counts a failed question to Postgres.
+/// Counts a failed query to Postgres.
 pub fn count_postgres(error: &sqlx::Error) {
     if let Some(kind) = of_postgres(error) {
         POSTGRES_ERRORS.of(kind).inc();
     }
 }
 
-/// Counts a question to Postgres that was not answered in time.
+/// Counts a query to Postgres that was not answered in time.
 pub fn count_postgres_timeout() {
     POSTGRES_ERRORS.of(PostgresError::Timeout).inc();
 }
 
-/// Counts a failed question to Redis.
+/// Counts a failed query to Redis.
 pub fn count_redis(user: RedisUser, error: &redis::RedisError) {
     REDIS_ERRORS.of((user, of_redis(error))).inc();
 }
 
-/// Counts a question to Redis that was not answered in time.
+/// Counts a query to Redis that was not answered in time.
 pub fn count_redis_timeout(user: RedisUser) {
     REDIS_ERRORS.of((user, RedisError::Timeout)).inc();
 }

@@ -1,4 +1,4 @@
-//! A metric with its series: made with its first use, or when the binary that shows it starts.
+//! A metric and its series. A series is created at its first use, or when its binary starts.
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
@@ -13,39 +13,39 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use super::label::{Component, Labels};
 use crate::clock;
 
-/// What a metric is declared with.
+/// The declaration of a metric.
 #[derive(Debug)]
 pub struct About {
-    /// Which binaries show it.
+    /// The binaries that show it.
     pub who: &'static [Component],
-    /// Its whole name.
+    /// Its full name.
     pub name: &'static str,
-    /// What it says.
+    /// Its help text.
     pub help: &'static str,
-    /// The names of its labels.
+    /// The names of its labels, in order.
     pub labels: &'static [&'static str],
-    /// The upper ends of a histogram's buckets.
+    /// The upper bounds of a histogram's buckets.
     pub buckets: &'static [f64],
 }
 
 /// A metric of the page.
 pub trait Metric: Sync {
-    /// What it was declared with.
+    /// Its declaration.
     fn about(&self) -> &About;
     /// `counter`, `gauge` or `histogram`.
     fn kind(&self) -> &'static str;
     /// Puts every series of this binary onto the page, at 0.
     fn prepare(&self, of: Component);
-    /// For the registry of a binary.
+    /// The collector for the registry of a binary.
     fn collector(&self) -> Box<dyn Collector>;
-    /// What each label may say, for the documentation.
+    /// The possible values of each label, for the documentation.
     fn sets(&self) -> Vec<String>;
-    /// The traces behind a series, by bucket; only a histogram has some.
+    /// The exemplars of a series, by bucket. Only a histogram has any.
     fn exemplars(&self, words: &[&str]) -> Vec<Option<Exemplar>> {
         let _ = words;
         Vec::new()
     }
-    /// Moves each series of this binary, for tests.
+    /// Changes each series of this binary, for tests.
     #[cfg(feature = "testing")]
     fn touch(&self, of: Component);
 }
@@ -54,19 +54,19 @@ pub trait Metric: Sync {
 pub struct Counter<L = ()>(About, OnceLock<CounterVec>, PhantomData<fn(L)>);
 /// A value that rises and falls.
 pub struct Gauge<L = ()>(About, OnceLock<GaugeVec>, PhantomData<fn(L)>);
-/// How values are spread, with a trace behind the newest of each bucket.
+/// A distribution of values, with an exemplar for the newest one of each bucket.
 pub struct Histogram<L = ()>(About, OnceLock<HistogramVec>, Exemplars, PhantomData<fn(L)>);
 
 type Exemplars = Mutex<Option<HashMap<Vec<&'static str>, Vec<Option<Exemplar>>>>>;
 
-/// One observation and the trace that tells its story.
+/// One observation and its trace.
 #[derive(Debug, Clone)]
 pub struct Exemplar {
     /// The trace.
     pub trace: TraceId,
-    /// What was observed.
+    /// The observed value.
     pub value: f64,
-    /// When, in seconds of the epoch.
+    /// When it was observed, in seconds since the Unix epoch.
     pub at: f64,
 }
 
@@ -81,19 +81,19 @@ impl<L: Labels> Counter<L> {
         self.1.get_or_init(|| CounterVec::new(opts(), self.0.labels).expect("a valid metric"))
     }
 
-    /// One series.
+    /// The series with these labels.
     pub fn of(&self, labels: L) -> prometheus::Counter {
         self.all().with_label_values(&labels.words())
     }
 }
 
 impl Counter {
-    /// Counts one.
+    /// Adds one.
     pub fn inc(&self) {
         self.of(()).inc();
     }
 
-    /// Counts so many.
+    /// Adds this much.
     pub fn inc_by(&self, by: f64) {
         self.of(()).inc_by(by);
     }
@@ -110,30 +110,30 @@ impl<L: Labels> Gauge<L> {
         self.1.get_or_init(|| GaugeVec::new(opts(), self.0.labels).expect("a valid metric"))
     }
 
-    /// One series.
+    /// The series with these labels.
     pub fn of(&self, labels: L) -> prometheus::Gauge {
         self.all().with_label_values(&labels.words())
     }
 }
 
 impl Gauge {
-    /// It is this now.
+    /// Sets the value.
     pub fn set(&self, value: f64) {
         self.of(()).set(value);
     }
 
-    /// It is so much more, or less.
+    /// Adds this much, or subtracts it if negative.
     pub fn add(&self, value: f64) {
         self.of(()).add(value);
     }
 }
 
-/// One of those that a gauge counts, for as long as this lives.
+/// Adds one to a gauge for as long as this lives.
 #[must_use = "dropping it counts it off"]
 pub struct OneMore(&'static Gauge);
 
 impl OneMore {
-    /// There is one more now.
+    /// Adds one to the gauge.
     pub fn of(of: &'static Gauge) -> Self {
         of.add(1.0);
         Self(of)
@@ -157,7 +157,7 @@ impl<L: Labels> Histogram<L> {
         self.1.get_or_init(|| HistogramVec::new(opts(), self.0.labels).expect("a valid metric"))
     }
 
-    /// One series.
+    /// The series with these labels.
     pub fn of(&self, labels: L) -> Series<'_> {
         let words = labels.words();
         Series { histogram: self.all().with_label_values(&words), buckets: self.0.buckets, exemplars: &self.2, words }
@@ -165,12 +165,12 @@ impl<L: Labels> Histogram<L> {
 }
 
 impl Histogram {
-    /// Adds an observation; with no trace behind it.
+    /// Adds an observation without a trace.
     pub fn observe(&self, value: f64) {
         self.of(()).observe(value);
     }
 
-    /// Adds an observation, with the trace of the current span behind it.
+    /// Adds an observation, with the trace of the current span if it is sampled.
     pub fn observe_with_trace(&self, value: f64) {
         self.of(()).observe_with_trace(value);
     }
@@ -185,17 +185,17 @@ pub struct Series<'a> {
 }
 
 impl Series<'_> {
-    /// Adds an observation; with no trace behind it.
+    /// Adds an observation without a trace.
     pub fn observe(&self, value: f64) {
         self.histogram.observe(value);
     }
 
-    /// Adds an observation, with the trace of the current span behind it, if that is kept.
+    /// Adds an observation, with the trace of the current span if it is sampled.
     pub fn observe_with_trace(&self, value: f64) {
         self.observe_of(value, current_trace());
     }
 
-    /// Adds an observation, with this trace behind it.
+    /// Adds an observation with this trace.
     pub fn observe_of(&self, value: f64, trace: Option<TraceId>) {
         self.histogram.observe(value);
         let Some(trace) = trace else { return };
@@ -207,13 +207,13 @@ impl Series<'_> {
     }
 }
 
-/// The wall clock, in seconds of the epoch.
+/// The wall clock, in seconds since the Unix epoch.
 #[must_use]
 pub fn epoch_seconds() -> f64 {
     (clock::now() - DateTime::UNIX_EPOCH).as_seconds_f64()
 }
 
-/// The trace of the current span, if it has one that is kept.
+/// The trace of the current span, if it is sampled.
 #[must_use]
 pub fn current_trace() -> Option<TraceId> {
     let context = tracing::Span::current().context();

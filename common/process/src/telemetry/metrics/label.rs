@@ -1,5 +1,5 @@
-//! What a label may say: a closed set of words, known before the first event, so that no call site invents one and each series
-//! stands at 0 from the start.
+//! The values of labels. Each label has a closed set of values, known before the first event. So no call site invents
+//! one, and each series starts at 0.
 
 /// The three binaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -13,7 +13,7 @@ pub enum Component {
 }
 
 impl Component {
-    /// Each of them.
+    /// All of them.
     pub const ALL: [Self; 3] = [Self::Api, Self::Worker, Self::Scheduler];
 
     /// Its name without `switchboard-`.
@@ -27,27 +27,27 @@ impl Component {
     }
 }
 
-/// One label: a closed set of words.
+/// One label, which has a closed set of values.
 pub trait Label: Copy + Send + Sync + 'static {
-    /// In place of the words, where they are known only to the running binary: what the documentation says.
+    /// The text for the documentation, if only the running binary knows the values.
     const SAYS: Option<&'static str> = None;
 
-    /// Every value that this binary can meet.
+    /// Every value that is possible in this binary.
     fn all(of: Component) -> Vec<Self>;
 
-    /// The word on the page.
+    /// The value on the page.
     fn word(self) -> &'static str;
 }
 
 /// The labels of one series, in the order in which its metric names them.
 pub trait Labels: Copy + Send + Sync + 'static {
-    /// Every series that this binary can meet.
+    /// Every series that is possible in this binary.
     fn all(of: Component) -> Vec<Self>;
 
-    /// The words on the page.
+    /// The values on the page.
     fn words(self) -> Vec<&'static str>;
 
-    /// For the documentation: what each label may say.
+    /// The possible values of each label, for the documentation.
     fn sets() -> Vec<String>;
 }
 
@@ -106,7 +106,7 @@ impl<A: Labels, B: Labels> Labels for (A, B) {
     }
 }
 
-/// Declares labels: an enum, its words, and the list of all.
+/// Declares labels: an enum, its values, and the list of all.
 macro_rules! labels {
     ($($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal),+ $(,)? })+) => {$(
         $(#[$doc])*
@@ -114,10 +114,10 @@ macro_rules! labels {
         pub enum $name { $(#[doc = concat!("`", $word, "`")] $variant),+ }
 
         impl $name {
-            /// Each of them.
+            /// All of them.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// The word.
+            /// The value on the page.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }

@@ -1,4 +1,4 @@
-//! The words of all labels, where they are not those of a domain type.
+//! The values of all labels, except those of a domain type.
 
 mod sets;
 
@@ -13,11 +13,11 @@ use domain::run;
 labels! {
     /// Kinds of bells.
     BellKind { Pair = "pair", Unpair = "unpair", Send = "send", FireReminder = "fire_reminder" }
-    /// What became of a ring.
+    /// The result of a ring.
     RingOutcome { Rung = "rung", Coalesced = "coalesced", Full = "full", Failed = "failed" }
-    /// What a handler said about a bell.
+    /// The answer of a handler to a bell.
     BellAnswer { Done = "done", Snooze = "snooze", Retry = "retry", GiveUp = "give_up", NotMine = "not_mine" }
-    /// Queues of bells; the inboxes of all workers are one.
+    /// Queues of bells. The inboxes of all workers count as one.
     QueueKind { Inbox = "inbox", Claim = "claim", FireReminder = "fire-reminder" }
     /// Queues that all workers share.
     SharedQueue { Claim = "claim", FireReminder = "fire-reminder" }
@@ -31,9 +31,9 @@ labels! {
     }
     /// A step of a message's way.
     MessageStage { HandedOver = "handed_over", Server = "server", Delivered = "delivered", Read = "read" }
-    /// Whether anything stood between a message and its socket when it was accepted.
+    /// Whether anything delayed a message when it was accepted.
     MessagePath { Straight = "straight", Waited = "waited" }
-    /// Where a session is.
+    /// The state of a session.
     SessionState {
         Fresh = "fresh", Opening = "opening", Pairing = "pairing", Accepted = "accepted", Linking = "linking", Online = "online",
         Finishing = "finishing", Backoff = "backoff", Rechecking = "rechecking", LoggingOut = "logging_out", Closing = "closing",
@@ -44,15 +44,16 @@ labels! {
         Outdated = "outdated", Refused = "refused", Dropped = "dropped", PairingExpired = "pairing_expired",
         Requested = "requested", Fenced = "fenced", UnknownKey = "unknown_key",
     }
-    /// Why a connection was made anew: how the one before ended, no acknowledgement (`stale`), or no login (`no_answer`).
+    /// Why a connection was made again: how the previous one ended, no acknowledgement (`stale`), or no login
+    /// (`no_answer`).
     RestartCause {
         RestartRequired = "restart_required", Replaced = "replaced", Outdated = "outdated", Refused = "refused",
         Dropped = "dropped", PairingExpired = "pairing_expired", Requested = "requested", Stale = "stale",
         NoAnswer = "no_answer", Other = "other",
     }
-    /// What became of a try to claim an account.
+    /// The result of an attempt to claim an account.
     ClaimOutcome { Claimed = "claimed", Refused = "refused", Failed = "failed" }
-    /// How the last owner lost an account: it gave it back, or fell silent.
+    /// How the last owner lost an account: it gave the account back, or fell silent.
     GapCause { Released = "released", Silent = "silent" }
     /// Why a session was lost: another owner holds the account, this worker's right to act ran out, or what the session had to write
     /// could not be written.
@@ -66,11 +67,11 @@ labels! {
         Started = "started", CodeShown = "code_shown", Scanned = "scanned", Connected = "connected", Timeout = "timeout",
         Duplicate = "duplicate", Failed = "failed",
     }
-    /// What became of an attempt to post an event.
+    /// The result of an attempt to post an event.
     AttemptOutcome { Delivered = "delivered", Retry = "retry", Failed = "failed" }
-    /// Why the house disabled a webhook.
+    /// Why Switchboard disabled a webhook.
     DisabledReason { Failing = "failing", Gone = "gone" }
-    /// How a run ended, or that it rests.
+    /// How a run ended, or that it was paused.
     RunEnd {
         Success = "success", Partial = "partial", Failed = "failed", Paused = "paused", Canceled = "canceled", Missed = "missed",
     }
@@ -80,31 +81,31 @@ labels! {
     CodeClass { Success = "2xx", Redirect = "3xx", Client = "4xx", Server = "5xx" }
     /// Connections of a pool.
     ConnectionState { Idle = "idle", InUse = "in_use" }
-    /// Why Postgres did not do it.
+    /// Why a query to Postgres failed.
     PostgresError {
         Unreachable = "unreachable", Timeout = "timeout", PoolTimeout = "pool_timeout", Auth = "auth", Permission = "permission",
         ReadOnly = "read_only", DiskFull = "disk_full", Schema = "schema", Constraint = "constraint", Deadlock = "deadlock",
         TooManyConnections = "too_many_connections", Other = "other",
     }
-    /// Why Redis did not do it.
+    /// Why a query to Redis failed.
     RedisError {
         Unreachable = "unreachable", Timeout = "timeout", Auth = "auth", ReadOnly = "read_only",
         OutOfMemory = "out_of_memory", Other = "other",
     }
     /// How the database's schema differs from the one that this binary knows.
     SchemaGap { Pending = "pending", Unknown = "unknown" }
-    /// What became of a span that was to be exported: the collector took it, did not take it, or too many were waiting.
+    /// The result for a span that is exported: the collector took it, did not take it, or too many spans were waiting.
     SpanEnd { Sent = "sent", Refused = "refused", NoRoom = "no_room" }
     /// Workers, by their heartbeat.
     WorkerState { Live = "live", Leaving = "leaving", Silent = "silent" }
-    /// Webhooks, by how their receiver does.
+    /// Webhooks, by the state of their receiver.
     WebhookState { Enabled = "enabled", Failing = "failing", Disabled = "disabled" }
     /// Tables that grow with use.
     Table {
         Accounts = "accounts", Answers = "answers", ApiKeys = "api_keys", Audit = "audit", Credentials = "credentials",
         EventEra = "event_era", Events = "events",
         Groups = "groups", HandOvers = "hand_overs", IdempotencyKeys = "idempotency_keys", Leases = "leases", Messages = "messages",
-        Notifications = "notifications", Passkeys = "passkeys", ReminderMessages = "reminder_messages",
+        Notifications = "notifications", Pairings = "pairings", Passkeys = "passkeys", ReminderMessages = "reminder_messages",
         ReminderTargets = "reminder_targets", Reminders = "reminders", RunTargets = "run_targets", Runs = "runs",
         Schedulers = "schedulers", Settings = "settings", Tenants = "tenants", WebhookDeliveries = "webhook_deliveries", Webhooks = "webhooks",
         Workers = "workers",
@@ -155,7 +156,7 @@ impl From<Queue> for QueueKind {
 }
 
 impl RunEnd {
-    /// What is counted of a status; none while the run goes on.
+    /// The label of a status; `None` while the run goes on.
     #[must_use]
     pub const fn of(status: run::Status) -> Option<Self> {
         match status {
@@ -180,14 +181,14 @@ impl From<LinkEnd> for RestartCause {
             LinkEnd::Dropped => Self::Dropped,
             LinkEnd::PairingExpired => Self::PairingExpired,
             LinkEnd::Requested => Self::Requested,
-            // after these no connection is made anew
+            // after these no connection is made again
             LinkEnd::LoggedOut | LinkEnd::Banned | LinkEnd::Fenced | LinkEnd::UnknownKey => Self::Other,
         }
     }
 }
 
 impl CodeClass {
-    /// The class of a status; what is below 200 never ends a request.
+    /// The class of a status. A status below 200 never ends a request.
     #[must_use]
     pub const fn of(status: u16) -> Self {
         match status {

@@ -1,5 +1,5 @@
-//! How many sessions are in a state, and the time that all of them spend there: one is the integral of the other, so that no
-//! session has to keep its own time, and what lasts is seen while it lasts.
+//! How many sessions are in each state, and the total time they spend there. The time is computed as the integral of
+//! the number, so that no session has to keep its own time, and a long stay in a state shows while it lasts.
 
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -22,7 +22,7 @@ fn occupancy() -> MutexGuard<'static, Occupancy> {
 }
 
 impl Occupancy {
-    /// Adds the time since the last look.
+    /// Adds the time since the last call.
     fn reckon(&mut self) {
         let now = Instant::now();
         let seconds = now.duration_since(self.until).as_secs_f64();
@@ -38,12 +38,12 @@ impl Occupancy {
     }
 }
 
-/// Brings the page up to now.
+/// Brings the metrics up to date.
 pub(super) fn look() {
     occupancy().reckon();
 }
 
-/// One session among those that are counted; whatever ends it, it counts no more when this is dropped.
+/// One counted session. When this is dropped, the session is no longer counted.
 #[derive(Debug)]
 pub struct Held {
     state: Option<SessionState>,
@@ -51,7 +51,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// A session that begins.
+    /// Starts to count a session.
     #[must_use]
     pub fn begins(state: SessionState) -> Self {
         let mut held = Self { state: None, unstable: false };
@@ -59,7 +59,7 @@ impl Held {
         held
     }
 
-    /// It is in another state now; none: it has ended.
+    /// The session changed its state; `None` if it has ended.
     pub fn moved(&mut self, to: Option<SessionState>) {
         if self.state == to {
             return;
@@ -77,7 +77,7 @@ impl Held {
         self.state = to;
     }
 
-    /// Its connection was restarted many times in a row, or is steady.
+    /// Whether the session's connection was restarted many times in a row.
     pub fn is_unstable(&mut self, unstable: bool) {
         if self.unstable != unstable {
             SESSIONS_UNSTABLE.add(if unstable { 1.0 } else { -1.0 });

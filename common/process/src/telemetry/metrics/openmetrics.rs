@@ -1,4 +1,4 @@
-//! Pure. The page in OpenMetrics 1.0, where an exemplar may stand behind a bucket: the trace of one of its observations.
+//! Pure. Writes the page in OpenMetrics 1.0. There a bucket may have an exemplar: the trace of one of its observations.
 
 use std::fmt::Write as _;
 
@@ -24,7 +24,7 @@ fn write_family(page: &mut String, family: &MetricFamily) {
         MetricType::HISTOGRAM => ("histogram", ""),
         MetricType::SUMMARY | MetricType::UNTYPED => return, // we have none
     };
-    // a counter's family has the name without what each of its samples ends with
+    // the name of a counter's family lacks the suffix of its samples
     let name = family.name().strip_suffix(suffix).unwrap_or(family.name());
     let declared = PAGE.iter().copied().find(|metric| metric.about().name == family.name());
     let _ = writeln!(page, "# TYPE {name} {kind}\n# HELP {name} {}", escaped(family.help()));
@@ -67,7 +67,7 @@ fn whole(count: u64) -> f64 {
     count as f64
 }
 
-/// Those of one series; its labels stand in another order in the family.
+/// The exemplars of one series. Its labels have another order in the family.
 fn exemplars(metric: &dyn Metric, labels: &[LabelPair]) -> Vec<Option<Exemplar>> {
     let word = |name: &&str| labels.iter().find(|label| label.name() == *name).map_or("", LabelPair::value);
     metric.exemplars(&metric.about().labels.iter().map(word).collect::<Vec<_>>())

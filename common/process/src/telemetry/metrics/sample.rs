@@ -1,4 +1,5 @@
-//! What a process looks at by itself: pools and the runtime when the page is read, and every five seconds how long Redis takes.
+//! What a process measures about itself: pools and the runtime when the page is read, and every five seconds the ping
+//! time of Redis.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -17,9 +18,9 @@ use super::page::{
 };
 use super::{failure, occupancy};
 
-/// How often the stores are asked.
+/// How often the stores are pinged.
 const EVERY: Duration = Duration::from_secs(5);
-/// A question that takes longer is given up, and counts with this time.
+/// The time limit of a ping. A ping that reaches it counts with this time.
 pub const ASK: Duration = Duration::from_secs(5);
 /// The timer whose lag is measured.
 const TIMER: Duration = Duration::from_millis(500);
@@ -30,7 +31,7 @@ struct Watched {
     of: Component,
     pools: Vec<(Pool, PgPool)>,
     runtime: Handle,
-    /// The busy time that was counted, in nanoseconds.
+    /// The busy time that was counted so far, in nanoseconds.
     busy: u64,
 }
 
@@ -41,7 +42,7 @@ fn watched() -> MutexGuard<'static, Vec<Watched>> {
     WATCHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A process that looks at itself, for as long as this lives.
+/// The measuring of one process, for as long as this lives.
 #[must_use = "dropping it ends the looking"]
 pub struct Watching {
     id: u64,
@@ -49,7 +50,7 @@ pub struct Watching {
 }
 
 impl Watching {
-    /// Goes on with this as well, for as long as it lives.
+    /// Runs a further measurement for as long as this lives.
     pub fn beside(&mut self, look: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(look);
     }
@@ -61,10 +62,11 @@ impl Drop for Watching {
     }
 }
 
-/// Looks at these pools, at this Redis, and at the runtime within which it is called. How long Postgres takes is asked by the store.
+/// Measures these pools, this Redis, and the runtime within which it is called. The store measures the ping time of
+/// Postgres.
 ///
 /// # Errors
-/// When the URL of Redis is malformed.
+/// If the URL of Redis is malformed.
 pub fn watch(of: Component, pools: Vec<(Pool, PgPool)>, redis_url: &str) -> redis::RedisResult<Watching> {
     let client = redis::Client::open(redis_url)?;
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -75,7 +77,7 @@ pub fn watch(of: Component, pools: Vec<(Pool, PgPool)>, redis_url: &str) -> redi
     Ok(Watching { id, tasks })
 }
 
-/// Brings the page of a binary up to now.
+/// Brings the page of a binary up to date.
 pub(super) fn look(of: Component) {
     if of == Component::Worker {
         occupancy::look();
@@ -146,7 +148,7 @@ async fn redis_pings(client: redis::Client) {
     }
 }
 
-/// The rhythm in which stores are asked.
+/// The interval at which stores are pinged.
 #[must_use]
 pub fn ticks() -> tokio::time::Interval {
     let mut every = tokio::time::interval(EVERY);

@@ -1,4 +1,4 @@
-//! The page of a binary: what it shows, every series of it from the start.
+//! The metrics page of a binary. It shows every series of the binary from the start.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -11,7 +11,7 @@ use super::labels::Build;
 use super::page::{BUILD_INFO, PAGE};
 use super::{openmetrics, sample};
 
-/// How a page is written.
+/// The format of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Prometheus's text, version 0.0.4.
@@ -21,7 +21,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// What an `Accept` header asks for.
+    /// The format that an `Accept` header asks for.
     #[must_use]
     pub fn accepted(accept: &str) -> Self {
         if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Text }
@@ -41,11 +41,11 @@ type Hooks = Vec<(u64, Component, Box<dyn Fn() + Send>)>;
 static HOOKS: LazyLock<Mutex<Hooks>> = LazyLock::new(Mutex::default);
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// Something that is looked at when the page is read, for as long as this lives.
+/// A function that is called when the page is read, for as long as this lives.
 #[must_use = "dropping it ends the looking"]
 pub struct Hook(u64);
 
-/// Has something looked at whenever the page of `of` is read: it must be quick and ask nobody.
+/// Calls a function whenever the page of `of` is read. It must be quick and do no I/O.
 pub fn at_scrape(of: Component, look: impl Fn() + Send + 'static) -> Hook {
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
     hooks().push((id, of, Box::new(look)));
@@ -62,7 +62,7 @@ fn hooks() -> MutexGuard<'static, Hooks> {
     HOOKS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Puts every series of this binary onto its page, at 0. Call it when the routes or duties have been declared.
+/// Puts every series of this binary onto its page, at 0. Call it after the routes or duties have been declared.
 pub fn start(of: Component) {
     registry(of);
 }
@@ -90,7 +90,7 @@ fn register(registry: &Registry, collector: Box<dyn prometheus::core::Collector>
     }
 }
 
-/// The page of a binary, as Prometheus reads it.
+/// Renders the page of a binary.
 #[must_use]
 pub fn render(of: Component, format: Format) -> String {
     sample::look(of);

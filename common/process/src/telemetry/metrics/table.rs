@@ -1,4 +1,4 @@
-//! Pure. The page as a table for people: `docs/metrics.md` is printed from it.
+//! Pure. The metrics as a table for people: `docs/metrics.md` is printed from it.
 
 use std::fmt::Write as _;
 
@@ -21,7 +21,7 @@ What one binary counts (all the rest) is read with `sum`.
 | --- | --- | --- | --- | --- | --- |
 ";
 
-/// The whole file.
+/// The text of the file.
 #[must_use]
 pub fn markdown() -> String {
     let mut text = HEAD.to_owned();
@@ -45,7 +45,7 @@ fn labels(metric: &dyn Metric) -> String {
     sets.collect::<Vec<_>>().join("; ")
 }
 
-/// The base unit, which the name ends with.
+/// The base unit, which is the end of the name.
 fn unit(name: &str) -> &'static str {
     let name = name.trim_end_matches("_total");
     match name.rsplit('_').next() {

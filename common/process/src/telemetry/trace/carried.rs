@@ -1,17 +1,17 @@
-//! Pure. What a row, a job or a request carries of a story: the W3C `traceparent` (Trace Context, section 3.2), 55 characters.
-//! The `tracestate` beside it is not taken: it is somebody else's text.
+//! Pure. The trace context in a row, a job or a request: the W3C `traceparent` (Trace Context, section 3.2), 55
+//! characters. The `tracestate` beside it is ignored, because it is text of other systems.
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
-/// The text for a row or a job; none when the trace is not kept.
+/// The text for a row or a job; `None` if the trace is not sampled.
 #[must_use]
 pub fn write(context: &SpanContext) -> Option<String> {
     let kept = context.is_valid() && context.is_sampled();
     kept.then(|| format!("00-{}-{}-01", context.trace_id(), context.span_id()))
 }
 
-/// What a text says; none when it is no `traceparent`. A later version is read as far as this one goes, as the standard
-/// demands.
+/// Parses a `traceparent`. Returns `None` if it is malformed. A later version is read as far as this one goes, as the
+/// standard demands.
 #[must_use]
 pub fn read(text: &str) -> Option<SpanContext> {
     let (version, rest) = text.split_once('-')?;
@@ -30,7 +30,7 @@ pub fn read(text: &str) -> Option<SpanContext> {
     Some(SpanContext::new(trace, span, flags, true, TraceState::NONE)).filter(SpanContext::is_valid)
 }
 
-/// So many lower-case hexadecimal digits.
+/// Parses exactly this many lower-case hexadecimal digits.
 fn number(text: &str, digits: usize) -> Option<u128> {
     let plain = text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     plain.then(|| u128::from_str_radix(text, 16).ok()).flatten()

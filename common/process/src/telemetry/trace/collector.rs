@@ -1,5 +1,5 @@
-//! The line to the collector: OTLP over HTTP, a connection per batch. It runs on the exporter's own thread, never on the
-//! runtime that serves: whatever the collector does, only spans wait for it.
+//! The HTTP client for the collector: OTLP over HTTP, with one connection per batch. It runs on the exporter's own
+//! thread and never on the serving runtime, so that a slow collector delays nothing but spans.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,12 +15,12 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::TlsConnector;
 
-/// From the connection to the end of the answer.
+/// The time limit from the connection to the end of the answer.
 const WHOLE_MAX: Duration = Duration::from_secs(10);
-/// An answer says how much was rejected, if anything; more is not read.
+/// The limit of an answer. It says how much was rejected, if anything; more is not read.
 const ANSWER_BYTES: usize = 64 * 1024;
 
-/// Posts batches. Trusts the public certificate authorities that Mozilla trusts.
+/// Posts batches. Trusts Mozilla's public certificate authorities.
 #[derive(Clone)]
 pub struct Line {
     tls: TlsConnector,
@@ -34,10 +34,10 @@ impl std::fmt::Debug for Line {
 }
 
 impl Line {
-    /// Nothing is opened before the first batch.
+    /// Creates the client. It opens no connection before the first batch.
     ///
     /// # Errors
-    /// When the TLS library lacks what it should have.
+    /// If the TLS library lacks a protocol version that it should have.
     pub fn new() -> anyhow::Result<Self> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
@@ -63,7 +63,7 @@ impl Line {
 #[async_trait]
 impl HttpClient for Line {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        // made and dropped on the exporter's thread: a runtime can't go away within another one
+        // created and dropped on the exporter's thread: a runtime cannot be dropped within another one
         let mut runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
         let runtime = match &mut *runtime {
             Some(runtime) => runtime,
@@ -91,7 +91,7 @@ where
     tokio::pin!(exchange);
     tokio::select! {
         answer = &mut exchange => answer,
-        // the connection may end before the answer was looked at
+        // the connection may end before the answer was read
         _ = connection => exchange.await,
     }
 }

@@ -1,5 +1,6 @@
-//! What leaves the process: kept spans, and those that ended with an error although their trace is not kept, with what
-//! surrounds them. A collector that is slow or away holds nobody up: what finds no room is dropped and counted.
+//! Chooses the spans that are exported: sampled ones, and those that ended with an error although their trace is not
+//! sampled, with the spans around them. A slow or missing collector delays no work: spans that find no room are dropped
+//! and counted.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -15,14 +16,14 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 use crate::telemetry::metrics;
 use crate::telemetry::metrics::labels::SpanEnd;
 
-/// Traces that are remembered for an error in them: the spans around it end soon after it.
+/// How many traces are remembered because of an error in them. The spans around an error end soon after it.
 const REMEMBERED: usize = 256;
 
-/// Spans between their end and the collector's answer.
+/// The number of spans between their end and the collector's answer.
 #[derive(Debug, Default)]
 pub struct Waiting(AtomicUsize);
 
-/// Lets through what is to be exported, as long as there is room.
+/// Passes on the spans that are to be exported, as long as there is room.
 #[derive(Debug)]
 pub struct Gate<P> {
     next: P,
@@ -32,12 +33,12 @@ pub struct Gate<P> {
 }
 
 impl<P> Gate<P> {
-    /// Before `next`, which holds up to `room` spans.
+    /// Creates a gate before `next`, which holds up to `room` spans.
     pub fn new(next: P, waiting: Arc<Waiting>, room: usize) -> Self {
         Self { next, waiting, room, failed: Failed::default() }
     }
 
-    /// Whether a span leaves that is not kept: it failed, or something within it did.
+    /// Whether a span is exported although its trace is not sampled: it failed, or a span within it did.
     fn leaves(&self, span: &SpanData) -> bool {
         let trace = span.span_context.trace_id();
         if matches!(span.status, Status::Error { .. }) {
@@ -86,7 +87,7 @@ fn sampled(context: &SpanContext) -> SpanContext {
     SpanContext::new(context.trace_id(), context.span_id(), flags, context.is_remote(), TraceState::NONE)
 }
 
-/// The traces in which something failed last.
+/// The traces in which an error occurred most recently.
 #[derive(Debug, Default)]
 struct Failed {
     any: AtomicBool,
@@ -113,7 +114,7 @@ impl Failed {
     }
 }
 
-/// An exporter whose failures are counted, and told once per outage.
+/// An exporter whose failures are counted, and logged once per outage.
 #[derive(Debug)]
 pub struct Watched<E> {
     exporter: E,
@@ -123,7 +124,7 @@ pub struct Watched<E> {
 }
 
 impl<E> Watched<E> {
-    /// Watches an exporter.
+    /// Wraps an exporter.
     pub fn new(exporter: E, waiting: Arc<Waiting>) -> Self {
         Self { exporter, waiting, away: AtomicBool::new(false), lost: AtomicU64::new(0) }
     }
@@ -261,7 +262,7 @@ mod tests {
         assert_eq!(through(&gate), [1, 2, 6].map(TraceId::from));
     }
 
-    /// Takes the next batch, or not.
+    /// Accepts or refuses the next batch, as the test says.
     #[derive(Debug)]
     struct Moody(Mutex<Vec<bool>>);
 

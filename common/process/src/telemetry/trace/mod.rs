@@ -1,9 +1,10 @@
-//! Traces: the steps of a story, from the request to the webhook. Call sites say what they do; kinds and attributes are named
-//! here alone, by the semantic conventions of OpenTelemetry 1.44 (messaging: in development; HTTP: stable).
+//! Traces: the steps of a piece of work, from the request to the webhook. Call sites say what they do. Only this module
+//! names span kinds and attributes, by the semantic conventions of OpenTelemetry 1.44 (messaging: in development; HTTP:
+//! stable).
 //!
-//! Only spans of [`TARGET`] are exported, and only this module makes them: what libraries and log lines say never leaves with
-//! a trace. No attribute holds a number, an address, a text, a host or a key. Where nobody traces, a step costs a look at a
-//! flag.
+//! Only spans of [`TARGET`] are exported, and only this module creates them: spans of libraries and log lines are never
+//! exported. No attribute contains a phone number, an address, a text, a host or a key. Without tracing, a step costs
+//! one check of a flag.
 
 pub mod carried;
 pub mod collector;

@@ -1,4 +1,4 @@
-//! How spans reach the collector, and under which name this process is known there.
+//! How spans reach the collector, and how this process identifies itself there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::config::{Telemetry, TraceParent};
 /// How long the end of the process waits for the last batch.
 const LAST_MAX: Duration = Duration::from_secs(2);
 
-/// Sends what is still waiting when the process ends.
+/// Sends the spans that are still waiting when the process ends.
 #[must_use = "dropping it stops the export of traces"]
 pub struct Guard(Option<SdkTracerProvider>);
 
@@ -36,12 +36,12 @@ impl Drop for Guard {
     }
 }
 
-/// What the setting says about parents, where steps find it.
+/// Carries the parent setting in the subscriber, where steps find it.
 struct Parent(TraceParent);
 
 impl Layer<Registry> for Parent {}
 
-/// How steps of this subscriber go on with messages that were made elsewhere.
+/// How steps of this subscriber continue the trace of a message that was created elsewhere.
 pub(super) fn parent(dispatch: &Dispatch) -> TraceParent {
     dispatch.downcast_ref::<Parent>().map_or_else(TraceParent::default, |parent| parent.0)
 }
@@ -53,10 +53,10 @@ pub(super) fn exports(dispatch: &Dispatch) -> bool {
 
 type Layers = Vec<Box<dyn Layer<Registry> + Send + Sync>>;
 
-/// The layers that export this module's spans and no others; none without an endpoint.
+/// The layers that export the spans of [`TARGET`] and no others. Empty without an endpoint.
 ///
 /// # Errors
-/// When the exporter can't be built from its endpoint, or from variables that it reads by itself.
+/// If the exporter cannot be built from its endpoint, or from variables that it reads by itself.
 pub fn layers(service: &'static str, config: &Telemetry) -> anyhow::Result<(Layers, Guard)> {
     let Some(endpoint) = &config.otlp_endpoint else { return Ok((Vec::new(), Guard(None))) };
     let provider = provider(service, endpoint, config)?;
@@ -89,7 +89,7 @@ fn provider(service: &'static str, endpoint: &str, config: &Telemetry) -> anyhow
         .build())
 }
 
-/// Who this process is: its name is ours to say, the rest may be said better in `OTEL_RESOURCE_ATTRIBUTES`.
+/// The identity of this process. We set its name; `OTEL_RESOURCE_ATTRIBUTES` may override the rest.
 fn resource(service: &'static str) -> Resource {
     let detected = Resource::builder().build();
     let missing = [

@@ -1,4 +1,4 @@
-//! What a step says of itself: its attributes, and how it ends. No value holds a number, an address, a text, a host or a key.
+//! The attributes and the status of a step. No value contains a phone number, an address, a text, a host or a key.
 
 use std::fmt::Display;
 
@@ -11,7 +11,7 @@ use domain::id::{AccountId, TenantId, WebhookId};
 
 /// An error that a step may end with.
 pub trait Fault {
-    /// One word of few; none when the caller has asked for what can't be, which is no fault of ours.
+    /// A word from a fixed set; `None` if the caller asked for something impossible, which is not our fault.
     fn fault(&self) -> Option<&'static str>;
 }
 
@@ -22,8 +22,8 @@ impl<E: Fault> Fault for &E {
 }
 
 impl Step {
-    /// The status that a request was answered with. Of those that we answer, 4xx is the caller's fault; of those that we
-    /// are answered, it is an error (HTTP conventions, "Status").
+    /// Sets the status of a request. A 4xx is an error only if another server answered with it; if we answered
+    /// (`by_us`), it is the caller's fault (HTTP conventions, "Status").
     pub fn answered(&self, status: u16, by_us: bool) {
         self.note("http.response.status_code", || i64::from(status).into());
         if status >= 500 || (status >= 400 && !by_us) {
@@ -31,49 +31,49 @@ impl Step {
         }
     }
 
-    /// About which message: the id of its row.
+    /// The message: the id of its row.
     #[must_use]
     pub fn message(self, id: &impl Display) -> Self {
         self.note("messaging.message.id", || id.to_string().into());
         self
     }
 
-    /// About how many.
+    /// How many items the step handles.
     #[must_use]
     pub fn batch(self, messages: usize) -> Self {
         self.note("messaging.batch.message_count", || number(messages));
         self
     }
 
-    /// Whose.
+    /// The tenant.
     #[must_use]
     pub fn tenant(self, tenant: TenantId) -> Self {
         self.note("switchboard.tenant.id", || tenant.to_string().into());
         self
     }
 
-    /// At which account.
+    /// The account.
     #[must_use]
     pub fn account(self, account: AccountId) -> Self {
         self.note("switchboard.account.id", || account.to_string().into());
         self
     }
 
-    /// To which webhook.
+    /// The webhook.
     #[must_use]
     pub fn webhook(self, webhook: WebhookId) -> Self {
         self.note("switchboard.webhook.id", || webhook.to_string().into());
         self
     }
 
-    /// The how many-th attempt this is, from 1.
+    /// The number of this attempt, from 1.
     #[must_use]
     pub fn attempt(self, attempt: i32) -> Self {
         self.note("switchboard.attempt", || i64::from(attempt).into());
         self
     }
 
-    /// Which kind of bell, or of event.
+    /// The kind of a bell or an event.
     #[must_use]
     pub fn kind(self, kind: &str) -> Self {
         self.note("switchboard.kind", || kind.to_owned().into());
@@ -87,24 +87,24 @@ impl Step {
         self
     }
 
-    /// How many of the accounts are ours now.
+    /// How many of the accounts were claimed.
     pub fn claimed(&self, accounts: usize) {
         self.note("switchboard.claimed", || number(accounts));
     }
 
-    /// What came of it, in one word of few.
+    /// The outcome, a word from a fixed set.
     pub fn outcome(&self, word: &'static str) {
         self.note("switchboard.outcome", || word.into());
     }
 
-    /// Something happened on the way.
+    /// Adds an event to the step.
     pub fn event(&self, what: &'static str) {
         if !self.0.is_disabled() {
             self.0.add_event(what, Vec::new());
         }
     }
 
-    /// It ends with an error: one word of few, or a code.
+    /// Marks the step as failed. `error` is a word from a fixed set, or a code.
     pub fn fails(&self, error: &impl Display) {
         if !self.0.is_disabled() {
             let word = error.to_string();
@@ -113,7 +113,7 @@ impl Step {
         }
     }
 
-    /// It ends with an error if this is one of ours.
+    /// Marks the step as failed if the result is an error that is our fault.
     pub fn heard<T, E: Fault>(&self, result: &Result<T, E>) {
         if let Some(word) = result.as_ref().err().and_then(Fault::fault) {
             self.fails(&word);

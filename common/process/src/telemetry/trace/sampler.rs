@@ -1,18 +1,19 @@
-//! Pure. Which stories are kept. A story is kept whole: whoever goes on with one follows what its beginning decided.
+//! Pure. Decides which traces are sampled. A trace is sampled as a whole: each later step follows the decision at its
+//! beginning.
 
 use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt as _, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, ShouldSample};
 
-/// Keeps a share of the stories that begin here, and those that were begun elsewhere and are kept. What is not kept is
-/// recorded all the same, since it may end with an error: see [`super::export`].
+/// Samples a share of the traces that begin here, and those that began elsewhere and are sampled there. Spans of other
+/// traces are recorded as well, because they may end with an error: see [`super::export`].
 #[derive(Debug, Clone)]
 pub struct Stories {
     begins: Sampler,
 }
 
 impl Stories {
-    /// Keeps this share (0 to 1) of what begins here.
+    /// Samples this share (0 to 1) of the traces that begin here.
     #[must_use]
     pub fn kept(share: f64) -> Self {
         Self { begins: Sampler::TraceIdRatioBased(share) }
@@ -26,7 +27,7 @@ impl Stories {
             return links.iter().any(|link| link.span_context.is_sampled());
         }
         match kind {
-            // goes on with something that carries no trace: its beginning was not kept
+            // it continues something that carries no trace, so its beginning was not sampled
             SpanKind::Consumer | SpanKind::Client => false,
             SpanKind::Server | SpanKind::Producer | SpanKind::Internal => {
                 let result = self.begins.should_sample(None, trace, "", kind, &[], &[]);

@@ -1,4 +1,4 @@
-//! The steps of stories; kinds and attributes are named here alone.
+//! The steps of traces. Only this file names kinds and attributes of spans.
 
 use opentelemetry::Context;
 use opentelemetry::trace::{FutureExt as _, TraceContextExt as _};
@@ -10,10 +10,10 @@ use crate::config::TraceParent;
 use super::target::TARGET;
 use super::{carried, provider};
 
-/// `messaging.system` of rows and bells; there is no well-known value for them.
+/// The `messaging.system` of rows and bells, for which the conventions have no value.
 const SYSTEM: &str = "switchboard";
 
-/// Where messages, in the sense of the conventions, lie: a table, or the bells' queues.
+/// Where messages, in the sense of the conventions, are stored: a table, or the queues of bells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {
     /// Messages on their way to WhatsApp.
@@ -22,7 +22,7 @@ pub enum Destination {
     Doorbell,
     /// Runs of reminders.
     Runs,
-    /// What happened, on its way to webhooks and streams.
+    /// Events, on their way to webhooks and streams.
     Events,
 }
 
@@ -44,11 +44,11 @@ impl Destination {
     }
 }
 
-/// A step of a story. It ends when its last clone is dropped; nothing comes of one in a process that does not trace.
+/// A step of a trace. It ends when its last clone is dropped. In a process that does not trace it does nothing.
 #[derive(Debug, Clone)]
 pub struct Step(pub(super) Span);
 
-/// A span of the messaging conventions; without `root` it stands within the step that the caller is in.
+/// A span of the messaging conventions. Without `root` its parent is the caller's current step.
 macro_rules! messaging {
     ($(root: $root:expr,)? $operation:literal, $kind:literal, $destination:expr) => {
         tracing::info_span!(
@@ -72,13 +72,13 @@ pub fn is_on() -> bool {
     tracing::span_enabled!(target: TARGET, Level::INFO) && tracing::dispatcher::get_default(provider::exports)
 }
 
-/// What a row that is written now carries: the step that the caller is in, if its trace is kept.
+/// The `traceparent` for a row that is written now: the caller's current step. `None` if its trace is not sampled.
 #[must_use]
 pub fn here() -> Option<String> {
     Context::map_current(|context| carried::write(context.span().span_context()))
 }
 
-/// The id of the trace that the caller is in, if it is kept: for log lines and exemplars.
+/// The id of the caller's trace, for log lines and exemplars. `None` if it is not sampled.
 #[must_use]
 pub fn id() -> Option<String> {
     Context::map_current(|context| {
@@ -88,12 +88,12 @@ pub fn id() -> Option<String> {
     })
 }
 
-/// Lets a task of its own go on with the step that the caller is in.
+/// Runs a separate task as a continuation of the caller's current step.
 pub fn carry<F: Future>(task: F) -> impl Future<Output = F::Output> {
     task.with_context(Context::current())
 }
 
-/// A request to the API: the beginning of a story, or a part of the caller's, whose `traceparent` is given.
+/// A request to the API. It begins a trace, or continues the caller's if `traceparent` is given.
 #[must_use]
 pub fn request(method: &str, route: Option<&str>, traceparent: Option<&str>) -> Step {
     let (method, name) = if method == "OTHER" { ("_OTHER", "HTTP") } else { (method, method) };
@@ -115,31 +115,31 @@ pub fn request(method: &str, route: Option<&str>, traceparent: Option<&str>) -> 
     step
 }
 
-/// A message is made, the first of its story; where it is written, and with which others, is another step.
+/// A message is created, as the first step of its trace. Writing it, alone or with others, is another step.
 #[must_use]
 pub fn create(destination: Destination) -> Step {
     Step(messaging!(root: None, "create", "producer", destination))
 }
 
-/// Messages are written, within the step that the caller is in.
+/// Messages are written, within the caller's current step.
 #[must_use]
 pub fn send(destination: Destination) -> Step {
     Step(messaging!("send", "producer", destination))
 }
 
-/// Messages that were made one by one are written together.
+/// Messages that were created one by one are written together.
 #[must_use]
 pub fn write(destination: Destination) -> Step {
     Step(messaging!(root: None, "send", "client", destination))
 }
 
-/// Messages are read. Without one the step tells nothing, unless it fails.
+/// Messages are read. A step that reads none is not exported unless it fails.
 #[must_use]
 pub fn receive(destination: Destination) -> Step {
     Step(messaging!(root: None, "receive", "client", destination))
 }
 
-/// Something is done about a message.
+/// A message is processed.
 #[must_use]
 pub fn process(destination: Destination, created: Option<&str>) -> Step {
     let step = Step(messaging!(root: None, "process", "consumer", destination));
@@ -148,14 +148,14 @@ pub fn process(destination: Destination, created: Option<&str>) -> Step {
     step
 }
 
-/// What became of messages is written.
+/// The results of messages are written.
 #[must_use]
 pub fn settle(destination: Destination) -> Step {
     Step(messaging!(root: None, "settle", "client", destination))
 }
 
-/// A bell is rung, within the step that the caller is in or after the one that `after` names. One that belongs to no story
-/// tells nothing.
+/// A bell is rung, within the caller's current step or as a continuation of `after`. A bell that belongs to no trace
+/// creates no span.
 #[must_use]
 pub fn ring(kind: &'static str, after: Option<&str>) -> Step {
     let after = after.and_then(carried::read);
@@ -169,7 +169,7 @@ pub fn ring(kind: &'static str, after: Option<&str>) -> Step {
     step.kind(kind)
 }
 
-/// Accounts are claimed, within the step that the caller is in, if it is in one.
+/// Accounts are claimed, within the caller's current step if there is one.
 #[must_use]
 pub fn claim(accounts: usize) -> Step {
     Step(tracing::info_span!(target: TARGET, "claim", otel.name = "claim accounts", otel.kind = "internal"))
@@ -177,29 +177,29 @@ pub fn claim(accounts: usize) -> Step {
 }
 
 impl Step {
-    /// None at all.
+    /// A step that does nothing.
     #[must_use]
     pub fn none() -> Self {
         Self(Span::none())
     }
 
-    /// What a row or a job carries that this step makes, if its trace is kept.
+    /// The `traceparent` for a row or a job that this step creates; `None` if its trace is not sampled.
     #[must_use]
     pub fn context(&self) -> Option<String> {
         if self.0.is_disabled() { None } else { carried::write(self.0.context().span().span_context()) }
     }
 
-    /// Does something within this step.
+    /// Runs a future within this step.
     pub fn around<F: Future>(&self, task: F) -> impl Future<Output = F::Output> {
         task.instrument(self.0.clone())
     }
 
-    /// Does something at once within this step, such as an observation whose exemplar names it.
+    /// Runs a function within this step, such as an observation whose exemplar names it.
     pub fn within<T>(&self, task: impl FnOnce() -> T) -> T {
         self.0.in_scope(task)
     }
 
-    /// Goes on with one message that was made elsewhere: with a link, or as a part of its trace, as the setting says.
+    /// Continues the trace of one message that was created elsewhere: with a link, or as its child, by the setting.
     pub fn follows(&self, created: Option<&str>) {
         let Some(created) = created.filter(|_| !self.0.is_disabled()) else { return };
         match (self.parent(), carried::read(created)) {
@@ -209,7 +209,8 @@ impl Step {
         }
     }
 
-    /// Goes on with many messages: with a link to each that is another's. Of one alone it may be a part.
+    /// Continues the traces of many messages, with a link to each trace. If there is only one, the step may be its
+    /// child.
     pub fn follows_all<'a>(&self, created: impl IntoIterator<Item = &'a str>) {
         if self.0.is_disabled() {
             return;
@@ -230,7 +231,7 @@ impl Step {
     }
 
     fn is_part_of(&self, created: opentelemetry::trace::SpanContext) {
-        // refused only when the step has begun already or is not exported: then it stays as it is
+        // fails only if the step has already begun or is not exported: then it stays as it is
         let _ = self.0.set_parent(Context::new().with_remote_span_context(created));
     }
 
@@ -244,7 +245,7 @@ impl Step {
         Self(messaging!(root: &self.0, "send", "producer", destination))
     }
 
-    /// The message is handed to WhatsApp, within this step.
+    /// The message is handed over to WhatsApp, within this step.
     #[must_use]
     pub fn hand_over(&self) -> Self {
         Self(tracing::info_span!(
@@ -259,7 +260,7 @@ impl Step {
         ))
     }
 
-    /// An event is posted to a webhook, within this step. Where to is the tenant's secret.
+    /// An event is posted to a webhook, within this step. The URL is left out, because it is the tenant's secret.
     #[must_use]
     pub fn post(&self) -> Self {
         Self(tracing::info_span!(

@@ -1,4 +1,4 @@
-//! Which spans are exported.
+//! The target of exported spans.
 
-/// The target of the spans that are exported; no others are.
+/// The target of the spans that are exported. No others are.
 pub const TARGET: &str = "switchboard::story";

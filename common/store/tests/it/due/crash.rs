@@ -1,19 +1,20 @@
-//! Schedulers that die or fall silent while they fire.
+//! Schedulers that end or fall silent while they fire.
 
 use std::time::Duration;
 
 use sqlx::{ConnectOptions as _, PgPool};
-use store::MIGRATOR;
 use store::runs::{Fired, fire_due};
+use store::{MIGRATOR, Store};
 
 use super::{account, count, reminder, text};
 use crate::locks::waiting;
 
-/// Fires once what the end of another session lets go of.
+/// Fires once, as soon as another session's end has released its locks.
 async fn fire_soon(db: &PgPool) -> Vec<Fired> {
+    let store = Store::from(db.clone());
     let firing = async {
         loop {
-            let fired = fire_due(db, 10).await.unwrap().quietly().fired;
+            let fired = fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired;
             if !fired.is_empty() {
                 return fired;
             }
@@ -23,10 +24,11 @@ async fn fire_soon(db: &PgPool) -> Vec<Fired> {
     tokio::time::timeout(Duration::from_secs(10), firing).await.expect("the locks are held for ever")
 }
 
-/// R03: a scheduler that dies at any of its steps leaves nothing behind, and the next one fires; an occurrence that has its
-/// run already gets no second one.
+/// R03: a scheduler that dies at any of its steps leaves nothing behind, and the next one fires. An occurrence that
+/// already has its run gets no second one.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_crash_between_the_steps_loses_nothing(db: PgPool) {
+    let store = Store::from(db.clone());
     for table in ["runs", "run_targets", "events", "notifications"] {
         let of = account(&db, "connected").await;
         let reminder = reminder(&db, of, Some("FREQ=DAILY"), 2, 1).await;
@@ -34,10 +36,10 @@ async fn a_crash_between_the_steps_loses_nothing(db: PgPool) {
         let lock = format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
         sqlx::query(sqlx::AssertSqlSafe(lock)).execute(&mut *holding).await.unwrap();
         let dying = tokio::spawn({
-            let db = db.clone();
-            async move { fire_due(&db, 10).await }
+            let store = store.clone();
+            async move { fire_due(store.for_all_tenants(), 10).await }
         });
-        waiting(&db, 1).await; // it has locked the reminder, and gets no further than this table
+        waiting(&db, 1).await; // it has locked the reminder, and waits for this table
         let end = "SELECT count(*) FROM (SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                    WHERE datname = current_database() AND wait_event_type = 'Lock') AS ended";
         assert_eq!(count(&db, end).await, 1);
@@ -54,11 +56,11 @@ async fn a_crash_between_the_steps_loses_nothing(db: PgPool) {
             assert_eq!(text(&db, counted, of.0.0).await.as_deref(), Some("1"), "{table}: {counted}");
         }
 
-        // set back by hand to the occurrence that has fired: armed again, not fired again
+        // moved back by hand to the occurrence that has fired; it is armed again and does not fire again
         let back =
             "UPDATE reminders SET next_fire_at = (SELECT fire_at FROM runs WHERE reminder_id = $1) WHERE id = $1";
         sqlx::query(back).bind(reminder).execute(&db).await.unwrap();
-        assert!(fire_due(&db, 10).await.unwrap().quietly().fired.is_empty());
+        assert!(fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired.is_empty());
         let runs = "SELECT count(*)::text FROM runs WHERE tenant_id = $1";
         assert_eq!(text(&db, runs, of.0.0).await.as_deref(), Some("1"));
         let armed = "SELECT (next_fire_at > now())::text FROM reminders WHERE id = $1";
@@ -66,10 +68,11 @@ async fn a_crash_between_the_steps_loses_nothing(db: PgPool) {
     }
 }
 
-/// R03: a scheduler that falls silent in the middle (its host is gone, or frozen) keeps its locks for a bounded time; then
-/// another one fires, and the silent one can't commit when it wakes.
+/// R03: a scheduler that falls silent in the middle (its host is gone, or frozen) keeps its locks for a bounded time.
+/// Then another one fires, and the silent one can't commit when it wakes.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_silent_scheduler_lets_go(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     reminder(&db, of, Some("FREQ=DAILY"), 2, 1).await;
     let pool = store::connect(db.connect_options().to_url_lossy().as_str(), 1).await.unwrap();
@@ -83,7 +86,7 @@ async fn a_silent_scheduler_lets_go(db: PgPool) {
     ] {
         sqlx::query(step).execute(&mut *silent).await.unwrap();
     }
-    assert!(fire_due(&db, 10).await.unwrap().quietly().fired.is_empty(), "locked by the other");
+    assert!(fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired.is_empty(), "locked by the other");
     assert_eq!(fire_soon(&db).await.len(), 1);
     silent.commit().await.unwrap_err();
     assert_eq!(count(&db, "SELECT count(*) FROM reminders WHERE next_fire_at > now()").await, 1);

@@ -1,14 +1,15 @@
-//! Occurrences that came due while no scheduler ran, and those that come due while the run before is in progress.
+//! Occurrences that were due while no scheduler ran, or while the run before is in progress.
 
 use domain::id::ReminderId;
 use sqlx::PgPool;
-use store::MIGRATOR;
 use store::runs::{Expansion, expand_run, fire_due, settle_runs};
+use store::{MIGRATOR, Store};
 
 use super::{account, count, leave_outbox, reminder, text};
 
 const EVERY_FIVE_MINUTES: &str = "FREQ=MINUTELY;INTERVAL=5";
-/// Of what has come due for so long there are 37: 25 before the catch-up window of an hour, 12 within, none in the last minute.
+/// How late the schedulers are. There are 37 late occurrences: 25 before the catch-up window of an hour, 12 within it,
+/// and none in the last minute.
 const LATE_S: i32 = 3 * 3_600 + 100;
 
 async fn set(db: &PgPool, reminder: ReminderId, what: &str) {
@@ -16,15 +17,16 @@ async fn set(db: &PgPool, reminder: ReminderId, what: &str) {
     sqlx::query(sqlx::AssertSqlSafe(sql)).bind(reminder).execute(db).await.unwrap();
 }
 
-/// R45: of what came due during an outage, what fires is what the reminder's `misfire` says; of what does not, the first ten
-/// have a run `missed` each, and one event and one notification tell of all. The reminder is armed ahead.
+/// R45: the reminder's `misfire` decides which of the late occurrences after an outage fire. Of the others, the first
+/// ten have a run `missed` each, and one event and one notification report all. The reminder is armed ahead.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_came_due_during_an_outage(db: PgPool) {
+    let store = Store::from(db.clone());
     for (misfire, fires, missed) in [("latest", 1, 36), ("all", 10, 27), ("skip", 0, 37)] {
         let of = account(&db, "connected").await;
         let reminder = reminder(&db, of, Some(EVERY_FIVE_MINUTES), LATE_S, 2).await;
         set(&db, reminder, &format!("misfire = '{misfire}'")).await;
-        let (firing, after) = fire_due(&db, 10).await.unwrap().parts();
+        let (firing, after) = fire_due(store.for_all_tenants(), 10).await.unwrap().parts();
         assert_eq!((firing.due, firing.fired.len(), after.tenants), (1, fires, vec![of.0]), "{misfire}");
         assert_eq!(after.bells.len(), fires, "a bell for each new run");
         let said = async |sql: &str| text(&db, sql, of.0.0).await.unwrap();
@@ -45,47 +47,53 @@ async fn what_came_due_during_an_outage(db: PgPool) {
         let fires = i64::try_from(fires).unwrap();
         let armed: String = sqlx::query_scalar(after).bind(of.0).bind(fires).fetch_one(&db).await.unwrap();
         assert_eq!(armed, "true", "{misfire}");
-        assert_eq!(fire_due(&db, 10).await.unwrap().quietly().due, 0);
+        assert_eq!(fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().due, 0);
     }
 }
 
-/// R45: late occurrences of one reminder are sent one after the other, the oldest first; the end of one names the next.
+/// R45: late occurrences of a reminder are sent one after the other, the oldest first. The end of one names the next.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn late_runs_wait_for_each_other(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     let reminder = reminder(&db, of, Some(EVERY_FIVE_MINUTES), 700, 1).await;
     set(&db, reminder, "misfire = 'all'").await;
-    let runs: Vec<_> = fire_due(&db, 10).await.unwrap().quietly().fired.iter().map(|fired| fired.run).collect();
+    let runs: Vec<_> =
+        fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired.iter().map(|fired| fired.run).collect();
     assert_eq!(runs.len(), 3);
     for (place, run) in runs.iter().enumerate() {
         for later in &runs[place + 1..] {
-            assert_eq!(expand_run(&db, *later).await.unwrap().quietly(), Expansion::Waits);
+            assert_eq!(expand_run(store.for_all_tenants(), *later).await.unwrap().quietly(), Expansion::Waits);
         }
-        assert!(matches!(expand_run(&db, *run).await.unwrap().quietly(), Expansion::Expanded { messages: 2, .. }));
+        assert!(matches!(
+            expand_run(store.for_all_tenants(), *run).await.unwrap().quietly(),
+            Expansion::Expanded { messages: 2, .. }
+        ));
         for later in &runs[place + 1..] {
             assert_eq!(
-                expand_run(&db, *later).await.unwrap().quietly(),
+                expand_run(store.for_all_tenants(), *later).await.unwrap().quietly(),
                 Expansion::Waits,
                 "the one before is in progress"
             );
         }
         leave_outbox(&db, *run, 0, "sent").await;
-        let settled = settle_runs(&db, &[*run]).await.unwrap().quietly();
+        let settled = settle_runs(store.for_all_tenants(), &[*run]).await.unwrap().quietly();
         assert_eq!((settled.len(), settled[0].next), (1, runs.get(place + 1).copied()));
     }
 }
 
-/// R45: what comes due while the run before is in progress is missed, waits for its end, or goes on beside it, as the
-/// reminder says.
+/// R45: an occurrence that is due while the run before is in progress is missed, waits for its end, or runs beside it,
+/// as the reminder says.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_run_in_progress_and_the_next_occurrence(db: PgPool) {
+    let store = Store::from(db.clone());
     for overlap in ["skip", "queue", "allow"] {
         let of = account(&db, "connected").await;
         let reminder = reminder(&db, of, Some("FREQ=DAILY"), 2, 1).await;
-        let first = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
-        expand_run(&db, first).await.unwrap().quietly();
+        let first = fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run;
+        expand_run(store.for_all_tenants(), first).await.unwrap().quietly();
         set(&db, reminder, &format!("overlap = '{overlap}', next_fire_at = date_trunc('second', now())")).await;
-        let firing = fire_due(&db, 10).await.unwrap().quietly();
+        let firing = fire_due(store.for_all_tenants(), 10).await.unwrap().quietly();
         assert_eq!((firing.due, firing.fired.len()), (1, usize::from(overlap != "skip")), "{overlap}");
         match overlap {
             "skip" => {
@@ -96,13 +104,19 @@ async fn a_run_in_progress_and_the_next_occurrence(db: PgPool) {
             }
             "queue" => {
                 let second = firing.fired[0].run;
-                assert_eq!(expand_run(&db, second).await.unwrap().quietly(), Expansion::Waits);
+                assert_eq!(expand_run(store.for_all_tenants(), second).await.unwrap().quietly(), Expansion::Waits);
                 leave_outbox(&db, first, 0, "sent").await;
-                assert_eq!(settle_runs(&db, &[first]).await.unwrap().quietly()[0].next, Some(second));
-                assert!(matches!(expand_run(&db, second).await.unwrap().quietly(), Expansion::Expanded { .. }));
+                assert_eq!(
+                    settle_runs(store.for_all_tenants(), &[first]).await.unwrap().quietly()[0].next,
+                    Some(second)
+                );
+                assert!(matches!(
+                    expand_run(store.for_all_tenants(), second).await.unwrap().quietly(),
+                    Expansion::Expanded { .. }
+                ));
             }
             _ => {
-                let expansion = expand_run(&db, firing.fired[0].run).await.unwrap().quietly();
+                let expansion = expand_run(store.for_all_tenants(), firing.fired[0].run).await.unwrap().quietly();
                 assert!(matches!(expansion, Expansion::Expanded { .. }), "{expansion:?}");
             }
         }

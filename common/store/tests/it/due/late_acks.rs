@@ -1,23 +1,24 @@
-//! Acknowledgements that come after the delivery window has closed and the run is over.
+//! Acknowledgements that arrive after the delivery window has closed and the run is over.
 
 use sqlx::PgPool;
 use store::outbox::{self, Outcome};
 use store::runs::{settle_runs, unsettled_runs};
-use store::{Fence, MIGRATOR};
+use store::{Fence, MIGRATOR, Store};
 
 use super::{account, count, leave_outbox, text};
 use crate::runs::under_way;
 
-/// R45, R46: a run that failed because its window closed with nothing sent is told truly once that turns out to be wrong: each
-/// target whose texts were all sent, and the run with them. Its reminder rests as before.
+/// R45, R46: a run failed because its window closed with nothing sent. Later acknowledgements correct it: each target
+/// whose texts were all sent, and the run with them. Its reminder stays paused.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_run_that_failed_too_early_is_corrected(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     let (reminder, run) = under_way(&db, of, 2).await;
     for position in 0..2 {
         leave_outbox(&db, run, position, "expired").await;
     }
-    settle_runs(&db, &[run]).await.unwrap().quietly();
+    settle_runs(store.for_all_tenants(), &[run]).await.unwrap().quietly();
     let stands = async || {
         let row = "SELECT status || ': ' || summary || ' ' || (finished_at IS NOT NULL) FROM runs WHERE id = $1";
         text(&db, row, run.0).await.unwrap()
@@ -33,8 +34,8 @@ async fn a_run_that_failed_too_early_is_corrected(db: PgPool) {
         "success: 2 of 2 sent true",
     ]) {
         let outcome = Outcome { id: message.into(), attempts: 1, failure: None };
-        let touched = outbox::finish(&db, Fence { account: of.1, epoch }, &[outcome]).await.unwrap();
-        assert!(settle_runs(&db, &touched).await.unwrap().quietly().is_empty());
+        let touched = outbox::finish(store.under(Fence { account: of.1, epoch }), &[outcome]).await.unwrap();
+        assert!(settle_runs(store.for_all_tenants(), &touched).await.unwrap().quietly().is_empty());
         assert_eq!(stands().await, becomes);
     }
     let targets =
@@ -44,5 +45,5 @@ async fn a_run_that_failed_too_early_is_corrected(db: PgPool) {
     assert_eq!(text(&db, told, run.0).await.as_deref(), Some("failed,partial,success"));
     let rests = "SELECT status FROM reminders WHERE id = $1";
     assert_eq!(text(&db, rests, reminder.0).await.as_deref(), Some("paused"));
-    assert!(unsettled_runs(&db, 10).await.unwrap().is_empty());
+    assert!(unsettled_runs(store.for_all_tenants(), 10).await.unwrap().is_empty());
 }

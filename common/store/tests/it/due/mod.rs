@@ -4,10 +4,11 @@ use std::collections::HashSet;
 
 use domain::id::{AccountId, ReminderId, RunId, TenantId};
 use domain::run::Status;
+use kit::rows;
 use sqlx::PgPool;
-use store::MIGRATOR;
 use store::messages;
 use store::runs::{Expansion, expand_run, fire_due, next_due_in, settle_runs, unsettled_runs};
+use store::{MIGRATOR, Store};
 
 mod crash;
 mod erased;
@@ -17,29 +18,13 @@ mod long;
 mod progress;
 mod zones;
 
-/// A tenant with an account in the given status.
+/// A tenant with an account that has this status.
 pub(crate) async fn account(db: &PgPool, status: &str) -> (TenantId, AccountId) {
-    let (tenant, account) = (TenantId::new(), AccountId::new());
-    sqlx::query("INSERT INTO tenants (id, name) VALUES ($1, 'Acme')").bind(tenant).execute(db).await.unwrap();
-    sqlx::query(
-        "INSERT INTO accounts (id, tenant_id, label, status, wanted, phone_number, pairing_method, pairing_expires_at)
-         VALUES ($1, $2, 'Front desk', $3, 'online', CASE WHEN $3 IN ('connected', 'disconnected') THEN '49170000001' END, 'qr', now())",
-    )
-    .bind(account)
-    .bind(tenant)
-    .bind(status)
-    .execute(db)
-    .await
-    .unwrap();
-    sqlx::query("INSERT INTO leases (account_id) VALUES ($1) ON CONFLICT DO NOTHING")
-        .bind(account)
-        .execute(db)
-        .await
-        .unwrap();
-    (tenant, account)
+    let number = matches!(status, "connected" | "disconnected").then_some("49170000001");
+    rows::Account { wanted: "online", number, ..rows::Account::of(status) }.of_new_tenant(db).await
 }
 
-/// A reminder due since `late` seconds, with two texts and the given targets.
+/// A reminder that has been due for `late` seconds, with two texts and these targets.
 pub(crate) async fn reminder(
     db: &PgPool,
     of: (TenantId, AccountId),
@@ -47,41 +32,9 @@ pub(crate) async fn reminder(
     late: i32,
     targets: usize,
 ) -> ReminderId {
-    let reminder = ReminderId::new();
-    sqlx::query(
-        "INSERT INTO reminders (id, tenant_id, account_id, name, timezone, start_local, rrule, next_fire_at)
-         VALUES ($1, $2, $3, 'Stand-up', 'UTC', date_trunc('second', (now() - make_interval(secs => $5)) AT TIME ZONE 'UTC'), $4,
-                 date_trunc('second', now() - make_interval(secs => $5)))",
-    )
-    .bind(reminder)
-    .bind(of.0)
-    .bind(of.1)
-    .bind(rrule)
-    .bind(f64::from(late))
-    .execute(db)
-    .await
-    .unwrap();
-    for (position, body) in ["first", "second"].into_iter().enumerate() {
-        sqlx::query("INSERT INTO reminder_messages (tenant_id, reminder_id, position, body) VALUES ($1, $2, $3, $4)")
-            .bind(of.0)
-            .bind(reminder)
-            .bind(i32::try_from(position).unwrap())
-            .bind(body)
-            .execute(db)
-            .await
-            .unwrap();
-    }
-    for position in 0..targets {
-        sqlx::query("INSERT INTO reminder_targets (tenant_id, reminder_id, position, chat) VALUES ($1, $2, $3, $4)")
-            .bind(of.0)
-            .bind(reminder)
-            .bind(i32::try_from(position).unwrap())
-            .bind(format!("12036300000000{position}@g.us"))
-            .execute(db)
-            .await
-            .unwrap();
-    }
-    reminder
+    let targets = (0..targets).map(|n| format!("12036300000000{n}@g.us")).collect();
+    let (due_s, texts) = (-f64::from(late), &["first", "second"]);
+    rows::Reminder { rrule, due_s, whole: true, window_end: None, texts, targets }.insert(db, of.1).await
 }
 
 pub(crate) async fn text(db: &PgPool, sql: &str, id: uuid::Uuid) -> Option<String> {
@@ -107,15 +60,16 @@ pub(crate) async fn leave_outbox(db: &PgPool, run: RunId, position: i32, state: 
     .unwrap();
 }
 
-/// R45: a one-off reminder fires once and ends; its run holds targets, texts and names as they were.
+/// R45: a one-off reminder fires once and ends. Its run has the targets, texts and names of that time.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_one_off_fires_and_ends(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     let reminder = reminder(&db, of, None, 2, 3).await;
-    let fired = fire_due(&db, 10).await.unwrap().quietly().fired;
+    let fired = fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired;
     assert_eq!(fired.len(), 1);
     assert_eq!((fired[0].tenant, fired[0].account), of);
-    assert!(fire_due(&db, 10).await.unwrap().quietly().fired.is_empty());
+    assert!(fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired.is_empty());
     assert_eq!(text(&db, "SELECT status FROM reminders WHERE id = $1", reminder.0).await.unwrap(), "ended");
     assert_eq!(
         text(&db, "SELECT (last_fired_at IS NOT NULL)::text FROM reminders WHERE id = $1", reminder.0).await.unwrap(),
@@ -130,33 +84,35 @@ async fn a_one_off_fires_and_ends(db: PgPool) {
     assert_eq!(count(&db, "SELECT count(*) FROM events WHERE kind = 'reminder.fired'").await, 1);
 }
 
-/// R45: a recurring reminder is armed again, strictly ahead; after a pause of days it fires once, not once per day.
+/// R45: a recurring reminder is armed again for a later time. After a pause of days it fires once, not once per day.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_recurring_reminder_is_armed_again(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     let days = 86_400;
     let reminder = reminder(&db, of, Some("FREQ=DAILY"), 3 * days + 5, 1).await;
-    assert_eq!(fire_due(&db, 10).await.unwrap().quietly().fired.len(), 1);
-    assert!(fire_due(&db, 10).await.unwrap().quietly().fired.is_empty());
+    assert_eq!(fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired.len(), 1);
+    assert!(fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired.is_empty());
     let ahead = "SELECT (next_fire_at > now() AND next_fire_at <= now() + interval '1 day' AND status = 'active')::text FROM reminders WHERE id = $1";
     assert_eq!(text(&db, ahead, reminder.0).await.unwrap(), "true");
-    let next = next_due_in(&db).await.unwrap().unwrap();
+    let next = next_due_in(store.for_all_tenants()).await.unwrap().unwrap();
     assert!(next.as_secs() > 86_000 && next.as_secs() < 86_400, "{next:?}");
 }
 
-/// R03: several schedulers at once fire each occurrence once.
+/// R03: several simultaneous schedulers fire each occurrence once.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn many_schedulers_fire_each_occurrence_once(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     for index in 0..300 {
         reminder(&db, of, (index % 2 == 0).then_some("FREQ=DAILY"), index, 1).await;
     }
     let schedulers = (0..4).map(|_| {
-        let db = db.clone();
+        let store = store.clone();
         tokio::spawn(async move {
             let mut fired = Vec::new();
             for _ in 0..40 {
-                fired.extend(fire_due(&db, 10).await.unwrap().quietly().fired);
+                fired.extend(fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired);
             }
             fired
         })
@@ -171,9 +127,10 @@ async fn many_schedulers_fire_each_occurrence_once(db: PgPool) {
     assert_eq!(count(&db, "SELECT count(DISTINCT reminder_id) FROM runs").await, 300);
 }
 
-/// A rule that can't be computed ends its reminder, not the tick: the others fire.
+/// A rule that can't be computed ends its reminder, but not the tick: the other reminders fire.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_broken_rule_never_stops_the_tick(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     let broken = reminder(&db, of, Some("FREQ=NEVERLY"), 9, 1).await;
     let lost = reminder(&db, of, Some("FREQ=DAILY"), 8, 1).await;
@@ -183,24 +140,25 @@ async fn a_broken_rule_never_stops_the_tick(db: PgPool) {
         .await
         .unwrap();
     let sound = reminder(&db, of, Some("FREQ=DAILY"), 7, 1).await;
-    assert_eq!(fire_due(&db, 10).await.unwrap().quietly().fired.len(), 3);
+    assert_eq!(fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired.len(), 3);
     for (reminder, status) in [(broken, "failed"), (lost, "failed"), (sound, "active")] {
         assert_eq!(text(&db, "SELECT status FROM reminders WHERE id = $1", reminder.0).await.unwrap(), status);
     }
     assert_eq!(count(&db, "SELECT count(*) FROM events WHERE kind = 'reminder.failed'").await, 2);
 }
 
-/// R45: a run is expanded once, in order, however often its bell rings and by however many workers.
+/// R45: a run is expanded once, in order, however often its bell rings and however many workers hear it.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_doubled_bell_expands_a_run_once(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "disconnected").await;
     reminder(&db, of, None, 2, 3).await;
-    let run = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
+    let run = fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run;
     let expanding: Vec<_> = (0..4)
         .map(|_| {
             tokio::spawn({
-                let db = db.clone();
-                async move { expand_run(&db, run).await.unwrap().quietly() }
+                let store = store.clone();
+                async move { expand_run(store.for_all_tenants(), run).await.unwrap().quietly() }
             })
         })
         .collect();
@@ -223,16 +181,17 @@ async fn a_doubled_bell_expands_a_run_once(db: PgPool) {
         count(&db, "SELECT count(DISTINCT whatsapp_id) FROM messages WHERE whatsapp_id ~ '^3EB0[0-9A-F]{18}$'").await,
         6
     );
-    assert_eq!(expand_run(&db, RunId::new()).await.unwrap().quietly(), Expansion::Gone);
+    assert_eq!(expand_run(store.for_all_tenants(), RunId::new()).await.unwrap().quietly(), Expansion::Gone);
 }
 
-/// R44: once a reminder was edited or deleted, a pending run of its old version never sends.
+/// R44: after a reminder was edited or deleted, a pending run of its old version never sends.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn an_old_version_never_sends(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     let edited = reminder(&db, of, Some("FREQ=DAILY"), 9, 1).await;
     let deleted = reminder(&db, of, Some("FREQ=DAILY"), 8, 1).await;
-    let fired = fire_due(&db, 10).await.unwrap().quietly().fired;
+    let fired = fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired;
     sqlx::query("UPDATE reminders SET version = version + 1, next_fire_at = now() + interval '1 hour' WHERE id = $1")
         .bind(edited)
         .execute(&db)
@@ -240,7 +199,7 @@ async fn an_old_version_never_sends(db: PgPool) {
         .unwrap();
     sqlx::query("DELETE FROM reminders WHERE id = $1").bind(deleted).execute(&db).await.unwrap();
     for fired in &fired {
-        let expansion = expand_run(&db, fired.run).await.unwrap().quietly();
+        let expansion = expand_run(store.for_all_tenants(), fired.run).await.unwrap().quietly();
         assert!(matches!(expansion, Expansion::Dropped { status: Status::Canceled, .. }), "{expansion:?}");
     }
     assert_eq!(count(&db, "SELECT count(*) FROM messages").await, 0);
@@ -248,9 +207,10 @@ async fn an_old_version_never_sends(db: PgPool) {
     assert_eq!(count(&db, "SELECT count(*) FROM run_targets WHERE state = 'skipped' AND reason IS NOT NULL").await, 2);
 }
 
-/// R44: an edited reminder is armed under its new schedule only: the old occurrence is not fired.
+/// R44: an edited reminder is armed only under its new schedule. The old occurrence does not fire.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn an_edit_rearms(db: PgPool) {
+    let store = Store::from(db.clone());
     let of = account(&db, "connected").await;
     let reminder = reminder(&db, of, Some("FREQ=DAILY"), 2, 1).await;
     sqlx::query("UPDATE reminders SET version = version + 1, next_fire_at = now() + interval '1 second' WHERE id = $1")
@@ -258,21 +218,26 @@ async fn an_edit_rearms(db: PgPool) {
         .execute(&db)
         .await
         .unwrap();
-    assert!(fire_due(&db, 10).await.unwrap().quietly().fired.is_empty());
+    assert!(fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired.is_empty());
     tokio::time::sleep(std::time::Duration::from_millis(1_050)).await;
-    let fired = fire_due(&db, 10).await.unwrap().quietly().fired;
+    let fired = fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired;
     assert_eq!(text(&db, "SELECT version::text FROM runs WHERE id = $1", fired[0].run.0).await.unwrap(), "2");
-    assert!(matches!(expand_run(&db, fired[0].run).await.unwrap().quietly(), Expansion::Expanded { .. }));
+    assert!(matches!(
+        expand_run(store.for_all_tenants(), fired[0].run).await.unwrap().quietly(),
+        Expansion::Expanded { .. }
+    ));
 }
 
-/// An account that can't send fails the run with a reason; the schedule is kept.
+/// An account that can't send makes the run fail with a reason. The schedule is kept.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn an_account_that_cannot_send_fails_the_run(db: PgPool) {
+    let store = Store::from(db.clone());
     for status in ["unpaired", "logged_out", "banned", "pending"] {
         let of = account(&db, status).await;
         let reminder = reminder(&db, of, Some("FREQ=DAILY"), 2, 1).await;
-        let run = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
-        let Expansion::Dropped { status: Status::Failed, reason, .. } = expand_run(&db, run).await.unwrap().quietly()
+        let run = fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run;
+        let Expansion::Dropped { status: Status::Failed, reason, .. } =
+            expand_run(store.for_all_tenants(), run).await.unwrap().quietly()
         else {
             panic!("{status}: the run is failed");
         };
@@ -291,9 +256,11 @@ async fn an_account_that_cannot_send_fails_the_run(db: PgPool) {
     }
 }
 
-/// R45: targets take their state from their messages, a run its own from its targets; settling again changes nothing.
+/// R45: targets take their state from their messages, and a run takes its state from its targets. Settling again
+/// changes nothing.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_run_is_settled_once_its_messages_have_left(db: PgPool) {
+    let store = Store::from(db.clone());
     for (states, status, summary) in [
         (["sent", "sent"], Status::Success, "2 of 2 sent"),
         (["sent", "failed"], Status::Partial, "1 of 2 sent, 1 failed"),
@@ -301,32 +268,39 @@ async fn a_run_is_settled_once_its_messages_have_left(db: PgPool) {
     ] {
         let of = account(&db, "connected").await;
         reminder(&db, of, Some("FREQ=DAILY"), 2, 2).await;
-        let run = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
-        expand_run(&db, run).await.unwrap().quietly();
-        assert!(unsettled_runs(&db, 10).await.unwrap().is_empty());
+        let run = fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run;
+        expand_run(store.for_all_tenants(), run).await.unwrap().quietly();
+        assert!(unsettled_runs(store.for_all_tenants(), 10).await.unwrap().is_empty());
         leave_outbox(&db, run, 0, states[0]).await;
-        assert_eq!(unsettled_runs(&db, 10).await.unwrap(), [run]);
-        assert!(settle_runs(&db, &[run]).await.unwrap().quietly().is_empty(), "the other target is pending");
+        assert_eq!(unsettled_runs(store.for_all_tenants(), 10).await.unwrap(), [run]);
+        assert!(
+            settle_runs(store.for_all_tenants(), &[run]).await.unwrap().quietly().is_empty(),
+            "the other target is pending"
+        );
         assert_eq!(text(&db, "SELECT status FROM runs WHERE id = $1", run.0).await.unwrap(), "running");
         leave_outbox(&db, run, 1, states[1]).await;
-        let settled = settle_runs(&db, &[run]).await.unwrap().quietly();
+        let settled = settle_runs(store.for_all_tenants(), &[run]).await.unwrap().quietly();
         assert_eq!((settled.len(), settled[0].status), (1, status));
-        assert!(settle_runs(&db, &[run]).await.unwrap().quietly().is_empty());
+        assert!(settle_runs(store.for_all_tenants(), &[run]).await.unwrap().quietly().is_empty());
         assert_eq!(text(&db, "SELECT summary FROM runs WHERE id = $1", run.0).await.unwrap(), summary);
     }
     assert_eq!(count(&db, "SELECT count(*) FROM events WHERE kind = 'run.changed'").await, 3);
 }
 
-/// R46: messages of a run expire when its window closes; the run is `paused` if something was sent, else `failed`; what
-/// was not sent stays pending and the reminder rests.
+/// R46: messages of a run expire when its window closes. The run is `paused` if something was sent, otherwise `failed`.
+/// What was not sent stays pending, and the reminder is paused.
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_closed_window_pauses_the_run_and_its_reminder(db: PgPool) {
+    let store = Store::from(db.clone());
     for (first, status) in [("sent", Status::Paused), ("expired", Status::Failed)] {
         let of = account(&db, "connected").await;
         let reminder = reminder(&db, of, Some("FREQ=DAILY"), 0, 2).await;
         sqlx::query("UPDATE reminders SET window_end = 24 WHERE id = $1").bind(reminder).execute(&db).await.unwrap();
-        let run = fire_due(&db, 10).await.unwrap().quietly().fired[0].run;
-        assert!(matches!(expand_run(&db, run).await.unwrap().quietly(), Expansion::Expanded { messages: 4, .. }));
+        let run = fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired[0].run;
+        assert!(matches!(
+            expand_run(store.for_all_tenants(), run).await.unwrap().quietly(),
+            Expansion::Expanded { messages: 4, .. }
+        ));
         let expiring = "SELECT count(*)::text FROM messages WHERE run_id = $1 AND expires_at = date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' + interval '1 day'";
         assert_eq!(text(&db, expiring, run.0).await.unwrap(), "4");
         leave_outbox(&db, run, 0, first).await;
@@ -336,16 +310,22 @@ async fn a_closed_window_pauses_the_run_and_its_reminder(db: PgPool) {
             .await
             .unwrap();
         assert_eq!(
-            messages::expire_messages(&db, std::time::Duration::from_secs(60), 10).await.unwrap().quietly(),
+            messages::expire_messages(store.for_all_tenants(), std::time::Duration::from_secs(60), 10)
+                .await
+                .unwrap()
+                .quietly(),
             [of.0]
         );
-        let settled = settle_runs(&db, &unsettled_runs(&db, 10).await.unwrap()).await.unwrap().quietly();
+        let settled = settle_runs(store.for_all_tenants(), &unsettled_runs(store.for_all_tenants(), 10).await.unwrap())
+            .await
+            .unwrap()
+            .quietly();
         assert_eq!((settled.len(), settled[0].status), (1, status));
         assert_eq!(
             text(&db, "SELECT state FROM run_targets WHERE run_id = $1 AND position = 1", run.0).await.unwrap(),
             "pending"
         );
         assert_eq!(text(&db, "SELECT status FROM reminders WHERE id = $1", reminder.0).await.unwrap(), "paused");
-        assert!(unsettled_runs(&db, 10).await.unwrap().is_empty());
+        assert!(unsettled_runs(store.for_all_tenants(), 10).await.unwrap().is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! The line to the collector: what goes over it, and what comes of it when nobody takes it.
+//! The export to the collector: what is sent, and what happens if it is not accepted.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ fn traced(sink: &Sink, waiting: usize) -> (Dispatch, Guard) {
     dispatch("switchboard-test", &telemetry).unwrap()
 }
 
-/// R06: what libraries and log lines say about their work never leaves with a trace: only our steps do.
+/// R06: spans and events of libraries and log lines are never exported; only our own steps are.
 #[test]
 fn libraries_say_nothing() {
     let sink = Sink::start();
@@ -48,7 +48,7 @@ fn libraries_say_nothing() {
     }
 }
 
-/// R06: a step within a span of somebody else's stands in the step around it.
+/// R06: a step inside another library's span has our surrounding step as its parent.
 #[test]
 fn a_step_finds_the_step_around_it() {
     let sink = Sink::start();
@@ -70,13 +70,13 @@ fn a_step_finds_the_step_around_it() {
     assert_eq!(named("send outbox").parent.as_ref(), Some(&named("create runs").id));
 }
 
-/// Spans of this process that ended so.
+/// The number of spans of this process with this end.
 fn spans(end: SpanEnd) -> f64 {
     metrics::TRACE_SPANS.of(end).get()
 }
 
-/// R06: a collector that takes the connection and says nothing holds nobody up: what finds no room is dropped and counted,
-/// and the end of the process waits for it two seconds.
+/// R06: a collector that accepts the connection but does not answer delays nothing. Spans without room are dropped and
+/// counted, and the end of the process waits two seconds.
 #[test]
 fn a_collector_that_hangs_holds_up_nobody() {
     let sink = Sink::start();
@@ -94,7 +94,7 @@ fn a_collector_that_hangs_holds_up_nobody() {
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
 }
 
-/// R06: what a collector refuses is counted; when it takes traces again they come.
+/// R06: spans that a collector refuses are counted. When it accepts traces again, they are exported again.
 #[test]
 fn a_collector_that_comes_back_is_used_again() {
     let sink = Sink::start();
@@ -118,7 +118,7 @@ fn a_collector_that_comes_back_is_used_again() {
     assert_eq!(names, ["create runs"]);
 }
 
-/// R06: without an endpoint there is nothing: no span, nothing to carry.
+/// R06: without an endpoint there is no span and nothing is passed on.
 #[test]
 fn without_an_endpoint_nothing_is_traced() {
     let (dispatch, _guard) = dispatch("switchboard-test", &Telemetry::default()).unwrap();

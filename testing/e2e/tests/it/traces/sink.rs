@@ -1,4 +1,4 @@
-//! A collector of our own: takes OTLP over HTTP, on a thread of its own, and keeps every span that it took.
+//! A collector for tests: accepts OTLP over HTTP in a thread of its own, and keeps every span.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,16 +26,16 @@ pub(crate) struct Seen {
     pub(crate) name: String,
     pub(crate) kind: SpanKind,
     pub(crate) trace: String,
-    /// Trace and span: how others name it.
+    /// The ids of trace and span, by which other spans refer to it.
     pub(crate) id: String,
-    /// None: the root of its trace.
+    /// The parent; `None` for the root of a trace.
     pub(crate) parent: Option<String>,
     pub(crate) links: Vec<String>,
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) events: Vec<String>,
     pub(crate) failed: bool,
     pub(crate) nanos: u64,
-    /// All of it, as text.
+    /// The whole span as text.
     pub(crate) whole: String,
 }
 
@@ -44,7 +44,7 @@ impl Seen {
         self.attributes.get(name).unwrap_or_else(|| panic!("{} has no {name}: {:?}", self.name, self.attributes))
     }
 
-    /// The text that a row or a job carries of it.
+    /// The `traceparent` that a row or a job has for it.
     pub(crate) fn traceparent(&self) -> String {
         format!("00-{}-01", self.id)
     }
@@ -57,7 +57,7 @@ struct Desk {
     mood: Arc<Mutex<Mood>>,
 }
 
-/// How it answers.
+/// The way in which it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Mood {
     #[default]
@@ -66,7 +66,7 @@ pub(crate) enum Mood {
     SaysNothing,
 }
 
-/// The collector; it goes with this value.
+/// The collector. It ends when this value is dropped.
 pub(crate) struct Sink {
     address: SocketAddr,
     desk: Desk,
@@ -98,7 +98,7 @@ impl Sink {
         self.desk.requests.load(Ordering::SeqCst)
     }
 
-    /// All that it took so far.
+    /// All spans so far.
     pub(crate) fn spans(&self) -> Vec<Seen> {
         self.desk.spans.lock().unwrap().clone()
     }

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use e2e::{Cluster, Part};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use process::config::{Telemetry, TraceParent};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -12,23 +11,22 @@ use sqlx::PgPool;
 use super::sink::{Seen, Sink};
 use crate::receiver::Receiver;
 
-/// What a caller that traces sends.
+/// The `traceparent` of a caller that traces.
 const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const CALLERS_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-/// A text that nobody else writes.
+/// A text that occurs nowhere else.
 const TEXT: &str = "Your table for Grace Hopper is ready";
 
-async fn traced(pool: PgPool, sink: &Sink, share: f64, parent: TraceParent) -> (Cluster, Vec<Part>) {
-    let telemetry = Telemetry {
-        otlp_endpoint: Some(sink.url()),
-        traces_sampler_arg: share,
-        trace_parent: parent,
-        ..Telemetry::default()
-    };
-    Cluster::start_traced(pool, 1, telemetry).await
+async fn traced(pool: PgPool, sink: &Sink, share: &str, parent: &str) -> (Cluster, Vec<Part>) {
+    let telemetry = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url()),
+        ("OTEL_TRACES_SAMPLER_ARG", share.to_owned()),
+        ("TRACE_PARENT", parent.to_owned()),
+    ];
+    Cluster::start_with(pool, 1, &telemetry.each_ref().map(|(name, value)| (*name, value.as_str()))).await
 }
 
-/// A phone that receives and does not read.
+/// A phone that receives messages but does not read them.
 async fn phone(cluster: &Cluster) -> String {
     let number = cluster.number();
     let phone = json!({"number": number, "name": "Bob", "auto_receipts": "delivered"});
@@ -36,8 +34,9 @@ async fn phone(cluster: &Cluster) -> String {
     number
 }
 
-/// A webhook of these kinds, a connected account and its number. What came before is told already: a follower reads many
-/// events at once, and such a step belongs to the stories of all of them.
+/// Creates a webhook for these kinds and a connected account. Returns them and the account's number. Waits until
+/// earlier events are posted: a follower reads many events at once, and such a step belongs to the stories of all of
+/// them.
 async fn followed(cluster: &Cluster, receiver: &Receiver, kinds: &[&str]) -> (Value, String, String) {
     let kinds = [kinds, &["account.status_changed"]].concat();
     let hook = cluster.post("/v1/webhooks", json!({"url": receiver.url(), "kinds": kinds})).await;
@@ -57,7 +56,7 @@ async fn posted(cluster: &Cluster, receiver: &Receiver, kinds: &[&str]) {
         .await;
 }
 
-/// The spans of a story by service and name: those that the first ones lead to over parents and links, in any direction.
+/// The spans of a story by service and name: all that the first ones lead to over parents and links, in any direction.
 struct Story {
     spans: Vec<Seen>,
 }
@@ -86,7 +85,7 @@ impl Story {
         self.spans.iter().filter(|span| span.service == service && span.name == name).collect()
     }
 
-    /// The one span of this name.
+    /// The one span with this name.
     fn one(&self, service: &str, name: &str, kind: SpanKind) -> &Seen {
         let found = self.all(service, name);
         assert_eq!(found.len(), 1, "{name} of {service}: {:?}", self.names());
@@ -101,19 +100,19 @@ impl Story {
 
 const SEND: &str = "POST /v1/accounts/{account}/messages";
 
-/// R06: a message's story is one connected graph, from the request over row, bell, session and acknowledgements to the
-/// webhook. What was made by another process is linked; names, kinds and attributes are those of the conventions.
+/// R06: the story of a message is one connected graph, from the request over row, bell, session and acknowledgements to
+/// the webhook. A step of another process is linked. Names, kinds and attributes follow the conventions.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_message_is_one_story(pool: PgPool) {
     let sink = Sink::start();
-    let (cluster, workers) = traced(pool, &sink, 1.0, TraceParent::Link).await;
+    let (cluster, workers) = traced(pool, &sink, "1", "link").await;
     let receiver = Receiver::start(&[]).await;
     let kinds = ["message.sent", "message.delivered"];
     let (hook, account, own) = followed(&cluster, &receiver, &kinds).await;
     let bob = phone(&cluster).await;
     let sent = cluster.send_traced(&account, &bob, TEXT, CALLER).await;
     posted(&cluster, &receiver, &kinds).await;
-    let key = cluster.key.clone();
+    let key = cluster.gateway.key().unwrap().to_owned();
     assert_eq!(receiver.received()[0].maybe("traceparent"), None, "whose story it is does not concern the receiver");
     cluster.stop(workers).await;
 
@@ -203,7 +202,7 @@ async fn a_message_is_one_story(pool: PgPool) {
         ],
     );
 
-    // the account was claimed because somebody rang: a story of its own
+    // the account was claimed because of a bell, which is a story of its own
     let pairing = Story::from(&all, |span| span.name == "POST /v1/accounts/{account}/pair");
     let claim = pairing.one("worker", "claim accounts", SpanKind::Internal);
     let heard = pairing.all("worker", "process doorbell");
@@ -211,7 +210,7 @@ async fn a_message_is_one_story(pool: PgPool) {
     assert_eq!(claim.attribute("switchboard.claimed"), "1");
 }
 
-/// No span says anything of this, in any name, attribute, event or link.
+/// Checks that no span contains any of these texts, in any name, attribute, event or link.
 fn nothing_is_told(spans: &[Seen], secrets: &[&str]) {
     assert!(spans.len() > 10, "a check of nothing: {}", spans.len());
     for span in spans {
@@ -221,12 +220,12 @@ fn nothing_is_told(spans: &[Seen], secrets: &[&str]) {
     }
 }
 
-/// R06: a due reminder's story is one connected graph, too: from the scheduler's transaction over the run's expansion to
-/// what the webhook is told of it.
+/// R06: the story of a due reminder is one connected graph as well, from the scheduler's transaction over the run's
+/// expansion to the post to the webhook.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_reminder_is_one_story(pool: PgPool) {
     let sink = Sink::start();
-    let (cluster, workers) = traced(pool, &sink, 1.0, TraceParent::Link).await;
+    let (cluster, workers) = traced(pool, &sink, "1", "link").await;
     let receiver = Receiver::start(&[]).await;
     let (account, own) = cluster.connected("Ada").await;
     let (bob, eve) = (phone(&cluster).await, phone(&cluster).await);
@@ -270,11 +269,11 @@ async fn a_reminder_is_one_story(pool: PgPool) {
     nothing_is_told(&all, &[&own, &bob, &eve, TEXT, "Grace", "Stand-up", "s.whatsapp.net"]);
 }
 
-/// R06: what a live stream shows belongs to the story, too.
+/// R06: what a live stream sends belongs to the story as well.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_live_stream_goes_on_with_the_story(pool: PgPool) {
     let sink = Sink::start();
-    let (cluster, workers) = traced(pool, &sink, 1.0, TraceParent::Link).await;
+    let (cluster, workers) = traced(pool, &sink, "1", "link").await;
     let (account, own) = cluster.connected("Ada").await;
     let bob = phone(&cluster).await;
     let mut stream = cluster.request("/v1/events").send().await.unwrap();
@@ -285,7 +284,7 @@ async fn a_live_stream_goes_on_with_the_story(pool: PgPool) {
         shown.push_str(std::str::from_utf8(&chunk.expect("it was delivered").unwrap().unwrap()).unwrap());
     }
     drop(stream);
-    let key = cluster.key.clone();
+    let key = cluster.gateway.key().unwrap().to_owned();
     cluster.stop(workers).await;
 
     let all = sink.spans();
@@ -304,11 +303,11 @@ async fn a_live_stream_goes_on_with_the_story(pool: PgPool) {
     nothing_is_told(&all, &[&own, &bob, TEXT, "Grace", &key]);
 }
 
-/// R06: who wants one long trace gets it: with `TRACE_PARENT=child` every step of one message stands in the caller's.
+/// R06: with `TRACE_PARENT=child` every step of a message is in the trace of the caller.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_story_may_be_one_trace(pool: PgPool) {
     let sink = Sink::start();
-    let (cluster, workers) = traced(pool, &sink, 1.0, TraceParent::Child).await;
+    let (cluster, workers) = traced(pool, &sink, "1", "child").await;
     let receiver = Receiver::start(&[]).await;
     let kinds = ["message.sent", "message.delivered"];
     let (_, account, _) = followed(&cluster, &receiver, &kinds).await;
@@ -329,12 +328,12 @@ async fn a_story_may_be_one_trace(pool: PgPool) {
     assert!(story.spans.iter().any(|span| span.name == "process doorbell" && span.service == "switchboard-worker"));
 }
 
-/// R06: where no trace is kept, no row carries one and nothing is exported but what failed, with what surrounds it. Rows and
-/// jobs without a trace, as an older release makes them, are worked on all the same.
+/// R06: if no trace is kept, no row has one, and only failures are exported, with the spans around them. Rows and jobs
+/// without a trace, as an older release makes them, are processed as well.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn only_failures_are_told_where_nothing_is_kept(pool: PgPool) {
     let sink = Sink::start();
-    let (cluster, workers) = traced(pool, &sink, 0.0, TraceParent::Link).await;
+    let (cluster, workers) = traced(pool, &sink, "0", "link").await;
     let receiver = Receiver::start(&[500]).await;
     let (account, _) = cluster.connected("Ada").await;
     let bob = phone(&cluster).await;
@@ -361,11 +360,11 @@ async fn only_failures_are_told_where_nothing_is_kept(pool: PgPool) {
     assert!(others.is_empty(), "{others:?}");
 }
 
-/// R06: what a caller does not keep is not kept, and what carries no sense is not taken.
+/// R06: a trace that the caller does not keep is not kept, and a malformed `traceparent` is ignored.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn the_callers_decision_holds(pool: PgPool) {
     let sink = Sink::start();
-    let (cluster, workers) = traced(pool, &sink, 1.0, TraceParent::Link).await;
+    let (cluster, workers) = traced(pool, &sink, "1", "link").await;
     let (account, _) = cluster.connected("Ada").await;
     let bob = phone(&cluster).await;
     let unkept = CALLER.replace("-01", "-00");

@@ -1,4 +1,4 @@
-//! Sets of words that differ from binary to binary, or are declared when it starts.
+//! Sets of label values that differ from binary to binary, or are declared at the start of one.
 
 use std::sync::OnceLock;
 
@@ -8,7 +8,7 @@ use super::super::version::{REVISION, VERSION};
 /// A pool of connections to Postgres.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pool {
-    /// Everything but the heartbeat.
+    /// All rows except the heartbeat.
     Rows,
     /// A worker's heartbeat.
     Keeping,
@@ -36,7 +36,7 @@ pub enum RedisUser {
     Doorbell,
     /// Live signals.
     Bus,
-    /// The limiter of connects.
+    /// The connection limiter.
     Limiter,
     /// The pings behind `redis_ping_seconds`.
     Sample,
@@ -61,7 +61,7 @@ impl Label for RedisUser {
     }
 }
 
-/// What waits in the rows, and for what.
+/// What waits in the rows, and for what reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Waiting {
     kind: &'static str,
@@ -90,13 +90,13 @@ impl Waiting {
         Self { kind, reason }
     }
 
-    /// What waits.
+    /// The kind of the waiting rows.
     #[must_use]
     pub const fn kind(self) -> &'static str {
         self.kind
     }
 
-    /// For what.
+    /// The reason why they wait.
     #[must_use]
     pub const fn reason(self) -> &'static str {
         self.reason
@@ -126,7 +126,7 @@ impl Labels for Waiting {
     }
 }
 
-/// A build of a binary: one series with the value 1.
+/// The build of a binary: one series with the value 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Build(Component);
 
@@ -146,12 +146,12 @@ impl Labels for Build {
 
 static DUTIES: OnceLock<Vec<&'static str>> = OnceLock::new();
 
-/// A scheduler's duty: the noun of its file.
+/// A duty of the scheduler, named as its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Duty(pub &'static str);
 
 impl Duty {
-    /// Says once which duties there are, before the page is made.
+    /// Declares the duties. Call it once, before the page is made.
     pub fn are(names: impl IntoIterator<Item = &'static str>) {
         DUTIES.get_or_init(|| names.into_iter().collect());
     }
@@ -171,8 +171,8 @@ impl Label for Duty {
 
 static ENDPOINTS: OnceLock<Vec<Endpoint>> = OnceLock::new();
 
-/// A route of the API with one of its methods. Only those that were declared are ever counted by name: what a client makes up is
-/// `unmatched`.
+/// A route of the API with one of its methods. Only declared ones have a series of their own; anything else that a
+/// client requests is `unmatched`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Endpoint {
     route: &'static str,
@@ -180,10 +180,10 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// No route, or none with this method.
+    /// No such route, or no such method of it.
     pub const UNMATCHED: Self = Self { route: "unmatched", method: "other" };
 
-    /// Says once which routes there are, before the page is made.
+    /// Declares the routes. Call it once, before the page is made.
     pub fn are(routes: impl IntoIterator<Item = (String, &'static str)>) {
         ENDPOINTS.get_or_init(|| {
             let known = routes.into_iter().map(|(route, method)| Self { route: route.leak(), method });
@@ -191,7 +191,7 @@ impl Endpoint {
         });
     }
 
-    /// The declared one. What `HEAD` asks for is a `GET`.
+    /// The declared endpoint. `HEAD` counts as `GET`.
     #[must_use]
     pub fn of(route: Option<&str>, method: &str) -> Self {
         let method = if method == "HEAD" { "GET" } else { method };

@@ -1,0 +1,124 @@
+//! Whose rows a call may touch is said by a type (`common/store/src/scope.rs`), and few places may ask for more than one tenant's.
+
+use syn::visit::{self, Visit};
+use syn::{FnArg, ImplItemFn, ItemFn, ItemMod, Signature, Type, Visibility};
+
+use super::{code_with, sources};
+
+/// R64: in the api rows of all tenants are opened for admins, for who has yet to be identified, and for commands of the operator. Handlers
+/// have the rows of their caller.
+#[test]
+fn handlers_reach_no_rows_but_their_callers() {
+    for (word, homes) in [
+        (
+            "for_all_tenants(",
+            ["api/src/auth.rs", "api/src/auth/rows.rs", "api/src/key_cache.rs", "api/src/commands/"].as_slice(),
+        ),
+        (".under(", &[]),
+        (".tenants()", &["api/src/auth.rs"]),
+        ("Store::from(", &["api/src/lib.rs"]),
+        ("PgPool", &["api/src/lib.rs"]),
+        ("PgConnection", &[]),
+        ("connect_lazily(", &["api/src/commands/"]),
+    ] {
+        for (name, text) in sources().into_iter().filter(|(name, _)| name.starts_with("api/src/")) {
+            let lines = code_with(&text, word);
+            let is_home = homes.iter().any(|home| name.starts_with(home));
+            assert!(is_home || lines.is_empty(), "{name} has `{word}`, whose homes are {homes:?}: {lines:?}");
+        }
+    }
+}
+
+/// Public functions of the store that take a pool, a connection or a tenant's id: (file, function; `*`: all of them). Except for the
+/// last two they touch no tenant's rows.
+const WITHOUT_A_SCOPE: [(&str, &str); 16] = [
+    // who runs: workers, and schedulers
+    ("workers.rs", "*"),
+    ("admin.rs", "workers"),
+    ("signs.rs", "scheduler_lives"),
+    ("signs.rs", "scheduler_stops"),
+    ("signs.rs", "prune_schedulers"),
+    // what belongs to the installation
+    ("settings.rs", "*"),
+    ("era.rs", "*"),
+    // the server itself: connections, its clock, its schema, the sizes of its tables
+    ("pool.rs", "*"),
+    ("server.rs", "*"),
+    ("measure.rs", "clock_offset"),
+    ("measure.rs", "schema"),
+    ("measure.rs", "table_bytes"),
+    ("pings.rs", "*"),
+    // a waking says that something is due, not what
+    ("reminders/wake.rs", "listen"),
+    // lists what all have, and shows one tenant's where an operator asks for that
+    ("admin.rs", "accounts"),
+    // goes into the transaction of whoever tells; each event carries its tenant
+    ("events/write.rs", "write"),
+];
+
+/// The public functions of a file that take a pool, a connection or a tenant's id.
+#[derive(Default)]
+struct Unscoped(Vec<String>);
+
+impl Unscoped {
+    fn look(&mut self, visibility: &Visibility, signature: &Signature) {
+        let takes = |word: &str| {
+            signature.inputs.iter().any(|input| matches!(input, FnArg::Typed(input) if names(&input.ty, word)))
+        };
+        let touches_rows = signature.asyncness.is_some() || takes("PgPool") || takes("PgConnection");
+        let is_public = matches!(visibility, Visibility::Public(_));
+        if is_public && touches_rows && ["PgPool", "PgConnection", "TenantId"].into_iter().any(takes) {
+            self.0.push(signature.ident.to_string());
+        }
+    }
+}
+
+/// Whether a type has this name, or has one of it within.
+fn names(of: &Type, word: &str) -> bool {
+    struct Named<'a>(&'a str, bool);
+    impl<'ast> Visit<'ast> for Named<'_> {
+        fn visit_ident(&mut self, ident: &'ast syn::Ident) {
+            self.1 |= ident == self.0;
+        }
+    }
+    let mut named = Named(word, false);
+    named.visit_type(of);
+    named.1
+}
+
+impl<'ast> Visit<'ast> for Unscoped {
+    fn visit_item_mod(&mut self, module: &'ast ItemMod) {
+        if module.ident != "tests" {
+            visit::visit_item_mod(self, module);
+        }
+    }
+
+    fn visit_item_fn(&mut self, function: &'ast ItemFn) {
+        self.look(&function.vis, &function.sig);
+    }
+
+    fn visit_impl_item_fn(&mut self, function: &'ast ImplItemFn) {
+        self.look(&function.vis, &function.sig);
+    }
+}
+
+/// R64: a function of the store on tenants' rows takes the type that says whose. Those that take something else are few, and known.
+#[test]
+fn rows_of_tenants_are_reached_by_scope_alone() {
+    let mut seen = std::collections::BTreeSet::new();
+    for (name, text) in sources() {
+        let Some(file) = name.strip_prefix("common/store/src/") else { continue };
+        if file == "scope.rs" {
+            continue; // makes the types
+        }
+        let mut unscoped = Unscoped::default();
+        unscoped.visit_file(&syn::parse_file(&text).unwrap());
+        for function in unscoped.0 {
+            let known = WITHOUT_A_SCOPE.iter().find(|(home, known)| *home == file && ["*", &function].contains(known));
+            let known = known.unwrap_or_else(|| panic!("{file}: `{function}` takes no scope, such as `Of<'_>`"));
+            seen.insert(*known);
+        }
+    }
+    let idle: Vec<_> = WITHOUT_A_SCOPE.iter().filter(|known| !seen.contains(*known)).collect();
+    assert!(idle.is_empty(), "these take a scope by now: {idle:?}");
+}
