@@ -60,7 +60,6 @@ impl Past {
     ///
     /// # Errors
     /// If it is not found within the budget of steps.
-    /// If it is not found within the budget of steps.
     pub fn rearm(&self, schedule: &Schedule, planned: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Error> {
         if self.owes(schedule)? {
             let minute = next_minute(self.now);

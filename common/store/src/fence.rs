@@ -1,5 +1,5 @@
-//! The right of a live session to write, and the SQL that checks it. Two statements have a form of their own: the one that
-//! writes many sessions' statuses, and the end of a logout, which locks the lease row exclusively.
+//! The right of a live session to write, and the SQL that checks it. One statement has a form of its own: the one that
+//! writes many sessions' statuses.
 //!
 //! A write of a session locks its account's lease row against a claim (`FOR SHARE`) and checks the epoch. A plain
 //! `EXISTS` is not enough: a claim could commit between the check and the write.

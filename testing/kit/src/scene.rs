@@ -1,7 +1,6 @@
 //! The calls that tests make: to the api, to the phones, and waiting for their effects.
 #![allow(clippy::unwrap_used, reason = "test support: a failure is a panic")]
 
-use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use reqwest::{Method, StatusCode};
@@ -174,10 +173,5 @@ impl Scene {
         let audit = self.admin(Method::GET, &format!("/audit?number={number}"), None).await;
         let devices = audit["devices"].as_array().unwrap();
         devices.iter().flat_map(|device| device["sockets"].as_array().unwrap().clone()).collect()
-    }
-
-    /// As [`until`].
-    pub async fn until<T>(&self, what: impl Debug, ask: impl AsyncFnMut() -> Option<T>) -> T {
-        until(what, ask).await
     }
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use process::clock::BootTime;
 use process::telemetry::metrics;
 use store::answered;
+use store::leases::Waits;
 
 use super::placement::{AFTER_OVERFLOW, GRACE, Plan, SHED_PER_S};
-use super::supervisor::{Held, Hold, Supervisor, Waits};
+use super::supervisor::{Held, Hold, Supervisor};
 
 /// The most accounts claimed at once.
 pub const CLAIM_BATCH: usize = 200;

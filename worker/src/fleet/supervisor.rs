@@ -24,15 +24,6 @@ use crate::session::actor::{Actor, Orders};
 use crate::session::figures::Gap;
 use crate::session::machine::state::End;
 
-/// What needs the account to be claimed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Waits {
-    /// A person who looks at a screen.
-    Person,
-    /// A message. A short delay until the right worker has the account does not matter.
-    Message,
-}
-
 /// The result of a knock, which is a bell for one account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Knock {
@@ -124,18 +115,15 @@ impl Supervisor {
 
     /// Tells the account's session to look at its rows. Without a session here, claims the account if nobody has it and
     /// this worker should.
-    pub async fn knock(&self, account: AccountId, waits: Waits) -> Knock {
+    pub async fn knock(&self, account: AccountId) -> Knock {
         if self.look(account) {
             return Knock::Heard;
         }
-        let claimed = match self.up_to(waits, BootTime::now()).await {
-            Ok(up_to) => self.claim(&[account], up_to).await,
-            Err(error) => Err(error.into()),
-        };
-        match claimed {
-            Ok(claimed) if claimed.contains(&account) => Knock::Claimed,
-            Ok(_) if self.look(account) => Knock::Heard,
-            Ok(_) => self.whose(account).await,
+        match self.claim_if_wanted(account).await {
+            Ok(None) => Knock::Nothing,
+            Ok(Some(true)) => Knock::Claimed,
+            Ok(Some(false)) if self.look(account) => Knock::Heard,
+            Ok(Some(false)) => Knock::NotMine,
             Err(error) => {
                 tracing::warn!(%account, %error, "could not claim");
                 Knock::NotMine
@@ -143,12 +131,13 @@ impl Supervisor {
         }
     }
 
-    /// Finds out why a claim was refused.
-    async fn whose(&self, account: AccountId) -> Knock {
-        match answered(store::leases::wanted(self.0.context.store.for_all_tenants(), account)).await {
-            Ok(true) => Knock::NotMine,
-            Ok(false) | Err(_) => Knock::Nothing,
-        }
+    /// Claims an account if something waits for that. Returns whether it was claimed; `None` if nothing waits.
+    async fn claim_if_wanted(&self, account: AccountId) -> anyhow::Result<Option<bool>> {
+        let heard = BootTime::now();
+        let waits = answered(store::leases::waits(self.0.context.store.for_all_tenants(), account)).await?;
+        let Some(waits) = waits else { return Ok(None) };
+        let up_to = self.up_to(waits, heard).await?;
+        Ok(Some(self.claim(&[account], up_to).await?.contains(&account)))
     }
 
     /// Tells the account's session to look at its rows. Returns false if there is none.

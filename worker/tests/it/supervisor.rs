@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bells::doorbell::Handler as _;
 use domain::id::WorkerId;
+use domain::job::{Answer, Bell, Job};
 use kit::until;
 use process::clock::BootTime;
 use process::ops::Pulse;
@@ -12,7 +14,8 @@ use store::workers::Boot;
 use tokio_util::sync::CancellationToken;
 use worker::fleet::keeper;
 use worker::fleet::stop::Stopped;
-use worker::fleet::supervisor::{Knock, Supervisor, Waits};
+use worker::fleet::supervisor::{Knock, Supervisor};
+use worker::jobs::Jobs;
 
 use crate::house::{DEADLINE, House, sent};
 
@@ -67,7 +70,7 @@ async fn a_right_that_has_lapsed_is_not_resumed(pool: PgPool) {
     let house = House::with_leases_of(Duration::from_secs(3), pool).await;
     let account = house.account(15_550_001).await;
     let supervisor = Supervisor::new(Arc::clone(&house.context), 10);
-    assert_eq!(supervisor.knock(account, Waits::Message).await, Knock::Claimed);
+    assert_eq!(supervisor.knock(account).await, Knock::Claimed);
     let link = house.online(0).await;
     until("the end of trust", async || (!house.context.trust.holds(BootTime::now())).then_some(())).await;
     assert!(!link.is_over(), "nobody has noticed yet: the keeper does not run");
@@ -95,16 +98,40 @@ async fn a_knock_is_not_refused_for_an_old_view_of_the_fleet(pool: PgPool) {
     store::workers::register(&pool, peer, boot).await.unwrap();
     let supervisor = Supervisor::new(Arc::clone(&house.context), 10);
     let (first, second) = (house.account(15_550_001).await, house.account(15_550_002).await);
-    assert_eq!(supervisor.knock(first, Waits::Message).await, Knock::Claimed);
-    assert_eq!(supervisor.knock(second, Waits::Message).await, Knock::NotMine, "the peer's share");
+    assert_eq!(supervisor.knock(first).await, Knock::Claimed);
+    assert_eq!(supervisor.knock(second).await, Knock::NotMine, "the peer's share");
 
     let (third, _) = (house.account(15_550_003).await, house.account(15_550_004).await);
-    let knock = async |account| supervisor.knock(account, Waits::Message).await == Knock::Claimed;
+    let knock = async |account| supervisor.knock(account).await == Knock::Claimed;
     until("a new count", async || knock(third).await.then_some(())).await;
     assert!(!knock(second).await, "the peer's share");
     store::workers::leaving(&pool, peer).await.unwrap();
     assert!(knock(second).await, "there is no peer any more");
     supervisor.stop(DEADLINE, 0, &CancellationToken::new()).await;
+}
+
+/// R61: a bell of a pairing that came late hurries nobody: who waits for an account stands in its row. Here all workers
+/// of the new release are full, and this one is old. So it takes at once only what a person waits for.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_late_bell_of_a_pairing_hurries_nobody(pool: PgPool) {
+    let house = House::with_leases_of(Duration::from_mins(10), pool.clone()).await;
+    let boot = Boot { name: "new", version: "0", release: "2", capacity: 0, lease: Duration::from_mins(10) };
+    store::workers::register(&pool, WorkerId::new(), boot).await.unwrap();
+    let supervisor = Supervisor::new(Arc::clone(&house.context), 10);
+    let jobs = Jobs::new(Arc::clone(&house.context), supervisor.clone());
+    let account = house.account(15_550_001).await;
+    let asked = async || jobs.answer(Job::new(Bell::Pair { account }, None)).await;
+
+    assert_eq!(asked().await, Answer::NotMine, "it is linked: nobody waits");
+    let become_pending = "UPDATE accounts SET status = 'pending' WHERE id = $1";
+    sqlx::query(become_pending).bind(account).execute(&pool).await.unwrap();
+    assert_eq!(asked().await, Answer::Done);
+    assert_eq!(supervisor.claims().len(), 1);
+    supervisor.stop(DEADLINE, 0, &CancellationToken::new()).await;
+
+    let go_offline = "UPDATE accounts SET wanted = 'offline' WHERE id = $1";
+    sqlx::query(go_offline).bind(account).execute(&pool).await.unwrap();
+    assert_eq!(supervisor.knock(account).await, Knock::Nothing, "nothing is passed on");
 }
 
 /// R61: a stop gives sessions back only as fast as others may connect. A session whose turn has not come stays online,
@@ -126,7 +153,7 @@ async fn a_stop_gives_back_what_others_can_take(pool: PgPool) {
     until("the first slice", async || (owned(&house).await == 1).then_some(())).await;
     assert_eq!(over(), 2);
     let (left, _) = supervisor.claims()[0];
-    assert_eq!(supervisor.knock(left, Waits::Message).await, Knock::Heard);
+    assert_eq!(supervisor.knock(left).await, Knock::Heard);
     assert_eq!(stop.await.unwrap(), Stopped::InOrder);
     assert_eq!((over(), owned(&house).await), (3, 0));
 }

@@ -9,7 +9,7 @@ use crate::audit::{self, Entry, Operator};
 use crate::credentials::forget;
 use crate::error::{Error, Result};
 use crate::events::Events;
-use crate::fence::Fence;
+use crate::fence::{Fence, hold};
 use crate::leases::own::{lock_lease, raise};
 use crate::messages::unsent;
 use crate::retry::again;
@@ -154,10 +154,7 @@ async fn try_unlinked(db: &PgPool, tenant: TenantId, under: Fence, confirmed: bo
     let mut transaction = db.begin().await?;
     let account = under.account;
     let open = lock_dependents(&mut transaction, tenant, account).await?;
-    let epoch = sqlx::query_scalar!("SELECT epoch FROM leases WHERE account_id = $1 FOR UPDATE", account.0);
-    if epoch.fetch_optional(&mut *transaction).await? != Some(under.epoch) {
-        return Err(Error::Fenced);
-    }
+    hold(&mut transaction, under).await?;
     let before = match lock(&mut transaction, tenant, account).await {
         Err(Error::NotFound) => return Ok(()), // it is being deleted
         before => before?,

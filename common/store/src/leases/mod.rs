@@ -237,18 +237,27 @@ pub async fn get(all: ForAllTenants<'_>, account: AccountId) -> Result<Option<Le
     Ok(lease.fetch_optional(pool).await?)
 }
 
-/// Whether the account should be live, unlinked or erased. A worker that could not claim it passes its bell on only in
-/// that case.
+/// Who waits for an account to be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// A person, who looks at a screen: a phone is being linked, or should be unlinked.
+    Person,
+    /// A message. A short delay until the right worker has the account does not matter.
+    Message,
+}
+
+/// Who waits for a claim of the account; `None` if it should be offline or does not exist. The row says it and not the
+/// bell, since a bell may be late.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn wanted(all: ForAllTenants<'_>, account: AccountId) -> Result<bool> {
+pub async fn waits(all: ForAllTenants<'_>, account: AccountId) -> Result<Option<Waits>> {
     let ForAllTenants { pool } = all;
-    let wanted = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND wanted <> 'offline') AS "wanted!""#,
+    let person = sqlx::query_scalar!(
+        r#"SELECT status = 'pending' OR wanted IN ('unlinked', 'erased') AS "person!"
+        FROM accounts WHERE id = $1 AND wanted <> 'offline'"#,
         account.0
-    )
-    .fetch_one(pool)
-    .await?;
-    Ok(wanted)
+    );
+    let person = person.fetch_optional(pool).await?;
+    Ok(person.map(|person| if person { Waits::Person } else { Waits::Message }))
 }

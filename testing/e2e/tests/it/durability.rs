@@ -1,6 +1,6 @@
 //! Accepted messages are neither lost nor doubled if acknowledgements are swallowed or Redis is emptied.
 
-use kit::RedisServer;
+use kit::{RedisServer, until};
 use reqwest::Method;
 use serde_json::json;
 use sqlx::PgPool;
@@ -50,14 +50,13 @@ async fn a_swallowed_acknowledgement_is_sent_again_with_the_same_id(pool: PgPool
     let before = cluster.get(&format!("/v1/messages/{id}")).await;
     assert_eq!(before["state"], "queued", "it has arrived, but nobody has said so");
     cluster.admin(Method::POST, "/faults", Some(json!({"kind": "drop", "target": {"number": own}}))).await;
-    cluster
-        .until("a second arrival", async || {
-            let inbox = cluster.inbox(&bob).await;
-            assert_eq!(inbox.len(), 1, "the phone shows it once: {inbox:?}");
-            assert_eq!(inbox[0]["id"], json!(stored));
-            (inbox[0]["times_arrived"] == 2).then_some(())
-        })
-        .await;
+    until("a second arrival", async || {
+        let inbox = cluster.inbox(&bob).await;
+        assert_eq!(inbox.len(), 1, "the phone shows it once: {inbox:?}");
+        assert_eq!(inbox[0]["id"], json!(stored));
+        (inbox[0]["times_arrived"] == 2).then_some(())
+    })
+    .await;
     cluster.message(&id, "sent").await;
     let inbox = cluster.inbox(&bob).await;
     assert_eq!((inbox.len(), &inbox[0]["times_arrived"]), (1, &json!(2)), "{inbox:?}");
@@ -94,11 +93,10 @@ async fn a_time_lock_holds_and_does_not_fail(pool: PgPool) {
     cluster.admin(Method::POST, "/faults", Some(fault)).await;
     let id = cluster.send(&account, &bob, "held").await;
     let held = "SELECT count(*) FROM accounts WHERE held_until > now() + interval '1 minute'";
-    cluster
-        .until("the hold", async || {
-            (sqlx::query_scalar::<_, i64>(held).fetch_one(&cluster.pool).await.unwrap() == 1).then_some(())
-        })
-        .await;
+    until("the hold", async || {
+        (sqlx::query_scalar::<_, i64>(held).fetch_one(&cluster.pool).await.unwrap() == 1).then_some(())
+    })
+    .await;
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     assert_eq!(cluster.get(&format!("/v1/messages/{id}")).await["state"], "queued");
     let fired = cluster.admin(Method::GET, "/faults", None).await;
@@ -115,11 +113,10 @@ async fn a_text_with_a_nul_does_not_wedge_the_account(pool: PgPool) {
     let hostile = json!({"to": own, "text": "a\u{0}b"});
     cluster.admin(Method::POST, &format!("/phones/{bob}/send"), Some(hostile)).await;
     let stored = "SELECT count(*) FROM events WHERE kind = 'message.received' AND data->>'text' = E'a\\uFFFDb'";
-    cluster
-        .until("the event", async || {
-            (sqlx::query_scalar::<_, i64>(stored).fetch_one(&cluster.pool).await.unwrap() == 1).then_some(())
-        })
-        .await;
+    until("the event", async || {
+        (sqlx::query_scalar::<_, i64>(stored).fetch_one(&cluster.pool).await.unwrap() == 1).then_some(())
+    })
+    .await;
     let id = cluster.send(&account, &bob, "still here").await;
     cluster.message(&id, "read").await;
     cluster.stop(workers).await;

@@ -1,5 +1,6 @@
 //! A session that is restarted again and again (R62): what its tenant and the operators see.
 
+use kit::until;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -36,15 +37,14 @@ async fn an_unstable_session_is_told_and_so_is_its_recovery(pool: PgPool) {
         let sockets = cluster.sockets(&own).await.len();
         cluster.admin(Method::POST, "/faults", Some(end.clone())).await;
         if restart < 5 {
-            cluster.until(restart, async || (cluster.sockets(&own).await.len() > sockets).then_some(())).await;
+            until(restart, async || (cluster.sockets(&own).await.len() > sockets).then_some(())).await;
         }
     }
-    let told = cluster
-        .until("session.unstable", async || {
-            let told = events(&cluster, "session.unstable").await;
-            (!told.is_empty()).then_some(told)
-        })
-        .await;
+    let told = until("session.unstable", async || {
+        let told = events(&cluster, "session.unstable").await;
+        (!told.is_empty()).then_some(told)
+    })
+    .await;
     let reason = "WhatsApp asked for a new connection";
     assert_eq!(told, [json!({"account_id": account, "restarts": 5, "reason": reason})]);
     let now = cluster.get(&path).await;
@@ -60,12 +60,11 @@ async fn an_unstable_session_is_told_and_so_is_its_recovery(pool: PgPool) {
 
     // a minute, which is longer than any other wait here
     tokio::time::sleep(std::time::Duration::from_secs(45)).await;
-    let told = cluster
-        .until("session.recovered", async || {
-            let told = events(&cluster, "session.recovered").await;
-            (!told.is_empty()).then_some(told)
-        })
-        .await;
+    let told = until("session.recovered", async || {
+        let told = events(&cluster, "session.recovered").await;
+        (!told.is_empty()).then_some(told)
+    })
+    .await;
     assert_eq!(told, [json!({"account_id": account, "restarts": 5})]);
     let now = cluster.get(&path).await;
     assert_eq!((&now["status"], &now["status_reason"]), (&json!("connected"), &Value::Null));

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use e2e::Cluster;
-use kit::{Process, Signal};
+use kit::{Process, Signal, until};
 
 /// The connection between the process and WhatsApp. It counts what the process sends. It can hold back what WhatsApp
 /// sends, including the end of the connection.
@@ -90,16 +90,15 @@ impl Tap {
 }
 
 /// Sends a signal that stops or continues the process, and waits until it has.
-async fn signal(cluster: &Cluster, process: &Process, signal: Signal) {
+async fn signal(process: &Process, signal: Signal) {
     process.signal(signal);
     let pid = process.pid().unwrap();
-    cluster
-        .until(signal, async || {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-            let stopped = stat.rsplit(") ").next().unwrap().starts_with('T');
-            (stopped == (signal == Signal::STOP)).then_some(())
-        })
-        .await;
+    until(signal, async || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let stopped = stat.rsplit(") ").next().unwrap().starts_with('T');
+        (stopped == (signal == Signal::STOP)).then_some(())
+    })
+    .await;
 }
 
 fn through<'a>(sockets: &'a [Value], via: &str) -> Vec<&'a Value> {
@@ -132,15 +131,15 @@ async fn a_frozen_worker_sends_nothing_when_it_wakes(pool: PgPool) {
     let a_message = tap.said() - before;
 
     let next = cluster.worker_with(&[("WHATSAPP_URL", &format!("{whatsapp}?next"))]);
-    cluster.until("the other worker", async || (next.health("/readyz").await.0 == 200).then_some(())).await;
+    until("the other worker", async || (next.health("/readyz").await.0 == 200).then_some(())).await;
     // WhatsApp puts it off: the worker sends it again after a second, and is frozen before that
     let busy = json!({"kind": "ack_error", "target": {"number": own}, "code": 503, "count": 1});
     cluster.admin(Method::POST, "/faults", Some(busy)).await;
     let heard = tap.heard.load(Ordering::SeqCst);
     let put_off = cluster.send(&account, &bob, "put off").await;
-    cluster.until("a refusal", async || (tap.heard.load(Ordering::SeqCst) > heard).then_some(())).await;
+    until("a refusal", async || (tap.heard.load(Ordering::SeqCst) > heard).then_some(())).await;
     tap.deaf.send_replace(true);
-    signal(&cluster, &process, Signal::STOP).await;
+    signal(&process, Signal::STOP).await;
     let (said, connections) = (tap.said(), tap.connections());
     assert!(cluster.sockets(&own).await.iter().all(|socket| socket["via"] == "frozen"));
     assert_eq!(cluster.inbox(&bob).await.len(), 3, "it was refused, and not sent again yet");
@@ -151,10 +150,10 @@ async fn a_frozen_worker_sends_nothing_when_it_wakes(pool: PgPool) {
     cluster.shows(&bob, &["put off"]).await;
     assert_eq!((tap.said(), tap.connections()), (said, connections), "it is frozen");
 
-    signal(&cluster, &process, Signal::CONT).await;
+    signal(&process, Signal::CONT).await;
     assert_eq!(cluster.get(&format!("/v1/messages/{put_off}")).await["state"], "queued");
     let (opened, _) = connections;
-    cluster.until("the end of its connection", async || (tap.connections() == (opened, opened)).then_some(())).await;
+    until("the end of its connection", async || (tap.connections() == (opened, opened)).then_some(())).await;
     process.ready().await.unwrap();
     cluster.message(&put_off, "sent").await;
     cluster.admin(Method::DELETE, "/faults", None).await;

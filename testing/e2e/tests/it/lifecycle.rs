@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kit::until;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -30,7 +31,7 @@ async fn unpair_pair_again_and_delete(pool: PgPool) {
         (&json!("unpaired"), &json!(false)),
         "{unpaired}"
     );
-    cluster.until("a closed socket", async || (sockets(&cluster, &own).await == 0).then_some(())).await;
+    until("a closed socket", async || (sockets(&cluster, &own).await == 0).then_some(())).await;
     // the close event has arrived by now; it must neither overwrite the status nor open a connection
     tokio::time::sleep(Duration::from_millis(500)).await;
     let now = cluster.get(&format!("/v1/accounts/{account}")).await;
@@ -52,16 +53,13 @@ async fn unpair_pair_again_and_delete(pool: PgPool) {
     assert!(status.is_success());
     let (status, _) = cluster.call(Method::GET, &format!("/v1/accounts/{account}"), None).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
-    cluster
-        .until("the device off the phone", async || (devices(&cluster, &own).await.len() == before - 1).then_some(()))
-        .await;
-    cluster
-        .until("the row's end", async || {
-            let rows =
-                sqlx::query_scalar::<_, i64>("SELECT count(*) FROM accounts").fetch_one(&cluster.pool).await.unwrap();
-            (rows == 0).then_some(())
-        })
-        .await;
+    until("the device off the phone", async || (devices(&cluster, &own).await.len() == before - 1).then_some(())).await;
+    until("the row's end", async || {
+        let rows =
+            sqlx::query_scalar::<_, i64>("SELECT count(*) FROM accounts").fetch_one(&cluster.pool).await.unwrap();
+        (rows == 0).then_some(())
+    })
+    .await;
     assert_eq!(cluster.overlaps().await, 0);
     cluster.stop(workers).await;
 }
@@ -102,8 +100,7 @@ async fn a_second_attempt_replaces_the_first(pool: PgPool) {
     cluster.post(&format!("/v1/accounts/{account}/pair"), json!({})).await;
     let old = cluster.qr(&account).await;
     cluster.post(&format!("/v1/accounts/{account}/pair"), json!({})).await;
-    let new =
-        cluster.until("another code", async || Some(cluster.qr(&account).await).filter(|code| *code != old)).await;
+    let new = until("another code", async || Some(cluster.qr(&account).await).filter(|code| *code != old)).await;
     let (status, _) = cluster.scan(&own, &old).await;
     assert!(status.is_client_error(), "the old code still pairs: {status}");
     let (status, text) = cluster.scan(&own, &new).await;
@@ -121,8 +118,7 @@ async fn a_restart_before_the_scan_goes_on(pool: PgPool) {
     cluster.post(&format!("/v1/accounts/{account}/pair"), json!({})).await;
     let old = cluster.qr(&account).await;
     cluster.admin(Method::POST, "/faults", Some(json!({"kind": "stream_error", "code": 515}))).await;
-    let new =
-        cluster.until("another code", async || Some(cluster.qr(&account).await).filter(|code| *code != old)).await;
+    let new = until("another code", async || Some(cluster.qr(&account).await).filter(|code| *code != old)).await;
     let (status, text) = cluster.scan(&own, &new).await;
     assert!(status.is_success(), "{text}");
     cluster.status(&account, "connected").await;
@@ -162,7 +158,7 @@ async fn a_phone_is_linked_once_per_tenant(pool: PgPool) {
     cluster.status(&second, "unpaired").await;
     let now = cluster.get(&format!("/v1/accounts/{second}")).await;
     assert_eq!(now["phone_number"], Value::Null);
-    cluster.until("one device", async || (devices(&cluster, &own).await.len() == 1).then_some(())).await;
+    until("one device", async || (devices(&cluster, &own).await.len() == 1).then_some(())).await;
     let label =
         sqlx::query_scalar::<_, String>("SELECT data->>'duplicate_of' FROM events WHERE kind = 'session.duplicate'");
     assert_eq!(label.fetch_one(&cluster.pool).await.unwrap(), "Front desk");
@@ -205,11 +201,10 @@ async fn a_device_removed_on_the_phone_is_logged_out(pool: PgPool) {
     let device = devices(&cluster, &own).await[0]["device"].as_u64().unwrap();
     cluster.admin(Method::DELETE, &format!("/phones/{own}/devices/{device}"), None).await;
     cluster.status(&account, "logged_out").await;
-    cluster
-        .until("the end of its credentials", async || {
-            let left = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM credentials");
-            (left.fetch_one(&cluster.pool).await.unwrap() == 0).then_some(())
-        })
-        .await;
+    until("the end of its credentials", async || {
+        let left = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM credentials");
+        (left.fetch_one(&cluster.pool).await.unwrap() == 0).then_some(())
+    })
+    .await;
     cluster.stop(workers).await;
 }

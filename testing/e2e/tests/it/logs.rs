@@ -1,7 +1,7 @@
 //! What is logged at any level (R99).
 
 use e2e::{Cluster, EVERYTHING, LINES};
-use kit::CREDENTIAL_KEYS;
+use kit::{CREDENTIAL_KEYS, until};
 use reqwest::Method;
 use serde_json::json;
 use sqlx::PgPool;
@@ -26,21 +26,19 @@ async fn nothing_of_a_story_is_in_its_log(pool: PgPool) {
     cluster.message(&id, "read").await;
     let answer = json!({"to": own, "text": "the eagle has landed"});
     cluster.admin(Method::POST, &format!("/phones/{bob}/send"), Some(answer)).await;
-    cluster
-        .until("the answer", async || {
-            let told = "SELECT count(*) FROM events WHERE kind = 'message.received'";
-            (sqlx::query_scalar::<_, i64>(told).fetch_one(&cluster.pool).await.unwrap() == 1).then_some(())
-        })
-        .await;
+    until("the answer", async || {
+        let told = "SELECT count(*) FROM events WHERE kind = 'message.received'";
+        (sqlx::query_scalar::<_, i64>(told).fetch_one(&cluster.pool).await.unwrap() == 1).then_some(())
+    })
+    .await;
     let other = cluster.phone("Grace").await;
     let second = cluster.account("Back office").await;
     cluster.post(&format!("/v1/accounts/{second}/pair"), json!({"method": "code", "phone": other})).await;
-    let code = cluster
-        .until("a pairing code", async || {
-            let pairing = cluster.get(&format!("/v1/accounts/{second}/pairing")).await;
-            pairing["code"].as_str().map(str::to_owned)
-        })
-        .await;
+    let code = until("a pairing code", async || {
+        let pairing = cluster.get(&format!("/v1/accounts/{second}/pairing")).await;
+        pairing["code"].as_str().map(str::to_owned)
+    })
+    .await;
     cluster.post(&format!("/v1/accounts/{account}/logout"), json!({})).await;
     worker.kill().await.unwrap();
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use kit::until;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -31,7 +32,7 @@ async fn a_killed_workers_account_is_disconnected(pool: PgPool) {
     workers.remove(0).vanish();
     cluster.status(&account, "disconnected").await;
     assert!(start.elapsed() < KNOWN, "{:?}", start.elapsed());
-    cluster.until("the event", async || (!told(&cluster).await.is_empty()).then_some(())).await;
+    until("the event", async || (!told(&cluster).await.is_empty()).then_some(())).await;
     assert!(start.elapsed() < KNOWN, "{:?}", start.elapsed());
     let shown = cluster.get(&format!("/v1/accounts/{account}")).await;
     assert_eq!(shown["status_reason"], "the worker that held its connection fell silent");
@@ -63,7 +64,7 @@ async fn a_scheduler_that_comes_later_tells_it(pool: PgPool) {
     let health = cluster.get("/health").await;
     assert_eq!(health["parts"]["schedulers"]["status"], "down", "{health}");
     let scheduler = cluster.scheduler();
-    cluster.until("the event", async || (!told(&cluster).await.is_empty()).then_some(())).await;
+    until("the event", async || (!told(&cluster).await.is_empty()).then_some(())).await;
     scheduler.stop().await;
     cluster.stop(workers).await;
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kit::until;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use sqlx::PgPool;
@@ -35,12 +36,11 @@ async fn pair_send_and_receipts(pool: PgPool) {
     let now = cluster.get(&format!("/v1/accounts/{account}")).await;
     assert_eq!(now["phone_number"], own.as_str());
 
-    let groups = cluster
-        .until("groups", async || {
-            let groups = cluster.get(&format!("/v1/accounts/{account}/groups")).await;
-            groups["data"].as_array().unwrap().first().cloned()
-        })
-        .await;
+    let groups = until("groups", async || {
+        let groups = cluster.get(&format!("/v1/accounts/{account}/groups")).await;
+        groups["data"].as_array().unwrap().first().cloned()
+    })
+    .await;
     assert_eq!((&groups["jid"], &groups["subject"], &groups["size"]), (&json!(group), &json!("Team"), &json!(3)));
 
     let direct = cluster.send(&account, &bob, "Good morning, Bob").await;
@@ -65,12 +65,11 @@ async fn pair_by_code(pool: PgPool) {
     let own = cluster.phone("Ada").await;
     let account = cluster.account("Front desk").await;
     cluster.post(&format!("/v1/accounts/{account}/pair"), json!({"method": "code", "phone": own})).await;
-    let code = cluster
-        .until("a pairing code", async || {
-            let pairing = cluster.get(&format!("/v1/accounts/{account}/pairing")).await;
-            pairing["code"].as_str().map(str::to_owned)
-        })
-        .await;
+    let code = until("a pairing code", async || {
+        let pairing = cluster.get(&format!("/v1/accounts/{account}/pairing")).await;
+        pairing["code"].as_str().map(str::to_owned)
+    })
+    .await;
     assert_eq!(code.replace('-', "").len(), 8, "{code}");
     cluster.admin(Method::POST, &format!("/phones/{own}/enter-code"), Some(json!({"code": code}))).await;
     cluster.status(&account, "connected").await;
@@ -99,12 +98,11 @@ async fn reminders_fire_once(pool: PgPool) {
         cluster.post("/v1/reminders", reminder("Stand-up daily", "daily")).await["id"].as_str().unwrap().to_owned();
 
     for id in [&once, &daily] {
-        let run = cluster
-            .until("a finished run", async || {
-                let runs = cluster.get(&format!("/v1/reminders/{id}/runs")).await;
-                runs["data"].as_array().unwrap().iter().find(|run| run["status"] == "success").cloned()
-            })
-            .await;
+        let run = until("a finished run", async || {
+            let runs = cluster.get(&format!("/v1/reminders/{id}/runs")).await;
+            runs["data"].as_array().unwrap().iter().find(|run| run["status"] == "success").cloned()
+        })
+        .await;
         let run = cluster.get(&format!("/v1/runs/{}", run["id"].as_str().unwrap())).await;
         assert_eq!(run["targets"][0]["state"], "sent", "{run}");
     }
@@ -125,16 +123,15 @@ async fn received_messages_become_events(pool: PgPool) {
     let (_, own) = cluster.connected("Ada").await;
     let bob = cluster.phone("Bob").await;
     cluster.admin(Method::POST, &format!("/phones/{bob}/send"), Some(json!({"to": own, "text": "Is it open?"}))).await;
-    cluster
-        .until("the event", async || {
-            let rows = sqlx::query_scalar::<_, i64>(
-                "SELECT count(*) FROM events WHERE kind = 'message.received' AND data->>'text' = 'Is it open?'",
-            );
-            let count = rows.fetch_one(&cluster.pool).await.unwrap();
-            assert!(count <= 1);
-            (count == 1).then_some(())
-        })
-        .await;
+    until("the event", async || {
+        let rows = sqlx::query_scalar::<_, i64>(
+            "SELECT count(*) FROM events WHERE kind = 'message.received' AND data->>'text' = 'Is it open?'",
+        );
+        let count = rows.fetch_one(&cluster.pool).await.unwrap();
+        assert!(count <= 1);
+        (count == 1).then_some(())
+    })
+    .await;
     let told: serde_json::Value = sqlx::query_scalar("SELECT data FROM events WHERE kind = 'message.received'")
         .fetch_one(&cluster.pool)
         .await

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use e2e::{Cluster, Part};
 
+use kit::until;
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -82,7 +83,7 @@ async fn the_pages_of_a_cluster_at_work(pool: PgPool) {
         "start": soon, "timezone": "UTC"});
     cluster.post("/v1/reminders", wish).await;
     cluster.shows(&bob, &["hello there", "stand up"]).await;
-    cluster.until("posts", async || (receiver.received().len() >= 2).then_some(())).await;
+    until("posts", async || (receiver.received().len() >= 2).then_some(())).await;
     // the account moves to another worker
     let next = cluster.worker();
     workers.pop().unwrap().stop().await;
@@ -93,7 +94,7 @@ async fn the_pages_of_a_cluster_at_work(pool: PgPool) {
         let (_, page) = cluster.parts[1].health("/metrics").await;
         (sum(&page, "switchboard_accounts_online", "") >= 1.0).then_some(())
     };
-    cluster.until("a measurement", measured).await;
+    until("a measurement", measured).await;
     assert_eq!(next.health("/readyz").await.0, 200);
 
     let tenant: String = sqlx::query_scalar("SELECT id::text FROM tenants").fetch_one(&cluster.pool).await.unwrap();

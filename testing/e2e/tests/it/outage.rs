@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use kit::{Line, RedisServer};
+use kit::{Line, RedisServer, until};
 use sqlx::PgPool;
 
 use e2e::{Cluster, Lines, Part};
@@ -42,18 +42,17 @@ impl Scene {
     }
 
     async fn ready(&self, part: &Part) {
-        self.cluster.until("readiness", async || (part.health("/readyz").await.0 == 200).then_some(())).await;
+        until("readiness", async || (part.health("/readyz").await.0 == 200).then_some(())).await;
     }
 
     /// Checks that the worker is not ready for this reason, and is alive.
     async fn unready(&self, why: &str) {
-        self.cluster
-            .until(why, async || {
-                assert_eq!(self.worker.health("/livez").await.0, 200);
-                let (status, text) = self.worker.health("/readyz").await;
-                (status == 503 && text.contains(why)).then_some(())
-            })
-            .await;
+        until(why, async || {
+            assert_eq!(self.worker.health("/livez").await.0, 200);
+            let (status, text) = self.worker.health("/readyz").await;
+            (status == 503 && text.contains(why)).then_some(())
+        })
+        .await;
     }
 
     /// Checks that the socket stays open for longer than the lease's life, and that no other is opened.

@@ -1,5 +1,6 @@
 //! WhatsApp's passkey gate, between the scan and the link.
 
+use kit::until;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -21,13 +22,12 @@ async fn gated(cluster: &Cluster, gate: Value) -> (String, String) {
 
 /// Waits until the pairing waits for a passkey and has this field. Returns the pairing.
 async fn at_the_gate(cluster: &Cluster, account: &str, field: &str) -> Value {
-    cluster
-        .until(field, async || {
-            let pairing = cluster.get(&format!("/v1/accounts/{account}/pairing")).await;
-            assert_eq!(pairing["status"], "pending", "{pairing}");
-            (pairing["step"] == "passkey" && !pairing[field].is_null()).then_some(pairing)
-        })
-        .await
+    until(field, async || {
+        let pairing = cluster.get(&format!("/v1/accounts/{account}/pairing")).await;
+        assert_eq!(pairing["status"], "pending", "{pairing}");
+        (pairing["step"] == "passkey" && !pairing[field].is_null()).then_some(pairing)
+    })
+    .await
 }
 
 async fn present(cluster: &Cluster, account: &str, credential: Value) -> (StatusCode, Value) {

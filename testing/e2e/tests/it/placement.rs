@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use kit::until;
 use reqwest::Method;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -17,7 +18,7 @@ async fn loads(cluster: &Cluster, release: &str) -> Vec<i64> {
 }
 
 async fn until_loads(cluster: &Cluster, release: &str, wanted: &[i64]) {
-    cluster.until(wanted, async || (loads(cluster, release).await == wanted).then_some(())).await;
+    until(wanted, async || (loads(cluster, release).await == wanted).then_some(())).await;
 }
 
 /// The number of logins of each device so far.
@@ -60,15 +61,13 @@ async fn a_rolling_release_moves_each_device_once(pool: PgPool) {
     let mut new = Vec::new();
     for (step, worker) in old.into_iter().enumerate() {
         new.push(cluster.worker_with(&[("WORKER_RELEASE", "2")]));
-        cluster.until("the new worker", async || (loads(&cluster, "2").await.len() == step + 1).then_some(())).await;
+        until("the new worker", async || (loads(&cluster, "2").await.len() == step + 1).then_some(())).await;
         for account in &accounts {
             cluster.send(account, &bob, &format!("step {step} {account}")).await;
         }
         worker.stop().await;
         let moved = 4 * (i64::try_from(step).unwrap() + 1);
-        cluster
-            .until("the move", async || (loads(&cluster, "2").await.iter().sum::<i64>() == moved).then_some(()))
-            .await;
+        until("the move", async || (loads(&cluster, "2").await.iter().sum::<i64>() == moved).then_some(())).await;
     }
     for account in &accounts {
         let texts: Vec<String> = (0..3).map(|step| format!("step {step} {account}")).collect();
@@ -80,7 +79,7 @@ async fn a_rolling_release_moves_each_device_once(pool: PgPool) {
     assert_eq!(loads(&cluster, "2").await, [4, 4, 4]);
     let sum = |logins: &BTreeMap<String, usize>| logins.values().sum::<usize>();
     let all = sum(&before) + before.len();
-    cluster.until("the last logins", async || (sum(&logins(&cluster).await) >= all).then_some(())).await;
+    until("the last logins", async || (sum(&logins(&cluster).await) >= all).then_some(())).await;
     let after = logins(&cluster).await;
     for (number, logins) in &before {
         assert_eq!(after[number], logins + 1, "one login more for each device: {before:?} {after:?}");
@@ -125,7 +124,7 @@ async fn returning_accounts_wait_their_turn_and_a_stop_does_not(pool: PgPool) {
     let start = Instant::now();
     let slow = cluster.worker_with(&[("CONNECTS_PER_S", "1")]);
     let back = async || logins(&cluster).await.values().sum::<usize>() - before;
-    cluster.until("three are back", async || (back().await >= 3).then_some(())).await;
+    until("three are back", async || (back().await >= 3).then_some(())).await;
     assert!(start.elapsed() >= Duration::from_millis(1_900), "three logins at one per second: {:?}", start.elapsed());
     cluster.connected("Newcomer").await;
     assert!(back().await < 11, "a person was served before those who return");
@@ -146,7 +145,7 @@ async fn an_old_worker_takes_what_the_new_release_cannot(pool: PgPool) {
     let accounts = connected(&cluster, 4).await;
     until_loads(&cluster, "1", &[2, 2]).await;
     workers.push(cluster.worker_with(&[("WORKER_RELEASE", "2"), ("WORKER_CAPACITY", "1")]));
-    cluster.until("the new worker", async || (loads(&cluster, "2").await == [0]).then_some(())).await;
+    until("the new worker", async || (loads(&cluster, "2").await == [0]).then_some(())).await;
     let start = Instant::now();
     workers.remove(0).stop().await;
     until_loads(&cluster, "2", &[1]).await;

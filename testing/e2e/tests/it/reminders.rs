@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use e2e::Cluster;
+use kit::until;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
 /// Waits until the newest run of a reminder has this status, and returns it.
 async fn run(cluster: &Cluster, reminder: &str, status: &str) -> Value {
-    let found = cluster
-        .until(status, async || {
-            let runs = cluster.get(&format!("/v1/reminders/{reminder}/runs?limit=1")).await;
-            runs["data"].as_array().unwrap().iter().find(|run| run["status"] == status).cloned()
-        })
-        .await;
+    let found = until(status, async || {
+        let runs = cluster.get(&format!("/v1/reminders/{reminder}/runs?limit=1")).await;
+        runs["data"].as_array().unwrap().iter().find(|run| run["status"] == status).cloned()
+    })
+    .await;
     cluster.get(&format!("/v1/runs/{}", found["id"].as_str().unwrap())).await
 }
 
@@ -45,12 +45,11 @@ async fn the_window_closes_on_the_way(pool: PgPool) {
     }
     let closes = "UPDATE messages SET expires_at = now() WHERE run_id IS NOT NULL";
     sqlx::query(closes).execute(&cluster.pool).await.unwrap();
-    cluster
-        .until("acknowledgements", async || {
-            let sent = "SELECT count(*) FROM messages WHERE state NOT IN ('queued', 'expired')";
-            (sqlx::query_scalar::<_, i64>(sent).fetch_one(&cluster.pool).await.unwrap() == 2).then_some(())
-        })
-        .await;
+    until("acknowledgements", async || {
+        let sent = "SELECT count(*) FROM messages WHERE state NOT IN ('queued', 'expired')";
+        (sqlx::query_scalar::<_, i64>(sent).fetch_one(&cluster.pool).await.unwrap() == 2).then_some(())
+    })
+    .await;
     cluster.admin(Method::DELETE, "/faults", None).await;
     // the duty allows half a minute for an acknowledgement that is on its way
     let long_ago = "UPDATE messages SET expires_at = now() - interval '1 minute' WHERE state = 'queued'";
@@ -126,7 +125,7 @@ async fn an_edit_beside_a_fire_never_doubles(pool: PgPool) {
         let runs = cluster.get(&format!("{path}/runs")).await["data"].clone();
         assert_eq!((runs.as_array().unwrap().len(), &runs[0]["status"]), (1, &json!(run)));
     }
-    let sent = cluster.until("the acknowledgement", async || {
+    let sent = until("the acknowledgement", async || {
         let sent = "SELECT count(*) FROM messages WHERE state = 'sent'";
         (sqlx::query_scalar::<_, i64>(sent).fetch_one(&cluster.pool).await.unwrap() == 1).then_some(())
     });

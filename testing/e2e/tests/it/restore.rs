@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use e2e::Cluster;
-use kit::DEADLINE;
+use kit::{DEADLINE, until};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions as _, PgPool};
@@ -123,7 +123,7 @@ async fn everything_goes_on_after_a_restore(pool: PgPool) {
     cluster.message(&first, "read").await;
     let mut stream = Stream::open(&cluster, Some("0-0")).await;
     let seen = stream.until("message.read", &first).await.last().unwrap().0.clone();
-    cluster.until("its delivery", async || (!receiver.received().is_empty()).then_some(())).await;
+    until("its delivery", async || (!receiver.received().is_empty()).then_some(())).await;
     receiver.hold();
     let second = cluster.send(&account, &bob, "on its way to the webhook").await;
     cluster.message(&second, "read").await;
@@ -148,12 +148,11 @@ async fn everything_goes_on_after_a_restore(pool: PgPool) {
     // what happens from here on is not in the dump, but a stream saw it
     let other = cluster.account("Lost").await;
     cluster.post(&format!("/v1/accounts/{other}/pair"), json!({})).await;
-    let lost = cluster
-        .until("the lost event", async || {
-            let told = "SELECT txid || '-' || id FROM events WHERE account_id::text = $1";
-            sqlx::query_scalar::<_, String>(told).bind(&other).fetch_optional(&pool).await.unwrap()
-        })
-        .await;
+    let lost = until("the lost event", async || {
+        let told = "SELECT txid || '-' || id FROM events WHERE account_id::text = $1";
+        sqlx::query_scalar::<_, String>(told).bind(&other).fetch_optional(&pool).await.unwrap()
+    })
+    .await;
     for part in std::mem::take(&mut cluster.parts) {
         part.stop().await;
     }
@@ -194,8 +193,7 @@ async fn everything_goes_on_after_a_restore(pool: PgPool) {
     assert!(!events.iter().any(|e| e.2["data"]["message_id"] == json!(second)), "that was before: {events:?}");
 
     let wanted = 6; // four texts and the reminder's were read, and the reminder fired
-    let told =
-        cluster.until("the webhook's rest", async || Some(told(&receiver)).filter(|told| told.len() >= wanted)).await;
+    let told = until("the webhook's rest", async || Some(told(&receiver)).filter(|told| told.len() >= wanted)).await;
     assert_eq!(told.len(), wanted, "{told:?}");
     assert_eq!(told.iter().filter(|what| what.starts_with("message.read")).count(), 5, "{told:?}");
     for message in [&first, &second, &third, &fourth] {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use kit::until;
 use reqwest::Method;
 use serde_json::json;
 use sqlx::PgPool;
@@ -60,12 +61,11 @@ async fn a_raised_epoch_fences_the_owner(pool: PgPool) {
         UPDATE leases l SET epoch = epoch + 1, owner = NULL FROM a WHERE l.account_id = a.id";
     sqlx::query(raised).bind(&account).execute(&cluster.pool).await.unwrap();
     let start = Instant::now();
-    cluster
-        .until("a closed socket", async || {
-            let phone = cluster.admin(Method::GET, &format!("/phones/{own}"), None).await;
-            (phone["sockets_now"] == 0).then_some(())
-        })
-        .await;
+    until("a closed socket", async || {
+        let phone = cluster.admin(Method::GET, &format!("/phones/{own}"), None).await;
+        (phone["sockets_now"] == 0).then_some(())
+    })
+    .await;
     assert!(start.elapsed() < Duration::from_secs(20), "the keeper looks every third of the lease's life");
     let shown = cluster.get(&format!("/v1/accounts/{account}")).await;
     let nobody = "the worker that held its connection fell silent";
@@ -99,12 +99,11 @@ async fn a_claim_without_a_session_is_given_back(pool: PgPool) {
     let account = cluster.account("Ada").await;
     let orphan = "UPDATE leases SET owner = (SELECT id FROM workers) WHERE account_id::text = $1";
     sqlx::query(orphan).bind(&account).execute(&cluster.pool).await.unwrap();
-    cluster
-        .until("no owner", async || {
-            let owned = "SELECT count(*) FROM leases WHERE owner IS NOT NULL";
-            (sqlx::query_scalar::<_, i64>(owned).fetch_one(&cluster.pool).await.unwrap() == 0).then_some(())
-        })
-        .await;
+    until("no owner", async || {
+        let owned = "SELECT count(*) FROM leases WHERE owner IS NOT NULL";
+        (sqlx::query_scalar::<_, i64>(owned).fetch_one(&cluster.pool).await.unwrap() == 0).then_some(())
+    })
+    .await;
     cluster.stop(workers).await;
 }
 

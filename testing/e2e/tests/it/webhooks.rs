@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use kit::until;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -15,25 +16,23 @@ async fn webhook(cluster: &Cluster, url: &str, kinds: &[&str]) -> Value {
 }
 
 /// Waits until the receiver has got this many requests.
-async fn requests(cluster: &Cluster, receiver: &Receiver, count: usize) -> Vec<Received> {
-    cluster
-        .until(format!("{count} requests"), async || {
-            let received = receiver.received();
-            (received.len() >= count).then_some(received)
-        })
-        .await
+async fn requests(receiver: &Receiver, count: usize) -> Vec<Received> {
+    until(format!("{count} requests"), async || {
+        let received = receiver.received();
+        (received.len() >= count).then_some(received)
+    })
+    .await
 }
 
 /// Waits until this many deliveries of a webhook are in this state. Returns them, newest first.
 async fn deliveries(cluster: &Cluster, webhook: &Value, state: &str, count: usize) -> Vec<Value> {
     let path = format!("/v1/webhooks/{}/deliveries?state={state}", webhook["id"].as_str().unwrap());
-    cluster
-        .until(format!("{count} {state}"), async || {
-            let page = cluster.get(&path).await;
-            let listed = page["data"].as_array().unwrap().clone();
-            (listed.len() >= count).then_some(listed)
-        })
-        .await
+    until(format!("{count} {state}"), async || {
+        let page = cluster.get(&path).await;
+        let listed = page["data"].as_array().unwrap().clone();
+        (listed.len() >= count).then_some(listed)
+    })
+    .await
 }
 
 fn statuses(received: &[Received]) -> Vec<String> {
@@ -49,7 +48,7 @@ async fn status_changes_are_posted_and_signed(pool: PgPool) {
     let secret = hook["secret"].as_str().unwrap();
     let (account, _) = cluster.connected("Ada").await;
     let start = Instant::now();
-    let received = requests(&cluster, &receiver, 2).await;
+    let received = requests(&receiver, 2).await;
     println!("the second event arrived {:?} after the API showed `connected`", start.elapsed());
     assert_eq!(statuses(&received), ["pending", "connected"]);
     for request in &received {
@@ -68,7 +67,7 @@ async fn status_changes_are_posted_and_signed(pool: PgPool) {
     let path = format!("/v1/webhooks/{}", hook["id"].as_str().unwrap());
     let anew = cluster.post(&format!("{path}/rotate-secret"), json!({})).await;
     cluster.post(&format!("{path}/test"), json!({})).await;
-    let received = requests(&cluster, &receiver, 3).await;
+    let received = requests(&receiver, 3).await;
     assert_eq!(received[2].json()["kind"], "webhook.test");
     assert!(received[2].is_signed_with(secret) && received[2].is_signed_with(anew["secret"].as_str().unwrap()));
     assert_eq!(received.len(), 3, "nothing else was carried");
@@ -82,7 +81,7 @@ async fn what_fails_is_tried_again(pool: PgPool) {
     let receiver = Receiver::start(&[500, 503]).await;
     let hook = webhook(&cluster, &receiver.url(), &["account.status_changed"]).await;
     cluster.connected("Ada").await;
-    let received = requests(&cluster, &receiver, 4).await;
+    let received = requests(&receiver, 4).await;
     assert_eq!(statuses(&received), ["pending", "pending", "pending", "connected"]);
     let ids: Vec<&str> = received.iter().map(|request| request.header("webhook-id")).collect();
     assert!(ids[0] == ids[1] && ids[1] == ids[2] && ids[2] != ids[3], "{ids:?}");
@@ -104,7 +103,7 @@ async fn a_worker_killed_mid_delivery_loses_nothing(pool: PgPool) {
     let account = cluster.account("Ada").await;
     let number = cluster.phone("Ada").await;
     cluster.pair(&account, &number).await;
-    let first = requests(&cluster, &receiver, 1).await;
+    let first = requests(&receiver, 1).await;
     workers.remove(0).vanish();
     cluster.ok(Method::POST, &format!("/v1/accounts/{account}/unpair"), None).await;
     receiver.answer();
@@ -127,8 +126,8 @@ async fn a_slow_receiver_holds_up_nobody(pool: PgPool) {
     }
     let start = Instant::now();
     let (account, _) = cluster.connected("Ada").await;
-    requests(&cluster, &slow, 3).await;
-    assert_eq!(statuses(&requests(&cluster, &quick, 2).await), ["pending", "connected"]);
+    requests(&slow, 3).await;
+    assert_eq!(statuses(&requests(&quick, 2).await), ["pending", "connected"]);
     let bob = cluster.phone("Bob").await;
     cluster.send(&account, &bob, "hello").await;
     cluster.shows(&bob, &["hello"]).await;
@@ -162,12 +161,11 @@ async fn no_webhook_leads_into_the_house(pool: PgPool) {
         let hook = webhook(&cluster, &url, &[]).await;
         let test = format!("/v1/webhooks/{}/test", hook["id"].as_str().unwrap());
         cluster.ok(Method::POST, &test, None).await;
-        cluster
-            .until("a refused attempt", async || {
-                let tried = &deliveries(&cluster, &hook, "pending", 1).await[0];
-                (tried["last_error"] == "address").then_some(())
-            })
-            .await;
+        until("a refused attempt", async || {
+            let tried = &deliveries(&cluster, &hook, "pending", 1).await[0];
+            (tried["last_error"] == "address").then_some(())
+        })
+        .await;
     }
     assert!(receiver.received().is_empty());
     cluster.stop(vec![worker]).await;
@@ -182,13 +180,13 @@ async fn who_is_gone_is_left_alone(pool: PgPool) {
     webhook(&cluster, &stays.url(), &["webhook.disabled"]).await;
     let path = format!("/v1/webhooks/{}", hook["id"].as_str().unwrap());
     cluster.ok(Method::POST, &format!("{path}/test"), None).await;
-    let told = requests(&cluster, &stays, 1).await;
+    let told = requests(&stays, 1).await;
     assert_eq!(told[0].json()["data"], json!({"webhook_id": hook["id"], "reason": "gone"}));
     let now = cluster.get(&path).await;
     assert_eq!((&now["enabled"], &now["disabled_reason"]), (&json!(false), &json!("gone")));
     // after it is enabled again, the waiting deliveries are posted
     cluster.ok(Method::PATCH, &path, Some(json!({"enabled": true}))).await;
-    requests(&cluster, &gone, 2).await;
+    requests(&gone, 2).await;
     tokio::time::timeout(Duration::from_secs(20), cluster.stop(workers))
         .await
         .expect("followers stop with their worker");

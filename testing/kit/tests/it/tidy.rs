@@ -272,6 +272,48 @@ fn the_rules_need_nothing_of_the_world() {
     }
 }
 
+/// The text of all Rust files below a folder; none if it is missing.
+fn text_below(folder: &Path) -> String {
+    let Ok(entries) = fs::read_dir(folder) else { return String::new() };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let texts = paths.map(|path| match path.extension() {
+        _ if path.is_dir() => text_below(&path),
+        Some(extension) if extension == "rs" => fs::read_to_string(&path).unwrap(),
+        _ => String::new(),
+    });
+    texts.collect()
+}
+
+/// The names in one section of a manifest.
+fn named_in<'a>(manifest: &'a str, section: &str) -> Vec<&'a str> {
+    let text = manifest.split(&format!("\n[{section}]\n")).nth(1).unwrap_or_default();
+    let lines = text.split("\n[").next().unwrap().lines();
+    lines.filter_map(|line| line.split_once(['.', ' ']).map(|(name, _)| name)).filter(|name| *name != "#").collect()
+}
+
+/// R05: a manifest names what its crate uses, and nothing else: as a dependency what `src` needs, as a dependency of
+/// tests what only they need.
+#[test]
+fn manifests_name_what_is_used() {
+    let mut seen = 0;
+    for part in PARTS.iter().chain(&["testing/bench", "testing/chaos", "testing/demo", "testing/e2e"]) {
+        let folder = root().join(part);
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let source = text_below(&folder.join("src"));
+        let tests = source.clone() + &text_below(&folder.join("tests")) + &text_below(&folder.join("benches"));
+        for (section, code) in [("dependencies", &source), ("dev-dependencies", &tests)] {
+            for name in named_in(&manifest, section) {
+                let ident = name.replace('-', "_");
+                let is_used =
+                    code.split(|letter: char| !letter.is_alphanumeric() && letter != '_').any(|word| word == ident);
+                assert!(is_used, "{part}: nothing uses `{name}`, one of its {section}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 150, "{seen} names");
+}
+
 /// Where each table is written. What else may write it does so in one statement with its own, and says why.
 const HOMES: [(&str, &str); 29] = [
     ("accounts", "accounts/"),

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use e2e::{Cluster, Part};
+use kit::until;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -41,19 +42,18 @@ async fn followed(cluster: &Cluster, receiver: &Receiver, kinds: &[&str]) -> (Va
     let kinds = [kinds, &["account.status_changed"]].concat();
     let hook = cluster.post("/v1/webhooks", json!({"url": receiver.url(), "kinds": kinds})).await;
     let (account, own) = cluster.connected("Ada").await;
-    cluster.until("pending and connected", async || (receiver.received().len() >= 2).then_some(())).await;
+    until("pending and connected", async || (receiver.received().len() >= 2).then_some(())).await;
     (hook, account, own)
 }
 
 /// Waits until events of these kinds have been posted.
-async fn posted(cluster: &Cluster, receiver: &Receiver, kinds: &[&str]) {
-    cluster
-        .until(kinds, async || {
-            let received = receiver.received();
-            let told: Vec<Value> = received.iter().map(|request| request.json()["kind"].clone()).collect();
-            kinds.iter().all(|kind| told.contains(&json!(kind))).then_some(())
-        })
-        .await;
+async fn posted(receiver: &Receiver, kinds: &[&str]) {
+    until(kinds, async || {
+        let received = receiver.received();
+        let told: Vec<Value> = received.iter().map(|request| request.json()["kind"].clone()).collect();
+        kinds.iter().all(|kind| told.contains(&json!(kind))).then_some(())
+    })
+    .await;
 }
 
 /// The spans of a story by service and name: all that the first ones lead to over parents and links, in any direction.
@@ -111,7 +111,7 @@ async fn a_message_is_one_story(pool: PgPool) {
     let (hook, account, own) = followed(&cluster, &receiver, &kinds).await;
     let bob = phone(&cluster).await;
     let sent = cluster.send_traced(&account, &bob, TEXT, CALLER).await;
-    posted(&cluster, &receiver, &kinds).await;
+    posted(&receiver, &kinds).await;
     let key = cluster.gateway.key().unwrap().to_owned();
     assert_eq!(receiver.received()[0].maybe("traceparent"), None, "whose story it is does not concern the receiver");
     cluster.stop(workers).await;
@@ -235,7 +235,7 @@ async fn a_reminder_is_one_story(pool: PgPool) {
     let wish = json!({"name": "Stand-up", "account_id": account, "messages": [TEXT], "targets": [bob, eve],
         "start": soon, "timezone": "UTC", "recurrence": {"kind": "daily"}});
     cluster.post("/v1/reminders", wish).await;
-    posted(&cluster, &receiver, &kinds).await;
+    posted(&receiver, &kinds).await;
     cluster.stop(workers).await;
 
     let all = sink.spans();
@@ -313,7 +313,7 @@ async fn a_story_may_be_one_trace(pool: PgPool) {
     let (_, account, _) = followed(&cluster, &receiver, &kinds).await;
     let bob = phone(&cluster).await;
     cluster.send_traced(&account, &bob, TEXT, CALLER).await;
-    posted(&cluster, &receiver, &kinds).await;
+    posted(&receiver, &kinds).await;
     cluster.stop(workers).await;
 
     let all = sink.spans();
@@ -340,7 +340,7 @@ async fn only_failures_are_told_where_nothing_is_kept(pool: PgPool) {
     cluster.post("/v1/webhooks", json!({"url": receiver.url(), "kinds": ["message.sent"]})).await;
     let sent = cluster.send(&account, &bob, TEXT).await;
     cluster.message(&sent, "delivered").await;
-    cluster.until("the second attempt", async || (receiver.received().len() > 1).then_some(())).await;
+    until("the second attempt", async || (receiver.received().len() > 1).then_some(())).await;
     for table in ["messages", "events", "webhook_deliveries"] {
         let count = format!("SELECT count(*), count(trace) FROM {table}");
         let (rows, carried): (i64, i64) =
