@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bells::doorbell::Handler as _;
-use domain::id::WorkerId;
+use domain::account::Method;
+use domain::id::{TenantId, WorkerId};
 use domain::job::{Answer, Bell, Job};
 use kit::until;
 use process::clock::BootTime;
 use process::ops::Pulse;
 use sqlx::PgPool;
+use store::accounts;
+use store::audit::Operator;
 use store::workers::Boot;
 use tokio_util::sync::CancellationToken;
 use worker::fleet::keeper;
@@ -123,14 +126,15 @@ async fn a_late_bell_of_a_pairing_hurries_nobody(pool: PgPool) {
     let asked = async || jobs.answer(Job::new(Bell::Pair { account }, None)).await;
 
     assert_eq!(asked().await, Answer::NotMine, "it is linked: nobody waits");
-    let become_pending = "UPDATE accounts SET status = 'pending' WHERE id = $1";
-    sqlx::query(become_pending).bind(account).execute(&pool).await.unwrap();
+    let tenant = "SELECT tenant_id FROM accounts WHERE id = $1";
+    let tenant: TenantId = sqlx::query_scalar(tenant).bind(account).fetch_one(&pool).await.unwrap();
+    let (of, by) = (house.context.store.of(tenant), Operator::System("test"));
+    accounts::pair(of, account, (Method::Qr, None), by).await.unwrap().quietly();
     assert_eq!(asked().await, Answer::Done);
     assert_eq!(supervisor.claims().len(), 1);
     supervisor.stop(DEADLINE, 0, &CancellationToken::new()).await;
 
-    let go_offline = "UPDATE accounts SET wanted = 'offline' WHERE id = $1";
-    sqlx::query(go_offline).bind(account).execute(&pool).await.unwrap();
+    accounts::unpair(of, account, by).await.unwrap().quietly();
     assert_eq!(supervisor.knock(account).await, Knock::Nothing, "nothing is passed on");
 }
 
