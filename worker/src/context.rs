@@ -13,7 +13,6 @@ use store::{PgPool, Store};
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
-use crate::fleet::board::Board;
 use crate::fleet::trust::Trust;
 use crate::keys::UnknownKey;
 use crate::link::Connector;
@@ -35,8 +34,6 @@ pub struct Context {
     pub doorbell: Doorbell,
     /// Signals for live streams.
     pub bus: Bus,
-    /// Writes the status changes of many sessions together.
-    pub board: Board,
     /// Until when this worker may act.
     pub trust: Arc<Trust>,
     /// How long an account sends nothing after WhatsApp's reach-out time-lock.
@@ -70,7 +67,6 @@ impl Context {
             leases: Leases::connect(url, prefix, worker, config.lease_ttl()).context("Redis")?,
             doorbell: Doorbell::connect(url, prefix).context("Redis")?,
             bus: Bus::connect(url, prefix).context("Redis")?,
-            board: Board::start(store.clone()),
             trust: Arc::new(Trust::new(config.lease_ttl())),
             reachout_hold: config.reachout_hold(),
             connector,

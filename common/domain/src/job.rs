@@ -21,7 +21,7 @@ pub const HOPS_MAX: u8 = 5;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Bell {
-    /// A pairing was requested.
+    /// The account's row has changed: a pairing was requested, or its groups are to be synced.
     Pair {
         /// The account.
         account: AccountId,
@@ -31,7 +31,7 @@ pub enum Bell {
         /// The account.
         account: AccountId,
     },
-    /// Messages are queued, or groups are to be synced.
+    /// Messages are queued. Only the outbox is read.
     Send {
         /// The account.
         account: AccountId,

@@ -52,6 +52,13 @@ impl Error {
         matches!(self, Self::Database(sqlx::Error::Database(error)) if error.code().as_deref() == Some("40P01"))
     }
 
+    /// Whether the database could not carry out this call because of what others do with its rows: a lock that was not
+    /// to be had in time, a statement that took too long, a deadlock (SQLSTATE 55P03, 57014, 40P01, 40001).
+    pub(crate) fn is_of_the_call(&self) -> bool {
+        let codes = ["55P03", "57014", "40P01", "40001"];
+        matches!(self, Self::Database(sqlx::Error::Database(error)) if error.code().is_some_and(|code| codes.contains(&&*code)))
+    }
+
     /// Whether the same call may succeed later: the database was away, busy, restarting, full or read-only. Errors of
     /// the call itself (SQLSTATE classes 21, 22, 23, 42, 54) occur each time.
     #[must_use]

@@ -1,5 +1,4 @@
-//! The right of a live session to write, and the SQL that checks it. One statement has a form of its own: the one that
-//! writes many sessions' statuses.
+//! The right of a live session to write, and the SQL that checks it: for one session, and for many in one statement.
 //!
 //! A write of a session locks its account's lease row against a claim (`FOR SHARE`) and checks the epoch. A plain
 //! `EXISTS` is not enough: a claim could commit between the check and the write.
@@ -7,8 +6,11 @@
 //! The check is text that becomes part of each statement, and not a function in SQL. Postgres can't inline a function
 //! that locks rows, so a function would cost each write an extra call.
 
+use std::collections::BTreeMap;
+
 use domain::id::AccountId;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::error::{Error, Result};
 
@@ -35,6 +37,42 @@ macro_rules! fenced {
     };
 }
 pub(crate) use fenced;
+
+/// Makes a statement of many live sessions: `fenced_each!(query_scalar, fences, r#"…"#, arguments…)`. Here `f` has one
+/// row (`account_id`) for each account whose fence holds. `$1` are the accounts, `$2` the epochs ([`Fences`]), and the
+/// arguments begin with `$3`. Lease rows are locked in the order in which claims lock them.
+macro_rules! fenced_each {
+    ($query:ident, $fences:expr, $text:literal $(, $argument:expr)* $(,)?) => {
+        sqlx::$query!(
+            "WITH f AS (
+                SELECT l.account_id FROM leases l JOIN unnest($1::uuid[], $2::bigint[]) AS t(account_id, epoch)
+                    ON l.account_id = t.account_id AND l.epoch = t.epoch
+                ORDER BY l.account_id FOR SHARE OF l
+            ), " + $text,
+            &$fences.accounts,
+            &$fences.epochs
+            $(, $argument)*
+        )
+    };
+}
+pub(crate) use fenced_each;
+
+/// The fences of many sessions, as columns: one row per account.
+#[derive(Debug, Default)]
+pub(crate) struct Fences {
+    /// The accounts.
+    pub(crate) accounts: Vec<Uuid>,
+    /// The epoch of each.
+    pub(crate) epochs: Vec<i64>,
+}
+
+impl FromIterator<Fence> for Fences {
+    fn from_iter<T: IntoIterator<Item = Fence>>(fences: T) -> Self {
+        let fences: BTreeMap<Uuid, i64> = fences.into_iter().map(|fence| (fence.account.0, fence.epoch)).collect();
+        let (accounts, epochs) = fences.into_iter().unzip();
+        Self { accounts, epochs }
+    }
+}
 
 /// Keeps claims out until the end of the transaction. For steps with several statements.
 ///

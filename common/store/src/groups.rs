@@ -72,7 +72,7 @@ pub async fn want_sync(of: Of<'_>, account: AccountId) -> Result<Committed<()>> 
     .await?
     .ok_or(Error::NotFound)?;
     if status.may_send() {
-        return Ok(Committed::new(()).ring(Bell::Send { account }));
+        return Ok(Committed::new(()).ring(Bell::Pair { account }));
     }
     Err(Conflict::NotConnected { first_pairing: false }.into())
 }
@@ -95,7 +95,7 @@ pub struct Facts {
 /// # Errors
 /// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn replace(under: Under<'_>, groups: &[Facts]) -> Result<()> {
-    let Under { pool, fence } = under;
+    let Under { pool, fence, .. } = under;
     let told = Event::GroupsSynced(GroupsSynced { account_id: fence.account, groups: groups.len() });
     let jids: Vec<String> = groups.iter().map(|g| g.jid.clone()).collect();
     let subjects: Vec<String> = groups.iter().map(|g| g.subject.clone()).collect();

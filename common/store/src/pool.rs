@@ -58,6 +58,33 @@ pub fn connect_lazily(url: &str, max_connections: u32) -> Result<PgPool> {
     Ok(pool(max_connections).connect_lazy_with(options(url)?))
 }
 
+/// How long a statement of a session may wait for a lock, and how long it may take in all. Both are shorter than the
+/// time for which its caller waits ([`ANSWER`], with five seconds for a connection).
+const LOCK: &str = "2s";
+const STATEMENT: &str = "4s";
+
+/// Makes the server end the statements of a pool that take long. So one that its caller has given up does not go on: it
+/// could write after a later one, or hold up others. For pools of sessions.
+pub async fn impatient(pool: &PgPool) {
+    pool.set_connect_options(limited((*pool.connect_options()).clone()));
+    // those that are open already have other options
+    while let Some(connection) = pool.try_acquire() {
+        let _ = connection.close().await; // it is gone either way
+    }
+}
+
+/// Like [`connect_lazily`], for a pool of sessions: see [`impatient`].
+///
+/// # Errors
+/// If the URL is malformed.
+pub fn connect_impatiently(url: &str, max_connections: u32) -> Result<PgPool> {
+    Ok(pool(max_connections).connect_lazy_with(limited(options(url)?)))
+}
+
+fn limited(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([("lock_timeout", LOCK), ("statement_timeout", STATEMENT)])
+}
+
 /// The options of each connection.
 ///
 /// # Errors

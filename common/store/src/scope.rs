@@ -5,10 +5,13 @@
 //! A process opens a [`Store`], which gives all of them. Code that serves one tenant at a time gets [`Tenants`]
 //! instead.
 
+use std::sync::Arc;
+
 use domain::id::TenantId;
 use sqlx::pool::MaybePoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres};
 
+use super::batched::Batches;
 use super::error::Result;
 use super::fence::Fence;
 
@@ -16,11 +19,12 @@ use super::fence::Fence;
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    batches: Arc<Batches>,
 }
 
 impl From<PgPool> for Store {
     fn from(pool: PgPool) -> Self {
-        Self { pool }
+        Self { batches: Arc::new(Batches::on(pool.clone())), pool }
     }
 }
 
@@ -34,7 +38,7 @@ impl Store {
     /// The rows of one session's account, under the epoch of its claim.
     #[must_use]
     pub const fn under(&self, fence: Fence) -> Under<'_> {
-        Under { pool: &self.pool, fence }
+        Under { pool: &self.pool, batches: &self.batches, fence }
     }
 
     /// The rows of every tenant: for workers, schedulers and admins.
@@ -123,6 +127,7 @@ impl<'c> Within<'c> {
 #[derive(Debug, Clone, Copy)]
 pub struct Under<'c> {
     pub(crate) pool: &'c PgPool,
+    pub(crate) batches: &'c Arc<Batches>,
     pub(crate) fence: Fence,
 }
 

@@ -19,9 +19,10 @@ use domain::job::Bell;
 /// If the database fails.
 pub async fn sends(all: ForAllTenants<'_>, age: Duration, after: Option<Uuid>, limit: i64) -> Result<Vec<Bell>> {
     let ForAllTenants { pool: db } = all;
-    let accounts = sqlx::query_scalar!(
+    let accounts = sqlx::query!(
         r#"
-        SELECT a.id AS "id: AccountId" FROM accounts a
+        SELECT a.id AS "id: AccountId", coalesce(a.groups_wanted_at < now() - make_interval(secs => $1), false) AS "groups!"
+        FROM accounts a
         WHERE a.wanted = 'online' AND a.id > $2
           AND (a.held_until IS NULL OR a.held_until <= now()) AND (a.banned_until IS NULL OR a.banned_until <= now())
           AND (a.groups_wanted_at < now() - make_interval(secs => $1)
@@ -35,7 +36,8 @@ pub async fn sends(all: ForAllTenants<'_>, age: Duration, after: Option<Uuid>, l
     )
     .fetch_all(db)
     .await?;
-    Ok(accounts.into_iter().map(|account| Bell::Send { account }).collect())
+    let bell = |account, groups| if groups { Bell::Pair { account } } else { Bell::Send { account } };
+    Ok(accounts.into_iter().map(|row| bell(row.id, row.groups)).collect())
 }
 
 /// Up to `limit` accounts of `worker` whose oldest queued message or request to sync groups has waited for `age`.

@@ -1,6 +1,6 @@
 //! The figures of `docs/benchmarks.md`, measured on a running stack (`make stack`) with the addresses of
-//! `.data/stack.env`. `switchboard-bench reminders` and `switchboard-bench traces` start and measure processes of their
-//! own instead.
+//! `.data/stack.env`. `switchboard-bench reminders`, `switchboard-bench sends` and `switchboard-bench traces` start
+//! and measure processes of their own instead.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,6 +10,8 @@
 )]
 
 mod reminders;
+mod sends;
+mod stack;
 mod traces;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -25,7 +27,7 @@ const IDLE_ACCOUNTS: usize = 200;
 /// The first phone number of a run. It differs between runs, because the phones of earlier runs stay.
 fn first_number() -> u64 {
     let run = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() % 100_000;
-    49_000_000_000 + run * 10_000
+    491_000_000_000 + run * 10_000
 }
 
 fn variable(name: &str) -> String {
@@ -53,13 +55,25 @@ async fn pair(scene: &Scene, account: &str, number: &str) -> (Duration, Duration
     (to_code, start.elapsed())
 }
 
+/// A number from the environment.
+fn number(setting: &str, default: usize) -> usize {
+    std::env::var(setting).map_or(default, |value| value.parse().expect("a number"))
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 #[tokio::main]
 async fn main() {
     match std::env::args().nth(1).as_deref() {
         None => measure_stack().await,
         Some("reminders") => reminders::measure().await,
         Some("traces") => traces::measure().await,
-        Some(other) => panic!("`{other}` is unknown: nothing, `reminders`, or `traces`"),
+        Some("sends") => sends::measure().await,
+        Some(other) => panic!("`{other}` is unknown: nothing, `reminders`, `sends`, or `traces`"),
     }
 }
 

@@ -4,7 +4,6 @@
 //! uses the Postgres of `DATABASE_URL` and the Redis of `REDIS_URL`. `ROUNDS` and `MESSAGES` set the amount.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -12,15 +11,9 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
-use domain::id::AccountId;
-use kit::{Gateway, Phones, Process, Processes, Program, Scene, Settings};
-use serde_json::json;
-use sqlx::migrate::MigrateDatabase as _;
-use sqlx::{PgPool, Postgres};
-use store::{Fence, MIGRATOR, Store, outbox};
-use tokio::task::JoinSet;
 
-use crate::{first_number, variable};
+use crate::stack::{Stack, busy};
+use crate::{median, number, variable};
 
 /// The name and `OTEL_TRACES_SAMPLER_ARG` of each mode; without the latter, there is no OTLP endpoint.
 const MODES: [(&str, Option<&str>); 3] = [("off", None), ("all kept", Some("1")), ("1 of 100 kept", Some("0.01"))];
@@ -28,9 +21,6 @@ const MODES: [(&str, Option<&str>); 3] = [("off", None), ("all kept", Some("1"))
 const CHATS: usize = 64;
 /// The number of simultaneous requests.
 const CALLERS: usize = 8;
-/// The unit in which the kernel counts processor time (`USER_HZ`).
-const TICK: Duration = Duration::from_millis(10);
-const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The cost of one round per message.
 struct Cost {
@@ -38,18 +28,6 @@ struct Cost {
     worker: Duration,
     wall: Duration,
     bytes: usize,
-}
-
-/// The processor time that a process has used.
-fn busy(process: &Process) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid().unwrap())).unwrap();
-    // utime and stime are counted after the name, which may contain any character
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    TICK * (fields[11].parse::<u32>().unwrap() + fields[12].parse::<u32>().unwrap())
-}
-
-fn number(setting: &str, default: usize) -> usize {
-    std::env::var(setting).map_or(default, |value| value.parse().expect("a number"))
 }
 
 /// Starts a collector that accepts everything and counts bytes, in a thread of its own.
@@ -112,105 +90,42 @@ pub(crate) async fn measure() {
     }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 async fn one_round(
     name: &str,
     share: Option<&str>,
     collector: SocketAddr,
-    (whatsapp, admin_url): (String, String),
+    phones: (String, String),
     messages: usize,
 ) -> Cost {
-    let url = format!("{}/{name}", variable("DATABASE_URL").rsplit_once('/').unwrap().0);
-    Postgres::create_database(&url).await.unwrap();
-    let db = PgPool::connect(&url).await.unwrap();
-    MIGRATOR.run(&db).await.unwrap();
     let endpoint = format!("http://{collector}");
-    let mut settings = Settings::simulated().with(&[
-        ("DATABASE_URL", &url),
-        ("REDIS_PREFIX", &format!("bench-{name}:")),
-        ("RUST_LOG", "warn"),
-        ("WHATSAPP_URL", &whatsapp),
-    ]);
-    if let Some(share) = share {
-        settings = settings.with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_TRACES_SAMPLER_ARG", share)]);
-    }
-    let api = start(Program::Api, "API", &settings).await;
-    let worker = start(Program::Worker, "WORKER", &settings).await;
-    let gateway = admin(&db, &api.url()).await.tenant("Bench").await;
-    let scene = Arc::new(Scene::new(gateway, Phones::new(&admin_url), first_number()));
-
-    let (account, _) = scene.connected("Bench").await;
+    let traces: &[(&str, &str)] = match share {
+        Some(share) => &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_TRACES_SAMPLER_ARG", share)],
+        None => &[],
+    };
+    let binaries = (variable("API"), variable("WORKER"));
+    let stack = Stack::start(name, &phones, traces, (binaries.0.as_ref(), binaries.1.as_ref())).await;
+    let accounts = [stack.scene.connected("Bench").await.0];
     let mut chats = Vec::new();
     for n in 0..CHATS {
-        chats.push(scene.phone(&format!("Chat {n}")).await);
+        chats.push(stack.scene.phone(&format!("Chat {n}")).await);
     }
-    let path = format!("/v1/accounts/{account}/messages");
     // the first message to a number fetches keys, which is not to be measured
-    send_all(&scene, &path, &chats, CHATS).await;
-    all_acknowledged(&db, &account).await;
+    stack.post(&accounts, &chats, CHATS, CALLERS).await;
+    stack.all_acknowledged().await;
 
-    let (before, begun) = ((busy(&api), busy(&worker)), Instant::now());
-    send_all(&scene, &path, &chats, messages).await;
-    all_acknowledged(&db, &account).await;
+    let [api, worker] = [&stack.api, &stack.worker].map(|process| process.pid().unwrap());
+    let (before, begun) = ((busy(api), busy(worker)), Instant::now());
+    stack.post(&accounts, &chats, messages, CALLERS).await;
+    stack.all_acknowledged().await;
     let wall = begun.elapsed();
     tokio::time::sleep(Duration::from_millis(500)).await; // until receipts have arrived and traces are exported
     let per_message = |time: Duration| time.div_f64(messages as f64);
     let cost = Cost {
-        api: per_message(busy(&api) - before.0),
-        worker: per_message(busy(&worker) - before.1),
+        api: per_message(busy(api) - before.0),
+        worker: per_message(busy(worker) - before.1),
         wall: per_message(wall),
         bytes: 0,
     };
-    let failed = scene.get(&format!("{path}?state=failed&limit=1")).await;
-    assert_eq!(failed["data"], json!([]), "all were sent");
-    drop((api, worker));
-    db.close().await;
-    Postgres::force_drop_database(&url).await.unwrap();
+    stack.end().await;
     cost
-}
-
-/// Starts the binary that a variable names, and waits until it is ready.
-async fn start(program: Program, named: &str, settings: &Settings) -> Process {
-    let how = Processes::of(Path::new(""));
-    let process = Process::start(program, variable(named).into(), program.name(), settings, &how).unwrap();
-    process.ready().await.unwrap();
-    process
-}
-
-/// Creates an admin key and returns a client with it.
-async fn admin(db: &PgPool, api: &str) -> Gateway {
-    let (key, by) = (::api::auth::generate(None), store::audit::Operator::System("bench"));
-    let (store, digest) = (Store::from(db.clone()), ::api::auth::digest(&key));
-    store::api_keys::create_for_admin(store.for_all_tenants(), "bench", &digest, by).await.unwrap();
-    Gateway::new(api, Some(&key))
-}
-
-async fn send_all(scene: &Arc<Scene>, path: &str, chats: &[String], messages: usize) {
-    let mut callers = JoinSet::new();
-    for caller in 0..CALLERS {
-        let (scene, path, chats) = (Arc::clone(scene), path.to_owned(), chats.to_vec());
-        callers.spawn(async move {
-            for n in (caller..messages).step_by(CALLERS) {
-                let message = json!({"to": chats[n % chats.len()], "text": format!("message {n}")});
-                scene.post(&path, message).await;
-            }
-        });
-    }
-    callers.join_all().await;
-}
-
-/// Waits until the account's outbox is empty.
-async fn all_acknowledged(db: &PgPool, account: &str) {
-    let (begun, account) = (Instant::now(), account.parse::<AccountId>().unwrap());
-    let store = Store::from(db.clone());
-    let under = store.under(Fence { account, epoch: 0 }); // reading does not check the epoch
-    while !outbox::waiting(under, &[], 1).await.unwrap().is_empty() {
-        assert!(begun.elapsed() < PATIENCE, "not all arrived");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }

@@ -20,7 +20,7 @@ use store::leases::Claimed;
 use tokio_util::sync::CancellationToken;
 
 use super::balance::CLAIM_BATCH;
-use super::supervisor::Supervisor;
+use super::supervisor::{Rows, Supervisor};
 use crate::context::Context;
 
 /// The time limit of one query to one store. A short lease leaves less time.
@@ -226,7 +226,7 @@ async fn look_where_rows_wait(context: &Context, supervisor: &Supervisor) {
     let waiting = store::waiting::sends_of(context.keeping.for_all_tenants(), context.worker, BELL_LOST, LOOKS);
     let Ok(Ok(accounts)) = tokio::time::timeout(ask(context), waiting).await else { return };
     for account in accounts {
-        supervisor.look(account);
+        supervisor.look(account, Rows::Account);
     }
 }
 

@@ -4,7 +4,6 @@
 //! `supervisor` starts and ends sessions, `keeper` keeps the right to act for them, and `stop` gives all of them back.
 
 pub mod balance;
-pub mod board;
 pub mod hand_over;
 pub mod keeper;
 pub mod placement;

@@ -24,6 +24,15 @@ use crate::session::actor::{Actor, Orders};
 use crate::session::figures::Gap;
 use crate::session::machine::state::End;
 
+/// Which rows of an account a session should look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// What the account should be; then its messages.
+    Account,
+    /// The messages to send.
+    Outbox,
+}
+
 /// The result of a knock, which is a bell for one account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Knock {
@@ -115,14 +124,14 @@ impl Supervisor {
 
     /// Tells the account's session to look at its rows. Without a session here, claims the account if nobody has it and
     /// this worker should.
-    pub async fn knock(&self, account: AccountId) -> Knock {
-        if self.look(account) {
+    pub async fn knock(&self, account: AccountId, rows: Rows) -> Knock {
+        if self.look(account, rows) {
             return Knock::Heard;
         }
         match self.claim_if_wanted(account).await {
             Ok(None) => Knock::Nothing,
             Ok(Some(true)) => Knock::Claimed,
-            Ok(Some(false)) if self.look(account) => Knock::Heard,
+            Ok(Some(false)) if self.look(account, rows) => Knock::Heard,
             Ok(Some(false)) => Knock::NotMine,
             Err(error) => {
                 tracing::warn!(%account, %error, "could not claim");
@@ -141,10 +150,13 @@ impl Supervisor {
     }
 
     /// Tells the account's session to look at its rows. Returns false if there is none.
-    pub(super) fn look(&self, account: AccountId) -> bool {
+    pub(super) fn look(&self, account: AccountId, rows: Rows) -> bool {
         match self.held().get(&account) {
             Some(Hold::Live(held)) => {
-                held.orders.look.notify_one();
+                match rows {
+                    Rows::Account => held.orders.look.notify_one(),
+                    Rows::Outbox => held.orders.mail.notify_one(),
+                }
                 true
             }
             Some(Hold::Claiming) => true, // its session looks as soon as it starts

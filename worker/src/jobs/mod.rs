@@ -9,7 +9,7 @@ use process::telemetry::metrics;
 use process::telemetry::metrics::labels::{BellAnswer, BellKind, QueueKind};
 
 use crate::context::Context;
-use crate::fleet::supervisor::{Knock, Supervisor};
+use crate::fleet::supervisor::{Knock, Rows, Supervisor};
 
 pub mod fire_reminder;
 
@@ -39,9 +39,10 @@ impl Handler for Jobs {
     async fn answer(&self, job: Job) -> Answer {
         match job.bell {
             // the rows hold what was asked for; the session reads them
-            Bell::Pair { account } | Bell::Unpair { account } | Bell::Send { account } => {
-                answered(self.supervisor.knock(account).await)
+            Bell::Pair { account } | Bell::Unpair { account } => {
+                answered(self.supervisor.knock(account, Rows::Account).await)
             }
+            Bell::Send { account } => answered(self.supervisor.knock(account, Rows::Outbox).await),
             Bell::FireReminder { run } => fire_reminder::answer(&self.context, run).await,
         }
     }

@@ -22,7 +22,8 @@ use super::figures::{Figures, Gap};
 use super::machine::decide;
 use super::machine::event::{Event, Facts, Passkey, Who};
 use super::machine::state::{End, State};
-use super::mail::Mail;
+use super::mail::{Mail, Writing};
+use super::pause::Pause;
 use crate::context::Context;
 use crate::fleet::trust::{Right, while_trusted};
 use crate::link::{CloseReason, Delivery, LinkError, LinkEvent};
@@ -35,8 +36,10 @@ const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// Instructions to a session from outside. Cheap to clone. None is lost, because each is a flag and not a queued item.
 #[derive(Debug, Clone, Default)]
 pub struct Orders {
-    /// There is work in the rows.
+    /// The account's row may have changed.
     pub look: Arc<Notify>,
+    /// There may be messages to send.
+    pub mail: Arc<Notify>,
     /// Give the account back in order.
     pub release: CancellationToken,
     /// The right to act, until it is lost.
@@ -59,10 +62,6 @@ pub(super) enum Reported {
     Groups(i64, Result<Vec<crate::link::Group>, LinkError>),
 }
 
-/// The shortest and the longest wait between attempts to write.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-
 /// One session.
 pub struct Actor {
     pub(super) context: Arc<Context>,
@@ -76,6 +75,8 @@ pub struct Actor {
     lost: bool,
     pub(super) pending: FuturesUnordered<BoxFuture<'static, Reported>>,
     pub(super) mail: Mail,
+    /// The write under way of what the connection brought.
+    writing: Option<Writing>,
     pub(super) figures: Figures,
 }
 
@@ -83,6 +84,7 @@ impl Actor {
     /// Creates a session under a claim that was just confirmed.
     #[must_use]
     pub fn new(context: Arc<Context>, fence: Fence, orders: Orders) -> Self {
+        let mail = Mail::new(Arc::clone(&orders.mail));
         Self {
             context,
             fence,
@@ -94,7 +96,8 @@ impl Actor {
             released: false,
             lost: false,
             pending: FuturesUnordered::new(),
-            mail: Mail::new(),
+            mail,
+            writing: None,
             figures: Figures::begin(),
         }
     }
@@ -132,9 +135,14 @@ impl Actor {
                 }
                 () = self.orders.look.notified() => self.look().await,
                 Some(reported) = self.pending.next() => self.reported(reported).await,
+                written = under_way(&mut self.writing), if self.writing.is_some() => self.wrote(written),
                 // events wait until the connection is opened, so that the session holds the connection before it hears
-                // of it
-                Some(delivery) = self.connection.hear(), if !self.connection.is_opening() => self.take(delivery),
+                // of it; and until there is room for what they bring
+                Some(delivery) = self.connection.hear(),
+                    if !self.connection.is_opening() && (self.writing.is_none() || self.mail.has_room()) =>
+                {
+                    self.take(delivery);
+                }
                 Some(report) = self.mail.hear() => {
                     self.queue.extend(self.mail.heard(report, self.connection.serial()));
                 }
@@ -144,10 +152,13 @@ impl Actor {
         }
     }
 
-    /// Decides and acts until no event is left. Gathered results are written before each decision.
+    /// Decides and acts until no event is left. Gathered results are written before each decision; if there is nothing
+    /// to decide, they are written while more is gathered.
     async fn settle(&mut self) {
         loop {
-            self.write_gathered().await;
+            if !self.queue.is_empty() {
+                self.write_gathered().await;
+            }
             if let Some(event) = self.queue.pop_front() {
                 self.step(event).await;
             } else if matches!(self.state, State::Finishing { .. }) && self.mail.is_idle() {
@@ -156,6 +167,7 @@ impl Actor {
                 break;
             }
         }
+        self.begin_write();
     }
 
     async fn step(&mut self, event: Event) {
@@ -214,7 +226,7 @@ impl Actor {
     {
         let (context, fence, right) = (Arc::clone(&self.context), self.fence, self.orders.right.clone());
         async move {
-            let mut pause = FIRST_PAUSE;
+            let mut pause = Pause::new();
             loop {
                 let attempt = answered(attempt(Arc::clone(&context), fence));
                 match while_trusted(&context.trust, &right, attempt).await? {
@@ -228,8 +240,7 @@ impl Actor {
                         return Err(Loss::Unwritable);
                     }
                 }
-                while_trusted(&context.trust, &right, tokio::time::sleep(pause)).await?;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                while_trusted(&context.trust, &right, tokio::time::sleep(pause.next())).await?;
             }
         }
     }
@@ -276,39 +287,34 @@ impl Actor {
         self.queue.push_back(event);
     }
 
-    /// Writes the gathered results. A transient failure is retried as long as the session may act.
-    async fn write_gathered(&mut self) {
-        if self.mail.is_written() {
-            return;
+    /// Starts to write what is gathered, unless a write is under way.
+    fn begin_write(&mut self) {
+        if self.writing.is_none() && !self.mail.is_written() {
+            let (context, right) = (Arc::clone(&self.context), self.orders.right.clone());
+            self.writing = Some(self.mail.write(context, self.fence, right));
         }
-        let (trust, right) = (Arc::clone(&self.context.trust), self.orders.right.clone());
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let writing = answered(self.mail.write(&self.context, self.fence));
-            match while_trusted(&trust, &right, writing).await {
-                Ok(Ok(())) => break,
-                Ok(Err(error)) if error.is_transient() => {
-                    tracing::warn!(account = %self.fence.account, %error, "acknowledgements could not be written: trying again");
-                    if let Err(loss) = while_trusted(&trust, &right, tokio::time::sleep(pause)).await {
-                        return self.cannot_write(loss);
-                    }
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
-                Ok(Err(Error::Fenced)) => return self.cannot_write(Loss::Fenced),
-                Err(loss) => return self.cannot_write(loss),
-                Ok(Err(error)) => {
-                    tracing::error!(account = %self.fence.account, %error, "acknowledgements can't be written: giving the account back");
-                    return self.cannot_write(Loss::Unwritable);
-                }
-            }
-        }
-        self.tell();
-        self.mail.ring();
     }
 
-    fn cannot_write(&mut self, loss: Loss) {
-        self.mail.forget();
-        self.queue.push_back(Event::Lost(loss));
+    /// Writes the gathered results, after those that are being written.
+    async fn write_gathered(&mut self) {
+        self.begin_write();
+        while self.writing.is_some() {
+            let written = under_way(&mut self.writing).await;
+            self.wrote(written);
+            self.begin_write();
+        }
+    }
+
+    /// A write has ended.
+    fn wrote(&mut self, written: Result<(), Loss>) {
+        self.writing = None;
+        match written {
+            Ok(()) => self.tell(),
+            Err(loss) => {
+                self.mail.forget();
+                self.queue.push_back(Event::Lost(loss));
+            }
+        }
     }
 
     /// Notifies the tenant's live streams that events were written.
@@ -326,6 +332,14 @@ impl Actor {
             Reported::Passkey(taken) => self.passkey_taken(taken),
             Reported::Groups(serial, groups) => self.groups(serial, groups).await,
         }
+    }
+}
+
+/// Waits for the end of the write under way; for ever if there is none.
+async fn under_way(writing: &mut Option<Writing>) -> Result<(), Loss> {
+    match writing {
+        Some(writing) => writing.await,
+        None => std::future::pending().await,
     }
 }
 

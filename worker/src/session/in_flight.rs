@@ -12,10 +12,27 @@ use domain::id::MessageId;
 use process::clock::BootTime;
 use process::telemetry::trace::Step;
 
+use super::backlog::Outlook;
 use super::machine::event::Unanswered;
 
+/// How many messages may be unanswered at the same time.
+const WINDOW: usize = 64;
+/// How many messages may be in flight, those included that are answered and not yet written. A worker that dies leaves
+/// them to the next owner, which sends them again with the same ids.
+const UNWRITTEN: usize = 4 * WINDOW;
 /// How many logins of a session are remembered. Messages from before them have left, or wait for another reason.
 const LOGINS: usize = 16;
+
+/// What WhatsApp has answered to a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Nothing yet.
+    None,
+    /// It has the message, or has refused it for good: the next message of the chat may go.
+    Over,
+    /// The message must be sent again later: the next message of the chat waits for it.
+    PutOff,
+}
 
 /// One message in flight.
 #[derive(Debug, Clone)]
@@ -30,8 +47,8 @@ pub struct Flying {
     pub accepted: BootTime,
     /// When it was handed over.
     pub since: BootTime,
-    /// WhatsApp has answered, and the row is about to be updated.
-    pub answered: bool,
+    /// What WhatsApp has answered. The row is about to be updated.
+    pub answer: Answer,
     /// The trace step that ends when the row is updated.
     pub step: Step,
 }
@@ -39,6 +56,8 @@ pub struct Flying {
 #[derive(Debug, Default)]
 struct Inner {
     flying: HashMap<String, Flying>,
+    /// How often a message was put off, or came back to the queue.
+    put_off: u64,
     held_until: Option<BootTime>,
     /// The periods in which the session was logged in, the latest last. The last one has no end while it is logged in.
     online: VecDeque<(BootTime, Option<BootTime>)>,
@@ -46,7 +65,17 @@ struct Inner {
 
 impl Inner {
     fn waiting(&self) -> impl Iterator<Item = &Flying> {
-        self.flying.values().filter(|flying| !flying.answered)
+        self.flying.values().filter(|flying| flying.answer == Answer::None)
+    }
+
+    /// The chats whose next message has to wait.
+    fn busy(&self) -> impl Iterator<Item = &String> {
+        self.flying.values().filter(|flying| flying.answer != Answer::Over).map(|flying| &flying.chat)
+    }
+
+    fn room(&self) -> usize {
+        let unanswered = self.waiting().count();
+        WINDOW.saturating_sub(unanswered).min(UNWRITTEN.saturating_sub(self.flying.len()))
     }
 
     fn facts(&self, flying: &Flying, now: BootTime) -> Unanswered {
@@ -69,29 +98,52 @@ impl InFlight {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a message that is about to be handed over.
-    pub fn put(&self, whatsapp_id: &str, flying: Flying) {
-        self.inner().flying.insert(whatsapp_id.to_owned(), flying);
+    /// The messages in flight at this moment.
+    #[must_use]
+    pub fn outlook(&self) -> Outlook {
+        let inner = self.inner();
+        Outlook {
+            busy: inner.busy().cloned().collect(),
+            flying: inner.flying.values().map(|flying| flying.id).collect(),
+            of_runs: false,
+            room: inner.room(),
+            put_off: inner.put_off,
+        }
     }
 
-    /// Marks a message as answered. Returns `None` if it was answered before or is not in flight. It stays here until
-    /// [`InFlight::forget`].
-    pub fn answered(&self, whatsapp_id: &str) -> Option<Flying> {
+    /// Adds a message that is about to be handed over. Returns false if it may not be: its chat is busy, or a message
+    /// was put off since the outlook with this [`Outlook::put_off`].
+    #[must_use]
+    pub fn put(&self, whatsapp_id: &str, flying: Flying, put_off: u64) -> bool {
         let mut inner = self.inner();
-        let flying = inner.flying.get_mut(whatsapp_id).filter(|flying| !flying.answered)?;
-        flying.answered = true;
-        Some(flying.clone())
+        if inner.put_off != put_off || inner.busy().any(|chat| *chat == flying.chat) {
+            return false;
+        }
+        inner.flying.insert(whatsapp_id.to_owned(), flying);
+        true
+    }
+
+    /// Notes WhatsApp's answer to a message. Returns `None` if it was answered before or is not in flight. It stays
+    /// here until [`InFlight::forget`].
+    pub fn answered(&self, whatsapp_id: &str, answer: Answer) -> Option<Flying> {
+        let mut inner = self.inner();
+        let flying = inner.flying.get_mut(whatsapp_id).filter(|flying| flying.answer == Answer::None)?;
+        flying.answer = answer;
+        let flying = flying.clone();
+        inner.put_off += u64::from(answer == Answer::PutOff);
+        Some(flying)
     }
 
     /// Removes a message whose row was updated, or which was not handed over.
     pub fn forget(&self, id: MessageId) {
-        self.inner().flying.retain(|_, flying| flying.id != id);
-    }
-
-    /// The chats that have a message in flight.
-    #[must_use]
-    pub fn busy(&self) -> Vec<String> {
-        self.inner().flying.values().map(|flying| flying.chat.clone()).collect()
+        let mut inner = self.inner();
+        let mut is_back = false;
+        inner.flying.retain(|_, flying| {
+            let is_it = flying.id == id;
+            is_back |= is_it && flying.answer != Answer::Over;
+            !is_it
+        });
+        inner.put_off += u64::from(is_back);
     }
 
     /// The message that has been waiting longest for an answer.
@@ -121,13 +173,16 @@ impl InFlight {
     #[must_use]
     pub fn clear(&self) -> Vec<(MessageId, i32)> {
         let mut unanswered = Vec::new();
-        self.inner().flying.retain(|_, flying| {
-            if !flying.answered {
+        let mut inner = self.inner();
+        inner.flying.retain(|_, flying| {
+            let is_answered = flying.answer != Answer::None;
+            if !is_answered {
                 flying.step.fails(&"unacknowledged");
                 unanswered.push((flying.id, flying.attempts));
             }
-            flying.answered
+            is_answered
         });
+        inner.put_off += u64::from(!unanswered.is_empty());
         unanswered
     }
 
@@ -172,10 +227,44 @@ impl InFlight {
 
 #[cfg(test)]
 mod tests {
+    use process::telemetry::trace::{self, Destination};
+
     use super::*;
 
     fn at(seconds: u64) -> BootTime {
         BootTime::at(Duration::from_secs(seconds))
+    }
+
+    fn flying(chat: &str) -> Flying {
+        let id = MessageId::new();
+        let step = trace::process(Destination::Outbox, None);
+        let (accepted, since) = (at(0), at(0));
+        Flying { id, chat: chat.to_owned(), attempts: 1, accepted, since, answer: Answer::None, step }
+    }
+
+    /// R36: the next message of a chat may go as soon as the one before is acknowledged, but not before one that must be
+    /// sent again is read anew.
+    #[test]
+    fn a_chat_is_free_when_it_is_answered() {
+        let in_flight = InFlight::default();
+        let put = |id: &str, chat, seen: &Outlook| {
+            let flying = flying(chat);
+            in_flight.put(id, flying.clone(), seen.put_off).then_some(flying.id)
+        };
+        let seen = in_flight.outlook();
+        assert!(put("1", "a", &seen).is_some());
+        assert!(put("2", "a", &seen).is_none(), "it is busy");
+        in_flight.answered("1", Answer::Over).unwrap();
+        let second = put("2", "a", &seen).unwrap();
+        assert_eq!(in_flight.outlook().flying.len(), 2, "the first is not written yet");
+        in_flight.answered("2", Answer::PutOff).unwrap();
+        assert!(put("3", "a", &in_flight.outlook()).is_none(), "it waits for the second");
+        let seen = in_flight.outlook();
+        in_flight.forget(second);
+        assert!(put("3", "a", &seen).is_none(), "the second is back in the queue");
+        assert!(put("3", "a", &in_flight.outlook()).is_some());
+        assert_eq!(in_flight.clear().len(), 1);
+        assert_ne!(in_flight.outlook().put_off, seen.put_off);
     }
 
     /// R06: a message went straight if its session was logged in when it was accepted, on this or an earlier

@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use domain::id::{MessageId, RunId};
 use process::clock::BootTime;
-use process::telemetry::metrics::labels::FailReason;
+use process::telemetry::metrics::labels::{FailReason, Loss};
 use store::inbound::{self, Inbound};
 use store::outbox::{self, Outcome, Receipt};
 use store::runs;
-use store::{Fence, Result};
+use store::{Error, Fence, answered};
 
 use super::answer::{Verdict, verdict};
 use super::figures;
-use super::in_flight::{Flying, InFlight};
+use super::in_flight::{Answer, Flying, InFlight};
+use super::pause::Pause;
 use crate::context::Context;
+use crate::fleet::trust::{Right, while_trusted};
 use crate::link::{Commit, InboundMessage, ReceiptKind};
 
 /// The longest WhatsApp id that is kept. Real ones have at most 32 characters, but the sender chooses them.
@@ -44,12 +46,17 @@ impl Gathered {
     /// WhatsApp's answer to a message of ours. `hold` is how long the account sends nothing after the reach-out
     /// time-lock (463).
     pub fn ack(&mut self, in_flight: &InFlight, whatsapp_id: &str, error: Option<u16>, hold: Duration) {
+        let verdict = verdict(error);
+        let answer = match verdict {
+            Verdict::Left | Verdict::Refused { .. } => Answer::Over,
+            Verdict::Held | Verdict::Paused(_) => Answer::PutOff,
+        };
         // an answer to a message that is not in flight on this connection is ignored: its row is sent again
-        let Some(flying) = in_flight.answered(whatsapp_id) else { return };
+        let Some(flying) = in_flight.answered(whatsapp_id, answer) else { return };
         if let Some(code) = error {
             flying.step.fails(&code);
         }
-        match verdict(error) {
+        match verdict {
             Verdict::Left => self.left(in_flight, &flying),
             Verdict::Held => {
                 self.hold = Some(hold);
@@ -71,7 +78,7 @@ impl Gathered {
 
     /// The client refused a message before it went out, which does not count as a hand-over.
     pub fn refused(&mut self, in_flight: &InFlight, whatsapp_id: &str, reason: String) {
-        if let Some(flying) = in_flight.answered(whatsapp_id) {
+        if let Some(flying) = in_flight.answered(whatsapp_id, Answer::Over) {
             self.failed(flying.id, flying.attempts - 1, FailReason::Client, reason);
         }
     }
@@ -105,14 +112,15 @@ impl Gathered {
         at: chrono::DateTime<chrono::Utc>,
     ) -> bool {
         let before = self.outcomes.len();
-        for flying in whatsapp_ids.iter().filter_map(|whatsapp_id| in_flight.answered(whatsapp_id)) {
+        for flying in whatsapp_ids.iter().filter_map(|whatsapp_id| in_flight.answered(whatsapp_id, Answer::Over)) {
             self.left(in_flight, &flying);
         }
         let read = match kind {
             ReceiptKind::Delivered => false,
             ReceiptKind::Read | ReceiptKind::Played => true,
         };
-        self.receipts.extend(whatsapp_ids.into_iter().map(|whatsapp_id| Receipt { whatsapp_id, read, at }));
+        let receipt = |whatsapp_id| Receipt { whatsapp_id: storable(whatsapp_id), read, at };
+        self.receipts.extend(whatsapp_ids.into_iter().map(receipt));
         self.outcomes.len() > before
     }
 
@@ -144,9 +152,43 @@ impl Gathered {
             && self.hold.is_none()
     }
 
+    /// How many results there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.outcomes.len() + self.attempts.len() + self.receipts.len() + self.messages.len()
+    }
+
+    /// Writes everything. A transient failure is retried as long as the session may act.
+    ///
+    /// # Errors
+    /// Why the session may not go on.
+    pub async fn write_all(
+        mut self,
+        context: &Arc<Context>,
+        fence: Fence,
+        right: &Right,
+        in_flight: &InFlight,
+    ) -> Result<(), Loss> {
+        let mut pause = Pause::new();
+        loop {
+            match while_trusted(&context.trust, right, self.write(context, fence, in_flight)).await? {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_transient() => {
+                    tracing::warn!(account = %fence.account, %error, "results could not be written: trying again");
+                    while_trusted(&context.trust, right, tokio::time::sleep(pause.next())).await?;
+                }
+                Err(Error::Fenced) => return Err(Loss::Fenced),
+                Err(error) => {
+                    tracing::error!(account = %fence.account, %error, "results can't be written: giving the account back");
+                    return Err(Loss::Unwritable);
+                }
+            }
+        }
+    }
+
     /// Stores received messages. A message that cannot be stored is left out: it would fail each time, and nothing else
     /// of this account could be written.
-    async fn store_messages(&self, context: &Context, fence: Fence) -> Result<()> {
+    async fn store_messages(&self, context: &Context, fence: Fence) -> store::Result<()> {
         match inbound::received(context.store.under(fence), &self.messages).await {
             Err(error) if error.is_unstorable() => {}
             written => return written,
@@ -167,7 +209,7 @@ impl Gathered {
     ///
     /// # Errors
     /// `Fenced` under an old epoch; otherwise if the database fails.
-    pub async fn write(&mut self, context: &Arc<Context>, fence: Fence, in_flight: &InFlight) -> Result<()> {
+    pub async fn write(&mut self, context: &Arc<Context>, fence: Fence, in_flight: &InFlight) -> store::Result<()> {
         if !self.messages.is_empty() {
             self.store_messages(context, fence).await?;
             self.messages.clear();
@@ -177,7 +219,7 @@ impl Gathered {
         }
         if !self.outcomes.is_empty() {
             let outcomes: Vec<Outcome> = self.outcomes.iter().map(|(outcome, _)| outcome.clone()).collect();
-            let runs = outbox::finish(context.store.under(fence), &outcomes).await?;
+            let runs = outbox::finish(context.store.under(fence), outcomes).await?;
             for (outcome, why) in self.outcomes.drain(..) {
                 in_flight.forget(outcome.id);
                 figures::left(why);
@@ -187,19 +229,19 @@ impl Gathered {
             }
         }
         if !self.attempts.is_empty() {
-            outbox::count_attempts(context.store.under(fence), &self.attempts).await?;
+            answered(outbox::count_attempts(context.store.under(fence), &self.attempts)).await?;
             // only now may the sender read the rows again
             self.attempts.drain(..).for_each(|(id, _)| in_flight.forget(id));
         }
         if !self.receipts.is_empty() {
-            let runs = outbox::receipts(context.store.under(fence), &self.receipts).await?;
+            let runs = outbox::receipts(context.store.under(fence), self.receipts.clone()).await?;
             self.receipts.clear();
             if !runs.is_empty() {
                 settle(context, &runs).await;
             }
         }
         if let Some(hold) = self.hold {
-            store::session::hold(context.store.under(fence), hold.as_secs_f64()).await?;
+            answered(store::session::hold(context.store.under(fence), hold.as_secs_f64())).await?;
             self.hold = None;
         }
         Ok(())
@@ -208,7 +250,7 @@ impl Gathered {
 
 /// Settles runs whose messages have left, and rings for the runs that waited for them.
 async fn settle(context: &Context, runs: &[RunId]) {
-    let settled = match runs::settle_runs(context.store.for_all_tenants(), runs).await {
+    let settled = match answered(runs::settle_runs(context.store.for_all_tenants(), runs)).await {
         Ok(settled) => settled,
         Err(error) => {
             tracing::warn!(%error, "runs could not be settled; the scheduler will");

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::id::MessageId;
+use futures::future::BoxFuture;
 use process::clock::BootTime;
+use process::telemetry::metrics::labels::Loss;
 use store::Fence;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -15,11 +17,19 @@ use super::inbound::Gathered;
 use super::machine::event::Event;
 use super::outbox::{Report, Sender};
 use crate::context::Context;
+use crate::fleet::trust::Right;
 use crate::link::{Commit, InboundMessage, Link, ReceiptKind};
+
+/// How many results may be gathered while others are being written.
+const GATHERED: usize = 256;
+
+/// A write of gathered results. It fails if the session may not go on.
+pub(super) type Writing = BoxFuture<'static, Result<(), Loss>>;
 
 pub(super) struct Mail {
     in_flight: Arc<InFlight>,
     bell: Arc<Notify>,
+    freed: Arc<Notify>,
     reports_in: mpsc::UnboundedReceiver<Report>,
     reports_out: mpsc::UnboundedSender<Report>,
     sender: Option<CancellationToken>,
@@ -27,10 +37,11 @@ pub(super) struct Mail {
 }
 
 impl Mail {
-    pub(super) fn new() -> Self {
+    /// `bell` wakes the sender: there may be something to send.
+    pub(super) fn new(bell: Arc<Notify>) -> Self {
         let (reports_out, reports_in) = mpsc::unbounded_channel();
-        let (in_flight, bell) = (Arc::default(), Arc::default());
-        Self { in_flight, bell, reports_in, reports_out, sender: None, gathered: Gathered::default() }
+        let (in_flight, freed) = (Arc::default(), Arc::default());
+        Self { in_flight, bell, freed, reports_in, reports_out, sender: None, gathered: Gathered::default() }
     }
 
     /// Starts a sender on this connection. It hands over the queued messages until [`Self::stop`].
@@ -43,6 +54,7 @@ impl Mail {
             serial,
             in_flight: Arc::clone(&self.in_flight),
             bell: Arc::clone(&self.bell),
+            freed: Arc::clone(&self.freed),
             reports: self.reports_out.clone(),
             stop: stop.clone(),
         };
@@ -120,13 +132,13 @@ impl Mail {
     /// WhatsApp's answer to a message of ours; `hold` as in [`Gathered::ack`].
     pub(super) fn ack(&mut self, whatsapp_id: &str, error: Option<u16>, hold: Duration) {
         self.gathered.ack(&self.in_flight, whatsapp_id, error, hold);
-        self.ring();
+        self.freed.notify_one();
     }
 
     /// A recipient's phone received or showed messages.
     pub(super) fn receipt(&mut self, whatsapp_ids: Vec<String>, kind: ReceiptKind, at: DateTime<Utc>) {
         if self.gathered.receipt(&self.in_flight, whatsapp_ids, kind, at) {
-            self.ring();
+            self.freed.notify_one();
         }
     }
 
@@ -145,17 +157,25 @@ impl Mail {
         self.gathered.given_up(message, attempts, times);
     }
 
-    /// Whether all gathered results are written.
+    /// Whether nothing is gathered.
     pub(super) fn is_written(&self) -> bool {
         self.gathered.is_empty()
     }
 
-    /// Writes the gathered results, as [`Gathered::write`].
-    ///
-    /// # Errors
-    /// `Fenced` under an old epoch; otherwise if the database fails.
-    pub(super) async fn write(&mut self, context: &Arc<Context>, fence: Fence) -> store::Result<()> {
-        self.gathered.write(context, fence, &self.in_flight).await
+    /// Whether more may be gathered while the results before are being written.
+    pub(super) fn has_room(&self) -> bool {
+        self.gathered.len() < GATHERED
+    }
+
+    /// Takes what is gathered. The future writes it; a transient failure is retried as long as the session may act.
+    pub(super) fn write(&mut self, context: Arc<Context>, fence: Fence, right: Right) -> Writing {
+        let gathered = std::mem::take(&mut self.gathered);
+        let (in_flight, freed) = (Arc::clone(&self.in_flight), Arc::clone(&self.freed));
+        Box::pin(async move {
+            let written = gathered.write_all(&context, fence, &right, &in_flight).await;
+            freed.notify_one();
+            written
+        })
     }
 
     /// Discards the gathered results. The next owner sends the messages again, with the same ids.

@@ -4,6 +4,7 @@
 
 pub mod actor;
 pub mod answer;
+pub mod backlog;
 mod connection;
 mod facts;
 pub mod figures;
@@ -13,5 +14,6 @@ pub mod machine;
 mod mail;
 pub mod outbox;
 mod passkey;
+mod pause;
 pub mod perform;
 mod sending;

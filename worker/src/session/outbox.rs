@@ -1,39 +1,36 @@
 //! The sender of one session: drains the account's queued rows in order while the session is online.
 //!
-//! Order is kept within a chat: the next message to it goes out when the one before is written as sent. Different chats
-//! do not wait for each other. The sender never marks a message as sent; the actor does that on the server's
-//! acknowledgement. A message that is not acknowledged goes out again on the next connection, with the same WhatsApp
-//! id. Before a text of a run is handed over, that is written to its row: a text that an edit has called back since it
-//! was read is not sent.
+//! Order is kept within a chat: the next message to it goes out when the one before is acknowledged. Different chats do
+//! not wait for each other: several messages are handed over side by side, while the next rows are being read. The
+//! sender never marks a message as sent; the actor does that on the server's acknowledgement. A message that is not
+//! acknowledged goes out again on the next connection, with the same WhatsApp id. Before a text of a run is handed over,
+//! that is written to its row: a text that an edit has called back since it was read is not sent.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::id::MessageId;
+use futures::future::{BoxFuture, FutureExt as _};
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use process::clock::BootTime;
 use process::telemetry::trace::{self, Destination};
 use store::outbox::{self, Waiting};
 use store::{Fence, answered, handing};
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::in_flight::{Flying, InFlight};
+use super::backlog::{Backlog, FRESH, Found, Next, Outlook, Row, has_expired};
+use super::in_flight::{Answer, Flying, InFlight};
 use crate::context::Context;
 use crate::link::{Link, SendError};
 
-/// How many messages may be unacknowledged at the same time.
-const WINDOW: usize = 64;
+/// How many messages may be on their way to the connection at the same time.
+const AT_ONCE: usize = 16;
 /// How often the rows are read if nothing wakes the sender.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// How many texts of runs are marked together before they are handed over one by one. An edit in between treats all of
-/// them as sent.
-const MARKED: usize = 8;
-/// Rows that were read longer ago are read again before more is sent: an edit may have called them back.
-const FRESH: Duration = Duration::from_millis(100);
-/// How soon the rows are read again after a look that found only expired messages.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// How soon the rows are read again after an error.
+/// How soon the sender tries again after an error.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// A connection that reports "not connected" for this long without ending is stale.
 const UNCONNECTED: Duration = Duration::from_secs(3);
@@ -73,151 +70,278 @@ pub struct Sender {
     pub in_flight: Arc<InFlight>,
     /// Wakes the sender to look at the rows.
     pub bell: Arc<Notify>,
+    /// Wakes the sender after a message was answered or written.
+    pub freed: Arc<Notify>,
     /// Reports to the actor.
     pub reports: mpsc::UnboundedSender<Report>,
     /// Cancelled when the session is not online any more.
     pub stop: CancellationToken,
 }
 
-enum Drained {
-    /// Nothing is left to send now.
-    All,
-    /// Look again after this time.
-    Again(Duration),
+/// What the sender waits for, besides being woken.
+enum Done {
+    /// A look has ended; `None` if it was given up because the sender was stopped.
+    Looked(Option<store::Result<Looked>>),
+    /// One message was handed over, or not.
+    Sent(Sent),
+    /// A batch of texts of runs has ended. `left`: some of them were not handed over.
+    OfRuns { sent: Sent, left: bool },
+}
+
+/// The end of a look.
+struct Looked {
+    found: Found<Waiting>,
+    /// Where the next look for further chats begins.
+    behind: String,
+}
+
+/// The end of a hand-over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    /// It may have left.
+    Yes,
+    /// Something hinders: look again after this time.
+    Hindered(Duration),
     /// The connection takes nothing: it is about to end, or should be ended.
     Unconnected,
     /// The connection is of no more use.
     Gone,
 }
 
-/// Whether a message has expired, by the time that was left when it was read.
-fn is_over(row: &Waiting, read_at: BootTime) -> bool {
-    let left = row.expires_in_s.map(|left| Duration::try_from_secs_f64(left).unwrap_or_default());
-    left.is_some_and(|left| BootTime::now().since(read_at) >= left)
+impl Row for Waiting {
+    fn id(&self) -> MessageId {
+        self.id
+    }
+
+    fn chat(&self) -> &str {
+        &self.chat
+    }
+
+    fn is_of_run(&self) -> bool {
+        self.run.is_some()
+    }
+
+    fn expires_in(&self) -> Option<Duration> {
+        self.expires_in_s.map(|left| Duration::try_from_secs_f64(left).unwrap_or_default())
+    }
+}
+
+type Doing<'s> = FuturesUnordered<BoxFuture<'s, Done>>;
+
+/// What the sender remembers between two steps.
+#[derive(Default)]
+struct Queue {
+    backlog: Backlog<Waiting>,
+    /// The texts of runs that are being handed over, with their chats.
+    of_runs: Vec<(MessageId, String)>,
+    /// How many messages are on their way to the connection.
+    sending: usize,
+    behind: String,
 }
 
 impl Sender {
-    /// Sends until stopped.
+    /// Sends until stopped. What is being handed over at that moment is finished.
     pub async fn run(self) {
-        let mut pause = LOOK_EVERY;
-        let mut unconnected = None;
-        loop {
-            let drained = tokio::select! {
-                () = self.stop.cancelled() => return,
-                () = self.bell.notified() => self.drain().await,
-                () = tokio::time::sleep(pause) => self.drain().await,
-            };
-            pause = match drained {
-                Drained::All => LOOK_EVERY,
-                Drained::Again(pause) => pause,
-                Drained::Unconnected => RETRY_AFTER,
-                Drained::Gone => return,
-            };
-            if !matches!(drained, Drained::Unconnected) {
-                unconnected = None;
-            } else if BootTime::now().since(*unconnected.get_or_insert_with(BootTime::now)) >= UNCONNECTED {
-                let _ = self.reports.send(Report::Stale { serial: self.serial, message: None });
-                return;
-            }
-        }
+        let mut doing = Doing::new();
+        self.drain(&mut doing).await;
+        while doing.next().await.is_some() {}
     }
 
-    async fn drain(&self) -> Drained {
+    async fn drain<'s>(&'s self, doing: &mut Doing<'s>) {
+        let mut queue = Queue::default();
+        let mut unconnected = None;
+        let mut rest: Option<Instant> = None;
         loop {
-            // read before the rows: a message that is put off meanwhile must not be overtaken by the next one of its
-            // chat
-            let busy = self.in_flight.busy();
-            let room = WINDOW.saturating_sub(busy.len());
-            if room == 0 {
-                return Drained::All; // the next acknowledgement wakes the sender
+            if rest.is_none() {
+                rest = self.act(&mut queue, doing).map(|pause| Instant::now() + pause);
             }
-            let limit = i64::try_from(room).unwrap_or(1);
-            let read_at = BootTime::now();
-            let account = self.fence.account;
-            let step = trace::receive(Destination::Outbox).account(account);
-            let rows = match answered(outbox::waiting(self.context.store.under(self.fence), &busy, limit)).await {
-                Ok(rows) => rows,
-                Err(error) => {
-                    step.heard(&Err::<(), _>(&error));
-                    tracing::warn!(%account, %error, "the outbox could not be read");
-                    return Drained::Again(RETRY_AFTER);
-                }
-            };
-            if rows.is_empty() {
-                return Drained::All;
-            }
-            step.batch(rows.len()).follows_all(rows.iter().filter_map(|row| row.trace.as_deref()));
-            // only the first of each chat; the next look does not find rows whose delivery window has closed since
-            let mut taken = HashSet::new();
-            let mut rows: Vec<_> =
-                rows.into_iter().filter(|row| !is_over(row, read_at) && taken.insert(row.chat.clone())).collect();
-            let mut of_runs = 0;
-            rows.retain(|row| {
-                of_runs += usize::from(row.run.is_some());
-                row.run.is_none() || of_runs <= MARKED // the next look finds the others
-            });
-            let mut marked = match self.mark(&mut rows).await {
-                Ok(marked) => marked,
-                Err(end) => return end,
-            };
-            let (mut sent, mut end) = (false, None);
-            let here_at = BootTime::now();
-            for row in rows {
-                if sent && BootTime::now().since(here_at) >= FRESH {
-                    break;
-                }
-                if is_over(&row, read_at) {
+            let done = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                Some(done) = doing.next() => done,
+                () = self.bell.notified() => {
+                    queue.backlog.ring();
                     continue;
                 }
-                let age = Duration::try_from_secs_f64(row.age_s).unwrap_or_default();
-                let accepted = BootTime::at(read_at.since(BootTime::at(age)));
-                let id = row.id;
-                let (handed, ended) = self.send(row, accepted).await;
-                if handed {
-                    marked.remove(&id);
-                    sent = true;
+                () = self.freed.notified() => {
+                    queue.backlog.freed();
+                    continue;
                 }
-                if ended.is_some() {
-                    end = ended;
-                    break;
+                () = tokio::time::sleep_until(rest.unwrap_or_else(|| Instant::now() + LOOK_EVERY)) => {
+                    queue.backlog.ring();
+                    rest = None;
+                    continue;
                 }
+            };
+            let Some(sent) = self.done(&mut queue, done) else { continue };
+            let pause = match sent {
+                Sent::Yes => {
+                    unconnected = None;
+                    continue;
+                }
+                Sent::Hindered(pause) => pause,
+                Sent::Unconnected => {
+                    if BootTime::now().since(*unconnected.get_or_insert_with(BootTime::now)) >= UNCONNECTED {
+                        let _ = self.reports.send(Report::Stale { serial: self.serial, message: None });
+                        return;
+                    }
+                    RETRY_AFTER
+                }
+                Sent::Gone => return,
+            };
+            queue.backlog.discard();
+            rest = Some(Instant::now() + pause);
+        }
+    }
+
+    /// Starts what can be started now. Returns how long to rest, if nothing may be handed over.
+    fn act<'s>(&'s self, queue: &mut Queue, doing: &mut Doing<'s>) -> Option<Duration> {
+        loop {
+            if let Some(pause) = self.hindered() {
+                queue.backlog.discard();
+                return Some(pause);
             }
-            self.unmark(marked).await;
-            match end {
-                Some(end) => return end,
-                None if !sent => return Drained::Again(LOOK_AGAIN),
-                None => {}
+            let mut outlook = self.in_flight.outlook();
+            outlook.room = outlook.room.min(AT_ONCE.saturating_sub(queue.sending));
+            outlook.of_runs = !queue.of_runs.is_empty();
+            for (id, chat) in &queue.of_runs {
+                outlook.flying.insert(*id);
+                outlook.busy.insert(chat.clone());
+            }
+            match queue.backlog.next(&outlook, BootTime::now()) {
+                Next::Wait => return None,
+                Next::Look(limit) => doing.push(self.look(limit, outlook, queue.behind.clone()).boxed()),
+                Next::Send(rows) => self.hand_over(rows, outlook.put_off, queue, doing),
             }
         }
     }
 
-    /// Why nothing may be handed over now; `None` if it may.
-    fn hindered(&self) -> Option<Drained> {
+    /// Starts to hand these messages over: those of runs one by one, the others side by side.
+    fn hand_over<'s>(&'s self, rows: Vec<Waiting>, put_off: u64, queue: &mut Queue, doing: &mut Doing<'s>) {
+        let read_at = queue.backlog.read_at();
+        let (of_runs, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.run.is_some());
+        for row in others {
+            let Some(flying) = self.put(&row, read_at, put_off) else { return queue.backlog.discard() };
+            queue.sending += 1;
+            doing.push(async move { Done::Sent(self.send(row, flying).await) }.boxed());
+        }
+        if !of_runs.is_empty() {
+            queue.of_runs = of_runs.iter().map(|row| (row.id, row.chat.clone())).collect();
+            doing.push(self.send_of_runs(of_runs, read_at, put_off).boxed());
+        }
+    }
+
+    /// Takes notice of what has ended. Returns the end of a hand-over, or what hinders the next ones.
+    fn done(&self, queue: &mut Queue, done: Done) -> Option<Sent> {
+        match done {
+            Done::Sent(sent) => {
+                queue.sending -= 1;
+                Some(sent)
+            }
+            Done::OfRuns { sent, left } => {
+                queue.of_runs.clear();
+                if left {
+                    queue.backlog.discard();
+                }
+                Some(sent)
+            }
+            Done::Looked(None) => None,
+            Done::Looked(Some(Ok(Looked { found, behind }))) => {
+                queue.behind = behind;
+                queue.backlog.looked(found, BootTime::now());
+                None
+            }
+            Done::Looked(Some(Err(error))) => {
+                tracing::warn!(account = %self.fence.account, %error, "the outbox could not be read");
+                queue.backlog.failed();
+                Some(Sent::Hindered(RETRY_AFTER))
+            }
+        }
+    }
+
+    /// Reads up to `limit` of the oldest rows. If they leave room for other chats, those are read as well.
+    async fn look(&self, limit: usize, outlook: Outlook, behind: String) -> Done {
+        let account = self.fence.account;
+        let under = self.context.store.under(self.fence);
+        let step = trace::receive(Destination::Outbox).account(account);
+        let most = i64::try_from(limit).unwrap_or(i64::MAX);
+        let found = async {
+            let rows = outbox::waiting(under, most).await?;
+            let is_full = rows.len() >= limit;
+            let chats: HashSet<&str> = rows.iter().map(|row| row.chat.as_str()).collect();
+            let free = chats.iter().filter(|chat| !outlook.busy.contains(**chat)).count();
+            if !is_full || free >= outlook.room {
+                return Ok(Looked { found: Found { rows, others: vec![], is_full, is_hidden: is_full }, behind });
+            }
+            let mut others = answered(outbox::waiting_chats(under, &behind, most)).await?;
+            let is_part = others.len() >= limit;
+            let is_hidden = is_part || !behind.is_empty();
+            let behind = others.last().filter(|_| is_part).map(|row| row.chat.clone()).unwrap_or_default();
+            others.retain(|row| !chats.contains(row.chat.as_str()));
+            Ok(Looked { found: Found { rows, others, is_full, is_hidden }, behind })
+        };
+        let Some(found) = self.stop.run_until_cancelled(found).await else { return Done::Looked(None) };
+        step.heard(&found);
+        if let Ok(Looked { found: Found { rows, others, .. }, .. }) = &found {
+            let traces = rows.iter().chain(others).filter_map(|row| row.trace.as_deref());
+            step.batch(rows.len() + others.len()).follows_all(traces);
+        }
+        Done::Looked(Some(found))
+    }
+
+    /// For how long nothing may be handed over; `None` if it may be now.
+    fn hindered(&self) -> Option<Duration> {
         let now = BootTime::now();
         if !self.context.trust.holds(now) {
-            return Some(Drained::Again(RETRY_AFTER));
+            return Some(RETRY_AFTER);
         }
-        self.in_flight.held(now).map(Drained::Again)
+        self.in_flight.held(now)
+    }
+
+    /// Hands texts of runs over, one by one. They are marked first, and those that were called back are left out.
+    async fn send_of_runs(&self, mut rows: Vec<Waiting>, read_at: BootTime, put_off: u64) -> Done {
+        let mut marked = match self.mark(&mut rows).await {
+            Ok(marked) => marked,
+            Err(pause) => return Done::OfRuns { sent: Sent::Hindered(pause), left: true },
+        };
+        let here_at = BootTime::now();
+        let (mut sent, mut left, mut is_first) = (Sent::Yes, false, true);
+        for row in rows {
+            let now = BootTime::now();
+            if let Some(pause) = self.hindered() {
+                sent = Sent::Hindered(pause);
+            }
+            if sent != Sent::Yes || has_expired(&row, read_at, now) || !is_first && now.since(here_at) >= FRESH {
+                left = true;
+                continue;
+            }
+            let Some(flying) = self.put(&row, read_at, put_off) else {
+                left = true;
+                continue;
+            };
+            is_first = false;
+            let id = row.id;
+            sent = self.send(row, flying).await;
+            if sent != Sent::Unconnected {
+                marked.remove(&id);
+            }
+        }
+        self.unmark(marked).await;
+        Done::OfRuns { sent, left }
     }
 
     /// Marks texts of runs as handed over, because they are about to be, and removes those that were called back.
     /// Returns those that were marked for the first time.
-    async fn mark(&self, rows: &mut Vec<Waiting>) -> Result<HashSet<MessageId>, Drained> {
-        let of_runs: Vec<MessageId> = rows.iter().filter(|row| row.run.is_some()).map(|row| row.id).collect();
-        if of_runs.is_empty() {
-            return Ok(HashSet::new());
-        }
-        if let Some(hindered) = self.hindered() {
-            return Err(hindered);
-        }
+    async fn mark(&self, rows: &mut Vec<Waiting>) -> Result<HashSet<MessageId>, Duration> {
+        let of_runs: Vec<MessageId> = rows.iter().map(|row| row.id).collect();
         match answered(handing::mark(self.context.store.under(self.fence), &of_runs)).await {
             Ok(marked) => {
-                rows.retain(|row| row.run.is_none() || marked.iter().any(|marked| marked.id == row.id));
+                rows.retain(|row| marked.iter().any(|marked| marked.id == row.id));
                 Ok(marked.into_iter().filter(|marked| marked.first).map(|marked| marked.id).collect())
             }
             Err(error) => {
                 tracing::warn!(account = %self.fence.account, %error, "it could not be written what is about to be sent");
-                Err(Drained::Again(RETRY_AFTER))
+                Err(RETRY_AFTER)
             }
         }
     }
@@ -233,49 +357,54 @@ impl Sender {
         }
     }
 
-    /// Sends one row. `accepted`: when its message was accepted. Returns whether it may have left, and what ends the
-    /// drain.
-    async fn send(&self, row: Waiting, accepted: BootTime) -> (bool, Option<Drained>) {
-        if let Some(hindered) = self.hindered() {
-            return (false, Some(hindered));
-        }
-        let now = BootTime::now();
+    /// Notes that a message is about to be handed over. `None` if it may not be, since its chat is busy or the sender was
+    /// stopped.
+    fn put(&self, row: &Waiting, read_at: BootTime, put_off: u64) -> Option<Flying> {
         let account = self.fence.account;
+        let age = Duration::try_from_secs_f64(row.age_s).unwrap_or_default();
         let step = trace::process(Destination::Outbox, row.trace.as_deref()).account(account).message(&row.id);
         let flying = Flying {
             id: row.id,
             chat: row.chat.clone(),
             attempts: row.attempts + 1,
-            accepted,
-            since: now,
-            answered: false,
-            step: step.clone(),
+            accepted: BootTime::at(read_at.since(BootTime::at(age))),
+            since: BootTime::now(),
+            answer: Answer::None,
+            step,
         };
-        self.in_flight.put(&row.whatsapp_id, flying);
+        if !self.in_flight.put(&row.whatsapp_id, flying.clone(), put_off) {
+            return None;
+        }
         // checked after `put`: an actor that stops the sender and then finds nothing in flight can rely on that
         if self.stop.is_cancelled() {
             self.in_flight.forget(row.id);
-            return (false, Some(Drained::Gone));
+            return None;
         }
+        Some(flying)
+    }
+
+    /// Hands one message to the connection.
+    async fn send(&self, row: Waiting, flying: Flying) -> Sent {
+        let (account, step) = (self.fence.account, flying.step);
         let handing = step.hand_over();
         let handed = self.link.send_text(&row.chat, &row.whatsapp_id, &row.body).await;
         handing.heard(&handed);
         step.heard(&handed);
         match handed {
-            Ok(()) => (true, None),
+            Ok(()) => Sent::Yes,
             Err(SendError::NotConnected) => {
                 self.in_flight.forget(row.id);
-                (false, Some(Drained::Unconnected))
+                Sent::Unconnected
             }
             Err(SendError::Rejected(reason)) => {
                 // it stays in flight until the actor has written the failure, so that it is not read again
                 let _ = self.reports.send(Report::Refused { whatsapp_id: row.whatsapp_id, reason });
-                (true, None)
+                Sent::Yes
             }
             Err(SendError::Unknown(what)) => {
                 tracing::warn!(%account, message = %row.id, %what, "the outcome of a send is unknown");
                 let _ = self.reports.send(Report::Stale { serial: self.serial, message: Some(row.id) });
-                (true, Some(Drained::Gone))
+                Sent::Gone
             }
         }
     }

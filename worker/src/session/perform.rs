@@ -185,15 +185,10 @@ impl Actor {
 
     async fn status(&mut self, status: Status, reason: Option<String>, banned_for: Option<Duration>) {
         tracing::info!(account = %self.fence.account, status = status.as_str(), reason, "account status");
-        let change = StatusChange {
-            fence: self.fence,
-            status,
-            reason,
-            banned_for_s: banned_for.map(|duration| duration.as_secs_f64()),
-        };
-        self.write("write the status", |context, _| {
+        let change = StatusChange { status, reason, banned_for_s: banned_for.map(|duration| duration.as_secs_f64()) };
+        self.write("write the status", |context, fence| {
             let change = change.clone();
-            async move { context.board.post(change).await }
+            async move { session::write_status(context.store.under(fence), change).await }
         })
         .await;
     }

@@ -16,7 +16,6 @@ use sqlx::PgPool;
 use store::workers::Boot;
 use store::{Fence, Store};
 use worker::context::Context;
-use worker::fleet::board::Board;
 use worker::fleet::trust::Trust;
 use worker::link::{Connector, Link, LinkError, LinkEvent, LinkEvents, OpenSpec};
 use worker::session::actor::{Actor, Orders};
@@ -65,7 +64,6 @@ impl House {
             leases: Leases::connect(&url, &prefix, worker, ttl).unwrap(),
             doorbell: Doorbell::connect(&url, &prefix).unwrap(),
             bus: Bus::connect(&url, &prefix).unwrap(),
-            board: Board::start(store),
             trust: Arc::new(Trust::new(ttl)),
             reachout_hold: Duration::from_secs(7),
             connector: Arc::clone(&switch) as Arc<dyn Connector>,

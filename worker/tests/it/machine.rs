@@ -120,17 +120,22 @@ fn unpair_is_not_overwritten_by_the_sockets_close() {
 #[test]
 fn a_lost_connection_says_disconnected_and_reconnects() {
     let (state, actions) = decide(online(), Event::Closed(dropped()), NOW);
-    assert!(matches!(state, State::Backoff { purpose: Purpose::Resume, tries: 1, .. }));
+    assert_eq!(state, State::Opening { purpose: Purpose::Resume, tries: 1, until: None }, "at once the first time");
     assert!(matches!(
         actions.as_slice(),
         [
             Action::StopSending,
             Action::Restart { cause: RestartCause::Dropped },
-            Action::Status { status: Status::Disconnected, .. }
+            Action::Status { status: Status::Disconnected, .. },
+            QUEUE
         ]
     ));
-    let (state, actions) = decide(state, Event::Tick, later(100));
-    assert_eq!(state, State::Opening { purpose: Purpose::Resume, tries: 1, until: None });
+    let (state, _) = decide(state, Event::Connected(who()), NOW);
+    let (state, actions) = decide(state, Event::Closed(dropped()), NOW);
+    assert_eq!(state, State::Backoff { until: later(1), purpose: Purpose::Resume, tries: 2 });
+    assert!(!opens(&actions));
+    let (state, actions) = decide(state, Event::Tick, later(1));
+    assert_eq!(state, State::Opening { purpose: Purpose::Resume, tries: 2, until: None });
     assert_eq!(actions, [QUEUE]);
 }
 
@@ -245,8 +250,12 @@ fn a_connection_that_gets_nowhere_is_given_up() {
 fn a_flapping_session_backs_off_and_is_told() {
     let (mut state, mut now, mut told, mut waits) = (online(), NOW, vec![], vec![]);
     for restart in 1..=45 {
-        let (backoff, actions) = decide(state, Event::Closed(dropped()), now);
-        let State::Backoff { until, tries, .. } = backoff else { panic!("{backoff:?}") };
+        let (after, actions) = decide(state, Event::Closed(dropped()), now);
+        let (until, tries) = match after {
+            State::Backoff { until, tries, .. } => (until, tries),
+            State::Opening { tries, .. } => (now, tries),
+            _ => panic!("{after:?}"),
+        };
         assert_eq!(tries, restart);
         waits.push(until.since(now).as_secs());
         told.extend(actions.iter().filter_map(|action| match action {
@@ -258,13 +267,13 @@ fn a_flapping_session_backs_off_and_is_told() {
         );
         assert_eq!(says, restart >= 5);
         now = until;
-        (state, _) = decide(backoff, Event::Tick, now);
+        (state, _) = decide(after, Event::Tick, now);
         let (connected, actions) = decide(state, Event::Connected(who()), now);
         let reason = (restart >= 5).then(|| format!("restarted {restart} times in a row"));
         assert_eq!(actions[0], Action::Status { status: Status::Connected, reason, banned_for: None });
         state = connected;
     }
-    assert_eq!(waits[..9], [1, 2, 5, 10, 20, 40, 60, 60, 60]);
+    assert_eq!(waits[..9], [0, 1, 2, 5, 10, 20, 40, 60, 60]);
     assert_eq!(told, [5, 10, 20, 40]);
 }
 
@@ -279,7 +288,7 @@ fn a_steady_minute_starts_from_zero() {
         assert_eq!(actions.into_iter().skip(1).collect::<Vec<_>>(), told);
         // even if the close comes before the timer
         let (state, _) = decide(state, Event::Closed(dropped()), NOW + STEADY);
-        assert!(matches!(state, State::Backoff { tries: 1, .. }), "{state:?}");
+        assert!(matches!(state, State::Opening { tries: 1, .. }), "{state:?}");
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod answer;
 mod attempts;
+mod backlog;
 mod config;
 mod fake;
 mod house;

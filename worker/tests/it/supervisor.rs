@@ -17,9 +17,10 @@ use store::workers::Boot;
 use tokio_util::sync::CancellationToken;
 use worker::fleet::keeper;
 use worker::fleet::stop::Stopped;
-use worker::fleet::supervisor::{Knock, Supervisor};
+use worker::fleet::supervisor::{Knock, Rows, Supervisor};
 use worker::jobs::Jobs;
 
+use crate::fake::Call;
 use crate::house::{DEADLINE, House, sent};
 
 /// Two hundred sessions under one supervisor, each with an unanswered message.
@@ -73,7 +74,7 @@ async fn a_right_that_has_lapsed_is_not_resumed(pool: PgPool) {
     let house = House::with_leases_of(Duration::from_secs(3), pool).await;
     let account = house.account(15_550_001).await;
     let supervisor = Supervisor::new(Arc::clone(&house.context), 10);
-    assert_eq!(supervisor.knock(account).await, Knock::Claimed);
+    assert_eq!(supervisor.knock(account, Rows::Outbox).await, Knock::Claimed);
     let link = house.online(0).await;
     until("the end of trust", async || (!house.context.trust.holds(BootTime::now())).then_some(())).await;
     assert!(!link.is_over(), "nobody has noticed yet: the keeper does not run");
@@ -101,11 +102,11 @@ async fn a_knock_is_not_refused_for_an_old_view_of_the_fleet(pool: PgPool) {
     store::workers::register(&pool, peer, boot).await.unwrap();
     let supervisor = Supervisor::new(Arc::clone(&house.context), 10);
     let (first, second) = (house.account(15_550_001).await, house.account(15_550_002).await);
-    assert_eq!(supervisor.knock(first).await, Knock::Claimed);
-    assert_eq!(supervisor.knock(second).await, Knock::NotMine, "the peer's share");
+    assert_eq!(supervisor.knock(first, Rows::Outbox).await, Knock::Claimed);
+    assert_eq!(supervisor.knock(second, Rows::Outbox).await, Knock::NotMine, "the peer's share");
 
     let (third, _) = (house.account(15_550_003).await, house.account(15_550_004).await);
-    let knock = async |account| supervisor.knock(account).await == Knock::Claimed;
+    let knock = async |account| supervisor.knock(account, Rows::Outbox).await == Knock::Claimed;
     until("a new count", async || knock(third).await.then_some(())).await;
     assert!(!knock(second).await, "the peer's share");
     store::workers::leaving(&pool, peer).await.unwrap();
@@ -135,7 +136,34 @@ async fn a_late_bell_of_a_pairing_hurries_nobody(pool: PgPool) {
     supervisor.stop(DEADLINE, 0, &CancellationToken::new()).await;
 
     accounts::unpair(of, account, by).await.unwrap().quietly();
-    assert_eq!(supervisor.knock(account).await, Knock::Nothing, "nothing is passed on");
+    assert_eq!(supervisor.knock(account, Rows::Outbox).await, Knock::Nothing, "nothing is passed on");
+}
+
+/// R35: a request to sync the groups reaches the session by its bell: the session reads its row, and asks WhatsApp again.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_bell_for_groups_is_answered(pool: PgPool) {
+    let house = House::new(pool.clone()).await;
+    let supervisor = Supervisor::new(Arc::clone(&house.context), 10);
+    let jobs = Jobs::new(Arc::clone(&house.context), supervisor.clone());
+    let account = house.account(15_550_001).await;
+    assert_eq!(supervisor.sweep().await, 1);
+    let link = house.online(0).await;
+    let asked = || link.calls().iter().filter(|call| **call == Call::Groups).count();
+    until("the groups", async || (asked() == 1).then_some(())).await;
+    let synced = "SELECT count(*) FROM accounts WHERE groups_synced_at IS NOT NULL AND status = 'connected'";
+    until("they are written", async || {
+        (sqlx::query_scalar::<_, i64>(synced).fetch_one(&pool).await.unwrap() == 1).then_some(())
+    })
+    .await;
+
+    let tenant = "SELECT tenant_id FROM accounts WHERE id = $1";
+    let tenant: TenantId = sqlx::query_scalar(tenant).bind(account).fetch_one(&pool).await.unwrap();
+    let ((), after) = store::groups::want_sync(house.context.store.of(tenant), account).await.unwrap().parts();
+    for (bell, _) in after.bells {
+        assert_eq!(jobs.answer(Job::new(bell, None)).await, Answer::Done);
+    }
+    until("the groups again", async || (asked() == 2).then_some(())).await;
+    supervisor.stop(DEADLINE, 0, &CancellationToken::new()).await;
 }
 
 /// R61: a stop gives sessions back only as fast as others may connect. A session whose turn has not come stays online,
@@ -157,7 +185,7 @@ async fn a_stop_gives_back_what_others_can_take(pool: PgPool) {
     until("the first slice", async || (owned(&house).await == 1).then_some(())).await;
     assert_eq!(over(), 2);
     let (left, _) = supervisor.claims()[0];
-    assert_eq!(supervisor.knock(left).await, Knock::Heard);
+    assert_eq!(supervisor.knock(left, Rows::Outbox).await, Knock::Heard);
     assert_eq!(stop.await.unwrap(), Stopped::InOrder);
     assert_eq!((over(), owned(&house).await), (3, 0));
 }

@@ -119,3 +119,35 @@ async fn what_is_handed_over_is_marked_before(pool: PgPool) {
     orders.release.cancel();
     assert_eq!(session.await.unwrap(), End::Released);
 }
+
+/// R36, R84: a bell rings while texts of a run are being marked. The rows are read again meanwhile, and yet each text is
+/// handed over once.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_bell_while_texts_are_marked_sends_none_twice(pool: PgPool) {
+    let house = House::new(pool).await;
+    let account = house.account(15_550_001).await;
+    run(&house, account).await;
+    let mut lock = house.pool.begin().await.unwrap();
+    sqlx::query("SELECT id FROM messages FOR UPDATE").execute(&mut *lock).await.unwrap();
+    let (orders, session) = house.session(account);
+    let link = house.online(0).await;
+    let marks = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    until("the mark", async || {
+        (sqlx::query_scalar::<_, i64>(marks).fetch_one(&house.pool).await.unwrap() == 1).then_some(())
+    })
+    .await;
+    orders.mail.notify_one();
+    tokio::time::sleep(Duration::from_millis(50)).await; // time for the look
+    lock.rollback().await.unwrap();
+    for text in sent(&link, 3).await {
+        link.emit(ack(&text));
+    }
+    let left = "SELECT count(*) FROM messages WHERE state = 'queued'";
+    until("all are sent", async || {
+        (sqlx::query_scalar::<_, i64>(left).fetch_one(&house.pool).await.unwrap() == 0).then_some(())
+    })
+    .await;
+    orders.release.cancel();
+    assert_eq!(session.await.unwrap(), End::Released);
+    assert_eq!(link.sent().len(), 3);
+}

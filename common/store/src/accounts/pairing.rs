@@ -47,7 +47,7 @@ pub(super) async fn begin(
 /// # Errors
 /// `Fenced` under an old epoch or if no pairing is under way; otherwise if the database fails.
 pub async fn show_qr(under: Under<'_>, text: &str, number: i32, for_s: f64) -> Result<()> {
-    let Under { pool, fence } = under;
+    let Under { pool, fence, .. } = under;
     shown(
         fenced!(
             query_scalar,
@@ -81,7 +81,7 @@ pub async fn show_qr(under: Under<'_>, text: &str, number: i32, for_s: f64) -> R
 /// # Errors
 /// As [`show_qr`].
 pub async fn show_code(under: Under<'_>, code: &str) -> Result<()> {
-    let Under { pool, fence } = under;
+    let Under { pool, fence, .. } = under;
     let told = Event::SessionPairingCode(AccountOnly { account_id: fence.account });
     shown(
         fenced!(
@@ -114,7 +114,7 @@ pub async fn show_code(under: Under<'_>, code: &str) -> Result<()> {
 /// # Errors
 /// As [`show_qr`].
 pub async fn accepted(under: Under<'_>, jid: &str) -> Result<()> {
-    let Under { pool, fence } = under;
+    let Under { pool, fence, .. } = under;
     let told = Event::SessionAccepted(AccountOnly { account_id: fence.account });
     shown(
         fenced!(
@@ -151,7 +151,7 @@ fn shown(rows: i64) -> Result<()> {
 /// # Errors
 /// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn give_up(under: Under<'_>, reason: &str) -> Result<()> {
-    let Under { pool, fence } = under;
+    let Under { pool, fence, .. } = under;
     let mut tx = pool.begin().await?;
     hold(&mut tx, fence).await?;
     let before = sqlx::query!(
@@ -228,7 +228,7 @@ pub enum Linked {
 /// # Errors
 /// `Fenced` under an old epoch or if nothing is being linked any more; otherwise if the database fails.
 pub async fn linked(under: Under<'_>, who: &LinkedAs) -> Result<Linked> {
-    let Under { pool, fence } = under;
+    let Under { pool, fence, .. } = under;
     again(|| try_linked(pool, fence, who)).await
 }
 

@@ -17,7 +17,7 @@ use domain::job::Bell;
 /// # Errors
 /// `Fenced` under an old epoch or if no pairing is under way; otherwise if the database fails.
 pub async fn demand(under: Under<'_>, options: &str, advice: &str) -> Result<()> {
-    let Under { pool, fence } = under;
+    let Under { pool, fence, .. } = under;
     let told = SessionPasskeyRequired { account_id: fence.account, advice: advice.to_owned() };
     let told = Event::SessionPasskeyRequired(told);
     let done = fenced!(
@@ -50,7 +50,7 @@ pub async fn demand(under: Under<'_>, options: &str, advice: &str) -> Result<()>
 /// # Errors
 /// `Fenced` under an old epoch or if nothing is demanded any more; otherwise if the database fails.
 pub async fn show_code(under: Under<'_>, code: &str, advice: &str) -> Result<()> {
-    let Under { pool, fence } = under;
+    let Under { pool, fence, .. } = under;
     let told = Event::SessionPasskeyCode(AccountOnly { account_id: fence.account });
     let done = fenced!(
         query_scalar,
@@ -80,7 +80,7 @@ pub async fn show_code(under: Under<'_>, code: &str, advice: &str) -> Result<()>
 /// # Errors
 /// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn take_credential(under: Under<'_>) -> Result<Option<String>> {
-    let Under { pool, fence } = under;
+    let Under { pool, fence, .. } = under;
     let done = fenced!(
         query,
         fence,
@@ -106,7 +106,7 @@ pub async fn take_credential(under: Under<'_>) -> Result<Option<String>> {
 /// # Errors
 /// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn take_confirmation(under: Under<'_>) -> Result<bool> {
-    let Under { pool, fence } = under;
+    let Under { pool, fence, .. } = under;
     let done = fenced!(
         query,
         fence,

@@ -1,15 +1,17 @@
 //! SQL of an account's live session: the row it starts from, and its status changes. Every write is fenced.
 
-use crate::fence::{self, Fence, fenced};
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
+use uuid::Uuid;
 
+use crate::batched::Batch;
 use crate::error::{Error, Result};
-use crate::scope::{ForAllTenants, Under};
+use crate::fence::{self, Fence, Fences, fenced, fenced_each};
+use crate::scope::Under;
 use domain::account::life::{Wanted, wanted_after};
 use domain::account::{Method, Status};
 use domain::event::{Event, Kind, SessionRecovered, SessionUnstable};
-use domain::id::{AccountId, TenantId};
+use domain::id::TenantId;
 
 /// What a session needs to know of its account.
 #[derive(Debug, Clone)]
@@ -53,7 +55,7 @@ pub struct SessionRow {
 /// # Errors
 /// `Fenced` if the account is gone or has a newer epoch; otherwise if the database fails.
 pub async fn load(under: Under<'_>) -> Result<SessionRow> {
-    let Under { pool, fence } = under;
+    let Under { pool, fence, .. } = under;
     let row = sqlx::query_as!(
         SessionRow,
         r#"
@@ -80,8 +82,6 @@ pub async fn load(under: Under<'_>) -> Result<SessionRow> {
 /// A status change that a session wants to write.
 #[derive(Debug, Clone)]
 pub struct StatusChange {
-    /// The claim under which it is written.
-    pub fence: Fence,
     /// The new status; never `pending`, which only a request to pair sets.
     pub status: Status,
     /// The reason, for a person.
@@ -90,66 +90,87 @@ pub struct StatusChange {
     pub banned_for_s: Option<f64>,
 }
 
-/// Writes the status changes of many sessions in one statement, each under its own fence, with their events. Returns
-/// the accounts that were fenced. A pairing that is under way ends. With `unpaired` and `logged_out`, what was stored
-/// of the phone is removed, and the account is not wanted online any more.
+/// Writes the status change of a session, with its event. A pairing that is under way ends. With `unpaired` and
+/// `logged_out`, what was stored of the phone is removed, and the account is not wanted online any more.
 ///
 /// # Errors
-/// If the database fails; then nothing was written.
-pub async fn write_statuses(all: ForAllTenants<'_>, changes: &[StatusChange]) -> Result<Vec<AccountId>> {
-    let ForAllTenants { pool } = all;
-    let ids: Vec<uuid::Uuid> = changes.iter().map(|c| c.fence.account.0).collect();
-    let epochs: Vec<i64> = changes.iter().map(|c| c.fence.epoch).collect();
-    let statuses: Vec<String> = changes.iter().map(|c| c.status.as_str().to_owned()).collect();
-    let reasons: Vec<Option<String>> = changes.iter().map(|c| c.reason.clone()).collect();
-    let banned: Vec<Option<f64>> = changes.iter().map(|c| c.banned_for_s).collect();
-    let open: Vec<bool> = changes.iter().map(|c| c.status == Status::Connected).collect();
-    // for accounts that are wanted online; the statement leaves other wanted states as they are
-    let wanted: Vec<String> =
-        changes.iter().map(|c| wanted_after(c.status, Wanted::Online).as_str().to_owned()).collect();
-    let held = sqlx::query_scalar!(
-        r#"
-        WITH w AS (
-            SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::float8[], $7::bool[], $8::text[])
-                AS t(account_id, epoch, status, reason, banned_for_s, open, wanted)
-        ), f AS (
-            SELECT l.account_id FROM leases l JOIN w ON w.account_id = l.account_id AND w.epoch = l.epoch
-            ORDER BY l.account_id FOR SHARE OF l
-        ), old AS (
-            SELECT a.id, a.status FROM accounts a JOIN f ON f.account_id = a.id ORDER BY a.id FOR UPDATE OF a
-        ), changed AS (
-            UPDATE accounts a SET
-                status = w.status,
-                status_reason = w.reason,
-                wanted = CASE WHEN a.wanted = $9 THEN w.wanted ELSE a.wanted END,
-                connected_at = CASE WHEN w.open AND a.status <> w.status THEN now() ELSE a.connected_at END,
-                disconnected_at = CASE WHEN w.open THEN NULL ELSE coalesce(a.disconnected_at, now()) END,
-                banned_until = now() + make_interval(secs => w.banned_for_s),
-                updated_at = now()
-            FROM w, old
-            WHERE a.id = w.account_id AND old.id = a.id
-              AND (a.status <> w.status OR a.status_reason IS DISTINCT FROM w.reason OR w.banned_for_s IS NOT NULL)
-            RETURNING a.id, a.tenant_id, a.status, old.status AS previous, a.status_reason
-        ), told AS (
-            SELECT write_events(array_agg(ROW(tenant_id, id, $6::text, jsonb_build_object('account_id', id,
-                'status', status, 'previous', previous, 'reason', status_reason), NULL)::new_event))
-            FROM changed WHERE status <> previous
+/// `Fenced` under an old epoch; otherwise if it can't be stored.
+pub async fn write_status(under: Under<'_>, change: StatusChange) -> Result<()> {
+    let Under { batches, fence, .. } = under;
+    batches.call::<Statuses>(fence, change).await
+}
+
+/// Status changes of many sessions, written in one statement.
+struct Statuses;
+
+impl Batch for Statuses {
+    type Means = PgPool;
+    type Call = StatusChange;
+    type Done = ();
+
+    const WHAT: &'static str = "statuses";
+
+    fn rows(_change: &StatusChange) -> usize {
+        1
+    }
+
+    fn one_per_account() -> bool {
+        true // one statement can't change a row twice
+    }
+
+    async fn run(pool: &PgPool, changes: &[(Fence, StatusChange)]) -> Result<Vec<Result<()>>> {
+        let ids: Vec<Uuid> = changes.iter().map(|(fence, _)| fence.account.0).collect();
+        let statuses: Vec<String> = changes.iter().map(|(_, c)| c.status.as_str().to_owned()).collect();
+        let reasons: Vec<Option<String>> = changes.iter().map(|(_, c)| c.reason.clone()).collect();
+        let banned: Vec<Option<f64>> = changes.iter().map(|(_, c)| c.banned_for_s).collect();
+        let open: Vec<bool> = changes.iter().map(|(_, c)| c.status == Status::Connected).collect();
+        // for accounts that are wanted online; the statement leaves other wanted states as they are
+        let wanted: Vec<String> =
+            changes.iter().map(|(_, c)| wanted_after(c.status, Wanted::Online).as_str().to_owned()).collect();
+        let fences: Fences = changes.iter().map(|(fence, _)| *fence).collect();
+        let held = fenced_each!(
+            query_scalar,
+            fences,
+            r#"
+            w AS (
+                SELECT * FROM unnest($3::uuid[], $4::text[], $5::text[], $6::float8[], $7::bool[], $8::text[])
+                    AS t(account_id, status, reason, banned_for_s, open, wanted)
+            ), old AS (
+                SELECT a.id, a.status FROM accounts a JOIN f ON f.account_id = a.id ORDER BY a.id FOR UPDATE OF a
+            ), changed AS (
+                UPDATE accounts a SET
+                    status = w.status,
+                    status_reason = w.reason,
+                    wanted = CASE WHEN a.wanted = $9 THEN w.wanted ELSE a.wanted END,
+                    connected_at = CASE WHEN w.open AND a.status <> w.status THEN now() ELSE a.connected_at END,
+                    disconnected_at = CASE WHEN w.open THEN NULL ELSE coalesce(a.disconnected_at, now()) END,
+                    banned_until = now() + make_interval(secs => w.banned_for_s),
+                    updated_at = now()
+                FROM w, old
+                WHERE a.id = w.account_id AND old.id = a.id
+                  AND (a.status <> w.status OR a.status_reason IS DISTINCT FROM w.reason OR w.banned_for_s IS NOT NULL)
+                RETURNING a.id, a.tenant_id, a.status, old.status AS previous, a.status_reason
+            ), told AS (
+                SELECT write_events(array_agg(ROW(tenant_id, id, $10::text, jsonb_build_object('account_id', id,
+                    'status', status, 'previous', previous, 'reason', status_reason), NULL)::new_event))
+                FROM changed WHERE status <> previous
+            )
+            SELECT account_id AS "account_id!" FROM f, told
+            "#,
+            &ids,
+            &statuses,
+            &reasons as &[Option<String>],
+            &banned as &[Option<f64>],
+            &open,
+            &wanted,
+            Wanted::Online.as_str(),
+            Kind::AccountStatusChanged.as_str()
         )
-        SELECT account_id AS "account_id!" FROM f, told
-        "#,
-        &ids,
-        &epochs,
-        &statuses,
-        &reasons as &[Option<String>],
-        &banned as &[Option<f64>],
-        Kind::AccountStatusChanged.as_str(),
-        &open,
-        &wanted,
-        Wanted::Online.as_str()
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(changes.iter().map(|c| c.fence.account).filter(|a| !held.contains(&a.0)).collect())
+        .fetch_all(pool)
+        .await?;
+        let held = |fence: Fence| if held.contains(&fence.account.0) { Ok(()) } else { Err(Error::Fenced) };
+        Ok(changes.iter().map(|(fence, _)| held(*fence)).collect())
+    }
 }
 
 /// Writes that the account is held (WhatsApp error 463, the reach-out time-lock): its messages wait, and none fails.
@@ -157,7 +178,7 @@ pub async fn write_statuses(all: ForAllTenants<'_>, changes: &[StatusChange]) ->
 /// # Errors
 /// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn hold(under: Under<'_>, for_s: f64) -> Result<DateTime<Utc>> {
-    let Under { pool, fence } = under;
+    let Under { pool, fence, .. } = under;
     fenced!(
         query_scalar,
         fence,
@@ -184,7 +205,7 @@ pub async fn hold(under: Under<'_>, for_s: f64) -> Result<DateTime<Utc>> {
 /// # Errors
 /// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn unstable(under: Under<'_>, restarts: u32, reason: &str) -> Result<()> {
-    let Under { pool, fence } = under;
+    let Under { pool, fence, .. } = under;
     let unstable = SessionUnstable { account_id: fence.account, restarts, reason: reason.to_owned() };
     note(pool, fence, &Event::SessionUnstable(unstable)).await
 }
@@ -194,7 +215,7 @@ pub async fn unstable(under: Under<'_>, restarts: u32, reason: &str) -> Result<(
 /// # Errors
 /// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn recovered(under: Under<'_>, restarts: u32) -> Result<()> {
-    let Under { pool, fence } = under;
+    let Under { pool, fence, .. } = under;
     let recovered = SessionRecovered { account_id: fence.account, restarts };
     note(pool, fence, &Event::SessionRecovered(recovered)).await
 }

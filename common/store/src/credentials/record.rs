@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use sqlx::PgPool;
-use tokio::sync::{RwLock, RwLockReadGuard};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
+use crate::batched::Batches;
 use crate::error::{Error, Result};
 use crate::fence::Fence;
 use crate::scope::Under;
@@ -18,6 +19,7 @@ use domain::id::AccountId;
 #[derive(Debug, Clone)]
 pub struct CredentialStore {
     pub(super) pool: PgPool,
+    pub(super) batches: Arc<Batches>,
     pub(super) sealer: Arc<Sealer>,
     pub(super) fence: Fence,
     unknown_key: Arc<OnceLock<String>>,
@@ -29,7 +31,21 @@ pub struct CredentialStore {
 struct Writes {
     closed: AtomicBool,
     /// Each write holds it for reading.
-    under_way: RwLock<()>,
+    under_way: Arc<RwLock<()>>,
+}
+
+/// Permission for a write, held until it is over.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    writes: Arc<Writes>,
+    _under_way: OwnedRwLockReadGuard<()>,
+}
+
+impl Turn {
+    /// Whether the store was closed meanwhile.
+    pub(super) fn is_closed(&self) -> bool {
+        self.writes.closed.load(Ordering::Acquire)
+    }
 }
 
 /// An opened record. `Debug` prints neither name nor content, since names contain phone numbers.
@@ -63,6 +79,7 @@ impl Record {
     }
 }
 
+/// A sealed record.
 pub(super) struct Row {
     pub(super) name: String,
     pub(super) number: i64,
@@ -70,26 +87,22 @@ pub(super) struct Row {
     pub(super) sealed: Vec<u8>,
 }
 
-/// Records as columns, for `unnest`.
-#[derive(Default)]
-pub(super) struct Columns {
-    pub(super) names: Vec<String>,
-    pub(super) numbers: Vec<i64>,
-    pub(super) sealed: Vec<Vec<u8>>,
-}
-
 impl CredentialStore {
     /// The credential store of the fence's account.
     #[must_use]
     pub fn new(under: Under<'_>, sealer: Arc<Sealer>) -> Self {
-        let Under { pool, fence } = under;
-        Self { pool: pool.clone(), sealer, fence, unknown_key: Arc::default(), writes: Arc::default() }
+        let Under { pool, batches, fence } = under;
+        let (pool, batches) = (pool.clone(), Arc::clone(batches));
+        Self { pool, batches, sealer, fence, unknown_key: Arc::default(), writes: Arc::default() }
     }
 
-    /// Refuses all later writes of this store and its clones, and waits for those under way. The client library's
-    /// background tasks outlive its connection and must not write into the state of the next one.
-    pub async fn close(&self) {
+    /// Refuses all later writes of this store and its clones.
+    pub(super) fn refuse(&self) {
         self.writes.closed.store(true, Ordering::Release);
+    }
+
+    /// Waits for the writes under way.
+    pub(super) async fn quiet(&self) {
         drop(self.writes.under_way.write().await);
     }
 
@@ -111,19 +124,16 @@ impl CredentialStore {
         self.fence
     }
 
-    /// Seals records into columns: sorted by name, one per name. `None` if there is nothing to write.
-    pub(super) fn columns(&self, kind: i16, records: Vec<Record>) -> Result<Option<Columns>> {
+    /// Seals records: sorted by name, one per name, which is the last.
+    pub(super) fn seal(&self, kind: i16, records: Vec<Record>) -> Result<Vec<Row>> {
         let by_name: BTreeMap<String, (i64, Vec<u8>)> =
             records.into_iter().map(|record| (record.name, (record.number, record.bytes))).collect();
-        let mut columns = Columns::default();
-        for (name, (number, bytes)) in by_name {
-            let sealed =
-                self.sealer.seal(&bytes, &self.place(kind, &name)).map_err(|e| Error::Corrupt(e.to_string()))?;
-            columns.names.push(name);
-            columns.numbers.push(number);
-            columns.sealed.push(sealed);
-        }
-        Ok((!columns.names.is_empty()).then_some(columns))
+        let rows = by_name.into_iter().map(|(name, (number, bytes))| {
+            let sealed = self.sealer.seal(&bytes, &self.place(kind, &name));
+            let sealed = sealed.map_err(|error| Error::Corrupt(error.to_string()))?;
+            Ok(Row { name, number, key_id: self.sealer.key_id().to_owned(), sealed })
+        });
+        rows.collect()
     }
 
     pub(super) fn open(&self, kind: i16, row: Row) -> Result<Record> {
@@ -141,17 +151,16 @@ impl CredentialStore {
     }
 
     /// Permission for a write. It is refused after an unknown key was met, and after [`close`](Self::close).
-    pub(super) async fn turn(&self) -> Result<RwLockReadGuard<'_, ()>> {
+    pub(super) async fn turn(&self) -> Result<Turn> {
         if let Some(key_id) = self.unknown_key.get() {
             return Err(Error::UnknownKey { key_id: key_id.clone() });
         }
-        let open = || match self.writes.closed.load(Ordering::Acquire) {
-            true => Err(Error::Closed),
-            false => Ok(()),
-        };
-        open()?; // checked again below, since it may be closed while we wait
-        let turn = self.writes.under_way.read().await;
-        open().map(|()| turn)
+        if self.is_closed() {
+            return Err(Error::Closed); // checked again below, since it may be closed while we wait
+        }
+        let under_way = Arc::clone(&self.writes.under_way).read_owned().await;
+        let turn = Turn { writes: Arc::clone(&self.writes), _under_way: under_way };
+        if turn.is_closed() { Err(Error::Closed) } else { Ok(turn) }
     }
 
     fn place(&self, kind: i16, name: &str) -> Vec<u8> {

@@ -1,45 +1,35 @@
-//! Writes of credentials: one statement each, under the fence.
+//! Writes of credentials, under the fence. Records of all sessions that are written or deleted by name go out together
+//! (`batch`); what is rarer is a statement of its own.
 
 use crate::fence::{self, fenced};
 use domain::id::AccountId;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::batch::{Additions, Change, NewRecords, Records, Write};
 use super::record::{CredentialStore, Record, Row};
 use crate::error::Result;
 use crate::scope::Under;
 
 impl CredentialStore {
+    /// Refuses all later writes of this store and its clones, and waits for those under way. The client library's
+    /// background tasks outlive its connection and must not write into the state of the next one.
+    pub async fn close(&self) {
+        self.refuse();
+        self.batches.sweep::<Records>();
+        self.batches.sweep::<NewRecords>();
+        self.quiet().await;
+    }
+
     /// Writes records and replaces those with the same names. If a name occurs more than once, the last record counts.
+    /// What was asked for first is written first.
     ///
     /// # Errors
-    /// `Fenced` under an old epoch, and nothing was written; otherwise if the database fails.
+    /// `Fenced` under an old epoch, and nothing was written; otherwise if it can't be stored.
     pub async fn put_many(&self, kind: i16, records: Vec<Record>) -> Result<()> {
-        let _turn = self.turn().await?;
-        let Some(columns) = self.columns(kind, records)? else { return Ok(()) };
-        let held = fenced!(
-            query_scalar,
-            self.fence,
-            r#"
-            put AS (
-                INSERT INTO credentials AS c (account_id, kind, name, number, key_id, sealed)
-                SELECT $1, $3, t.name, t.number, $4, t.sealed
-                FROM unnest($5::text[], $6::bigint[], $7::bytea[]) AS t(name, number, sealed)
-                WHERE EXISTS (SELECT 1 FROM f)
-                ON CONFLICT (account_id, kind, name) DO UPDATE
-                SET number = excluded.number, key_id = excluded.key_id, sealed = excluded.sealed, updated_at = now()
-            )
-            SELECT count(*) AS "held!" FROM f
-            "#,
-            kind,
-            self.sealer.key_id(),
-            &columns.names,
-            &columns.numbers,
-            &columns.sealed
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        fence::held(held)
+        let turn = self.turn().await?;
+        let rows = self.seal(kind, records)?;
+        self.change(Write { kind, change: Change::Put(rows), turn }).await
     }
 
     /// Writes one record and replaces that of the same name.
@@ -50,64 +40,33 @@ impl CredentialStore {
         self.put_many(kind, vec![record]).await
     }
 
+    /// Deletes records by name. Those that are missing are none.
+    ///
+    /// # Errors
+    /// `Fenced` under an old epoch, and nothing was deleted.
+    pub async fn delete_many(&self, kind: i16, names: &[String]) -> Result<()> {
+        let turn = self.turn().await?;
+        self.change(Write { kind, change: Change::Delete(names.to_vec()), turn }).await
+    }
+
+    async fn change(&self, write: Write) -> Result<()> {
+        if write.is_empty() {
+            return Ok(());
+        }
+        self.batches.call::<Records>(self.fence, write).await
+    }
+
     /// Writes the records whose names are new, and returns the names that existed already.
     ///
     /// # Errors
-    /// `Fenced` under an old epoch, and nothing was written; otherwise if the database fails.
+    /// `Fenced` under an old epoch, and nothing was written; otherwise if it can't be stored.
     pub async fn add_new(&self, kind: i16, records: Vec<Record>) -> Result<Vec<String>> {
-        let _turn = self.turn().await?;
-        let Some(columns) = self.columns(kind, records)? else { return Ok(Vec::new()) };
-        let done = fenced!(
-            query,
-            self.fence,
-            r#"
-            added AS (
-                INSERT INTO credentials (account_id, kind, name, number, key_id, sealed)
-                SELECT $1, $3, t.name, t.number, $4, t.sealed
-                FROM unnest($5::text[], $6::bigint[], $7::bytea[]) AS t(name, number, sealed)
-                WHERE EXISTS (SELECT 1 FROM f)
-                ON CONFLICT (account_id, kind, name) DO NOTHING
-                RETURNING name
-            )
-            SELECT (SELECT count(*) FROM f) AS "held!",
-                   ARRAY(SELECT n FROM unnest($5::text[]) AS n EXCEPT SELECT name FROM added) AS "present!"
-            "#,
-            kind,
-            self.sealer.key_id(),
-            &columns.names,
-            &columns.numbers,
-            &columns.sealed
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        fence::held(done.held)?;
-        Ok(done.present)
-    }
-
-    /// Deletes records by name and returns how many existed.
-    ///
-    /// # Errors
-    /// `Fenced` under an old epoch, and nothing was deleted; otherwise if the database fails.
-    pub async fn delete_many(&self, kind: i16, names: &[String]) -> Result<u64> {
-        let _turn = self.turn().await?;
-        let done = fenced!(
-            query,
-            self.fence,
-            r#"
-            gone AS (
-                DELETE FROM credentials
-                WHERE account_id = $1 AND kind = $3 AND name = ANY($4) AND EXISTS (SELECT 1 FROM f)
-                RETURNING 1
-            )
-            SELECT (SELECT count(*) FROM f) AS "held!", (SELECT count(*) FROM gone) AS "gone!"
-            "#,
-            kind,
-            names
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        fence::held(done.held)?;
-        Ok(done.gone.unsigned_abs())
+        let turn = self.turn().await?;
+        let rows = self.seal(kind, records)?;
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.batches.call::<NewRecords>(self.fence, Additions { kind, rows, turn }).await
     }
 
     /// Deletes the records of a kind whose names begin with `prefix` (all if it is empty). If `before` is given, only
@@ -183,7 +142,7 @@ impl CredentialStore {
 /// # Errors
 /// `Fenced` under an old epoch; otherwise if the database fails.
 pub async fn scrub(under: Under<'_>) -> Result<()> {
-    let Under { pool, fence } = under;
+    let Under { pool, fence, .. } = under;
     let held = fenced!(
         query_scalar,
         fence,

@@ -184,7 +184,8 @@ pub async fn release(all: ForAllTenants<'_>, worker: WorkerId, accounts: &[Accou
     let ForAllTenants { pool } = all;
     let ids: Vec<uuid::Uuid> = accounts.iter().map(|a| a.0).collect();
     sqlx::query!(
-        "UPDATE leases SET owner = NULL, released_at = now() WHERE owner = $1 AND account_id = ANY($2)",
+        "WITH own AS (SELECT account_id FROM leases WHERE owner = $1 AND account_id = ANY($2) ORDER BY account_id FOR UPDATE)
+         UPDATE leases l SET owner = NULL, released_at = now() FROM own WHERE l.account_id = own.account_id",
         worker.0,
         &ids
     )

@@ -55,8 +55,12 @@ pub(crate) async fn take_away(transaction: &mut PgConnection, accounts: &[Uuid])
 /// # Errors
 /// If the database fails.
 pub(crate) async fn give_back_all(transaction: &mut PgConnection, worker: WorkerId) -> Result<()> {
-    sqlx::query!("UPDATE leases SET owner = NULL, released_at = now() WHERE owner = $1", worker.0)
-        .execute(transaction)
-        .await?;
+    sqlx::query!(
+        "WITH own AS (SELECT account_id FROM leases WHERE owner = $1 ORDER BY account_id FOR UPDATE)
+         UPDATE leases l SET owner = NULL, released_at = now() FROM own WHERE l.account_id = own.account_id",
+        worker.0
+    )
+    .execute(transaction)
+    .await?;
     Ok(())
 }

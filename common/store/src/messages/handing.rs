@@ -22,7 +22,7 @@ pub struct Marked {
 /// # Errors
 /// `Fenced` under an old epoch; otherwise if the database fails. In both cases nothing may be handed over.
 pub async fn mark(under: Under<'_>, messages: &[MessageId]) -> Result<Vec<Marked>> {
-    let Under { pool, fence } = under;
+    let Under { pool, fence, .. } = under;
     let ids: Vec<Uuid> = messages.iter().map(|message| message.0).collect();
     let row = fenced!(
         query,
@@ -54,7 +54,7 @@ pub async fn mark(under: Under<'_>, messages: &[MessageId]) -> Result<Vec<Marked
 /// `Fenced` under an old epoch; otherwise if the database fails. Then the messages count as handed over, and are sent
 /// all the same.
 pub async fn unmark(under: Under<'_>, messages: &[MessageId]) -> Result<()> {
-    let Under { pool, fence } = under;
+    let Under { pool, fence, .. } = under;
     let ids: Vec<Uuid> = messages.iter().map(|message| message.0).collect();
     let held = fenced!(
         query_scalar,

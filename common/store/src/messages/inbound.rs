@@ -1,11 +1,13 @@
 //! SQL of messages that an account receives. Each becomes one event, exactly once. The write is fenced.
 
-use crate::fence::{self, Fence, fenced};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
 
+use super::outbox::answers;
+use crate::batched::Batch;
 use crate::error::Result;
+use crate::fence::{Fence, Fences, fenced_each};
 use crate::scope::Under;
 use domain::event::{Event, Kind, MessageReceived};
 use domain::id::AccountId;
@@ -63,50 +65,87 @@ impl Inbound {
 /// still writing.
 ///
 /// # Errors
-/// `Fenced` under an old epoch; otherwise if the database fails.
+/// `Fenced` under an old epoch; otherwise if they can't be stored.
 pub async fn received(under: Under<'_>, messages: &[Inbound]) -> Result<()> {
-    let Under { pool, fence } = under;
+    let Under { batches, fence, .. } = under;
     let data: Vec<Value> = messages.iter().map(|message| message.event(fence.account).data()).collect();
     let kind = Kind::MessageReceived.as_str();
     let step = trace::create(Destination::Events).account(fence.account).kind(kind).batch(messages.len());
-    let written = write_received(pool, fence, &data, step.context()).await;
+    let written = batches.call::<Received>(fence, Arrived { data, trace: step.context() }).await;
     step.heard(&written);
-    written
+    metrics::MESSAGES_RECEIVED.inc_by(written?);
+    Ok(())
 }
 
-async fn write_received(pool: &PgPool, fence: Fence, data: &[Value], trace: Option<String>) -> Result<()> {
-    let mut transaction = pool.begin().await?;
-    // a separate statement, so that the next one sees what the previous holder of the lock has committed
-    sqlx::query!(
-        "SELECT pg_advisory_xact_lock(hashtextextended('received ' || $1::text, 0))",
-        fence.account.to_string()
-    )
-    .execute(&mut *transaction)
-    .await?;
-    let row = fenced!(
-        query,
-        fence,
-        r#"
-        fresh AS (
-            SELECT a.tenant_id, a.id, t.data, t.n
-            FROM f JOIN accounts a ON a.id = f.account_id, unnest($3::jsonb[]) WITH ORDINALITY AS t(data, n)
-            WHERE NOT EXISTS (
-                SELECT 1 FROM events e
-                WHERE e.account_id = a.id AND e.kind = 'message.received' AND e.data ->> 'whatsapp_id' = t.data ->> 'whatsapp_id'
-                  AND e.data ->> 'chat' = t.data ->> 'chat' AND e.data ->> 'sender' = t.data ->> 'sender')
-        ), told AS (
-            SELECT write_events(array_agg(ROW(tenant_id, id, $5::text, data, $4::text)::new_event ORDER BY n)) AS written FROM fresh
+/// Received messages of many sessions, written in one transaction.
+struct Received;
+
+/// One call: messages of one session, as the data of their events. Its answer is how many of them are new and from
+/// others.
+struct Arrived {
+    data: Vec<Value>,
+    trace: Option<String>,
+}
+
+impl Batch for Received {
+    type Means = PgPool;
+    type Call = Arrived;
+    type Done = f64;
+
+    const WHAT: &'static str = "received messages";
+
+    fn rows(arrived: &Arrived) -> usize {
+        arrived.data.len()
+    }
+
+    async fn run(pool: &PgPool, calls: &[(Fence, Arrived)]) -> Result<Vec<Result<f64>>> {
+        let (mut accounts, mut data, mut traces) = (Vec::new(), Vec::new(), Vec::new());
+        for (fence, arrived) in calls {
+            accounts.extend(std::iter::repeat_n(fence.account.0, arrived.data.len()));
+            data.extend_from_slice(&arrived.data);
+            traces.extend(std::iter::repeat_n(arrived.trace.clone(), arrived.data.len()));
+        }
+        let fences: Fences = calls.iter().map(|(fence, _)| *fence).collect();
+        let mut transaction = pool.begin().await?;
+        // a separate statement, so that the next one sees what the previous holder of a lock has committed
+        sqlx::query!(
+            "SELECT pg_advisory_xact_lock(hashtextextended('received ' || account_id, 0))
+             FROM (SELECT account_id FROM unnest($1::uuid[]) AS t(account_id) ORDER BY account_id) t",
+            &fences.accounts
         )
-        SELECT (SELECT count(*) FROM f) AS "held!", (SELECT written FROM told),
-               (SELECT count(*) FILTER (WHERE NOT (data ->> 'from_me')::boolean) FROM fresh)::float8 AS "others!"
-        "#,
-        data,
-        trace,
-        Kind::MessageReceived.as_str()
-    )
-    .fetch_one(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    metrics::MESSAGES_RECEIVED.inc_by(row.others);
-    fence::held(row.held)
+        .execute(&mut *transaction)
+        .await?;
+        let rows = fenced_each!(
+            query,
+            fences,
+            r#"
+            fresh AS (
+                SELECT DISTINCT ON (t.account_id, t.data ->> 'chat', t.data ->> 'sender', t.data ->> 'whatsapp_id')
+                    a.tenant_id, t.account_id, t.data, t.trace, t.n
+                FROM unnest($3::uuid[], $4::jsonb[], $5::text[]) WITH ORDINALITY AS t(account_id, data, trace, n)
+                    JOIN f ON f.account_id = t.account_id JOIN accounts a ON a.id = t.account_id
+                WHERE NOT EXISTS (
+                    SELECT 1 FROM events e
+                    WHERE e.account_id = t.account_id AND e.kind = 'message.received' AND e.data ->> 'whatsapp_id' = t.data ->> 'whatsapp_id'
+                      AND e.data ->> 'chat' = t.data ->> 'chat' AND e.data ->> 'sender' = t.data ->> 'sender')
+                ORDER BY t.account_id, t.data ->> 'chat', t.data ->> 'sender', t.data ->> 'whatsapp_id', t.n
+            ), told AS (
+                SELECT write_events(array_agg(ROW(tenant_id, account_id, $6::text, data, trace)::new_event ORDER BY n)) AS written
+                FROM fresh
+            )
+            SELECT f.account_id, (SELECT written FROM told),
+                   (SELECT count(*) FROM fresh WHERE fresh.account_id = f.account_id AND NOT (data ->> 'from_me')::boolean)::float8
+                       AS "others!"
+            FROM f
+            "#,
+            &accounts,
+            &data,
+            &traces as &[Option<String>],
+            Kind::MessageReceived.as_str()
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(answers(calls, rows.into_iter().map(|row| (row.account_id, row.others)).collect()))
+    }
 }

@@ -27,7 +27,7 @@ async fn a_change_names_who_must_hear_of_it(db: PgPool) {
     let (_, told) = messages::accept(store.of(tenant), account, &draft).await.unwrap().parts();
     assert_eq!(told, after(Some(Bell::Send { account }), None));
     let ((), told) = groups::want_sync(store.of(tenant), account).await.unwrap().parts();
-    assert_eq!(told, after(Some(Bell::Send { account }), None));
+    assert_eq!(told, after(Some(Bell::Pair { account }), None));
 
     let rests = reminder(&db, (tenant, id), Some("FREQ=DAILY"), 60, 1).await;
     let ((), told) = reminders::pause(store.of(tenant), rests).await.unwrap().parts();

@@ -78,11 +78,11 @@ async fn what_was_handed_over_counts_as_sent(db: PgPool) {
             let reason = "SELECT coalesce(reason, '') FROM run_targets WHERE run_id = $1";
             let part = if handed == 1 { "the reminder was edited (1 of 2 texts had left)" } else { "" };
             assert_eq!(text(&db, reason, run.0).await.as_deref(), Some(part));
-            let waiting = outbox::waiting(store.under(fence(&db, of).await), &[], 10).await.unwrap();
+            let waiting = outbox::waiting(store.under(fence(&db, of).await), 10).await.unwrap();
             assert_eq!(waiting.iter().map(|row| row.id).collect::<Vec<_>>(), texts[..handed], "on their way still");
             let outcomes: Vec<_> =
                 texts[..handed].iter().map(|id| Outcome { id: *id, attempts: 1, failure: None }).collect();
-            let touched = outbox::finish(store.under(fence(&db, of).await), &outcomes).await.unwrap();
+            let touched = outbox::finish(store.under(fence(&db, of).await), outcomes).await.unwrap();
             settle_runs(store.for_all_tenants(), &touched).await.unwrap().quietly();
             assert_eq!(told(&db, run).await, says);
             assert!(fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired.is_empty());
@@ -102,7 +102,7 @@ async fn what_is_refused_after_the_edit_is_told(db: PgPool) {
     assert_eq!(told(&db, run).await, "success: 2 of 2 sent");
     let fence = fence(&db, of).await;
     for (id, failure) in texts.iter().zip([None, None, None, Some("no such chat".to_owned())]) {
-        outbox::finish(store.under(fence), &[Outcome { id: *id, attempts: 1, failure }]).await.unwrap();
+        outbox::finish(store.under(fence), vec![Outcome { id: *id, attempts: 1, failure }]).await.unwrap();
     }
     assert_eq!(told(&db, run).await, "partial: 1 of 2 sent, 1 failed");
     let reason = "SELECT reason FROM run_targets WHERE run_id = $1 AND state = 'failed'";
@@ -162,7 +162,7 @@ async fn a_new_name_changes_nothing_of_what_fires(db: PgPool) {
         let texts = texts(&db, run).await;
         hand_over(&db, of, &texts[..1]).await;
         assert_eq!(rename().await, after, "handed over");
-        assert_eq!(outbox::waiting(store.under(fence(&db, of).await), &[], 10).await.unwrap().len(), 2);
+        assert_eq!(outbox::waiting(store.under(fence(&db, of).await), 10).await.unwrap().len(), 2);
         leave_outbox(&db, run, 0, "sent").await;
         settle_runs(store.for_all_tenants(), &[run]).await.unwrap().quietly();
         assert_eq!((told(&db, run).await.as_str(), rename().await), ("success: 1 of 1 sent", after));
@@ -214,11 +214,11 @@ async fn a_run_in_progress_is_canceled(db: PgPool) {
         let reason = "SELECT coalesce(reason, '') FROM run_targets WHERE run_id = $1 AND position = 0";
         assert_eq!(text(&db, reason, run.0).await.as_deref(), Some(target));
         assert!(matches!(runs::cancel(store.of(of.0), run).await, Err(Error::Conflict(_))), "it is over");
-        let waiting = outbox::waiting(store.under(fence(&db, of).await), &[], 10).await.unwrap();
+        let waiting = outbox::waiting(store.under(fence(&db, of).await), 10).await.unwrap();
         assert_eq!(waiting.iter().map(|row| row.id).collect::<Vec<_>>(), texts[..handed]);
         let outcomes: Vec<_> =
             texts[..handed].iter().map(|id| Outcome { id: *id, attempts: 1, failure: None }).collect();
-        outbox::finish(store.under(fence(&db, of).await), &outcomes).await.unwrap();
+        outbox::finish(store.under(fence(&db, of).await), outcomes).await.unwrap();
         assert_eq!(told(&db, run).await, says, "as its acknowledgements say, too");
         assert!(matches!(
             expand_run(store.for_all_tenants(), behind).await.unwrap().quietly(),

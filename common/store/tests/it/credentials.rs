@@ -67,7 +67,8 @@ async fn deleting_by_name_number_prefix(pool: PgPool) {
     let store = store(&pool).await;
     let all = [("a", 0), ("b", 5), ("c", 10), ("g:1", 1), ("g:2", 0)];
     store.put_many(KIND, all.iter().map(|(name, number)| record(name, *number, "")).collect()).await.unwrap();
-    assert_eq!(store.delete_many(KIND, &["a".into(), "z".into()]).await.unwrap(), 1);
+    store.delete_many(KIND, &["a".into(), "z".into()]).await.unwrap();
+    assert_eq!(store.get(KIND, "a").await.unwrap(), None);
     assert_eq!(store.delete_matching(KIND, "", Some(10)).await.unwrap(), 2, "0 means kept for good");
     assert_eq!(store.delete_matching(KIND, "g:", None).await.unwrap(), 1);
     assert_eq!(store.take(KIND, "c").await.unwrap(), Some(record("c", 10, "")));
@@ -190,4 +191,36 @@ async fn a_closed_store_writes_nothing_more(pool: PgPool) {
     assert!(matches!(store.put(KIND, record("a", 9, "late")).await, Err(Error::Closed)));
     assert!(matches!(store.take(KIND, "a").await, Err(Error::Closed)));
     assert_eq!(store.list(KIND).await.unwrap(), [record("a", 1, "one"), record("b", 2, "two")]);
+}
+
+/// R110: an account whose lease another transaction has locked does not hold up the writes of others, and its own write
+/// goes out when the lock is gone.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_locked_account_holds_up_no_other(pool: PgPool) {
+    store::impatient(&pool).await;
+    let all = Store::from(pool.clone());
+    let mut stores = Vec::new();
+    for _ in 0..30 {
+        let fence = rows::claimed(&pool).await;
+        stores.push(CredentialStore::new(all.under(fence), sealer(&[("a", 1)])));
+    }
+    let locked = stores[0].clone();
+    let mut lock = pool.begin().await.unwrap();
+    let lease = "SELECT epoch FROM leases WHERE account_id = $1 FOR UPDATE";
+    sqlx::query(lease).bind(locked.fence().account).execute(&mut *lock).await.unwrap();
+    let late = tokio::spawn(async move { locked.put(KIND, record("a", 1, "late")).await });
+    let mut others = tokio::task::JoinSet::new();
+    for store in stores.split_off(1) {
+        for n in 0..3 {
+            let store = store.clone();
+            others.spawn(async move { store.put(KIND, record("a", n, "soon")).await });
+        }
+    }
+    for written in others.join_all().await {
+        written.unwrap();
+    }
+    assert!(!late.is_finished());
+    lock.rollback().await.unwrap();
+    late.await.unwrap().unwrap();
+    assert_eq!(stores[0].get(KIND, "a").await.unwrap(), Some(record("a", 1, "late")));
 }

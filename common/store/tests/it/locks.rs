@@ -95,7 +95,7 @@ async fn acknowledging_beside_a_delete_is_no_deadlock(db: PgPool) {
         let outcomes: Vec<_> =
             ids.iter().rev().map(|id| Outcome { id: (*id).into(), attempts: 1, failure: None }).collect();
         let store = store.clone();
-        async move { outbox::finish(store.under(Fence { account: of.1, epoch }), &outcomes).await }
+        async move { outbox::finish(store.under(Fence { account: of.1, epoch }), outcomes).await }
     });
     waiting(&db, 2).await;
     drop(holding);

@@ -12,6 +12,7 @@ mod events;
 mod idempotency;
 mod keys;
 mod locks;
+mod looks;
 mod measure;
 mod operate;
 mod overlap;

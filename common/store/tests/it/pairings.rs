@@ -168,8 +168,8 @@ async fn end(db: &PgPool, of: (TenantId, AccountId), fence: Fence, end: End) {
         }
         End::GivenUp => pairing::give_up(store.under(fence), "its time is over").await.unwrap(),
         End::Reported(status) => {
-            let change = StatusChange { fence, status, reason: None, banned_for_s: None };
-            assert!(session::write_statuses(store.for_all_tenants(), &[change]).await.unwrap().is_empty());
+            let change = StatusChange { status, reason: None, banned_for_s: None };
+            session::write_status(store.under(fence), change).await.unwrap();
         }
         End::Unpaired => _ = accounts::unpair(store.of(of.0), of.1, by).await.unwrap().quietly(),
         End::Parked => {

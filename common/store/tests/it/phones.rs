@@ -71,8 +71,8 @@ async fn end(db: &PgPool, of: (TenantId, AccountId), fence: Fence, way: Way) {
         Way::LoggedOut { confirmed } => accounts::unlinked(store.of(of.0), fence, confirmed).await.unwrap(),
         Way::Paired => _ = accounts::pair(store.of(of.0), of.1, (Method::Qr, None), BY).await.unwrap().quietly(),
         Way::Reported(status) => {
-            let change = StatusChange { fence, status, reason: None, banned_for_s: None };
-            assert!(session::write_statuses(store.for_all_tenants(), &[change]).await.unwrap().is_empty());
+            let change = StatusChange { status, reason: None, banned_for_s: None };
+            session::write_status(store.under(fence), change).await.unwrap();
         }
         Way::GivenUp => pairing::give_up(store.under(fence), "its time is over").await.unwrap(),
         Way::Duplicate => {

@@ -100,7 +100,7 @@ async fn an_acknowledgement_after_the_edit_counts(db: PgPool) {
     let epoch = sqlx::query_scalar("SELECT epoch FROM leases").fetch_one(&db).await.unwrap();
     for message in flying {
         let outcome = Outcome { id: message.into(), attempts: 1, failure: None };
-        outbox::finish(store.under(Fence { account: of.1, epoch }), &[outcome]).await.unwrap();
+        outbox::finish(store.under(Fence { account: of.1, epoch }), vec![outcome]).await.unwrap();
         assert_eq!(run(&db, id).await.0, "partial", "something is on the phone");
     }
     assert_eq!(count(&db, "SELECT count(*) FROM messages WHERE state = 'sent'").await, 2);

@@ -20,8 +20,8 @@ async fn a_longer_ban_is_written(pool: PgPool) {
     let fence = rows::claimed(&pool).await;
     let reason = Some("WhatsApp has banned it for a while".to_owned());
     for seconds in [1.0, 3_600.0] {
-        let ban = StatusChange { fence, status: Status::Banned, reason: reason.clone(), banned_for_s: Some(seconds) };
-        assert!(session::write_statuses(store.for_all_tenants(), &[ban]).await.unwrap().is_empty());
+        let ban = StatusChange { status: Status::Banned, reason: reason.clone(), banned_for_s: Some(seconds) };
+        session::write_status(store.under(fence), ban).await.unwrap();
     }
     assert!(session::load(store.under(fence)).await.unwrap().banned_left_s > 3_500.0);
     let told = "SELECT count(*) FROM events WHERE kind = 'account.status_changed'";
@@ -115,8 +115,8 @@ async fn a_receipt_leads_on_from_every_state(pool: PgPool) {
         let at = Utc::now() - Duration::from_secs(3);
         let one = |read| Receipt { whatsapp_id: message.to_string(), read, at };
         let batch = if read { vec![one(false), one(true)] } else { vec![one(false)] };
-        assert!(outbox::receipts(store.under(fence), &batch).await.unwrap().is_empty(), "it is of no run");
-        outbox::receipts(store.under(fence), &batch).await.unwrap();
+        assert!(outbox::receipts(store.under(fence), batch.clone()).await.unwrap().is_empty(), "it is of no run");
+        outbox::receipts(store.under(fence), batch.clone()).await.unwrap();
 
         let what = format!("{state}, read: {read}");
         let kinds = "SELECT coalesce(string_agg(substr(kind, 9), ' ' ORDER BY id), '') FROM events WHERE data ->> 'message_id' = $1";

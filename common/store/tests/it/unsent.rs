@@ -45,8 +45,8 @@ async fn link(db: &PgPool, account: AccountId, number: &str) {
 async fn log_out(db: &PgPool, account: AccountId) {
     let store = Store::from(db.clone());
     let fence = fence(db, account).await;
-    let change = StatusChange { fence, status: Status::LoggedOut, reason: None, banned_for_s: None };
-    session::write_statuses(store.for_all_tenants(), &[change]).await.unwrap();
+    let change = StatusChange { status: Status::LoggedOut, reason: None, banned_for_s: None };
+    session::write_status(store.under(fence), change).await.unwrap();
 }
 
 /// The state of a message, its reason, and the kinds of its events.
@@ -104,7 +104,7 @@ async fn a_logout_keeps_the_queue_for_the_same_phone(db: PgPool) {
         log_out(&db, of.1).await;
         assert_eq!(told(&db, single).await.0, "queued");
         assert!(
-            outbox::waiting(store.under(fence(&db, of.1).await), &[], 10).await.unwrap().is_empty(),
+            outbox::waiting(store.under(fence(&db, of.1).await), 10).await.unwrap().is_empty(),
             "no phone, nothing to send"
         );
         assert!(
@@ -115,12 +115,8 @@ async fn a_logout_keeps_the_queue_for_the_same_phone(db: PgPool) {
         let meanwhile = queue(&db, of).await.unwrap();
         link(&db, of.1, number).await;
 
-        let waiting: Vec<_> = outbox::waiting(store.under(fence(&db, of.1).await), &[], 10)
-            .await
-            .unwrap()
-            .iter()
-            .map(|row| row.id)
-            .collect();
+        let waiting: Vec<_> =
+            outbox::waiting(store.under(fence(&db, of.1).await), 10).await.unwrap().iter().map(|row| row.id).collect();
         let (state, reason, kinds) = told(&db, single).await;
         let status: String =
             sqlx::query_scalar("SELECT status FROM runs WHERE id = $1").bind(run).fetch_one(&db).await.unwrap();
@@ -267,9 +263,9 @@ async fn a_receipt_reaches_its_run(db: PgPool) {
         let ids: Vec<String> = ids.fetch_all(&db).await.unwrap();
         ids.into_iter().map(|whatsapp_id| Receipt { whatsapp_id, read, at: chrono::Utc::now() }).collect()
     };
-    assert_eq!(outbox::receipts(store.under(fence), &receipts(0, true).await).await.unwrap(), [run]);
+    assert_eq!(outbox::receipts(store.under(fence), receipts(0, true).await).await.unwrap(), [run]);
     assert_eq!(states().await, ["sent", "pending"]);
-    let touched = outbox::receipts(store.under(fence), &receipts(1, false).await).await.unwrap();
+    let touched = outbox::receipts(store.under(fence), receipts(1, false).await).await.unwrap();
     store::runs::settle_runs(store.for_all_tenants(), &touched).await.unwrap().quietly();
     let status: String =
         sqlx::query_scalar("SELECT status FROM runs WHERE id = $1").bind(run).fetch_one(&db).await.unwrap();

@@ -113,11 +113,11 @@ fn each_library_has_one_home() {
     only_in("prometheus::", &["common/process/src/telemetry"]);
 }
 
-/// R02: the text that checks the fence stands once. Only the statement that writes many sessions' statuses has a form of its own.
+/// R02: the text that checks the fence stands once, for one session and for many.
 #[test]
 fn the_fence_stands_once() {
     only_in("epoch = $2 FOR SHARE", &["common/store/src/fence.rs", "common/store/tests/", "testing/kit/tests/"]);
-    only_in("FOR SHARE OF l", &["common/store/src/accounts/session.rs", "testing/kit/tests/"]);
+    only_in("FOR SHARE OF l", &["common/store/src/fence.rs", "testing/kit/tests/"]);
 }
 
 /// R98: events are written in one place, and their kinds are spelled out in the registry alone. A query that leans on an index

@@ -36,7 +36,7 @@ impl DeviceStore for AccountBackend {
     /// A store holds only one device, so the returned id is always 1.
     async fn create(&self) -> Result<i32> {
         let fresh = Record::new(NAME, encode(&Device::new())?);
-        self.patiently(|| self.store.add_new(Kind::Device as i16, vec![fresh.clone()])).await?;
+        self.written(self.store.add_new(Kind::Device as i16, vec![fresh.clone()])).await?;
         Ok(1)
     }
 }

@@ -27,12 +27,12 @@ fn split(bytes: &[u8]) -> Result<(Vec<u8>, i64)> {
 impl MsgSecretStore for AccountBackend {
     async fn put_msg_secrets(&self, entries: Vec<MsgSecretEntry>) -> Result<usize> {
         let count = entries.len();
-        let _turn = self.turn.lock().await;
         let records: Vec<_> = entries.iter().map(record).collect();
-        let present = self.patiently(|| self.store.add_new(Kind::MessageSecret as i16, records.clone())).await?;
+        let present = self.written(self.store.add_new(Kind::MessageSecret as i16, records)).await?;
         if present.is_empty() {
             return Ok(count);
         }
+        let _turn = self.turn.lock().await;
         // A secret that is seen again (redelivered or edited) may extend its lifetime, and never shortens it.
         let known = self.read_many(Kind::MessageSecret, &present).await?;
         let mut merged = Vec::with_capacity(known.len());

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use store::Error;
 use store::credentials::{CredentialStore, Record};
-use tokio::sync::{Mutex, RwLock};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use wacore::store::error::{Result, StoreError};
 
@@ -83,8 +83,6 @@ pub(super) struct AccountBackend {
     turn: Mutex<()>,
     /// Held while the device is written.
     saving: Mutex<()>,
-    /// Held shared while received messages are being kept, and exclusively while Signal state is written.
-    arriving: RwLock<()>,
     tokens: TokenCache,
 }
 
@@ -97,7 +95,6 @@ impl AccountBackend {
             unknown_key: CancellationToken::new(),
             turn: Mutex::new(()),
             saving: Mutex::new(()),
-            arriving: RwLock::new(()),
             tokens: TokenCache::default(),
         }
     }
@@ -133,20 +130,11 @@ impl AccountBackend {
         self.write_many(kind, vec![record]).await
     }
 
+    /// Writes records. What was asked for first is written first, however often the database has to be asked. So what a
+    /// stanza needs is on disk before it leaves, an older ratchet never replaces a newer one, and received messages are
+    /// kept before the Signal state that has used up their keys.
     async fn write_many(&self, kind: Kind, records: Vec<Record>) -> Result<()> {
-        self.patiently(|| self.store.put_many(kind as i16, records.clone())).await
-    }
-
-    /// Keeps received messages until the session has stored them.
-    async fn keep_received(&self, records: Vec<Record>) -> Result<()> {
-        let _arriving = self.arriving.read().await;
-        self.write_many(Kind::PendingInbound, records).await
-    }
-
-    /// Writes Signal state, after the received messages whose keys it has used up.
-    async fn write_state(&self, kind: Kind, records: Vec<Record>) -> Result<()> {
-        let _quiet = self.arriving.write().await;
-        self.write_many(kind, records).await
+        self.written(self.store.put_many(kind as i16, records)).await
     }
 
     async fn remove(&self, kind: Kind, name: &str) -> Result<()> {
@@ -154,7 +142,7 @@ impl AccountBackend {
     }
 
     async fn remove_many(&self, kind: Kind, names: &[String]) -> Result<()> {
-        self.patiently(|| self.store.delete_many(kind as i16, names)).await.map(drop)
+        self.written(self.store.delete_many(kind as i16, names)).await
     }
 
     async fn remove_older(&self, kind: Kind, before: i64) -> Result<u32> {
@@ -164,6 +152,12 @@ impl AccountBackend {
 
     async fn remove_prefix(&self, kind: Kind, prefix: &str) -> Result<()> {
         self.patiently(|| self.store.delete_matching(kind as i16, prefix, None)).await.map(drop)
+    }
+
+    /// Waits for a write, which goes out together with those of other sessions. The store itself asks a database that is
+    /// away again, until the connection has ended.
+    async fn written<T>(&self, write: impl Future<Output = store::Result<T>>) -> Result<T> {
+        write.await.map_err(|error| self.refused(error))
     }
 
     /// Retries a database operation until the database answers or the connection has ended. The library gives a message

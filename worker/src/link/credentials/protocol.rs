@@ -180,7 +180,8 @@ impl ProtocolStore for AccountBackend {
     }
 
     async fn store_pending_inbound(&self, chat: &str, sender: &str, id: &str, message: &[u8]) -> Result<()> {
-        self.keep_received(vec![pending_record(&PendingInboundRow { chat, sender, id, message })]).await
+        self.write_many(Kind::PendingInbound, vec![pending_record(&PendingInboundRow { chat, sender, id, message })])
+            .await
     }
 
     async fn get_pending_inbound(&self, chat: &str, sender: &str, id: &str) -> Result<Option<Vec<u8>>> {
@@ -196,7 +197,7 @@ impl ProtocolStore for AccountBackend {
     }
 
     async fn store_pending_inbound_batch(&self, rows: &[PendingInboundRow<'_>]) -> Result<()> {
-        self.keep_received(rows.iter().map(pending_record).collect()).await
+        self.write_many(Kind::PendingInbound, rows.iter().map(pending_record).collect()).await
     }
 
     async fn delete_pending_inbound_batch(&self, keys: &[PendingInboundKey<'_>]) -> Result<()> {

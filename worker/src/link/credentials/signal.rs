@@ -52,11 +52,11 @@ impl SignalStore for AccountBackend {
     }
 
     async fn put_session(&self, address: &str, session: &[u8]) -> Result<()> {
-        self.write_state(Kind::Session, vec![Record::new(address, session)]).await
+        self.write_many(Kind::Session, vec![Record::new(address, session)]).await
     }
 
     async fn put_sessions_batch(&self, sessions: &[(Arc<str>, Bytes)]) -> Result<()> {
-        self.write_state(Kind::Session, by_address(sessions)).await
+        self.write_many(Kind::Session, by_address(sessions)).await
     }
 
     async fn delete_session(&self, address: &str) -> Result<()> {
@@ -125,11 +125,11 @@ impl SignalStore for AccountBackend {
     }
 
     async fn put_sender_key(&self, address: &str, record: &[u8]) -> Result<()> {
-        self.write_state(Kind::SenderKey, vec![Record::new(address, record)]).await
+        self.write_many(Kind::SenderKey, vec![Record::new(address, record)]).await
     }
 
     async fn put_sender_keys_batch(&self, sender_keys: &[(Arc<str>, Bytes)]) -> Result<()> {
-        self.write_state(Kind::SenderKey, by_address(sender_keys)).await
+        self.write_many(Kind::SenderKey, by_address(sender_keys)).await
     }
 
     async fn get_sender_key(&self, address: &str) -> Result<Option<Vec<u8>>> {

@@ -179,7 +179,8 @@ pub fn from_config(config: &Config) -> anyhow::Result<Arc<dyn Connector>> {
         Some(text) => WebVersion::parse(text).context("WHATSAPP_VERSION")?,
         None => WebVersion::fetched(),
     };
-    let pool = store::connect_lazily(&config.database.url, config.connections().credentials).context("DATABASE_URL")?;
+    let size = config.connections().credentials;
+    let pool = store::connect_impatiently(&config.database.url, size).context("DATABASE_URL")?;
     let settings = Settings { url: config.whatsapp_url.clone(), version, pre_keys: usize::try_from(config.pre_keys)? };
     Ok(Arc::new(WhatsApp::new(Store::from(pool), sealer, settings)?))
 }

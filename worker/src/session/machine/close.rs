@@ -43,11 +43,18 @@ pub(super) fn closed(state: State, reason: CloseReason, now: BootTime) -> (State
         State::Accepted { .. } => accepted_closed(&reason, now),
         State::Opening { purpose: Purpose::LogOut { end }, tries, .. } => logout_closed(&reason, end, tries, now),
         State::Opening { purpose: Purpose::FirstLogin, tries, .. } => {
-            live_closed(reason, Purpose::FirstLogin, tries, now)
+            live_closed(reason, Purpose::FirstLogin, tries, backoff(tries + 1), now)
         }
-        State::Opening { purpose: Purpose::Resume, tries, .. } => live_closed(reason, Purpose::Resume, tries, now),
-        State::Linking { tries } => live_closed(reason, Purpose::FirstLogin, tries, now),
-        State::Online { since, tries, .. } => live_closed(reason, Purpose::Resume, counted(since, tries, now), now),
+        State::Opening { purpose: Purpose::Resume, tries, .. } => {
+            live_closed(reason, Purpose::Resume, tries, backoff(tries + 1), now)
+        }
+        State::Linking { tries } => live_closed(reason, Purpose::FirstLogin, tries, backoff(tries + 1), now),
+        State::Online { since, tries, .. } => {
+            let before = counted(since, tries, now);
+            // a line that was in use and drops is dialled again at once, the first time
+            let redial = if matches!(reason, CloseReason::Dropped(_)) { backoff(before) } else { backoff(before + 1) };
+            live_closed(reason, Purpose::Resume, before, redial, now)
+        }
     }
 }
 
@@ -84,7 +91,7 @@ fn accepted_closed(reason: &CloseReason, now: BootTime) -> (State, Vec<Action>) 
         CloseReason::Fenced => (State::Ended(End::Lost(Loss::Fenced)), vec![]),
         CloseReason::UnknownKey(_) => (State::Ended(End::Released), vec![]),
         CloseReason::LoggedOut { .. } | CloseReason::Replaced => {
-            live_closed(reason.clone(), Purpose::FirstLogin, 0, now)
+            live_closed(reason.clone(), Purpose::FirstLogin, 0, backoff(1), now)
         }
         CloseReason::RestartRequired
         | CloseReason::Dropped(_)
@@ -122,8 +129,15 @@ fn logout_closed(reason: &CloseReason, end: End, tries: u32, now: BootTime) -> (
     }
 }
 
-/// `before`: the restarts in a row before this close.
-fn live_closed(reason: CloseReason, purpose: Purpose, before: u32, now: BootTime) -> (State, Vec<Action>) {
+/// `before`: the restarts in a row before this close. `redial`: the pause before the next connection if the line was
+/// lost.
+fn live_closed(
+    reason: CloseReason,
+    purpose: Purpose,
+    before: u32,
+    redial: Duration,
+    now: BootTime,
+) -> (State, Vec<Action>) {
     let (cause, tries) = (reason.word().into(), before + 1);
     let (pause, words) = match reason {
         CloseReason::Fenced => return (State::Ended(End::Lost(Loss::Fenced)), vec![]),
@@ -149,7 +163,7 @@ fn live_closed(reason: CloseReason, purpose: Purpose, before: u32, now: BootTime
         CloseReason::RestartRequired => (backoff(before), "WhatsApp asked for a new connection".to_owned()),
         CloseReason::Refused { code } => (backoff(tries), format!("WhatsApp refused the connection (code {code})")),
         CloseReason::Dropped(_) | CloseReason::Requested | CloseReason::PairingExpired => {
-            (backoff(tries), "the connection to WhatsApp was lost".to_owned())
+            (redial, "the connection to WhatsApp was lost".to_owned())
         }
     };
     let mut actions = told(&purpose, cause, tries, &words);

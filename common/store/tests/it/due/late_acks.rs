@@ -34,7 +34,7 @@ async fn a_run_that_failed_too_early_is_corrected(db: PgPool) {
         "success: 2 of 2 sent true",
     ]) {
         let outcome = Outcome { id: message.into(), attempts: 1, failure: None };
-        let touched = outbox::finish(store.under(Fence { account: of.1, epoch }), &[outcome]).await.unwrap();
+        let touched = outbox::finish(store.under(Fence { account: of.1, epoch }), vec![outcome]).await.unwrap();
         assert!(settle_runs(store.for_all_tenants(), &touched).await.unwrap().quietly().is_empty());
         assert_eq!(stands().await, becomes);
     }
