@@ -185,6 +185,8 @@ pub struct Shares {
     pub keeping: u32,
     /// Credentials, which the client library reads and writes in the middle of its work.
     pub credentials: u32,
+    /// What the sessions write and read together: results, receipts, received messages, outboxes.
+    pub sessions: u32,
     /// All other rows.
     pub rows: u32,
 }
@@ -195,7 +197,9 @@ impl Shares {
     pub const fn of(all: u32) -> Self {
         let keeping = if all < 8 { 1 } else { 2 };
         let credentials = (all - keeping) / 2;
-        Self { keeping, credentials, rows: all - keeping - credentials }
+        let rest = all - keeping - credentials;
+        let sessions = rest / 2;
+        Self { keeping, credentials, sessions, rows: rest - sessions }
     }
 }
 

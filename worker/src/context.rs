@@ -60,7 +60,9 @@ impl Context {
         connector: Arc<dyn Connector>,
         [pool, keeping]: [PgPool; 2],
     ) -> anyhow::Result<Self> {
-        let [store, keeping] = [pool, keeping].map(Store::from);
+        let sessions = config.connections().sessions;
+        let sessions = store::connect_impatiently(&config.database.url, sessions).context("DATABASE_URL")?;
+        let (store, keeping) = (Store::from(pool).with_sessions_on(sessions), Store::from(keeping));
         let (url, prefix) = (&config.redis.url, &config.redis.prefix);
         Ok(Self {
             worker,

@@ -68,7 +68,6 @@ async fn started(
         let shares = config.connections();
         let pools = store::startup::postgres(startup, &config.database, [shares.rows, shares.keeping]).await;
         let Some([pool, keeping]) = pools else { return Ok(None) };
-        store::impatient(&pool).await;
         let start = BootTime::now();
         let Err(error) = register(&pool, &sealer, config, worker).await else {
             return Ok(Some(([pool, keeping], start)));

@@ -5,12 +5,14 @@
 //!
 //! Calls for one account keep their order: an account is in one batch at a time, and a batch that failed because the
 //! database was away goes back to the front of the line. So what a session wrote first can't replace what it wrote
-//! later. This holds because the server itself ends a statement that takes too long ([`crate::pool::impatient`]): none
+//! later. This holds because the server itself ends a statement that takes too long ([`connect_impatiently`]): none
 //! is left behind that could write after a later one. A call that nobody waits for any more is dropped, unless it is
 //! under way.
 //!
 //! If a batch fails because of one of its calls (values that can't be stored, a row that another transaction has locked,
 //! a deadlock), each of its calls goes out alone. So one account that is locked does not hold up the others.
+//!
+//! [`connect_impatiently`]: crate::connect_impatiently
 
 use std::any::{Any, TypeId};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -241,6 +243,15 @@ impl<B: Batch> Line<B> {
         self.sweep();
     }
 
+    /// Puts the call of one account behind all others, with the account's later calls behind it.
+    fn defer(&mut self, call: Vec<Waiting<B>>) {
+        let Some(account) = call.first().map(|waiting| waiting.fence.account) else { return };
+        let (own, others): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.fence.account == account);
+        self.waiting = others.into_iter().chain(call).chain(own).collect();
+        self.sweep();
+    }
+
     /// Drops the calls that nobody waits for, and tells those that are closed.
     fn sweep(&mut self) {
         let swept = std::mem::take(&mut self.waiting).into_iter().filter_map(Waiting::still_goes);
@@ -318,7 +329,11 @@ impl<B: Batch> UnderWay<B> {
                 tracing::warn!(%error, calls = calls.len(), "{} can't go out together: trying each alone", B::WHAT);
                 self.batched.line().put_back(joined(calls, answers, true));
             }
-            Err(error) if error.is_of_the_call() => self.batched.line().put_back(joined(calls, answers, true)),
+            Err(error) if error.is_of_the_call() => {
+                let account = self.accounts.first();
+                tracing::warn!(%error, account = account.map(tracing::field::display), "{} could not go out: again", B::WHAT);
+                self.batched.line().defer(joined(calls, answers, true));
+            }
             Err(error) if error.is_transient() => {
                 self.batched.wait(joined(calls, answers, self.is_alone), &error);
             }

@@ -49,7 +49,7 @@ pub use fence::Fence;
 pub use leases::hand_overs;
 pub use messages::{handing, inbound, outbox, unsent};
 pub use migrate::{MIGRATOR, migrate};
-pub use pool::{ANSWER, answered, connect, connect_impatiently, connect_lazily, impatient, options, ping};
+pub use pool::{ANSWER, answered, connect, connect_impatiently, connect_lazily, options, ping};
 pub use scope::{ForAllTenants, Of, Store, Tenants, Under, Within};
 pub use sqlx::PgPool;
 pub use sqlx::postgres::PgConnectOptions;

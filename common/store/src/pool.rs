@@ -63,17 +63,8 @@ pub fn connect_lazily(url: &str, max_connections: u32) -> Result<PgPool> {
 const LOCK: &str = "2s";
 const STATEMENT: &str = "4s";
 
-/// Makes the server end the statements of a pool that take long. So one that its caller has given up does not go on: it
-/// could write after a later one, or hold up others. For pools of sessions.
-pub async fn impatient(pool: &PgPool) {
-    pool.set_connect_options(limited((*pool.connect_options()).clone()));
-    // those that are open already have other options
-    while let Some(connection) = pool.try_acquire() {
-        let _ = connection.close().await; // it is gone either way
-    }
-}
-
-/// Like [`connect_lazily`], for a pool of sessions: see [`impatient`].
+/// Like [`connect_lazily`], for what sessions write together. The server ends the statements of this pool that take
+/// long. So one that its caller has given up does not go on: it could write after a later one, or hold up others.
 ///
 /// # Errors
 /// If the URL is malformed.

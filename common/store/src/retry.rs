@@ -10,7 +10,7 @@ pub(crate) const TRIES: usize = 3;
 pub(crate) async fn again<T, F: Future<Output = Result<T>>>(step: impl Fn() -> F) -> Result<T> {
     for _ in 1..TRIES {
         match step().await {
-            Err(error) if error.is_deadlock() => {}
+            Err(error) if error.is_of_the_call() => {}
             done => return done,
         }
     }

@@ -29,6 +29,12 @@ impl From<PgPool> for Store {
 }
 
 impl Store {
+    /// This store, whose sessions write together on connections of their own ([`crate::connect_impatiently`]).
+    #[must_use]
+    pub fn with_sessions_on(self, sessions: PgPool) -> Self {
+        Self { batches: Arc::new(Batches::on(sessions)), ..self }
+    }
+
     /// The rows of one tenant.
     #[must_use]
     pub const fn of(&self, tenant: TenantId) -> Of<'_> {

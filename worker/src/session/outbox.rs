@@ -273,7 +273,12 @@ impl Sender {
             if !is_full || free >= outlook.room {
                 return Ok(Looked { found: Found { rows, others: vec![], is_full, is_hidden: is_full }, behind });
             }
-            let mut others = answered(outbox::waiting_chats(under, &behind, most)).await?;
+            // what was found is of use without the others
+            let others = answered(outbox::waiting_chats(under, &behind, most)).await;
+            let mut others = others.unwrap_or_else(|error| {
+                tracing::warn!(%account, %error, "further chats could not be read");
+                Vec::new()
+            });
             let is_part = others.len() >= limit;
             let is_hidden = is_part || !behind.is_empty();
             let behind = others.last().filter(|_| is_part).map(|row| row.chat.clone()).unwrap_or_default();

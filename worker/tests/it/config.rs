@@ -50,8 +50,10 @@ fn a_command_looks_after_keys() {
 /// R89: a worker's connections to Postgres are in total what the setting says.
 #[test]
 fn connections_are_shared_out() {
-    for (all, keeping, credentials, rows) in [(4, 1, 1, 2), (7, 1, 3, 3), (8, 2, 3, 3), (16, 2, 7, 7), (33, 2, 15, 16)]
+    for (all, keeping, credentials, sessions, rows) in
+        [(4, 1, 1, 1, 1), (7, 1, 3, 1, 2), (8, 2, 3, 1, 2), (16, 2, 7, 3, 4), (33, 2, 15, 8, 8)]
     {
-        assert_eq!(Shares::of(all), Shares { keeping, credentials, rows }, "{all}");
+        assert_eq!(Shares::of(all), Shares { keeping, credentials, sessions, rows }, "{all}");
+        assert_eq!(keeping + credentials + sessions + rows, all);
     }
 }

@@ -11,6 +11,9 @@ use super::record::{CredentialStore, Record, Row};
 use crate::error::Result;
 use crate::scope::Under;
 
+/// The most records in one statement, so that each takes little time.
+const AT_ONCE: usize = 500;
+
 impl CredentialStore {
     /// Refuses all later writes of this store and its clones, and waits for those under way. The client library's
     /// background tasks outlive its connection and must not write into the state of the next one.
@@ -25,11 +28,16 @@ impl CredentialStore {
     /// What was asked for first is written first.
     ///
     /// # Errors
-    /// `Fenced` under an old epoch, and nothing was written; otherwise if it can't be stored.
+    /// `Fenced` under an old epoch; otherwise if it can't be stored. Of more than 500 records, the first may be written.
     pub async fn put_many(&self, kind: i16, records: Vec<Record>) -> Result<()> {
-        let turn = self.turn().await?;
-        let rows = self.seal(kind, records)?;
-        self.change(Write { kind, change: Change::Put(rows), turn }).await
+        let mut rows = self.seal(kind, records)?;
+        while !rows.is_empty() {
+            let rest = rows.split_off(rows.len().min(AT_ONCE));
+            let turn = self.turn().await?;
+            self.change(Write { kind, change: Change::Put(rows), turn }).await?;
+            rows = rest;
+        }
+        Ok(())
     }
 
     /// Writes one record and replaces that of the same name.

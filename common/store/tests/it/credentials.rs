@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kit::rows;
-use sqlx::PgPool;
+use sqlx::{ConnectOptions as _, PgPool};
 use store::credentials::{CredentialStore, Record};
 use store::seal::Sealer;
 use store::{Error, Fence, Store};
@@ -193,34 +193,39 @@ async fn a_closed_store_writes_nothing_more(pool: PgPool) {
     assert_eq!(store.list(KIND).await.unwrap(), [record("a", 1, "one"), record("b", 2, "two")]);
 }
 
-/// R110: an account whose lease another transaction has locked does not hold up the writes of others, and its own write
-/// goes out when the lock is gone.
+/// R110: accounts whose leases another transaction has locked do not hold up the writes of others, and their own writes
+/// go out when the locks are gone.
 #[sqlx::test(migrator = "store::MIGRATOR")]
-async fn a_locked_account_holds_up_no_other(pool: PgPool) {
-    store::impatient(&pool).await;
-    let all = Store::from(pool.clone());
+async fn locked_accounts_hold_up_no_others(pool: PgPool) {
+    let sessions = pool.connect_options().to_url_lossy().to_string();
+    let all = Store::from(pool.clone()).with_sessions_on(store::connect_impatiently(&sessions, 5).unwrap());
     let mut stores = Vec::new();
     for _ in 0..30 {
         let fence = rows::claimed(&pool).await;
         stores.push(CredentialStore::new(all.under(fence), sealer(&[("a", 1)])));
     }
-    let locked = stores[0].clone();
     let mut lock = pool.begin().await.unwrap();
-    let lease = "SELECT epoch FROM leases WHERE account_id = $1 FOR UPDATE";
-    sqlx::query(lease).bind(locked.fence().account).execute(&mut *lock).await.unwrap();
-    let late = tokio::spawn(async move { locked.put(KIND, record("a", 1, "late")).await });
-    let mut others = tokio::task::JoinSet::new();
-    for store in stores.split_off(1) {
-        for n in 0..3 {
-            let store = store.clone();
-            others.spawn(async move { store.put(KIND, record("a", n, "soon")).await });
+    for locked in &stores[..5] {
+        let lease = "SELECT epoch FROM leases WHERE account_id = $1 FOR UPDATE";
+        sqlx::query(lease).bind(locked.fence().account).execute(&mut *lock).await.unwrap();
+    }
+    let (mut late, mut soon) = (tokio::task::JoinSet::new(), tokio::task::JoinSet::new());
+    for (nth, store) in stores.iter().enumerate() {
+        for number in 0..3 {
+            let (store, writes) = (store.clone(), if nth < 5 { &mut late } else { &mut soon });
+            writes.spawn(async move { store.put(KIND, record("a", number, "text")).await });
         }
     }
-    for written in others.join_all().await {
+    for written in soon.join_all().await {
         written.unwrap();
     }
-    assert!(!late.is_finished());
+    assert_eq!(late.len(), 15);
+    assert!(late.try_join_next().is_none());
     lock.rollback().await.unwrap();
-    late.await.unwrap().unwrap();
-    assert_eq!(stores[0].get(KIND, "a").await.unwrap(), Some(record("a", 1, "late")));
+    for written in late.join_all().await {
+        written.unwrap();
+    }
+    for store in stores {
+        assert_eq!(store.get(KIND, "a").await.unwrap(), Some(record("a", 2, "text")), "the last one counts");
+    }
 }

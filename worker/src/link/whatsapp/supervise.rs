@@ -16,6 +16,9 @@ use super::transport::Live;
 
 /// How long the run loop may take to notice that it is over.
 const LOOP_END: Duration = Duration::from_secs(1);
+/// How long the end waits for a write under way: longer than the database lets one take. The next connection must not
+/// read what this one is about to replace.
+const WRITE_END: Duration = Duration::from_secs(5);
 
 /// The reason when none was given: the socket fell silent, or the handshake failed.
 const SILENCE: &str = "WhatsApp fell silent";
@@ -81,7 +84,7 @@ impl Supervised {
         let restart = matches!(restart.try_recv(), Ok(Some(_))) || self.journal.paired.is_cancelled();
         let reason = self.reason(&turn, restart);
         // the library's tasks may still run: what they write now would land after a scrub, or in the next connection
-        if timeout(LOOP_END, self.backend.close()).await.is_err() {
+        if timeout(WRITE_END, self.backend.close()).await.is_err() {
             tracing::warn!("link.write_under_way");
         }
         tracing::debug!(reason = ?reason, "link.closed");
