@@ -134,7 +134,11 @@ async fn hear(context: Arc<Context>, jobs: Jobs, stop: CancellationToken, closed
 
 /// Watches what the worker depends on, for its metrics.
 fn watch(context: &Context, redis_url: &str) -> anyhow::Result<(Watching, Hook)> {
-    let pools = vec![(Pool::Rows, context.store.pool().clone()), (Pool::Keeping, context.keeping.pool().clone())];
+    let pools = vec![
+        (Pool::Rows, context.store.pool().clone()),
+        (Pool::Sessions, context.store.sessions().clone()),
+        (Pool::Keeping, context.keeping.pool().clone()),
+    ];
     let mut watching = metrics::watch(Component::Worker, pools.clone(), redis_url).context("Redis")?;
     store::pings::beside(&mut watching, pools);
     let trust = Arc::clone(&context.trust);

@@ -24,6 +24,7 @@ use domain::id::AccountId;
 use sqlx::PgPool;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::fence::Fence;
@@ -82,6 +83,10 @@ pub(crate) struct Batches {
 impl Batches {
     pub(crate) fn on(pool: PgPool) -> Self {
         Self { pool, lines: Mutex::default() }
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
     }
 
     /// Writes one call, as [`Batched::call`].
@@ -304,6 +309,13 @@ fn joined<B: Batch>(
 ) -> Vec<Waiting<B>> {
     let waiting = calls.into_iter().zip(answers);
     waiting.map(|((fence, call), answer)| Waiting { fence, call, answer, is_alone }).collect()
+}
+
+/// One answer for each call: what was found for its account; `Fenced` if the fence did not hold, so that nothing was. If
+/// there are several calls for an account, the first gets it, so that nothing is counted twice.
+pub(crate) fn answers<C, D: Default>(calls: &[(Fence, C)], mut found: HashMap<Uuid, D>) -> Vec<Result<D>> {
+    let answer = |(fence, _): &(Fence, C)| found.get_mut(&fence.account.0).map(std::mem::take).ok_or(Error::Fenced);
+    calls.iter().map(answer).collect()
 }
 
 /// A batch under way. When it is dropped, its accounts are free and the next batch starts, also if it broke.

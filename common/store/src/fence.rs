@@ -66,9 +66,10 @@ pub(crate) struct Fences {
     pub(crate) epochs: Vec<i64>,
 }
 
-impl FromIterator<Fence> for Fences {
-    fn from_iter<T: IntoIterator<Item = Fence>>(fences: T) -> Self {
-        let fences: BTreeMap<Uuid, i64> = fences.into_iter().map(|fence| (fence.account.0, fence.epoch)).collect();
+impl Fences {
+    /// The fences of these calls.
+    pub(crate) fn of<C>(calls: &[(Fence, C)]) -> Self {
+        let fences: BTreeMap<Uuid, i64> = calls.iter().map(|(fence, _)| (fence.account.0, fence.epoch)).collect();
         let (accounts, epochs) = fences.into_iter().unzip();
         Self { accounts, epochs }
     }

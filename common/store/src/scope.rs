@@ -35,6 +35,12 @@ impl Store {
         Self { batches: Arc::new(Batches::on(sessions)), ..self }
     }
 
+    /// The connections on which sessions write together.
+    #[must_use]
+    pub fn sessions(&self) -> &PgPool {
+        self.batches.pool()
+    }
+
     /// The rows of one tenant.
     #[must_use]
     pub const fn of(&self, tenant: TenantId) -> Of<'_> {

@@ -10,6 +10,7 @@ mod facts;
 pub mod figures;
 pub mod in_flight;
 pub mod inbound;
+mod look;
 pub mod machine;
 mod mail;
 pub mod outbox;

@@ -15,14 +15,15 @@ use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use process::clock::BootTime;
 use process::telemetry::trace::{self, Destination};
-use store::outbox::{self, Waiting};
+use store::outbox::Waiting;
 use store::{Fence, answered, handing};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::backlog::{Backlog, FRESH, Found, Next, Outlook, Row, has_expired};
+use super::backlog::{Backlog, FRESH, Next, Outlook, has_expired};
 use super::in_flight::{Answer, Flying, InFlight};
+use super::look::{Looked, look};
 use crate::context::Context;
 use crate::link::{Link, SendError};
 
@@ -88,13 +89,6 @@ enum Done {
     OfRuns { sent: Sent, left: bool },
 }
 
-/// The end of a look.
-struct Looked {
-    found: Found<Waiting>,
-    /// Where the next look for further chats begins.
-    behind: String,
-}
-
 /// The end of a hand-over.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sent {
@@ -106,24 +100,6 @@ enum Sent {
     Unconnected,
     /// The connection is of no more use.
     Gone,
-}
-
-impl Row for Waiting {
-    fn id(&self) -> MessageId {
-        self.id
-    }
-
-    fn chat(&self) -> &str {
-        &self.chat
-    }
-
-    fn is_of_run(&self) -> bool {
-        self.run.is_some()
-    }
-
-    fn expires_in(&self) -> Option<Duration> {
-        self.expires_in_s.map(|left| Duration::try_from_secs_f64(left).unwrap_or_default())
-    }
 }
 
 type Doing<'s> = FuturesUnordered<BoxFuture<'s, Done>>;
@@ -259,39 +235,9 @@ impl Sender {
         }
     }
 
-    /// Reads up to `limit` of the oldest rows. If they leave room for other chats, those are read as well.
     async fn look(&self, limit: usize, outlook: Outlook, behind: String) -> Done {
-        let account = self.fence.account;
-        let under = self.context.store.under(self.fence);
-        let step = trace::receive(Destination::Outbox).account(account);
-        let most = i64::try_from(limit).unwrap_or(i64::MAX);
-        let found = async {
-            let rows = outbox::waiting(under, most).await?;
-            let is_full = rows.len() >= limit;
-            let chats: HashSet<&str> = rows.iter().map(|row| row.chat.as_str()).collect();
-            let free = chats.iter().filter(|chat| !outlook.busy.contains(**chat)).count();
-            if !is_full || free >= outlook.room {
-                return Ok(Looked { found: Found { rows, others: vec![], is_full, is_hidden: is_full }, behind });
-            }
-            // what was found is of use without the others
-            let others = answered(outbox::waiting_chats(under, &behind, most)).await;
-            let mut others = others.unwrap_or_else(|error| {
-                tracing::warn!(%account, %error, "further chats could not be read");
-                Vec::new()
-            });
-            let is_part = others.len() >= limit;
-            let is_hidden = is_part || !behind.is_empty();
-            let behind = others.last().filter(|_| is_part).map(|row| row.chat.clone()).unwrap_or_default();
-            others.retain(|row| !chats.contains(row.chat.as_str()));
-            Ok(Looked { found: Found { rows, others, is_full, is_hidden }, behind })
-        };
-        let Some(found) = self.stop.run_until_cancelled(found).await else { return Done::Looked(None) };
-        step.heard(&found);
-        if let Ok(Looked { found: Found { rows, others, .. }, .. }) = &found {
-            let traces = rows.iter().chain(others).filter_map(|row| row.trace.as_deref());
-            step.batch(rows.len() + others.len()).follows_all(traces);
-        }
-        Done::Looked(Some(found))
+        let looked = look(&self.context.store, self.fence, limit, &outlook, behind);
+        Done::Looked(self.stop.run_until_cancelled(looked).await)
     }
 
     /// For how long nothing may be handed over; `None` if it may be now.

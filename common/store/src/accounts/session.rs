@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::batched::Batch;
+use crate::batched::{Batch, answers};
 use crate::error::{Error, Result};
 use crate::fence::{self, Fence, Fences, fenced, fenced_each};
 use crate::scope::Under;
@@ -127,7 +127,7 @@ impl Batch for Statuses {
         // for accounts that are wanted online; the statement leaves other wanted states as they are
         let wanted: Vec<String> =
             changes.iter().map(|(_, c)| wanted_after(c.status, Wanted::Online).as_str().to_owned()).collect();
-        let fences: Fences = changes.iter().map(|(fence, _)| *fence).collect();
+        let fences = Fences::of(changes);
         let held = fenced_each!(
             query_scalar,
             fences,
@@ -168,8 +168,7 @@ impl Batch for Statuses {
         )
         .fetch_all(pool)
         .await?;
-        let held = |fence: Fence| if held.contains(&fence.account.0) { Ok(()) } else { Err(Error::Fenced) };
-        Ok(changes.iter().map(|(fence, _)| held(*fence)).collect())
+        Ok(answers(changes, held.into_iter().map(|account| (account, ())).collect()))
     }
 }
 

@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::record::{Row, Turn};
-use crate::batched::Batch;
+use crate::batched::{Batch, answers};
 use crate::error::{Error, Result};
 use crate::fence::{Fence, Fences, fenced_each};
 
@@ -98,7 +98,7 @@ impl Batch for Records {
                 }
             }
         }
-        let fences: Fences = writes.iter().map(|(fence, _)| *fence).collect();
+        let fences = Fences::of(writes);
         let held = fenced_each!(
             query_scalar,
             fences,
@@ -131,8 +131,7 @@ impl Batch for Records {
         )
         .fetch_all(pool)
         .await?;
-        let held = |fence: Fence| if held.contains(&fence.account.0) { Ok(()) } else { Err(Error::Fenced) };
-        Ok(writes.iter().map(|(fence, _)| held(*fence)).collect())
+        Ok(answers(writes, held.into_iter().map(|account| (account, ())).collect()))
     }
 }
 
@@ -174,7 +173,7 @@ impl Batch for NewRecords {
         for ((account, kind, _), (_, row)) in &first {
             columns.push(*account, *kind, row);
         }
-        let fences: Fences = calls.iter().map(|(fence, _)| *fence).collect();
+        let fences = Fences::of(calls);
         let rows = fenced_each!(
             query,
             fences,

@@ -4,8 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
 
-use super::outbox::answers;
-use crate::batched::Batch;
+use crate::batched::{Batch, answers};
 use crate::error::Result;
 use crate::fence::{Fence, Fences, fenced_each};
 use crate::scope::Under;
@@ -105,7 +104,7 @@ impl Batch for Received {
             data.extend_from_slice(&arrived.data);
             traces.extend(std::iter::repeat_n(arrived.trace.clone(), arrived.data.len()));
         }
-        let fences: Fences = calls.iter().map(|(fence, _)| *fence).collect();
+        let fences = Fences::of(calls);
         let mut transaction = pool.begin().await?;
         // a separate statement, so that the next one sees what the previous holder of a lock has committed
         sqlx::query!(

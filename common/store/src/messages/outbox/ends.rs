@@ -4,8 +4,8 @@ use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::written::{Written, answers, correct};
-use crate::batched::Batch;
+use super::written::{Written, correct};
+use crate::batched::{Batch, answers};
 use crate::error::Result;
 use crate::fence::{Fence, Fences, fenced_each};
 use crate::runs::correct::Which;
@@ -77,7 +77,7 @@ impl Batch for Ends {
         let attempts: Vec<i32> = outcomes().map(|(_, o)| o.attempts).collect();
         let told = outcomes().map(|(account, o)| o.event(account));
         let (kinds, data): (Vec<&str>, Vec<Value>) = told.map(|event| (event.kind().as_str(), event.data())).unzip();
-        let fences: Fences = calls.iter().map(|(fence, _)| *fence).collect();
+        let fences = Fences::of(calls);
         let rows = fenced_each!(
             query,
             fences,

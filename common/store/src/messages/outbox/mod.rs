@@ -11,5 +11,3 @@ pub use attempts::{blame, blamed, count_attempts};
 pub use ends::{Outcome, finish};
 pub use looks::{Waiting, waiting, waiting_chats};
 pub use receipts::{Receipt, receipts};
-
-pub(super) use written::answers;

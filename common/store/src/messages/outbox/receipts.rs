@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::written::{Written, answers, correct};
-use crate::batched::Batch;
+use super::written::{Written, correct};
+use crate::batched::{Batch, answers};
 use crate::error::Result;
 use crate::fence::{Fence, Fences, fenced_each};
 use crate::runs::correct::Which;
@@ -81,7 +81,7 @@ impl Batch for Receipts {
         let ids: Vec<String> = receipts().map(|(_, r)| r.whatsapp_id.clone()).collect();
         let read: Vec<bool> = receipts().map(|(_, r)| r.read).collect();
         let at: Vec<DateTime<Utc>> = receipts().map(|(_, r)| r.at).collect();
-        let fences: Fences = calls.iter().map(|(fence, _)| *fence).collect();
+        let fences = Fences::of(calls);
         let rows = fenced_each!(
             query,
             fences,

@@ -1,11 +1,8 @@
 //! What a statement for many sessions says of each account.
 
-use std::collections::HashMap;
-
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::error::{Error, Result};
 use crate::fence::Fence;
 use crate::pool::answered;
 use crate::runs::correct::{self, Which};
@@ -19,13 +16,6 @@ pub(super) struct Written {
     pub(super) over: Vec<Uuid>,
     /// The traces of the messages.
     pub(super) traces: Vec<String>,
-}
-
-/// One answer for each call: what was found for its account. If there are several calls for an account, the first gets
-/// it, so that nothing is counted twice.
-pub(crate) fn answers<C, D: Default>(calls: &[(Fence, C)], mut found: HashMap<Uuid, D>) -> Vec<Result<D>> {
-    let answer = |(fence, _): &(Fence, C)| found.get_mut(&fence.account.0).map(std::mem::take).ok_or(Error::Fenced);
-    calls.iter().map(answer).collect()
 }
 
 /// Corrects runs with a text that was given up but turned out to have been sent.

@@ -8,20 +8,23 @@ use super::super::version::{REVISION, VERSION};
 /// A pool of connections to Postgres.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pool {
-    /// All rows except the heartbeat.
+    /// All rows except those that have a pool of their own.
     Rows,
+    /// What a worker's sessions write and read together.
+    Sessions,
     /// A worker's heartbeat.
     Keeping,
 }
 
 impl Label for Pool {
     fn all(of: Component) -> Vec<Self> {
-        if of == Component::Worker { vec![Self::Rows, Self::Keeping] } else { vec![Self::Rows] }
+        if of == Component::Worker { vec![Self::Rows, Self::Sessions, Self::Keeping] } else { vec![Self::Rows] }
     }
 
     fn word(self) -> &'static str {
         match self {
             Self::Rows => "rows",
+            Self::Sessions => "sessions",
             Self::Keeping => "keeping",
         }
     }
