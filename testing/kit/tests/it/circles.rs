@@ -1,5 +1,6 @@
-//! No circle of files: within a crate no file uses another one that uses it, directly or through others. A file that uses what a
-//! `mod.rs` holds uses that file; that a `mod.rs` declares, shows and calls its own children does not count as a use of them.
+//! Finds circles of files. Within a crate, no file may use another file that uses it, directly or through others. A file that
+//! uses an item of a `mod.rs` uses that `mod.rs`. A `mod.rs` may declare, re-export and call its own children: that does not
+//! count as a use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -28,7 +29,7 @@ const CRATES: [&str; 15] = [
     "worker",
 ];
 
-/// A file's place in its crate: `["session", "actor"]`; of `lib.rs` empty.
+/// A file's place in its crate, such as `["session", "actor"]`. It is empty for `lib.rs`.
 type Module = Vec<String>;
 
 /// The files of a crate.
@@ -53,7 +54,7 @@ fn modules(src: &Path) -> BTreeMap<Module, PathBuf> {
     found
 }
 
-/// The paths that a file names, as they stand there; tests aside.
+/// The paths that a file names, as they are written there. Tests are left out.
 #[derive(Default)]
 struct Paths(Vec<Vec<String>>);
 
@@ -100,7 +101,7 @@ impl<'a> Visit<'a> for Paths {
     }
 }
 
-/// The module that a path of `here` leads into.
+/// Returns the module that a path in the file `here` leads to.
 fn target(here: &Module, path: &[String], modules: &BTreeMap<Module, PathBuf>) -> Option<Module> {
     let mut place = match path.first()?.as_str() {
         "crate" => Vec::new(),
@@ -144,7 +145,7 @@ fn circles(krate: &Path) -> Vec<BTreeSet<String>> {
     circles.map(|files| files.into_iter().map(str::to_owned).collect()).collect()
 }
 
-/// R102: no file of a crate uses another one that uses it.
+/// R102: no file of a crate uses another file that uses it.
 #[test]
 fn there_is_no_circle_of_files() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();

@@ -1,4 +1,4 @@
-//! The exits of a real process (`src/bin/program.rs`): what it says, where, and with which code.
+//! How a real process (`src/bin/program.rs`) exits: what it prints, where, and with which code.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{Ipv4Addr, TcpListener};
@@ -16,7 +16,7 @@ fn program(args: &str) -> Child {
         .unwrap()
 }
 
-/// Code and words on standard error of its end, which comes by itself.
+/// Waits until it ends by itself. Returns its exit code and what it printed on standard error.
 fn ended(mut child: Child) -> (Option<i32>, String) {
     let began = Instant::now();
     while child.try_wait().unwrap().is_none() {
@@ -31,7 +31,7 @@ fn ended(mut child: Child) -> (Option<i32>, String) {
     (child.wait().unwrap().code(), said)
 }
 
-/// Waits until it says that it is up, tells it to stop, and answers its end.
+/// Waits until it reports that it is up, tells it to stop, and returns its end.
 fn stopped(args: &str) -> (Option<i32>, String) {
     let mut child = program(args);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
@@ -41,7 +41,7 @@ fn stopped(args: &str) -> (Option<i32>, String) {
     ended(child)
 }
 
-/// R06: a bad setting ends it with 64 and one line, before anything is begun.
+/// R06: a bad setting ends it with code 64 and one line, before it starts anything.
 #[test]
 fn a_bad_setting_ends_it_with_64() {
     let (code, said) = ended(program("--ops nowhere"));
@@ -50,10 +50,10 @@ fn a_bad_setting_ends_it_with_64() {
     assert!(said.starts_with("switchboard-test: invalid value 'nowhere' for '--ops <OPS>'"), "{said}");
 }
 
-/// R06: what fails before there are logs, and what fails after, is one line on standard error with the binary's name.
+/// R06: an error is one line on standard error with the binary's name, both before and after the logs are set up.
 #[test]
 fn an_error_is_said_where_there_are_no_logs() {
-    // a URL, but none that requests can be sent to
+    // this is a URL, but no request can be sent to it
     let (code, said) = ended(program("--otlp-endpoint http://127.0.0.1:1/<"));
     assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
     assert!(said.starts_with("switchboard-test: ") && said.contains("http://127.0.0.1:1/<"), "{said}");
@@ -66,7 +66,8 @@ fn an_error_is_said_where_there_are_no_logs() {
     assert_eq!(said.lines().count(), 1, "{said}");
 }
 
-/// R61: a stop that was asked for ends it with 0, one that fails with its code, and one that hangs with 1 at its deadline.
+/// R61: a requested stop ends it with code 0, a stop that fails with its own code, and a stop that hangs with 1 at its
+/// deadline.
 #[test]
 fn a_signal_ends_it() {
     assert_eq!(stopped("--then ends"), (Some(0), String::new()));

@@ -1,4 +1,4 @@
-//! The rules of the house that text alone can show: where words may stand, and what a pure file may not hold.
+//! Rules about the source that its text can show: where a word may be written, and what a pure file may not contain.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use process::telemetry::lines::OURS;
 
 mod scopes;
 
-/// Where code stands that runs, or that tests of several crates share.
+/// The folders of code that runs, or that tests of several crates share.
 const PARTS: [&str; 11] = [
     "api",
     "common/bells",
@@ -27,7 +27,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Every Rust file of the parts' `src`, with its path from the root.
+/// All Rust files in the `src` of the parts, with their paths from the root.
 fn sources() -> Vec<(String, String)> {
     let mut found = Vec::new();
     for part in PARTS {
@@ -49,7 +49,7 @@ fn collect(folder: &Path, found: &mut Vec<(String, String)>) {
     }
 }
 
-/// Lines of code (no comments) of `text` that hold `word`.
+/// Lines of code in `text` that contain `word`. Comments are left out.
 fn code_with<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
     text.lines().filter(|line| !line.trim_start().starts_with("//") && line.contains(word)).collect()
 }
@@ -63,7 +63,7 @@ fn only_in(word: &str, homes: &[&str]) {
     }
 }
 
-/// R05: the tree has its parts, and the workspace the packages that the design names.
+/// R05: the repository has its parts, and the workspace has the packages that the design names.
 #[test]
 fn the_tree_stands() {
     for path in [
@@ -98,12 +98,12 @@ fn the_tree_stands() {
     }
 }
 
-/// SQL stands in the store alone, and each door's library in its own room.
+/// SQL is only in the store, and each library to the outside is used in one place.
 #[test]
 fn each_library_has_one_home() {
     only_in("sqlx::query", &["common/store/src", "testing/kit/src"]);
     only_in("apalis", &["common/bells/src/doorbell"]);
-    only_in("rrule::", &[]); // a second opinion in the tests
+    only_in("rrule::", &[]); // only tests compare with it
     only_in("whatsapp_rust", &["worker/src/link"]);
     only_in("wacore", &["worker/src/link", "simulator/src"]);
     only_in("qrcode::", &["api/src/qr.rs"]);
@@ -113,15 +113,15 @@ fn each_library_has_one_home() {
     only_in("prometheus::", &["common/process/src/telemetry"]);
 }
 
-/// R02: the text that checks the fence stands once, for one session and for many.
+/// R02: the SQL that checks the fence is written once for one session, and once for many.
 #[test]
 fn the_fence_stands_once() {
     only_in("epoch = $2 FOR SHARE", &["common/store/src/fence.rs", "common/store/tests/", "testing/kit/tests/"]);
     only_in("FOR SHARE OF l", &["common/store/src/fence.rs", "testing/kit/tests/"]);
 }
 
-/// R98: events are written in one place, and their kinds are spelled out in the registry alone. A query that leans on an index
-/// of one kind must name it, and so do examples of the OpenAPI document.
+/// R98: events are written in one place, and their kinds are spelled out only in the registry. There are two exceptions: a query
+/// that needs the index of one kind, and examples of the OpenAPI document.
 #[test]
 fn events_have_one_home() {
     only_in("INTO events", &[]);
@@ -135,7 +135,7 @@ fn events_have_one_home() {
         if name.starts_with("common/domain/src/event/") || name.starts_with("testing/kit/src/") {
             continue;
         }
-        // what stands in a file's own tests is no writer
+        // a file's own tests are left out
         let code = text.split("#[cfg(test)]").next().unwrap();
         for kind in Kind::ALL {
             for quote in ['"', '\''] {
@@ -147,7 +147,7 @@ fn events_have_one_home() {
     }
 }
 
-/// R77: a row has no schema: what the API answers is made of it in `api/src/wire`. An event is the same in streams and webhooks.
+/// R77: a row has no schema. `api/src/wire` makes the API's answers from rows.
 #[test]
 fn rows_are_not_the_api() {
     for (name, text) in sources() {
@@ -158,7 +158,7 @@ fn rows_are_not_the_api() {
     }
 }
 
-/// R103: keys and channels of Redis are put together on one page, and scripts stand in files of their own, which spell none out.
+/// R103: the keys and channels of Redis are composed in one file. Scripts are in files of their own, which contain no key.
 #[test]
 fn redis_keys_have_one_page() {
     for begin in [
@@ -191,7 +191,7 @@ fn redis_keys_have_one_page() {
     assert_eq!(seen, 9, "scripts");
 }
 
-/// The simulator knows nothing of us, and nobody but tests knows it.
+/// The simulator uses no other crate of ours, and only tests use the simulator.
 #[test]
 fn the_simulator_stands_apart() {
     for (name, text) in sources() {
@@ -214,7 +214,7 @@ fn the_simulator_stands_apart() {
     }
 }
 
-/// A file that says it is pure has no clock, no waiting and no store.
+/// A file that opens with `//! Pure.` uses no clock, waits for nothing and uses no store.
 #[test]
 fn pure_files_are_pure() {
     let mut seen = 0;
@@ -233,7 +233,7 @@ fn pure_files_are_pure() {
     assert!(seen >= 8, "only {seen} pure files");
 }
 
-/// Every file opens with what it is for, and none is called by a word that says nothing.
+/// Every file opens with its purpose, and no file has a name that says nothing.
 #[test]
 fn every_file_says_what_it_is_for() {
     for (name, text) in sources() {
@@ -244,7 +244,7 @@ fn every_file_says_what_it_is_for() {
     }
 }
 
-/// R99: what our own crates say is written as it was asked for, and a new one's lines are not lost among those of others.
+/// R99: the log treats all crates of ours as ours, so that the lines of a new crate are not filtered like those of libraries.
 #[test]
 fn every_crate_of_ours_is_heard() {
     for part in PARTS.iter().filter(|part| **part != "testing/kit") {
@@ -253,7 +253,7 @@ fn every_crate_of_ours_is_heard() {
     }
 }
 
-/// R05: borders are Cargo's. What computes schedules and rules has neither runtime, store nor web server, unless a feature asks.
+/// R05: Cargo enforces the borders. The crates of schedules and rules have no runtime, store or web server, unless a feature is on.
 #[test]
 fn the_rules_need_nothing_of_the_world() {
     for (part, foreign) in [
@@ -314,7 +314,7 @@ fn manifests_name_what_is_used() {
     assert!(seen > 150, "{seen} names");
 }
 
-/// Where each table is written. What else may write it does so in one statement with its own, and says why.
+/// The places that may write each table. An entry that is not the table's own folder gives its reason.
 const HOMES: [(&str, &str); 29] = [
     ("accounts", "accounts/"),
     ("answers", "idempotency.rs"),
@@ -342,11 +342,11 @@ const HOMES: [(&str, &str); 29] = [
     ("webhook_deliveries", "webhooks/"),
     ("webhooks", "webhooks/"),
     ("workers", "workers.rs"),
-    // the list of groups is as new as what it is made of
+    // the time of a sync is written together with the groups
     ("accounts", "groups.rs"),
-    // the oldest position that is kept moves as events are removed
+    // removing events moves the oldest position that is kept
     ("tenants", "events/"),
-    // whether this process may write is asked of a table that all of them know
+    // a test write: every release has this table
     ("settings", "server.rs"),
 ];
 
@@ -377,8 +377,8 @@ fn a_table_is_written_in_the_folder_of_its_noun() {
     assert!(seen.len() >= 24, "{seen:?}");
 }
 
-/// R106: nobody writes a status of a run, a reminder or an account as a word of his own, nor what an account should be: it is bound,
-/// and comes from a machine.
+/// R106: no statement spells out a status of a run, a reminder or an account, or the wanted state of an account. The value is a
+/// parameter that a state machine returned.
 #[test]
 fn statuses_come_from_machines() {
     let mut seen = 0;

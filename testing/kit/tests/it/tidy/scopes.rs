@@ -1,12 +1,12 @@
-//! Whose rows a call may touch is said by a type (`common/store/src/scope.rs`), and few places may ask for more than one tenant's.
+//! A type says whose rows a call may touch (`common/store/src/scope.rs`). Few places may ask for the rows of more than one tenant.
 
 use syn::visit::{self, Visit};
 use syn::{FnArg, ImplItemFn, ItemFn, ItemMod, Signature, Type, Visibility};
 
 use super::{code_with, sources};
 
-/// R64: in the api rows of all tenants are opened for admins, for who has yet to be identified, and for commands of the operator. Handlers
-/// have the rows of their caller.
+/// R64: the api opens the rows of all tenants only for admins, for identifying a caller, and for the operator's commands. Handlers get
+/// the rows of their caller.
 #[test]
 fn handlers_reach_no_rows_but_their_callers() {
     for (word, homes) in [
@@ -29,16 +29,16 @@ fn handlers_reach_no_rows_but_their_callers() {
     }
 }
 
-/// Public functions of the store that take a pool, a connection or a tenant's id: (file, function; `*`: all of them). Except for the
-/// last two they touch no tenant's rows.
+/// Public functions of the store that take a pool, a connection or a tenant's id: file and function (`*`: all). All but the last two
+/// touch no tenant's rows.
 const WITHOUT_A_SCOPE: [(&str, &str); 16] = [
-    // who runs: workers, and schedulers
+    // the rows of workers and schedulers
     ("workers.rs", "*"),
     ("admin.rs", "workers"),
     ("signs.rs", "scheduler_lives"),
     ("signs.rs", "scheduler_stops"),
     ("signs.rs", "prune_schedulers"),
-    // what belongs to the installation
+    // rows of the installation
     ("settings.rs", "*"),
     ("era.rs", "*"),
     // the server itself: connections, its clock, its schema, the sizes of its tables
@@ -48,11 +48,11 @@ const WITHOUT_A_SCOPE: [(&str, &str); 16] = [
     ("measure.rs", "schema"),
     ("measure.rs", "table_bytes"),
     ("pings.rs", "*"),
-    // a waking says that something is due, not what
+    // a notification says only that something is due
     ("reminders/wake.rs", "listen"),
-    // lists what all have, and shows one tenant's where an operator asks for that
+    // lists all tenants, and one tenant's rows if an operator asks for them
     ("admin.rs", "accounts"),
-    // goes into the transaction of whoever tells; each event carries its tenant
+    // part of the caller's transaction; each event contains its tenant
     ("events/write.rs", "write"),
 ];
 
@@ -73,7 +73,7 @@ impl Unscoped {
     }
 }
 
-/// Whether a type has this name, or has one of it within.
+/// Whether a type has this name, or contains a type of this name.
 fn names(of: &Type, word: &str) -> bool {
     struct Named<'a>(&'a str, bool);
     impl<'ast> Visit<'ast> for Named<'_> {
@@ -102,14 +102,14 @@ impl<'ast> Visit<'ast> for Unscoped {
     }
 }
 
-/// R64: a function of the store on tenants' rows takes the type that says whose. Those that take something else are few, and known.
+/// R64: a function of the store on tenants' rows takes the type that says whose rows. The exceptions are listed.
 #[test]
 fn rows_of_tenants_are_reached_by_scope_alone() {
     let mut seen = std::collections::BTreeSet::new();
     for (name, text) in sources() {
         let Some(file) = name.strip_prefix("common/store/src/") else { continue };
         if file == "scope.rs" {
-            continue; // makes the types
+            continue; // this file defines the types
         }
         let mut unscoped = Unscoped::default();
         unscoped.visit_file(&syn::parse_file(&text).unwrap());
