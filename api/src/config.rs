@@ -344,6 +344,27 @@ pub struct Config {
     pub source_url: String,
 }
 
+/// The connections that accept messages. With two, a request that waits for a lock holds up no other. With more, fewer
+/// requests would go out together, and each message would cost more (`docs/benchmarks.md`).
+const ACCEPTING: u32 = 2;
+
+/// The most connections to Postgres that each part of an api may hold. Together they are what the process may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shares {
+    /// Accepting messages, many at a time.
+    pub accepting: u32,
+    /// All other rows.
+    pub rows: u32,
+}
+
+impl Config {
+    /// The connections to Postgres that each part may hold.
+    #[must_use]
+    pub const fn connections(&self) -> Shares {
+        Shares { accepting: ACCEPTING, rows: self.database.max_connections - ACCEPTING }
+    }
+}
+
 /// An address that a browser can open.
 fn source(text: &str) -> Result<String, String> {
     let url = text.parse::<axum::http::Uri>().map_err(|error| error.to_string())?;
@@ -379,6 +400,19 @@ mod tests {
         assert!(matches!(read(&["migrate"]), Ok(Cli { command: Command::Migrate(_) })));
         assert!(read(&["--help"]).is_err_and(|error| !error.use_stderr()));
         assert!(read(&["nonsense"]).is_err_and(|error| error.use_stderr()));
+    }
+
+    /// R89: the parts of a process hold no more connections together than the process may hold.
+    #[test]
+    fn connections_are_shared_out() {
+        for all in [4, 16, 1_000] {
+            let flags = ["--database-url", "postgres://x/y", "--redis-url", "redis://x", "--database-connections"];
+            let Ok(Cli { command: Command::Serve(config) }) = read(&[&flags[..], &[&all.to_string()]].concat()) else {
+                panic!("does not serve")
+            };
+            let Shares { accepting, rows } = config.connections();
+            assert!(accepting == 2 && rows >= 2 && accepting + rows == all, "{accepting} + {rows}");
+        }
     }
 
     #[test]

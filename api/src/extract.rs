@@ -25,6 +25,8 @@ const ESCAPED: usize = 12;
 pub const BODY_LIMIT: usize = 256 * 1024;
 /// The longest body with a text: the longest text in any escaped form, and room for the rest.
 pub const TEXT_BODY_LIMIT: usize = ESCAPED * MAX_TEXT + 64 * 1024;
+/// The longest body of a batch of messages: a thousand texts of 4,000 bytes each, or fewer longer ones.
+pub const BATCH_BODY_LIMIT: usize = 4 * 1024 * 1024;
 /// The longest body of a reminder: ten of the longest texts in any escaped form, and room for the rest.
 pub const LONG_BODY_LIMIT: usize = 10 * ESCAPED * MAX_TEXT + 256 * 1024;
 /// How long a body may send nothing before it is given up.

@@ -55,10 +55,13 @@ pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) 
     let limits =
         Limits { connections: config.connections as usize, per_address: config.connections_per_address as usize };
     let (tenants, meanwhile) = not_yet::serve(tenants, limits)?;
-    let pools = store::startup::postgres(&mut startup, &config.database, [config.database.max_connections]).await;
+    let shares = config.connections();
+    let pools = store::startup::postgres(&mut startup, &config.database, [shares.rows]).await;
     let Some([pool]) = pools else { return Ok(()) };
-    let context = context::Context::new(&config, Store::from(pool.clone()), serving.pulse(), stop.clone())?;
-    let pools = vec![(Pool::Rows, pool.clone())];
+    let accepting = store::connect_impatiently(&config.database.url, shares.accepting)?;
+    let store = Store::from(pool.clone()).writing_together_on(accepting.clone());
+    let context = context::Context::new(&config, store, serving.pulse(), stop.clone())?;
+    let pools = vec![(Pool::Rows, pool.clone()), (Pool::Accepting, accepting.clone())];
     let mut watching = metrics::watch(Component::Api, pools.clone(), &config.redis.url)?;
     store::pings::beside(&mut watching, pools);
     startup.up(ready_check(pool.clone(), context.redis.clone()));
@@ -69,6 +72,7 @@ pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) 
     let app = routes::router(context.clone());
     door::serve(tenants, app, limits, stop).await;
     serving.end();
+    accepting.close().await;
     pool.close().await;
     Ok(())
 }

@@ -144,10 +144,6 @@ impl<B> Once<B> {
         self.met(idempotency::begin_for_admin(admin.all(), self.claim()).await?)
     }
 
-    fn claim(&self) -> Option<Key> {
-        self.asked.as_ref().map(|asked| asked.key.clone())
-    }
-
     fn met<A>(&self, begun: idempotency::Begun<A>) -> Result<Begun<A>> {
         let asked = self.asked.clone();
         match begun {
@@ -157,9 +153,37 @@ impl<B> Once<B> {
         }
     }
 
-    /// The `Idempotency-Key`, if there is one.
-    pub fn key(&self) -> Option<&str> {
-        self.asked.as_ref().map(|asked| asked.key.key.as_str())
+    /// The key, for a call of the store that does the work and stores the answer in one step; `None` if the request has
+    /// none.
+    pub fn claim(&self) -> Option<Key> {
+        self.asked.as_ref().map(|asked| asked.key.clone())
+    }
+
+    /// The answer that was given before, as the store has kept it.
+    ///
+    /// # Errors
+    /// A problem if it contains another API key's secret.
+    pub fn again(&self, answer: idempotency::Answer) -> Result<Response> {
+        again(answer, self.asked.as_ref())
+    }
+
+    /// The answer to a request that would be refused now: the one that it got before, or else this problem.
+    ///
+    /// # Errors
+    /// The problem, unless the request was answered before. Another one as for [`Once::begin`].
+    pub async fn refused(&self, caller: &Caller, problem: Problem) -> Result<Response> {
+        match &self.asked {
+            None => Err(problem),
+            Some(_) => match self.begin(caller).await? {
+                Begun::First(_) => Err(problem),
+                Begun::Again(answer) => Ok(answer),
+            },
+        }
+    }
+
+    /// The body, and the request without it.
+    pub fn apart(self) -> (B, Once<()>) {
+        (self.body, Once { body: (), asked: self.asked })
     }
 }
 
@@ -220,6 +244,15 @@ impl Asked {
         let opened = sealer.open(sealer.key_id(), sealed, &self.key.request);
         opened.map_err(|_| Problem::Conflict(Conflict::AnswerOfAnotherKey))
     }
+}
+
+/// The answer to a request whose work is done, without a secret.
+///
+/// # Errors
+/// An internal error if it is no answer.
+pub fn first(answer: idempotency::Answer) -> Result<Response> {
+    let status = StatusCode::from_u16(answer.status).map_err(|error| Problem::internal(&error))?;
+    Ok(respond(status, answer.location.as_deref(), answer.sealed, answer.body))
 }
 
 fn again(answer: idempotency::Answer, asked: Option<&Asked>) -> Result<Response> {
@@ -292,6 +325,14 @@ impl Done {
     #[must_use]
     pub fn secret(self) -> Self {
         Self { is_secret: true, ..self }
+    }
+
+    /// The answer as the store keeps it. Only for an answer without a secret.
+    #[must_use]
+    pub fn kept(self) -> idempotency::Answer {
+        let Self { status, body, location, is_secret, .. } = self;
+        debug_assert!(!is_secret, "a secret must be sealed");
+        idempotency::Answer { status: status.as_u16(), location, body, sealed: is_secret }
     }
 
     /// Adds what must follow the commit.

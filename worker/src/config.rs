@@ -150,6 +150,11 @@ pub struct Config {
     /// The highest number of accounts that this worker holds, 1 to 1,000,000
     #[arg(long, env = "WORKER_CAPACITY", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub capacity: u32,
+    /// The name of this worker: the same when it starts again in its place, and its own among all workers. A worker that
+    /// has crashed then takes its accounts back at once, if DATABASE_CONNECTIONS is at least eight. If not given, it is the
+    /// name of the host
+    #[arg(long, env = "WORKER_NAME", value_parser = config::parse::word)]
+    pub name: Option<String>,
     /// The release of this worker. While workers of several releases run, those of the newest release take the accounts
     #[arg(long, env = "WORKER_RELEASE", default_value = env!("CARGO_PKG_VERSION"), value_parser = config::parse::word)]
     pub release: String,
@@ -181,6 +186,8 @@ pub struct Config {
 /// The most connections to Postgres that each part of a worker may hold. Together they are what the process may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shares {
+    /// The lock on the worker's name; none if there are few connections.
+    pub name: u32,
     /// The heartbeat, which waits for nothing else.
     pub keeping: u32,
     /// Credentials, which the client library reads and writes in the middle of its work.
@@ -195,15 +202,28 @@ impl Shares {
     /// Divides `all` connections, which are at least four.
     #[must_use]
     pub const fn of(all: u32) -> Self {
-        let keeping = if all < 8 { 1 } else { 2 };
-        let credentials = (all - keeping) / 2;
-        let rest = all - keeping - credentials;
+        let (name, keeping) = if all < 8 { (0, 1) } else { (1, 2) };
+        let credentials = (all - name - keeping) / 2;
+        let rest = all - name - keeping - credentials;
         let sessions = rest / 2;
-        Self { keeping, credentials, sessions, rows: rest - sessions }
+        Self { name, keeping, credentials, sessions, rows: rest - sessions }
     }
 }
 
 impl Config {
+    /// The name of the worker.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.name.clone().unwrap_or_else(process::host::name)
+    }
+
+    /// The name, if the worker locks it: there are enough connections, and the host has a name.
+    #[must_use]
+    pub fn locked_name(&self) -> Option<String> {
+        let name = self.name();
+        (self.connections().name > 0 && name != process::host::UNKNOWN).then_some(name)
+    }
+
     /// The connections to Postgres that each part may hold.
     #[must_use]
     pub fn connections(&self) -> Shares {

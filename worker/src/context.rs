@@ -49,24 +49,25 @@ pub struct Context {
 }
 
 impl Context {
-    /// Builds the resources of a worker on two open pools: one for its rows, one for its heartbeat. Redis may be
-    /// unreachable.
+    /// Builds the resources of a worker on two open pools: one for its rows, one for its heartbeat. `former`: its
+    /// earlier boots, which are dead. Redis may be unreachable.
     ///
     /// # Errors
     /// If a URL is malformed.
     pub fn new(
         config: &Config,
         worker: WorkerId,
+        former: Vec<WorkerId>,
         connector: Arc<dyn Connector>,
         [pool, keeping]: [PgPool; 2],
     ) -> anyhow::Result<Self> {
         let sessions = config.connections().sessions;
         let sessions = store::connect_impatiently(&config.database.url, sessions).context("DATABASE_URL")?;
-        let (store, keeping) = (Store::from(pool).with_sessions_on(sessions), Store::from(keeping));
+        let (store, keeping) = (Store::from(pool).writing_together_on(sessions), Store::from(keeping));
         let (url, prefix) = (&config.redis.url, &config.redis.prefix);
         Ok(Self {
             worker,
-            leases: Leases::connect(url, prefix, worker, config.lease_ttl()).context("Redis")?,
+            leases: Leases::connect(url, prefix, worker, config.lease_ttl()).context("Redis")?.after(former),
             doorbell: Doorbell::connect(url, prefix).context("Redis")?,
             bus: Bus::connect(url, prefix).context("Redis")?,
             trust: Arc::new(Trust::new(config.lease_ttl())),

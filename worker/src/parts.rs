@@ -60,7 +60,7 @@ impl Parts {
     ) -> anyhow::Result<Self> {
         let sender = Sender::new(config.webhooks.rules()).context("TLS of webhooks")?;
         let supervisor = Supervisor::new(Arc::clone(&context), usize::try_from(config.capacity).unwrap_or(usize::MAX));
-        let (name, release, capacity) = (process::host::name(), &config.release, config.capacity);
+        let (name, release, capacity) = (config.name(), &config.release, config.capacity);
         tracing::info!(worker = %context.worker, name, release, capacity, "worker started");
         let (inner, closed) = (CancellationToken::new(), CancellationToken::new());
         let keeper = keeper::keep(Arc::clone(&context), supervisor.clone(), serving.pulse(), inner.clone());
@@ -136,7 +136,7 @@ async fn hear(context: Arc<Context>, jobs: Jobs, stop: CancellationToken, closed
 fn watch(context: &Context, redis_url: &str) -> anyhow::Result<(Watching, Hook)> {
     let pools = vec![
         (Pool::Rows, context.store.pool().clone()),
-        (Pool::Sessions, context.store.sessions().clone()),
+        (Pool::Sessions, context.store.together().clone()),
         (Pool::Keeping, context.keeping.pool().clone()),
     ];
     let mut watching = metrics::watch(Component::Worker, pools.clone(), redis_url).context("Redis")?;

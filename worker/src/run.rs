@@ -11,8 +11,8 @@ use process::serving::Serving;
 use process::shutdown::Stop;
 use process::startup::Startup;
 use process::telemetry::metrics::Component;
-use process::trouble;
 use process::trouble::postgres::Place;
+use process::trouble::{self, Trouble};
 use store::seal::Sealer;
 use store::workers::Boot;
 use store::{PgPool, Store, server};
@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 
 use crate::config::Config;
 use crate::context::Context;
+use crate::fleet::name;
 use crate::keys;
 use crate::link::Connector;
 use crate::parts::Parts;
@@ -40,9 +41,12 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let (stop, worker) = (stop.into(), WorkerId::new());
     let (mut serving, mut startup) = Serving::begin(Component::Worker, listener, &stop.gently);
-    let Some((pools, start)) = started(&mut startup, &config, worker).await? else { return Ok(()) };
-    let context = Arc::new(Context::new(&config, worker, connector, pools)?);
-    context.trust.renewed(start);
+    let Some(Started { pools, at, name }) = started(&mut startup, &config, worker).await? else { return Ok(()) };
+    if let Some(own) = config.locked_name() {
+        serving.beside(name::keep(pools[1].clone(), worker, own, name.lock));
+    }
+    let context = Arc::new(Context::new(&config, worker, name.former, connector, pools)?);
+    context.trust.renewed(at);
     let redis = RedisHealth::connect(&config.redis.url, &config.redis.prefix).context("Redis")?;
     startup.up(ready_check(Arc::clone(&context), redis.clone()));
     let mut parts = Parts::begin(&config, Arc::clone(&context), redis, &mut serving, stop)?;
@@ -56,25 +60,34 @@ pub async fn run(
     }
 }
 
-/// Waits until Postgres is usable and the keys fit the database, then registers the worker. Returns `None` if a stop
-/// was requested meanwhile.
-async fn started(
-    startup: &mut Startup,
-    config: &Config,
-    worker: WorkerId,
-) -> anyhow::Result<Option<([PgPool; 2], BootTime)>> {
+/// What a start has brought about.
+struct Started {
+    pools: [PgPool; 2],
+    /// When the registration began.
+    at: BootTime,
+    name: name::Taken,
+}
+
+/// Waits until Postgres is usable and the keys fit the database, then registers the worker under its name. Returns
+/// `None` if a stop was requested meanwhile.
+async fn started(startup: &mut Startup, config: &Config, worker: WorkerId) -> anyhow::Result<Option<Started>> {
     let sealer = Sealer::parse(&config.credential_keys.0).context("CREDENTIAL_KEYS")?;
     loop {
         let shares = config.connections();
         let pools = store::startup::postgres(startup, &config.database, [shares.rows, shares.keeping]).await;
         let Some([pool, keeping]) = pools else { return Ok(None) };
-        let start = BootTime::now();
-        let Err(error) = register(&pool, &sealer, config, worker).await else {
-            return Ok(Some(([pool, keeping], start)));
+        let registered = startup.stop().run_until_cancelled(register(&pool, &sealer, config, worker)).await;
+        let error = match registered {
+            None => return Ok(None),
+            Some(Ok((name, at))) => return Ok(Some(Started { pools: [pool, keeping], at, name })),
+            Some(Err(error)) => error,
         };
         let place = Place::from(&*pool.connect_options());
         let trouble = match error.downcast::<store::Error>()? {
             store::Error::Database(error) => trouble::postgres::of(&error, &place),
+            store::Error::Unavailable(says) => {
+                Trouble::in_time("unreachable", format!("Postgres does not answer: {says}"), "waiting for it")
+            }
             other => return Err(other.into()),
         };
         if startup.again(&trouble).await.is_none() {
@@ -83,13 +96,30 @@ async fn started(
     }
 }
 
-async fn register(pool: &PgPool, sealer: &Sealer, config: &Config, worker: WorkerId) -> anyhow::Result<()> {
+/// Takes the name, then registers. Returns when the registration began.
+async fn register(
+    pool: &PgPool,
+    sealer: &Sealer,
+    config: &Config,
+    worker: WorkerId,
+) -> anyhow::Result<(name::Taken, BootTime)> {
     keys::check(Store::from(pool.clone()).for_all_tenants(), sealer).await?;
-    let name = process::host::name();
-    let capacity = i32::try_from(config.capacity).unwrap_or(i32::MAX);
-    let lease = config.lease_ttl();
-    let boot = Boot { name: &name, version: env!("CARGO_PKG_VERSION"), release: &config.release, capacity, lease };
-    Ok(store::workers::register(pool, worker, boot).await?)
+    let name = config.name();
+    let taken = match config.locked_name() {
+        Some(name) => name::take(pool, worker, &name).await?,
+        None => name::Taken::default(),
+    };
+    let boot = Boot {
+        name: &name,
+        holds_name: taken.lock.is_some(),
+        version: env!("CARGO_PKG_VERSION"),
+        release: &config.release,
+        capacity: i32::try_from(config.capacity).unwrap_or(i32::MAX),
+        lease: config.lease_ttl(),
+    };
+    let at = BootTime::now();
+    store::workers::register(pool, worker, boot).await?;
+    Ok((taken, at))
 }
 
 /// The readiness check: the worker has the right to act, and both stores answer and accept writes.

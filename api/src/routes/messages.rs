@@ -11,17 +11,21 @@ use domain::message::{State as MessageState, check_text};
 use process::telemetry::metrics;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
-use store::idempotency::{self, Earlier};
-use store::messages::{self, Draft};
+use store::messages::{self, Draft, Met};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Caller;
 use crate::context::Context;
 use crate::extract::{self, Path, Query};
-use crate::once::{self, Begun, Done, Once};
+use crate::once::{self, Done, Once};
 use crate::page::{self, Page};
 use crate::problem::{FieldError, Problem, Result};
-use crate::wire::message::Message;
+use crate::wire::message::{Message, MessageBatch};
+
+/// The most messages of a batch.
+const BATCH: usize = 1_000;
+/// How many errors a refusal of a batch names at most, not counting more errors of the same message.
+const NAMED: usize = 100;
 
 /// A text message.
 #[derive(Deserialize, ToSchema)]
@@ -37,6 +41,18 @@ pub struct Send {
     text: String,
     /// When it expires if it was not sent by then.
     expires_at: Option<DateTime<Utc>>,
+}
+
+/// Text messages, in the order in which they are to be sent.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"messages": [
+    {"to": "+4917012345678", "text": "Your table is ready."},
+    {"to": "+4917012345679", "text": "Your table is ready in ten minutes."}]}))]
+pub struct SendBatch {
+    /// The messages: 1 to 1,000.
+    #[schema(min_items = 1, max_items = 1000)]
+    messages: Vec<Send>,
 }
 
 /// Which messages to list.
@@ -69,60 +85,129 @@ pub async fn send(
     Path(account): Path<AccountId>,
     request: Once<extract::Json<Send>>,
 ) -> Result<Response> {
-    let mut turn = match request.begin(&caller).await? {
-        Begun::First(turn) => turn,
-        Begun::Again(answer) => return Ok(answer),
+    let (extract::Json(wish), request) = request.apart();
+    let mut wrong = Vec::new();
+    let draft = checked(wish, "", &mut wrong);
+    let Some(draft) = draft.filter(|_| wrong.is_empty()) else {
+        return request.refused(&caller, Problem::Invalid(wrong)).await;
     };
-    let wish = &request.body.0;
-    let to = checked(wish)?;
-    let draft = Draft { to: &to, text: &wish.text, expires_at: wish.expires_at };
-    let (message, after) = messages::accept(turn.of(), account, &draft).await?.parts();
-    if let Some(key) = request.key() {
-        let known = (key, &digest_of_release_before(account, &to, wish));
-        match idempotency::note_for_release_before(turn.of(), known, message.id).await? {
-            None => {}
-            Some(Earlier::Other) => return Err(Problem::KeyReused),
-            Some(Earlier::Same(message)) => {
-                drop(turn); // what it did is undone
-                let message = messages::get(caller.of(), message).await?;
-                return Ok(once::replayed((StatusCode::ACCEPTED, Json(Message::from(message))).into_response()));
-            }
-        }
-    }
-    let location = format!("/v1/messages/{}", message.id);
-    let done = Done::new(StatusCode::ACCEPTED, &Message::from(message))?.at(location).of(account).then(after);
-    let answer = turn.end(&context, done).await?;
-    metrics::MESSAGES_ACCEPTED.inc();
-    Ok(answer)
+    let release_before = request.claim().map(|_| digest_of_release_before(account, &draft));
+    accept(&context, &caller, account, vec![draft], (&request, release_before), answer_to_one).await
 }
 
-fn checked(request: &Send) -> Result<Jid> {
-    let mut errors = Vec::new();
-    let mut note = |field: &str, message: String| errors.push(FieldError { field: field.to_owned(), message });
-    let to = request.to.parse::<Jid>().map_err(|error| note("to", error.to_string())).ok();
-    if let Err(error) = check_text(&request.text) {
+/// Send many text messages
+///
+/// Takes up to 1,000 messages in one request, whose body may have up to 4 MiB. Either all of them are accepted, or none:
+/// if one is not valid, the answer names its fields, such as `messages[3].to`, and nothing is sent (after about a
+/// hundred errors it stops looking). The answer has the
+/// messages in the order of the request, and the messages to one chat are sent in this order. Equal messages are
+/// different messages. With an `Idempotency-Key` the request may be repeated for 24 hours, and each of its messages is
+/// sent only once.
+#[utoipa::path(post, path = "/v1/accounts/{account}/messages/batch", operation_id = "send_messages", tag = "Messages",
+    params(("account" = AccountId, Path)), request_body = SendBatch,
+    responses((status = 202, body = MessageBatch),
+        (status = 409, description = "Account not connected: pair it again")))]
+pub async fn send_batch(
+    State(context): State<Context>,
+    caller: Caller,
+    Path(account): Path<AccountId>,
+    request: Once<extract::Json<SendBatch>>,
+) -> Result<Response> {
+    let (extract::Json(SendBatch { messages }), request) = request.apart();
+    let drafts = match all_checked(messages) {
+        Ok(drafts) => drafts,
+        Err(wrong) => return request.refused(&caller, Problem::Invalid(wrong)).await,
+    };
+    accept(&context, &caller, account, drafts, (&request, None), answer_to_batch).await
+}
+
+/// Accepts the messages of a request, and answers it.
+async fn accept(
+    context: &Context,
+    caller: &Caller,
+    account: AccountId,
+    drafts: Vec<Draft>,
+    (request, release_before): (&Once<()>, Option<[u8; 32]>),
+    answer: fn(Vec<messages::Message>) -> Result<Done>,
+) -> Result<Response> {
+    #[expect(clippy::cast_precision_loss, reason = "a figure of the page")]
+    let count = drafts.len() as f64;
+    let Some(key) = request.claim() else {
+        let stored = context.announce(messages::accept(caller.of(), account, drafts).await?);
+        metrics::MESSAGES_ACCEPTED.inc_by(count);
+        return once::first(answer(stored)?.kept());
+    };
+    let answer = Box::new(move |stored: Vec<messages::Message>| {
+        let done = answer(stored);
+        done.map(Done::kept).map_err(|_| store::Error::Corrupt("an answer that can't be written".to_owned()))
+    });
+    let once = messages::Once { key, release_before, answer };
+    match context.announce(messages::accept_once(caller.of(), account, drafts, once).await?) {
+        Met::Now(answer) => {
+            metrics::MESSAGES_ACCEPTED.inc_by(count);
+            once::first(answer)
+        }
+        Met::Before(answer) => request.again(answer),
+        Met::ByReleaseBefore(message) => {
+            let message = messages::get(caller.of(), message).await?;
+            Ok(once::replayed((StatusCode::ACCEPTED, Json(Message::from(message))).into_response()))
+        }
+        Met::Reused => Err(Problem::KeyReused),
+    }
+}
+
+fn answer_to_one(stored: Vec<messages::Message>) -> Result<Done> {
+    let Some(message) = stored.into_iter().next() else { return Err(Problem::internal(&"nothing was stored")) };
+    let location = format!("/v1/messages/{}", message.id);
+    Ok(Done::new(StatusCode::ACCEPTED, &Message::from(message))?.at(location))
+}
+
+fn answer_to_batch(stored: Vec<messages::Message>) -> Result<Done> {
+    let messages = stored.into_iter().map(Message::from).collect();
+    Done::new(StatusCode::ACCEPTED, &MessageBatch { messages })
+}
+
+/// The messages of a batch, or what is wrong with them.
+fn all_checked(wishes: Vec<Send>) -> std::result::Result<Vec<Draft>, Vec<FieldError>> {
+    let mut wrong = Vec::new();
+    if wishes.is_empty() || wishes.len() > BATCH {
+        let message = format!("must be a list of 1 to {BATCH} items");
+        return Err(vec![FieldError { field: "messages".to_owned(), message }]);
+    }
+    let mut drafts = Vec::with_capacity(wishes.len());
+    for (place, wish) in wishes.into_iter().enumerate() {
+        drafts.extend(checked(wish, &format!("messages[{place}]."), &mut wrong));
+        if wrong.len() >= NAMED {
+            break;
+        }
+    }
+    if wrong.is_empty() { Ok(drafts) } else { Err(wrong) }
+}
+
+/// Checks a message. What is wrong is added to `wrong`, with `place` before the names of fields.
+fn checked(wish: Send, place: &str, wrong: &mut Vec<FieldError>) -> Option<Draft> {
+    let mut note = |field: &str, message: String| wrong.push(FieldError { field: format!("{place}{field}"), message });
+    let to = wish.to.parse::<Jid>().map_err(|error| note("to", error.to_string())).ok();
+    if let Err(error) = check_text(&wish.text) {
         note("text", error.to_string());
     }
-    if request.expires_at.is_some_and(|at| at <= process::clock::now()) {
+    if wish.expires_at.is_some_and(|at| at <= process::clock::now()) {
         note("expires_at", "must lie in the future".to_owned());
-    } else if let Err(Problem::Invalid(wrong)) = page::instant("expires_at", request.expires_at) {
-        errors.extend(wrong);
+    } else if let Err(Problem::Invalid(errors)) = page::instant("expires_at", wish.expires_at) {
+        errors.into_iter().for_each(|error| note(&error.field, error.message));
     }
-    match to {
-        Some(to) if errors.is_empty() => Ok(to),
-        _ => Err(Problem::Invalid(errors)),
-    }
+    Some(Draft { to: to?, text: wish.text, expires_at: wish.expires_at })
 }
 
 /// The digest that the previous release stores for a request with a key. It is removed together with the table
 /// `idempotency_keys`.
-fn digest_of_release_before(account: AccountId, to: &Jid, request: &Send) -> [u8; 32] {
-    let expires_at = request.expires_at.map(|at| at.timestamp_micros().to_be_bytes());
+fn digest_of_release_before(account: AccountId, draft: &Draft) -> [u8; 32] {
+    let expires_at = draft.expires_at.map(|at| at.timestamp_micros().to_be_bytes());
     let parts: [&[u8]; 5] = [
         b"message",
         account.0.as_bytes(),
-        to.as_str().as_bytes(),
-        request.text.as_bytes(),
+        draft.to.as_str().as_bytes(),
+        draft.text.as_bytes(),
         expires_at.as_ref().map_or(&[], |at| at.as_slice()),
     ];
     let mut digest = Sha256::new();

@@ -76,6 +76,7 @@ fn described() -> OpenApiRouter<Context> {
         .routes(routes!(groups::sync))
         // messages
         .routes(routes!(messages::send, messages::list).layer(Extension(BodyLimit(extract::TEXT_BODY_LIMIT))))
+        .routes(routes!(messages::send_batch).layer(Extension(BodyLimit(extract::BATCH_BODY_LIMIT))))
         .routes(routes!(messages::get))
         // reminders
         .routes(routes!(reminders::create, reminders::list).layer(long_body()))

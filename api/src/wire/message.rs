@@ -49,6 +49,13 @@ pub struct Message {
     pub waiting: Option<Wait>,
 }
 
+/// The messages of a batch, in the order of the request.
+#[derive(Serialize, ToSchema)]
+pub struct MessageBatch {
+    /// The messages.
+    pub messages: Vec<Message>,
+}
+
 impl From<messages::Message> for Message {
     /// A queued message waits for what its account waits for.
     fn from(row: messages::Message) -> Self {

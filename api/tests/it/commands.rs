@@ -79,7 +79,7 @@ async fn who_has_what(db: PgPool) {
     let (online, other) = (tenant.account("Front desk").await, tenant.account("Back office").await);
     api.set_status(&online, "connected").await;
     let worker = WorkerId::new();
-    let boot = Boot { name: "host-1", version: "1", release: "r", capacity: 7, lease: TTL };
+    let boot = Boot { name: "host-1", holds_name: false, version: "1", release: "r", capacity: 7, lease: TTL };
     workers::register(&db, worker, boot).await.unwrap();
     workers::heartbeat(&db, worker, 1).await.unwrap();
     let account = online.parse().unwrap();

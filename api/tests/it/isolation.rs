@@ -69,6 +69,7 @@ async fn another_tenants_things_are_not_found(db: PgPool) {
         (Method::POST, account_path("/pair/passkey/confirm"), None),
         (Method::GET, account_path("/groups"), None),
         (Method::POST, account_path("/groups/sync"), None),
+        (Method::POST, account_path("/messages/batch"), Some(json!({"messages": [text]}))),
         (Method::POST, account_path("/messages"), Some(text)),
         (Method::GET, account_path("/messages"), None),
         (Method::GET, format!("/v1/messages/{message}"), None),

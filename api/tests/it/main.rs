@@ -5,6 +5,7 @@ mod accounts;
 mod audit;
 mod auth;
 mod bad_reminders;
+mod batches;
 mod commands;
 mod doors;
 mod editing;

@@ -99,6 +99,9 @@ fn changed(body: Option<Value>) -> Value {
             body[field] = json!("another");
         }
     }
+    if body["messages"][0]["to"].is_string() {
+        body["messages"][0]["text"] = json!("another");
+    }
     for (field, value) in [("url", "https://example.com/another"), ("method", "code")] {
         if body.get(field).is_some() {
             body[field] = json!(value);
@@ -154,6 +157,16 @@ async fn a_repeated_request_is_done_once_and_answered_alike(db: PgPool) {
                 202,
                 "SELECT count(*) FROM messages",
                 true,
+            ),
+        ),
+        (
+            &tenant,
+            case(
+                format!("/v1/accounts/{linked}/messages/batch"),
+                Some(json!({"messages": [{"to": TARGET, "text": "x"}]})),
+                202,
+                "SELECT count(*) FROM messages",
+                false,
             ),
         ),
         (&tenant, case("/v1/reminders", Some(reminder), 201, "SELECT count(*) FROM reminders", true)),
@@ -220,7 +233,9 @@ async fn a_repeated_request_is_done_once_and_answered_alike(db: PgPool) {
         assert_eq!(api.count(effects).await, before + 1, "{path}");
         let another = post_as(client, &path, "order 17", Some(&changed(body))).await.expect(422);
         assert_eq!(another.problem(), "idempotency-key-reused", "{path}");
-        sqlx::query("DELETE FROM answers").execute(&api.db).await.unwrap();
+        for forget in ["DELETE FROM answers", "DELETE FROM idempotency_keys"] {
+            sqlx::query(forget).execute(&api.db).await.unwrap();
+        }
     }
     let canceled = format!("/v1/runs/{run}/cancel");
     sqlx::query("UPDATE runs SET status = 'paused', resumed_at = NULL").execute(&api.db).await.unwrap();

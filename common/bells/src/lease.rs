@@ -63,6 +63,8 @@ pub struct Leases {
     connection: ConnectionManager,
     keys: RedisKeys,
     worker: WorkerId,
+    /// Earlier boots of this worker that are dead.
+    former: Vec<WorkerId>,
     ttl: Duration,
 }
 
@@ -77,7 +79,14 @@ impl Leases {
             .set_connection_timeout(Some(Duration::from_secs(2)))
             .set_number_of_retries(2);
         let connection = ConnectionManager::new_lazy_with_config(redis::Client::open(url)?, config)?;
-        Ok(Self { connection, keys: RedisKeys::new(prefix), worker, ttl })
+        Ok(Self { connection, keys: RedisKeys::new(prefix), worker, former: Vec::new(), ttl })
+    }
+
+    /// The same, for a worker whose earlier boots are these. They must be dead: a lease that one of them still has is as
+    /// good as none.
+    #[must_use]
+    pub fn after(self, former: Vec<WorkerId>) -> Self {
+        Self { former, ..self }
     }
 
     /// How long a lease lives without a renewal.
@@ -90,8 +99,8 @@ impl Leases {
         u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The first step of a claim: takes the keys that nobody holds, and those that this worker holds from an unfinished
-    /// claim. Returns the won accounts. A refusal changes nothing.
+    /// The first step of a claim: takes the keys that nobody holds, those that this worker holds from an unfinished
+    /// claim, and those that its dead earlier boots left. Returns the won accounts. A refusal changes nothing.
     ///
     /// # Errors
     /// If Redis does not answer.
@@ -99,8 +108,10 @@ impl Leases {
         let mut all = Won { accounts: Vec::new(), young: false };
         for batch in accounts.chunks(BATCH) {
             let script = Script::new(include_str!("lua/acquire.lua"));
-            let mut call = script.arg(lease_owner(self.worker));
-            call.arg(self.ttl_ms());
+            let mut call = script.arg(self.ttl_ms());
+            for owner in std::iter::once(&self.worker).chain(&self.former) {
+                call.arg(lease_owner(*owner));
+            }
             call.key(self.keys.leases_since());
             for account in batch {
                 call.key(self.keys.lease(*account));

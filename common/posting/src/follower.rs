@@ -1,45 +1,38 @@
-//! Follows one webhook: turns the events behind its cursor into deliveries, and posts the deliveries that are due. Its
-//! state is in rows, so it may be killed at any moment: the next owner posts again whatever was not written as
-//! delivered.
+//! Follows one webhook. While the receiver takes everything, the events behind the cursor are posted as they are read
+//! (`page.rs`). Otherwise they become deliveries, and those that are due are posted. The state is in rows, so the follower
+//! may be killed at any moment: the next owner posts again whatever was not written as delivered.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bells::bus::Subscription;
-use domain::id::{TenantId, WebhookId};
-use domain::webhook::retry::{self, Fault};
-use domain::webhook::signature;
+use domain::webhook::retry;
 use futures::StreamExt as _;
 use process::clock;
 use process::telemetry::metrics;
-use process::telemetry::metrics::labels::{AttemptOutcome, DisabledReason};
-use process::telemetry::trace::{self, Destination};
+use process::telemetry::metrics::labels::DisabledReason;
+use store::Result;
 use store::webhooks::ends;
 use store::webhooks::follow::{self, Due, Held};
-use store::{Result, answered, events};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use store::webhooks::settle::End;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::http::Post;
-use super::means::Means;
+use super::attempt::{Attempt, Went};
+use super::page::{Posted, Read, Then};
+use super::webhook::{Follower, LANES, Room};
 
-/// How many events are read at once.
-const PAGE: i64 = 100;
 /// While this many deliveries that hold others up are waiting, no further events are read.
 const WAITING_MAX: i64 = 1_000;
-/// How many waiting deliveries that hold nobody up (they were refused or have failed often) are kept. Beyond that the
-/// oldest are given up.
-const PASSED_MAX: i64 = 10_000;
 /// The most deliveries of one round.
 const BATCH: i64 = 64;
-/// How many requests to one webhook run at the same time, each for another account.
-const LANES: usize = 4;
 /// A lane whose requests have taken this long leaves the rest to the next round.
 const LANE_MAX: Duration = Duration::from_secs(20);
 /// How often the rows are read while no signal comes.
 const SLOW_POLL: Duration = Duration::from_secs(30);
+/// How long the row of a webhook is believed without being read anew.
+const HELD_MAX: Duration = Duration::from_mins(1);
 /// How soon the rows are read again while a running transaction holds back newer events.
 const HELD_BACK: Duration = Duration::from_millis(20);
 /// How long after a delivery's time the rows are read, so that the database's clock has certainly reached it.
@@ -53,12 +46,12 @@ const PROBE: Duration = Duration::from_secs(4);
 /// During a longer pause, signals are checked this often: a change of the webhook may end the pause.
 const LOOK_INTO: Duration = Duration::from_secs(1);
 
-/// The task of one webhook.
-pub(super) struct Follower {
-    means: Arc<Means>,
-    tenant: TenantId,
-    webhook: WebhookId,
-    places: Arc<Semaphore>,
+/// What a follower knows of its webhook between two rounds.
+#[derive(Default)]
+struct Known {
+    /// The row, and when it was read; `None` if it must be read anew.
+    held: Option<(Held, Instant)>,
+    read: Read,
 }
 
 /// How long to wait after a round.
@@ -93,42 +86,15 @@ impl Outage {
     }
 }
 
-/// The result of an attempt, as it matters to the deliveries behind it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Went {
-    Well,
-    /// The receiver is reachable, but refuses this event.
-    Refused,
-    /// Failed. The deliveries behind it in its lane may go.
-    Badly,
-    /// Failed. The deliveries behind it in its lane wait.
-    BadlyAndHolds,
-    /// The receiver limits its rate: all deliveries wait this long.
-    Later(Duration),
-    /// The receiver wants no more events.
-    Gone,
-}
-
-/// A permit for one request: one of the tenant's permits, and one of the worker's.
-struct Room<'a> {
-    place: Arc<OwnedSemaphorePermit>,
-    _sending: SemaphorePermit<'a>,
-}
-
 impl Follower {
-    pub(super) fn new(means: Arc<Means>, tenant: TenantId, webhook: WebhookId) -> Self {
-        let places = means.places(tenant);
-        Self { means, tenant, webhook, places }
-    }
-
     /// Runs until another worker has the webhook, it is gone or disabled, or `stop` is cancelled. After `stop` a round
     /// under way posts nothing new.
     pub(super) async fn follow(self, stop: CancellationToken) {
         // Subscribe before reading the rows, so that no event is missed in between.
         let mut signals = self.means.bus.subscribe(self.tenant);
-        let (mut again, mut outage) = (AGAIN.0, Outage::default());
+        let (mut again, mut outage, mut known) = (AGAIN.0, Outage::default(), Known::default());
         while !stop.is_cancelled() {
-            let rest = match self.round(&mut outage, &stop).await {
+            let rest = match self.round(&mut known, &mut outage, &stop).await {
                 Ok(None) => return,
                 Ok(Some(rest)) => {
                     again = AGAIN.0;
@@ -136,6 +102,7 @@ impl Follower {
                 }
                 Err(error) => {
                     tracing::debug!(%error, webhook = %self.webhook, "a webhook waits for the database");
+                    known.held = None;
                     let rest = Rest::Pause(again);
                     again = (again * 2).min(AGAIN.1);
                     rest
@@ -145,6 +112,9 @@ impl Follower {
                 () = self.rested(rest, &mut outage, &mut signals) => {}
                 () = stop.cancelled() => {}
             }
+        }
+        if let Some((mut held, _)) = known.held {
+            let _ = self.passed_over(&mut held, &mut known.read).await; // the next owner passes over them again
         }
     }
 
@@ -194,50 +164,93 @@ impl Follower {
         }
     }
 
-    /// Runs one query when there is a permit for it. A database that does not answer does not keep the permit.
-    async fn ask<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
-        let _rows = self.means.rows.acquire().await;
-        answered(call).await
+    /// Reads once and acts on it. Returns `None` if the webhook is gone, disabled or another worker's.
+    async fn round(&self, known: &mut Known, outage: &mut Outage, stop: &CancellationToken) -> Result<Option<Rest>> {
+        let (mut held, read_at) = match known.held.take() {
+            Some((held, at)) if at.elapsed() < HELD_MAX => (held, at),
+            _ => {
+                let held = follow::held(self.means.store.of(self.tenant), self.webhook, self.means.worker, WAITING_MAX);
+                let Some(mut held) = self.ask(held).await? else { return Ok(None) };
+                outage.looked(&held);
+                if !self.passed_over(&mut held, &mut known.read).await? {
+                    return Ok(Some(Rest::None));
+                }
+                (held, Instant::now())
+            }
+        };
+        let due_in = held.due_in.map(|due_in| due_in.saturating_sub(read_at.elapsed()));
+        if held.waiting > 0 || held.failing_since.is_some() || due_in == Some(Duration::ZERO) {
+            return self.long_round(&held, &mut known.read, outage, stop).await;
+        }
+        // the row may lag behind what was read: it is not written for events that the webhook does not carry
+        let after = known.read.to.map_or(held.cursor, |to| to.max(held.cursor));
+        let Some(look) = self.look(after).await? else { return Ok(None) };
+        if look.mark != held.mark() {
+            return Ok(Some(Rest::None));
+        }
+        let then = match (look.events.is_empty(), look.held_back) {
+            (true, true) => Then::HeldBack,
+            (true, false) => Then::Signal,
+            (false, _) => {
+                let due_at = due_in.map(|due_in| Instant::now() + due_in);
+                self.pages((&mut held, due_at), &mut known.read, look, stop).await?
+            }
+        };
+        let next = due_in.map_or(SLOW_POLL, |due_in| (due_in + PAST).min(SLOW_POLL));
+        let rest = match then {
+            Then::Anew(went) => return self.after(&held, &went).await.map(Some),
+            Then::More => Rest::None,
+            Then::HeldBack => Rest::Pause(HELD_BACK),
+            Then::Signal => Rest::UntilSignaled(next),
+        };
+        known.held = Some((held, read_at));
+        Ok(Some(rest))
     }
 
-    /// Reads the rows once and acts on them. Returns `None` if the webhook is gone, disabled or another worker's.
-    async fn round(&self, outage: &mut Outage, stop: &CancellationToken) -> Result<Option<Rest>> {
-        let Self { means, tenant, webhook, .. } = self;
-        let held = self.ask(follow::held(means.store.of(*tenant), *webhook, means.worker, WAITING_MAX)).await?;
-        let Some(held) = held else { return Ok(None) };
-        outage.looked(&held);
+    /// Writes how far the follower has read, if the row lags behind. This comes before the webhook is used anew: its kinds
+    /// may have changed, and what it did not carry then is past. Returns whether the webhook is still the one that was
+    /// read.
+    async fn passed_over(&self, held: &mut Held, read: &mut Read) -> Result<bool> {
+        let Some(to) = std::mem::take(read).to.filter(|to| *to > held.cursor) else { return Ok(true) };
+        let is_same = self.pass(held, to).await?;
+        held.cursor = to;
+        Ok(is_same)
+    }
+
+    /// The long way: events become waiting deliveries, and those that are due are posted.
+    async fn long_round(
+        &self,
+        held: &Held,
+        read: &mut Read,
+        outage: &mut Outage,
+        stop: &CancellationToken,
+    ) -> Result<Option<Rest>> {
         let mut rest = None;
         if held.waiting < WAITING_MAX {
-            let step = trace::receive(Destination::Events).tenant(*tenant).webhook(*webhook);
-            let page = self.ask(events::after(means.store.of(*tenant), held.cursor, None, PAGE)).await?;
-            for event in &page.events {
-                metrics::WEBHOOK_EVENT_LAG_SECONDS.observe(event.age_s);
-            }
-            rest = match (page.held_back, page.events.is_empty()) {
+            let after = read.to.take().map_or(held.cursor, |to| to.max(held.cursor));
+            let Some(look) = self.look(after).await? else { return Ok(None) };
+            rest = match (look.held_back, look.events.is_empty()) {
                 (true, _) => Some(Rest::Pause(HELD_BACK)),
                 (false, false) => Some(Rest::None),
                 (false, true) => None,
             };
-            let step = step.batch(page.events.len());
-            step.follows_all(page.events.iter().filter_map(|event| event.trace.as_deref()));
-            let ours = (*webhook, means.worker);
-            let taken = page.events.is_empty()
-                || self.ask(follow::take(means.store.of(*tenant), ours, &held, page.events, PASSED_MAX)).await?;
-            if !taken {
+            let nothing = Posted::nothing(&look.events);
+            if !self.settle(held, look.events, nothing).await? {
                 return Ok(Some(Rest::None));
             }
         }
         let limit = if held.failures >= retry::DOWN_AFTER { 1 } else { BATCH };
-        let (due, next) = self.ask(follow::due(means.store.of(*tenant), *webhook, limit)).await?;
+        let due = follow::due(self.means.store.of(self.tenant), self.webhook, limit);
+        let (due, next) = self.ask(due).await?;
         if due.is_empty() {
             let next = next.map_or(SLOW_POLL, |next| (next + PAST).min(SLOW_POLL));
             return Ok(Some(rest.unwrap_or(Rest::UntilSignaled(next))));
         }
-        let (ends, written) = self.post_all(&held, due, stop).await;
+        let (ends, written) = self.post_all(held, due, stop).await;
         if std::mem::take(&mut outage.release) && ends.contains(&Went::Well) {
             self.release().await?;
         }
-        let rest = self.after(&held, &ends).await?;
+        let rest = self.after(held, &ends).await?;
         written.map(|()| Some(rest))
     }
 
@@ -314,67 +327,25 @@ impl Follower {
         (ends, Ok(()))
     }
 
-    /// Waits for the permits of one request. Returns `None` if the semaphores are closed.
-    async fn room(&self) -> Option<Room<'_>> {
-        let place = Arc::new(Arc::clone(&self.places).acquire_owned().await.ok()?);
-        Some(Room { place, _sending: self.means.sending.acquire().await.ok()? })
-    }
-
     /// Makes one attempt and writes its result. Also returns the webhook's version at that time; `None` if another
     /// worker was first.
     async fn post(&self, held: &Held, due: Due, room: Room<'_>) -> Result<(Went, Option<i64>)> {
-        let Self { means, tenant, webhook, .. } = self;
-        let (id, body) = (due.id.to_string(), due.happened.to_json());
-        let step = trace::process(Destination::Events, due.trace.as_deref())
-            .tenant(*tenant)
-            .webhook(*webhook)
-            .message(&due.id)
-            .kind(&due.happened.kind)
-            .attempt(due.attempts.saturating_add(1));
-        let timestamp = clock::now().timestamp();
-        let secrets = [Some(held.secret.as_str()), held.previous_secret.as_deref()];
-        let signature = signature::header(secrets.into_iter().flatten(), &id, timestamp, &body);
-        let place = Some(Arc::clone(&room.place));
-        let post = Post { url: &held.url, id: &id, timestamp, signature: &signature, body, place };
-        let posting = step.post();
-        let answer = means.sender.post(post).await;
-        match &answer {
-            Ok(status) => posting.answered(*status, false),
-            Err(failure) => match failure.status() {
-                Some(status) => posting.answered(status, false),
-                None => posting.fails(&failure.word()),
-            },
-        }
-        drop(posting);
-        drop(room);
-        let failure = match answer {
-            Ok(status) => {
-                let ended = self.ask(ends::delivered(means.store.of(*tenant), due.id, status)).await?;
-                metrics::WEBHOOK_ATTEMPTS.of(AttemptOutcome::Delivered).inc();
+        let Due { id: delivery, attempts, age, happened, trace, .. } = due;
+        let (body, trace) = (happened.to_json(), trace.as_deref());
+        let attempt = Attempt { delivery, attempts, age, since: None, kind: &happened.kind, trace, body };
+        let (went, end) = self.attempt(held, attempt, room).await;
+        let of = self.means.store.of(self.tenant);
+        let version = match end {
+            End::Delivered(status) => {
+                let ended = self.ask(ends::delivered(of, delivery, status)).await?;
                 if let Some((seconds, _)) = ended {
                     metrics::WEBHOOK_DELIVERY_SECONDS.observe_with_trace(seconds);
                 }
-                return Ok((Went::Well, ended.and_then(|(_, version)| version)));
+                ended.and_then(|(_, version)| version)
             }
-            Err(failure) => failure,
-        };
-        let (status, word) = (failure.status(), failure.word());
-        step.fails(&word);
-        let fault = retry::fault(status, failure.retry_after());
-        let verdict = retry::verdict(fault, due.attempts, due.age, rand::random());
-        let failed = (due.id, due.attempts);
-        let counts = fault != Fault::Event;
-        let version = self.ask(ends::failed(means.store.of(*tenant), failed, (status, word), verdict, counts)).await?;
-        let outcome = if verdict.again_in.is_some() { AttemptOutcome::Retry } else { AttemptOutcome::Failed };
-        metrics::WEBHOOK_ATTEMPTS.of(outcome).inc();
-        let outcome = outcome.as_str();
-        tracing::debug!(%webhook, delivery = %due.id, attempts = verdict.attempts, status, word, outcome, "an attempt failed");
-        let went = match fault {
-            Fault::Gone => Went::Gone,
-            Fault::Event => Went::Refused,
-            Fault::Rate(wait) if verdict.again_in.is_some() => Went::Later(wait),
-            Fault::Receiver if verdict.holds => Went::BadlyAndHolds,
-            Fault::Receiver | Fault::Rate(_) => Went::Badly,
+            End::Failed { status, word, verdict, counts } => {
+                self.ask(ends::failed(of, (delivery, attempts), (status, word), verdict, counts)).await?
+            }
         };
         Ok((went, version))
     }

@@ -1,6 +1,7 @@
 //! Posts one event to one receiver. The name is resolved here, each address is checked, and the connection goes to a
-//! checked address: a name that resolves to another address a moment later cannot redirect it. No redirect is followed,
-//! no proxy is used, and only the status of the answer is kept.
+//! checked address: a name that resolves to another address a moment later cannot redirect it. A connection is kept for
+//! the next requests to the same URL (`kept.rs`). No redirect is followed, no proxy is used, and only the status of
+//! the answer is kept.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
@@ -9,19 +10,18 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use domain::webhook::address::Rules;
 use domain::webhook::address::{self, may_reach};
-use http::header::{CONNECTION, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
+use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt as _, Full};
-use hyper_util::rt::TokioIo;
 use process::clock;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsConnector;
 use url::{Host, Position, Url};
 
+use super::kept::{Kept, Open};
 use super::lookup::Lookups;
 
 /// The time limit from the name lookup to the end of the TLS handshake.
@@ -110,6 +110,7 @@ pub struct Sender {
     rules: Rules,
     tls: TlsConnector,
     lookups: Lookups,
+    kept: Kept,
 }
 
 impl Sender {
@@ -129,7 +130,12 @@ impl Sender {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let config = config.with_root_certificates(roots).with_no_client_auth();
-        Ok(Self { rules, tls: TlsConnector::from(Arc::new(config)), lookups: Lookups::default() })
+        Ok(Self {
+            rules,
+            tls: TlsConnector::from(Arc::new(config)),
+            lookups: Lookups::default(),
+            kept: Kept::default(),
+        })
     }
 
     /// Posts an event. Returns the status, which is a 2xx.
@@ -162,17 +168,50 @@ impl Sender {
         }
     }
 
+    /// Sends the request over a kept connection, if there is one, and otherwise over a new one. A receiver may have closed
+    /// a kept connection at this very moment. So if there is no answer on it, the request goes out once more on a new one.
     async fn exchange(
         &self,
         url: &Url,
         request: Request<Full<Bytes>>,
         place: Option<Arc<OwnedSemaphorePermit>>,
     ) -> Result<Answer, Failure> {
+        if let Some(open) = self.kept.take(url).await
+            && let Ok(answer) = self.answer(url, open, request.clone()).await
+        {
+            return Ok(answer);
+        }
+        let open = self.open(url, place).await?;
+        self.answer(url, open, request).await
+    }
+
+    /// Sends the request and reads the answer. Keeps the connection if it can take another request.
+    async fn answer(&self, url: &Url, mut open: Open, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
+        let mut answer = open.sender.send_request(request).await.map_err(|_| Failure::Http)?;
+        let (mut read, mut is_whole) = (0, false);
+        while read <= ANSWER_BYTES {
+            match answer.body_mut().frame().await {
+                Some(Ok(frame)) => read += frame.data_ref().map_or(0, Bytes::len),
+                Some(Err(_)) => break,
+                None => {
+                    is_whole = true;
+                    break;
+                }
+            }
+        }
+        let found = (answer.status().as_u16(), retry_after(answer.headers(), clock::now().into()));
+        if is_whole {
+            self.kept.keep(url, open);
+        }
+        Ok(found)
+    }
+
+    async fn open(&self, url: &Url, place: Option<Arc<OwnedSemaphorePermit>>) -> Result<Open, Failure> {
         let deadline = tokio::time::Instant::now() + CONNECT_MAX;
         let socket =
             tokio::time::timeout_at(deadline, self.connect(url, place)).await.map_err(|_| Failure::Timeout)??;
         if url.scheme() == "http" {
-            return answer(socket, request).await;
+            return Open::on(socket).await.map_err(|_| Failure::Http);
         }
         let name = match url.host().ok_or(Failure::Address)? {
             Host::Domain(name) => {
@@ -182,7 +221,8 @@ impl Sender {
             Host::Ipv6(address) => ServerName::from(std::net::IpAddr::V6(address)),
         };
         let handshake = tokio::time::timeout_at(deadline, self.tls.connect(name, socket)).await;
-        answer(handshake.map_err(|_| Failure::Timeout)?.map_err(|_| Failure::Tls)?, request).await
+        let socket = handshake.map_err(|_| Failure::Timeout)?.map_err(|_| Failure::Tls)?;
+        Open::on(socket).await.map_err(|_| Failure::Http)
     }
 
     /// Opens a connection to a checked address. If any address of a name is forbidden, the whole name is refused:
@@ -204,7 +244,10 @@ impl Sender {
         let mut failure = Failure::Name;
         for address in addresses.into_iter().take(ADDRESSES) {
             match TcpStream::connect(address).await {
-                Ok(socket) => return Ok(socket),
+                Ok(socket) => {
+                    let _ = socket.set_nodelay(true); // only a matter of speed
+                    return Ok(socket);
+                }
                 Err(_) => failure = Failure::Connect,
             }
         }
@@ -219,7 +262,6 @@ fn head(url: &Url, method: Method) -> http::request::Builder {
         .uri(&url[Position::BeforePath..Position::AfterQuery])
         .header(HOST, &url[Position::BeforeHost..Position::AfterPort])
         .header(USER_AGENT, concat!("Switchboard/", env!("CARGO_PKG_VERSION")))
-        .header(CONNECTION, "close")
 }
 
 fn request(url: &Url, post: Post<'_>) -> http::Result<Request<Full<Bytes>>> {
@@ -241,31 +283,6 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     match asked.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
         Err(_) => Some(httpdate::parse_http_date(asked).ok()?.duration_since(now).unwrap_or_default()),
-    }
-}
-
-async fn answer<S>(socket: S, request: Request<Full<Bytes>>) -> Result<Answer, Failure>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.map_err(|_| Failure::Http)?;
-    let exchange = async {
-        let mut answer = sender.send_request(request).await.map_err(|_| Failure::Http)?;
-        let mut read = 0;
-        while let Some(Ok(frame)) = answer.body_mut().frame().await {
-            read += frame.data_ref().map_or(0, Bytes::len);
-            if read > ANSWER_BYTES {
-                break;
-            }
-        }
-        Ok((answer.status().as_u16(), retry_after(answer.headers(), clock::now().into())))
-    };
-    tokio::pin!(exchange);
-    tokio::select! {
-        ended = &mut exchange => ended,
-        // the connection may end before the answer was read
-        _ = connection => exchange.await,
     }
 }
 

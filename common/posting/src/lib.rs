@@ -12,13 +12,17 @@ use store::webhooks::follow;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use self::follower::Follower;
 use self::means::Means;
+use self::webhook::Follower;
 
+mod attempt;
 mod follower;
 pub mod http;
+mod kept;
 mod lookup;
 pub mod means;
+mod page;
+mod webhook;
 
 /// How often webhooks are claimed: new ones, and those of workers that are gone.
 const LOOK: Duration = Duration::from_secs(2);

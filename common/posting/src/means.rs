@@ -10,8 +10,9 @@ use tokio::sync::Semaphore;
 
 use super::http::Sender;
 
-/// How many database queries all followers run at the same time. The rest of the pool is for the sessions.
-const ROWS: usize = 4;
+/// How many database queries all followers run at the same time, besides those that they run together. The rest of the
+/// pool is for the sessions.
+const ROWS: usize = 2;
 /// How many requests run at the same time.
 const SENDING: usize = 256;
 /// How many requests of one tenant run at the same time, so that its slow receivers do not delay other tenants.

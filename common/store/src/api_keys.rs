@@ -135,7 +135,7 @@ pub async fn touch(all: ForAllTenants<'_>, key: ApiKeyId) -> Result<()> {
 /// # Errors
 /// [`Error::NotFound`] if there is no such tenant.
 pub async fn list(of: Of<'_>) -> Result<Vec<ApiKey>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     super::tenants::get(of).await?;
     let keys = sqlx::query_as!(
         ApiKey,
@@ -175,7 +175,7 @@ pub async fn list_all(all: ForAllTenants<'_>) -> Result<Vec<ApiKey>> {
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such key.
 pub async fn revoke(of: Of<'_>, key: ApiKeyId, operator: Operator) -> Result<()> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     revoke_key(db, Some(tenant), key, operator).await
 }
 

@@ -184,7 +184,7 @@ pub async fn list(
     before: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,
 ) -> Result<Vec<AuditEntry>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let (at, id) = before.unzip();
     let entries = sqlx::query_as!(
         AuditEntry,

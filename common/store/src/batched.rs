@@ -1,12 +1,13 @@
-//! Group commit: calls of many sessions that arrive while others are being written go out together, in one statement.
+//! Group commit: calls of many sessions or requests that arrive while others are being written go out together, in one
+//! statement. The webhooks of a worker write in the same way, each by its own right.
 //!
 //! A call goes out at once if nothing is under way, so a lone call waits no longer than one that is written alone. Each
 //! call keeps its own fence and gets its own answer. A call whose values can't be stored fails alone.
 //!
-//! Calls for one account keep their order: an account is in one batch at a time, and a batch that failed because the
+//! Calls for one account (or webhook) keep their order: an account is in one batch at a time, and a batch that failed because the
 //! database was away goes back to the front of the line. So what a session wrote first can't replace what it wrote
-//! later. This holds because the server itself ends a statement that takes too long ([`connect_impatiently`]): none
-//! is left behind that could write after a later one. A call that nobody waits for any more is dropped, unless it is
+//! later. For sessions this holds because the server itself ends a statement that takes too long
+//! ([`connect_impatiently`]): none is left behind that could write after a later one. A webhook compares its position. A call that nobody waits for any more is dropped, unless it is
 //! under way.
 //!
 //! If a batch fails because of one of its calls (values that can't be stored, a row that another transaction has locked,
@@ -20,7 +21,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use domain::id::AccountId;
 use sqlx::PgPool;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::fence::Fence;
 use crate::pool::answered;
 
-/// How many batches of one kind may be under way at the same time.
+/// How many batches of one kind may be under way at the same time, unless the kind says otherwise.
 const MOST: usize = 4;
 /// How many of those may be calls that go out alone. Such a call may wait for a lock.
 const MOST_ALONE: usize = 2;
@@ -40,8 +40,29 @@ const ROWS: usize = 512;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// Whom a call is for, and with which right it is made.
+pub(crate) trait Right: Copy + Send + Sync + 'static {
+    /// Whom it is for: the id of an account or a webhook. Calls for one keep their order.
+    fn whose(self) -> Uuid;
+
+    /// Whether two calls for one have the same right, so that they may go out together.
+    fn agrees_with(self, other: Self) -> bool;
+}
+
+impl Right for Fence {
+    fn whose(self) -> Uuid {
+        self.account.0
+    }
+
+    fn agrees_with(self, other: Self) -> bool {
+        self.epoch == other.epoch
+    }
+}
+
 /// How the calls of one kind are written together.
 pub(crate) trait Batch: Send + Sync + 'static {
+    /// Whom a call is for.
+    type Right: Right;
     /// What it is written with.
     type Means: Clone + Send + Sync + 'static;
     /// One call.
@@ -65,11 +86,23 @@ pub(crate) trait Batch: Send + Sync + 'static {
         false
     }
 
+    /// Whether calls wait for a database that is away. Otherwise they fail at once, and whoever asked decides whether to
+    /// ask again.
+    fn waits() -> bool {
+        true
+    }
+
+    /// How many batches of this kind may be under way at the same time.
+    fn most(_means: &Self::Means) -> usize {
+        MOST
+    }
+
     /// Carries out all calls, in order. Returns one answer for each; `Fenced` if its fence does not hold. All calls of one
-    /// account have the same fence. An error means that nothing was written.
+    /// account have the same fence. An error means that nothing was written, unless the database was away: then it is
+    /// unknown.
     fn run(
         means: &Self::Means,
-        calls: &[(Fence, Self::Call)],
+        calls: &[(Self::Right, Self::Call)],
     ) -> impl Future<Output = Result<Vec<Result<Self::Done>>>> + Send;
 }
 
@@ -93,7 +126,7 @@ impl Batches {
     ///
     /// # Errors
     /// As there.
-    pub(crate) async fn call<B: Batch<Means = PgPool>>(&self, fence: Fence, call: B::Call) -> Result<B::Done> {
+    pub(crate) async fn call<B: Batch<Means = PgPool>>(&self, fence: B::Right, call: B::Call) -> Result<B::Done> {
         self.line::<B>().call(fence, call).await
     }
 
@@ -119,8 +152,8 @@ struct Inner<B: Batch> {
 
 struct Line<B: Batch> {
     waiting: VecDeque<Waiting<B>>,
-    /// The accounts of the batches under way.
-    accounts: HashSet<AccountId>,
+    /// The accounts (or webhooks) of the batches under way.
+    accounts: HashSet<Uuid>,
     under_way: usize,
     /// How many of those are calls that go out alone.
     alone: usize,
@@ -130,7 +163,7 @@ struct Line<B: Batch> {
 }
 
 struct Waiting<B: Batch> {
-    fence: Fence,
+    fence: B::Right,
     call: B::Call,
     answer: oneshot::Sender<Result<B::Done>>,
     /// Whether it goes out alone, after a batch with it has failed.
@@ -174,11 +207,12 @@ impl<B: Batch> Batched<B> {
     }
 
     /// Carries out one call together with others, and waits for the answer. A database that is away is asked again and
-    /// again: whoever can't wait for that drops the future.
+    /// again if the calls of this kind wait ([`Batch::waits`]): whoever can't wait for that drops the future.
     ///
     /// # Errors
-    /// `Fenced` under an old epoch; `Closed` if the call is closed; otherwise if its values can't be stored.
-    pub(crate) async fn call(&self, fence: Fence, call: B::Call) -> Result<B::Done> {
+    /// `Fenced` under an old epoch; `Closed` if the call is closed; otherwise if its values can't be stored, or if the
+    /// database is away and calls of this kind don't wait.
+    pub(crate) async fn call(&self, fence: B::Right, call: B::Call) -> Result<B::Done> {
         let (answer, done) = oneshot::channel();
         self.line().waiting.push_back(Waiting { fence, call, answer, is_alone: false });
         self.start();
@@ -202,12 +236,13 @@ impl<B: Batch> Batched<B> {
     /// Takes the next batch, if there is one and room for it.
     fn next(&self) -> Option<(Vec<Waiting<B>>, UnderWay<B>)> {
         let mut line = self.line();
-        if line.resting || line.under_way >= MOST {
+        let most = B::most(&self.0.means);
+        if line.resting || line.under_way >= most {
             return None;
         }
-        let batch = line.take();
+        let batch = line.take(MOST_ALONE.min(most - 1).max(1));
         let is_alone = batch.first()?.is_alone;
-        let accounts: Vec<AccountId> = batch.iter().map(|waiting| waiting.fence.account).collect();
+        let accounts: Vec<Uuid> = batch.iter().map(|waiting| waiting.fence.whose()).collect();
         line.accounts.extend(&accounts);
         line.under_way += 1;
         line.alone += usize::from(is_alone);
@@ -250,9 +285,9 @@ impl<B: Batch> Line<B> {
 
     /// Puts the call of one account behind all others, with the account's later calls behind it.
     fn defer(&mut self, call: Vec<Waiting<B>>) {
-        let Some(account) = call.first().map(|waiting| waiting.fence.account) else { return };
+        let Some(account) = call.first().map(|waiting| waiting.fence.whose()) else { return };
         let (own, others): (VecDeque<_>, VecDeque<_>) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.fence.account == account);
+            std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.fence.whose() == account);
         self.waiting = others.into_iter().chain(call).chain(own).collect();
         self.sweep();
     }
@@ -264,22 +299,22 @@ impl<B: Batch> Line<B> {
     }
 
     /// Takes the calls of the next batch, in order. An account that is under way, or that does not fit, waits with all
-    /// its calls.
-    fn take(&mut self) -> Vec<Waiting<B>> {
+    /// its calls. Of those that go out alone, at most `most_alone` are under way.
+    fn take(&mut self, most_alone: usize) -> Vec<Waiting<B>> {
         let (mut batch, mut left, mut rows) = (Vec::new(), VecDeque::new(), 0);
-        let mut epochs: HashMap<AccountId, i64> = HashMap::new();
+        let mut rights: HashMap<Uuid, B::Right> = HashMap::new();
         let mut passed = HashSet::new();
         while let Some(waiting) = self.waiting.pop_front() {
             let Some(waiting) = waiting.still_goes() else { continue };
-            let Fence { account, epoch } = waiting.fence;
+            let account = waiting.fence.whose();
             let size = B::rows(&waiting.call);
             let is_full = rows > 0 && (rows + size > ROWS || waiting.is_alone);
-            let is_held_up = waiting.is_alone && self.alone >= MOST_ALONE;
+            let is_held_up = waiting.is_alone && self.alone >= most_alone;
             if is_full
                 || is_held_up
                 || self.accounts.contains(&account)
                 || passed.contains(&account)
-                || epochs.get(&account).is_some_and(|other| *other != epoch || B::one_per_account())
+                || rights.get(&account).is_some_and(|other| !other.agrees_with(waiting.fence) || B::one_per_account())
             {
                 passed.insert(account);
                 left.push_back(waiting);
@@ -289,7 +324,7 @@ impl<B: Batch> Line<B> {
             } else {
                 let is_alone = waiting.is_alone;
                 rows += size;
-                epochs.insert(account, epoch);
+                rights.insert(account, waiting.fence);
                 batch.push(waiting);
                 if is_alone {
                     break;
@@ -303,7 +338,7 @@ impl<B: Batch> Line<B> {
 }
 
 fn joined<B: Batch>(
-    calls: Vec<(Fence, B::Call)>,
+    calls: Vec<(B::Right, B::Call)>,
     answers: Vec<oneshot::Sender<Result<B::Done>>>,
     is_alone: bool,
 ) -> Vec<Waiting<B>> {
@@ -321,7 +356,7 @@ pub(crate) fn answers<C, D: Default>(calls: &[(Fence, C)], mut found: HashMap<Uu
 /// A batch under way. When it is dropped, its accounts are free and the next batch starts, also if it broke.
 struct UnderWay<B: Batch> {
     batched: Batched<B>,
-    accounts: Vec<AccountId>,
+    accounts: Vec<Uuid>,
     is_alone: bool,
 }
 
@@ -346,12 +381,13 @@ impl<B: Batch> UnderWay<B> {
                 tracing::warn!(%error, account = account.map(tracing::field::display), "{} could not go out: again", B::WHAT);
                 self.batched.line().defer(joined(calls, answers, true));
             }
-            Err(error) if error.is_transient() => {
+            Err(error) if error.is_transient() && B::waits() => {
                 self.batched.wait(joined(calls, answers, self.is_alone), &error);
             }
             Err(error) => {
-                if let Some(answer) = answers.into_iter().next() {
-                    let _ = answer.send(Err(error));
+                let (says, mut error) = (error.in_words(), Some(error));
+                for answer in answers {
+                    let _ = answer.send(Err(error.take().unwrap_or_else(|| Error::Unavailable(says.clone()))));
                 }
             }
         }

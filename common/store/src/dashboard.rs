@@ -21,7 +21,7 @@ pub struct Counts {
 /// # Errors
 /// If the database fails.
 pub async fn counts(of: Of<'_>) -> Result<Counts> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let accounts = sqlx::query!(
         r#"SELECT s.status AS "status!: account::Status", count(*) AS "count!"
            FROM accounts a JOIN account_states s ON s.id = a.id

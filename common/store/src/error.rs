@@ -47,6 +47,15 @@ impl From<sqlx::Error> for Error {
 }
 
 impl Error {
+    /// What happened to the database, in words, for another call that failed with this one.
+    pub(crate) fn in_words(&self) -> String {
+        match self {
+            Self::Database(error) => error.to_string(),
+            Self::Unavailable(says) => says.clone(),
+            other => other.to_string(),
+        }
+    }
+
     /// Whether Postgres aborted the transaction to resolve a deadlock (SQLSTATE 40P01).
     pub(crate) fn is_deadlock(&self) -> bool {
         matches!(self, Self::Database(sqlx::Error::Database(error)) if error.code().as_deref() == Some("40P01"))

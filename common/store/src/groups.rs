@@ -32,7 +32,7 @@ pub struct Group {
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such account.
 pub async fn list(of: Of<'_>, account: AccountId, after: Option<&str>, limit: i64) -> Result<Vec<Group>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     super::accounts::get(of, account).await?;
     let groups = sqlx::query_as!(
         Group,
@@ -56,7 +56,7 @@ pub async fn list(of: Of<'_>, account: AccountId, after: Option<&str>, limit: i6
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such account, [`Conflict::NotConnected`] if no phone is linked.
 pub async fn want_sync(of: Of<'_>, account: AccountId) -> Result<Committed<()>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let status = sqlx::query_scalar!(
         r#"
         WITH asked AS (

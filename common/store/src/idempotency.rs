@@ -9,7 +9,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use super::error::{Error, Result};
 use super::scope::{ForAllTenants, Of, Within};
 use domain::conflict::Conflict;
-use domain::id::{AccountId, MessageId, TenantId};
+use domain::id::{AccountId, TenantId};
 
 /// The longest key, in characters.
 pub const MAX_KEY: usize = 255;
@@ -93,7 +93,7 @@ enum Held {
 /// # Errors
 /// [`Error::Conflict`] if the key can be neither claimed nor read, for example because its tenant is being deleted.
 pub async fn begin(of: Of<'_>, key: Option<Key>) -> Result<Begun<TenantId>> {
-    let Of { pool, tenant } = of;
+    let Of { pool, tenant, .. } = of;
     begin_by(pool, tenant, key).await
 }
 
@@ -208,49 +208,6 @@ async fn find(
         return Err(Error::Corrupt("an answer without a status or a body".to_owned()));
     };
     Ok(Some((row.request, Answer { status, location: row.location, body, sealed: row.sealed })))
-}
-
-/// A message that the previous release accepted under a key.
-pub enum Earlier {
-    /// It was accepted for the same request.
-    Same(MessageId),
-    /// It was accepted for another request.
-    Other,
-}
-
-/// Records an accepted message in the way of the previous release, so that neither release sends again what the other
-/// accepted. Returns what the previous release recorded before. `fingerprint` is its digest of the request. This
-/// function goes when the table `idempotency_keys` does.
-///
-/// # Errors
-/// If the database fails.
-pub async fn note_for_release_before(
-    of: impl Into<Within<'_>>,
-    (key, fingerprint): (&str, &[u8; 32]),
-    message: MessageId,
-) -> Result<Option<Earlier>> {
-    let (mut db, tenant) = of.into().acquire().await?;
-    let noted = sqlx::query!(
-        "INSERT INTO idempotency_keys (tenant_id, key, fingerprint, resource_id) VALUES ($1, $2, $3, $4)
-         ON CONFLICT DO NOTHING",
-        tenant.0,
-        key,
-        fingerprint.as_slice(),
-        message.0
-    )
-    .execute(&mut *db)
-    .await?;
-    if noted.rows_affected() > 0 {
-        return Ok(None);
-    }
-    let known = sqlx::query!(
-        r#"SELECT fingerprint, resource_id AS "message: MessageId" FROM idempotency_keys WHERE tenant_id = $1 AND key = $2"#,
-        tenant.0,
-        key
-    )
-    .fetch_optional(&mut *db)
-    .await?;
-    Ok(known.map(|known| if known.fingerprint == fingerprint { Earlier::Same(known.message) } else { Earlier::Other }))
 }
 
 /// Removes answers, and records of the previous release, that are older than [`KEPT_HOURS`], at most `limit` of each.

@@ -1,7 +1,7 @@
 //! All SQL of the project. Each table is written in the folder or file of its noun.
 //!
 //! A process opens a [`Store`]. The first argument of a function on tenants' rows says whose rows it may touch: one tenant's
-//! ([`Of`], [`Within`]), one session's ([`Under`]), or those of all tenants ([`ForAllTenants`]). Functions that take a
+//! ([`Of`], [`Within`]), one session's ([`Under`]), one webhook's ([`Owning`]), or those of all tenants ([`ForAllTenants`]). Functions that take a
 //! [`PgPool`] touch no tenant's rows. They concern the server, the schema, the settings, and the rows of workers and
 //! schedulers.
 
@@ -50,6 +50,6 @@ pub use leases::hand_overs;
 pub use messages::{handing, inbound, outbox, unsent};
 pub use migrate::{MIGRATOR, migrate};
 pub use pool::{ANSWER, answered, connect, connect_impatiently, connect_lazily, options, ping};
-pub use scope::{ForAllTenants, Of, Store, Tenants, Under, Within};
+pub use scope::{ForAllTenants, Of, Owning, Store, Tenants, Under, Within};
 pub use sqlx::PgPool;
 pub use sqlx::postgres::PgConnectOptions;

@@ -62,6 +62,8 @@ pub fn connect_lazily(url: &str, max_connections: u32) -> Result<PgPool> {
 /// time for which its caller waits ([`ANSWER`], with five seconds for a connection).
 const LOCK: &str = "2s";
 const STATEMENT: &str = "4s";
+/// How long one of its transactions may wait for its client. It may hold locks of many accounts.
+const BETWEEN: &str = "5s";
 
 /// Like [`connect_lazily`], for what sessions write together. The server ends the statements of this pool that take
 /// long. So one that its caller has given up does not go on: it could write after a later one, or hold up others.
@@ -73,7 +75,11 @@ pub fn connect_impatiently(url: &str, max_connections: u32) -> Result<PgPool> {
 }
 
 fn limited(options: PgConnectOptions) -> PgConnectOptions {
-    options.options([("lock_timeout", LOCK), ("statement_timeout", STATEMENT)])
+    options.options([
+        ("lock_timeout", LOCK),
+        ("statement_timeout", STATEMENT),
+        ("idle_in_transaction_session_timeout", BETWEEN),
+    ])
 }
 
 /// The options of each connection.

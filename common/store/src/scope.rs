@@ -1,6 +1,6 @@
 //! Whose rows a call may touch. A function on tenants' rows takes one of these types as its first argument, so a caller
-//! reaches only the rows that it was given: those of one tenant ([`Of`], [`Within`]), of one session ([`Under`]), or of
-//! all tenants ([`ForAllTenants`]).
+//! reaches only the rows that it was given: those of one tenant ([`Of`], [`Within`]), of one session ([`Under`]), of one
+//! webhook ([`Owning`]), or of all tenants ([`ForAllTenants`]).
 //!
 //! A process opens a [`Store`], which gives all of them. Code that serves one tenant at a time gets [`Tenants`]
 //! instead.
@@ -14,43 +14,53 @@ use sqlx::{PgConnection, PgPool, Postgres};
 use super::batched::Batches;
 use super::error::Result;
 use super::fence::Fence;
+use super::webhooks::owner::Owner;
 
 /// All rows. A process opens it once. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
     batches: Arc<Batches>,
+    webhooks: Arc<Batches>,
 }
 
 impl From<PgPool> for Store {
     fn from(pool: PgPool) -> Self {
-        Self { batches: Arc::new(Batches::on(pool.clone())), pool }
+        let [batches, webhooks] = [0, 1].map(|_| Arc::new(Batches::on(pool.clone())));
+        Self { batches, webhooks, pool }
     }
 }
 
 impl Store {
-    /// This store, whose sessions write together on connections of their own ([`crate::connect_impatiently`]).
+    /// This store, whose sessions or requests write together on connections of their own
+    /// ([`crate::connect_impatiently`]).
     #[must_use]
-    pub fn with_sessions_on(self, sessions: PgPool) -> Self {
-        Self { batches: Arc::new(Batches::on(sessions)), ..self }
+    pub fn writing_together_on(self, connections: PgPool) -> Self {
+        Self { batches: Arc::new(Batches::on(connections)), ..self }
     }
 
-    /// The connections on which sessions write together.
+    /// The connections on which sessions or requests write together.
     #[must_use]
-    pub fn sessions(&self) -> &PgPool {
+    pub fn together(&self) -> &PgPool {
         self.batches.pool()
     }
 
     /// The rows of one tenant.
     #[must_use]
     pub const fn of(&self, tenant: TenantId) -> Of<'_> {
-        Of { pool: &self.pool, tenant }
+        Of { pool: &self.pool, batches: &self.batches, tenant }
     }
 
     /// The rows of one session's account, under the epoch of its claim.
     #[must_use]
     pub const fn under(&self, fence: Fence) -> Under<'_> {
         Under { pool: &self.pool, batches: &self.batches, fence }
+    }
+
+    /// The rows of one webhook, for the worker that owns it.
+    #[must_use]
+    pub const fn owning(&self, owner: Owner) -> Owning<'_> {
+        Owning { batches: &self.webhooks, owner }
     }
 
     /// The rows of every tenant: for workers, schedulers and admins.
@@ -62,7 +72,7 @@ impl Store {
     /// A store that gives the rows of one tenant at a time, and nothing else.
     #[must_use]
     pub fn tenants(&self) -> Tenants {
-        Tenants { pool: self.pool.clone() }
+        Tenants { pool: self.pool.clone(), batches: Arc::clone(&self.batches) }
     }
 
     /// The connections, for rows that belong to no tenant: the server, the schema, the settings, and the rows of
@@ -77,13 +87,14 @@ impl Store {
 #[derive(Debug, Clone)]
 pub struct Tenants {
     pool: PgPool,
+    batches: Arc<Batches>,
 }
 
 impl Tenants {
     /// The rows of one tenant.
     #[must_use]
     pub const fn of(&self, tenant: TenantId) -> Of<'_> {
-        Of { pool: &self.pool, tenant }
+        Of { pool: &self.pool, batches: &self.batches, tenant }
     }
 }
 
@@ -91,6 +102,7 @@ impl Tenants {
 #[derive(Debug, Clone, Copy)]
 pub struct Of<'c> {
     pub(crate) pool: &'c PgPool,
+    pub(crate) batches: &'c Arc<Batches>,
     pub(crate) tenant: TenantId,
 }
 
@@ -141,6 +153,14 @@ pub struct Under<'c> {
     pub(crate) pool: &'c PgPool,
     pub(crate) batches: &'c Arc<Batches>,
     pub(crate) fence: Fence,
+}
+
+/// The rows of one webhook, for the worker that owns it. Webhooks of one worker read and write together. A call does
+/// nothing after another worker has claimed the webhook.
+#[derive(Debug, Clone, Copy)]
+pub struct Owning<'c> {
+    pub(crate) batches: &'c Arc<Batches>,
+    pub(crate) owner: Owner,
 }
 
 /// The rows of every tenant.

@@ -53,7 +53,7 @@ pub async fn create(of: impl Into<Within<'_>>, name: &str, operator: Operator) -
 /// # Errors
 /// [`Error::NotFound`] if there is none.
 pub async fn keep(of: Of<'_>, kept: &Kept, operator: Operator) -> Result<Tenant> {
-    let Of { pool: db, tenant: id } = of;
+    let Of { pool: db, tenant: id, .. } = of;
     let mut transaction = db.begin().await?;
     let name = sqlx::query_scalar!(
         "UPDATE tenants SET messages_kept_days = CASE WHEN $2 THEN $3 ELSE messages_kept_days END,
@@ -124,7 +124,7 @@ pub async fn list(all: ForAllTenants<'_>, after: Option<(DateTime<Utc>, Uuid)>, 
 /// # Errors
 /// [`Error::NotFound`] if there is none, [`Error::Conflict`] if an account is still linked.
 pub async fn delete(of: Of<'_>, operator: Operator) -> Result<()> {
-    let Of { pool: db, tenant: id } = of;
+    let Of { pool: db, tenant: id, .. } = of;
     let mut transaction = db.begin().await?;
     let deleted = sqlx::query_scalar!(
         r#"

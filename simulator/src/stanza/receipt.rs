@@ -25,8 +25,11 @@ pub(super) fn handle(peer: &mut Peer, receipt: &Node) {
     }
     peer.send(&ack.build());
     peer.world.stats.client_receipts.fetch_add(1, Ordering::Relaxed);
-    for id in wire::receipt_ids(receipt) {
-        confirm(peer, "message", &id, receipt, "to");
+    // a retry asks for a message again and confirms nothing: the client acknowledges the one that it could not read
+    if wire::text(receipt, "type").as_deref() != Some("retry") {
+        for id in wire::receipt_ids(receipt) {
+            confirm(peer, "message", &id, receipt, "to");
+        }
     }
     forward(peer, receipt, &own);
 }

@@ -1,6 +1,6 @@
 //! The figures of `docs/benchmarks.md`, measured on a running stack (`make stack`) with the addresses of
-//! `.data/stack.env`. `switchboard-bench reminders`, `switchboard-bench sends` and `switchboard-bench traces` start
-//! and measure processes of their own instead.
+//! `.data/stack.env`. `switchboard-bench` with `accept`, `reminders`, `sends`, `statements`, `traces` or `webhooks` starts
+//! and measures processes of its own instead.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,10 +9,14 @@
     reason = "a program for people at a terminal"
 )]
 
+mod accept;
+mod receivers;
 mod reminders;
 mod sends;
 mod stack;
+mod statements;
 mod traces;
+mod webhooks;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -72,8 +76,15 @@ async fn main() {
         None => measure_stack().await,
         Some("reminders") => reminders::measure().await,
         Some("traces") => traces::measure().await,
+        Some("accept") => accept::measure().await,
         Some("sends") => sends::measure().await,
-        Some(other) => panic!("`{other}` is unknown: nothing, `reminders`, `sends`, or `traces`"),
+        Some("statements") => statements::measure().await,
+        Some("webhooks") => webhooks::measure().await,
+        Some(other) => {
+            panic!(
+                "`{other}` is unknown: nothing, `accept`, `reminders`, `sends`, `statements`, `traces`, or `webhooks`"
+            )
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::stack::{Stack, busy, busy_postgres, id};
+use crate::stack::{Stack, busy, busy_postgres, id, transactions};
 use crate::{median, number, variable};
 
 /// One shape of load.
@@ -111,7 +111,7 @@ async fn one_round(stack: &Stack, shape: &Shape, messages: usize) -> Figures {
     }
     tokio::time::sleep(Duration::from_secs(1)).await; // for receipts that are on their way
     let processes = [stack.api.pid().unwrap(), stack.worker.pid().unwrap()];
-    let before = (processes.map(busy), busy_postgres(), transactions(stack).await);
+    let before = (processes.map(busy), busy_postgres(), transactions(&stack.db).await);
     let begun = Instant::now();
     if shape.queued {
         // all but the last message of each account stand in the outbox before the bell rings
@@ -135,7 +135,7 @@ async fn figures(
 ) -> Figures {
     tokio::time::sleep(Duration::from_millis(1_500)).await; // for receipts, and for Postgres's counters
     let per_message = |now: Duration, before: Duration| (now - before).as_secs_f64() * 1e3 / messages as f64;
-    let now = (processes.map(busy), busy_postgres(), transactions(stack).await);
+    let now = (processes.map(busy), busy_postgres(), transactions(&stack.db).await);
     Figures {
         per_s: messages as f64 / wall.as_secs_f64(),
         api: per_message(now.0[0], before.0[0]),
@@ -143,11 +143,6 @@ async fn figures(
         postgres: per_message(now.1, before.1),
         transactions: (now.2 - before.2) as f64 / messages as f64,
     }
-}
-
-async fn transactions(stack: &Stack) -> i64 {
-    let count = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";
-    sqlx::query_scalar(count).fetch_one(&stack.db).await.unwrap()
 }
 
 /// Writes messages into the outboxes without ringing: in turn for each account, and within it for each chat.

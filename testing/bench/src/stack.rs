@@ -93,8 +93,14 @@ impl Stack {
     }
 }
 
+/// The number of transactions of a database, by Postgres's counters.
+pub(crate) async fn transactions(db: &PgPool) -> i64 {
+    let count = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";
+    sqlx::query_scalar(count).fetch_one(db).await.unwrap()
+}
+
 /// Starts a binary, and waits until it is ready.
-async fn start(program: Program, path: &Path, settings: &Settings) -> Process {
+pub(crate) async fn start(program: Program, path: &Path, settings: &Settings) -> Process {
     let how = Processes::of(Path::new(""));
     let process = Process::start(program, path.to_owned(), program.name(), settings, &how).unwrap();
     process.ready().await.unwrap();
@@ -102,7 +108,7 @@ async fn start(program: Program, path: &Path, settings: &Settings) -> Process {
 }
 
 /// Creates an admin key and returns a client with it.
-async fn admin(db: &PgPool, api: &str) -> Gateway {
+pub(crate) async fn admin(db: &PgPool, api: &str) -> Gateway {
     let (key, by) = (::api::auth::generate(None), store::audit::Operator::System("bench"));
     let (store, digest) = (Store::from(db.clone()), ::api::auth::digest(&key));
     store::api_keys::create_for_admin(store.for_all_tenants(), "bench", &digest, by).await.unwrap();

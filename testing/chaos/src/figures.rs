@@ -26,6 +26,8 @@ const ENDS_MAX: usize = 40;
 const ACCOUNTS: usize = 60;
 /// The number of accounts of the worker in the last figure.
 const MANY: usize = 1_000;
+/// The number of accounts in the cluster that is killed as a whole.
+const ALL: usize = 200;
 /// How often Redis is emptied.
 const EMPTIED: usize = 50;
 /// The longest time for any measurement.
@@ -41,9 +43,11 @@ struct Figure {
     goal: Option<Duration>,
 }
 
-/// Measures all figures. Prints a table, and a last line that says which goals were met. Exits with status 1 if a goal
-/// was missed.
+/// Measures the figures whose words contain `FIGURES`, or all. Prints a table, and a last line that says which goals were
+/// met. Exits with status 1 if a goal was missed.
 pub(crate) async fn measure(setup: &Setup) -> anyhow::Result<()> {
+    let wanted = std::env::var("FIGURES").unwrap_or_default();
+    let wants = |words: &str| words.contains(&wanted);
     println!(
         "\n| take-over | ends | devices | p50 | p99 | max | goal (p99) |\n| --- | --- | --- | --- | --- | --- | --- |"
     );
@@ -53,17 +57,35 @@ pub(crate) async fn measure(setup: &Setup) -> anyhow::Result<()> {
         (false, 15_000, 15 + 3, "SIGKILL at 15 s", "SIGKILL, leases of 15 s: the same"),
         (false, 4_000, 6, "SIGKILL at 4 s", "SIGKILL, leases of 4 s: the same"),
     ] {
-        let (times, found) = ends(setup, asked, ttl_ms).await?;
-        let values_us = found.iter().map(|takeover| takeover.gap_us).collect();
-        let figure = Figure { words, times, values_us, goal: Some(Duration::from_secs(goal_s)) };
-        verdicts.push((short, figure.print()));
+        if wants(words) {
+            let (times, found) = ends(setup, asked, ttl_ms).await?;
+            let values_us = found.iter().map(|takeover| takeover.gap_us).collect();
+            let figure = Figure { words, times, values_us, goal: Some(Duration::from_secs(goal_s)) };
+            verdicts.push((short, figure.print()));
+        }
     }
     let words = "Redis emptied: from FLUSHALL to the arrival of a message sent at once";
-    let values_us = emptied(setup).await?;
-    let figure = Figure { words, times: values_us.len(), values_us, goal: Some(Duration::from_secs(5)) };
-    verdicts.push(("Redis emptied", figure.print()));
+    if wants(words) {
+        let values_us = emptied(setup).await?;
+        let figure = Figure { words, times: values_us.len(), values_us, goal: Some(Duration::from_secs(5)) };
+        verdicts.push(("Redis emptied", figure.print()));
+    }
     let words = "SIGKILL of a worker with 1,000 accounts, two survivors, leases of 15 s: from the signal";
-    Figure { words, times: 1, values_us: many(setup).await?, goal: None }.print();
+    if wants(words) {
+        Figure { words, times: 1, values_us: many(setup).await?, goal: None }.print();
+    }
+    let words = "SIGKILL of a worker with 1,000 accounts that starts again in its place: from the signal";
+    if wants(words) {
+        let values_us = in_place(setup, MANY, Killed::Worker).await?;
+        let figure = Figure { words, times: 1, values_us, goal: Some(Duration::from_secs(3)) };
+        verdicts.push(("worker in its place", figure.print()));
+    }
+    let words = "SIGKILL of all parts and Redis with 200 accounts, all start again in their places: from the signal";
+    if wants(words) {
+        let values_us = in_place(setup, ALL, Killed::Everything).await?;
+        let figure = Figure { words, times: 1, values_us, goal: Some(Duration::from_secs(2)) };
+        verdicts.push(("all in their places", figure.print()));
+    }
 
     let named = |met| {
         let names: Vec<&str> = verdicts.iter().filter(|(_, as_met)| *as_met == met).map(|(name, _)| *name).collect();
@@ -174,6 +196,41 @@ async fn many(setup: &Setup) -> anyhow::Result<Vec<u64>> {
     let part = cluster.part(Who::Worker(0))?;
     if let Some(running) = part.take().await.take() {
         running.kill(&cluster.journal).await;
+    }
+    all_logged_in(&cluster, &people).await?;
+    let found = takeovers(&devices(&cluster).await?, &cluster.journal.entries());
+    cluster.stop().await?;
+    Ok(found.iter().map(|takeover| takeover.since_signal_us).collect())
+}
+
+/// What is killed at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Killed {
+    /// The worker.
+    Worker,
+    /// Every part, and Redis with its data.
+    Everything,
+}
+
+/// Kills the only worker, or everything but Postgres, and starts it again at once. Returns how long each device took to
+/// log in again.
+async fn in_place(setup: &Setup, accounts: usize, killed: Killed) -> anyhow::Result<Vec<u64>> {
+    let cluster = Cluster::start(&small(setup, 1, 1, 15_000)).await?;
+    let people = gather(&cluster, accounts).await?;
+    let parts: Vec<_> =
+        cluster.parts.iter().filter(|part| killed == Killed::Everything || part.who == Who::Worker(0)).collect();
+    for part in &parts {
+        if let Some(running) = part.take().await.take() {
+            running.kill(&cluster.journal).await;
+        }
+    }
+    if killed == Killed::Everything {
+        let mut redis = cluster.redis.lock().await;
+        redis.kill();
+        tokio::task::block_in_place(|| redis.restart());
+    }
+    for part in &parts {
+        *part.take().await = Some(part.boot()?);
     }
     all_logged_in(&cluster, &people).await?;
     let found = takeovers(&devices(&cluster).await?, &cluster.journal.entries());

@@ -125,6 +125,7 @@ impl Part {
             ("DATABASE_URL", database),
             ("REDIS_URL", format!("redis://{}", self.redis.proxy.address())),
             ("WHATSAPP_URL", format!("ws://{}/ws/chat?{boot}", self.whatsapp.proxy.address())),
+            ("WORKER_NAME", self.who.to_string()),
             ("WORKER_RELEASE", format!("release-{}", self.release.load(Ordering::Relaxed))),
         ];
         if self.skew_s != 0 {

@@ -111,7 +111,10 @@ impl Starter for InProcess {
 
     fn start(&self, program: Program, _: &str, settings: &Settings) -> anyhow::Result<Part> {
         let ((tenants, listen), (health, ops)) = (listener(), listener());
-        let settings = settings.with(&[("API_LISTEN", &listen.to_string()), ("OPS_LISTEN", &ops.to_string())]);
+        let mut settings = settings.with(&[("API_LISTEN", &listen.to_string()), ("OPS_LISTEN", &ops.to_string())]);
+        if settings.get("WORKER_NAME").is_none() {
+            settings.set("WORKER_NAME", format!("worker-{}", listen.port())); // they are all on one host
+        }
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let run = match program {

@@ -106,6 +106,9 @@ impl Process {
             let given = settings.get(variable).unwrap_or_default();
             *listen = given.parse().with_context(|| format!("{variable}: {given}"))?;
         }
+        if program == Program::Worker && settings.get("WORKER_NAME").is_none() {
+            settings.set("WORKER_NAME", format!("{name}-{}", listens[0].port())); // many are on one host
+        }
         let mut command = Command::new(&path);
         command.envs(settings.iter()).stdin(Stdio::null()).kill_on_drop(!how.outlive);
         if how.outlive {

@@ -20,9 +20,6 @@ use crate::context::Context;
 use crate::fleet::trust::{Right, while_trusted};
 use crate::link::{Commit, InboundMessage, ReceiptKind};
 
-/// The longest WhatsApp id that is kept. Real ones have at most 32 characters, but the sender chooses them.
-const ID_MAX: usize = 128;
-
 /// Makes a text storable in Postgres: replaces U+0000, which anyone can put into an encrypted message or a group's
 /// name.
 #[must_use]
@@ -132,7 +129,7 @@ impl Gathered {
             sender_name: Some(storable(m.push_name)).filter(|name| !name.is_empty()),
             sender_number: m.sender_number,
             sender_lid: m.sender_lid,
-            whatsapp_id: storable(m.whatsapp_id).chars().take(ID_MAX).collect(),
+            whatsapp_id: storable(m.whatsapp_id).chars().take(inbound::ID_MAX).collect(),
             text: m.text.map(storable),
             kind: m.kind.as_str().to_owned(),
             at: m.at,

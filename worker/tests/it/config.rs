@@ -50,10 +50,10 @@ fn a_command_looks_after_keys() {
 /// R89: a worker's connections to Postgres are in total what the setting says.
 #[test]
 fn connections_are_shared_out() {
-    for (all, keeping, credentials, sessions, rows) in
-        [(4, 1, 1, 1, 1), (7, 1, 3, 1, 2), (8, 2, 3, 1, 2), (16, 2, 7, 3, 4), (33, 2, 15, 8, 8)]
+    for (all, name, keeping, credentials, sessions, rows) in
+        [(4, 0, 1, 1, 1, 1), (7, 0, 1, 3, 1, 2), (8, 1, 2, 2, 1, 2), (16, 1, 2, 6, 3, 4), (33, 1, 2, 15, 7, 8)]
     {
-        assert_eq!(Shares::of(all), Shares { keeping, credentials, sessions, rows }, "{all}");
-        assert_eq!(keeping + credentials + sessions + rows, all);
+        assert_eq!(Shares::of(all), Shares { name, keeping, credentials, sessions, rows }, "{all}");
+        assert_eq!(name + keeping + credentials + sessions + rows, all);
     }
 }

@@ -53,7 +53,7 @@ impl House {
     pub(crate) async fn with_leases_of(ttl: Duration, pool: PgPool) -> Self {
         let (url, prefix) = (redis_url(), redis_prefix());
         let worker = WorkerId::new();
-        let boot = Boot { name: "test", version: "0", release: "1", capacity: 1_000, lease: ttl };
+        let boot = Boot { name: "test", holds_name: false, version: "0", release: "1", capacity: 1_000, lease: ttl };
         store::workers::register(&pool, worker, boot).await.unwrap();
         let store = Store::from(pool.clone());
         let switch = Arc::new(Switch::default());

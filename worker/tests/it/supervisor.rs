@@ -98,7 +98,14 @@ async fn a_right_that_has_lapsed_is_not_resumed(pool: PgPool) {
 async fn a_knock_is_not_refused_for_an_old_view_of_the_fleet(pool: PgPool) {
     let house = House::with_leases_of(Duration::from_mins(10), pool.clone()).await; // counts every 200 s
     let peer = WorkerId::new();
-    let boot = Boot { name: "peer", version: "0", release: "1", capacity: 1_000, lease: Duration::from_mins(10) };
+    let boot = Boot {
+        name: "peer",
+        holds_name: false,
+        version: "0",
+        release: "1",
+        capacity: 1_000,
+        lease: Duration::from_mins(10),
+    };
     store::workers::register(&pool, peer, boot).await.unwrap();
     let supervisor = Supervisor::new(Arc::clone(&house.context), 10);
     let (first, second) = (house.account(15_550_001).await, house.account(15_550_002).await);
@@ -119,7 +126,14 @@ async fn a_knock_is_not_refused_for_an_old_view_of_the_fleet(pool: PgPool) {
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_late_bell_of_a_pairing_hurries_nobody(pool: PgPool) {
     let house = House::with_leases_of(Duration::from_mins(10), pool.clone()).await;
-    let boot = Boot { name: "new", version: "0", release: "2", capacity: 0, lease: Duration::from_mins(10) };
+    let boot = Boot {
+        name: "new",
+        holds_name: false,
+        version: "0",
+        release: "2",
+        capacity: 0,
+        lease: Duration::from_mins(10),
+    };
     store::workers::register(&pool, WorkerId::new(), boot).await.unwrap();
     let supervisor = Supervisor::new(Arc::clone(&house.context), 10);
     let jobs = Jobs::new(Arc::clone(&house.context), supervisor.clone());

@@ -1,6 +1,7 @@
--- Takes leases that nobody holds, or that this worker holds. KEYS: the key that says since when this Redis has kept its
--- data, then the leases. ARGV: the start of this worker's values, the lifetime in milliseconds. Returns whether Redis
--- is young, and the places of the leases won, counted from 1.
+-- Takes leases that nobody holds, or that this worker or one of its dead earlier boots holds. KEYS: the key that says
+-- since when this Redis has kept its data, then the leases. ARGV: the lifetime in milliseconds, then the start of this
+-- worker's values, then those of its earlier boots. Returns whether Redis is young, and the places of the leases won,
+-- counted from 1.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local server = redis.pcall('INFO', 'server')
@@ -10,12 +11,20 @@ if since_run ~= run then
     since = now
     redis.call('SET', KEYS[1], run .. ':' .. string.format('%.0f', now))
 end
+local function is_ours(value)
+    for i = 2, #ARGV do
+        if string.sub(value, 1, #ARGV[i]) == ARGV[i] then
+            return true
+        end
+    end
+    return false
+end
 local won = {}
 for i = 2, #KEYS do
     local held = redis.call('GET', KEYS[i])
-    if not held or string.sub(held, 1, #ARGV[1]) == ARGV[1] then
-        redis.call('SET', KEYS[i], ARGV[1] .. '0', 'PX', ARGV[2])
+    if not held or is_ours(held) then
+        redis.call('SET', KEYS[i], ARGV[2] .. '0', 'PX', ARGV[1])
         won[#won + 1] = i - 1
     end
 end
-return {now - since < tonumber(ARGV[2]) and 1 or 0, won}
+return {now - since < tonumber(ARGV[1]) and 1 or 0, won}

@@ -69,6 +69,23 @@ async fn exactly_one_of_eight_wins() {
     }
 }
 
+/// R111: a worker wins what its dead earlier boots hold, confirmed or not, and nothing of others.
+#[tokio::test]
+async fn the_leases_of_dead_boots_are_won() {
+    let workers = Workers::new();
+    let (mine, half, others) = (AccountId::new(), AccountId::new(), AccountId::new());
+    let ((dead, before), (_, other)) = (workers.worker(), workers.worker());
+    take(&before, mine, 3).await;
+    before.acquire(&[half]).await.unwrap();
+    take(&other, others, 7).await;
+    let (id, next) = workers.worker();
+    let wanted = [mine, half, others];
+    assert!(next.acquire(&wanted).await.unwrap().accounts.is_empty(), "it is not known that the other boot is dead");
+    let next = next.after(vec![WorkerId::new(), dead]);
+    assert_eq!(next.acquire(&wanted).await.unwrap().accounts, [mine, half]);
+    assert_eq!(workers.key(mine).await, Some(format!("{id}:0")));
+}
+
 /// R02: a worker that a step further went no further may begin again; another may not.
 #[tokio::test]
 async fn a_key_that_was_won_and_not_confirmed_is_won_again_by_its_worker_only() {

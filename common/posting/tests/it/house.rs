@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use bells::bus::Bus;
 use domain::id::{AccountId, TenantId, WebhookId, WorkerId};
 use kit::{redis_prefix, redis_url, until_within};
@@ -25,6 +25,7 @@ pub(crate) struct Mover {
     pub(crate) pool: PgPool,
     pub(crate) store: Store,
     pub(crate) bus: Bus,
+    worker: WorkerId,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -38,7 +39,14 @@ impl Mover {
     /// One that finds the database of `pool` at this URL.
     pub(crate) async fn start_on(pool: PgPool, url: &str) -> Self {
         let worker = WorkerId::new();
-        let boot = Boot { name: "test", version: "0", release: "1", capacity: 1_000, lease: Duration::from_secs(60) };
+        let boot = Boot {
+            name: "test",
+            holds_name: false,
+            version: "0",
+            release: "1",
+            capacity: 1_000,
+            lease: Duration::from_secs(60),
+        };
         store::workers::register(&pool, worker, boot).await.unwrap();
         let bus = Bus::connect(&redis_url(), &redis_prefix()).unwrap();
         // a pool as a worker has it: what is given up half-way does not come back
@@ -48,7 +56,7 @@ impl Mover {
         let stop = CancellationToken::new();
         let task = tokio::spawn(posting::keep(Arc::new(means), stop.clone()));
         let store = Store::from(pool.clone());
-        Self { pool, store, bus, stop, task }
+        Self { pool, store, bus, worker, stop, task }
     }
 
     pub(crate) async fn tenant(&self) -> TenantId {
@@ -82,6 +90,14 @@ impl Mover {
         until_within(DEADLINE, (count, query), async || (self.count(query).await == count).then_some(())).await;
     }
 
+    /// Ends at once, and writes nothing more. Others see a worker that fell silent.
+    pub(crate) async fn crash(self) {
+        self.task.abort();
+        drop(self.task.await);
+        let silent = "UPDATE workers SET last_seen = now() - interval '1 hour' WHERE id = $1";
+        sqlx::query(silent).bind(self.worker).execute(&self.pool).await.unwrap();
+    }
+
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         tokio::time::timeout(DEADLINE, self.task).await.unwrap().unwrap();
@@ -104,6 +120,7 @@ pub(crate) type Received = (Value, Option<u16>);
 pub(crate) struct Receiver {
     pub(crate) url: String,
     received: Arc<Mutex<Vec<Received>>>,
+    ids: Arc<Mutex<Vec<String>>>,
     task: AbortHandle,
 }
 
@@ -123,7 +140,9 @@ impl Receiver {
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let received = Arc::<Mutex<Vec<Received>>>::default();
         let (answer, book) = (Arc::new(Mutex::new(answer)), Arc::clone(&received));
-        let take = move |method: Method, body: String| {
+        let ids = Arc::<Mutex<Vec<String>>>::default();
+        let seen = Arc::clone(&ids);
+        let take = move |method: Method, headers: HeaderMap, body: String| {
             let is_question = method == Method::HEAD;
             let event: Value = if is_question { Value::Null } else { serde_json::from_str(&body).unwrap() };
             let answer = match head {
@@ -132,6 +151,7 @@ impl Receiver {
             };
             let status = if let Answer::Status(status) = answer { Some(status) } else { None };
             if !is_question {
+                seen.lock().unwrap().push(headers["webhook-id"].to_str().unwrap().to_owned());
                 book.lock().unwrap().push((event, status));
             }
             async move {
@@ -145,11 +165,16 @@ impl Receiver {
         };
         let router = Router::new().fallback(take);
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }).abort_handle();
-        Self { url, received, task }
+        Self { url, received, ids, task }
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
+    }
+
+    /// The `webhook-id` of each event that came.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        self.ids.lock().unwrap().clone()
     }
 
     /// Waits until so many requests that `which` is meant for have come, and answers how long it took.

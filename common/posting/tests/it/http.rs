@@ -83,6 +83,48 @@ async fn a_request_is_whole() {
     assert!(request.ends_with("\r\n\r\n{\"kind\":\"webhook.test\"}"));
 }
 
+/// R113: requests to one URL that follow each other share a connection, and another URL has its own. A connection that
+/// the receiver has closed costs no failure.
+#[tokio::test]
+async fn a_connection_is_used_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (opened, mut connections) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let (close, mut closed) = tokio::sync::oneshot::channel::<()>();
+            opened.send(close).unwrap();
+            tokio::spawn(async move {
+                loop {
+                    tokio::select! {
+                        request = read_request(&mut socket) => {
+                            if request.is_empty() { return }
+                            socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+                        }
+                        _ = &mut closed => return,
+                    }
+                }
+            });
+        }
+    });
+    let sender = local();
+    let (one, other) = (format!("http://{address}/one"), format!("http://{address}/other"));
+    for _ in 0..3 {
+        assert_eq!(post(&sender, &one).await, Ok(200));
+    }
+    let first = connections.try_recv().unwrap();
+    assert!(connections.try_recv().is_err(), "one connection for three requests");
+    assert_eq!(post(&sender, &other).await, Ok(200));
+    let _second = connections.try_recv().unwrap();
+    drop(first);
+    assert_eq!(post(&sender, &one).await, Ok(200));
+    let mut third = connections.recv().await.unwrap();
+    assert_eq!(post(&sender, &one).await, Ok(200));
+    assert!(connections.try_recv().is_err());
+    // what is not used for some seconds is closed, so that receivers need not keep it: this takes these seconds
+    tokio::time::timeout(Duration::from_secs(20), third.closed()).await.unwrap();
+}
+
 /// R63: only a 2xx is a delivery; a redirect is an answer like any other, and is not followed.
 #[tokio::test]
 async fn only_a_2xx_is_a_delivery() {

@@ -3,4 +3,5 @@
 mod house;
 mod http;
 mod moving;
+mod straight;
 mod turns;

@@ -72,7 +72,7 @@ pub async fn pair(
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such account.
 pub async fn unpair(of: Of<'_>, account: AccountId, operator: Operator) -> Result<Committed<Unpaired>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     again(|| try_unpair(db, tenant, account, operator)).await
 }
 
@@ -109,7 +109,7 @@ async fn try_unpair(
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such account.
 pub async fn log_out(of: Of<'_>, account: AccountId, operator: Operator) -> Result<Committed<bool>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let is_asked = again(|| try_log_out(db, tenant, account, operator)).await?;
     if !is_asked {
         unpair(of, account, operator).await?.quietly(); // the bell and the signal below are the same
@@ -146,7 +146,7 @@ async fn try_log_out(db: &PgPool, tenant: TenantId, account: AccountId, operator
 /// # Errors
 /// [`Error::Fenced`] under an old epoch; otherwise if the database fails.
 pub async fn unlinked(of: Of<'_>, fence: Fence, confirmed: bool) -> Result<()> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     again(|| try_unlinked(db, tenant, fence, confirmed)).await
 }
 

@@ -32,7 +32,7 @@ pub enum Deletion {
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such account, or it has been removed since.
 pub async fn delete(of: Of<'_>, account: AccountId, operator: Operator) -> Result<Committed<Deletion>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     again(|| try_delete(db, tenant, account, operator)).await
 }
 
@@ -110,7 +110,7 @@ async fn lock(transaction: &mut PgConnection, tenant: TenantId, account: Account
 /// # Errors
 /// If the database fails.
 pub async fn remove(of: Of<'_>, account: AccountId, operator: Operator, outcome: &str) -> Result<bool> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     again(|| try_remove(db, tenant, account, operator, outcome)).await
 }
 

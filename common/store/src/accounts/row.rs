@@ -141,7 +141,7 @@ pub async fn list(
     after: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,
 ) -> Result<Vec<Account>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let (at, id) = after.unzip();
     let accounts = sqlx::query_as!(
         Account,
@@ -170,7 +170,7 @@ pub async fn list(
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such account.
 pub async fn rename(of: Of<'_>, account: AccountId, label: &str, operator: Operator) -> Result<Account> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let mut transaction = db.begin().await?;
     lock(&mut transaction, tenant, account).await?;
     sqlx::query!("UPDATE accounts SET label = $2, updated_at = now() WHERE id = $1", account.0, label)
@@ -213,7 +213,7 @@ pub async fn pairing(of: impl Into<Within<'_>>, account: AccountId) -> Result<Pa
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such account.
 pub async fn logout_confirmed(of: Of<'_>, account: AccountId) -> Result<Option<bool>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let row = sqlx::query!(
         "SELECT wanted, logout_confirmed FROM accounts WHERE tenant_id = $1 AND id = $2 AND wanted <> 'erased'",
         tenant.0,

@@ -104,6 +104,7 @@ pub async fn write_status(under: Under<'_>, change: StatusChange) -> Result<()> 
 struct Statuses;
 
 impl Batch for Statuses {
+    type Right = Fence;
     type Means = PgPool;
     type Call = StatusChange;
     type Done = ();

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::Semaphore;
 
+use domain::id::AccountId;
+
 use super::*;
 
 /// What a test lets happen, and what was written.
@@ -16,6 +18,8 @@ struct Book {
     away: AtomicUsize,
     breaks: AtomicBool,
     over: AtomicBool,
+    /// How many batches may be under way; 0: as many as usual.
+    most: usize,
 }
 
 impl Book {
@@ -24,12 +28,14 @@ impl Book {
     }
 }
 
-struct Numbers;
+/// Calls that wait for a database that is away, or don't.
+struct Numbers<const WAITS: bool>;
 
 /// A call that can't be stored.
 const POISON: u32 = 666;
 
-impl Batch for Numbers {
+impl<const WAITS: bool> Batch for Numbers<WAITS> {
+    type Right = Fence;
     type Means = Arc<Book>;
     type Call = (Arc<Book>, u32);
     type Done = u32;
@@ -42,6 +48,14 @@ impl Batch for Numbers {
 
     fn is_closed((book, _): &Self::Call) -> bool {
         book.over.load(Ordering::SeqCst)
+    }
+
+    fn waits() -> bool {
+        WAITS
+    }
+
+    fn most(book: &Arc<Book>) -> usize {
+        if book.most == 0 { MOST } else { book.most }
     }
 
     async fn run(book: &Arc<Book>, calls: &[(Fence, Self::Call)]) -> Result<Vec<Result<u32>>> {
@@ -64,20 +78,15 @@ impl Batch for Numbers {
     }
 }
 
-struct House {
+struct House<const WAITS: bool = true> {
     book: Arc<Book>,
-    line: Batched<Numbers>,
+    line: Batched<Numbers<WAITS>>,
 }
 
-impl House {
+impl<const WAITS: bool> House<WAITS> {
     fn new(book: Book) -> Self {
         let book = Arc::new(book);
         Self { line: Batched::new(Arc::clone(&book)), book }
-    }
-
-    /// A book whose writes wait for a permit.
-    fn gated() -> Self {
-        Self::new(Book { gate: Some(Semaphore::new(0)), ..Book::default() })
     }
 
     fn open(&self, writes: usize) {
@@ -92,6 +101,13 @@ impl House {
             tokio::task::yield_now().await;
         }
         call
+    }
+}
+
+impl House {
+    /// A book whose writes wait for a permit.
+    fn gated() -> Self {
+        Self::new(Book { gate: Some(Semaphore::new(0)), ..Book::default() })
     }
 }
 
@@ -135,7 +151,7 @@ async fn a_batch_is_bounded() {
 #[tokio::test]
 async fn calls_of_an_account_keep_their_order() {
     let [one, other] = accounts();
-    let house = House::new(Book { away: AtomicUsize::new(3), ..Book::default() });
+    let house = House::<true>::new(Book { away: AtomicUsize::new(3), ..Book::default() });
     let mut calls = Vec::new();
     for number in 0..50 {
         calls.push(house.call(one, 1, number).await);
@@ -221,7 +237,7 @@ async fn calls_that_are_over_do_not_go_out() {
 #[tokio::test]
 async fn a_write_that_breaks_hinders_nobody() {
     let [account] = accounts();
-    let house = House::new(Book { breaks: AtomicBool::new(true), ..Book::default() });
+    let house = House::<true>::new(Book { breaks: AtomicBool::new(true), ..Book::default() });
     assert!(matches!(house.call(account, 1, 1).await.await.unwrap(), Err(Error::Unavailable(_))));
     assert_eq!(house.call(account, 1, 2).await.await.unwrap().unwrap(), 2);
 }
@@ -239,4 +255,42 @@ fn a_runtime_that_ends_takes_the_line_with_it() {
     runtime.shutdown_timeout(Duration::from_secs(10));
     assert_eq!(house.book.batches().len(), 0);
     assert_eq!(house.line.line().under_way, 0);
+}
+
+/// R114: calls that don't wait are told at once that the database is away. They are not repeated, and the next call goes
+/// out as usual.
+#[tokio::test]
+async fn who_does_not_wait_is_told_that_the_database_is_away() {
+    let book = Book { gate: Some(Semaphore::new(0)), away: AtomicUsize::new(2), most: 1, ..Book::default() };
+    let house = House::<false>::new(book);
+    let mut calls = Vec::new();
+    for number in 0..4 {
+        calls.push(house.call(AccountId::new(), 1, number).await);
+    }
+    house.open(2); // one alone, and three together
+    for call in calls {
+        let told = call.await.unwrap().unwrap_err();
+        assert_eq!((told.to_string().as_str(), told.is_transient()), ("database: away", true));
+    }
+    let next = house.call(AccountId::new(), 1, 5).await;
+    house.open(1);
+    assert_eq!(next.await.unwrap().unwrap(), 5);
+    assert_eq!(house.book.batches().len(), 1);
+}
+
+/// R114: a kind of call says how many batches may be under way, such as the connections that it has.
+#[tokio::test]
+async fn no_more_batches_are_under_way_than_there_are_connections() {
+    let book = Book { gate: Some(Semaphore::new(0)), most: 2, ..Book::default() };
+    let house = House::<false>::new(book);
+    let mut calls = Vec::new();
+    for number in 0..40 {
+        calls.push(house.call(AccountId::new(), 1, number).await);
+    }
+    house.open(40);
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    let sizes: Vec<usize> = house.book.batches().iter().map(Vec::len).collect();
+    assert_eq!(sizes, [1, 1, 38]);
 }

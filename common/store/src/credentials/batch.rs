@@ -60,6 +60,7 @@ impl Columns {
 }
 
 impl Batch for Records {
+    type Right = Fence;
     type Means = PgPool;
     type Call = Write;
     type Done = ();
@@ -147,6 +148,7 @@ pub(super) struct Additions {
 }
 
 impl Batch for NewRecords {
+    type Right = Fence;
     type Means = PgPool;
     type Call = Additions;
     type Done = Vec<String>;

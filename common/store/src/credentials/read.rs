@@ -2,6 +2,7 @@
 
 use super::record::{CredentialStore, Record, Row};
 use crate::error::Result;
+use crate::messages::inbound;
 
 impl CredentialStore {
     /// The record with this name.
@@ -85,6 +86,14 @@ impl CredentialStore {
         .fetch_one(&self.pool)
         .await?;
         Ok(found)
+    }
+
+    /// Whether the account has stored a received message under this WhatsApp id.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn has_received(&self, whatsapp_id: &str) -> Result<bool> {
+        inbound::is_known(&self.pool, self.fence.account, whatsapp_id).await
     }
 
     /// Whether any of these kinds has a record whose name begins with any of these prefixes.

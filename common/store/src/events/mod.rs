@@ -158,7 +158,7 @@ pub enum Place {
 /// # Errors
 /// [`Error::NotFound`] if there is no such tenant; otherwise if the database does not answer.
 pub async fn place(of: Of<'_>, cursor: Cursor) -> Result<Place> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let row = sqlx::query!(
         r#"
         SELECT events_gone_txid, events_gone_id,
@@ -183,7 +183,7 @@ pub async fn place(of: Of<'_>, cursor: Cursor) -> Result<Place> {
 /// # Errors
 /// If the database fails.
 pub async fn after(of: Of<'_>, cursor: Cursor, account: Option<AccountId>, limit: i64) -> Result<Page> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let rows = sqlx::query!(
         r#"
         SELECT txid::text::bigint AS "txid!", id, account_id AS "account_id: AccountId", kind, data, created_at,

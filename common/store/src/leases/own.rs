@@ -50,17 +50,17 @@ pub(crate) async fn take_away(transaction: &mut PgConnection, accounts: &[Uuid])
     Ok(())
 }
 
-/// Gives back all accounts of a worker.
+/// Gives back all accounts of a worker. Returns how many.
 ///
 /// # Errors
 /// If the database fails.
-pub(crate) async fn give_back_all(transaction: &mut PgConnection, worker: WorkerId) -> Result<()> {
-    sqlx::query!(
+pub(crate) async fn give_back_all(transaction: &mut PgConnection, worker: WorkerId) -> Result<u64> {
+    let given = sqlx::query!(
         "WITH own AS (SELECT account_id FROM leases WHERE owner = $1 ORDER BY account_id FOR UPDATE)
          UPDATE leases l SET owner = NULL, released_at = now() FROM own WHERE l.account_id = own.account_id",
         worker.0
     )
     .execute(transaction)
     .await?;
-    Ok(())
+    Ok(given.rows_affected())
 }

@@ -13,6 +13,9 @@ use domain::id::AccountId;
 use process::telemetry::metrics;
 use process::telemetry::trace::{self, Destination};
 
+/// The longest WhatsApp id that is kept, in characters. Real ones have at most 32, but the sender chooses them.
+pub const ID_MAX: usize = 128;
+
 /// A received message.
 #[derive(Debug, Clone)]
 pub struct Inbound {
@@ -76,6 +79,21 @@ pub async fn received(under: Under<'_>, messages: &[Inbound]) -> Result<()> {
     Ok(())
 }
 
+/// Whether a received message under this WhatsApp id was written, and its event is still kept.
+///
+/// # Errors
+/// If the database fails.
+pub(crate) async fn is_known(pool: &PgPool, account: AccountId, whatsapp_id: &str) -> Result<bool> {
+    let known = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM events e WHERE e.account_id = $1 AND e.kind = 'message.received'
+               AND e.data ->> 'whatsapp_id' = left($2, $3)) AS "known!""#,
+        account.0,
+        whatsapp_id,
+        i32::try_from(ID_MAX).unwrap_or(i32::MAX)
+    );
+    Ok(known.fetch_one(pool).await?)
+}
+
 /// Received messages of many sessions, written in one transaction.
 struct Received;
 
@@ -87,6 +105,7 @@ struct Arrived {
 }
 
 impl Batch for Received {
+    type Right = Fence;
     type Means = PgPool;
     type Call = Arrived;
     type Done = f64;

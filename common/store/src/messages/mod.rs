@@ -1,6 +1,7 @@
-//! Messages: accepted (`row`), handed over and acknowledged (`outbox`, `handing`), canceled, expired, received. All
+//! Messages: accepted (`accept`), handed over and acknowledged (`outbox`, `handing`), canceled, expired, received. All
 //! writes of the table `messages` are here.
 
+mod accept;
 pub(crate) mod call_back;
 pub mod handing;
 pub mod inbound;
@@ -11,6 +12,7 @@ mod prune;
 mod row;
 pub mod unsent;
 
+pub use accept::*;
 pub use neglected::{expire_messages, strand_runs};
 pub use prune::prune;
 pub use row::*;

@@ -43,7 +43,7 @@ pub async fn list(
     before: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,
 ) -> Result<Vec<Notification>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let (at, id) = before.unzip();
     let notifications = sqlx::query_as!(
         Notification,
@@ -71,7 +71,7 @@ pub async fn list(
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such notification.
 pub async fn read(of: Of<'_>, notification: Uuid) -> Result<()> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let read = sqlx::query!(
         "UPDATE notifications SET read_at = coalesce(read_at, now()) WHERE tenant_id = $1 AND id = $2",
         tenant.0,
@@ -87,7 +87,7 @@ pub async fn read(of: Of<'_>, notification: Uuid) -> Result<()> {
 /// # Errors
 /// If the database fails.
 pub async fn read_all(of: Of<'_>) -> Result<u64> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let read =
         sqlx::query!("UPDATE notifications SET read_at = now() WHERE tenant_id = $1 AND read_at IS NULL", tenant.0);
     Ok(read.execute(db).await?.rows_affected())

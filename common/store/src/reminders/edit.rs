@@ -48,7 +48,7 @@ impl Reminder {
 /// [`Error::NotFound`] if the tenant has no such reminder; [`Error::Changed`] if its version is not the one that the
 /// plan expects.
 pub async fn rename(of: Of<'_>, reminder: ReminderId, plan: &Plan) -> Result<Committed<Option<Reminder>>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let mut transaction = db.begin().await?;
     sqlx::query!("SELECT id FROM reminders WHERE tenant_id = $1 AND id = $2 FOR UPDATE", tenant.0, reminder.0)
         .fetch_optional(&mut *transaction)
@@ -83,7 +83,7 @@ pub async fn rename(of: Of<'_>, reminder: ReminderId, plan: &Plan) -> Result<Com
 /// [`Error::NotFound`] if the tenant has no such reminder, or no such account; [`Error::Changed`] if its version is not
 /// the one that the plan expects.
 pub async fn update(of: Of<'_>, reminder: ReminderId, plan: &Plan) -> Result<Committed<Reminder>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let updated = crate::retry::again(|| try_update(db, tenant, reminder, plan)).await?;
     Ok(Committed::new(updated).signal([tenant]))
 }
@@ -198,7 +198,7 @@ async fn rearm(transaction: &mut PgConnection, tenant: TenantId, reminder: Remin
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such reminder.
 pub async fn past(of: Of<'_>, reminder: ReminderId) -> Result<Past> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     read_past(&mut *db.acquire().await?, tenant, reminder).await
 }
 

@@ -48,7 +48,7 @@ impl Resting {
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such reminder; [`Error::Conflict`] if it has ended or failed.
 pub async fn pause(of: Of<'_>, reminder: ReminderId) -> Result<Committed<()>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let mut transaction = db.begin().await?;
     let found = lock(&mut transaction, &[reminder.0], Some(tenant)).await?.pop().ok_or(Error::NotFound)?;
     let Some(state) = life::decide(found.state(), Event::Paused, Ahead::Nothing) else {
@@ -70,7 +70,7 @@ pub async fn pause(of: Of<'_>, reminder: ReminderId) -> Result<Committed<()>> {
 /// [`Error::NotFound`] if the tenant has no such reminder; [`Error::Conflict`] if it has ended, or is failed and has no
 /// computable next occurrence.
 pub async fn resume(of: Of<'_>, reminder: ReminderId) -> Result<Committed<()>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let mut transaction = db.begin().await?;
     let found = lock(&mut transaction, &[reminder.0], Some(tenant)).await?.pop().ok_or(Error::NotFound)?;
     if found.status == Status::Active {

@@ -205,7 +205,7 @@ pub async fn now(of: impl Into<Within<'_>>) -> Result<DateTime<Utc>> {
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such reminder.
 pub async fn delete(of: Of<'_>, reminder: ReminderId) -> Result<Committed<()>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     crate::retry::again(|| try_delete(db, tenant, reminder)).await?;
     Ok(Committed::new(()).signal([tenant]))
 }
@@ -255,7 +255,7 @@ pub struct Filter {
 /// # Errors
 /// If the database fails.
 pub async fn list(of: Of<'_>, filter: Filter, limit: i64) -> Result<Listed<Reminder, (DateTime<Utc>, Uuid)>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let (at, id) = filter.after.unzip();
     let found = sqlx::query!(
         r#"

@@ -242,7 +242,7 @@ fn canceled(tally: Tally, left: i64) -> String {
 /// # Errors
 /// If the database fails. A part may be removed then.
 pub async fn clear(of: Of<'_>, filter: Filter) -> Result<u64> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let mut cleared = 0;
     loop {
         let removed = sqlx::query!(

@@ -74,7 +74,7 @@ pub struct Filter {
 /// # Errors
 /// If the database fails.
 pub async fn list(of: Of<'_>, filter: Filter, limit: i64) -> Result<Vec<Run>> {
-    let Of { pool: _db, tenant: _ } = of;
+    let Of { pool: _db, tenant: _, .. } = of;
     read(of, None, filter, limit).await
 }
 
@@ -83,7 +83,7 @@ pub async fn list(of: Of<'_>, filter: Filter, limit: i64) -> Result<Vec<Run>> {
 /// # Errors
 /// [`Error::NotFound`] if it has not.
 pub async fn reminder_is_there(of: Of<'_>, reminder: ReminderId) -> Result<()> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let known = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM reminders WHERE tenant_id = $1 AND id = $2) AS "known!""#,
         tenant.0,

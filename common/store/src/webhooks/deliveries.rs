@@ -53,7 +53,7 @@ pub struct Delivery {
 /// # Errors
 /// If the database fails.
 pub async fn newest(of: Of<'_>, webhook: WebhookId) -> Result<Option<i64>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let newest = sqlx::query_scalar!(
         "SELECT seq FROM webhook_deliveries WHERE tenant_id = $1 AND webhook_id = $2 ORDER BY seq DESC LIMIT 1",
         tenant.0,
@@ -73,7 +73,7 @@ pub async fn list(
     before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<Delivery>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     super::get(of, webhook).await?;
     let deliveries = sqlx::query_as!(
         Delivery,

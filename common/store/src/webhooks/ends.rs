@@ -17,7 +17,7 @@ use domain::webhook::retry::{self, Verdict};
 /// # Errors
 /// If the database fails. Then the delivery stays pending and is posted again.
 pub async fn delivered(of: Of<'_>, delivery: DeliveryId, status: u16) -> Result<Option<(f64, Option<i64>)>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let row = sqlx::query!(
         r#"
         WITH done AS (
@@ -63,7 +63,7 @@ pub async fn failed(
     verdict: Verdict,
     counts: bool,
 ) -> Result<Option<i64>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let version = sqlx::query_scalar!(
         r#"
         WITH done AS (
@@ -105,7 +105,7 @@ pub async fn failed(
 /// # Errors
 /// If the database fails.
 pub async fn try_one(of: Of<'_>, webhook: WebhookId) -> Result<()> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     sqlx::query!(
         "UPDATE webhook_deliveries SET next_attempt_at = now() WHERE state = 'pending' AND id = (
              SELECT id FROM webhook_deliveries WHERE tenant_id = $1 AND webhook_id = $2 AND state = 'pending'
@@ -141,7 +141,7 @@ pub async fn try_at_once(of: impl Into<Within<'_>>, webhook: WebhookId) -> Resul
 /// # Errors
 /// If the database fails.
 pub async fn disable(of: Of<'_>, webhook: WebhookId, reason: &str, failing_for: Duration) -> Result<bool> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let mut transaction = db.begin().await?;
     let disabled = sqlx::query!(
         "UPDATE webhooks SET enabled = false, disabled_reason = $3, updated_at = now()

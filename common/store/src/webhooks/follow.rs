@@ -5,14 +5,14 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use uuid::Uuid;
 
+use super::look::Mark;
 use crate::error::Result;
-use crate::events::{Cursor, Happened, Recorded};
+use crate::events::{Cursor, Happened};
 use crate::scope::{ForAllTenants, Of};
 use domain::id::{AccountId, DeliveryId, TenantId, WebhookId, WorkerId};
-use domain::webhook::{self, TEST};
+use domain::webhook::TEST;
 
 /// A webhook that a worker serves.
 #[derive(Debug, Clone)]
@@ -33,8 +33,21 @@ pub struct Held {
     pub cursor: Cursor,
     /// The number of waiting deliveries that hold back others, counted up to a limit.
     pub waiting: i64,
+    /// The time until the next delivery is due, zero if one is due; `None` if none is waiting.
+    pub due_in: Option<Duration>,
     /// Increased by each change, and by each request for an immediate attempt.
     pub version: i64,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Held {
+    /// What a [`look`](super::look::look) shows as long as the webhook is still this one.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        let (version, updated_at) = (self.version, self.updated_at);
+        Mark { version, updated_at, previous_signs: self.previous_secret.is_some() }
+    }
 }
 
 /// A due delivery.
@@ -116,11 +129,14 @@ pub async fn backlog(all: ForAllTenants<'_>, worker: WorkerId) -> Result<i64> {
 /// # Errors
 /// If the database fails.
 pub async fn held(of: Of<'_>, webhook: WebhookId, worker: WorkerId, limit: i64) -> Result<Option<Held>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let row = sqlx::query!(
         r#"
         SELECT url, kinds, secret, CASE WHEN previous_secret_until > now() THEN previous_secret END AS previous_secret,
-            failures, failing_since, cursor_txid, cursor_id, version, (
+            failures, failing_since, cursor_txid, cursor_id, version, updated_at, (
+                SELECT extract(epoch FROM min(d.next_attempt_at) - now())::float8 FROM webhook_deliveries d
+                WHERE d.webhook_id = h.id AND d.state = 'pending'
+            ) AS due_in, (
                 SELECT count(*) FROM (
                     SELECT FROM webhook_deliveries d
                     WHERE d.webhook_id = h.id AND d.state = 'pending' AND d.holds LIMIT $4) waiting
@@ -143,7 +159,9 @@ pub async fn held(of: Of<'_>, webhook: WebhookId, worker: WorkerId, limit: i64) 
         failing_since: row.failing_since,
         cursor: Cursor { txid: row.cursor_txid, id: row.cursor_id },
         waiting: row.waiting,
+        due_in: row.due_in.map(since),
         version: row.version,
+        updated_at: row.updated_at,
     }))
 }
 
@@ -152,81 +170,12 @@ pub async fn held(of: Of<'_>, webhook: WebhookId, worker: WorkerId, limit: i64) 
 /// # Errors
 /// If the database fails.
 pub async fn version(of: Of<'_>, webhook: WebhookId) -> Result<Option<i64>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let version =
         sqlx::query_scalar!("SELECT version FROM webhooks WHERE tenant_id = $1 AND id = $2", tenant.0, webhook.0)
             .fetch_optional(db)
             .await?;
     Ok(version)
-}
-
-/// Creates deliveries of the `events` that the webhook carries, and moves its cursor to the last event, in one
-/// statement. Of the deliveries that no longer hold back others, only the newest `passed_max` stay pending. Returns
-/// false if the cursor was moved or the webhook claimed meanwhile.
-///
-/// # Errors
-/// If the database fails.
-pub async fn take(
-    of: Of<'_>,
-    (webhook, worker): (WebhookId, WorkerId),
-    held: &Held,
-    events: Vec<Recorded>,
-    passed_max: i64,
-) -> Result<bool> {
-    let Of { pool: db, tenant } = of;
-    let Some(last) = events.last().map(|event| event.cursor) else { return Ok(false) };
-    let carried: Vec<Recorded> =
-        events.into_iter().filter(|event| webhook::carries(&held.kinds, &event.kind)).collect();
-    let ids: Vec<Uuid> = carried.iter().map(|_| DeliveryId::new().0).collect();
-    let (txids, event_ids): (Vec<i64>, Vec<i64>) =
-        carried.iter().map(|event| (event.cursor.txid, event.cursor.id)).unzip();
-    let accounts: Vec<Option<Uuid>> = carried.iter().map(|event| event.account.map(|account| account.0)).collect();
-    let times: Vec<DateTime<Utc>> = carried.iter().map(|event| event.created_at).collect();
-    let traces: Vec<Option<String>> = carried.iter().map(|event| event.trace.clone()).collect();
-    let (kinds, data): (Vec<String>, Vec<Value>) = carried.into_iter().map(|event| (event.kind, event.data)).unzip();
-    let moved = sqlx::query_scalar!(
-        r#"
-        WITH moved AS (
-            UPDATE webhooks SET cursor_txid = $4, cursor_id = $5
-            WHERE tenant_id = $1 AND id = $2 AND owner = $3 AND (cursor_txid, cursor_id) = ($6, $7)
-            RETURNING tenant_id, id),
-        made AS (
-            INSERT INTO webhook_deliveries
-                (id, tenant_id, webhook_id, event_txid, event_id, account_id, kind, data, happened_at, trace)
-            SELECT e.id, moved.tenant_id, moved.id, e.txid, e.event_id, e.account_id, e.kind, e.data, e.happened_at, e.trace
-            FROM moved, unnest($8::uuid[], $9::bigint[], $10::bigint[], $11::uuid[], $12::text[], $13::jsonb[],
-                    $14::timestamptz[], $16::text[])
-                AS e(id, txid, event_id, account_id, kind, data, happened_at, trace)
-            ORDER BY e.txid, e.event_id),
-        given_up AS (
-            UPDATE webhook_deliveries SET state = 'failed', last_error = 'overflow', finished_at = now()
-            WHERE state = 'pending' AND id IN (
-                SELECT d.id FROM webhook_deliveries d
-                WHERE d.tenant_id = $1 AND d.webhook_id = $2 AND d.state = 'pending' AND NOT d.holds
-                  AND EXISTS (SELECT FROM moved)
-                ORDER BY d.seq DESC OFFSET $15))
-        SELECT count(*) AS "count!" FROM moved
-        "#,
-        tenant.0,
-        webhook.0,
-        worker.0,
-        last.txid,
-        last.id,
-        held.cursor.txid,
-        held.cursor.id,
-        &ids,
-        &txids,
-        &event_ids,
-        &accounts as &[Option<Uuid>],
-        &kinds,
-        &data,
-        &times,
-        passed_max,
-        &traces as &[Option<String>]
-    )
-    .fetch_one(db)
-    .await?;
-    Ok(moved > 0)
 }
 
 /// At most `limit` due deliveries, without those that wait for an older one of their lane. Tests come first, since a
@@ -236,7 +185,7 @@ pub async fn take(
 /// # Errors
 /// If the database fails.
 pub async fn due(of: Of<'_>, webhook: WebhookId, limit: i64) -> Result<(Vec<Due>, Option<Duration>)> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let rows = sqlx::query!(
         r#"
         SELECT id AS "id: DeliveryId", lane, attempts, extract(epoch FROM now() - created_at)::float8 AS "age!", event_txid,

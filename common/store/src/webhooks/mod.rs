@@ -1,5 +1,5 @@
-//! Webhooks: where a tenant's events are posted to. [`deliveries`] has the tenant's view of deliveries, [`follow`] and
-//! [`ends`] that of the worker.
+//! Webhooks: where a tenant's events are posted to. [`deliveries`] has the tenant's view of deliveries. The worker's view
+//! is in [`follow`], [`look`] (new events), [`settle`] (what became of them) and [`ends`] (results of later attempts).
 
 use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection};
@@ -16,7 +16,10 @@ use domain::webhook::{MAX_PER_TENANT, signature};
 pub mod deliveries;
 pub mod ends;
 pub mod follow;
+pub mod look;
+pub mod owner;
 mod prune;
+pub mod settle;
 
 pub use prune::{erase_old_secrets, fail_left_deliveries, prune_deliveries};
 
@@ -109,7 +112,7 @@ pub async fn create(
 /// # Errors
 /// If the database fails.
 pub async fn list(of: Of<'_>, after: Option<(DateTime<Utc>, uuid::Uuid)>, limit: i64) -> Result<Vec<Webhook>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let (at, id) = after.unzip();
     let webhooks = sqlx::query_as!(
         Webhook,
@@ -154,7 +157,7 @@ pub async fn get(of: impl Into<Within<'_>>, webhook: WebhookId) -> Result<Webhoo
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such webhook.
 pub async fn change(of: Of<'_>, webhook: WebhookId, change: &Change, operator: Operator) -> Result<Committed<Webhook>> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let mut transaction = db.begin().await?;
     let anew = change.enabled == Some(true) || change.url.is_some();
     let changed = sqlx::query_as!(
@@ -224,7 +227,7 @@ pub async fn rotate_secret(
 /// # Errors
 /// [`Error::NotFound`] if the tenant has no such webhook.
 pub async fn delete(of: Of<'_>, webhook: WebhookId, operator: Operator) -> Result<()> {
-    let Of { pool: db, tenant } = of;
+    let Of { pool: db, tenant, .. } = of;
     let mut transaction = db.begin().await?;
     let gone = sqlx::query!("DELETE FROM webhooks WHERE tenant_id = $1 AND id = $2", tenant.0, webhook.0);
     if gone.execute(&mut *transaction).await?.rows_affected() == 0 {

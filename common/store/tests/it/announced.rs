@@ -22,9 +22,9 @@ async fn a_change_names_who_must_hear_of_it(db: PgPool) {
     let (tenant, id) = account(&db, "connected").await;
     let account = AccountId(id.into());
     let operator = Operator::System("test");
-    let to = "4917012345678".parse().unwrap();
-    let draft = Draft { to: &to, text: "hello", expires_at: None };
-    let (_, told) = messages::accept(store.of(tenant), account, &draft).await.unwrap().parts();
+    let to: domain::jid::Jid = "4917012345678".parse().unwrap();
+    let draft = Draft { to, text: "hello".to_owned(), expires_at: None };
+    let (_, told) = messages::accept(store.of(tenant), account, vec![draft]).await.unwrap().parts();
     assert_eq!(told, after(Some(Bell::Send { account }), None));
     let ((), told) = groups::want_sync(store.of(tenant), account).await.unwrap().parts();
     assert_eq!(told, after(Some(Bell::Pair { account }), None));

@@ -24,7 +24,8 @@ async fn accounts(pool: &PgPool, count: usize) -> Vec<AccountId> {
 
 async fn worker(pool: &PgPool) -> WorkerId {
     let worker = WorkerId::new();
-    let boot = workers::Boot { name: "test", version: "0", release: "1", capacity: 10, lease: STALE };
+    let boot =
+        workers::Boot { name: "test", holds_name: false, version: "0", release: "1", capacity: 10, lease: STALE };
     workers::register(pool, worker, boot).await.unwrap();
     worker
 }

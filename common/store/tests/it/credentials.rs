@@ -198,7 +198,7 @@ async fn a_closed_store_writes_nothing_more(pool: PgPool) {
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn locked_accounts_hold_up_no_others(pool: PgPool) {
     let sessions = pool.connect_options().to_url_lossy().to_string();
-    let all = Store::from(pool.clone()).with_sessions_on(store::connect_impatiently(&sessions, 5).unwrap());
+    let all = Store::from(pool.clone()).writing_together_on(store::connect_impatiently(&sessions, 5).unwrap());
     let mut stores = Vec::new();
     for _ in 0..30 {
         let fence = rows::claimed(&pool).await;

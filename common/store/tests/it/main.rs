@@ -1,5 +1,6 @@
 //! One test binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests")]
+mod accepting;
 mod announced;
 mod beside;
 mod catalogue;
@@ -14,6 +15,7 @@ mod keys;
 mod locks;
 mod looks;
 mod measure;
+mod names;
 mod operate;
 mod overlap;
 mod pairings;
@@ -28,5 +30,6 @@ mod unsent;
 mod upgrade;
 mod waiting;
 mod webhook_ends;
+mod webhook_settle;
 mod webhooks;
 mod zone_data;

@@ -10,7 +10,7 @@ use store::{MIGRATOR, Store, accounts, dashboard, leases, signs, workers};
 
 async fn worker(db: &PgPool, lease: Duration) -> WorkerId {
     let worker = WorkerId::new();
-    let boot = workers::Boot { name: "w", version: "1", release: "1", capacity: 10, lease };
+    let boot = workers::Boot { name: "w", holds_name: false, version: "1", release: "1", capacity: 10, lease };
     workers::register(db, worker, boot).await.unwrap();
     worker
 }

@@ -30,9 +30,9 @@ async fn fence(db: &PgPool, account: AccountId) -> Fence {
 async fn queue(db: &PgPool, (tenant, account): (TenantId, AccountId)) -> store::Result<MessageId> {
     let store = Store::from(db.clone());
     let to: Jid = "4917012345678".parse().unwrap();
-    let draft = Draft { to: &to, text: "hello", expires_at: None };
-    let message = messages::accept(store.of(tenant), account, &draft).await?;
-    Ok(message.id)
+    let draft = Draft { to, text: "hello".to_owned(), expires_at: None };
+    let message = messages::accept(store.of(tenant), account, vec![draft]).await?;
+    Ok(message[0].id)
 }
 
 async fn link(db: &PgPool, account: AccountId, number: &str) {

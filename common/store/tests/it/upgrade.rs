@@ -156,8 +156,8 @@ async fn everything_else_goes_on_after_an_upgrade(db: PgPool) {
     let waiting = outbox::waiting(store.under(fence(LINKED)), 10).await.unwrap();
     assert_eq!(waiting.iter().map(|row| row.id.0).collect::<Vec<_>>(), [Uuid::from_u128(41)]);
     let to: Jid = "4917012345678".parse().unwrap();
-    let draft = Draft { to: &to, text: "hello", expires_at: None };
-    messages::accept(store.of(tenant), account(LINKED), &draft).await.unwrap().quietly();
+    let draft = Draft { to, text: "hello".to_owned(), expires_at: None };
+    messages::accept(store.of(tenant), account(LINKED), vec![draft]).await.unwrap().quietly();
     assert_eq!(outbox::waiting(store.under(fence(LINKED)), 10).await.unwrap().len(), 2);
 
     assert_eq!(fire_due(store.for_all_tenants(), 10).await.unwrap().quietly().fired.len(), 1);

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use store::events;
 use store::webhooks::deliveries::{self, State};
-use store::webhooks::{self, ends, follow};
+use store::webhooks::{self, ends};
 use store::{MIGRATOR, Store};
 
-use crate::webhooks::{HOUR, OVER, due, happen, held, numbers, owned, take, take_all};
+use crate::webhooks::{HOUR, OVER, due, happen, held, news, numbers, owned, settle, take, take_all, waiting};
 
 /// R63: after a long outage of a receiver, the statement that ends the outage makes all waiting deliveries due. Without
 /// an outage it does not.
@@ -79,11 +79,11 @@ async fn what_was_refused_is_bounded(db: PgPool) {
     sqlx::query("UPDATE webhook_deliveries SET holds = false WHERE seq <= 5").execute(&db).await.unwrap();
     happen(&db, of.0, None, "a.b", 6).await;
     let held = held(&db, of).await;
-    let mut page = store::events::after(store.of(of.0), held.cursor, None, 10).await.unwrap();
-    while page.events.is_empty() {
-        page = store::events::after(store.of(of.0), held.cursor, None, 10).await.unwrap();
+    let mut events = Vec::new();
+    while events.is_empty() {
+        events = news(&db, of, &held, 10).await.events;
     }
-    assert!(follow::take(store.of(of.0), (of.1, of.2), &held, page.events, 3).await.unwrap());
+    assert!(settle(&store, of, waiting(&held, &events, 3)).await.unwrap().is_some());
     assert_eq!(numbers(&due(&db, of).await), [5, 6, 2, 3, 4]);
     let failed = deliveries::list(store.of(of.0), of.1, Some(State::Failed), None, 10).await.unwrap();
     let words: Vec<_> = failed.iter().map(|delivery| delivery.last_error.as_deref().unwrap()).collect();

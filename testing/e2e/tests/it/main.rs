@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 mod configuration;
+mod crashes;
 mod durability;
 mod flapping;
 mod frozen;

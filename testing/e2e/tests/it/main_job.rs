@@ -58,6 +58,30 @@ async fn pair_send_and_receipts(pool: PgPool) {
     cluster.stop(workers).await;
 }
 
+/// R115, R36: a batch of messages to several chats is accepted at once, and each phone gets its messages once and in the
+/// order of the request.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_batch_arrives_in_order(pool: PgPool) {
+    let (cluster, workers) = Cluster::start(pool, 1).await;
+    let (account, _) = cluster.connected("Ada").await;
+    let phones = [cluster.phone("Bob").await, cluster.phone("Eve").await, cluster.phone("Kim").await];
+    let messages: Vec<_> =
+        (0..200).map(|n| json!({"to": phones[n % phones.len()], "text": format!("message {n}")})).collect();
+    let path = format!("/v1/accounts/{account}/messages/batch");
+    let answer = cluster.post(&path, json!({"messages": messages})).await;
+    assert_eq!(answer["messages"].as_array().unwrap().len(), 200);
+    for (place, phone) in phones.iter().enumerate() {
+        let texts: Vec<String> =
+            (0..200).filter(|n| n % phones.len() == place).map(|n| format!("message {n}")).collect();
+        let last = texts.last().unwrap();
+        let inbox = cluster.shows(phone, &[last]).await;
+        let shown: Vec<&str> = inbox.iter().map(|message| message["text"].as_str().unwrap()).collect();
+        assert_eq!(shown, texts);
+        assert!(inbox.iter().all(|message| message["times_arrived"] == 1), "{inbox:?}");
+    }
+    cluster.stop(workers).await;
+}
+
 /// R31: an account is paired by the eight characters that its owner types into the phone.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn pair_by_code(pool: PgPool) {

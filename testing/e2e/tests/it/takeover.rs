@@ -122,3 +122,63 @@ async fn a_vanished_workers_account_is_taken_over(pool: PgPool) {
     cluster.status(&account, "connected").await;
     cluster.stop(vec![next]).await;
 }
+
+/// R111: a worker that crashed starts again in its place. It serves its accounts long before their leases run out: the
+/// lock on its name shows that its former boot is dead. What was queued meanwhile goes out once.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_worker_that_starts_in_its_place_takes_its_accounts_back_at_once(pool: PgPool) {
+    let lease = Duration::from_mins(5);
+    let same = [("WORKER_NAME", "worker-a")];
+    let (mut cluster, _) = Cluster::start(pool, 0).await;
+    cluster.set("LEASE_TTL_MS", &lease.as_millis().to_string());
+    let mut worker = cluster.worker_with(&same);
+    let (account, own) = cluster.connected("Ada").await;
+    let bob = cluster.phone("Bob").await;
+    for crash in ["a first crash", "a second crash"] {
+        worker.vanish();
+        cluster.send(&account, &bob, crash).await;
+        worker = cluster.worker_with(&same);
+        until(crash, async || cluster.inbox(&bob).await.iter().any(|m| m["text"] == crash).then_some(())).await;
+    }
+    let inbox = cluster.shows(&bob, &["a first crash", "a second crash"]).await;
+    assert!(inbox.iter().all(|m| m["times_arrived"] == 1), "{inbox:?}");
+    cluster.status(&account, "connected").await;
+    let phone = cluster.admin(Method::GET, &format!("/phones/{own}"), None).await;
+    assert_eq!(phone["sockets_now"], 1);
+    cluster.stop(vec![worker]).await;
+}
+
+/// R111: two workers with one name. The second one does not get the lock, and leaves the accounts of the first one
+/// alone.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_living_worker_of_the_same_name_keeps_its_accounts(pool: PgPool) {
+    let same = [("WORKER_NAME", "worker-a")];
+    let (cluster, _) = Cluster::start(pool, 0).await;
+    let first = cluster.worker_with(&same);
+    let (account, _) = cluster.connected("Ada").await;
+    let bob = cluster.phone("Bob").await;
+    let lease = "SELECT owner::text || ' ' || epoch FROM leases WHERE account_id::text = $1";
+    let owner = async || sqlx::query_scalar::<_, String>(lease).bind(&account).fetch_one(&cluster.pool).await.unwrap();
+    let before = owner().await;
+    let second = cluster.worker_with(&same);
+    until("both workers", async || {
+        let alive = "SELECT count(*) FROM workers w WHERE is_alive(w)";
+        (sqlx::query_scalar::<_, i64>(alive).fetch_one(&cluster.pool).await.unwrap() == 2).then_some(())
+    })
+    .await;
+    cluster.send(&account, &bob, "still here").await;
+    cluster.shows(&bob, &["still here"]).await;
+    assert_eq!(owner().await, before);
+    assert_eq!(cluster.overlaps().await, 0);
+    second.vanish(); // it never had the lock, so nothing of the first one is given back later
+    let third = cluster.worker_with(&same);
+    until("the third worker", async || {
+        let started = "SELECT count(*) FROM workers";
+        (sqlx::query_scalar::<_, i64>(started).fetch_one(&cluster.pool).await.unwrap() == 3).then_some(())
+    })
+    .await;
+    cluster.send(&account, &bob, "and here").await;
+    cluster.shows(&bob, &["still here", "and here"]).await;
+    assert_eq!(owner().await, before);
+    cluster.stop(vec![first, third]).await;
+}

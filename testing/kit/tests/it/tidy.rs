@@ -315,7 +315,7 @@ fn manifests_name_what_is_used() {
 }
 
 /// The places that may write each table. An entry that is not the table's own folder gives its reason.
-const HOMES: [(&str, &str); 29] = [
+const HOMES: [(&str, &str); 31] = [
     ("accounts", "accounts/"),
     ("answers", "idempotency.rs"),
     ("api_keys", "api_keys.rs"),
@@ -341,9 +341,12 @@ const HOMES: [(&str, &str); 29] = [
     ("tenants", "tenants.rs"),
     ("webhook_deliveries", "webhooks/"),
     ("webhooks", "webhooks/"),
-    ("workers", "workers.rs"),
+    ("workers", "workers/"),
     // the time of a sync is written together with the groups
     ("accounts", "groups.rs"),
+    // accepted messages and the answer to their request are one statement
+    ("answers", "messages/accept/"),
+    ("idempotency_keys", "messages/accept/"),
     // removing events moves the oldest position that is kept
     ("tenants", "events/"),
     // a test write: every release has this table

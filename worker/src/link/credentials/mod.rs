@@ -9,18 +9,21 @@ use std::time::Duration;
 
 use store::Error;
 use store::credentials::{CredentialStore, Record};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 use wacore::store::error::{Result, StoreError};
 
 mod app_state;
 mod contact_token;
 mod device;
+mod duplicate;
 mod message_secret;
+mod nothing;
 mod protocol;
 mod signal;
 mod token_cache;
 
+use nothing::Nothing;
 use token_cache::TokenCache;
 
 /// The kinds of records. The numbers are stored: never change or reuse one.
@@ -65,6 +68,10 @@ pub(super) enum Kind {
     PendingInbound = 18,
     /// Message secrets; `number` is when they may be deleted, s.
     MessageSecret = 19,
+    /// Missed messages for which their senders were asked again; `number` is the time, s.
+    AskedAgain = 20,
+    /// Received messages that were handled and have nothing to store; `number` is the time, s.
+    Handled = 21,
 }
 
 /// The shortest and the longest wait between attempts.
@@ -73,6 +80,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Joins the parts of a composite name. It occurs in no address and no id.
 const JOINT: char = '\u{1f}';
+
+/// A message that WhatsApp delivers again, whose key is used up, and which was never stored: a worker crashed after the
+/// Signal state was written and before the message was. The library writes that state for a message that is being sent,
+/// whatever is being received meanwhile.
+#[derive(Clone)]
+pub(super) struct Missed {
+    /// The chat's address.
+    pub(super) chat: String,
+    /// The sender's address.
+    pub(super) sender: String,
+    /// The message's id.
+    pub(super) id: String,
+}
 
 /// The library's store for one account.
 pub(super) struct AccountBackend {
@@ -84,11 +104,19 @@ pub(super) struct AccountBackend {
     /// Held while the device is written.
     saving: Mutex<()>,
     tokens: TokenCache,
+    /// Where missed messages are told.
+    missed: mpsc::UnboundedSender<Missed>,
+    nothing: Nothing,
 }
 
 impl AccountBackend {
-    /// Creates the backend of `store`'s account. The first write that is refused cancels `fenced`.
-    pub(super) fn new(store: CredentialStore, fenced: CancellationToken) -> Self {
+    /// Creates the backend of `store`'s account. The first write that is refused cancels `fenced`. Missed messages are
+    /// told to `missed`.
+    pub(super) fn new(
+        store: CredentialStore,
+        fenced: CancellationToken,
+        missed: mpsc::UnboundedSender<Missed>,
+    ) -> Self {
         Self {
             store,
             fenced,
@@ -96,6 +124,8 @@ impl AccountBackend {
             turn: Mutex::new(()),
             saving: Mutex::new(()),
             tokens: TokenCache::default(),
+            missed,
+            nothing: Nothing::default(),
         }
     }
 

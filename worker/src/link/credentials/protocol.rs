@@ -9,7 +9,7 @@ use wacore::store::traits::{
     DeviceListRecord, LidPnMappingEntry, PendingInboundKey, PendingInboundRow, ProtocolStore, TcTokenEntry,
 };
 
-use super::{AccountBackend, Kind, decode, encode, join};
+use super::{AccountBackend, Kind, Missed, decode, encode, join};
 
 /// Which devices of a group hold our sender key. There is one record per group, not one per device.
 type Holders = BTreeMap<String, bool>;
@@ -184,15 +184,23 @@ impl ProtocolStore for AccountBackend {
             .await
     }
 
+    /// The library asks this only about messages whose keys are used up: a copy is handled like a new message, none means
+    /// that it acknowledges a duplicate, and after an error it does not acknowledge.
     async fn get_pending_inbound(&self, chat: &str, sender: &str, id: &str) -> Result<Option<Vec<u8>>> {
-        self.read(Kind::PendingInbound, &join(&[chat, sender, id])).await
+        let name = join(&[chat, sender, id]);
+        let message = || Missed { chat: chat.to_owned(), sender: sender.to_owned(), id: id.to_owned() };
+        match self.read(Kind::PendingInbound, &name).await? {
+            None => self.duplicate_or_missed(name, message()).await,
+            pending => Ok(pending),
+        }
     }
 
     async fn delete_pending_inbound(&self, chat: &str, sender: &str, id: &str) -> Result<()> {
-        self.remove(Kind::PendingInbound, &join(&[chat, sender, id])).await
+        self.remove_pending(&[join(&[chat, sender, id])]).await
     }
 
     async fn delete_expired_pending_inbound(&self, cutoff_timestamp: i64) -> Result<u32> {
+        self.forget_duplicates(cutoff_timestamp).await?;
         self.remove_older(Kind::PendingInbound, cutoff_timestamp).await
     }
 
@@ -202,6 +210,6 @@ impl ProtocolStore for AccountBackend {
 
     async fn delete_pending_inbound_batch(&self, keys: &[PendingInboundKey<'_>]) -> Result<()> {
         let names: Vec<String> = keys.iter().map(|key| join(&[key.chat, key.sender, key.id])).collect();
-        self.remove_many(Kind::PendingInbound, &names).await
+        self.remove_pending(&names).await
     }
 }

@@ -7,6 +7,7 @@ use domain::id::TenantId;
 use kit::{Line, Proxy};
 use sqlx::PgPool;
 use store::audit::Operator;
+use store::inbound::{self, Inbound};
 use store::seal::Sealer;
 use store::{Fence, Store, accounts, tenants};
 use wacore::appstate::processor::AppStateMutationMAC;
@@ -30,7 +31,11 @@ async fn backend(pool: &PgPool) -> AccountBackend {
 fn again(pool: &PgPool, fence: Fence) -> AccountBackend {
     let sealer = Sealer::parse("a:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").unwrap();
     let store = Store::from(pool.clone());
-    AccountBackend::new(CredentialStore::new(store.under(fence), Arc::new(sealer)), CancellationToken::new())
+    AccountBackend::new(
+        CredentialStore::new(store.under(fence), Arc::new(sealer)),
+        CancellationToken::new(),
+        mpsc::unbounded_channel().0,
+    )
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
@@ -150,7 +155,7 @@ async fn sent_and_pending_messages(pool: PgPool) {
     let row = |id| PendingInboundRow { chat: "c", sender: "s", id, message: b"in" };
     backend.store_pending_inbound_batch(&[row("1"), row("2")]).await.unwrap();
     backend.delete_pending_inbound_batch(&[PendingInboundKey { chat: "c", sender: "s", id: "1" }]).await.unwrap();
-    assert!(backend.get_pending_inbound("c", "s", "1").await.unwrap().is_none());
+    assert!(backend.read(Kind::PendingInbound, &join(&["c", "s", "1"])).await.unwrap().is_none());
     assert_eq!(backend.get_pending_inbound("c", "s", "2").await.unwrap().as_deref(), Some(&b"in"[..]));
     assert_eq!(backend.delete_expired_pending_inbound(i64::MAX).await.unwrap(), 1);
 }
@@ -221,4 +226,47 @@ async fn a_received_message_waits_for_the_database(pool: PgPool) {
     proxy.set(Line::Cut);
     let (late, ()) = tokio::join!(backend.store_pending_inbound("c", "s", "2", b"text"), backend.close());
     assert!(late.is_err(), "a connection that has ended keeps nothing more");
+}
+
+/// R112: a message whose key is used up is acknowledged if it was stored. Otherwise its sender is asked again, for a day.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_missed_message_is_asked_for_again(pool: PgPool) {
+    let mut backend = backend(&pool).await;
+    let (missed_in, mut missed) = mpsc::unbounded_channel();
+    backend.missed = missed_in;
+    for _ in 0..2 {
+        assert!(backend.get_pending_inbound("c", "s", "1").await.is_err(), "it is not acknowledged");
+        let told = missed.try_recv().unwrap();
+        assert_eq!((told.chat.as_str(), told.sender.as_str(), told.id.as_str()), ("c", "s", "1"));
+    }
+    let stored = Inbound {
+        chat: "c".to_owned(),
+        sender: "s".to_owned(),
+        sender_name: None,
+        sender_number: None,
+        sender_lid: None,
+        whatsapp_id: "1".to_owned(),
+        text: None,
+        kind: "text".to_owned(),
+        at: process::clock::now(),
+        from_me: false,
+    };
+    let store = Store::from(pool.clone());
+    inbound::received(store.under(backend.store.fence()), &[stored]).await.unwrap();
+    assert!(backend.get_pending_inbound("c", "s", "1").await.unwrap().is_none(), "a duplicate");
+
+    assert!(backend.get_pending_inbound("c", "s", "2").await.is_err());
+    let a_day_ago = "UPDATE credentials SET number = number - 90000 WHERE kind = $1 AND number > 0";
+    sqlx::query(a_day_ago).bind(Kind::AskedAgain as i16).execute(&pool).await.unwrap();
+    missed.try_recv().unwrap();
+    assert!(backend.get_pending_inbound("c", "s", "2").await.unwrap().is_none(), "it is given up");
+    assert!(missed.try_recv().is_err());
+
+    // what was handled and has nothing to store is a duplicate as well
+    let row = PendingInboundRow { chat: "c", sender: "s", id: "3", message: b"in" };
+    backend.store_pending_inbound_batch(&[row]).await.unwrap();
+    backend.has_nothing("c", "s", "3");
+    backend.delete_pending_inbound("c", "s", "3").await.unwrap();
+    assert!(backend.get_pending_inbound("c", "s", "3").await.unwrap().is_none());
+    assert!(missed.try_recv().is_err());
 }

@@ -12,7 +12,7 @@ use store::seal::Sealer;
 
 use store::Store;
 use store::credentials::CredentialStore;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wacore::store::DevicePropsOverride;
@@ -26,6 +26,7 @@ use super::{CALL_TIMEOUT, Connector, Link, LinkError, LinkEvents, OpenSpec};
 use crate::config::Config;
 
 pub mod address;
+mod ask_again;
 mod connection;
 mod frames;
 mod http;
@@ -36,6 +37,7 @@ mod supervise;
 mod transport;
 pub mod version;
 
+use ask_again::Asked;
 use connection::Connection;
 use observer::{Inbound, Journal, Observer};
 use supervise::Supervised;
@@ -147,19 +149,22 @@ impl Connector for WhatsApp {
     async fn open(&self, spec: OpenSpec, events: LinkEvents) -> Result<Arc<dyn Link>, LinkError> {
         let fenced = CancellationToken::new();
         let store = CredentialStore::new(self.store.under(spec.fence), Arc::clone(&self.sealer));
-        let backend = Arc::new(AccountBackend::new(store, fenced.clone()));
+        let (missed_in, missed_out) = mpsc::unbounded_channel();
+        let backend = Arc::new(AccountBackend::new(store, fenced.clone(), missed_in));
         let sender = Arc::new(events.sender(spec.serial));
         let journal = Arc::new(Journal::default());
         let presenting = watch::Sender::new(false);
         let (dialer, live) = Dialer::new(self.address.clone(), presenting.subscribe(), spec.may_act.clone());
-        let observer = Observer::new(Arc::clone(&sender), Arc::clone(&journal));
+        let asked = Asked::default();
+        let observer = Observer::new(Arc::clone(&sender), Arc::clone(&journal), asked.clone());
         let client_slot = observer.client_slot();
-        let inbound = Inbound::new(Arc::clone(&sender), Arc::clone(&journal));
+        let inbound = Inbound::new(Arc::clone(&sender), Arc::clone(&journal), Arc::clone(&backend));
         let parts = Parts { dialer, observer, inbound, fenced: fenced.clone() };
         let building = self.build(&spec, Arc::clone(&backend), parts);
         let bot = timeout(CALL_TIMEOUT, building).await.map_err(|_| LinkError::Timeout)??;
         let client = bot.client();
         let _ = client_slot.set(Arc::downgrade(&client));
+        tokio::spawn(ask_again::ask_again(Arc::downgrade(&client), asked, missed_out));
         let (connection, orders) =
             Connection::new(Arc::clone(&client), Arc::clone(&sender), Arc::clone(&journal), presenting);
         let supervised = Supervised { client, sender, journal, live, backend, fenced, orders };

@@ -9,8 +9,10 @@ use tokio_util::sync::CancellationToken;
 use wacore::types::events::{Event, EventHandler, EventInterest, EventKind, InboundMessage as Received};
 use whatsapp_rust::{Client, InboundDurabilityHook};
 
+use super::super::credentials::AccountBackend;
 use super::super::translate::{self, Heard};
 use super::super::{CloseReason, InboundMessage, LinkEvent, LinkSender};
+use super::ask_again::Asked;
 
 /// How long the session may take to store received messages.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -42,12 +44,13 @@ pub(super) struct Observer {
     sender: Arc<LinkSender>,
     journal: Arc<Journal>,
     client: Arc<OnceLock<Weak<Client>>>,
+    asked: Asked,
 }
 
 impl Observer {
     /// An observer for one link.
-    pub(super) fn new(sender: Arc<LinkSender>, journal: Arc<Journal>) -> Self {
-        Self { sender, journal, client: Arc::default() }
+    pub(super) fn new(sender: Arc<LinkSender>, journal: Arc<Journal>, asked: Asked) -> Self {
+        Self { sender, journal, client: Arc::default(), asked }
     }
 
     /// Where the client is put once it is built.
@@ -70,6 +73,12 @@ impl Observer {
 impl EventHandler for Observer {
     fn handle_event(&self, event: Arc<Event>) {
         match translate::event(&event) {
+            Heard::Event(LinkEvent::Messages(messages)) => {
+                let messages = self.asked.without(messages);
+                if !messages.is_empty() {
+                    self.sender.emit(LinkEvent::Messages(messages));
+                }
+            }
             Heard::Event(event) => {
                 if matches!(event, LinkEvent::Paired { .. }) {
                     self.journal.paired.cancel();
@@ -122,19 +131,30 @@ impl EventHandler for Observer {
 pub(super) struct Inbound {
     sender: Arc<LinkSender>,
     journal: Arc<Journal>,
+    backend: Arc<AccountBackend>,
 }
 
 impl Inbound {
     /// The hook of one link.
-    pub(super) fn new(sender: Arc<LinkSender>, journal: Arc<Journal>) -> Self {
-        Self { sender, journal }
+    pub(super) fn new(sender: Arc<LinkSender>, journal: Arc<Journal>, backend: Arc<AccountBackend>) -> Self {
+        Self { sender, journal, backend }
+    }
+
+    /// Translates a message, or notes that nothing of it is stored.
+    fn translated(&self, received: &Received) -> Option<InboundMessage> {
+        let message = translate::inbound(received);
+        if message.is_none() {
+            let (source, id) = (&received.info.source, &received.info.id);
+            self.backend.has_nothing(&source.chat.to_string(), &source.sender.to_string(), id);
+        }
+        message
     }
 }
 
 #[async_trait]
 impl InboundDurabilityHook for Inbound {
     async fn on_messages(&self, _client: Arc<Client>, batch: &[Received]) -> anyhow::Result<()> {
-        let messages: Vec<InboundMessage> = batch.iter().filter_map(translate::inbound).collect();
+        let messages: Vec<InboundMessage> = batch.iter().filter_map(|received| self.translated(received)).collect();
         if messages.is_empty() {
             return Ok(());
         }

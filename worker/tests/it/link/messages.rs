@@ -82,6 +82,38 @@ async fn a_message_not_stored_is_handed_out_again(pool: PgPool) {
     }
 }
 
+/// R112: a worker crashed when the keys of received messages were used up, and the messages were not stored. Their sender
+/// is asked to encrypt them again.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn messages_missed_in_a_crash_are_asked_for_again(pool: PgPool) {
+    let house = House::new(pool.clone()).await;
+    let (fence, line) = house.linked("491525").await;
+    line.link.close().await;
+    let texts: Vec<String> = (0..7).map(|n| format!("please keep {n}")).collect();
+    for text in &texts {
+        house.post("/phones/491705/send", json!({ "to": "491525", "text": text })).await;
+    }
+    let mut line = house.open(fence).await;
+    while !matches!(line.inbox.recv().await.unwrap().event, LinkEvent::Messages(_)) {} // its commit is dropped
+    line.closed().await;
+    let waiting = "DELETE FROM credentials WHERE account_id = $1 AND kind = 18"; // the copies that wait for the session
+    let waiting = sqlx::query(waiting).bind(fence.account).execute(&pool).await.unwrap().rows_affected();
+    assert_eq!(waiting, 7);
+
+    let mut line = house.open(fence).await;
+    let mut arrived = Vec::new();
+    while arrived.len() < texts.len() {
+        let messages = line.find("the messages", |event| match event {
+            LinkEvent::Messages(messages) => Some(messages.clone()),
+            _ => None,
+        });
+        arrived.extend(messages.await.into_iter().map(|message| message.text.unwrap()));
+    }
+    arrived.sort();
+    assert_eq!(arrived, texts);
+    line.link.close().await;
+}
+
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn groups_and_who_may_post(pool: PgPool) {
     let house = House::new(pool).await;

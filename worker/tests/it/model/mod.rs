@@ -18,8 +18,9 @@ const RECHECKED: &str = "a replaced session connects again only after a look at 
 const NOT_ROBBED: &str = "nobody who lost the race for the key fences an owner that acts";
 const HEALS: &str = "where a worker lives, the account is served again when the faults end";
 const MOVES: &str = "an account moves from one worker to another";
+const AT_ONCE: &str = "the next boot of a dead worker serves the account without waiting";
 
-const ACTS: [Act; 12] = [
+const ACTS: [Act; 13] = [
     Act::Acquire,
     Act::Look,
     Act::Claim,
@@ -32,6 +33,7 @@ const ACTS: [Act; 12] = [
     Act::Beat,
     Act::Renew,
     Act::Notice,
+    Act::Inherit,
 ];
 
 /// The protocol, complete or without one of its rules, and bounds for each kind of fault.
@@ -45,6 +47,8 @@ struct Protocol {
     start: fn() -> World,
     /// Whether there are fenced writes, requests that raise the epoch, and sessions that end by themselves.
     writes: bool,
+    /// Whether a worker's process may die, and another one begin in its place.
+    deaths: bool,
 }
 
 impl Model for Protocol {
@@ -71,8 +75,17 @@ impl Model for Protocol {
             if worker.write.is_some() {
                 steps.push(Step::Land(w));
             }
+            if self.deaths && !world.workers.iter().any(|worker| worker.dead) {
+                steps.push(Step::Die(w));
+            }
             for act in ACTS.into_iter().filter(|act| step::enabled(world, self.without, w, *act)) {
-                if matches!(act, Act::Write | Act::Release) && !self.writes {
+                if matches!(act, Act::Write | Act::Release) && !self.writes || act == Act::Inherit && !self.deaths {
+                    continue;
+                }
+                if worker.dead {
+                    if step::asks(act) && act != Act::Inherit {
+                        steps.push(Step::Worker(w, act, Luck::Unheard));
+                    }
                     continue;
                 }
                 steps.push(Step::Worker(w, act, Luck::Done));
@@ -87,6 +100,7 @@ impl Model for Protocol {
         let mut next = world.clone();
         match step {
             Step::Tick => next.tick(),
+            Step::Worker(w, act, _) if world.workers[w].dead => step::arrive(&mut next, self.without, w, act),
             Step::Worker(w, act, luck) => step::perform(&mut next, self.without, w, act, luck),
             Step::Land(w) => {
                 let epoch = next.workers[w].write.take()?;
@@ -96,6 +110,7 @@ impl Model for Protocol {
             Step::Replicate => next.redis.copy = next.redis.key,
             Step::FailOver => next.lose(next.redis.copy),
             Step::Raise => next.postgres.epoch += 1,
+            Step::Die(w) => next.workers[w].die(),
         }
         (next != *world).then(|| next.canonical())
     }
@@ -111,6 +126,7 @@ impl Model for Protocol {
             Property::always(RECHECKED, |_, world: &World| !world.seen.blind_reconnect),
             Property::always(NOT_ROBBED, |_, world: &World| !world.seen.robbed),
             Property::always(HEALS, |protocol: &Self, world: &World| heal::heals(world, protocol.without)),
+            Property::always(AT_ONCE, |protocol: &Self, world: &World| heal::heir_serves(world, protocol.without)),
             Property::sometimes(MOVES, |_, world: &World| {
                 let mut replaced = world.workers.iter().filter(|worker| worker.socket == Socket::Replaced);
                 replaced.next().is_some() && (0..WORKERS).any(|w| world.served_by(w))
@@ -123,7 +139,7 @@ impl Model for Protocol {
 fn holds(protocol: Protocol, depth: usize) -> bool {
     let checker = protocol.checker().threads(2).target_max_depth(depth).spawn_bfs().join();
     println!("{} states, {} deep", checker.unique_state_count(), checker.max_depth());
-    for property in [FENCED_WRITES, ONE_OWNER, RECHECKED, NOT_ROBBED, HEALS] {
+    for property in [FENCED_WRITES, ONE_OWNER, RECHECKED, NOT_ROBBED, HEALS, AT_ONCE] {
         checker.assert_no_discovery(property);
     }
     assert!(checker.unique_state_count() > 10_000, "it looked at {} states only", checker.unique_state_count());
@@ -139,7 +155,8 @@ fn breaks(without: Without, protocol: Protocol, property: &'static str) {
     println!("without {without:?}: {:?}", path.into_actions());
 }
 
-const OWNERS: Protocol = Protocol { without: Without::Nothing, epochs: 2, losses: 0, start: World::new, writes: false };
+const OWNERS: Protocol =
+    Protocol { without: Without::Nothing, epochs: 2, losses: 0, start: World::new, writes: false, deaths: false };
 
 /// R02: who owns the account: all states of two claims, with lost requests and answers, and workers that freeze or die
 /// at any moment.
@@ -164,6 +181,13 @@ fn the_protocol_holds_though_redis_forgets() {
 #[test]
 fn the_protocol_holds_though_redis_forgets_an_owner_that_postgres_cannot_hear() {
     holds(Protocol { losses: 1, start: World::deaf, ..OWNERS }, 11);
+}
+
+/// R02, R111: a worker's process dies, and another one begins in its place, while Redis loses its data. What the dead
+/// one asked for may still arrive.
+#[test]
+fn the_protocol_holds_though_a_worker_begins_in_the_place_of_a_dead_one() {
+    holds(Protocol { losses: 1, epochs: 3, writes: true, deaths: true, start: World::owned, ..OWNERS }, 9);
 }
 
 /// With a plain check of the epoch, a write can land after a claim.
@@ -207,4 +231,10 @@ fn a_young_redis_that_is_believed_makes_two_owners() {
 #[test]
 fn a_lapsed_right_that_is_resumed_makes_two_owners() {
     breaks(Without::Lapse, Protocol { start: World::owned, ..OWNERS }, ONE_OWNER);
+}
+
+/// Two workers that share a name: without the lock, the one that begins takes the accounts of the other, which lives.
+#[test]
+fn an_heir_without_the_lock_on_the_name_makes_two_owners() {
+    breaks(Without::Name, Protocol { deaths: true, start: World::owned, ..OWNERS }, ONE_OWNER);
 }

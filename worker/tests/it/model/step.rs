@@ -1,6 +1,6 @@
 //! Pure. The possible next steps, and their effects.
 
-use super::world::{Claim, Key, Round, Socket, TRUST, TTL, World};
+use super::world::{Claim, Key, Round, Socket, TRUST, TTL, Worker, World};
 
 /// A rule that is left out of the protocol, to show that the checker finds the error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub(super) enum Without {
     Lapse,
     /// Redis is trusted immediately after it has lost its data.
     Youth,
+    /// A worker gives back what a former boot under its name owned without the lock that shows that it is dead.
+    Name,
 }
 
 /// What happens to a request to a store.
@@ -56,6 +58,9 @@ pub(super) enum Act {
     Renew,
     /// The keeper notices that trust is over.
     Notice,
+    /// A boot begins in the place of the other worker, and gives back what it owned. The lock on the name stands for
+    /// `dead`: names belong to one worker, so nobody else could take a lock whose connection broke.
+    Inherit,
 }
 
 /// A step of the world.
@@ -71,6 +76,8 @@ pub(super) enum Step {
     FailOver,
     /// The api raises the epoch: pair again, unpair.
     Raise,
+    /// A worker's process dies.
+    Die(usize),
 }
 
 /// Whether a worker may do this now.
@@ -100,13 +107,25 @@ pub(super) fn enabled(world: &World, without: Without, w: usize, act: Act) -> bo
         Act::Beat => worker.round.is_none(),
         Act::Renew => worker.round.is_some(),
         Act::Notice => held && !trusts,
+        Act::Inherit => {
+            let other = &world.workers[1 - w];
+            let fresh = worker.claim == Claim::None && worker.round.is_none();
+            fresh && !worker.heir && (other.dead || without == Without::Name)
+        }
     }
 }
 
 /// Whether the act makes a request to a store, so that request or answer may be lost.
 pub(super) fn asks(act: Act) -> bool {
     match act {
-        Act::Acquire | Act::Claim | Act::Confirm | Act::EndKey | Act::EndRow | Act::Beat | Act::Renew => true,
+        Act::Acquire
+        | Act::Claim
+        | Act::Confirm
+        | Act::EndKey
+        | Act::EndRow
+        | Act::Beat
+        | Act::Renew
+        | Act::Inherit => true,
         Act::Look | Act::Connect | Act::Write | Act::Release | Act::Notice => false,
     }
 }
@@ -135,7 +154,27 @@ pub(super) fn perform(world: &mut World, without: Without, w: usize, act: Act, l
         }
         Act::Beat => beat(world, without, w, luck),
         Act::Renew => renew(world, without, w, luck),
+        Act::Inherit => inherit(world, w, luck),
     }
+}
+
+/// A request of a dead worker arrives after all. Nobody hears the answer, so the worker itself does not change.
+pub(super) fn arrive(world: &mut World, without: Without, w: usize, act: Act) {
+    let before = world.workers[w].clone();
+    perform(world, without, w, act, Luck::Unheard);
+    let seen = world.workers[w].seen;
+    world.workers[w] = Worker { seen, ..before };
+}
+
+fn inherit(world: &mut World, w: usize, luck: Luck) {
+    if luck == Luck::Lost {
+        return;
+    }
+    world.workers[1 - w].stopped = true;
+    if world.postgres.owner == Some(1 - w) {
+        world.postgres.owner = None;
+    }
+    world.workers[w].heir |= luck == Luck::Done;
 }
 
 /// Compares and deletes, whatever the epoch.
@@ -149,7 +188,7 @@ fn acquire(world: &mut World, without: Without, w: usize, luck: Luck) {
     if luck == Luck::Lost {
         return;
     }
-    let won = world.redis.key.is_none_or(|key| key.holder == w);
+    let won = world.redis.key.is_none_or(|key| key.holder == w || world.workers[w].heir);
     if won {
         world.redis.key = Some(Key { holder: w, epoch: 0, left: TTL });
     }
@@ -164,7 +203,8 @@ fn acquire(world: &mut World, without: Without, w: usize, luck: Luck) {
 
 fn look(world: &mut World, without: Without, w: usize) {
     let young = matches!(world.workers[w].claim, Claim::Won { young: true }) && without != Without::Youth;
-    let gone = world.workers[1 - w].seen >= TTL && !young;
+    let other = &world.workers[1 - w];
+    let gone = other.stopped || other.seen >= TTL && !young;
     world.workers[w].claim = Claim::Looked { gone: gone || without == Without::Heartbeat };
 }
 
@@ -234,10 +274,16 @@ fn write(world: &mut World, w: usize) {
 fn beat(world: &mut World, without: Without, w: usize, luck: Luck) {
     let ours = world.postgres.owner == Some(w);
     let worker = &mut world.workers[w];
+    let heard = luck == Luck::Done;
+    if worker.stopped {
+        if heard {
+            worker.end();
+        }
+        return;
+    }
     if luck != Luck::Lost {
         worker.seen = 0;
     }
-    let heard = luck == Luck::Done;
     if worker.trusted == TRUST && matches!(worker.claim, Claim::Held(_)) && without != Without::Lapse {
         worker.end();
     }

@@ -87,12 +87,25 @@ pub(super) struct Worker {
     /// The epoch of a write that has passed its check and is not committed.
     pub(super) write: Option<u8>,
     pub(super) round: Option<Round>,
+    /// Its process is dead. Only its requests under way may still arrive.
+    pub(super) dead: bool,
+    /// Postgres says that it has stopped.
+    pub(super) stopped: bool,
+    /// It is the next boot of the other worker, which is dead: it holds the lock on their name, and has given back what
+    /// the other owned.
+    pub(super) heir: bool,
 }
 
 impl Worker {
     /// Whether it may act, as far as it knows.
     pub(super) fn acts(&self) -> bool {
-        matches!(self.claim, Claim::Held(_)) && self.trusted < TRUST
+        !self.dead && matches!(self.claim, Claim::Held(_)) && self.trusted < TRUST
+    }
+
+    /// Its process dies, and the system closes its socket. Postgres finishes a write that has passed its check.
+    pub(super) fn die(&mut self) {
+        self.dead = true;
+        self.socket = Socket::Closed;
     }
 
     /// Ends the session: no socket of it is open afterwards. Then the account is given back.
@@ -124,8 +137,17 @@ pub(super) struct World {
 impl World {
     /// Everything is up, and the account has no owner.
     pub(super) fn new() -> Self {
-        let worker =
-            Worker { seen: 0, trusted: 0, claim: Claim::None, socket: Socket::Closed, write: None, round: None };
+        let worker = Worker {
+            seen: 0,
+            trusted: 0,
+            claim: Claim::None,
+            socket: Socket::Closed,
+            write: None,
+            round: None,
+            dead: false,
+            stopped: false,
+            heir: false,
+        };
         Self {
             redis: Redis { key: None, copy: None, age: TTL },
             postgres: Postgres { epoch: 0, owner: None },

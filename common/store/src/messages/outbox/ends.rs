@@ -59,6 +59,7 @@ pub async fn finish(under: Under<'_>, outcomes: Vec<Outcome>) -> Result<Vec<RunI
 struct Ends;
 
 impl Batch for Ends {
+    type Right = Fence;
     type Means = PgPool;
     type Call = Vec<Outcome>;
     type Done = Written;

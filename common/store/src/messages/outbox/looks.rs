@@ -51,6 +51,7 @@ struct Looks;
 const LOOK: usize = 16;
 
 impl Batch for Looks {
+    type Right = Fence;
     type Means = PgPool;
     type Call = i64;
     type Done = Vec<Waiting>;

@@ -65,6 +65,7 @@ struct Seen {
 struct Receipts;
 
 impl Batch for Receipts {
+    type Right = Fence;
     type Means = PgPool;
     type Call = Vec<Receipt>;
     type Done = Seen;

@@ -12,19 +12,26 @@ pub enum Pool {
     Rows,
     /// What a worker's sessions write and read together.
     Sessions,
+    /// The messages that an api accepts together.
+    Accepting,
     /// A worker's heartbeat.
     Keeping,
 }
 
 impl Label for Pool {
     fn all(of: Component) -> Vec<Self> {
-        if of == Component::Worker { vec![Self::Rows, Self::Sessions, Self::Keeping] } else { vec![Self::Rows] }
+        match of {
+            Component::Api => vec![Self::Rows, Self::Accepting],
+            Component::Worker => vec![Self::Rows, Self::Sessions, Self::Keeping],
+            Component::Scheduler => vec![Self::Rows],
+        }
     }
 
     fn word(self) -> &'static str {
         match self {
             Self::Rows => "rows",
             Self::Sessions => "sessions",
+            Self::Accepting => "accepting",
             Self::Keeping => "keeping",
         }
     }

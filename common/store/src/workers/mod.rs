@@ -1,19 +1,23 @@
 //! SQL of `workers`: one row per worker process. Its heartbeat protects its accounts from claims of others.
 
+pub mod name;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::error::{Error, Result};
-use super::leases;
+use crate::error::{Error, Result};
+use crate::leases;
 use domain::id::WorkerId;
 
 /// What a worker registers when it starts.
 #[derive(Debug, Clone, Copy)]
 pub struct Boot<'a> {
-    /// The name of its host, for people.
+    /// Its name: the same after a restart in its place.
     pub name: &'a str,
+    /// Whether it holds the lock on its name ([`name::Name`]).
+    pub holds_name: bool,
     /// The version of its code.
     pub version: &'a str,
     /// The release that it belongs to.
@@ -45,14 +49,15 @@ pub struct Live {
 /// If the database fails.
 pub async fn register(pool: &PgPool, id: WorkerId, boot: Boot<'_>) -> Result<()> {
     sqlx::query!(
-        "INSERT INTO workers (id, name, version, release, capacity, lease_s) VALUES ($1, $2, $3, $4, $5, $6)
+        "INSERT INTO workers (id, name, version, release, capacity, lease_s, holds_name) VALUES ($1, $2, $3, $4, $5, $6, $7)
          ON CONFLICT (id) DO UPDATE SET last_seen = now() WHERE workers.stopped_at IS NULL",
         id.0,
         boot.name,
         boot.version,
         boot.release,
         boot.capacity,
-        boot.lease.as_secs_f64()
+        boot.lease.as_secs_f64(),
+        boot.holds_name
     )
     .execute(pool)
     .await?;
