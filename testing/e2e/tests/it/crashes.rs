@@ -14,7 +14,7 @@ use sqlx::PgPool;
 use e2e::Cluster;
 
 /// How often the worker crashes, unless `CRASHES` says another number.
-const CRASHES: usize = 20;
+const CRASHES: usize = 10;
 /// How many texts each chat gets between two crashes.
 const TEXTS: usize = 2;
 /// The crash comes at most this long after the first message of a boot has arrived, while others are under way.
