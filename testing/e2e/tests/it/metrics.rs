@@ -142,11 +142,8 @@ async fn the_pages_of_a_cluster_at_work(pool: PgPool) {
         (scheduler, "occurrence_lateness_seconds_count", "", 1.0),
         (scheduler, "duty_runs_total", "duty=\"measure\",outcome=\"ok\"", 1.0),
         (scheduler, "duty_last_success_timestamp_seconds", "duty=\"measure\"", 1.0),
-        (scheduler, "accounts", "status=\"connected\"", 1.0),
-        (scheduler, "accounts_wanted", "", 1.0),
-        (scheduler, "workers", "state=\"live\"", 1.0),
         (scheduler, "table_bytes", "table=\"messages\"", 8_192.0),
-        (scheduler, "measured_timestamp_seconds", "", 1.0),
+        (scheduler, "measured_timestamp_seconds", "", 1.0), // not what it measured: other tests' schedulers set that too
         (scheduler, "tokio_busy_seconds_total", "", 0.000_001),
         (worker, "messages_total", "outcome=\"sent\"", 3.0),
         (worker, "message_end_to_end_seconds_count", "path=\"straight\"", 2.0),
