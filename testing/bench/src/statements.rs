@@ -55,7 +55,7 @@ async fn quiet() {
 
 async fn found(db: &PgPool) -> Vec<Statement> {
     let statements =
-        "SELECT query, calls, total_exec_time + total_plan_time AS ms, rows, wal_bytes::float8 AS wal_bytes
+        "SELECT queryid AS id, query, calls, total_exec_time + total_plan_time AS ms, rows, wal_bytes::float8 AS wal_bytes
         FROM pg_stat_statements
         WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND query !~ 'pg_stat_statements'";
     sqlx::query_as(statements).fetch_all(db).await.unwrap()
